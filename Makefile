@@ -19,26 +19,26 @@ test: ## Install missing dependencies, then check and test everything against a 
 	@scripts/test
 
 # Errors are recognized by their SQLSTATE, not by their texts, which Postgres writes in the language of its server.
-test-german: ## Run the tests with a Postgres that speaks German, on Linux (ARGS=NAME selects)
+test-german: ## Run the tests with German messages of Postgres, on Linux (ARGS=NAME selects)
 	@MAINSTAY_TEST_LANGUAGE=de scripts/test $(or $(ARGS),-E 'not binary(scale)')
 
 chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED')
 	@scripts/chaos $(ARGS)
 
-mutants: ## Break one promise at a time, and report what no test notices (ARGS='--only PATTERN', --new, --record, --resume)
+mutants: ## Mutation tests: break one promise at a time, and report those that no test detects (ARGS='--only PATTERN', --new, --record, --resume)
 	@scripts/mutants $(ARGS)
 
-scale: ## Look at the plans of all lists and look-ups with a million tickets (ARGS=ROWS)
+scale: ## Check the query plans of all lists and lookups with a million tickets (ARGS=ROWS)
 	@SCALE_ROWS=$(or $(ARGS),1000000) NEXTEST_PROFILE=long scripts/test -E 'binary(scale)' --no-capture
 
 load: ## Serve a steady load through restarts, lost servers and overload (ARGS='REQUESTS_PER_SECOND PHASE_SECONDS SOAK_SECONDS')
 	@scripts/load $(ARGS)
 
-scaffold: ## Write a repository with `mainstay new` and `mainstay add`, and run its tests
+scaffold: ## Generate a repository with `mainstay new` and `mainstay add`, and run its tests
 	@scripts/setup test
 	@scripts/scaffold
 
-upgrade: ## Serve the previous release and this version together over one database (ARGS=REVISION for another one)
+upgrade: ## Test a rolling upgrade: the previous release and this version over one database (ARGS=REVISION for another one)
 	@scripts/upgrade $(ARGS)
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
@@ -62,7 +62,7 @@ release: ## Build what a release publishes: program, packages of Debian, npm and
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
-lint: ## Formatting, clippy, dependency rules, workflows, links of the documentation, secrets in the sources
+lint: ## Check formatting, clippy, dependency rules, workflows, links of the documentation, and secrets in the sources
 	@scripts/lint
 
 fmt: ## Format Rust and Protobuf sources

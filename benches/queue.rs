@@ -1,5 +1,5 @@
-//! The job queue: what an enqueue costs Postgres, how many jobs that do nothing one worker runs, and how soon a job starts
-//! after its commit. `cargo bench --bench queue`; commits are on disk before they are acknowledged.
+//! The job queue: the cost of an enqueue for Postgres, the throughput of one worker with empty jobs, and the latency
+//! from a commit to the job's start. `cargo bench --bench queue`; commits are on disk before they are acknowledged.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ const ENQUEUED_ALONE: usize = 5_000;
 const JOBS: usize = 50_000;
 const STARTS: usize = 500;
 
-/// How many jobs ran, and when the last one started.
+/// The number of jobs that ran, and the start of the last one.
 #[derive(Debug, Default)]
 struct Runs {
     count: AtomicUsize,
@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
     let jobs = Vec::leak(vec![Kind::of::<Nothing>()]);
     let work = Work { jobs, ..Modules::installed().work() };
     let working = tokio::spawn(worker::run(work, app.clone(), stop.clone()));
-    // The worker runs this kind alone, so jobs of scheduled tasks stay. What is not deleted yet is not completed.
+    // The worker runs this kind alone, so jobs of scheduled tasks remain. A job is complete once its row is deleted.
     let query = "SELECT EXISTS (SELECT FROM jobs WHERE kind = 'nothing')";
     while runs.count.load(Ordering::Relaxed) < JOBS || sql.query_one(query, &[]).await?.get::<_, bool>(0) {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -114,7 +114,7 @@ async fn main() -> anyhow::Result<()> {
         enqueue(&app).await?;
         let committed = Instant::now();
         while runs.count.load(Ordering::Relaxed) < JOBS + number {
-            // Whoever tries again and again takes a CPU from those who start the job.
+            // Waits for a notification, because polling would take CPU time from the processes that start the job.
             runs.start.notified().await;
         }
         let start = runs.last.lock().expect("no panic").context("it ran")?;

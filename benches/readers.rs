@@ -1,5 +1,5 @@
-//! What readers that ask for much and read nothing cost a server, and everybody else.
-//! `cargo bench --bench readers -- 1000` opens that many connections, with ten unread lists of 1.9 MB on each.
+//! The cost of clients that request much and read nothing, for the server and for other callers. `cargo bench --bench
+//! readers -- 1000` opens that many connections, with ten unread lists of 1.9 MB on each.
 
 mod server;
 
@@ -24,14 +24,14 @@ use tonic::transport::Channel;
 use self::server::{Server, authorize, service_keys};
 
 const PER_CONNECTION: usize = 10;
-/// The readers share them, as strangers with many accounts would.
+/// The number of accounts that the readers share, as many unrelated callers would.
 const CALLERS: usize = 100;
-/// What a client lets the server send on a stream before it reads.
+/// The flow-control window of a stream, in bytes: the amount that the server can send before the client reads.
 const WINDOW: u32 = 1000;
 const CALLS: usize = 3000;
 const LARGE_LIST: &str = "/api/v1/tickets?pageSize=100";
 const NOT_FOUND: &str = "/api/v1/tickets/00000000-0000-7000-8000-000000000000";
-/// The connections that are opened at once.
+/// The number of connections that are opened concurrently.
 const MAX_CONCURRENT: usize = 16;
 
 fn main() -> anyhow::Result<()> {
@@ -62,7 +62,7 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
         }
         anyhow::Ok((asking.await??, percentiles(times)))
     };
-    // What as many connections and requests cost anybody who shares the CPUs with them, whatever they ask for.
+    // The baseline: the CPU contention that this many connections and requests cause, independently of the responses.
     let (_, little) = strangers(NOT_FOUND).await?;
     let (most, requests, refusals) = &*counters;
     requests.store(0, Ordering::Relaxed);
@@ -89,7 +89,7 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the connections and asks on each; returns what keeps them open.
+/// Opens the connections and sends the requests on each; returns the handles that keep them open.
 async fn ask_all(
     server: Arc<Server>,
     path: &'static str,
@@ -119,7 +119,7 @@ async fn ask_all(
     Ok(unread)
 }
 
-/// Asks on a connection of its own, and reads no more than the heads of the responses.
+/// Sends requests on a separate connection, and reads only the heads of the responses.
 async fn ask(server: &Server, path: &str, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> {
     let address = server.url.strip_prefix("http://").context("a scheme")?;
     let mut client = h2::client::Builder::new();
@@ -141,7 +141,7 @@ async fn ask(server: &Server, path: &str, key: &str) -> anyhow::Result<Vec<h2::R
     Ok(unread)
 }
 
-/// How long each of many calls takes, one after the other.
+/// Returns the durations of sequential calls.
 async fn calls(channel: &Channel, token: &str, count: usize) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
@@ -153,7 +153,7 @@ async fn calls(channel: &Channel, token: &str, count: usize) -> anyhow::Result<V
     Ok(times)
 }
 
-/// The median, and the 99th percentile.
+/// Returns the median and the 99th percentile.
 fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
     (times[times.len() / 2], times[times.len() * 99 / 100])

@@ -1,4 +1,4 @@
-//! A server of its own for a bench: the program as it is deployed, with limits that no caller reaches.
+//! A dedicated server for a bench: the program as it is deployed, with limits that no caller reaches.
 
 use std::{
     process::Stdio,
@@ -112,7 +112,7 @@ pub(crate) async fn service_keys(channel: &Channel, token: &str, count: usize) -
 /// Makes a request with a caller's token or service key.
 ///
 /// # Errors
-/// If `credential` can't be a header value.
+/// An error if `credential` can't be a header value.
 pub(crate) fn authorize<T>(message: T, credential: &str) -> anyhow::Result<Request<T>> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {credential}").parse()?);

@@ -1,4 +1,5 @@
-//! What idle watches cost a server, and how soon all of them have a change. `cargo bench --bench watches -- 1000`.
+//! The cost of idle watches for a server, and the latency of a change on all of them. `cargo bench --bench watches --
+//! 1000`.
 
 mod server;
 
@@ -12,9 +13,9 @@ use tokio::sync::mpsc;
 
 use self::server::{Server, authorize, service_keys};
 
-/// The watches of one caller.
+/// The number of watches of one caller.
 const PER_CALLER: usize = 32;
-/// The streams of one connection.
+/// The number of streams on one connection.
 const PER_CONNECTION: usize = 200;
 const IDLE: Duration = Duration::from_secs(60);
 const CHANGES: usize = 20;
@@ -98,7 +99,7 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The part of a core that the server uses while nothing happens.
+/// Returns the fraction of a core that the server uses while idle.
 async fn idle(server: &Server) -> anyhow::Result<f64> {
     let ticks = || -> anyhow::Result<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid()?))?;

@@ -6,10 +6,10 @@ CARGO_FUZZ_VERSION=0.13.2
 CONFORMANCE_VERSION=33.2.0
 NEXTEST_VERSION=0.9.143
 REDOCLY_VERSION=2.77.0
-# That of Debian 12, for the programs of releases.
+# The glibc of Debian 12, for the programs of releases.
 OLDEST_GLIBC=${OLDEST_GLIBC:-2.36}
 OLDEST_NODE=20.19
-# The first that pools prepared statements by transaction.
+# The first version that pools prepared statements by transaction.
 OLDEST_PGBOUNCER=1.21
 OLDEST_PYTHON=3.10
 COMPOSE_REQUIREMENTS=deploy/compose/requirements.txt
@@ -23,10 +23,10 @@ S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
 TOOLS=$CACHE/tools
-# Outside the checkout, so that a clone stays clean; one for each clone, because cargo compares times and can't tell a file
-# of one clone from that of another.
+# Outside the checkout, so that a clone stays clean. Separate for each clone, because cargo compares times and can't
+# distinguish files of different clones.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target-$(pwd -P | cksum | cut -d ' ' -f 1)}
-# Scripts go on in other directories.
+# Scripts change the working directory, so the path must be absolute.
 case $CARGO_TARGET_DIR in
   /*) ;;
   *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;;
@@ -39,12 +39,12 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   export PATH
 fi
 
-# The runner of the tests: cargo finds its subcommands on the PATH. One that is installed already comes first.
+# The test runner: cargo finds its subcommands on the PATH. An installed one takes precedence.
 NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
 PATH=$PATH:$NEXTEST_ROOT/bin
 export PATH
 
-# In seconds since 1970; a script that calls another one hands it on.
+# In seconds since 1970; a script passes the value to the scripts that it calls.
 STEPS_BEGAN=${STEPS_BEGAN:-$(date +%s)}
 export STEPS_BEGAN
 
@@ -63,8 +63,8 @@ have() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# Prints the directory of the Postgres that is used where none is installed, after unpacking it if need be; prints nothing
-# where one is installed, and fails if none can be had.
+# Prints the directory of the Postgres that is used if none is installed, after unpacking it if necessary; prints
+# nothing if one is installed, and fails if none is available.
 postgres_fallback() {
   scripts/postgres
 }
@@ -76,8 +76,8 @@ add_postgres_to_path() {
   export PATH
 }
 
-# Unsets what connects a server to a deployment: a test server must not serve, migrate or mail for the one that this shell
-# is set up for.
+# Unsets the settings that connect a server to a deployment: a test server must not serve, migrate or send mail for the
+# deployment that this shell is configured for.
 forget_deployment() {
   for variable in $(env | sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p'); do
     case $variable in
@@ -120,8 +120,8 @@ install_venv() {
   touch "$venv/whole"
 }
 
-# Where Node.js is that scripts/setup installs if the system has none that is new enough. On the PATH before that, because
-# a script that calls scripts/setup goes on with what it installs.
+# The location of the Node.js that scripts/setup installs if the system has none that is recent enough. It is on the
+# PATH before that, because a script that calls scripts/setup continues with the installed one.
 NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
 case $PATH in
   "$NODE_BIN":*) ;;
@@ -131,17 +131,19 @@ case $PATH in
     ;;
 esac
 
-# Prints the directory of the console's packages, whether or not they are installed. Other locks use other directories.
+# Prints the directory of the console's packages, whether or not they are installed. Each lock file has a separate
+# directory.
 console_packages() {
   npm_packages console
 }
 
-# Prints where the packages of a folder's package-lock.json are installed.
+# Prints the directory of the packages of a folder's package-lock.json.
 npm_packages() { # FOLDER
   printf '%s\n' "$TOOLS/$(basename "$1")-$(cksum <"$1/package-lock.json" | cut -d ' ' -f 1)"
 }
 
-# Prints the directory with what scripts/packages installs beside the packages of a release, instead of from the registries.
+# Prints the directory of the packages that scripts/packages installs together with those of a release, instead of
+# downloading them.
 registries_path() {
   pins=$(cat "$PACKAGES_REQUIREMENTS" && grep '^NPM_VERSION=' scripts/postgres)
   printf '%s\n' "$TOOLS/registries-$(printf '%s\n' "$pins" | cksum | cut -d ' ' -f 1)"
@@ -167,8 +169,8 @@ envoy_path() {
   return 1
 }
 
-# Unpacks packages of Debian 13 into a directory of their own, for programs that Debian 12 has too old a version of. They run
-# with the C library of Debian 13, and nothing of the system changes.
+# Unpacks packages of Debian 13 into a separate directory, for programs whose version in Debian 12 is too old. They run
+# with the C library of Debian 13, and the system is unchanged.
 unpack_debian_13() { # NAME PACKAGE...
   debian_13=$TOOLS/debian-13-$1
   shift
@@ -178,14 +180,14 @@ unpack_debian_13() { # NAME PACKAGE...
   mkdir -p "$debian_13/lists/partial" "$debian_13/archives/partial"
   : >"$debian_13/status"
   sources=$(debian_12_sources) || return
-  # The format is told by the end of the name.
+  # The file extension determines the format.
   sed 's/bookworm/trixie/g' "$sources" >"$debian_13/$(basename "$sources")"
   cat >"$debian_13/apt.conf" <<EOF
 Dir::State "$debian_13"; Dir::State::status "$debian_13/status"; Dir::Cache "$debian_13";
 Dir::Etc::sourcelist "$debian_13/$(basename "$sources")"; Dir::Etc::sourceparts "-";
 APT::Sandbox::User "$(id -un)";
 EOF
-  # Joined by &&, because a caller who goes on without it switches `set -e` off.
+  # Joined by &&, because `set -e` has no effect in a function whose caller handles its failure.
   (
     cd "$debian_13" &&
       APT_CONFIG=$debian_13/apt.conf apt-get update -qq &&
@@ -231,21 +233,21 @@ pgbouncer_path() {
   return 1
 }
 
-# Starts a command in the background. It has a process group of its own, so that a failure of what runs beside it ends all
-# that it started.
+# Starts a command in the background. It has a separate process group, so that a failure of a concurrent command ends
+# all its processes.
 in_background() { # COMMAND [ARGUMENT]...
   if [ -z "${background:-}" ]; then
     outputs=$(mktemp -d)
     trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; cat "$outputs"/* >&2; rm -rf "$outputs"' EXIT
     trap 'exit 130' HUP INT TERM
   fi
-  # shellcheck disable=SC2016 # for the inner shell
+  # shellcheck disable=SC2016 # the inner shell expands it
   python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' \
     sh -c '"$@" || { : >"$0"; exit 1; }' "$outputs/failed" "$@" >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
   background="${background:-} $!"
 }
 
-# Waits for all of them, shows what each printed, and fails if one failed.
+# Waits for all of them, prints their outputs, and fails if one failed.
 join_background() {
   failures=0
   number=0
@@ -260,7 +262,7 @@ join_background() {
   return "$failures"
 }
 
-# Fails if a background command has failed already, instead of at the end of the commands that run beside it.
+# Fails as soon as a background command has failed, not only when the concurrent commands have ended.
 check_background() {
   [ ! -e "$outputs/failed" ] || die 'a background command has failed'
 }
@@ -281,12 +283,12 @@ debug_program() {
   printf '%s\n' "${MAINSTAY_PROGRAM:-$CARGO_TARGET_DIR/debug/${SERVER:-mainstay}}"
 }
 
-# Exports where the tests find the programs that they start.
+# Exports the locations of the programs that the tests start.
 export_test_servers() {
   add_postgres_to_path
   ENVOY_BIN=$(envoy_path)
   export ENVOY_BIN
-  # Without one, scripts/test leaves out its tests.
+  # Without PgBouncer, scripts/test skips its tests.
   if PGBOUNCER_BIN=$(pgbouncer_path); then
     export PGBOUNCER_BIN
   else
@@ -298,8 +300,8 @@ export_test_servers() {
   export MAIL_SERVER_PYTHON S3_SERVER_PYTHON
 }
 
-# Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts its
-# own.
+# Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts
+# its own.
 run_with_servers() {
   add_postgres_to_path
   cargo build --quiet --locked --workspace --features fault-injection --example with_servers
@@ -312,17 +314,17 @@ version() {
   sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
 }
 
-# Prints the tag of the release before this one; of a tagged commit it is the tag before. Fails if there is none.
+# Prints the tag of the previous release; for a tagged commit, the tag before. Fails if there is none.
 previous_release() {
   git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null
 }
 
-# Whether this is a clone that lacks the history, and so the tags.
+# Returns whether this is a shallow clone, which lacks the tags.
 is_shallow() {
   [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]
 }
 
-# Prints what CHANGELOG.md says of a version, without its heading; fails if that is nothing.
+# Prints the section of CHANGELOG.md about a version, without its heading; fails if it is empty.
 release_notes() { # VERSION
   awk -v version="$1" '
     /^## / { name = $2; gsub(/[][]/, "", name); is_inside = name == version; next }
@@ -331,8 +333,8 @@ release_notes() { # VERSION
   ' CHANGELOG.md
 }
 
-# Builds the program of a release and prints its path; BINARY names one that is built already. It runs where glibc is
-# OLDEST_GLIBC or later, and no path of this machine is in it, so that another one builds the same.
+# Builds the program of a release and prints its path; BINARY names a program that is built already. It runs with glibc
+# OLDEST_GLIBC or later, and contains no path of this machine, so that the build is reproducible elsewhere.
 release_program() {
   have objdump || die 'objdump is missing: apt-get install binutils'
   if [ -n "${BINARY:-}" ]; then
@@ -343,7 +345,7 @@ release_program() {
   program=$CARGO_TARGET_DIR/release/mainstay
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   sysroot=$(rustc --print sysroot)
-  # In a subshell, for its variables alone. A later one of rustc's prefixes takes precedence.
+  # A subshell limits the scope of its variables. A later prefix mapping of rustc takes precedence.
   (
     for prefix in "$PWD=source" "$CARGO_TARGET_DIR=target" "$cargo_home=cargo" "$sysroot=rust"; do
       RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$prefix"
@@ -358,12 +360,12 @@ release_program() {
   check_glibc "$program" && printf '%s\n' "$program"
 }
 
-# Prints the latest version of glibc that a program names a symbol of.
+# Prints the latest version of glibc whose symbols a program uses.
 newest_glibc() { # PROGRAM
   objdump -T "$1" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1
 }
 
-# Fails if a program names a symbol of a later glibc than OLDEST_GLIBC.
+# Fails if a program uses symbols of a later glibc than OLDEST_GLIBC.
 check_glibc() { # PROGRAM
   newest=$(newest_glibc "$1")
   [ -n "$newest" ] || die "$1 names no symbol of glibc"

@@ -1,4 +1,4 @@
-//! The command line: the commands of the whole program, and those that modules add.
+//! The command line: the program's commands, and the commands that modules add.
 
 mod config_check;
 mod envoy;
@@ -71,20 +71,20 @@ enum ConfigCommand {
     Check,
 }
 
-/// The program as clap sees it, without the commands of modules.
+/// Returns the clap definition of the program, without the commands of modules.
 fn own() -> clap::Command {
     Command::augment_subcommands(Options::command())
 }
 
-/// Returns the names of the program's own commands, which no module's command may have.
+/// Returns the names of the program's commands, which commands of modules can't have.
 pub(crate) fn command_names() -> Vec<String> {
     let own = own();
     let names = own.get_subcommands().map(|command| command.get_name().to_owned());
-    // clap adds this one when it reads a command line.
+    // clap adds this command when it parses a command line.
     names.chain(["help".to_owned()]).collect()
 }
 
-/// The program as clap sees it, with the commands of modules.
+/// Returns the clap definition of the program, with the commands of modules.
 pub(crate) fn command_line(modules: &Modules) -> clap::Command {
     modules.commands().iter().fold(own(), |all, command| all.subcommand(command.describe()))
 }
@@ -108,7 +108,8 @@ pub(crate) fn run(modules: &'static Modules) -> ExitCode {
     code
 }
 
-/// Runs a command. If it reads the configuration, what is wrong with the variables of telemetry is among its faults.
+/// Runs a command. If it reads the configuration, faults of the telemetry settings are reported together with the
+/// others.
 async fn dispatch(
     modules: &'static Modules,
     mut matches: ArgMatches,
@@ -148,8 +149,7 @@ fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
     modules.config(source).map_err(unusable)
 }
 
-/// Reads the configuration and the files that it names, so that whoever starts a process learns at once all that is
-/// wrong.
+/// Reads the configuration and the files that it names, so that all faults are reported together.
 fn read_and_check(
     modules: &Modules,
     source: Source,
@@ -172,10 +172,10 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Opens the application, starting the private Postgres if no other is configured.
+    /// Opens the application, and starts the private Postgres if no other one is configured.
     ///
     /// # Errors
-    /// Postgres fails to start, or the configuration can't be used.
+    /// An error if Postgres fails to start, or the configuration is unusable.
     pub async fn open(modules: &'static Modules, mut config: Config) -> anyhow::Result<Self> {
         let mut postgres = None;
         let directory = config.database.data_dir.join("postgres");
@@ -194,7 +194,7 @@ impl Instance {
         Ok(Self { app, postgres })
     }
 
-    /// Whether the Postgres is the private one.
+    /// Returns whether the Postgres is the private one.
     pub fn is_private(&self) -> bool {
         self.postgres.is_some()
     }

@@ -1,6 +1,6 @@
-//! The web console at `/console`. Its sources are in `console/`, and what is built of them is in this binary.
+//! The web console at `/console`. Its sources are in `console/`; their build output is embedded in this binary.
 //!
-//! It is a client like any other: it uses the public API, and the sign-in of browsers
+//! The console is an ordinary client: it uses the public API, and the sign-in of browsers
 //! ([`identity::auth`](crate::identity::auth)).
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
@@ -21,8 +21,8 @@ use mainstay_kernel::{
 
 use crate::files;
 
-/// What the page may load and whom it may talk to: nothing inline, and nothing from other origins but the images of a
-/// storage that callers reach themselves.
+/// Returns the Content-Security-Policy of the page: no inline code, and nothing from other origins except images of a
+/// storage that callers reach directly.
 fn policy(storage: Option<&str>) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:{}{}; \
@@ -75,12 +75,12 @@ fn asset(name: Cow<'static, str>) -> Asset {
     })
 }
 
-/// Whether the name of a file changes with its content.
+/// Returns whether the name of a file contains a hash of its content.
 fn is_hashed(path: &str) -> bool {
     path.starts_with("assets/")
 }
 
-/// The page, which finds out by its address what to show.
+/// Serves the page, which selects its view by the URL.
 async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
     let console = app.part::<Console>();
     let page = console.assets.get("index.html").expect("the build has a page").clone();
@@ -89,7 +89,7 @@ async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
     response
 }
 
-/// A file; or the page, for an address within it. A file of another version is not found.
+/// Serves a file, or the page for any other path. A file of another version is not found.
 async fn file(State(app): State<App>, Path(path): Path<String>, headers: HeaderMap) -> Response {
     match app.part::<Console>().assets.get(&path) {
         Some(asset) if path != "index.html" => asset.clone().response(&headers).await,

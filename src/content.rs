@@ -1,4 +1,4 @@
-//! Content: posts, which their authors write in Markdown and anyone reads once they are published, and their feed.
+//! Content: posts, which their authors write in Markdown and the public reads once they are published, and their feed.
 
 pub mod config;
 pub mod events;

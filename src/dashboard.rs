@@ -1,4 +1,4 @@
-//! The dashboard: what people look at to see how the business and the servers do.
+//! The dashboard: the state of the business and of the servers.
 
 mod command;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Files: uploads and downloads, avatars, and where all of them are stored.
+//! Files: uploads and downloads, avatars, and their storage.
 
 pub mod avatar;
 pub mod config;

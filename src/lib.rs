@@ -1,21 +1,21 @@
 //! Mainstay: the production back end every product team rebuilds.
 //!
-//! This crate is the product: one folder per module. The machinery under it, which knows no module, is
-//! [`mainstay_kernel`]. A request goes down and an answer comes up:
+//! This crate is the product: one folder per module. The machinery below it, which depends on no module, is
+//! [`mainstay_kernel`]. A request passes through these layers, and its response returns through them:
 //!
 //! ```text
 //!   mainstay_kernel::http → grpc → <module>/service → ops → model, store
 //! ```
 //!
-//! In each module, `service` reads the message, makes one call and renders; `ops` decides, in one transaction; `model` is
-//! plain types and the rules between them; `store` is SQL. `src/<module>.rs` says what the module registers.
+//! In each module, `service` reads the message, makes one call and renders the response; `ops` decides, in one transaction;
+//! `model` contains plain types and their transitions; `store` is SQL. `src/<module>.rs` registers the module's parts.
 //!
 //! # Modules
 //!
 //! - [`identity`]: sign-in, sessions, users, service keys.
 //! - [`operations`]: long-running work that a caller polls.
 //! - [`support`]: tickets, comments, imports and exports.
-//! - [`content`]: posts, and the feed of what is published.
+//! - [`content`]: posts, and the feed of published posts.
 //! - [`files`]: uploads and downloads, and the storage of files.
 //! - [`orders`]: products and orders.
 //! - [`payments`]: charges, refunds, the ledger, and payment gateways.
@@ -26,11 +26,11 @@
 //! - [`console`]: the web console.
 //! - [`sample`]: sample data for a new private database.
 //!
-//! # The rest
+//! # Other parts
 //!
-//! - [`Product`]: the list of modules, and how a team adds its own.
+//! - [`Product`]: the list of modules, to which a team adds its own.
 //! - [`cli`]: the command line.
-//! - [`proto`], [`schema`]: the generated code, and the tables; each is a crate by itself.
+//! - [`proto`], [`schema`]: the generated code and the tables, each in a separate crate.
 
 #![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
 

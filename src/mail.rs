@@ -1,4 +1,4 @@
-//! Mail: its content, its templates, and how it is sent.
+//! Mail: its content, templates and delivery.
 
 mod command;
 pub mod config;
@@ -68,7 +68,7 @@ pub(crate) fn module() -> Module {
         ])
 }
 
-/// Returns what is wrong with the templates, so that whoever starts a process learns it with all other faults.
+/// Returns the errors in the templates, so that they are reported together with all other configuration errors.
 fn check_templates(config: &MailConfig) -> Vec<ConfigError> {
     let error = open_templates(config).err();
     let error = error.map(|error| ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
@@ -78,7 +78,7 @@ fn check_templates(config: &MailConfig) -> Vec<ConfigError> {
 /// Opens the templates.
 ///
 /// # Errors
-/// Every fault of a template.
+/// All errors in the templates.
 fn open_templates(config: &MailConfig) -> anyhow::Result<Templates> {
     Templates::open(&config.brand, config.templates.as_deref())
         .map_err(|faults| anyhow::anyhow!("the templates of mail are not usable:\n  {}", faults.join("\n  ")))

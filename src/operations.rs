@@ -1,5 +1,5 @@
-//! Operations: long-running work, which continues after its request was answered, and which the caller polls; and the
-//! jobs that were given up.
+//! Operations: long-running work, which continues after its request was answered and which the caller polls, and dead
+//! jobs.
 
 pub mod dead_job;
 pub mod events;
@@ -23,7 +23,7 @@ use crate::proto::{
     operations::v1::{dead_job_service_server::DeadJobServiceServer, operation_service_server::OperationServiceServer},
 };
 
-// What a module needs whose work is an operation.
+// The interface of a module whose work is an operation.
 pub use kind::OperationKind;
 pub(crate) use service::render;
 

@@ -1,4 +1,4 @@
-//! Orders: the price list, and what customers ordered.
+//! Orders: the price list and customers' orders.
 
 pub mod events;
 mod examples;

@@ -42,7 +42,7 @@ use crate::{
     webhooks::Handler,
 };
 
-// What modules that take money through the gateway need.
+// The interface of modules that take payments through the gateway.
 pub(crate) use gateway::stripe::metadata;
 pub use gateway::{Cancel, Gateway, Lookup, Outcome, Subscribe};
 pub use settlement::call;
@@ -66,7 +66,7 @@ const ALERTS: [&str; 12] = [
 /// Opens the configured gateway.
 ///
 /// # Errors
-/// If the system has no root certificates, or the key is not a valid header value.
+/// An error if the system has no root certificates, or if the key is not a valid header value.
 fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
     let config = app.config.section::<PaymentsConfig>();
     Ok(match &config.gateway {
@@ -124,16 +124,16 @@ pub(crate) fn gateway(app: &App) -> &Arc<dyn Gateway> {
     app.part()
 }
 
-/// Returns the application as of another clock, which the sandbox gateway then has, too; `None` if the gateway is another
-/// one, which knows only the present.
+/// Returns the application with another clock, which the sandbox gateway then uses too; `None` for any other gateway,
+/// which uses the real time.
 pub(crate) fn with_clock(app: &App, clock: Clock) -> Option<App> {
     let config::Gateway::Sandbox = app.config.section::<PaymentsConfig>().gateway else { return None };
     let sandbox: Arc<dyn Gateway> = Arc::new(Sandbox::new(app.database.clone(), clock.clone()));
     Some(app.clone().with_part(sandbox).with_clock(clock))
 }
 
-/// If the gateway was unavailable and may be back, looks up a payment that does not exist, because an idle instance makes
-/// no other call that would find out. The circuit lets one probe through at a time and waits longer after each failure.
+/// If the gateway was unavailable and may be back, probes it by looking up a payment that does not exist, because an
+/// idle instance makes no other call. The circuit lets one probe through at a time and waits longer after each failure.
 async fn gateway_is_available(app: App) -> bool {
     let gateway = gateway(&app);
     if gateway.circuit() == Circuit::HalfOpen {

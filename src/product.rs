@@ -1,4 +1,4 @@
-//! The product: its modules, and those that a team adds.
+//! The product: its modules, and the modules that a team adds.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub struct Product {
     modules: Vec<Module>,
 }
 
-/// Returns Mainstay's own modules. A module may use the parts of those before it.
+/// Returns Mainstay's own modules. A module may depend on the modules before it.
 pub fn product() -> Product {
     let modules = [
         identity::module(),
@@ -39,7 +39,7 @@ pub fn product() -> Product {
         console::module(),
         sample::module(),
     ];
-    // Their tables are those of MIGRATIONS.
+    // Their tables are created by MIGRATIONS.
     Product { modules: modules.map(Module::without_migrations).into() }
 }
 
@@ -50,10 +50,10 @@ impl Product {
         self
     }
 
-    /// Checks the modules against each other and makes them those of this process.
+    /// Validates the modules as a whole and installs them in this process.
     ///
     /// # Errors
-    /// Every fault, with its cure.
+    /// All faults, each with its remedy.
     pub fn install(self) -> Result<&'static Modules, Vec<Fault>> {
         let migrations = Set { schema: PUBLIC, migrations: MIGRATIONS };
         Modules::install(Some(migrations), &cli::command_names(), self.modules)

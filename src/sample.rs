@@ -1,8 +1,7 @@
-//! Sample data, so that a new private database has something to look at: people, tickets, orders, payments and more of the
-//! last 90 days.
+//! Sample data for a new private database: people, tickets, orders, payments and more of the last 90 days.
 //!
-//! It is written through the operations of the other modules, with the permits that their policies grant, so it obeys the
-//! same rules as what callers write. It never enters a database that was given by `DATABASE_URL`.
+//! It is written through the operations of the other modules, with the permits that their policies grant, so it obeys
+//! the same rules as callers' requests. It is never written to a database given by `DATABASE_URL`.
 
 mod command;
 pub mod model;

@@ -37,7 +37,7 @@ use crate::proto::{
     },
 };
 
-// What a module needs to handle inbound events.
+// The interface of a module that handles inbound events.
 pub use inbound::handlers::Handler;
 pub(crate) use inbound::stripe;
 
@@ -66,7 +66,7 @@ pub(crate) fn module() -> Module {
             "Removes inbound webhook events after 90 days, dead ones 90 days after they died",
             jobs::forget_inbound_events,
         )
-        // One that is pending (1) is still to be sent, however old it is.
+        // A pending delivery (1) is still to be sent, at any age.
         .partitioned(
             PartitionedTable::by_month("webhook_deliveries")
                 .retention(|_| Some(jobs::DELIVERY_RETENTION))
@@ -75,7 +75,7 @@ pub(crate) fn module() -> Module {
         .partitioned(
             PartitionedTable::by_month("webhook_attempts")
                 .retention(|_| Some(jobs::DELIVERY_RETENTION))
-                // They leave with their deliveries.
+                // Attempts are removed together with their deliveries.
                 .unless("EXISTS (SELECT FROM webhook_deliveries WHERE id = delivery_id AND state = 1)"),
         )
         .metrics([

@@ -161,7 +161,7 @@ impl TicketService for Bare {
     }
 }
 
-/// Why a transaction was rolled back. Diesel requires that its own errors convert into it.
+/// The reason why a transaction was rolled back. Diesel requires that its own errors convert into it.
 #[derive(Debug)]
 struct BareError(#[expect(dead_code, reason = "shown by Debug")] mainstay_kernel::error::Error);
 

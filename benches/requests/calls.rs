@@ -21,7 +21,7 @@ pub(crate) enum Operation {
     Get,
     /// Lists the first page of 20, with its total.
     List,
-    /// Lists page [`FAR_PAGE`] of 20 by its number, with the total: as deep as numbers reach.
+    /// Lists page [`FAR_PAGE`] of 20 by its number, with the total: the deepest page with a number.
     FarPage,
     /// Creates a ticket, without an idempotency key.
     Create,
@@ -80,7 +80,7 @@ impl Operation {
         }
     }
 
-    /// Whether the server answers from memory: then there is nothing for pgbench to do.
+    /// Returns whether the server answers from memory, without statements for pgbench.
     pub(crate) fn is_cached(self) -> bool {
         matches!(self, Self::GetPost | Self::ListPosts)
     }
@@ -93,7 +93,7 @@ pub(crate) const BODY: &str = "Dear support team, since the last update our acco
      Please look into it and tell us what to do next. Kind regards from all of us.";
 /// The payment method of charges.
 pub(crate) const CARD: &str = "pm_card_visa";
-/// The password of the admin, and of those who sign in.
+/// The password of the admin, and of the users that sign in.
 pub(crate) const PASSWORD: &str = "measure twice, cut once";
 /// The signing secret of webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
@@ -105,7 +105,7 @@ pub(crate) const SERVED: u16 = 0xfff;
 /// The number of a page far down.
 pub(crate) const FAR_PAGE: i32 = 500;
 
-/// The number of the first seeded user that is no agent.
+/// The number of the first seeded user that is not an agent.
 const FIRST_CUSTOMER: usize = 40;
 /// The range of request numbers of each worker.
 pub(crate) const STRIDE: usize = 1_000_000;
@@ -159,8 +159,8 @@ impl Target {
         Charge { order, key: format!("bench-{order}") }
     }
 
-    /// The charge that a worker repeats: one of the first that [`Self::charge`] returned. Each worker has its own, because
-    /// concurrent requests under one key are refused.
+    /// Returns the charge that a worker repeats: one of the first that [`Self::charge`] returned. Each worker has its
+    /// own, because concurrent requests under one key are rejected.
     pub(crate) fn charge_again(&self, number: usize) -> Charge {
         let order = copy(ORDER, SERVED, (number / STRIDE) as u64);
         Charge { order, key: format!("bench-{order}") }

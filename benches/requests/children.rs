@@ -71,7 +71,7 @@ pub(crate) fn cpu(process: u32) -> Option<Duration> {
 /// User and kernel CPU time of a process and of its children so far, those that have ended included; `None` where there is
 /// no /proc.
 pub(crate) fn cpu_with_children(process: u32) -> Option<Duration> {
-    // Behind its own times are those of the children that it has waited for.
+    // The times of waited-for children follow the process's own times.
     let mut all = time(&stat(process)?, 11..15)?;
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
         let fields = entry.file_name().to_str().and_then(|name| stat(name.parse().ok()?));
@@ -82,8 +82,8 @@ pub(crate) fn cpu_with_children(process: u32) -> Option<Duration> {
     Some(all)
 }
 
-/// The fields of `/proc/PID/stat` behind the name, which is in parentheses and may contain anything: the state, which counts
-/// as 0, the parent, and so on.
+/// Returns the fields of `/proc/PID/stat` after the name, which is in parentheses and may contain any character: the
+/// state, which counts as 0, the parent, and so on.
 fn stat(process: u32) -> Option<Vec<i64>> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     Some(stat.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())

@@ -56,7 +56,7 @@ impl Client {
         Ok(Self::Http2 { token: format!("Bearer {token}"), sender })
     }
 
-    /// Opens the connection of a client of HTTP/1.1, which otherwise the first call does.
+    /// Opens the connection of an HTTP/1.1 client, which the first call would otherwise do.
     pub(crate) async fn open(&mut self) -> anyhow::Result<()> {
         if let Self::Http1 { port, sender, .. } = self {
             *sender = Some(open(*port).await?);
@@ -64,7 +64,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sends one request and checks that its response is a success. The error is [`Overloaded`] if the server was.
+    /// Sends one request and checks that its response is a success. The error is [`Overloaded`] if the server was
+    /// overloaded.
     pub(crate) async fn call(&mut self, target: &Target, operation: Operation, number: usize) -> anyhow::Result<()> {
         match self {
             Self::Grpc { channel, token } => grpc(channel, token, target, operation, number).await,
@@ -86,7 +87,7 @@ impl Client {
     }
 }
 
-/// The server has too many requests: it refused one, or did not answer it in time.
+/// The server is overloaded: it rejected the request, or did not answer it in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the server is overloaded")]
 pub(crate) struct Overloaded;

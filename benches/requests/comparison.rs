@@ -1,16 +1,16 @@
-//! What the server does per second, beside what limits it: the machine, doing only that.
+//! The server's rate, compared to its limiting resource: the machine doing only that work.
 
 use std::time::Duration;
 
 use crate::load::Measurement;
 
-/// What was done in a round.
+/// The work of a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) count: f64,
     /// The duration.
     pub(crate) wall: Duration,
-    /// CPU time of the process that did it.
+    /// The CPU time of the process that did the work.
     pub(crate) cpu: Option<Duration>,
 }
 
@@ -19,7 +19,7 @@ impl Rate {
         self.count / self.wall.as_secs_f64()
     }
 
-    /// Milliseconds of CPU per 1,000.
+    /// Returns milliseconds of CPU time per 1,000 units of work.
     pub(crate) fn cpu_ms(&self) -> Option<f64> {
         Some(self.cpu?.as_secs_f64() * 1e6 / self.count)
     }
@@ -31,12 +31,12 @@ impl From<&Measurement> for Rate {
     }
 }
 
-/// The rounds of both, which alternate.
+/// The alternating rounds of both.
 #[derive(Debug, Clone)]
 pub(crate) struct Comparison {
-    /// What is counted.
+    /// The unit of work.
     pub(crate) name: String,
-    /// What the machine does alone.
+    /// The work of the machine alone.
     pub(crate) limit: String,
     pub(crate) served: Vec<Rate>,
     pub(crate) alone: Vec<Rate>,

@@ -1,7 +1,7 @@
-//! Rows that a script creates anew in each run: unique ids that resemble a recorded one.
+//! Rows that a script creates in each run: unique ids that resemble a recorded one.
 //!
-//! A copy keeps the random part of the recorded id and shifts its time by the number of the run, so that indexes grow at
-//! their end, as with the server's own UUIDv7. The number of the client is in between.
+//! A copy keeps the random part of the recorded id and shifts its time by the number of the run, so that indexes grow
+//! at their end, as with the server's own UUIDv7. The number of the client is in between.
 
 use uuid::Uuid;
 

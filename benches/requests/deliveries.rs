@@ -1,5 +1,5 @@
-//! Webhooks that a worker delivers per second to a receiver in this program, beside the same POSTs alone, and beside one
-//! row for each on the disk, which records that it was delivered.
+//! The webhook throughput of a worker, to a receiver in this program, compared to the same POSTs alone and to one row
+//! on disk per recorded delivery.
 
 use std::{
     sync::{
@@ -30,15 +30,15 @@ use crate::{
     world::World,
 };
 
-/// As many as a worker serves at once.
+/// The number of endpoints, equal to the number that a worker serves concurrently.
 const ENDPOINTS: usize = 16;
 const EVENT: &str = "support.ticket.created";
-/// Tickets that are created by one request.
+/// The number of tickets that one request creates.
 const BATCH: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
-/// What has arrived.
+/// The received deliveries.
 #[derive(Debug, Default)]
 struct Received {
     count: AtomicU64,
@@ -55,7 +55,7 @@ impl Received {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The last one.
+    /// Returns the last delivery.
     fn last(&self) -> anyhow::Result<Bytes> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone().context("nothing was received")
     }
@@ -100,7 +100,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<[Com
     Ok([comparison("the POSTs alone", posted), comparison("pgbench: a row for each", inserts)])
 }
 
-/// Creates tickets, while no worker tells the endpoints of them.
+/// Creates tickets while no worker runs, so that their deliveries queue up.
 async fn announce(world: &World, tickets: usize) -> anyhow::Result<()> {
     let Client::Grpc { channel, token } = Client::grpc(world.server.port, &world.token).await? else {
         anyhow::bail!("asked for gRPC");
@@ -119,7 +119,7 @@ async fn announce(world: &World, tickets: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a worker deliver everything, and measures it from the first arrival until every delivery is recorded.
+/// Runs a worker until everything is delivered, and measures from the first arrival until every delivery is recorded.
 async fn deliver(world: &World, options: &Options, deliveries: &Received) -> anyhow::Result<Rate> {
     let (before, all) = (deliveries.count(), (options.announced_tickets() * ENDPOINTS) as u64);
     let (worker, start) = (world.worker(options.pool as usize)?, Instant::now());
@@ -130,7 +130,7 @@ async fn deliver(world: &World, options: &Options, deliveries: &Received) -> any
     let (began, first, cpu) = (Instant::now(), deliveries.count() - before, worker.cpu());
     wait_until_none(world, "FROM webhook_deliveries WHERE state = 1").await?;
     let (wall, cpu) = (began.elapsed(), worker.cpu().zip(cpu).map(|(after, before)| after - before));
-    // A job that dies with its worker would keep its endpoint from the next worker for a while.
+    // A job that dies with its worker would block its endpoint for the next worker for a while.
     wait_until_none(world, "FROM jobs WHERE kind = 'deliver_webhook'").await?;
     worker.stop().await;
     let again = deliveries.count() - before - all;
@@ -140,7 +140,7 @@ async fn deliver(world: &World, options: &Options, deliveries: &Received) -> any
     Ok(Rate { count: (all - first) as f64, wall, cpu })
 }
 
-/// Waits until there are no such rows.
+/// Waits until no such rows exist.
 async fn wait_until_none(world: &World, rows: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     while world.sql.query_one(&format!("SELECT EXISTS (SELECT {rows})"), &[]).await?.get(0) {
@@ -150,7 +150,7 @@ async fn wait_until_none(world: &World, rows: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends the receiver as many POSTs with a body as it takes.
+/// Sends the receiver POSTs with a body at the maximum rate.
 async fn post(options: &Options, port: u16, body: Bytes) -> anyhow::Result<Rate> {
     let (began, length) = (Instant::now(), options.round());
     let senders = (0..options.concurrency()).map(|_| {
@@ -173,10 +173,10 @@ async fn post(options: &Options, port: u16, body: Bytes) -> anyhow::Result<Rate>
     Ok(Rate { count: counts as f64, wall: began.elapsed(), cpu: None })
 }
 
-/// Stores one row for each of as many deliveries as Postgres can record, on disk before it is acknowledged.
+/// Stores one row per delivery at the maximum rate of Postgres; each row is on disk before it is acknowledged.
 async fn store(world: &World, options: &Options) -> anyhow::Result<Rate> {
     let script = "INSERT INTO attempts_alone VALUES (gen_random_uuid(), 1, now(), 1, 204, NULL);\n".to_owned();
-    // Connecting takes a part of it.
+    // Connecting takes a part of the time.
     let length = Duration::from_secs(options.round().as_secs().max(2));
     let alone = pgbench::run(world, options, &Scripts(vec![script]), Length::Seconds(length.as_secs())).await?;
     Ok(Rate { count: alone.per_second * length.as_secs_f64(), wall: length, cpu: None })

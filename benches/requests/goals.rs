@@ -1,14 +1,14 @@
-//! The targets, beside what was measured over HTTP/1.1 (docs/performance.md says which are met).
+//! The targets, compared to the measurements over HTTP/1.1 (docs/performance.md lists which are met).
 
 use crate::{calls::Operation, contender::Contender, load::Measurement};
 
 /// The targets of an operation.
 struct Goal {
-    /// At least.
+    /// The minimum number of requests per second.
     per_second: Option<f64>,
-    /// The server's CPU time per request as a multiple of the peer's, at most.
+    /// The maximum of the server's CPU time per request, as a multiple of the peer's.
     of_peer: Option<f64>,
-    /// The CPU time of Postgres for a request in milliseconds, at most.
+    /// The maximum CPU time of Postgres per request, in milliseconds.
     postgres_ms: Option<f64>,
 }
 
@@ -31,7 +31,7 @@ impl Operation {
 pub(crate) const HEAD: &str = "| REST, HTTP/1.1 | requests/s | target | CPU, × Express | target | Postgres CPU ms | target |\n\
                                |---|--:|--:|--:|--:|--:|--:|";
 
-/// The row of an operation that has targets; `sum_of` returns the sum of a contender's rounds.
+/// Returns the row of an operation that has targets; `sum_of` returns the sum of a contender's rounds.
 pub(crate) fn row(operation: Operation, sum_of: impl Fn(Contender) -> Option<Measurement>) -> Option<String> {
     let (goal, served) = (operation.goal()?, sum_of(Contender::Rest1)?);
     let peer_ms = sum_of(Contender::Peer).and_then(|peer| peer.cpu_ms());

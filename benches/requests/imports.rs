@@ -1,7 +1,7 @@
-//! Rows that are imported per second from a CSV file, beside a COPY of the same rows into the table of tickets.
+//! The import rate of rows from a CSV file, compared to a COPY of the same rows into the table of tickets.
 //!
-//! The import is measured from the first byte of the upload until every row is stored. It also recognizes rows that it has
-//! stored before, and writes the history of each ticket.
+//! The import is measured from the first byte of the upload until every row is stored. In contrast to COPY, it also
+//! recognizes rows that are already stored, and writes the history of each ticket.
 
 use std::{
     fmt::Write as _,
@@ -27,11 +27,11 @@ use crate::{
 
 /// The size of a piece of the upload, as `mainstay import` sends it.
 const PIECE: usize = 256 << 10;
-/// Rows of the first import, which is not measured: the worker has to start.
+/// The number of rows of the first import, which is not measured because the worker has to start.
 const WARM_UP: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
-/// Operations of this state and those above have ended.
+/// Operations in this state and the higher ones have ended.
 const SUCCEEDED: i16 = 3;
 
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Comparison> {

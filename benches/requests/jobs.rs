@@ -12,12 +12,12 @@ use crate::{
     world::World,
 };
 
-/// Jobs in a recording; the one with the fewest statements is replayed.
+/// The number of jobs in a recording; the job with the fewest statements is replayed.
 const WATCHED: i64 = 20;
-/// Jobs that must remain in the end, so that the worker never ran out of them.
+/// The number of jobs that must remain at the end, so that the worker was never idle.
 const SPARE: i64 = 1000;
 
-/// How fast a worker completes jobs.
+/// The rate at which a worker completes jobs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Jobs {
     pub(crate) places: usize,
@@ -32,7 +32,7 @@ async fn waiting(world: &World) -> anyhow::Result<i64> {
 }
 
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs> {
-    // What the other operations left: another kind of work, and first in the queue.
+    // The other operations leave another kind of jobs at the front of the queue.
     world.sql.execute("DELETE FROM jobs WHERE kind <> 'process_inbound_event'", &[]).await?;
     world.sql.execute("DELETE FROM mails", &[]).await?;
     let script = script(world).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     worker.stop().await;
     let jobs = (before - rest) as f64;
     anyhow::ensure!(jobs > 0.0 && rest > SPARE, "there are not enough jobs: {before} before, {rest} left");
-    // Enough are left for every client.
+    // The remaining jobs suffice for every client.
     let runs = Length::Runs(((rest - SPARE) / pgbench::CLIENTS as i64).min(jobs as i64 / 4).max(1) as u64);
     let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
     let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / jobs);
@@ -70,7 +70,7 @@ async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The statements of one job, from the one that takes it to the one that completes it.
+/// Returns the statements of one job, from the one that takes it to the one that completes it.
 async fn script(world: &World) -> anyhow::Result<String> {
     let worker = world.worker(1)?;
     let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
@@ -78,7 +78,7 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let takes = |statement: &Statement| statement.sql().starts_with("WITH RECURSIVE lane");
     let ends = |statement: &Statement| statement.sql().starts_with("DELETE FROM jobs USING");
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
-    // The end of a job is recorded while the next one is taken, so between the statements of a job stand those of others.
+    // The end of a job is recorded while the next one is taken, so statements of other jobs are in between.
     let cycle = |begin: usize| {
         let rest = &statements[begin + 1..];
         let handled = rest.iter().position(is_event)?;
@@ -87,11 +87,11 @@ async fn script(world: &World) -> anyhow::Result<String> {
         let own = rest[..end].iter().filter(|statement| !takes(statement) && !ends(statement));
         let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&rest[end]]).collect();
         let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
-        // A scheduled task that is in the midst of its transaction belongs to another cycle.
+        // A scheduled task in the middle of its transaction belongs to another cycle.
         (count("BEGIN") == count("COMMIT")).then_some(cycle)
     };
     let begins = (0..statements.len()).filter(|&at| takes(&statements[at]));
-    // Scheduled tasks run in between; the shortest of many cycles has none of their statements.
+    // Scheduled tasks run in between; the shortest of many cycles contains none of their statements.
     let cycle = begins.filter_map(cycle).min_by_key(Vec::len).with_context(|| {
         let sample: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
         format!("no job was seen in {sample:#?}")

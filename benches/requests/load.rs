@@ -61,8 +61,8 @@ impl Measurement {
     }
 }
 
-/// Runs `clients`, each with one request in flight, for `length`. Any error response ends the measurement: errors are
-/// cheap, and counting them would flatter the result.
+/// Runs `clients`, each with one request in flight, for `length`. Any error response ends the measurement, because
+/// errors are cheap and counting them would distort the result.
 pub(crate) async fn run(
     clients: &[Client],
     target: &Target,
@@ -75,7 +75,7 @@ pub(crate) async fn run(
         tokio::spawn(worker(client, target, operation, start + length, number * STRIDE))
     });
     let workers: Vec<_> = workers.collect();
-    // Whoever measures CPU times adds them.
+    // The caller adds CPU times if it measures them.
     let mut measurement = Measurement { cpu: None, postgres: None, ..Measurement::none() };
     for latency in try_join_all(workers).await? {
         measurement.latency.add(&latency?)?;

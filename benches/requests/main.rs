@@ -63,7 +63,7 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     let world = world::World::open(options).await?;
     let mut report = report::Report::new(options);
     let measured = subjects(&world, options, &mut report).await;
-    // Also what was measured before a fault.
+    // The report includes the measurements before a fault.
     report.print();
     if let Some(path) = &options.json {
         // Cargo runs a bench in the package's directory, not in the caller's.

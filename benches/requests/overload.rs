@@ -1,5 +1,5 @@
-//! Goodput under overload: many callers, each with a connection of its own, who send their next request as soon as the
-//! last one is answered, even if it was refused.
+//! Goodput under overload: many callers, each with a separate connection, which send their next request as soon as the
+//! last one is answered or rejected.
 
 use std::{
     sync::{
@@ -24,19 +24,20 @@ use crate::{
 
 pub(crate) const OPERATIONS: [Operation; 2] = [Operation::Get, Operation::Create];
 
-/// The server refuses a request only after it has waited this long, so none is refused before.
+/// The warm-up time. The server rejects a request only after it has queued for this long, so there are no earlier
+/// rejections.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// The connections that are opened at once.
+/// The number of connections that are opened concurrently.
 const CONNECT_CONCURRENCY: usize = 64;
-/// How often the memory is read.
+/// The interval at which the memory is sampled.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How an operation fared under overload.
+/// The results of an operation under overload.
 #[derive(Debug)]
 pub(crate) struct Overload {
-    /// Successes per second, beside the peak of the same run.
+    /// Successes per second, compared to the peak of the same run.
     pub(crate) goodput: Comparison,
-    /// Refused, or not answered in time.
+    /// Requests per second that were rejected or not answered in time.
     pub(crate) refused_per_second: f64,
     /// Latencies of the successes in microseconds.
     pub(crate) latency: Histogram<u64>,
@@ -86,7 +87,7 @@ impl Outcomes {
         latencies.record(latency.as_micros() as u64).expect("it grows with its values");
     }
 
-    /// Returns the latencies so far, and begins anew.
+    /// Returns the latencies so far, and resets them.
     fn take_latencies(&self) -> anyhow::Result<Histogram<u64>> {
         let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::replace(&mut *latencies, Histogram::new(3)?))
@@ -94,7 +95,7 @@ impl Outcomes {
 }
 
 /// Measures an operation over REST. The peak is the higher rate of two numbers of callers that do not overload the
-/// server, one before and one after.
+/// server, one measured before and one after.
 pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Overload> {
     let (few, some) = (options.concurrency(), 4 * options.concurrency());
     let before = rate_without_overload(world, options, operation, few).await?;

@@ -27,7 +27,7 @@ pub(crate) struct PageLatencies {
     pub(crate) names: [&'static str; 3],
     pub(crate) served_us: [u64; 3],
     pub(crate) statements_us: [u64; 3],
-    /// The row behind which the third page begins.
+    /// The number of the row after which the third page begins.
     pub(crate) deep: i64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Page
     Ok(PageLatencies { names: NAMES, served_us, statements_us, deep })
 }
 
-/// Measures through the server. Like a caller, it obtains the token of the deep page by walking there.
+/// Measures through the server. The token of the deep page is obtained by paging, as a caller does.
 async fn measure_server(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let Client::Grpc { channel, token } = Client::grpc(world.server.port, &world.token).await? else {
         anyhow::bail!("asked for gRPC");

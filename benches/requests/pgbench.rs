@@ -1,4 +1,4 @@
-//! The same statements without a server: the limit of Postgres itself on this machine.
+//! The same statements without a server: the limit of Postgres on this machine.
 
 use std::{fs, process::Stdio};
 

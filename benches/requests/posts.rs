@@ -1,4 +1,4 @@
-//! The posts that are read.
+//! The posts for reads.
 
 use anyhow::Context as _;
 use mainstay::proto::content::v1::{CreatePostRequest, PublishPostRequest, post_service_client::PostServiceClient};
@@ -9,7 +9,7 @@ use crate::{
     clients::{Client, authorize},
 };
 
-/// As many as fill some pages.
+/// The number of posts: enough to fill some pages.
 const POSTS: usize = 100;
 
 /// Writes and publishes posts; returns their ids.

@@ -32,16 +32,16 @@ struct Line {
 
 /// The application name of the recorder's own connection.
 pub(crate) const APPLICATION: &str = "bench";
-/// Those of the server's connections that run the statements of requests and jobs. The connection that stores the log
-/// is not among them: it writes every second, whatever is requested.
+/// The application names of the server's connections that run the statements of requests and jobs. The connection that
+/// stores the log is excluded, because it writes every second, independently of requests.
 const SERVER_APPLICATIONS: [&str; 2] = ["mainstay", "mainstay-shared"];
 const BEGIN: &str = "SELECT 'the recording begins'";
 const END: &str = "SELECT 'the recording ends'";
 /// The longest wait for the log: Postgres writes it slightly after it reports a statement as done.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Records the statements of `request`, which runs while the server is otherwise idle. Sends two requests before: the
-/// first one of a kind also prepares statements, and only after the reload do the server's sessions log theirs.
+/// Records the statements of `request`, which runs while the server is otherwise idle. Two requests are sent first: the
+/// first request of a kind also prepares statements, and the server's sessions log statements only after the reload.
 pub(crate) async fn record(
     sql: &Client,
     mut request: impl AsyncFnMut() -> anyhow::Result<()>,
@@ -188,7 +188,7 @@ fn copied(text: &str, fixtures: &[Uuid]) -> String {
         }
     }
     if parts.is_empty() {
-        // A literal in a CASE is text unless it says otherwise.
+        // A literal in a CASE has the type text unless it is cast.
         let of_bytes = if text.starts_with("\\x") { "::bytea" } else { "" };
         return format!("{}{of_bytes}", literal(text));
     }

@@ -74,7 +74,7 @@ impl Report {
         self.comparisons.push(comparison);
     }
 
-    /// Everything that is compared with what limits it.
+    /// Returns all comparisons with a limiting resource.
     fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
         self.overloads.iter().map(|overload| &overload.goodput).chain(&self.comparisons)
     }

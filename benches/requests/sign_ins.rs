@@ -1,4 +1,4 @@
-//! Sign-ins, beside the verification of their passwords alone, on every CPU.
+//! Sign-ins, compared to the verification of their passwords alone, on every CPU.
 
 use std::{
     num::NonZero,
@@ -19,7 +19,7 @@ use crate::{
     world::{EMAIL, World},
 };
 
-/// Returns the rounds of the sign-ins, too.
+/// Returns the rounds of the sign-ins as well.
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<(Vec<Measurement>, Comparison)> {
     let customers: Vec<_> = (0..options.concurrency()).map(|worker| Target::email(worker * STRIDE)).collect();
     let enroll = "UPDATE users SET password_hash = admins.password_hash FROM users AS admins \
@@ -43,7 +43,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<(Vec
     Ok((measurements, comparison))
 }
 
-/// Verifies a password on every CPU, again and again.
+/// Verifies a password on every CPU, repeatedly.
 fn verify(length: Duration) -> anyhow::Result<Rate> {
     let (began, before) = (Instant::now(), cpu(std::process::id()));
     let count = thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! What it costs to export traces: the same server with and without, in alternating rounds. This process is the receiver, and
-//! throws the spans away.
+//! The cost of exporting traces: the same server with and without export, in alternating rounds. This process is the
+//! receiver, and discards the spans.
 //!
-//! The first comparison is of two servers without traces, one by lack of an endpoint and one that is told to have none: how
-//! far from 1 its ratio and its rounds are is what this machine can't tell from nothing.
+//! The first comparison is between two servers without traces, one without an endpoint and one with export disabled.
+//! The deviation of its ratio and its rounds from 1 is the measurement noise of this machine.
 
 use axum::{Router, http::StatusCode};
 use tokio::net::TcpListener;
@@ -17,7 +17,7 @@ use crate::{
     world::World,
 };
 
-/// What is exported: its name, and the variables beside the endpoint.
+/// The exports: a name, and the variables in addition to the endpoint.
 const EXPORTS: [(&str, &[(&str, &str)]); 3] = [
     ("get, traces switched off", &[("OTEL_SDK_DISABLED", "true")]),
     ("get, one trace in 100 exported", &[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.01")]),
@@ -27,7 +27,7 @@ const EXPORTS: [(&str, &[(&str, &str)]); 3] = [
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Vec<Comparison>> {
     let receiver = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("http://{}", receiver.local_addr()?);
-    // An empty response says that all spans were taken.
+    // An empty response acknowledges all spans.
     let router = Router::new().fallback(async || StatusCode::OK);
     let receiving = tokio::spawn(async move { axum::serve(receiver, router).await });
     let mut comparisons = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Vec<
         variables.extend(own);
         let exporting = world.another(&variables).await?;
         let (mut served, mut alone) = (Vec::new(), Vec::new());
-        // The first round of each only warms it up.
+        // The first round of each server is a warm-up.
         for number in 0..=options.rounds() {
             let mut order = [(&exporting, &mut served), (&world.server, &mut alone)];
             if number % 2 == 0 {

@@ -96,7 +96,7 @@ impl World {
         Server::spawn(worker)
     }
 
-    /// Starts another server beside [`World::server`], with variables of its own.
+    /// Starts another server beside [`World::server`], with additional variables.
     pub(crate) async fn another(&self, variables: &[(&str, &str)]) -> anyhow::Result<Server> {
         let port = free_port()?;
         let mut serve = mainstay(&self.postgres, &self.redis, &self.options, self.data.path());
@@ -121,12 +121,12 @@ fn durable() -> PostgresOptions {
         .set("full_page_writes", "on")
         .set("max_wal_size", "8GB")
         .set("shared_buffers", "1GB")
-        // Recordings read the log; nothing is logged unless a recording enables it.
+        // Recordings read the log; Postgres logs statements only while a recording enables it.
         .set("logging_collector", "on")
         .set("log_destination", "jsonlog")
 }
 
-/// Limits that are never reached: the bench measures the check, not refusals.
+/// The limits are never reached: the bench measures the check, not rejections.
 fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'static str, String)> {
     let unreachable = || "1000000000/1m".to_owned();
     vec![
@@ -159,7 +159,7 @@ fn mainstay(postgres: &Postgres, redis: &Redis, options: &Options, data: &Path) 
     command
 }
 
-/// The peer, of which `scripts/bench` installs the packages.
+/// Returns the peer, whose packages `scripts/bench` installs.
 fn peer(postgres: &Postgres, redis: &Redis, options: &Options, token: &str, port: u16) -> anyhow::Result<Command> {
     #[expect(clippy::disallowed_methods, reason = "how the script that installs the packages says where")]
     let program = std::env::var("BENCH_PEER").context("BENCH_PEER is not set: run the bench with scripts/bench")?;
@@ -181,7 +181,7 @@ async fn once(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fills the database; returns the account of what the requests create.
+/// Fills the database; returns the account in which the requests create resources.
 async fn seed(sql: &Client, tickets: u32, orders: u32) -> anyhow::Result<Uuid> {
     sql.batch_execute(&format!("SET mainstay.tickets = {tickets}")).await?;
     sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;

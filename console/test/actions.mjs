@@ -1,4 +1,4 @@
-// What people do all day.
+// Everyday actions of users.
 
 import { go, same, settled, signIn, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
@@ -54,13 +54,13 @@ export function actions(made) {
         await save();
         await merge();
         await sound(page, "the merge of a post");
-        // Whoever closes it goes on with the same text, and is asked again.
+        // Closing the dialog keeps the text, and the next attempt asks again.
         await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
         await becomes(() => page.getByLabel("Title", { exact: true }).inputValue(), "Two authors, says one", "my title");
         await save();
         await merge();
         await page.getByRole("radio", { name: "Two authors, says one" }).check();
-        // What was chosen holds for the version that was shown.
+        // The choices are valid for the displayed version.
         await patch(other.data.version, { title: "Two authors, says the other once more" });
         await page.getByRole("button", { name: "Save both" }).click();
         await page.getByRole("radio", { name: "says the other once more" }).waitFor();
@@ -83,7 +83,7 @@ export function actions(made) {
         await go(page, `/posts/${data.id}`);
         await page.getByLabel("Markdown").fill("My *own* line.");
         await send("PATCH", `posts/${data.id}?updateMask=title`, { title: "Read since, says the other" }, token, { "if-match": `"${data.version}"` });
-        // The page reads the post again after an action that was refused.
+        // The page reads the post again after a rejected action.
         await page.getByRole("button", { name: "Publish" }).click();
         const dialog = page.getByRole("dialog");
         await dialog.getByRole("button", { name: "Publish" }).click();
@@ -138,7 +138,7 @@ export function actions(made) {
         await page.waitForFunction(() => /^Before\.!\[pixel\]\(\/images\/[0-9a-f-]{36}\)$/.test(document.querySelector(".markdown").value));
         await page.getByRole("button", { name: "Save" }).click();
         await page.getByText("Saved").waitFor();
-        // Readers do not get it yet, but its author sees it.
+        // Readers can't load it yet, but its author can.
         const image = page.locator(".prose").getByRole("img", { name: "pixel" });
         await image.waitFor();
         await page.waitForFunction(() => document.querySelector(".prose img").naturalWidth === 1);
@@ -179,7 +179,7 @@ export function actions(made) {
         await go(page, "/logs?method=UserService.GetMe");
         const rows = page.getByRole("row").filter({ hasText: "UserService.GetMe" });
         const older = page.getByRole("button", { name: "Older lines" });
-        // What was just logged takes a moment to get there.
+        // New log lines arrive after a moment.
         await becomes(async () => {
           await page.getByRole("button", { name: "Refresh" }).click();
           await settled(page);
@@ -280,7 +280,7 @@ export function actions(made) {
         await page.getByRole("dialog").getByRole("button", { name: "Edit" }).click();
         await page.getByRole("heading", { name: "Folding chair, oak" }).waitFor();
         await page.getByText("€52.50").waitFor();
-        // A currency without decimals.
+        // A currency without decimal places.
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();
         await page.getByLabel("Name").fill("Stool");

@@ -1,4 +1,4 @@
-// The browser, and pages that notice what their user would not see: errors in the log, refused content, overflow.
+// The browser, and pages that detect faults which users would not see: errors in the log, blocked content, overflow.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,9 +10,9 @@ import { becomes, WAIT_MS } from "./wait.mjs";
 
 const { CHROMIUM, MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-/** Milliseconds that a page may take to load: the API reference runs a large script first. */
+/** The maximum loading time of a page in milliseconds: the API reference runs a large script first. */
 const LOAD_MS = 60_000;
-/** Milliseconds until what is wrong with the look of a page is a fault, and not a page that is still being drawn. */
+/** The time in milliseconds after which a visual fault counts, because the page is no longer being drawn. */
 const DRAWN_MS = 5_000;
 
 export const WIDE = { width: 1280, height: 820 };
@@ -25,7 +25,7 @@ export function browse() {
   });
 }
 
-/** Opens a page that collects what goes wrong; `refused` lists the statuses that the step expects. */
+/** Opens a page that collects faults; `refused` lists the error statuses that the step expects. */
 export async function open(browser, { locale = "en-GB", refused = [], origin = MAINSTAY_URL } = {}) {
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", locale, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   const page = await context.newPage();
@@ -33,7 +33,7 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   page.setDefaultNavigationTimeout(LOAD_MS);
   page.origin = origin;
   const wrong = [];
-  // The first refresh of a visitor without a session is refused.
+  // The first refresh of a visitor without a session is rejected.
   const expected = [401, ...refused].map((status) => `status of ${status} `);
   page.on("console", (message) => {
     const text = message.text();
@@ -46,7 +46,7 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   return page;
 }
 
-/** Compares what can't change any more; what may still be on its way is waited for with `becomes`. */
+/** Compares values that can't change any more; use `becomes` to wait for values that may still change. */
 export function same(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
 }
@@ -90,19 +90,19 @@ export async function drawn(page) {
   });
 }
 
-/** Scrolls a long list, as with a wheel. */
+/** Scrolls a long list, like a wheel does. */
 export async function scrollBy(page, pixels) {
   await page.evaluate((pixels) => scrollBy(0, pixels), pixels);
   await drawn(page);
 }
 
-/** Checks a page as a screen reader and a narrow screen would have it. */
+/** Checks a page for screen readers and narrow screens. */
 export async function sound(page, name) {
   await becomes(() => violations(page, {}), "", `what axe finds on ${name}`, { within: DRAWN_MS });
   await fits(page, name);
 }
 
-/** Checks that the texts of a page stand out from what is behind them (WCAG 2.2, 1.4.3), once it has taken its colours. */
+/** Checks the contrast of a page's texts (WCAG 2.2, 1.4.3), once its colors have settled. */
 export async function readable(page, name) {
   await becomes(() => violations(page, { runOnly: ["color-contrast"] }), "", `too little contrast on ${name}`, { within: 2 * DRAWN_MS });
 }
@@ -112,9 +112,9 @@ export async function fits(page, name) {
   await becomes(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)), 0, `pixels by which ${name} is wider than the screen`, { within: DRAWN_MS });
 }
 
-/** What axe finds, a line for each of the first elements of a rule. */
+/** Returns the violations that axe finds, a line for each of the first elements of a rule. */
 async function violations(page, rules) {
-  // Not a script element: the policy of the page would refuse it.
+  // Not a script element, because the page's policy would block it.
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
   const found = await page.evaluate((rules) => globalThis.axe.run(document, { ...rules, resultTypes: ["violations"] }), rules);
   const lines = found.violations.flatMap(({ id, help, nodes }) => nodes.slice(0, 3).map((node) => `${id}: ${help}\n    ${node.html.slice(0, 200)}\n    ${node.failureSummary?.split("\n")[1] ?? ""}`));

@@ -1,4 +1,4 @@
-// What people see when something fails: what to do, and the request id.
+// The user-visible errors: the remedy, and the request id.
 
 import { go, settled, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
@@ -6,7 +6,7 @@ import { becomes } from "./wait.mjs";
 
 const LIST = "**/api/v1/tickets?*";
 
-/** Answers as the server would. */
+/** Answers like the server. */
 function refusal(status, code, headers = {}) {
   const error = { code, message: "As the test has it.", fields: {}, requestId: "the-request-id", retryable: status >= 500 };
   return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ error }) };

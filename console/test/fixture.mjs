@@ -1,4 +1,4 @@
-// Fills a server with some of everything, through its public API.
+// Fills a server with resources of every kind, through its public API.
 
 import { becomes } from "./wait.mjs";
 
@@ -67,7 +67,7 @@ export async function fill() {
   return { token, me, delivery, tickets, order: paid, payment, subscription, endpoint, draft, key, operation, product: desk };
 }
 
-/** The first of a list that is not empty for long. */
+/** Returns the first item of a list, which may be empty for a moment. */
 const first = (path, token) => becomes(async () => (await send("GET", path, undefined, token)).data[0], (item) => item !== undefined, `the first of ${path}`);
 
 if (process.argv[1] === new URL(import.meta.url).pathname) console.log(JSON.stringify(await fill(), null, 1).slice(0, 300));

@@ -1,18 +1,18 @@
-// Steps in a list of very many tickets, on a server of their own.
+// Steps in a list of very many tickets, on a dedicated server.
 
 import { drawn, go, NARROW, same, scrollBy, sound, WIDE } from "./browser.mjs";
 import { becomes } from "./wait.mjs";
 
 const TICKETS = 20_000;
-/** Milliseconds that a way of many rows may take on a slow machine. */
+/** The maximum time for moving through many rows on a slow machine, in milliseconds. */
 const LONG_MS = 120_000;
 
 const row = (page, number) => page.getByRole("link", { name: new RegExp(`^No ${number}( |$)`) });
 const current = (page, number) => page.locator("tr[aria-current=true]").getByText(new RegExp(`^No ${number}( |$)`));
-/** The number of the row that has the focus. */
+/** Returns the number of the focused row. */
 const focused = (page) => page.evaluate(() => Number(/^No (\d+)/.exec(document.activeElement?.textContent ?? "")?.[1] ?? 0));
 const focusOn = (page, number) => page.waitForFunction((number) => new RegExp(`^No ${number}( |$)`).test(document.activeElement?.textContent ?? ""), number);
-/** The rows around it take their heights after it has the focus, so that it may still move. */
+/** The surrounding rows are measured after it is focused, so it may still move. */
 const inSight = (page, number) => becomes(async () => (await row(page, number).boundingBox())?.y, (y) => y > 0 && y < WIDE.height, `where row ${number} stands, which is to be in sight`);
 const queue = (page) => new URL(page.url()).searchParams.get("queue");
 
@@ -56,7 +56,7 @@ const RETURN = {
       await page.setViewportSize(WIDE);
     }
     await row(page, 400).focus();
-    // The keys go on from there, and what is selected far away is what is changed.
+    // The shortcuts continue from there, and a distant selection is the one that is changed.
     await page.keyboard.press("j");
     await focusOn(page, 401);
     await page.keyboard.press("x");
@@ -64,7 +64,7 @@ const RETURN = {
     await page.getByRole("group", { name: "Selected tickets" }).getByLabel("Priority").selectOption("Urgent");
     await page.getByText("Tickets changed: 3").waitFor();
     same(server.sql("SELECT string_agg(subject, ',' ORDER BY created_at DESC) FROM tickets WHERE queue = 'Return' AND version > 1"), "No 2,No 4,No 401", "the changed tickets");
-    // One that is deleted is selected no longer; and a selection is given up at once.
+    // A deleted ticket is no longer selected; a selection is cleared at once.
     await page.keyboard.press("x");
     await page.getByText("1 selected").waitFor();
     await row(page, 401).click();
@@ -73,7 +73,7 @@ const RETURN = {
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByRole("button", { name: "New ticket" }).waitFor();
     await becomes(() => queue(page), "Return", "the filter");
-    // The agent goes on with what stands in its place now.
+    // The agent continues with the ticket at its place.
     await focusOn(page, 402);
     await inSight(page, 402);
     await becomes(() => page.getByText("1 selected").count(), 0, "selections of what is gone");
@@ -106,13 +106,13 @@ const ENDS = {
     await page.goBack();
     await focusOn(page, 10_099);
     await inSight(page, 10_099);
-    // Further than pages have numbers.
+    // Beyond the numbered pages.
     await page.keyboard.press("End");
     await becomes(() => focused(page), (number) => number > 10_100, "the row with the focus");
     await page.keyboard.press("Home");
     await focusOn(page, 1);
     await inSight(page, 1);
-    // In a field, they are the field's.
+    // In a field, the keys belong to the field.
     await page.getByLabel("Search").fill("of");
     await page.keyboard.press("End");
     await page.waitForURL((url) => url.searchParams.get("query") === "of");

@@ -122,7 +122,7 @@ const FIRST = {
     session.on("Network.loadingFailed", ({ requestId }) => files.delete(requestId));
     await signIn(page);
     await settled(page);
-    // The chart is loaded by itself.
+    // The chart is loaded separately.
     await page.locator(".chart-room svg").first().waitFor();
     await becomes(() => files.size, 0, "files that are not loaded");
     console.log(`        ${Math.round(bytes / 1000)} kB`);

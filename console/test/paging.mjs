@@ -1,9 +1,9 @@
-// Lists of several pages, and what is said where something is left out.
+// Lists of several pages, and the notices of omitted items.
 
 import { go, same, sound, twoPages } from "./browser.mjs";
 import { becomes } from "./wait.mjs";
 
-/** An id by whose end a row is told apart. */
+/** Returns an id whose end distinguishes a row. */
 const idEnding = (end) => `01a1fcac-1cdd-7ca6-ba6b-0000${end}`;
 
 export function paging({ me, tickets, order, payment, endpoint, delivery, operation }) {
@@ -13,7 +13,7 @@ export function paging({ me, tickets, order, payment, endpoint, delivery, operat
     createTime: "2026-11-21T06:01:15Z", updateTime: "2026-11-21T06:01:15Z", madeAtGateway: false,
   });
   const row = (line) => ({ line, code: "VALIDATION_FAILED", message: `Line ${line} is wrong.` });
-  /** What is read page by page: a region of a page of the console, the request, and two rows by their texts. */
+  /** The paged lists: a region of a page of the console, the request, and two rows by their texts. */
   const lists = [
     ["Refused rows", `/operations/${operation.id}`, "**/operations/*/errors?*", [row("7"), "Line 7 is wrong."], [row("8"), "Line 8 is wrong."]],
     ["People", `/customers/${me.accountId}`, "**/api/v1/users?accountId=*", [{ ...me, id: idEnding("00000001"), name: "Ada" }, "Ada"], [{ ...me, id: idEnding("00000002"), name: "Grace" }, "Grace"]],

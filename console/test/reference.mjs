@@ -1,4 +1,4 @@
-// The API reference at /docs: what our script adds to Scalar, which could break with an update of it.
+// The API reference at /docs: the additions to Scalar, which an update of it could break.
 
 import { fits, NARROW, readable, WIDE } from "./browser.mjs";
 

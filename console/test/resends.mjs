@@ -1,4 +1,4 @@
-// What is sent again, or changed and sent, after an answer was lost or refused.
+// Requests that are repeated, or changed and sent, after a response was lost or an error was returned.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { becomes } from "./wait.mjs";
 const NO_ANSWER = "The server does not answer";
 const SOMETHING_NEW = "What you sent before may have taken effect.";
 
-/** Hands the requests of a method to `answer`, with how many there were before, and returns the keys that they come under. */
+/** Passes the requests of a method to `answer`, with the number of preceding ones, and returns their keys. */
 async function intercept(page, path, method, answer) {
   const keys = [];
   await page.route(path, (route) => {
@@ -22,7 +22,7 @@ async function intercept(page, path, method, answer) {
   return keys;
 }
 
-/** Has the server carry a request out, and loses the answer. */
+/** Lets the server carry out a request, and loses the response. */
 async function lose(route) {
   await route.fetch();
   await route.abort();
@@ -91,7 +91,7 @@ export function resends({ token, me, payment }) {
         await text.fill("One.");
         await text.press("Control+Enter");
         await text.fill("Two.");
-        // It waits for the one that is on its way.
+        // It waits for the request in flight.
         await text.press("Control+Enter");
         release();
         await page.locator(".thread").getByText("One.").waitFor();
@@ -179,7 +179,7 @@ export function resends({ token, me, payment }) {
         const dialog = page.getByRole("dialog");
         await dialog.getByRole("button", { name: "Edit" }).click();
         await dialog.getByText(NO_ANSWER).waitFor();
-        // As if the user came back to the window after a while.
+        // Simulates that the user returns to the window after a while.
         await page.evaluate(() => {
           const now = Date.now;
           Date.now = () => now() + 60_000;

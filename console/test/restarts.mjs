@@ -1,4 +1,4 @@
-// Steps with a server of their own: it is killed and restarted, has dead events, and a hundred thousand tickets.
+// Steps with a dedicated server: it is killed and restarted, has dead events, and a hundred thousand tickets.
 
 import { createHmac } from "node:crypto";
 
@@ -6,12 +6,15 @@ import { drawn, go, same, scrollBy, settled, sound } from "./browser.mjs";
 import { WEBHOOK_SECRET } from "./server.mjs";
 import { becomes } from "./wait.mjs";
 
-/** Milliseconds until a console is answered whose earlier request died with the server: its lease, and what a slow machine adds. */
+/**
+ * The maximum time until a request succeeds whose predecessor died with the server, in milliseconds: its lease, plus a
+ * margin for a slow machine.
+ */
 const TAKEN_OVER = 60_000;
-/** Milliseconds that background work, or a way of many rows, may take on a slow machine. */
+/** The maximum time of background work, or of moving through many rows, on a slow machine, in milliseconds. */
 const LONG_MS = 120_000;
 
-/** The instants at which a server can die under a request: before it reads it, at any time, and after it has committed. */
+/** The times at which a server can die during a request: before it reads it, at any time, and after it has committed. */
 const DEATHS = {
   "before it reads the request": async (page, server, path, act) => {
     const sent = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith(path));
@@ -68,7 +71,7 @@ const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
       await text.fill("Written once.");
       const send = () => page.getByRole("button", { name: "Comment" }).click();
       await die(page, server, `/tickets/${id}/comments`, send);
-      // Not whether it is shown: the lists are read after the answer, and by then the server may be gone.
+      // Its visibility is not checked: the lists are read after the response, and by then the server may be gone.
       const problem = form.getByText("The server does not answer");
       const answered = await Promise.race([
         problem.waitFor().then(() => false),
@@ -83,7 +86,7 @@ const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
       } else await server.restart();
       await page.locator(".thread").getByText("Written once.").waitFor({ timeout: TAKEN_OVER });
       same((await server.api("GET", `tickets/${id}/comments`)).data.length, 1, "comments");
-      // The stream of changes comes back by itself.
+      // The stream of changes is resumed automatically.
       await server.api("POST", `tickets/${id}/comments`, { body: "After the restart." });
       await page.locator(".thread").getByText("After the restart.").waitFor({ timeout: 60_000 });
     },
@@ -111,14 +114,14 @@ const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
       }
       const state = async () => (await server.api("GET", `payments/${payment.id}`)).data.refunded?.amountMinor;
       await becomes(state, "3000", "what was refunded", { within: TAKEN_OVER });
-      // Not after a reload: without Redis, the sessions of browsers end with the process.
+      // Without a reload, because without Redis the browser sessions end with the process.
       await page.locator(".timeline").getByText("Refund of €30.00").waitFor();
       await becomes(() => page.locator(".timeline").getByText("Refund of €30.00").count(), 1, "refunds");
     },
   },
 ]);
 
-/** Receives an event as a provider sends it. */
+/** Receives an event like one from a provider. */
 async function receive(server, id, event) {
   const body = JSON.stringify(event);
   const at = Math.floor(Date.now() / 1000);
@@ -138,7 +141,7 @@ const REDRIVE = {
     const dead = page.getByRole("region", { name: "Dead events" }).getByRole("row").filter({ hasText: "email.bounced" });
     await dead.nth(2).waitFor();
     await dead.first().getByRole("link", { name: "email.bounced" }).click();
-    // Without a cure, it dies of the same again.
+    // As long as the cause exists, it dies again.
     await page.locator(".warning").waitFor();
     const press = async (name) => {
       await page.getByRole("button", { name }).click();
@@ -152,7 +155,7 @@ const REDRIVE = {
     await press("Process again");
     await becomes(version, (now) => now >= before + 2, "the version of the event", { within: LONG_MS });
     await page.locator(".badge").getByText("Dead").first().waitFor();
-    // What a new version of the server would be able to read.
+    // An event that only a new version of the server could read.
     const good = JSON.stringify({ type: "email.bounced", data: { to: ["gone@example.com"], bounce: { type: "Permanent" } } });
     server.sql(`UPDATE inbound_events SET payload = convert_to('${good}', 'UTF8')`);
     await press("Process again");
@@ -163,14 +166,14 @@ const REDRIVE = {
     await becomes(() => rows.count(), 2, "dead events");
     await press("Retry all dead ones");
     await page.getByText("Nothing matches these filters.").waitFor();
-    // They are put back at once, and processed soon.
+    // They are redriven at once, and processed soon.
     await becomes(() => server.sql("SELECT count(*) FROM inbound_events WHERE state = 2"), "3", "processed events", { within: LONG_MS });
     same(server.sql("SELECT count(*) FROM inbound_events WHERE state <> 2"), "0", "others");
   },
 };
 
 const TICKETS = 100_000;
-/** Rows that the document has at most, with room for a tall window. */
+/** The maximum number of rows in the document, with a margin for a tall window. */
 const MAX_ROWS = 80;
 
 const MANY = {
@@ -195,7 +198,7 @@ const MANY = {
     await drawn(page);
     await bounded("at the top");
     await sound(page, "many tickets");
-    // Step by step, as with a wheel: nothing is left out, and nothing comes twice.
+    // In steps, like a wheel: nothing is skipped, and nothing is repeated.
     const seen = new Map();
     await becomes(async () => {
       for (const [index, text] of await rows.evaluateAll((rows) => rows.map((row) => [Number(row.dataset.index), row.querySelector("a")?.textContent]))) {
@@ -210,7 +213,7 @@ const MANY = {
       return seen.has(250);
     }, true, "whether row 250 is reached", { within: LONG_MS });
     for (let number = 1; number <= 250; number++) if (!seen.has(number)) throw new Error(`row ${number} was left out`);
-    // Far away at once, and further than pages have numbers.
+    // Far away at once, and beyond the numbered pages.
     await scroll(5000 * 64);
     await bounded("far down");
     await becomes(() => indexOf(rows.first()), (index) => index > 3000, "the first row far down");
@@ -221,7 +224,7 @@ const MANY = {
     }, ({ number }) => number > 10_200, "the last row", { within: LONG_MS });
     await bounded("behind the pages with numbers");
     same(number, index + 1, "the ticket in the last row");
-    // By keyboard, from the top on; the row that is decided on stays in sight, and is still there after a look at it.
+    // By keyboard, from the top; the chosen row stays in view, and is still there after its page was opened.
     await scroll(0);
     for (let number = 1; number <= 130; number++) await page.keyboard.press("j");
     await row(130).waitFor();
@@ -236,7 +239,7 @@ const MANY = {
     await page.keyboard.press("j");
     await page.waitForFunction(() => /^Row 131( |$)/.test(document.activeElement?.textContent ?? ""));
     await bounded("after all of it");
-    // One that changes far below comes by itself with the others there; one that belongs to what is loaded is counted.
+    // A change far below is loaded with its page; a change on a loaded page is counted.
     const far = server.sql("SELECT id FROM tickets WHERE subject LIKE 'Row 60001%'");
     await server.api("PATCH", `tickets/${far}?updateMask=priority`, { priority: "TICKET_PRIORITY_LOW" });
     const { accountId } = (await server.api("GET", "me")).data;
@@ -247,7 +250,7 @@ const MANY = {
   },
 };
 
-/** Makes the jobs of a kind die, as they would in an hour or two: the waits between their attempts are left out. */
+/** Makes the jobs of a kind die, as they would in an hour or two, by skipping the waits between their attempts. */
 async function die(server, kind, count) {
   const due = `UPDATE jobs SET attempts = max_attempts - 1, due_at = now() WHERE kind = '${kind}' AND lease IS NULL AND dead_at IS NULL AND last_error IS NOT NULL`;
   await becomes(() => {
@@ -260,7 +263,7 @@ const DEAD_JOBS = {
   name: "dead jobs run again, one or all",
   options: { ownServer: true },
   run: async (page, server) => {
-    // The vehicles of the example can't be recharged: what a database that lacks something would do.
+    // The vehicles of the example can't be recharged, as if the database lacked something.
     server.sql(`
       CREATE FUNCTION fleet.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the charging station is on fire'; END $$;
       CREATE TRIGGER refuse BEFORE UPDATE ON fleet.vehicles FOR EACH ROW WHEN (OLD.status = 3) EXECUTE FUNCTION fleet.refuse();`);
@@ -278,7 +281,7 @@ const DEAD_JOBS = {
     await dead.nth(2).waitFor();
     await dead.first().getByText("the charging station is on fire").waitFor();
     await sound(page, "dead jobs");
-    // Without a cure, it dies of the same again.
+    // As long as the cause exists, it dies again.
     const oldest = dead.last();
     const label = await oldest.getByRole("button").getAttribute("aria-label");
     await oldest.getByRole("button").click();
@@ -292,7 +295,7 @@ const DEAD_JOBS = {
     await becomes(available, 1, "vehicles that can be leased", { within: LONG_MS });
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
     await becomes(() => dead.count(), 2, "dead jobs");
-    // The keyboard goes on with the next one, and at the end with the heading.
+    // The focus continues with the next item, and at the end with the heading.
     await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Run again: fleet.recharge"));
     await page.getByRole("button", { name: "Run all 2 again" }).press("Enter");
     await page.getByText("Jobs that run again: 2").waitFor();

@@ -16,7 +16,10 @@ import { resends } from "./resends.mjs";
 import { RESTARTS } from "./restarts.mjs";
 import { start } from "./server.mjs";
 
-/** Milliseconds that a step may take, so that one that waits for what never comes ends too; the longest takes a minute. */
+/**
+ * The maximum time of a step in milliseconds, so that a step that waits in vain ends too; the longest step takes a
+ * minute.
+ */
 const STEP_MS = 300_000;
 
 async function within(milliseconds, work) {
@@ -24,7 +27,7 @@ async function within(milliseconds, work) {
   const late = pause(milliseconds, undefined, { signal: timer.signal }).then(() => {
     throw new Error(`the step did not end within ${milliseconds / 1000} s`);
   });
-  // Who is late loses the page, which ends the loops that wait with it.
+  // A step that exceeds its time loses its page, which ends its waiting loops.
   await Promise.race([work, late]).finally(() => timer.abort());
 }
 

@@ -27,7 +27,7 @@ for (const [name, path, theme] of [["home", "/", "light"], ["ticket", `/tickets/
   await signIn(page);
   await go(page, path);
   await settled(page);
-  // The chart is loaded by itself.
+  // The chart is loaded separately.
   if (name === "home") await page.locator(".chart-room svg").first().waitFor();
   await page.evaluate(() => document.fonts.ready);
   const session = await page.context().newCDPSession(page);

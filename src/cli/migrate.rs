@@ -1,4 +1,4 @@
-//! `mainstay migrate`, and whether the database is what this program needs.
+//! `mainstay migrate`, and the check that the database's schema fits this program.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Migrate {
     }
 }
 
-/// Applies the pending migrations, adds the partitions of the months ahead, and returns the names of the migrations.
+/// Applies the pending migrations, adds the partitions of the coming months, and returns the names of the migrations.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
     let modules = Modules::installed();
@@ -40,7 +40,7 @@ pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     Ok(applied)
 }
 
-/// Whether the migrations that were applied are those of a new database: the first one of all is among them.
+/// Returns whether the applied migrations are those of a new database: they include the very first migration.
 pub(crate) fn is_from_scratch(applied: &[String]) -> anyhow::Result<bool> {
     let names = Modules::installed().migrations().first().map(migrations::Set::names).transpose()?;
     Ok(applied.first().is_some_and(|name| names.is_some_and(|names| names.first() == Some(name))))
@@ -62,8 +62,8 @@ pub(crate) async fn require(app: &App) -> anyhow::Result<()> {
 /// The interval between two checks of the schema while Postgres is unavailable.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The check of the schema by a program that also starts while Postgres is unavailable: it is repeated in the background
-/// until Postgres answers.
+/// The schema check of a program that also starts while Postgres is unavailable: the check is repeated in the
+/// background until Postgres answers.
 #[derive(Debug)]
 pub(crate) struct SchemaCheck(Option<tokio::task::JoinHandle<anyhow::Error>>);
 
@@ -71,8 +71,8 @@ impl SchemaCheck {
     /// Checks once.
     ///
     /// # Errors
-    /// What differs between the database and this program, with both versions and the cure; a refusal by Postgres that
-    /// lasts until somebody changes a setting.
+    /// The difference between the database and this program, with both versions and the remedy; or an error of Postgres
+    /// that persists until an operator changes a setting.
     pub(crate) async fn begin(app: &App, newer_database: NewerDatabase) -> anyhow::Result<Self> {
         let failure = match check(app, Some(newer_database)).await {
             Ok(Ok(())) => return Ok(Self(None)),
@@ -95,7 +95,7 @@ impl SchemaCheck {
         }))))
     }
 
-    /// Waits until Postgres answers with a fault that [`Self::begin`] could not see; forever, if there is none.
+    /// Waits until Postgres answers with a fault that [`Self::begin`] could not detect; never returns if there is none.
     pub(crate) async fn wait_for_fault(&mut self) -> anyhow::Error {
         match &mut self.0 {
             Some(task) => task.await.unwrap_or_else(anyhow::Error::from),
@@ -112,7 +112,8 @@ impl Drop for SchemaCheck {
     }
 }
 
-/// Compares the schema of the database with this program's. `None`: for a command, which has no options for it.
+/// Compares the schema of the database with this program's. `newer_database` is `None` for a command without that
+/// option.
 async fn check(app: &App, newer_database: Option<NewerDatabase>) -> Result<anyhow::Result<()>, ConnectFailure> {
     let allowed = newer_database.is_some_and(|newer_database| newer_database.allowed);
     let [migrate, go_back] = match newer_database {

@@ -1,10 +1,10 @@
-//! Tells the service manager how the process is (sd_notify(3)), if one asks for it with `NOTIFY_SOCKET`.
+//! Reports the state of the process to the service manager (sd_notify(3)), if `NOTIFY_SOCKET` is set.
 
 use std::{os::unix::net::UnixDatagram, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
-/// The connection to the service manager; there may be none.
+/// The connection to the service manager, if there is one.
 #[derive(Debug)]
 pub(crate) struct Notify {
     manager: Option<Arc<UnixDatagram>>,
@@ -12,8 +12,8 @@ pub(crate) struct Notify {
 }
 
 impl Notify {
-    /// Connects to the service manager. From then on it hears twice within each period of its watchdog that this process
-    /// is alive, as long as the runtime runs tasks.
+    /// Connects to the service manager. From then on, a heartbeat is sent twice per period of the manager's watchdog,
+    /// as long as the runtime runs tasks.
     #[expect(clippy::disallowed_methods, reason = "the protocol of service managers is in the environment only")]
     pub(crate) fn open() -> Self {
         let variable = |name| std::env::var(name).ok();
@@ -31,12 +31,12 @@ impl Notify {
         Self { manager, watchdog }
     }
 
-    /// Reports that the process works.
+    /// Reports that the process is ready.
     pub(crate) fn ready(&self) {
         self.send("READY=1\nSTATUS=ready");
     }
 
-    /// Reports that the process drains.
+    /// Reports that the process is draining.
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=draining");
     }
@@ -56,11 +56,11 @@ impl Drop for Notify {
     }
 }
 
-/// A manager that does not listen can't be told.
+/// An unreachable service manager is ignored.
 fn connect(path: String) -> Option<UnixDatagram> {
     let socket = UnixDatagram::unbound().ok()?;
     socket.connect(path).ok()?;
-    // A manager that is busy must not hold up the process.
+    // A busy service manager must not block the process.
     socket.set_nonblocking(true).ok()?;
     Some(socket)
 }

@@ -11,10 +11,10 @@ use mainstay_kernel::{
     module::Modules,
 };
 
-/// How long `close` waits for responses that are still being sent. A reader that stopped in the middle of one must not
-/// hold up the shutdown.
+/// How long `close` waits for responses that are still being sent. It bounds the delay that a stalled reader causes.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Enough for probes and a few scrapers. A further connection takes the place of the one that is idle for longest.
+/// The maximum number of connections: enough for probes and a few scrapers. A further connection replaces the one that
+/// has been idle the longest.
 const MAX_CONNECTIONS: usize = 64;
 
 /// The listener on `METRICS_LISTEN_ADDR`.
@@ -53,7 +53,7 @@ impl PrivateListener {
         Ok(Self { address, stop, task: tokio::spawn(server) })
     }
 
-    /// Stops listening once the last response is sent. Called when the drain is over, which can be observed here.
+    /// Stops listening once the last response is sent. Called after the drain, which is observable on this listener.
     pub(crate) async fn close(self) {
         self.stop.cancel();
         self.task.await.ok();

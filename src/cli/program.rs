@@ -1,4 +1,4 @@
-//! The program around the command of a module.
+//! The program that runs the command of a module.
 
 use std::{cell::OnceCell, process::ExitCode};
 
@@ -13,7 +13,7 @@ use mainstay_kernel::{
 
 use crate::cli::{Instance, migrate};
 
-/// Runs a command, and closes what it opened.
+/// Runs a command, and closes the resources that it opened.
 pub(crate) async fn run(
     command: &Entry,
     matches: ArgMatches,
@@ -28,11 +28,11 @@ pub(crate) async fn run(
     result
 }
 
-/// Reads and opens only what the command asks for.
+/// Reads and opens resources on first use.
 struct LazyProgram {
     modules: &'static Modules,
     source: Source,
-    /// Read once: the file of a secret may be a pipe.
+    /// Read once, because the file of a secret may be a pipe.
     config: OnceCell<Config>,
     instance: Option<Instance>,
 }
@@ -43,7 +43,7 @@ impl LazyProgram {
             return Ok(instance.app.clone());
         }
         let instance = Instance::open(self.modules, self.config()?).await?;
-        // A command that goes on all the same must not get it by a second call.
+        // After a failed check, a second call must not return the instance.
         if let Err(fault) = prepare(&instance).await {
             instance.close().await;
             return Err(fault);
@@ -52,8 +52,8 @@ impl LazyProgram {
     }
 }
 
-/// Brings the private Postgres to the schema of this program, and checks that it is that of the database: a later version
-/// may have migrated either.
+/// Migrates the private Postgres to the schema of this program, and checks that the database has that schema. A later
+/// version may have migrated either kind of database.
 async fn prepare(instance: &Instance) -> anyhow::Result<()> {
     if instance.is_private() {
         migrate::apply(&instance.app).await?;

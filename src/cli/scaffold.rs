@@ -1,7 +1,7 @@
-//! `mainstay new` and `mainstay add`: a repository of a team's own, and resources in it.
+//! `mainstay new` and `mainstay add`: generate a team's repository, and resources in it.
 //!
-//! `templates/` has the code of a module `my_module` with a resource `sample_item`. What is written is that code under
-//! other names.
+//! `templates/` contains a module `my_module` with a resource `sample_item`. The commands write that code under other
+//! names.
 
 mod changes;
 mod edit;
@@ -26,10 +26,10 @@ use name::{Module, Resource};
 
 /// The version of Mainstay that a repository depends on.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The versions of dependencies that Mainstay is tested with.
+/// The lock file with the versions of dependencies that Mainstay is tested with.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// Write a repository of your own: Mainstay with a module, which is empty at first.
+/// Generate a repository: Mainstay with an empty module.
 #[derive(Debug, Args)]
 pub(crate) struct New {
     /// The folder to create, such as ../book_shop; its name is that of the module: lower-case words joined by `_`.
@@ -47,7 +47,7 @@ pub(crate) enum Add {
     Resource {
         /// The name, in the singular: lower-case words joined by `_`, such as purchase_order.
         name: String,
-        /// The plural, if it is not made like that of tax, entry or order.
+        /// The plural, if it does not follow the pattern of taxes, entries or orders.
         #[arg(long)]
         plural: Option<String>,
     },
@@ -96,7 +96,7 @@ impl Add {
     }
 }
 
-/// Adds a resource to the repository in a folder; returns the files that were written, and then those that were changed.
+/// Adds a resource to the repository in a folder; returns the written files, followed by the changed files.
 fn add(root: &Path, resource: &Resource, now: DateTime<Utc>) -> anyhow::Result<Vec<PathBuf>> {
     let module = module_of(root)?;
     let mut names = resource.names();
@@ -145,7 +145,7 @@ fn module_of(root: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// Returns the version of a new migration: the time, unless another has it.
+/// Returns the version of a new migration: the current time, unless another migration has it.
 fn stamp(migrations: &Path, now: DateTime<Utc>) -> String {
     let names: Vec<_> =
         fs::read_dir(migrations).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
@@ -154,7 +154,7 @@ fn stamp(migrations: &Path, now: DateTime<Utc>) -> String {
     times.find(|stamp| !is_known(stamp)).expect("the times do not end")
 }
 
-/// Formats sources, whose lines are as long as their names; the code works without that, too.
+/// Formats sources, because names change the lengths of lines. A failure is ignored: the code compiles unformatted.
 fn format(files: &[PathBuf]) {
     let formatted = Command::new("rustfmt").args(["--edition", "2024"]).args(files).status();
     if !formatted.is_ok_and(|status| status.success()) {

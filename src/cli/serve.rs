@@ -25,8 +25,8 @@ use mainstay_kernel::{
     telemetry,
 };
 
-/// A SIGINT within this time after another one is the same Ctrl-C: the terminal sends it to every process of the foreground
-/// group, and a launcher passes it on as well.
+/// A SIGINT within this time after another one belongs to the same Ctrl-C: the terminal sends it to every process of
+/// the foreground group, and a launcher forwards it as well.
 const INTERRUPT_REPETITION: Duration = Duration::from_millis(500);
 
 /// Serve gRPC, REST and the web pages on LISTEN_ADDR.
@@ -49,7 +49,7 @@ impl Serve {
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
-        // Also before the first start stores what it shows only once.
+        // Bound before the first start, which stores secrets that it shows only once.
         let private = private_listener::bind(config.server.metrics_listen).await?;
         let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(crate::cli::unusable)?;
         let instance = Instance::open(modules, config).await?;
@@ -83,14 +83,14 @@ impl Serve {
     }
 }
 
-/// The bound sockets: LISTEN_ADDR with its certificate, and METRICS_LISTEN_ADDR.
+/// The bound sockets: `LISTEN_ADDR` with its certificate, and `METRICS_LISTEN_ADDR`.
 struct Listeners {
     public: TcpListener,
     private: TcpListener,
     tls: Option<server::tls::Tls>,
 }
 
-/// Serves until `stop` is cancelled or the schema turns out not to be that of this program, and drains.
+/// Serves until `stop` is canceled or the schema check fails, and drains.
 async fn serve_until(
     stop: CancellationToken,
     Listeners { public, private, tls }: Listeners,
@@ -117,12 +117,12 @@ async fn serve_until(
     let drained = server::serve(public, tls, service, bounds, async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            // Nobody waits for it once the server has stopped.
+            // The receiver is gone once the server has stopped.
             error = schema.wait_for_fault() => drop(fault.send(error)),
         }
         readiness.set(false).await;
         draining.stopping();
-        // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
+        // Jobs drain concurrently with the requests, so the shutdown takes the longer of the two, not their sum.
         jobs_stop.cancel();
         tracing::info!("shutting down: no new requests, waiting for those in flight");
     });
@@ -136,15 +136,15 @@ async fn serve_until(
     Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Finishes the preparations, then runs jobs, unless `JOBS_IN_SERVE=false`, until `stop` is cancelled.
+/// Completes the preparations, then runs jobs, unless `JOBS_IN_SERVE=false`, until `stop` is canceled.
 async fn jobs_after(preparations: impl Future<Output = ()>, work: worker::Work, app: App, stop: CancellationToken) {
     if stop.run_until_cancelled(preparations).await.is_some() && app.config.jobs.in_serve {
         worker::run(work, app, stop).await;
     }
 }
 
-/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal, unless it repeats the first, ends the process
-/// as soon as the last lines of the log are written.
+/// Returns a token that the first SIGINT or SIGTERM cancels. A second signal, unless it repeats the first, ends the
+/// process as soon as the last lines of the log are written.
 pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();

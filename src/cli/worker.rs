@@ -39,7 +39,7 @@ impl Worker {
     }
 }
 
-/// Works until `stop` is cancelled or the schema turns out not to be that of this program, and drains.
+/// Works until `stop` is canceled or the schema check fails, and drains.
 async fn work_until(
     stop: CancellationToken,
     mut schema: SchemaCheck,

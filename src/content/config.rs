@@ -5,9 +5,9 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 #[derive(Debug, Clone)]
 pub struct ContentConfig {
     pub feed_title: String,
-    /// The address of a post for people, in which `{slug}` stands for its slug.
+    /// The public address of a post, in which `{slug}` stands for its slug.
     pub post_url: String,
-    /// This server as its callers see it, without a slash at the end; `None`: as the request names it.
+    /// The URL of this server as its callers see it, without a trailing slash; `None` to use the URL of each request.
     pub public_url: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl Section for ContentConfig {
         if !post_url.contains("{slug}") {
             read.fault("POST_URL", "must contain {slug}: otherwise all posts of the feed have one address");
         }
-        // The module for mail declares it, and says what is wrong with it.
+        // The mail module declares this setting and reports its faults.
         let public_url: Option<String> = read.optional("PUBLIC_URL");
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         Self { feed_title: read.parse("FEED_TITLE"), post_url, public_url }

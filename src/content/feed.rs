@@ -1,7 +1,7 @@
 //! The feed of published posts (Atom, RFC 4287).
 //!
-//! Its links are absolute, because readers resolve relative ones differently, or not at all. The feed is cached for all hosts by
-//! which the server is called, with a stand-in that each response replaces by the URL of the server.
+//! Its links are absolute, because feed readers resolve relative links inconsistently. The feed is cached once for all
+//! host names of the server, with a placeholder that each response replaces by the server's URL.
 
 use atom_syndication::{Category, Entry, Feed, FixedDateTime, Generator, Link, Person, Text};
 use axum::{
@@ -18,7 +18,7 @@ use crate::content::{
     post::{model::Post, published::PublishedPosts},
 };
 
-/// Posts in the feed.
+/// The maximum number of posts in the feed.
 const ENTRIES: i64 = 50;
 const PATH: &str = "/feed.atom";
 
@@ -26,7 +26,7 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
     [(PATH, get(page))]
 }
 
-/// Stands for the URL of this server in a cached feed.
+/// The placeholder for the server's URL in a cached feed.
 const STAND_IN: &str = "urn:mainstay:public-url:";
 
 async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
@@ -43,7 +43,7 @@ async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
     }
 }
 
-/// Returns the URL of this server: the configured one, else the one by which it is called.
+/// Returns the URL of this server: the configured one, or else the one in the request.
 fn public_url(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     let (section, server) = (app.config.section::<ContentConfig>(), &app.config.server);
     if let Some(url) = &section.public_url {
@@ -59,7 +59,7 @@ fn public_url(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
 
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// Returns whether a text is a host with or without a port: it becomes part of an XML document.
+/// Returns whether a text is a host with or without a port. The text becomes part of an XML document.
 fn is_host(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]_".contains(&byte));
     let is_complete = |authority: Authority| {
@@ -83,7 +83,7 @@ fn link(rel: &str, href: String) -> Link {
 
 fn render(app: &App, posts: Vec<Post>) -> String {
     let config = app.config.section::<ContentConfig>();
-    // A feed without entries was never updated; the epoch keeps it the same for every reader.
+    // A feed without entries was never updated; the epoch keeps the response the same for every reader.
     let updated = posts.iter().map(|post| post.updated_at).max().unwrap_or_default();
     let feed = Feed {
         title: Text::plain(config.feed_title.clone()),
@@ -98,8 +98,8 @@ fn render(app: &App, posts: Vec<Post>) -> String {
     write(&feed)
 }
 
-/// Writes the feed without the characters that XML 1.0 can't have, not even escaped: a single one would make all of it
-/// unreadable.
+/// Writes the feed without the characters that XML 1.0 forbids even in escaped form, because a single one would make
+/// the document malformed.
 fn write(feed: &Feed) -> String {
     let mut xml = feed.to_string();
     xml.retain(|char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..));

@@ -14,7 +14,7 @@ pub(super) struct PublishPost {
 
 impl Job for PublishPost {
     const NAME: &'static str = "publish_post";
-    /// Spans some hours, in which whatever prevents it can be mended.
+    /// Spans some hours, in which an operator can remove the cause of a failure.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

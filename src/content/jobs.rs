@@ -10,8 +10,8 @@ use crate::content::{
     post::{ops, published::PublishedPosts},
 };
 
-/// Tells every server that a post has changed. The server that changed it has done so already, unless it failed right
-/// after the commit.
+/// Notifies every server that a post has changed. The server that changed it has already done so, unless it failed
+/// right after the commit.
 pub(super) fn invalidate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let id = PostId(event.resource);

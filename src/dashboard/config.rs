@@ -1,4 +1,4 @@
-//! How much of the servers' logs the dashboard keeps.
+//! The retention of the servers' logs in the dashboard.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 
 #[derive(Debug, Clone)]
 pub struct DashboardConfig {
-    /// The most lines.
+    /// The maximum number of lines.
     pub max_lines: usize,
-    /// The age of the oldest line.
+    /// The maximum age of a line.
     pub max_age: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What there is and what waits.
+//! Counts of resources and of pending work.
 
 pub mod cached;
 pub mod ops;

@@ -1,4 +1,4 @@
-//! The log of all servers, in a store that nothing else depends on.
+//! The log of all servers, in a store that no other part depends on.
 
 pub mod logs;
 pub mod model;

@@ -1,4 +1,4 @@
-//! Avatars: pictures of people, in the sizes that pages show.
+//! Avatars: pictures of users, in the sizes that pages show.
 
 pub mod model;
 pub mod ops;

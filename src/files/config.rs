@@ -11,11 +11,11 @@ pub use storage::{Location, S3};
 /// The configuration of files.
 #[derive(Debug, Clone)]
 pub struct FilesConfig {
-    /// Where files are stored; `None`: in the data directory.
+    /// The location of files; `None` for the data directory.
     pub location: Option<Location>,
     /// The maximum size of a file in bytes.
     pub max_file_bytes: usize,
-    /// The space of each account in bytes.
+    /// The storage quota of each account in bytes.
     pub quota_bytes: usize,
     /// How long a URL to upload or download is valid.
     pub url_lifetime: Duration,
@@ -23,11 +23,11 @@ pub struct FilesConfig {
     pub timeout: Duration,
     /// The disk space for uploads that pass through the server.
     pub spool_bytes: usize,
-    /// The most concurrent uploads of one principal.
+    /// The maximum number of concurrent uploads of one principal.
     pub max_uploads: usize,
 }
 
-/// The longest lifetime of a URL that S3 accepts; an upload that is not completed by then is abandoned.
+/// The maximum lifetime of a URL that S3 accepts; an upload that is not completed by then is abandoned.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 impl Section for FilesConfig {

@@ -6,7 +6,7 @@ mainstay_kernel::id::ids! {
 }
 
 impl FileId {
-    /// Reads ids that the field rules have already checked to be UUIDs, each once.
+    /// Parses ids that the field rules have already checked to be UUIDs; removes duplicates.
     ///
     /// # Errors
     /// `NOT_FOUND`.

@@ -5,9 +5,9 @@ use mainstay_kernel::{app::App, error::Result};
 
 use crate::files::{file::ops, storage::Storage};
 
-/// Objects that are taken at once.
+/// The maximum number of objects that are claimed at once.
 const BATCH: i64 = 100;
-/// After this an object is deleted again, if it is not known that it was.
+/// The delay after which the deletion of an object is retried, if its outcome is unknown.
 const RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
 
 pub(super) async fn expire_files(app: App) -> Result<usize> {
@@ -20,8 +20,8 @@ pub(super) async fn expire_files(app: App) -> Result<usize> {
     }
 }
 
-/// Deletes what nobody keeps. An object is forgotten once it is deleted, so a storage that is unavailable loses none; and
-/// one that can't be deleted holds up no other.
+/// Deletes objects that no transaction kept. The record of an object is removed after the object, so an unavailable
+/// storage leaks none. An object that can't be deleted does not block others.
 pub(super) async fn delete_objects(app: App) -> Result<usize> {
     let now = app.clock.now();
     let (mut deleted, mut failed) = (0, None);
@@ -38,7 +38,7 @@ pub(super) async fn delete_objects(app: App) -> Result<usize> {
                 }
             }
         }
-        // There are none, or the storage is unavailable.
+        // No objects are left, or the storage is unavailable.
         if deleted_keys.is_empty() {
             return failed.map_or(Ok(deleted), Err);
         }

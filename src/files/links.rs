@@ -1,4 +1,4 @@
-//! Links of our own to files, for storages that have none: whoever has one may use it until it expires.
+//! Signed links to files, for storages that can't sign URLs. A link grants access to its bearer until it expires.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,14 +10,14 @@ use mainstay_kernel::{
 
 use crate::files::id::FileId;
 
-/// What a link is for. One for a download is none for an upload.
+/// The action that a link permits. A download link does not permit an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Upload,
     Download,
 }
 
-/// Signs links, and verifies them.
+/// Signs and verifies links.
 #[derive(Debug)]
 pub(crate) struct Links(hmac::Key);
 
@@ -41,10 +41,10 @@ impl Links {
         format!("expires={expires}&signature={}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// Checks a link.
+    /// Verifies a link.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` if it was not signed here, or has expired.
+    /// `PERMISSION_DENIED` if the signature is invalid, or the link has expired.
     pub(crate) fn verify(
         &self,
         action: Action,

@@ -1,4 +1,4 @@
-//! Media types: what a file is, and how it may be served.
+//! Media types: how they are determined, and how files are served.
 
 mod content;
 mod names;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 pub(crate) use content::of_content;
 
-/// How many bytes of the beginning of a file tell its type.
+/// The number of leading bytes that determine the type of a file.
 pub(crate) const SNIFF_BYTES: usize = 8192;
 
 /// The type of a file of unknown content.
@@ -17,7 +17,7 @@ pub(crate) const UNKNOWN: &str = "application/octet-stream";
 /// The images that browsers show and that can't carry scripts.
 pub(crate) const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/// Reads a media type (RFC 9110, 8.3.1) without its parameters, in lower case; `None` if it is not one.
+/// Parses a media type (RFC 9110, 8.3.1) without its parameters, in lower case; `None` if it is invalid.
 pub(crate) fn parse(text: &str) -> Option<String> {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_token =
@@ -26,8 +26,8 @@ pub(crate) fn parse(text: &str) -> Option<String> {
     (is_token(kind) && is_token(subtype)).then_some(essence)
 }
 
-/// Returns the media type that a download is served with. A browser might run what some types contain, even though it is
-/// told to save it.
+/// Returns the media type under which a download is served. Browsers might execute some types, even as an attachment,
+/// so these are served under a harmless type.
 pub(crate) fn safe_content_type(content_type: &str) -> &str {
     let is_active = content_type.ends_with("+xml")
         || matches!(
@@ -48,15 +48,15 @@ pub(crate) fn safe_content_type(content_type: &str) -> &str {
     if is_active { UNKNOWN } else { content_type }
 }
 
-/// Whether a browser may show a file of this type.
+/// Returns whether a browser may show a file of this type.
 pub(crate) fn is_image(content_type: &str) -> bool {
     IMAGES.contains(&content_type)
 }
 
-/// Returns what is wrong with a name, if anything: it must be one part of a path, and look like what it is.
+/// Returns the fault of a file name, if it has one: a name must be a single path component, and display as it is.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
-    // They reorder what surrounds them: `gpj.exe` reads `exe.jpg`. The marks U+200E, U+200F and U+061C do not, and systems in
-    // languages that are written from right to left put them into names.
+    // These characters reorder the surrounding text: `gpj.exe` displays as `exe.jpg`. The marks U+200E, U+200F and
+    // U+061C do not, and systems in right-to-left languages put them into names.
     let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_invisible = |c: char| {
         c.is_whitespace()
@@ -75,7 +75,7 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Writes a `Content-Disposition` (RFC 6266): the name in ASCII for old readers, and in full (RFC 8187).
+/// Formats a `Content-Disposition` (RFC 6266): the name in ASCII for old readers, and in full (RFC 8187).
 pub(crate) fn disposition(name: &str, inline: bool) -> String {
     let kind = if inline { "inline" } else { "attachment" };
     let plain: String =

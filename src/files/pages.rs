@@ -1,9 +1,9 @@
-//! The links of [`Links`] to files: for storages that callers do not reach themselves; and the images of what is
-//! public.
+//! The pages behind signed [`Links`], for storages that callers do not reach directly, and the images of public
+//! resources.
 //!
-//! A link is its own credential, for one file, one action and some time. An image needs none, at an address that stays
-//! the same, for as long as something public refers to it. What a file contains is its uploader's: it is served so that
-//! a browser neither runs it nor takes it for something else.
+//! A link is a credential for one file, one action and a limited time. An image has a stable URL without a credential,
+//! as long as a public resource refers to it. Contents of files are untrusted: they are served so that a browser
+//! neither executes them nor misinterprets their type.
 
 mod range;
 
@@ -35,7 +35,7 @@ use crate::files::{
 
 use range::RequestedRange;
 
-/// Nothing in a file may run, load or be framed.
+/// The Content-Security-Policy of files: no execution, no loading, no framing.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
@@ -45,7 +45,7 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
 /// The query of a link.
 #[derive(Debug, Deserialize)]
 struct LinkQuery {
-    /// Text, not a number: a value that is not a number gets the same error as any other invalid link.
+    /// A string, so that a value that is not a number gets the same error as any other invalid link.
     #[serde(default)]
     expires: String,
     #[serde(default)]
@@ -74,7 +74,7 @@ async fn upload(
     respond(receive(&app, &id, &query, &headers, body).await)
 }
 
-/// Stores the content of a file that is awaited. It is not checked before the upload is completed, and may be replaced
+/// Stores the content of an awaited file. The content is checked when the upload is completed, and may be replaced
 /// until then.
 async fn receive(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap, body: Body) -> Result<Response> {
     let file = require_awaited(file(app, Action::Upload, id, query).await?, app)?;
@@ -96,13 +96,13 @@ async fn receive(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap, bo
     if upload.bytes() != size {
         return Err(wrong());
     }
-    // A slow upload may end when its place is about to be deleted for good.
+    // A slow upload may end after the deletion of its key is due.
     let id = file.id;
     let again = app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await?;
     let file = require_awaited(again, app)?;
     let key = File::upload_key(id);
     let put = app.part::<Storage>().put(&key, &mut upload, &file.content_type);
-    // Later it might come after the deletion.
+    // A later write could follow the deletion.
     let result = tokio::time::timeout(ops::MAX_STORING, put).await;
     result.unwrap_or_else(|_| Err(Error::new(Reason::UpstreamTimeout)))?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -131,7 +131,7 @@ async fn image(State(app): State<App>, Path(id): Path<String>, headers: HeaderMa
     respond(show(&app, &id, &headers).await)
 }
 
-/// Serves an image through this server: a URL of the storage would outlive what makes the image public.
+/// Serves an image through this server, because a URL of the storage would outlive the public reference.
 async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
     let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
     let public = async move |connection: &mut _| ops::downloadable(connection, None, id).await;
@@ -139,8 +139,8 @@ async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
     content(app, file, headers, "public, max-age=60, no-transform").await
 }
 
-/// Serves a content, or the part of it that is asked for. Nothing is to transform it on the way: a range is one of
-/// these very bytes.
+/// Serves a content, or the requested part of it. Intermediaries must not transform it, because a range refers to
+/// exactly these bytes.
 async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
     let FileState::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;

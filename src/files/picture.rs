@@ -1,8 +1,8 @@
-//! The structure of a picture: how large it is, where it ends, and what decoding it takes, found without a decoder.
+//! The structure of a picture (its size, its end, and the memory that decoding needs), determined without a decoder.
 //!
-//! A decoder takes memory before it says how much: for the coefficients of a progressive JPEG, for a compressed colour
-//! profile, for a frame that is larger than its canvas. So a file is surveyed where it lies, in constant memory, and the
-//! decoder gets only the parts that pixels are made of.
+//! A decoder allocates memory before it reports how much: for the coefficients of a progressive JPEG, for a compressed
+//! color profile, for a frame that is larger than its canvas. So a file is surveyed in place, in constant memory, and
+//! the decoder gets only the parts that contain pixels.
 
 mod jpeg;
 mod png;
@@ -18,34 +18,35 @@ use image::ImageFormat;
 
 use scanner::Scanner;
 
-/// The largest Exif block that is read for the orientation.
+/// The maximum size of an Exif block that is read for the orientation, in bytes.
 const MAX_EXIF_BYTES: u64 = 64 << 10;
-/// The most parts of a file, where neighbors are one: pictures have some dozens.
+/// The maximum number of parts of a file, where adjacent parts are merged; real pictures have some dozens.
 const MAX_PARTS: usize = 4096;
 
-/// How far a file is surveyed.
+/// The extent of a survey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// To the size of the picture.
+    /// Up to the size of the picture.
     Header,
-    /// To the end of the picture. What follows is no part of it: the trailer of a phone, a second picture, a film.
+    /// Up to the end of the picture. Trailing data is ignored: the trailer of a phone, a second picture, a video.
     Whole,
 }
 
-/// What a survey found.
+/// The result of a survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Survey {
     pub(crate) format: ImageFormat,
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// An upper bound of the bytes that the decoder takes, with its output and the parts of the file.
+    /// An upper bound of the decoder's memory in bytes, including its output and the parts of the file.
     pub(crate) memory: u64,
     /// The parts of the file that the decoder needs, in order.
     parts: Vec<Range<u64>>,
-    /// Whether the file has more parts than any picture: each takes memory here, and only a few bytes there.
+    /// Whether the file has more parts than any real picture. Each part takes memory here, but only a few bytes in the
+    /// file.
     is_scattered: bool,
     extent: Extent,
-    /// Whether the whole picture was found.
+    /// Whether the end of the picture was found.
     pub(crate) is_complete: bool,
 }
 
@@ -92,10 +93,10 @@ impl Survey {
     }
 }
 
-/// Surveys a picture; `None` for any other file, and for one that contradicts its format before its size is known.
+/// Surveys a picture; `None` for any other file, and for a file that violates its format before its size is known.
 ///
 /// # Errors
-/// Any error of the file.
+/// Any I/O error of the file.
 pub(crate) fn survey(file: &mut (impl Read + Seek), extent: Extent) -> io::Result<Option<Survey>> {
     let mut scanner = Scanner::begin(file)?;
     let mut head = [0; 12];
@@ -127,7 +128,7 @@ fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-/// The logical screen descriptor. No GIF is decoded here.
+/// Reads the logical screen descriptor. GIFs are not decoded.
 fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Result<()> {
     scanner.skip(6)?;
     let [w0, w1, h0, h1] = scanner.bytes()?;

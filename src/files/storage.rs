@@ -1,7 +1,7 @@
 //! The storage of files: a directory, or a bucket of S3.
 //!
-//! What fails in the storage stays there: calls have a time limit, a circuit breaker and a bound on how many there are at
-//! once, so that a storage that hangs holds up nothing else. No call happens inside a transaction.
+//! Failures of the storage are isolated: calls have a time limit, a circuit breaker and a concurrency limit (bulkhead),
+//! so that a hanging storage blocks nothing else. No call happens inside a transaction.
 
 mod open;
 
@@ -40,24 +40,24 @@ use tokio::{
 
 /// The name in metrics and alerts.
 pub(crate) const PROVIDER: &str = "files";
-/// The most calls at once.
+/// The maximum number of concurrent calls.
 const MAX_CONCURRENCY: usize = 64;
-/// How often a storage that is unavailable is asked for an object, if nobody else calls it.
+/// The interval at which an unavailable storage is probed in the absence of other calls.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// The one operation that may do without the storage.
+/// The one operation that may complete without the storage.
 const SIGN_URL: &str = "sign URL";
-/// What is written in one call; larger files are written in parts of this size.
+/// The maximum size of one write; larger files are written in parts of this size.
 const PART_BYTES: usize = 8 << 20;
 
-/// The storage. Clones share the circuit and the slots.
+/// The storage. Clones share the circuit and the concurrency limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     store: Arc<dyn ObjectStore>,
-    /// What signs URLs for callers, if they reach the storage themselves.
+    /// The signer of URLs for callers, if they reach the storage directly.
     signer: Option<AmazonS3>,
-    /// What every key begins with.
+    /// The prefix of every key.
     prefix: String,
-    /// Whether objects have a media type of their own.
+    /// Whether objects store a media type.
     has_attributes: bool,
     breaker: Arc<Breaker>,
     is_probed: Arc<AtomicBool>,
@@ -73,7 +73,7 @@ impl Storage {
         self.breaker.state()
     }
 
-    /// Whether callers reach the storage themselves.
+    /// Whether callers reach the storage directly.
     pub(crate) fn is_direct(&self) -> bool {
         self.signer.is_some()
     }
@@ -82,7 +82,7 @@ impl Storage {
         Path::from(format!("{}/{key}", self.prefix))
     }
 
-    /// Calls the storage; `None` if there is no such object.
+    /// Calls the storage; `None` if the object does not exist.
     async fn call<T>(
         &self,
         operation: &'static str,
@@ -99,7 +99,7 @@ impl Storage {
         let attempt = async {
             match timeout(limit, work).await {
                 Ok(result) => outcome(result),
-                // The caller's own deadline says nothing about the storage.
+                // The caller's own deadline was shorter, so the timeout says nothing about the storage.
                 Err(_) if limit < self.timeout => ("timed_out", Verdict::Unknown, Err(late())),
                 Err(_) => ("timed_out", Verdict::Unavailable, Err(late())),
             }
@@ -117,8 +117,8 @@ impl Storage {
         result
     }
 
-    /// Calls the storage now and then until its circuit is closed again. Callers may stay away for hours, and the circuit, with
-    /// the page about it, would outlast the outage.
+    /// Probes the storage periodically until its circuit is closed. Without probes, the circuit and its alert could
+    /// outlast the outage by hours if no caller arrives.
     fn probe(&self) {
         if self.circuit() == Circuit::Closed || self.is_probed.swap(true, Ordering::Relaxed) {
             return;
@@ -127,7 +127,7 @@ impl Storage {
         tokio::spawn(async move {
             while storage.circuit() != Circuit::Closed {
                 sleep(PROBE_INTERVAL).await;
-                // There need be no such object: any answer closes the circuit.
+                // The object need not exist: any answer closes the circuit.
                 storage.size("probe").await.ok();
             }
             storage.is_probed.store(false, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl Storage {
                 return expect_bucket(self.call("complete parts", parts.complete()).await?).map(drop);
             }
             if let Err(error) = self.call("put part", parts.put_part(next)).await.and_then(expect_bucket) {
-                // Best effort: what remains of it is the storage's to forget.
+                // Best effort: the storage's lifecycle rules remove remaining parts.
                 self.call("abort parts", parts.abort()).await.ok();
                 return Err(error);
             }
@@ -168,23 +168,23 @@ impl Storage {
     /// Stores bytes.
     ///
     /// # Errors
-    /// As [`Storage::put`].
+    /// See [`Storage::put`].
     pub(crate) async fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<()> {
         expect_bucket(self.call("put object", self.store.put(&self.path(key), bytes.into())).await?).map(drop)
     }
 
-    /// Returns the size of an object; `None` if there is none.
+    /// Returns the size of an object; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Storage::put`].
+    /// See [`Storage::put`].
     pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>> {
         Ok(self.call("look up object", self.store.head(&self.path(key))).await?.map(|meta| meta.size))
     }
 
-    /// Reads an object, or a part of it; `None` if there is none.
+    /// Reads an object, or a part of it; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`Storage::put`]; the content may end with one too.
+    /// See [`Storage::put`]; the stream may end with an error too.
     pub(crate) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Content>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let Some(object) = self.call("get object", self.store.get_opts(&self.path(key), options)).await? else {
@@ -203,18 +203,19 @@ impl Storage {
         Ok(Some(content.boxed()))
     }
 
-    /// Deletes an object; it need not exist.
+    /// Deletes an object. Deleting an absent object succeeds.
     ///
     /// # Errors
-    /// As [`Storage::put`].
+    /// See [`Storage::put`].
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
         self.call("delete object", self.store.delete(&self.path(key))).await.map(drop)
     }
 
-    /// Returns a URL of the storage for an upload with exactly these headers; `None` if callers do not reach it.
+    /// Returns a URL of the storage for an upload with exactly these headers; `None` if callers do not reach it
+    /// directly.
     ///
     /// # Errors
-    /// As [`Storage::put`], if the storage's credentials have to be fetched.
+    /// See [`Storage::put`], if the storage's credentials have to be fetched.
     pub(crate) async fn upload_url(
         &self,
         key: &str,
@@ -229,10 +230,11 @@ impl Storage {
         self.url(Method::PUT, key, options, expires, now).await
     }
 
-    /// Returns a URL of the storage for a download with these headers in its response; `None` if callers do not reach it.
+    /// Returns a URL of the storage for a download with these headers in its response; `None` if callers do not reach
+    /// it directly.
     ///
     /// # Errors
-    /// As [`Storage::upload_url`].
+    /// See [`Storage::upload_url`].
     pub(crate) async fn download_url(
         &self,
         key: &str,
@@ -259,7 +261,7 @@ impl Storage {
     }
 }
 
-/// Reads the next part of an upload; empty after the last one.
+/// Reads the next part of an upload; empty after the last part.
 async fn part(upload: &mut Upload) -> Result<PutPayload> {
     let (mut pieces, mut bytes) = (Vec::new(), 0);
     while bytes < PART_BYTES {
@@ -274,7 +276,7 @@ fn unreachable_storage() -> Error {
     Error::with_message(Reason::UpstreamFailed, "The storage of files can't be reached, or gave no answer.")
 }
 
-/// A storage that finds nothing where it should write has no such bucket.
+/// Maps "not found" on a write to an error: the bucket does not exist.
 fn expect_bucket<T>(result: Option<T>) -> Result<T> {
     result
         .ok_or_else(|| unreachable_storage().caused_by(anyhow::anyhow!("the storage has no such bucket or directory")))
@@ -284,7 +286,7 @@ fn late() -> Error {
     Error::new(Reason::UpstreamTimeout)
 }
 
-/// What a call came to: its name in metrics, what it says about the storage, and the result for the caller.
+/// The outcome of a call: its name in metrics, its verdict on the storage, and the result for the caller.
 type Outcome<T> = (&'static str, Verdict, Result<Option<T>>);
 
 fn outcome<T>(result: object_store::Result<T>) -> Outcome<T> {
@@ -331,7 +333,7 @@ mod tests {
         }
         sleep(PROBE_INTERVAL + Duration::from_secs(1)).await;
         assert_eq!(storage.circuit(), Circuit::Closed);
-        // And again after the next one.
+        // The probe runs again after the next outage.
         while storage.circuit() == Circuit::Closed {
             assert!(hangs().await.is_err());
         }

@@ -1,4 +1,4 @@
-//! The settings of sign-in: tokens, sessions, and what guessing and hashing passwords is limited to.
+//! The settings of sign-in: tokens, sessions, and the limits on password guesses and hashing.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ pub struct IdentityConfig {
     pub access_ttl: Duration,
     /// The lifetime of a session without a refresh.
     pub refresh_ttl: Duration,
-    /// The lifetime of a session, however often it is refreshed.
+    /// The maximum lifetime of a session, regardless of refreshes.
     pub session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
-    /// How many wrong passwords of an account one network may send; `auth::limits` derives the other limits from it.
+    /// How many wrong passwords of an account are accepted from one network; `auth::limits` derives the other limits
+    /// from it.
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,

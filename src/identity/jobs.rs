@@ -12,14 +12,14 @@ use crate::identity::{
     sign_in::store as sign_in, tokens::Tokens,
 };
 
-/// The mail of a registration or a reset is about to be sent while it is valid.
+/// How long expired tokens are kept: the mail of a registration or a reset may still be in the queue.
 const TOKEN_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// How much longer a revocation is kept than anything that it ends, because the clocks of instances differ.
+/// How much longer a revocation is kept than the tokens and sessions it ends, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 
-/// Revocations outlive the sessions that they end, and with them every access token, so that a session store that comes
-/// back with older data revives none.
+/// Revocations outlive the sessions that they end, and all their access tokens, so that a session store that is
+/// restored from older data revives no session.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
     let age = session::life(&app).whole + app.part::<Tokens>().life() + MARGIN;
     in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, age, BATCH))).await
@@ -35,7 +35,7 @@ pub(super) async fn expire_resets(app: App) -> Result<usize> {
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
-/// How long the counts of sign-ins are kept.
+/// How long the sign-in counts are kept.
 const SIGN_IN_RETENTION: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {

@@ -11,7 +11,7 @@ use mainstay_kernel::{
     secret,
 };
 
-/// The longest wait for a slot. A longer queue would only slow down every sign-in.
+/// The longest wait for a slot. A longer queue would only delay every sign-in.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// The slots for password hashing. Cheap to clone.
@@ -27,8 +27,8 @@ pub enum Verdict {
     Wrong,
     /// The password is right.
     Right,
-    /// The password is right, but its stored hash has other parameters than the current ones, or is of a text that was not
-    /// normalized; replace it with this one.
+    /// The password is right, but its stored hash was made with other parameters or of a text that was not normalized.
+    /// The hash is to be replaced with this one.
     RightOnceMore(String),
 }
 
@@ -50,7 +50,7 @@ impl Passwords {
         self.run(hash).await
     }
 
-    /// Verifies a password; `None` means that the user does not exist, and takes as long.
+    /// Verifies a password. `None` means that the user does not exist; the check takes equally long.
     ///
     /// # Errors
     /// `OVERLOADED` when no slot becomes free in time.
@@ -78,10 +78,10 @@ impl Passwords {
         task.await.map_err(Error::internal)?
     }
 
-    /// Takes a slot. Until it is dropped, there is one less for hashing.
+    /// Takes a slot, which is released when the permit is dropped.
     ///
     /// # Errors
-    /// `OVERLOADED` when none becomes free in time.
+    /// `OVERLOADED` when no slot becomes free in time.
     pub async fn place(&self) -> Result<OwnedSemaphorePermit> {
         let wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
         match tokio::time::timeout(wait, self.places.clone().acquire_owned()).await {

@@ -1,4 +1,4 @@
-//! What identity has in the process of a server: what admits callers, and the demo account of whoever tries it out.
+//! The process-level parts of identity: authentication, and the demo account of a private database.
 
 use mainstay_kernel::{
     command::for_operator,
@@ -7,7 +7,7 @@ use mainstay_kernel::{
 
 use crate::identity::auth::ops::{DEMO_EMAIL, ensure_demo_account};
 
-/// Starts what admits callers, and says how to sign in. A worker admits nobody.
+/// Starts authentication, and prints how to sign in. A worker authenticates no callers.
 pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     let Purpose::Server { url, private_database } = process.purpose.clone() else { return Ok(()) };
     let has_private_database = private_database.is_some();
@@ -19,7 +19,7 @@ pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     } else if has_private_database {
         process.notice("The demo sign-in was shown at the first start.");
     }
-    // On a database of one's own there is no demo account.
+    // A configured database has no demo account.
     let email = if has_private_database { DEMO_EMAIL } else { "you@example.com" };
     let (email, password) = demo.unwrap_or_else(|| (email.to_owned(), "…".to_owned()));
     process.suggest(format!(

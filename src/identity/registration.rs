@@ -1,4 +1,4 @@
-//! Registrations, each of which waits for its e-mail address to be confirmed.
+//! Registrations: pending confirmations of e-mail addresses.
 
 pub mod id;
 pub mod model;

@@ -1,4 +1,4 @@
-//! Sessions: sign-ins, which refresh tokens prolong.
+//! Sessions: sign-ins that refresh tokens extend.
 
 pub mod model;
 pub mod ops;

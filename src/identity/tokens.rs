@@ -41,9 +41,9 @@ use verified::VerifiedTokens;
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The maximum length of a token; issued tokens have about 500 bytes.
 const MAX_TOKEN_BYTES: usize = 2048;
-/// The interval between two reloads of the ring because of an unknown key id, which any caller can make up.
+/// The minimum interval between two reloads of the key ring because of an unknown key id, which any caller can invent.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
-/// The interval after a reload that failed.
+/// The minimum interval after a failed reload.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 const TYPE: &str = "at+jwt";
@@ -76,14 +76,14 @@ pub struct Access {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Why an access token is refused.
+/// The reason for rejecting an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// It names a key that is not in the ring; the ring may be out of date.
+    /// The token names a key that is not in the ring; the ring may be out of date.
     UnknownKey,
-    /// It was not issued by this server.
+    /// The token was not issued by this server.
     Forged,
-    /// It has expired.
+    /// The token has expired.
     Expired,
 }
 
@@ -124,7 +124,7 @@ struct Inner {
     revocations: KnownRevocations,
     /// The last reload because of an unknown key id; locked while one runs.
     last_reload: tokio::sync::Mutex<Option<Reload>>,
-    /// Cancelled when the last clone is dropped; ends the task that keeps the ring up to date.
+    /// Canceled when the last clone is dropped; ends the task that keeps the ring up to date.
     dropped: CancellationToken,
     _guard: DropGuard,
 }
@@ -188,7 +188,8 @@ impl Tokens {
         self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns a token that is cancelled when the last clone is dropped. The task that awaits it must not hold a clone.
+    /// Returns a cancellation token that is canceled when the last clone is dropped. The task that awaits it must not
+    /// hold a clone.
     pub fn dropped(&self) -> CancellationToken {
         self.0.dropped.clone()
     }
@@ -199,11 +200,11 @@ impl Tokens {
         move || weak.upgrade().map(Self)
     }
 
-    /// Reloads the ring because of an unknown key id, at most once per [`RELOAD_INTERVAL`]. All callers at once wait for the
-    /// same reload. If its caller goes away, the next one starts it again.
+    /// Reloads the ring because of an unknown key id, at most once per [`RELOAD_INTERVAL`]. Concurrent callers share
+    /// one reload. If the caller that runs it is dropped, the next caller starts it again.
     ///
     /// # Errors
-    /// Those of `reload`; `UNAVAILABLE` if it failed less than [`RETRY_INTERVAL`] ago, because the key may exist.
+    /// The errors of `reload`; `UNAVAILABLE` if it failed less than [`RETRY_INTERVAL`] ago, because the key may exist.
     pub async fn reload_for_unknown_key(&self, reload: impl Future<Output = Result<()>>) -> Result<()> {
         let mut last = self.0.last_reload.lock().await;
         match *last {
@@ -261,17 +262,16 @@ impl Tokens {
         }))
     }
 
-    /// Parses a refresh token; `None` if it was not issued by this server. The comparison takes the same time for any
-    /// MAC.
+    /// Parses a refresh token; `None` if it was not issued by this server. The MAC is compared in constant time.
     pub fn read_refresh(&self, token: &str) -> Option<RefreshClaim> {
         let (claim, mac) = RefreshClaim::read(token)?;
         hmac::verify(&self.0.mac, &claim.bytes(), &mac).is_ok().then_some(claim)
     }
 
-    /// Verifies an access token by its signature alone; the caller must check whether the user has revoked it since.
+    /// Verifies an access token by its signature alone; the caller must check whether the token was revoked since.
     ///
     /// # Errors
-    /// Why the token is refused.
+    /// The reason for the rejection.
     pub fn verify(&self, token: &str) -> Result<Access, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Forged);
@@ -309,12 +309,12 @@ impl Tokens {
     /// Returns the caller of a token that was verified within the last half minute, and has neither expired nor been
     /// revoked since.
     ///
-    /// Costs one SHA-256 and a look-up, where a signature check costs fifty times as much; neither allocates nor waits.
+    /// Costs one SHA-256 and a lookup, without allocating or waiting. A signature check costs fifty times as much.
     pub fn get_verified(&self, token: &str) -> Option<Caller> {
         self.0.verified.get(&token::hash(token), self.0.clock.now(), &self.0.revocations)
     }
 
-    /// Caches a token that was verified and that its user has not revoked.
+    /// Caches a token that was verified and is not revoked.
     pub fn insert_verified(&self, token: &str, access: Access) {
         self.0.verified.insert(token::hash(token), access, self.0.clock.now());
     }

@@ -14,7 +14,7 @@ use crate::mail::{
     config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates,
 };
 
-/// The most mails or addresses that one command lists.
+/// The maximum number of mails or addresses that one command lists.
 const MAX_LISTED: i64 = 500;
 
 /// Preview mail, retry failed mail, and manage suppressed addresses.

@@ -19,13 +19,13 @@ pub use server::Server;
 pub struct MailConfig {
     pub transport: MailTransport,
     pub from: Mailbox,
-    /// How mail looks, and where its links lead.
+    /// The appearance of mail, and the base URLs of its links.
     pub brand: Brand,
-    /// The directory of templates that replace those of this program.
+    /// The directory of templates that replace the built-in ones.
     pub templates: Option<PathBuf>,
     /// The timeout of one provider for one mail.
     pub timeout: Duration,
-    /// Concurrent mails.
+    /// The maximum number of concurrent mails.
     pub concurrency: usize,
     /// The longest wait before the second attempt; it triples with each attempt.
     pub retry_wait: Duration,
@@ -38,7 +38,7 @@ pub enum MailTransport {
     Outbox,
     /// A log line per mail, without its text.
     Log,
-    /// Providers: the first, and optionally a second for mail that the first does not accept.
+    /// Providers: the primary, and optionally a fallback for mail that the primary does not accept.
     Providers(Vec<Provider>),
 }
 
@@ -108,7 +108,7 @@ impl Section for MailConfig {
 }
 
 impl MailConfig {
-    /// What an operator is warned of.
+    /// Returns a warning for the operator, if the settings call for one.
     pub(crate) fn warning(&self) -> Option<&'static str> {
         match self.transport {
             MailTransport::Outbox => Some("MAIL_TRANSPORT=outbox: mail is written to files and not delivered"),
@@ -118,7 +118,7 @@ impl MailConfig {
     }
 }
 
-/// The longest that a provider may take for one mail: its job holds a slot meanwhile.
+/// The maximum timeout of a provider for one mail, because the mail occupies a worker slot meanwhile.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What mails say: the values that their templates are given.
+//! The contents of mails: the values that their templates receive.
 
 mod locale;
 pub mod samples;
@@ -11,22 +11,22 @@ use mainstay_kernel::money::Money;
 
 use locale::Locale;
 
-/// What a mail says. It may hold a secret in its link.
+/// The content of a mail. Its link may hold a secret.
 #[derive(Clone)]
 pub enum Content {
-    /// A password can be reset with the link, once, until a time.
+    /// The link resets a password, once, until a time.
     PasswordReset { link: String, until: DateTime<Utc> },
-    /// An address can be confirmed with the link, once, until a time.
+    /// The link confirms an address, once, until a time.
     Registration { link: String, until: DateTime<Utc> },
-    /// A user has the address that somebody wants to register.
+    /// The address of a requested registration belongs to a user.
     AlreadyRegistered { link: String },
-    /// Somebody signed in from a new place.
+    /// A user signed in from an unknown network.
     SignIn { at: DateTime<Utc>, address: Option<String>, device: Option<String>, link: String },
     /// An order was placed.
     OrderConfirmation { number: OrderNumber, at: DateTime<Utc>, items: Vec<Item>, total: Money, link: Option<String> },
     /// An order was paid.
     PaymentReceipt { number: OrderNumber, amount: Money, at: DateTime<Utc>, payment: String, link: Option<String> },
-    /// Money was returned.
+    /// A refund was made.
     Refund { number: OrderNumber, amount: Money, at: DateTime<Utc>, refund: String, link: Option<String> },
     /// A period of a subscription was paid.
     SubscriptionReceipt {
@@ -36,7 +36,7 @@ pub enum Content {
         period_end: DateTime<Utc>,
         invoice: String,
     },
-    /// A period of a subscription could not be collected.
+    /// The payment for a period of a subscription failed.
     SubscriptionUnpaid { product: String, amount: Money, at: DateTime<Utc>, link: Option<String> },
     /// A customer created a ticket.
     TicketReceived { title: String, at: DateTime<Utc>, ticket: String, link: Option<String> },
@@ -44,7 +44,7 @@ pub enum Content {
     TicketReply { title: String, reply: String, at: DateTime<Utc>, ticket: String, link: Option<String> },
 }
 
-/// The most characters of a reply that a mail quotes.
+/// The maximum length of a reply that a mail quotes, in characters.
 const MAX_REPLY_CHARS: usize = 5_000;
 
 impl Content {
@@ -65,7 +65,7 @@ impl Content {
         }
     }
 
-    /// Returns the link without which the mail is of no use.
+    /// Returns the link that the mail requires.
     pub(super) fn needed_link(&self) -> Option<&str> {
         match self {
             Self::PasswordReset { link, .. } | Self::Registration { link, .. } => Some(link),
@@ -73,7 +73,7 @@ impl Content {
         }
     }
 
-    /// Returns what the template is given, with amounts and times as a language writes them.
+    /// Returns the values for the template, with amounts and times in the format of a language.
     pub(super) fn values(&self, language: &str) -> Value {
         let locale = Locale::of(language);
         match self {
@@ -111,18 +111,18 @@ impl Content {
 }
 
 fn item_values(item: &Item, locale: Locale) -> Value {
-    // The order's total is within bounds, so the amounts of its items are too.
+    // The order's total is within bounds, so the amounts of its items are as well.
     let amount = item.amount().map(|amount| locale.money(amount)).unwrap_or_default();
     let (name, unit_price) = (one_line(&item.name), locale.money(item.unit_price));
     context! { name, quantity => item.quantity, unit_price, amount }
 }
 
-/// Returns what a link that ends notifications says.
+/// Returns the label of the unsubscribe link.
 pub(super) fn unsubscribe_label(language: &str) -> &'static str {
     Locale::of(language).unsubscribe()
 }
 
-/// Writes what somebody entered on one line.
+/// Collapses user input into one line.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! The job that stands for a mail that was given up.
+//! The job that represents a mail that was given up.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::mail::id::MailId;
 use mainstay_kernel::queue::Job;
 
-/// Has a mail that was given up sent after all. It is dead from the start, and runs if an operator redrives it.
+/// Retries a mail that was given up. The job is created dead, and runs if an operator redrives it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct SendMail {
     pub mail: MailId,

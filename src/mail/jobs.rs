@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store};
 
-/// How long a mail is kept after it is finished, and so keeps its cause from sending it again: no cause is processed
-/// again as late as this.
+/// How long a mail is kept after it is finished. A kept mail prevents a second mail for the same cause; no cause is
+/// processed again after this time.
 const RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// Mails that [somebody waits for](crate::mail::model::Kind::is_urgent), in slots of their own.
+/// Mails that [a recipient waits for](crate::mail::model::Kind::is_urgent), in separate slots.
 #[derive(Debug)]
 pub(super) struct UrgentMails;
 
@@ -31,7 +31,7 @@ impl DueRows for UrgentMails {
     }
 }
 
-/// All other mails, which may be many at once.
+/// All other mails, which may arrive in bulk.
 #[derive(Debug)]
 pub(super) struct BulkMails;
 

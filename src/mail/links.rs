@@ -1,4 +1,4 @@
-//! Where the links of mails lead.
+//! The links of mails.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ pub const RESET: &str = "/reset-password";
 /// The path of the page that confirms an address.
 pub const REGISTER: &str = "/register";
 
-/// The path of the page that ends notifications, and of the requests of RFC 8058.
+/// The path of the page that ends notifications, and of the one-click requests of RFC 8058.
 pub const UNSUBSCRIBE: &str = "/unsubscribe";
 
 /// The links of mails.
@@ -17,22 +17,22 @@ pub const UNSUBSCRIBE: &str = "/unsubscribe";
 pub struct Links<'a>(pub &'a Brand);
 
 impl Links<'_> {
-    /// Returns the page that sets a new password by a token.
+    /// Returns the page that sets a new password, with a token.
     pub fn reset(self, token: &str) -> String {
         format!("{}{RESET}?token={token}", self.0.pages_url())
     }
 
-    /// Returns the page where a reset is requested.
+    /// Returns the page that requests a password reset.
     pub fn request_reset(self) -> String {
         format!("{}{RESET}", self.0.pages_url())
     }
 
-    /// Returns the page that confirms an address by a token.
+    /// Returns the page that confirms an address, with a token.
     pub fn register(self, token: &str) -> String {
         format!("{}{REGISTER}?token={token}", self.0.pages_url())
     }
 
-    /// Returns the page that ends notifications, which is always one of this server.
+    /// Returns the page that ends notifications, always on this server.
     pub fn unsubscribe(self, token: &str) -> String {
         format!("{}{UNSUBSCRIBE}?token={token}", self.0.public_url)
     }

@@ -20,7 +20,8 @@ numbered! {
         Sent = 2,
         /// The mail will not be sent: a provider rejected it, it expired, or it has no recipient.
         Failed = 3,
-        /// No outcome of its last attempts could be stored. A dead job stands for it; if that is redriven, so is the mail.
+        /// The outcomes of its last attempts could not be stored. A dead job represents the mail; redriving the job
+        /// redrives the mail.
         GivenUp = 4,
     }
 }
@@ -34,15 +35,15 @@ pub struct Mail {
     pub state: State,
     /// The number of attempts started.
     pub attempts: i32,
-    /// Why the last attempt failed; contains no address.
+    /// The reason for the last failure; contains no address.
     pub failure: Option<String>,
     /// The end of the lease of the current attempt.
     pub leased_until: Option<DateTime<Utc>>,
-    /// The number of leases since the last outcome that was stored.
+    /// The number of leases since the last stored outcome.
     pub leases: i32,
-    /// When a worker is to look at the mail; `None` if it is finished.
+    /// When a worker processes the mail next; `None` if it is finished.
     pub due_at: Option<DateTime<Utc>>,
-    /// When the mail was counted among those that its recipient gets.
+    /// When the mail was counted against its recipient's limit.
     pub counted_at: Option<DateTime<Utc>>,
     /// When the mail expires.
     pub expires_at: DateTime<Utc>,
@@ -76,13 +77,13 @@ impl Mail {
         self.leased_until.is_some_and(|until| until > now)
     }
 
-    /// Returns whether no outcome of so many attempts in a row could be stored that it is no use to begin another.
+    /// Returns whether the maximum number of consecutive attempts without a stored outcome is reached.
     pub fn is_hopeless(&self) -> bool {
         self.leases >= MAX_LEASES
     }
 
-    /// Begins an attempt with a lease until `until`. If no outcome of it is stored, the mail is due again then; after others
-    /// like it, later, by the [delays](max_retry_delay) of failed attempts.
+    /// Begins an attempt with a lease until `until`. If its outcome is not stored, the mail is due again when the lease
+    /// ends; after several such attempts, it is due later, by the [delays](max_retry_delay) of failed attempts.
     #[must_use]
     pub fn with_attempt(self, until: DateTime<Utc>, first_delay: Duration) -> Self {
         let delay = match self.leases {
@@ -117,7 +118,7 @@ impl Mail {
         self.end(State::Failed, Some(failure), now)
     }
 
-    /// Marks the mail as rejected: its recipient does not get it, so that it does not count.
+    /// Marks the mail as rejected: its recipient does not get it, so it does not count against the limit.
     #[must_use]
     pub fn mark_rejected(self, failure: String, now: DateTime<Utc>) -> Self {
         Self { counted_at: None, ..self.mark_failed(failure, now) }
@@ -130,8 +131,8 @@ impl Mail {
         self.end(State::GivenUp, Some(failure), now)
     }
 
-    /// Makes the mail pending again, as if it had just been caused, but for its id and date. One that was counted among
-    /// those that its recipient gets is not counted again.
+    /// Makes the mail pending again, as if newly created, except for its id and date. A mail that was counted against
+    /// its recipient's limit is not counted again.
     #[must_use]
     pub fn redrive(self, now: DateTime<Utc>) -> Self {
         Self {
@@ -150,16 +151,16 @@ impl Mail {
     }
 }
 
-/// After this many attempts in a row whose outcome could not be stored, because their workers failed or died, a mail is given
-/// up: about half an hour, with the default delays.
+/// The maximum number of consecutive attempts without a stored outcome, because their workers failed or died, before a
+/// mail is given up: about half an hour, with the default delays.
 const MAX_LEASES: i32 = 7;
-/// Why a mail was given up, if no provider has said anything.
+/// The failure of a given-up mail without an answer from a provider.
 const NO_OUTCOME: &str = "its workers failed or died too often; the log has the error";
 /// The maximum time between two attempts.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
 /// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one, up to an
-/// hour. The actual delay is at least half of it.
+/// hour. The actual delay is at least half of the maximum (jitter).
 pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
     let factor = 3_u32.saturating_pow(u32::try_from(failed_attempts.saturating_sub(1)).unwrap_or(0));
     first.saturating_mul(factor).min(MAX_RETRY_DELAY)

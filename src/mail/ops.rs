@@ -1,10 +1,9 @@
-//! Mail: what is sent, and how it is delivered.
+//! Mail: its causes and its delivery.
 //!
-//! A mail is a row, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause commits, no
-//! cause commits without its mail, and each cause has one mail. The row stores only the topic; address and text are
-//! composed when the mail is sent and are never stored, so there are no secrets in it. Workers take the rows that are
-//! due. An attempt takes a lease on the row, so that no two attempts run at once, and sends the mail outside any
-//! transaction.
+//! A mail is a row, inserted in the transaction of its cause ([`send`]), as in the transactional outbox pattern. A mail is
+//! sent if and only if its cause commits, and each cause has one mail. The row stores only the topic. Address and text are
+//! composed when the mail is sent and are never stored, so the row contains no secrets. Workers take due rows. An attempt
+//! takes a lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
 //!
 //! ```text
 //!   leased, committed ──▶ composed, sent to a provider ──▶ outcome committed
@@ -12,11 +11,13 @@
 //!         └──┴── the worker fails     └──▶ unavailable: wait ─────┘
 //! ```
 //!
-//! The lease is committed before the mail is composed, so that an attempt counts that fails or kills its worker. After
-//! too many of them in a row the mail is given up, and leaves a dead job by which an operator finds it and has it sent.
+//! The lease is committed before the mail is composed, so that attempts that fail or kill their worker count. After too
+//! many such attempts in a row, the mail is given up. It leaves a dead job (dead-letter queue), by which an operator finds
+//! the mail and retries it.
 //!
-//! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
-//! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
+//! Delivery is at-least-once: if the process dies between the provider's acceptance and the worker's commit, the mail is
+//! sent twice, because SMTP has no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can
+//! recognize the duplicate.
 
 mod compose;
 mod limit;
@@ -54,7 +55,7 @@ use crate::{
     },
     support::{events::TicketCreated, id::TicketId},
 };
-// For what is removed, and for what happened too long ago to be told of.
+// For removed topics, and for events too old to send mail about.
 pub(crate) use store::erase;
 
 use compose::Draft;
@@ -62,7 +63,7 @@ use compose::Draft;
 /// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 
-/// Sends a mail, within the caller's transaction, unless there is already one about its topic.
+/// Queues a mail within the caller's transaction, unless a mail about its topic exists.
 ///
 /// # Errors
 /// Any database error.
@@ -70,8 +71,8 @@ pub async fn send(connection: &Connection, topic: Topic, now: DateTime<Utc>) -> 
     send_all(connection, &[topic], now).await
 }
 
-/// Sends the mails that events call for, in the transaction that publishes them. Whether there is a recipient is found
-/// out when a mail is sent, so publishing reads nothing.
+/// Queues the mails about these events, in the transaction that publishes them. The recipient is determined when a mail
+/// is sent, so publishing reads nothing.
 ///
 /// # Errors
 /// Any database error.
@@ -89,23 +90,23 @@ fn topic_of(event: &Event) -> Option<Topic> {
     }
 }
 
-/// Stores mails, in one statement. The workers of this process are told of them after the commit.
+/// Stores mails in one statement. The workers of this process are notified after the commit.
 async fn send_all(connection: &Connection, topics: &[Topic], now: DateTime<Utc>) -> Result<()> {
     let mails: Vec<_> = topics.iter().map(|topic| Mail::about(*topic, now)).collect();
     store::insert(connection, &mails).await
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 enum Outcome {
     /// A provider accepted the mail.
     Sent,
-    /// It may be accepted later.
+    /// A provider may accept the mail later.
     Unavailable(String),
-    /// It is to be sent after a while.
+    /// The mail is to be sent after a delay.
     Postponed(String, Duration),
     /// The providers rejected it.
     Rejected(String),
-    /// It is handed to no provider; with the name of that outcome.
+    /// The mail is handed to no provider. The first field names the outcome.
     Withheld(&'static str, String),
 }
 
@@ -133,7 +134,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         Err(withheld) => return record(app, mail, withheld).await.map(drop),
     };
     let (kind, to) = (mail.topic.kind(), draft.to.clone());
-    // Once, because the one mail that an address gets may need several attempts.
+    // The mail is counted once, even if it needs several attempts.
     let (counted_at, result) = match limit::admit(app, &mail, &to).await {
         Ok(counted_at) => {
             let draft = compose::complete(app, mail.topic, draft).await;
@@ -153,15 +154,15 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     Ok(())
 }
 
-/// Leases a mail. Returns `None` if another worker has the lease, or if the mail is finished, at the latest now: it
-/// expired, or is given up.
+/// Leases a mail. Returns `None` if another worker has the lease, or if the mail is finished. This call itself finishes
+/// a mail that has expired or exhausted its leases.
 async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     let (now, config) = (app.clock.now(), app.config.section::<MailConfig>());
     // An attempt may call two providers, each for up to the timeout.
     let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
     let retry_wait = config.retry_wait;
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        // By the clock of Postgres, because the worker that looks at the lease next may be on another host.
+        // The lease ends by the clock of Postgres, because the worker that checks it next may run on another host.
         let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
         let (mail, now_in_postgres): (Mail, DateTime<Utc>) = work.read(lock).await?;
         let connection = work.connection().await?;
@@ -169,7 +170,7 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
             return Ok(None);
         }
         let (mail, outcome) = if mail.expires_at <= now {
-            let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
+            let why = mail.failure.clone().unwrap_or_else(|| "no attempt was made".to_owned());
             (mail.mark_failed(why, now), Some("expired"))
         } else if mail.is_hopeless() {
             let (runs, mail) = (mail.leases, mail.mark_given_up(now));
@@ -191,10 +192,11 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     })
 }
 
-/// Composes a leased mail, unless it has no recipient, or one that is sent no mail.
+/// Composes a leased mail, unless it has no recipient or its recipient is suppressed.
 async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
     let (now, links) = (app.clock.now(), Links(&app.config.section::<MailConfig>().brand));
-    // No transaction: it reads, and a token that it stores is the same at the next attempt.
+    // No transaction is needed: composing only reads, except that it stores a token, which is the same at the next
+    // attempt.
     let composed = app.database.autocommit(async move |connection| {
         let Some(draft) = compose::draft(connection, &app.secret, mail, links, now).await? else {
             return Ok(Err(Outcome::Withheld("to_nobody", "there is no recipient".to_owned())));
@@ -208,7 +210,7 @@ async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
     composed.await
 }
 
-/// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another
+/// Records the outcome of an attempt, and returns the resulting name of the outcome. A failure is ignored if another
 /// attempt has begun meanwhile; a success counts while the mail is pending.
 async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'static str>> {
     let now = app.clock.now();
@@ -250,7 +252,7 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
     store::list_failed(connection, limit).await
 }
 
-/// Has mails that failed or were given up sent after all, with all their time; returns how many there were.
+/// Retries mails that failed or were given up, with a new lifetime; returns their number.
 ///
 /// # Errors
 /// `NOT_FOUND`, or any database error.
@@ -258,8 +260,8 @@ pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
     redrive_in(app, ids, &[State::Failed, State::GivenUp]).await
 }
 
-/// Has a mail that was given up sent after all, with all its time. One that has been redriven, sent or rejected since
-/// stays as it is.
+/// Retries a mail that was given up, with a new lifetime. A mail that was redriven, sent or rejected since then is
+/// unchanged.
 ///
 /// # Errors
 /// `NOT_FOUND`, or any database error.
@@ -292,21 +294,20 @@ fn count(mail: &Mail, became: &'static str) {
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
-        // This is normal: any reset requested for an unknown address ends here. Its line is counted, as that of one
-        // that was sent.
+        // This is normal: every reset for an unknown address ends here. The metrics count it like a sent mail.
         "to_nobody" => tracing::info!(mail = %id, kind, "a mail has no recipient"),
         "postponed" => tracing::info!(mail = %id, kind, attempts, why, "a mail waits"),
-        // So is this: nobody can be kept from asking.
+        // This is normal too: requests for mail can't be prevented.
         "withheld" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
-        // It was said when the address was added.
+        // The suppression was logged when the address was added.
         "suppressed" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
         _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),
     }
 }
 
-/// Returns the outcome in the metrics. It is the same for what was sent and for what has no recipient or one too many
-/// mails, and for whatever ends a mail that anybody may have sent to any address: whoever reads the metrics must not
-/// learn which addresses have a user. The table `mails` tells.
+/// Returns the outcome in the metrics. Sent mails, mails without a recipient, and mails over the limit share one value.
+/// So do all outcomes of a mail that any caller may send to any address. Otherwise the metrics would reveal which
+/// addresses belong to users. The table `mails` has the exact outcomes.
 fn counted_as(kind: Kind, became: &'static str) -> &'static str {
     match became {
         "to_nobody" | "withheld" => "sent",

@@ -1,9 +1,10 @@
-//! The pages that the links of mails lead to when no front end serves them: a reset and a registration, each requested
-//! by an address and confirmed by a token.
+//! The pages that the links of mails open when no front end serves them: password reset and registration, each
+//! requested with an address and confirmed with a token.
 //!
-//! They work without a script and load nothing. A token is in the URL only until its form is shown: the form sends it in
-//! the body, no `Referer` carries it, nothing caches it, and the log has no query strings. To show a form changes nothing,
-//! so whatever fetches links ahead of the reader uses up no token. A form is accepted only from this origin.
+//! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
+//! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
+//! changes nothing, so mail scanners that fetch links in advance use up no token. A form is accepted only from this
+//! origin.
 
 mod form;
 mod view;
@@ -36,7 +37,7 @@ use crate::{
 use form::{Form, NotRead};
 use view::{Done, Page, Problem, View};
 
-/// How long a form may take to arrive, and then its password's hash.
+/// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
@@ -66,8 +67,8 @@ async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Ur
     view::render(&app, &headers, &View::form(Page::Unsubscription, token(&uri)))
 }
 
-/// Ends notifications: for the page's own form, and for a mailbox that asks on behalf of its owner (RFC 8058). The token
-/// in the URL is all there is, so nobody can be made to unsubscribe by a page that does not know it.
+/// Ends notifications: for the page's own form, and for one-click requests of mailbox providers (RFC 8058). The token
+/// in the URL is the only credential, so a page without the token can't unsubscribe a user.
 async fn unsubscribe(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     let token = token(&uri);
     let view = match suppression::unsubscribe(&app, &token).await {
@@ -113,7 +114,7 @@ async fn read(request: Request) -> Result<Form, Problem> {
     form.unwrap_or(Err(NotRead::Late)).map_err(Problem::NotRead)
 }
 
-/// Shows the outcome of a form; there is none if it took too long.
+/// Shows the outcome of a form, or an error page if it timed out.
 fn conclude(page: Page, outcome: Result<Result<Done, Problem>, Elapsed>, form: Form) -> View {
     match outcome.unwrap_or(Err(Problem::Other)) {
         Ok(done) => View::outcome(page, done),
@@ -144,7 +145,7 @@ async fn register(app: &App, form: &Form, language: &'static str, from: IpAddr) 
     Ok(Done::Registered)
 }
 
-/// Only a password can be invalid: what else there is was checked before.
+/// Only a password can be invalid here; all other fields were checked before.
 fn problem(error: &Error) -> Problem {
     match error.reason() {
         reason if reason == Reason::ValidationFailed => Problem::Password,

@@ -1,5 +1,5 @@
-//! Previews of all mails, with samples, for those who write templates: at `/dev/mail` while mail is not really sent, and
-//! by `mainstay mail preview`.
+//! Previews of all mails, with samples, for template authors: at `/dev/mail` while no mail is delivered, and by
+//! `mainstay mail preview`.
 
 use std::fmt::Write as _;
 
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Mail brings its styles with it and may show a logo; it runs nothing.
+/// The Content-Security-Policy of previews: mail has inline styles and may show a logo, and runs no scripts.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src https:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the pages. They are those of developers: where mail goes to a provider, nothing is found there.
+/// Returns the pages. They are development pages: with a configured mail provider, they respond with 404.
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 2] {
     [("/dev/mail", get(index)), ("/dev/mail/{file}", get(mail))]
 }
@@ -84,7 +84,7 @@ async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
     }
 }
 
-/// Writes a sample of a mail; `None` if there is no such mail or language.
+/// Renders a sample of a mail; `None` if the mail or the language does not exist.
 pub fn write(
     templates: &Templates,
     config: &MailConfig,

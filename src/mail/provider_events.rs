@@ -1,4 +1,4 @@
-//! What mail providers report: bounces and complaints, after which an address is sent no more mail.
+//! Webhook events of mail providers: bounces and complaints, which suppress an address.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -41,7 +41,7 @@ struct Bounce {
     kind: String,
 }
 
-/// A retry can't help if an event has an unexpected form.
+/// An event of an unexpected form is not retried, because a retry can't help.
 fn unexpected(error: serde_json::Error) -> Error {
     Error::rule("The event has an unexpected form.").caused_by(error)
 }
@@ -66,7 +66,7 @@ impl Handler for ResendEvents {
             let reason = match event.kind.as_str() {
                 COMPLAINED => Reason::Complaint,
                 _ if data.bounce.kind == "Permanent" => Reason::Bounce,
-                // A full mailbox, or a server that was away.
+                // A full mailbox, or a server that was unavailable.
                 _ => return Ok(()),
             };
             for address in &data.to {
@@ -112,7 +112,7 @@ impl Handler for SendGridEvents {
             for SendGridEvent { email, event, kind } in events {
                 let reason = match (event.as_str(), kind.as_str()) {
                     ("spamreport", _) => Reason::Complaint,
-                    // The others of its kind are "blocked", which may pass.
+                    // The other subtype is "blocked", which may be temporary.
                     ("bounce", "bounce") => Reason::Bounce,
                     _ => continue,
                 };

@@ -25,7 +25,7 @@ use mainstay_kernel::{
     queue::rows::traceparent,
 };
 
-/// A mail without the time at which it is due: a new one is due at once, by the clock of Postgres.
+/// A mail without its due time: a new mail is due at once, by the clock of Postgres.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = mails, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -65,7 +65,7 @@ impl From<&Mail> for Row {
     }
 }
 
-/// A row, and when it is due.
+/// A row and its due time.
 type Stored = (Row, Option<DateTime<Utc>>);
 
 impl TryFrom<Stored> for Mail {
@@ -94,7 +94,7 @@ impl TryFrom<Stored> for Mail {
     }
 }
 
-/// Stores new mails, which are due at once, but for those whose kind and topic another one has.
+/// Stores new mails, which are due at once. A mail with an existing kind and topic is skipped.
 pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
     if mails.is_empty() {
         return Ok(());
@@ -139,7 +139,7 @@ pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
 
-/// Stores that a mail was counted among those that its recipient gets.
+/// Stores that a mail was counted against its recipient's limit.
 pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<Utc>) -> Result<()> {
     let values = mails::counted_at.eq(at);
     let updated = diesel::update(mails::table.find(id)).set(values).prepared().execute(connection).await?;
@@ -148,7 +148,7 @@ pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<U
 
 /// Returns at most `limit` mails that failed or were given up, newest first.
 pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
-    // Failed and given up, as literals: so the planner sees that the partial index applies.
+    // The states are literals, so that the planner sees that the partial index applies.
     let query: mails::BoxedQuery<'_, diesel::pg::Pg> = mails::table.into_boxed();
     let query = query.filter(Condition::plain("mails.state IN (3, 4)"));
     let query = query.order((mails::finished_at.desc(), mails::id.desc())).limit(limit);
@@ -160,12 +160,12 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let query = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::finished_at.lt(before));
     let ids: Vec<MailId> = query.select(mails::id).limit(limit).load(connection).await?;
-    // One that was redriven meanwhile is not finished any more.
+    // A mail that was redriven meanwhile is no longer finished.
     let still_done = mails::table.filter(mails::id.eq_any(&ids)).filter(mails::finished_at.lt(before));
     Ok(diesel::delete(still_done).execute(connection).await?)
 }
 
-/// Removes the mails about these topics, and about what belongs to them.
+/// Removes the mails about these topics, and about topics whose parent is one of these.
 pub async fn erase(connection: &mut Connection, topics: &[Uuid]) -> Result<usize> {
     let about = mails::topic_id.eq_any(topics.to_vec()).or(mails::parent_id.eq_any(topics.to_vec()));
     Ok(diesel::delete(mails::table.filter(about)).execute(connection).await?)

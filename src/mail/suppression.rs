@@ -1,4 +1,4 @@
-//! Addresses that are sent no mail, or no notifications: their mail bounced, their owner complained or unsubscribed.
+//! Suppressed addresses: their mail bounced, or their owner complained or unsubscribed.
 
 pub mod model;
 pub mod ops;

@@ -1,10 +1,10 @@
-//! Templates: each mail is written once per language, and rendered twice from that, as HTML and as plain text.
+//! Templates: each mail is written once per language, and rendered as HTML and as plain text.
 //!
-//! A template (`order_confirmation.de.j2`) has three blocks: `subject`, `preheader` (what mailboxes show beside the
-//! subject) and `body`, which is made of the macros in `parts.html` or, for the plain text, `parts.txt`. The bodies go
-//! into `layout.html` and `layout.txt`. Values are escaped in HTML, and a name that does not exist is an error. A
-//! directory of the operator's may replace any of the files, and add languages. All of it is rendered at the start, with
-//! samples, so that no mail fails because of its template.
+//! A template (`order_confirmation.de.j2`) has three blocks: `subject`, `preheader` (the text that mailboxes show
+//! beside the subject) and `body`. The body consists of the macros in `parts.html` or, for the plain text, `parts.txt`,
+//! and is inserted into `layout.html` or `layout.txt`. Values are escaped in HTML, and an undefined name is an error.
+//! The operator's template directory may replace any of the files, and add languages. All templates are rendered with
+//! samples at startup, so that no mail fails because of its template.
 
 mod files;
 mod text;
@@ -25,9 +25,9 @@ use mainstay_kernel::error::{Error, Result};
 
 use files::Source;
 
-/// The language of those for whose language there is no template.
+/// The fallback for a language without templates.
 const FALLBACK: &str = "en";
-/// The most characters of a subject, which may quote what a user wrote.
+/// The maximum length of a subject, in characters; a subject may quote a user's text.
 const MAX_SUBJECT_CHARS: usize = 150;
 
 /// The background of mail in dark mode, as in `layout.html`.
@@ -39,7 +39,7 @@ pub struct RenderedMail {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// Where the recipient ends such mail, if that is possible.
+    /// The link by which the recipient unsubscribes from such mail, if that is possible.
     pub unsubscribe: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Templates {
             faults.extend(result.err().map(|error| describe(&error, "a template")));
         }
         let templates = Self { environment, languages };
-        // Without one of these, every template would be at fault.
+        // A fault in a shared file would make every template fail.
         if files::SHARED.iter().all(|name| templates.environment.get_template(name).is_ok()) {
             faults.extend(templates.check(brand));
         }
@@ -86,11 +86,11 @@ impl Templates {
         self.languages.iter().map(String::as_str)
     }
 
-    /// Puts a mail into words: in the language of its recipient, in a more general one (RFC 4647), or in English.
+    /// Renders a mail in the language of its recipient, in a more general language (RFC 4647), or in English.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the template fails, which the check at the start rules out but for contents that it did not
-    /// think of.
+    /// `INTERNAL_ERROR` if the template fails. The check at startup excludes this except for contents that the samples
+    /// do not cover.
     pub fn write(&self, content: &Content, language: &Language, unsubscribe: Option<String>) -> Result<RenderedMail> {
         let template = content.template();
         let exists = |tag: &&str| self.environment.get_template(&format!("{template}.{tag}.html")).is_ok();
@@ -99,7 +99,7 @@ impl Templates {
             .map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, template))))
     }
 
-    /// Renders a page that a link of a mail leads to.
+    /// Renders a page that the link of a mail opens.
     pub(super) fn page(&self, values: Value) -> Result<String> {
         let page = self.environment.get_template("page.html").and_then(|page| page.render(values));
         page.map_err(|error| Error::internal(anyhow::anyhow!("{}", describe(&error, "page.html"))))
@@ -116,7 +116,7 @@ impl Templates {
         let subject: String = one_line(&subject).chars().take(MAX_SUBJECT_CHARS).collect();
         let text = self.layout("txt", context! { subject, language, body => text::tidy(&text), ..footer.clone() })?;
         let (_, preheader, html) = self.blocks(content, language, "html")?;
-        // What a block wrote is escaped already.
+        // The output of a block is already escaped.
         let (preheader, body) = (Value::from_safe_string(one_line(&preheader)), Value::from_safe_string(html));
         let html = self.layout("html", context! { subject, preheader, language, body, ..footer })?;
         Ok(RenderedMail { subject, text: text::tidy(&text), html, unsubscribe })
@@ -140,7 +140,7 @@ impl Templates {
         self.environment.get_template(&format!("layout.{format}"))?.render(values)
     }
 
-    /// Renders each template with a sample, and returns what is wrong.
+    /// Renders each template with a sample, and returns the errors.
     fn check(&self, brand: &Brand) -> Vec<String> {
         let mut faults = Vec::new();
         for page in ["reset", "registration", "unsubscribe"] {
@@ -197,7 +197,7 @@ fn environment(brand: &Brand) -> Environment<'static> {
     environment
 }
 
-/// Says what is wrong with a template, and where: by default, in `file`.
+/// Describes the error of a template, with its position; `file` is the default file name.
 fn describe(error: &minijinja::Error, file: &str) -> String {
     let name = error.name().unwrap_or(file);
     // A template of two formats is one file.
@@ -221,7 +221,7 @@ impl std::fmt::Debug for RenderedMail {
     }
 }
 
-/// Contents that a template must be able to render, of which there is one for each name.
+/// Returns sample contents that the template `name` must be able to render.
 pub fn sample(name: &str, brand: &Brand, now: chrono::DateTime<chrono::Utc>) -> Option<Content> {
     samples::all(Links(brand), now).into_iter().find(|content| content.template() == name)
 }

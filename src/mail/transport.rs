@@ -1,5 +1,5 @@
-//! The format of mail (MIME), and the transports that send it. [`ops`](crate::mail::ops) decides what is sent, when and
-//! how often.
+//! The format of mail (MIME), and the transports that send it. [`ops`](crate::mail::ops) decides which mail is sent,
+//! when and how often.
 //!
 //! A mail may contain a secret, such as a password reset token, and always contains an address: neither is ever logged.
 
@@ -48,16 +48,16 @@ impl fmt::Debug for OutgoingMail {
     }
 }
 
-/// Why a mail was not accepted. The reasons contain no address.
+/// The reason why a mail was not accepted. The text contains no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The mail was rejected permanently.
     #[error("rejected: {0}")]
     Rejected(String),
-    /// The mail was handed to no provider: its recipient has had as many of its kind as anybody gets.
+    /// The mail was handed to no provider: its recipient reached the limit of its kind.
     #[error("withheld: {0}")]
     Withheld(String),
-    /// The mail was handed to no provider: its recipient has had many within a short time, and gets this one later.
+    /// The mail was handed to no provider: its recipient reached the short-term limit, and gets the mail later.
     #[error("postponed: {why}")]
     Postponed {
         why: String,
@@ -71,11 +71,11 @@ pub enum Failure {
 
 /// A transport for mail.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends a mail, within `MAIL_TIMEOUT` for each provider that is configured, and a second more to take leave of an
-    /// SMTP server. May be called again for the same mail.
+    /// Sends a mail, within `MAIL_TIMEOUT` for each configured provider, plus one second to close an SMTP session. May
+    /// be called again for the same mail.
     ///
     /// # Errors
-    /// Why the mail was not accepted; [`Failure::Rejected`] only if every provider rejected it.
+    /// The reason why the mail was not accepted; [`Failure::Rejected`] only if every provider rejected it.
     fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Returns the state of the circuit.
@@ -87,7 +87,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 /// Opens the configured transport.
 ///
 /// # Errors
-/// If the system has no root certificates.
+/// An error if the system has no root certificates.
 pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>> {
     let from = Sender::new(config.section::<MailConfig>().from.clone());
     Ok(match &config.section::<MailConfig>().transport {
@@ -137,8 +137,8 @@ impl Sender {
         format!("<{}@{}>", mail.id, self.domain())
     }
 
-    /// Returns the headers that say what the mail is to programs: `Auto-Submitted` (RFC 3834) prevents automatic
-    /// replies, `List-Unsubscribe` (RFC 8058) ends notifications.
+    /// Returns the headers for automatic processing: `Auto-Submitted` (RFC 3834) prevents automatic replies,
+    /// `List-Unsubscribe` (RFC 8058) ends notifications.
     fn automation_headers(&self, mail: &OutgoingMail) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(url) = &mail.rendered.unsubscribe {

@@ -1,4 +1,4 @@
-//! Dead jobs: those that used up their attempts.
+//! Dead jobs, which have used up their attempts (dead-letter queue).
 
 pub(crate) mod command;
 pub mod ops;

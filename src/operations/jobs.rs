@@ -9,8 +9,7 @@ use mainstay_kernel::{
 
 use crate::operations::store;
 
-/// Until then the outcome of an operation can be read; longer than the lifetime of an idempotency key that refers to
-/// it.
+/// How long the outcome of an operation can be read: longer than the lifetime of an idempotency key that refers to it.
 const RETENTION: TimeDelta = TimeDelta::days(30);
 
 pub(super) async fn forget_operations(app: App) -> Result<usize> {

@@ -1,4 +1,4 @@
-//! The kinds of operations, which the modules that carry them out contribute.
+//! The kinds of operations, contributed by the modules that carry them out.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use mainstay_kernel::{
 
 use crate::operations::model::{Kind, Operation};
 
-/// Ends a canceled operation, in the transaction that cancels it: stores it, and removes what waits for it.
+/// Ends a canceled operation, in the transaction that cancels it: stores the operation, and removes its waiting work.
 pub type OnCancel = for<'c> fn(&'c mut Connection, &'c Operation, DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
 
-/// A kind of operation, which its module contributes.
+/// A kind of operation, contributed by its module.
 #[derive(Debug, Clone, Copy)]
 pub struct OperationKind {
     pub kind: Kind,
-    /// What ends one that was canceled.
+    /// The function that ends a canceled operation of this kind.
     pub on_cancel: OnCancel,
 }
 

@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    /// Returns why it failed.
+    /// Returns the reason of the failure.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed { failure, .. } => Some(failure),
@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// Why an operation as a whole failed, as shown to the caller.
+/// The reason why an operation as a whole failed, as shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The code of a [`Reason`].
@@ -102,7 +102,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Creates a failure with a message of its own.
+    /// Creates a failure with a custom message.
     pub fn new(reason: impl Catalogued, message: impl Into<String>) -> Self {
         Self { code: reason.facts().code.to_owned(), message: message.into() }
     }
@@ -115,7 +115,7 @@ pub struct Progress {
     pub total: i64,
     /// The number of rows that created a resource.
     pub created: i64,
-    /// The number of rows that were already known from an earlier run.
+    /// The number of rows that an earlier run had already created.
     pub known: i64,
     /// The number of invalid rows.
     pub failed: i64,
@@ -227,7 +227,7 @@ pub struct RowError {
     pub line: i64,
     /// The code of a [`Reason`].
     pub code: String,
-    /// What is wrong with the row.
+    /// A description of the row's fault.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Operations: their owner and admins can view and cancel them.
+//! Operations, which their owner and admins can view and cancel.
 
 use futures_util::future::BoxFuture;
 
@@ -18,10 +18,10 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-// For the modules that carry operations out.
+// For the modules that carry out operations.
 pub(crate) use store::{erase, get as read};
 
-/// The name of the changes, for those who watch.
+/// The topic of changes, for watchers.
 pub const TOPIC: &str = "operations.operation";
 
 /// Stores a new operation.
@@ -36,7 +36,7 @@ pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Re
 /// Stores the next version of an operation.
 ///
 /// # Errors
-/// `CONFLICT` when another transaction stored one meanwhile.
+/// `CONFLICT` if another transaction stored a version meanwhile.
 pub(crate) async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
     pipeline!(store::update(connection, operation), note(connection, operation))?;
     Ok(())
@@ -54,7 +54,7 @@ async fn note(connection: &Connection, operation: &Operation) -> Result<()> {
     changes::note(connection, &[change]).await
 }
 
-/// Returns operations that were changed, for all who watch; what each of them reaches is decided by the changes.
+/// Returns changed operations, for all watchers; the visibility of each change decides which watchers receive it.
 pub fn load_changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Operation>>> {
     Box::pin(async move {
         let ids: Vec<_> = ids.into_iter().map(OperationId).collect();

@@ -56,7 +56,7 @@ static OPERATIONS: Topic<Operation> =
 fn watch_message(event: Event<Operation>, resume_token: String) -> pb::WatchOperationsResponse {
     let data = match event {
         Event::Changed(operation) => Some(render(operation)),
-        // They are deleted when nobody asks for them any more.
+        // Operations are deleted long after their last use, so deletions are not reported.
         Event::Deleted(_) | Event::Position => None,
     };
     pb::WatchOperationsResponse { data, resume_token }

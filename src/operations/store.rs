@@ -110,7 +110,7 @@ impl TryFrom<Row> for Operation {
 
 visible!(operations, owner_id);
 
-/// Returns one operation that the caller reaches.
+/// Returns one operation that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -127,12 +127,12 @@ pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Resu
     rows.into_iter().map(Operation::try_from).collect()
 }
 
-/// Returns one operation that the caller reaches, locked until the transaction ends.
+/// Returns one operation that is visible to the caller, locked until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
@@ -151,7 +151,7 @@ pub async fn list(
     rows.into_iter().map(Operation::try_from).collect()
 }
 
-/// Counts the operations that the caller reaches, up to a bound.
+/// Counts the operations that are visible to the caller, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
     let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
@@ -173,7 +173,7 @@ pub async fn insert(mut connection: &Connection, operation: &Operation) -> Resul
 /// Stores the next version of an operation.
 ///
 /// # Errors
-/// `CONFLICT` when another transaction stored one meanwhile.
+/// `CONFLICT` if another transaction stored a version meanwhile.
 pub async fn update(mut connection: &Connection, operation: &Operation) -> Result<()> {
     let target =
         operations::table.filter(operations::id.eq(operation.id)).filter(operations::version.eq(operation.version - 1));
@@ -209,7 +209,7 @@ pub async fn errors(
 }
 
 /// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may
-/// have a million of them: if they went with it, one statement might never end in time.
+/// have a million invalid rows, which one statement that removed them with it might never complete in time.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -221,7 +221,7 @@ pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime
     Ok(deleted.await?)
 }
 
-/// Removes at most `limit` operations that ended before `before` and have no invalid rows any more; returns how many.
+/// Removes at most `limit` operations that ended before `before` and have no invalid rows left; returns how many.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -233,7 +233,7 @@ pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, 
     Ok(deleted.await?)
 }
 
-/// Removes the operations of accounts that are removed, with the rows that they refused.
+/// Removes the operations of removed accounts, with their invalid rows.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<usize> {
     let erased = operations::table.filter(operations::account_id.eq_any(accounts.to_vec()));
     Ok(diesel::delete(erased).execute(connection).await?)

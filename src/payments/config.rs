@@ -24,7 +24,7 @@ pub struct PaymentsConfig {
     pub settle: Duration,
     /// The first wait before an unknown outcome is queried again.
     pub retry_wait: Duration,
-    /// The age at which the gateway's search can be trusted to find a payment.
+    /// The age from which the gateway's search reliably finds a payment.
     pub lookup_lag: Duration,
 }
 
@@ -91,7 +91,7 @@ impl Section for PaymentsConfig {
 }
 
 impl PaymentsConfig {
-    /// What an operator is warned of.
+    /// Returns a warning for the operator, if the settings call for one.
     pub(crate) fn warning(&self) -> Option<&'static str> {
         let is_sandbox = matches!(self.gateway, Gateway::Sandbox);
         is_sandbox.then_some("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves")
@@ -118,14 +118,14 @@ impl PaymentsConfig {
         delta(self.retry_wait)
     }
 
-    /// The age at which the gateway's search can be trusted to find a payment.
+    /// The age from which the gateway's search reliably finds a payment.
     pub fn lookup_lag(&self) -> TimeDelta {
         delta(self.lookup_lag)
     }
 }
 
 fn delta(duration: Duration) -> TimeDelta {
-    // A duration out of range is longer than any wait here.
+    // A duration out of range exceeds every wait here.
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
 }
 
@@ -155,7 +155,7 @@ fn gateway(read: &mut Reader) -> Gateway {
     }
     match (secret_key, base_url) {
         (Some(secret_key), Some(base_url)) => Gateway::Stripe { secret_key, base_url },
-        // What is missing is recorded as a fault.
+        // The missing setting was recorded as a fault.
         _ => Gateway::Sandbox,
     }
 }

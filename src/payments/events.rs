@@ -5,7 +5,7 @@ mainstay_kernel::event_kinds! {
     PaymentSucceeded = "payments.payment.succeeded";
     /// A payment failed, and its order is open again.
     PaymentFailed = "payments.payment.failed";
-    /// A refund succeeded, whether it was requested here or made at the gateway itself.
+    /// A refund succeeded. It was requested here or made at the gateway itself.
     RefundSucceeded = "payments.refund.succeeded";
     /// A refund failed, or the bank returned the money of a refund that had succeeded.
     RefundFailed = "payments.refund.failed";

@@ -1,8 +1,7 @@
 //! Payment gateways behind one trait; PAYMENT_GATEWAY selects the implementation.
 //!
-//! A call to a gateway has one of three outcomes: it was done, it will not be done, or neither is known. The third is
-//! to be expected on an unreliable network, so it is not an error here; the caller repeats the request under the same
-//! key.
+//! A call to a gateway has one of three outcomes: done, refused, or unknown. An unknown outcome is expected on an
+//! unreliable network, so it is not an error here; the caller repeats the request under the same key.
 
 pub mod sandbox;
 pub(crate) mod stripe;
@@ -52,14 +51,14 @@ pub struct RefundRequest {
     pub amount: Money,
 }
 
-/// The outcome of a request. By default, `T` is the gateway's id for what was done.
+/// The outcome of a request. By default, `T` is the gateway's id for the created object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<T = String> {
-    /// It was done; for money, it moved.
+    /// The gateway carried out the request; for a payment, money moved.
     Done(T),
-    /// Nothing was done, and nothing will be under this key.
+    /// The gateway did nothing, and will do nothing under this key.
     Refused(Failure),
-    /// The outcome is not known.
+    /// The outcome is unknown.
     Unknown {
         /// The reason, for the log.
         why: String,
@@ -74,9 +73,9 @@ pub const CUSTOMER_MISSING: &str = "customer_missing";
 /// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup<T = String> {
-    /// It was done; for money, it moved.
+    /// The gateway carried out the request; for a payment, money moved.
     Done(T),
-    /// The gateway has no record of it.
+    /// The gateway has no record of the request.
     Nothing,
     /// The gateway could not answer.
     Unknown {
@@ -96,7 +95,7 @@ pub struct Movement {
     pub gateway_id: String,
     /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
-    /// The gateway's id for the invoice that was refunded, where the gateway says so.
+    /// The gateway's id for the invoice that was refunded, if the gateway reports it.
     pub invoice_id: Option<String>,
     /// The gateway's id for the subscription that was invoiced.
     pub subscription_id: Option<String>,
@@ -119,7 +118,7 @@ pub struct FailedRefund {
     pub gateway_id: String,
     /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
-    /// The gateway's id for the invoice that was refunded, where the gateway says so.
+    /// The gateway's id for the invoice that was refunded, if the gateway reports it.
     pub invoice_id: Option<String>,
     /// The refund's id here, if it was requested here.
     pub subject: Option<RefundId>,
@@ -153,12 +152,13 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Looks up a refund of a charge.
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup>;
 
-    /// Returns the refunds that others can make or return; `None` if all are requested here.
+    /// Returns the interface to refunds that are made or returned outside this service; `None` if all refunds are
+    /// requested here.
     fn external_refunds(&self) -> Option<&dyn ExternalRefunds>;
 
-    /// Returns a page of the gateway's own books, of all times or of what was created there since a time, from the
-    /// beginning or from the cursor of an earlier page. It may include refunds of charges made by other users of the
-    /// gateway account, but not those charges.
+    /// Returns a page of the gateway's own books, in full or created since a time, from the beginning or from the
+    /// cursor of an earlier page. The page may include refunds of charges made by other users of the gateway account,
+    /// but not those charges.
     fn statement<'a>(
         &'a self,
         since: Option<DateTime<Utc>>,
@@ -166,7 +166,7 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 
-/// Refunds that others can make, such as in the gateway's own dashboard, or return, as banks do.
+/// Refunds from outside this service: made in the gateway's dashboard, for example, or returned by a bank.
 pub trait ExternalRefunds: Send + Sync {
     /// Returns every refund of a charge, whether or not it was requested here.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;

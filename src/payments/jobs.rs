@@ -39,7 +39,7 @@ impl Handler for CheckLedger {
     }
 }
 
-/// Begins a check, unless one is still running.
+/// Begins a ledger check, unless one is still running.
 pub(super) async fn check_ledger(app: App) -> Result<usize> {
     let begin = async |connection: &mut Connection| queue::enqueue_missing(connection, &[CheckLedger {}]).await;
     app.database.autocommit(begin).await

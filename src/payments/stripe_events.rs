@@ -24,7 +24,7 @@ use mainstay_kernel::{database::Connection, error::Result, money::Money};
 const SUCCEEDED: &str = "payment_intent.succeeded";
 const FAILED: &str = "payment_intent.payment_failed";
 const REFUNDED: &str = "charge.refunded";
-/// Events about a refund that may have failed long after it was made; older endpoints receive the first one.
+/// Events about a refund, which may fail long after it was made; older endpoints receive the first one.
 const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
 const DISPUTED: &str = "charge.dispute.created";
 
@@ -52,7 +52,7 @@ struct Object {
 }
 
 impl Object {
-    /// Returns the id of the payment here, if any: others may use the Stripe account too.
+    /// Returns the id of the payment here, if any. Charges of other users of the Stripe account have none.
     fn payment(&self) -> Option<PaymentId> {
         self.metadata.id(metadata::PAYMENT).map(PaymentId)
     }

@@ -22,7 +22,7 @@ fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {
     modules().config(Source::of(values.iter().copied())).err().unwrap_or_default()
 }
 
-/// The names of the variables that are refused, of all modules.
+/// Returns the names of the rejected variables, of all modules.
 pub(crate) fn invalid_variables(values: &[(&str, &str)]) -> Vec<String> {
     faults(values).into_iter().map(|fault| fault.name).collect()
 }
@@ -196,7 +196,7 @@ fn the_nodes_of_a_cluster_have_one_database_and_no_sentinels() {
     assert_eq!(invalid_variables(&all), ["REDIS_URL", "REDIS_CLUSTER"], "every fault is named");
 }
 
-/// The start must not find out what the check of the configuration knows.
+/// The configuration check must detect this fault before the start does.
 #[test]
 fn a_primary_that_sentinels_watch_has_a_name() {
     let sentinels = ("REDIS_SENTINELS", "redis://s1:26379");

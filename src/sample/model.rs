@@ -1,4 +1,4 @@
-//! What the sample data is about: a shop for office equipment, its agents, and its customers.
+//! The subjects of the sample data: a shop for office equipment, its agents, and its customers.
 
 pub mod conversations;
 mod english;
@@ -18,15 +18,15 @@ pub fn conversations_in(language: &str) -> &'static [Conversation] {
     if language == "de" { &german::GERMAN } else { &english::ENGLISH }
 }
 
-/// The domain of all sample people. No mail can be delivered to it (RFC 2606), so no other person can confirm an address
+/// The domain of all sample people. No mail can be delivered to it (RFC 2606), so no person can confirm an address
 /// there.
 pub const DOMAIN: &str = "sample.invalid";
-/// The end of the names of sample accounts, products and keys.
+/// The suffix of the names of sample accounts, products and keys.
 pub const MARK: &str = " (sample)";
-/// The days that the sample data covers.
+/// The number of days that the sample data covers.
 pub const DAYS: i64 = 90;
 
-/// A person, who is the only one of an account.
+/// A person, the only user of an account.
 #[derive(Debug, Clone, Copy)]
 pub struct Person {
     pub name: &'static str,
@@ -38,7 +38,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Returns the address, made of the name.
+    /// Returns the address, derived from the name.
     pub fn email(&self) -> String {
         let plain =
             self.name.to_lowercase().replace('ä', "ae").replace('ö', "oe").replace('ü', "ue").replace('ß', "ss");
@@ -57,7 +57,7 @@ const fn customer(name: &'static str, company: &'static str, language: &'static 
 /// The agents, who also write the posts.
 pub const AGENTS: [Person; 4] = [agent("Jonas Weber"), agent("Maya Okafor"), agent("Lena Vogt"), agent("Tom Hayes")];
 
-/// The customers, the longest known first. Those of webhook endpoints have the most to do with the shop.
+/// The customers, oldest first. The customers with webhook endpoints have the most activity.
 pub const CUSTOMERS: [Person; 14] = [
     customer("Helen Marsh", "Harbour Analytics", "en"),
     customer("Anna Keller", "Nordwind Logistik GmbH", "de"),
@@ -75,7 +75,7 @@ pub const CUSTOMERS: [Person; 14] = [
     customer("Chloe Bernard", "Atelier Bernard", "en"),
 ];
 
-/// The last person to be written: the sample data is complete once this one exists.
+/// The last person to be written: the sample data is complete once this person exists.
 pub const NEWCOMER: Person = customer("Oliver Grant", "Grant Studio", "en");
 
 /// A product, without the mark.
@@ -85,7 +85,7 @@ pub struct Article {
     pub currency: &'static str,
     /// The price, in the smallest unit of the currency.
     pub price_minor: i64,
-    /// How often it is billed; `None`: it is ordered.
+    /// The billing interval; `None` for a product that is ordered.
     pub interval: Option<Interval>,
 }
 
@@ -97,7 +97,7 @@ const fn plan(name: &'static str, price_minor: i64, interval: Interval) -> Artic
     Article { name, currency: "EUR", price_minor, interval: Some(interval) }
 }
 
-/// What is ordered, in euros.
+/// Products for orders, in euros.
 pub const ARTICLES: [Article; 6] = [
     article("Standing desk 160", "EUR", 64_900),
     article("Task chair", "EUR", 38_500),
@@ -107,26 +107,26 @@ pub const ARTICLES: [Article; 6] = [
     article("Desk lamp", "EUR", 7_490),
 ];
 
-/// What is ordered from overseas, in dollars.
+/// Products for orders from overseas, in dollars.
 pub const EXPORTS: [Article; 2] = [article("Task chair (US)", "USD", 42_900), article("Desk lamp (US)", "USD", 8_900)];
 
-/// What is subscribed to.
+/// Products for subscriptions.
 pub const PLANS: [Article; 3] = [
     plan("Care plan", 2_900, Month),
     plan("Desk booking, 25 seats", 9_900, Month),
     plan("Care plan, yearly", 29_000, Year),
 ];
 
-/// A file of tickets to import; two of its rows are refused.
+/// A file of tickets to import; two of its rows are invalid.
 pub const IMPORT: &str = include_str!("model/tickets.csv");
 
 /// The name of the service key, without the mark.
 pub const SERVICE_KEY: &str = "Reports";
 
-/// Events that a provider sent, by the ends of their ids and their kinds.
+/// Events received from a provider, by the suffixes of their ids and their kinds.
 pub const INBOUND: [(&str, &str); 3] = [("1", "parcel.shipped"), ("2", "parcel.delivered"), ("3", "parcel.returned")];
 
-/// The beginning of the ids of these events.
+/// The prefix of the ids of these events.
 pub const INBOUND_PREFIX: &str = "sample-event-";
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Adds the sample data through the operations of the other modules, each as of the time at which it happened, and removes
-//! it again.
+//! Adds the sample data through the operations of the other modules, each at its historical time, and removes it again.
 
 mod cast;
 mod content;
@@ -38,19 +37,19 @@ use sales::Catalog;
 
 pub use remove::{Removal, remove};
 
-/// The stories that are written at once.
+/// The number of stories that are written concurrently.
 const CONCURRENCY: usize = 4;
 
-/// How much of the sample data there is.
+/// How complete the sample data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Absent,
-    /// The process that added it ended in the middle.
+    /// The process that added the sample data ended before it was complete.
     Partial,
     Complete,
 }
 
-/// Returns how much there is: the first person is the first row of it, the newcomer the last.
+/// Returns how complete the sample data is: the first person is its first row, the newcomer its last.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
@@ -68,11 +67,12 @@ pub async fn state(app: &App) -> Result<State> {
     })
 }
 
-/// Adds the sample data, unless it is there. What an earlier call left unfinished is removed first. No worker may run
-/// meanwhile: it would take the jobs of the past for its own.
+/// Adds the sample data, unless it is complete. Data from an interrupted call is removed first. No worker may run
+/// meanwhile, because it would take the jobs of the past.
 ///
 /// # Errors
-/// `RULE_VIOLATED` if the gateway is not the sandbox, if there is no admin, or if there is a webhook endpoint; `UNAVAILABLE` if Postgres is unreachable.
+/// `RULE_VIOLATED` if the gateway is not the sandbox, if there is no admin, or if a webhook endpoint exists;
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn add(app: &App) -> Result<()> {
     match state(app).await? {
         State::Complete => return Ok(()),
@@ -93,7 +93,7 @@ pub async fn add(app: &App) -> Result<()> {
     let mut endpoints = Vec::new();
     let mut rest = stories(writer.now);
     for plan in &webhooks::PLANS {
-        // Only what happened after an endpoint was created is delivered to it.
+        // Only events after the creation of an endpoint are delivered to it.
         let since = writer.now - TimeDelta::days(plan.days_ago);
         let later = rest.split_off(rest.partition_point(|story| story.at < since));
         topics.extend(writer.tell(rest).await?);
@@ -108,14 +108,14 @@ pub async fn add(app: &App) -> Result<()> {
     let now = writer.now;
     let finish = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
-        // History causes no mail.
+        // Historical events send no mail.
         mail::erase(connection, &topics).await?;
         cast::register(connection, &NEWCOMER, now).await
     });
     finish.await.map(|_: cast::Actor| ())
 }
 
-/// What the sample data is written with.
+/// The context for writing the sample data.
 struct Writer {
     /// The application, without real receivers of webhooks.
     app: App,
@@ -139,7 +139,7 @@ impl Writer {
         as_of(&self.app, time)
     }
 
-    /// Writes stories, several at once; returns the ids of what mail could be about.
+    /// Writes stories concurrently; returns the ids of all possible topics of mail.
     async fn tell(&self, stories: Vec<Story>) -> Result<Vec<Uuid>> {
         let write = |story: Story| match story.subject {
             Subject::Ticket => tickets::write(self, story).boxed(),
@@ -165,7 +165,7 @@ impl Writer {
     }
 }
 
-/// Returns an application as of a time, at which its clock begins.
+/// Returns an application whose clock begins at a time.
 fn as_of(app: &App, time: DateTime<Utc>) -> Result<App> {
     let clock = Clock::default();
     clock.advance(time - clock.now());

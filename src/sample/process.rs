@@ -10,11 +10,12 @@ use mainstay_kernel::{
 
 use crate::sample::ops::{self, State};
 
-/// Jobs begin without the sample data if it takes longer.
+/// The maximum time for adding the sample data before jobs begin.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Has the sample data added to a new private database once the server listens. If the first start ended in the middle of
-/// it, a later one only says so: to begin anew removes what people have added to the sample accounts meanwhile.
+/// Adds the sample data to a new private database once the server listens. If the first start was interrupted
+/// meanwhile, a later start only logs that, because starting over would remove data that users have added to the sample
+/// accounts.
 pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     let Purpose::Server { private_database: Some(database), .. } = process.purpose else { return Ok(()) };
     let PrivateDatabase { is_new, takes_samples } = database;
@@ -35,7 +36,7 @@ pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the sample data. A failure is logged, and costs nothing else.
+/// Adds the sample data. A failure is only logged.
 async fn add(app: &App) {
     let since = Instant::now();
     match tokio::time::timeout(TIME_LIMIT, ops::add(app)).await {

@@ -1,10 +1,10 @@
-//! What a removal of sample data needs of Postgres.
+//! The SQL for the removal of sample data.
 
 use diesel_async::SimpleAsyncConnection as _;
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Suspends the triggers that keep books and trails as they are, and the foreign keys, until they are resumed or the
-/// transaction ends. Needs a superuser, as of the private Postgres.
+/// Suspends the triggers that protect ledgers and audit trails, and the foreign keys, until they are resumed or the
+/// transaction ends. Requires a superuser, which the private Postgres has.
 pub(super) async fn suspend_triggers(connection: &mut Connection) -> Result<()> {
     Ok(connection.batch_execute("SET LOCAL session_replication_role = replica").await?)
 }

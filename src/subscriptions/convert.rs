@@ -1,4 +1,4 @@
-//! Subscriptions as messages: responses, also those that settlement stores.
+//! Subscriptions as messages, for responses and for the responses that settlement stores.
 
 use prost::Message as _;
 
@@ -7,7 +7,7 @@ use crate::proto::subscriptions::v1 as pb;
 use crate::subscriptions::model::Subscription;
 use mainstay_kernel::grpc::render::{money, time};
 
-/// Renders a subscription. Only staff see a failure code that reveals what the bank suspects.
+/// Renders a subscription. Only staff see failure codes that reveal a bank's suspicion.
 pub(super) fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
     let (state, failure) = (&subscription.state, subscription.state.failure());
     pb::Subscription {
@@ -44,7 +44,7 @@ pub(super) fn cancel_response(subscription: Subscription) -> pb::CancelSubscript
 impl Respond for Subscription {
     type View = Self;
 
-    /// The responses of both methods that begin a gateway request are encoded alike, see the test.
+    /// Encodes the response of both methods that begin a gateway request, which is identical; a test checks that.
     fn respond(subscription: &Self) -> Vec<u8> {
         create_response(subscription.clone()).encode_to_vec()
     }

@@ -17,7 +17,7 @@ impl Handler for SettleSubscription {
         settlement::finish::<Subscription>(app, self.0.0).await
     }
 
-    /// A failure of the gateway uses up no attempts, so something else keeps failing: an alert tells the operators.
+    /// Failures of the gateway use up no attempts, so another cause is persistent: an alert notifies the operators.
     async fn give_up(self, app: &App) -> Result<()> {
         settlement::try_later::<Subscription>(app, self.0.0).await
     }

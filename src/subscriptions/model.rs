@@ -74,7 +74,8 @@ numbered! {
     }
 }
 
-/// The state of a subscription, with its data. A transition consumes the state and may be refused.
+/// The state of a subscription, with its data. A transition consumes the state and fails if the state does not allow
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The outcome is not known yet.
@@ -126,7 +127,7 @@ impl State {
         }
     }
 
-    /// Returns why it never began.
+    /// Returns the reason why it never began.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
@@ -208,18 +209,18 @@ pub enum Observation {
     Changed(Subscription),
     /// Nothing changed.
     Unchanged(Subscription),
-    /// The answer differs from one to a later query, which arrived first. Their order at the gateway is unknown, so
+    /// The answer differs from that of a later query, which arrived first. Their order at the gateway is unknown, so
     /// another query is needed.
     Stale,
-    /// Nothing to do: the subscription ended, or the answer is already known.
+    /// The subscription ended, or the answer is already known.
     Ended,
 }
 
 /// How long after the end of a period the gateway is queried about the next one, with or without a webhook event.
 const GRACE: TimeDelta = TimeDelta::minutes(2);
-/// The longest time without a query, and so the longest that a change without a webhook event goes unnoticed.
+/// The maximum time between queries, and so the maximum delay of a change without a webhook event.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
-/// The interval of queries about a period that is over and has no successor.
+/// The interval of queries about a period that has ended and has no successor.
 const OVERDUE: TimeDelta = TimeDelta::hours(1);
 
 impl Subscription {
@@ -357,8 +358,8 @@ impl Subscription {
 /// A filter of subscriptions, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those with one of these statuses; all if empty.
+    /// Only subscriptions with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// Only those of this account.
+    /// Only subscriptions of this account.
     pub account: Option<AccountId>,
 }

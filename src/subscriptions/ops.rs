@@ -27,7 +27,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-// For mail, which has no caller.
+// For mail, which acts without a caller.
 pub(crate) use store::get as read;
 pub(crate) use sync::{Answer, apply_answer, fail};
 pub use sync::{GatewayEvent, gateway_event, query_due, sync};
@@ -58,7 +58,7 @@ pub async fn begin(
         .map_err(|error| error.about(about("can't be subscribed to")))?;
     context.check_circuit()?;
     let job = SettleSubscription(subscription.id);
-    // In one round trip, the subscription first: its insertion may be refused, and that is then the error.
+    // One round trip, the subscription first, so that a failed insertion is the reported error.
     let begin = async |connection: &Connection| {
         pipeline!(store::insert(connection, subscription), jobs::enqueue_at(connection, &job, context.until()))
     };
@@ -116,7 +116,7 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Removes the subscriptions of accounts that are removed, with their jobs, and returns their ids. Foreign keys must be
+/// Removes the subscriptions of removed accounts, with their jobs, and returns their ids. Foreign keys must be
 /// suspended.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use crate::{
 use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue as jobs};
 
 impl Subscription {
-    /// Returns the cancellation that is to be carried out.
+    /// Returns the cancellation that is pending.
     fn cancellation(&self) -> Option<Cancel> {
         let (how, gateway_id) = (self.pending_cancellation?, self.state.gateway_id()?.to_owned());
         Some(Cancel { key: format!("{}-cancel-{}", self.id, self.last_query), gateway_id, how })
@@ -113,7 +113,7 @@ impl GatewayRequest for Subscription {
             Ok(snapshot) => apply_answer(connection, current, &Answer { number: self.last_query, snapshot }, now).await,
             Err(failure) => fail(connection, current, self, failure, now).await,
         };
-        // A late answer may meet a later request, which needs its job.
+        // A late answer may meet a later request, which still needs its job.
         if settled.is_ok() && !store::lock(connection, Visibility::All, self.id).await?.is_unsettled() {
             jobs::cancel::<SettleSubscription>(connection, self.id.0).await?;
         }

@@ -178,7 +178,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// Returns one subscription that the caller reaches.
+/// Returns one subscription that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -188,12 +188,12 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: Subscripti
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
-/// Returns one subscription that the caller reaches, locked against changes until the transaction ends.
+/// Returns one subscription that is visible to the caller, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let lock = subscriptions::table.find(id).select(CustomerRow::as_select()).for_no_key_update();
     let row: Option<CustomerRow> = lock.first(&mut &*connection).await.optional()?;
     let row = row.filter(|CustomerRow { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
@@ -232,14 +232,16 @@ pub async fn list(
 
 /// Counts the subscriptions that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the order of the list, so that an index is read, and only up to the bound.
+    // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
     let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
-/// account.
+/// Stores the intent of a subscription; returns it with the gateway's id of the account's customer.
+///
+/// # Errors
+/// `NOT_FOUND` for an unknown account.
 pub async fn insert(connection: &Connection, subscription: Subscription) -> Result<Subscription> {
     let customer = subscriptions::customer_id.eq(customer_id(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
@@ -251,7 +253,7 @@ pub async fn insert(connection: &Connection, subscription: Subscription) -> Resu
     Ok(Subscription { customer, ..subscription })
 }
 
-/// Stores the gateway's id of the account of a locked subscription.
+/// Stores the gateway's id of the account's customer in a locked subscription.
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let customer_id = subscriptions::customer_id.eq(customer);
     one_row(
@@ -262,15 +264,15 @@ pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, cu
     )
 }
 
-/// Stores the state of a locked subscription, and when its gateway is queried next at the latest. The counters of these
-/// queries do not make a new version.
+/// Stores the state of a locked subscription, and the latest time of its next query. The query counters do not make a
+/// new version.
 pub async fn update(connection: &Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let row = Row::of(subscription, subscription.next_sync(now));
     let update = diesel::update(subscriptions::table.find(subscription.id)).set(row).prepared();
     one_row(update.execute(&mut &*connection).await?, "update", "subscriptions", subscription.id)
 }
 
-/// Stores the attempt lease of a locked subscription, and how often its gateway was queried.
+/// Stores the attempt lease of a locked subscription, and its query counter.
 pub async fn set_lease(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
     let lease = AttemptLeaseRow::from(subscription.lease);
     let values = (subscriptions::last_query.eq(subscription.last_query), lease);
@@ -289,8 +291,8 @@ pub async fn due(connection: &mut Connection, now: DateTime<Utc>, start: Start, 
     Ok(rows.into_iter().filter_map(|(time, id)| Some(Key { rank: None, time: time?, id })).collect())
 }
 
-/// Removes the subscriptions of accounts that are removed, and returns their ids. Foreign keys must be suspended: the
-/// ledger refers to subscriptions until its part of them is removed.
+/// Removes the subscriptions of removed accounts, and returns their ids. Foreign keys must be suspended, because the
+/// ledger refers to subscriptions until its rows are removed.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
     let erased = diesel::delete(subscriptions::table.filter(subscriptions::account_id.eq_any(accounts.to_vec())));
     let ids: Vec<SubscriptionId> = erased.returning(subscriptions::id).get_results(connection).await?;

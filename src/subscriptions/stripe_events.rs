@@ -23,8 +23,8 @@ const ENDINGS: [&str; 2] = ["customer.subscription.deleted", "invoice.payment_fa
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SubscriptionEvents;
 
-/// Returns the ids of the subscription that an event is about: ours, if Stripe knows it, and Stripe's. The place where
-/// an invoice names it depends on the API version of the endpoint.
+/// Returns the ids of an event's subscription: this service's id, if Stripe knows it, and Stripe's. The place where an
+/// invoice names its subscription depends on the API version of the endpoint.
 fn subject(object: &Value) -> (Option<SubscriptionId>, Option<&str>) {
     let details = match object["object"].as_str() {
         Some("subscription") => return (own_id(&object["metadata"]), object["id"].as_str()),

@@ -18,17 +18,17 @@ pub const PER_ENDPOINT: usize = 8;
 
 #[derive(Debug, Clone)]
 pub struct WebhooksConfig {
-    /// The signing secrets of each provider; webhooks of a provider without any are not accepted.
+    /// The signing secrets of each provider; webhooks of a provider without a secret are rejected.
     secrets: Vec<(Provider, Vec<SecretString>)>,
-    /// How the provider of the operator's choice signs.
+    /// The signature scheme of the provider of the operator's choice.
     generic: GenericScheme,
-    /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
-    /// can then reach whatever this server can.
+    /// Whether endpoints may be in private networks and without TLS. For development only: users who create endpoints
+    /// can then reach every host that this server can reach.
     pub allow_private: bool,
-    /// Endpoints served concurrently by a worker, each with at most [`PER_ENDPOINT`] webhooks. One that takes over a
-    /// second gives up its slot.
+    /// The number of endpoints that a worker serves concurrently, each with at most [`PER_ENDPOINT`] webhooks. An
+    /// endpoint that takes over a second releases its slot.
     pub concurrency: usize,
-    /// The longest wait before a webhook's second attempt; it triples with each further attempt.
+    /// The maximum wait before a webhook's second attempt; it triples with each further attempt.
     pub first_wait: Duration,
     /// How long all attempts to an endpoint may fail before it is disabled.
     pub patience: Duration,
@@ -113,7 +113,7 @@ impl WebhooksConfig {
         self.secrets.iter().map(|(provider, secrets)| (*provider, secrets.as_slice()))
     }
 
-    /// How the provider of the operator's choice signs.
+    /// The signature scheme of the provider of the operator's choice.
     pub(crate) fn generic(&self) -> &GenericScheme {
         &self.generic
     }

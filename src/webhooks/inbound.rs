@@ -36,11 +36,11 @@ pub use verifier::{SignedEvent, Verifier};
 pub struct Verifiers(Arc<[(Provider, Box<dyn Verifier>)]>);
 
 impl Verifiers {
-    /// Creates verifiers from secrets; a provider without a secret is left out. The provider of the operator's choice
-    /// signs by `scheme`.
+    /// Creates verifiers from secrets; a provider without a secret is left out. `scheme` is that of the provider of the
+    /// operator's choice.
     ///
     /// # Errors
-    /// A description of what is wrong with a secret. Never contains the secret.
+    /// A description of the fault in a secret, which never contains the secret.
     pub(crate) fn new<'a>(
         secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>,
         scheme: &GenericScheme,
@@ -55,7 +55,7 @@ impl Verifiers {
     /// Returns the verifier of a provider.
     ///
     /// # Errors
-    /// `NOT_FOUND` unless it is configured.
+    /// `NOT_FOUND` unless the provider is configured.
     pub fn of(&self, provider: Provider) -> Result<&dyn Verifier> {
         let entry = self.0.iter().find(|(other, _)| *other == provider);
         entry.map(|(_, verifier)| &**verifier).ok_or_else(|| Error::not_found("webhook provider"))

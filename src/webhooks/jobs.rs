@@ -14,10 +14,10 @@ use crate::webhooks::{
     inbound_event::{self, job::ProcessInboundEvent},
 };
 
-/// Longer than any provider redelivers an event, so that a duplicate is recognized. A dead one can be redriven for as
-/// long.
+/// How long events are kept: longer than any provider redelivers an event, so that duplicates are recognized. A dead
+/// event can be redriven in this time.
 const EVENT_RETENTION: TimeDelta = TimeDelta::days(90);
-/// Until then a delivery can be sent again.
+/// How long deliveries are kept, and can be resent.
 pub(super) const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(30);
 
 impl Handler for ProcessInboundEvent {

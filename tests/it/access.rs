@@ -1,5 +1,5 @@
-//! Access control: method × role × own or foreign resource, derived from the policies. Nothing here repeats a method's
-//! permissions.
+//! Access control: method × role × own or foreign resource, derived from the policies, so no method's permissions are
+//! repeated here.
 
 use futures_util::{StreamExt as _, stream};
 use mainstay_kernel::contract::{
@@ -14,13 +14,13 @@ use crate::{
     support::{Actor, Protocol, Response, TestApp, methods, people::every_scope, rest},
 };
 
-/// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
+/// Methods that reject a caller to whom the resource is visible but who did not create it, except an admin.
 const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 
-/// Methods that refuse everybody but the one who created the resource.
+/// Methods that reject every caller except the resource's creator.
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
-/// Methods that name no resource in their path but still refuse a foreign account, or resources of one.
+/// Methods whose path names no resource but that still reject a foreign account, or resources of one.
 const REFUSES_FOREIGN_ACCOUNTS: [&str; 7] = [
     "FileService.CreateUpload",
     "FileService.UploadFile",
@@ -57,7 +57,7 @@ const EVERYBODY: [Who; 8] = [
 #[derive(Debug, PartialEq, Eq)]
 enum Expected {
     Good,
-    /// A list without anything that belongs to the other account.
+    /// A list without resources of the other account.
     Empty,
     Refused(u16),
 }
@@ -92,7 +92,7 @@ impl Who {
         }
     }
 
-    /// Whether the owner's resource is within this caller's reach.
+    /// Returns whether the owner's resource is visible to this caller.
     fn owns(self, owner: Self, reach: Reach) -> bool {
         match reach {
             Reach::Any => true,
@@ -124,7 +124,7 @@ impl Who {
             }
             (true, false) if AUTHOR_ONLY.contains(&name) && self != owner => Expected::Refused(403),
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
-            // A method that reaches the caller's own user acts on the caller, whoever owns the scene.
+            // A method about the caller's own user acts on the caller, regardless of the scene's owner.
             (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,
             _ => Expected::Good,
         }
@@ -150,11 +150,11 @@ fn fits(expected: &Expected, answer: &Response) -> bool {
         Expected::Good => answer.reason.is_empty(),
         Expected::Empty => {
             if let Some(file) = answer.body.as_str() {
-                // The header alone.
+                // Only the header line.
                 return answer.reason.is_empty() && file.lines().count() == 1;
             }
             let items = answer.body.as_array().or_else(|| answer.data().as_array());
-            // A message of a watch may have a token alone.
+            // A message of a watch may consist of a token only.
             let is_item =
                 |item: &Value| item.as_object().is_none_or(|item| item.keys().any(|key| key != "resumeToken"));
             answer.reason.is_empty() && items.is_some_and(|items| !items.iter().any(is_item))

@@ -1,5 +1,5 @@
-//! The cache: nobody is given what was replaced longer ago than the promise, whatever is lost between the processes, and
-//! a thousand readers of one value read its source once.
+//! The cache: no reader gets a value that was replaced longer ago than promised, even if messages between processes are
+//! lost, and a thousand concurrent readers of one value read its source once.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::unique;
 
-/// One process: a cache on a connection of its own.
+/// Simulates one process: a cache on a separate connection.
 async fn process(url: &str, scope: &str) -> Cache {
     let config = config::Redis {
         url: Some(url.to_owned().into()),
@@ -45,7 +45,7 @@ fn rng() -> impl rand::Rng {
     rand::rng()
 }
 
-/// A value that changes, and knows when each version was replaced.
+/// A value that changes, and records when each version was replaced.
 #[derive(Debug, Clone, Default)]
 struct Source {
     replaced_at: Arc<Mutex<Vec<Instant>>>,
@@ -81,7 +81,7 @@ impl Source {
                     return Err(Error::unavailable(anyhow::anyhow!("the source is unavailable")));
                 }
                 let version = source.version();
-                // What was read may be replaced before it is given back.
+                // The value may be replaced after it was read and before it is returned.
                 let wait = source.max_delay.mul_f64(rng().random_range(0.0..1.0));
                 sleep(wait).await;
                 Ok(LoadedValue { value: Some(version), version })
@@ -93,7 +93,7 @@ impl Source {
         Ok(region.get("one", "one", self.load()).await?.expect("a value"))
     }
 
-    /// How long before `at` a version was replaced.
+    /// Returns how long before `at` a version was replaced.
     fn staleness(&self, version: i64, at: Instant) -> Duration {
         let replaced_at = self.replaced_at.lock().expect("it never panics");
         let index = usize::try_from(version).expect("a version") - 1;
@@ -166,7 +166,7 @@ async fn nobody_reads_what_was_replaced_longer_ago_than_the_promise() {
         tokio::spawn(async move {
             while Instant::now() < end {
                 let version = source.change();
-                // A process may die, or be slow, between its commit and its notice.
+                // A process may die, or be slow, between its commit and its notification.
                 let fate = rng().random_range(0..3);
                 if fate > 0 {
                     sleep(Duration::from_millis(fate * 20)).await;
@@ -177,7 +177,7 @@ async fn nobody_reads_what_was_replaced_longer_ago_than_the_promise() {
             }
         })
     };
-    // Subscriptions break, and Redis dies and comes back empty.
+    // Subscriptions break, and Redis dies and restarts empty.
     let client = redis::Client::open(redis.url()).expect("a URL");
     for round in 0..4 {
         sleep(Duration::from_millis(700)).await;
@@ -211,7 +211,7 @@ async fn a_lost_notice_is_made_up_for_within_the_recheck() {
         source.read(region).await.expect("a value");
     }
     let version = source.change();
-    // As `invalidate` leaves Redis, without its notice.
+    // The state that `invalidate` leaves in Redis, without its notification.
     let client = redis::Client::open(redis.url()).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     let keys: Vec<String> = redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
@@ -258,7 +258,7 @@ async fn a_failure_reaches_all_who_wait_and_is_not_cached() {
     assert_eq!(source.read(&region).await.expect("a value"), 1);
 }
 
-/// A load that invalidates the value before it ends: what was read is older than a change that is committed.
+/// A load that invalidates the value before it ends: the value it read is older than a committed change.
 fn outdated_load(
     cache: &Cache,
     region: &Region<i64>,
@@ -290,8 +290,8 @@ async fn a_value_that_is_replaced_while_it_is_read_is_read_again() {
     assert_eq!(region.get("one", "one", load).await.expect("a value"), Some(2));
 }
 
-/// An old value stands in for a source that is unavailable. It hides no other error, and nothing that has been replaced
-/// by then.
+/// A stale value replaces an unavailable source. It masks no other error, and is never a value that was invalidated
+/// meanwhile.
 #[tokio::test]
 async fn an_old_value_stands_in_only_for_an_unavailable_source_and_only_until_it_is_replaced() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");

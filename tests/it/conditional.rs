@@ -1,5 +1,5 @@
-//! Conditional changes, derived from the policies: every method that honors `If-Match` refuses a version that the resource
-//! does not have, and changes nothing. Nothing here lists the methods, so a new one is looked at, too.
+//! Conditional changes, derived from the policies: every method that honors `If-Match` rejects a version that the
+//! resource does not have, and changes nothing. The methods are not listed here, so a new one is covered automatically.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::{
     support::{Protocol, TestApp, TestDatabase, methods},
 };
 
-/// No resource of a case is changed as often.
+/// A version that no resource of a case reaches.
 const STALE: &str = "\"999\"";
 
-/// A hash of each table. Two may change although nothing was done: the log, and the objects in the storage, which are
-/// written before the decision and given up after it.
+/// Returns a hash of each table. Two tables may change although nothing was done: the log, and the objects in the
+/// storage, which are written before the decision and released after it.
 async fn contents(database: &TestDatabase) -> BTreeMap<String, String> {
     let hashes = "SELECT string_agg(format(
             'SELECT %L, md5(coalesce(string_agg(entry::text, chr(10) ORDER BY entry::text), '''')) FROM %I.%I AS entry',
@@ -26,7 +26,7 @@ async fn contents(database: &TestDatabase) -> BTreeMap<String, String> {
     rows.iter().map(|row| (text(&row[0]), text(&row[1]))).collect()
 }
 
-/// Returns what is wrong with a method.
+/// Returns the faults of a method.
 async fn faults(app: &TestApp, method: &Method, protocol: Protocol) -> Vec<String> {
     let scene = Scene::new(app).await;
     let mut call = (cases::good_case(&method.name).call)(scene).await;
@@ -47,7 +47,7 @@ async fn faults(app: &TestApp, method: &Method, protocol: Protocol) -> Vec<Strin
         faults.push(format!("refuses and changes {differences:?}"));
     }
 
-    // Whatever was wrong, it was the version.
+    // The version was the only fault.
     call.headers.pop();
     let unconditional = call.send(protocol, &method.name).await;
     if !unconditional.reason.is_empty() {
@@ -66,7 +66,7 @@ fn conditional() -> Vec<&'static Method> {
 async fn an_old_version_is_refused_and_changes_nothing() {
     let app = TestApp::start().await;
     let mut findings = Vec::new();
-    // One after the other: what another one changes meanwhile would be taken for a change of the refused one.
+    // Sequentially, because a concurrent change would be attributed to the rejected one.
     for method in conditional() {
         for protocol in [Protocol::Grpc, Protocol::Rest] {
             findings.extend(faults(&app, method, protocol).await);

@@ -1,4 +1,4 @@
-//! The dashboard: revenue is exact, settings show no secret, and whatever happens to the log concerns nothing else.
+//! The dashboard: revenue is exact, settings reveal no secret, and faults of the log store affect nothing else.
 
 mod overview;
 mod revenue;

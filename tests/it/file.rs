@@ -1,4 +1,4 @@
-//! Files: what callers upload, and what others get to see of it.
+//! Files: uploads, and what they expose to other callers.
 
 mod attachments;
 mod avatars;

@@ -1,4 +1,4 @@
-//! One effect and one response per key, whatever fails in between.
+//! One effect and one response per key, for every failure in between.
 
 mod connection_loss;
 mod crashes;

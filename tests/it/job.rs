@@ -1,4 +1,5 @@
-//! Jobs and scheduled tasks: whatever dies in between, each one completes, with the visible effect of a single run.
+//! Jobs and scheduled tasks: each one completes with the visible effect of a single run, even if workers die in
+//! between.
 
 mod dead;
 mod outage;

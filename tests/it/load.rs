@@ -1,8 +1,8 @@
-//! Two instances behind Envoy serve a steady mix of requests, while one thing after another fails. What callers were told
-//! holds in the end: no write that was acknowledged is lost, and none was made twice.
+//! Two instances behind Envoy serve a steady mix of requests, while a sequence of faults occurs. In the end, all
+//! acknowledgements hold: no acknowledged write is lost, and none was made twice.
 //!
-//! The loop is open: requests start at a fixed rate, whether or not those before have been answered. The short run, as in
-//! `make test`, judges only what is right or wrong; `make load` runs for minutes, and also judges the times.
+//! The loop is open: requests start at a fixed rate, whether or not earlier requests have been answered. The short run,
+//! as in `make test`, judges only correctness; `make load` runs for minutes, and also judges the times.
 
 mod books;
 mod driver;
@@ -24,11 +24,11 @@ use mix::Mix;
 use report::Report;
 use world::World;
 
-/// How many times the rate an overload is.
+/// The rate of an overload, as a multiple of the normal rate.
 const OVERLOAD: f64 = 10.0;
-/// The callers that find out how much the servers can do: each repeats its request at once.
+/// The number of callers that measure the capacity: each repeats its request at once.
 const SATURATING: usize = 32;
-/// How much later everything arrives from Postgres, and at it, over a slow network.
+/// The added latency of a slow network to and from Postgres.
 const SLOW: Duration = Duration::from_millis(10);
 
 /// The settings of a run.
@@ -38,7 +38,7 @@ struct Settings {
     rate: f64,
     /// The length of a phase.
     phase: Duration,
-    /// How long requests go on after a fault has ended, to see the recovery.
+    /// How long requests continue after a fault has ended, to observe the recovery.
     tail: Duration,
     /// The length of the soak, during which memory must not grow.
     soak: Duration,
@@ -117,7 +117,7 @@ async fn postgres_loss(world: &mut World, length: Duration) {
     world.postgres.restart().await.expect("Postgres recovers");
 }
 
-/// The standby keeps its connections, and neither follows nor answers.
+/// The standby keeps its connections, but neither replicates nor answers.
 async fn standby_hang(world: &World, length: Duration) {
     let _frozen = world.standby.freeze();
     tokio::time::sleep(length).await;
@@ -129,7 +129,7 @@ async fn standby_loss(world: &mut World, length: Duration) {
     world.standby.restart().await.expect("the standby starts");
 }
 
-/// Breaks the connections to Postgres and Redis, under whatever they are doing, again and again.
+/// Breaks the connections to Postgres and Redis repeatedly, in any state.
 async fn connection_loss(world: &World, length: Duration) {
     const TIMES: u32 = 4;
     for _ in 0..TIMES {

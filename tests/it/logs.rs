@@ -13,7 +13,8 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_contains_no_secret() {
     let database = TestDatabase::new().await;
-    // This project's own crates at the most verbose level. What other crates log below info is up to them.
+    // This project's own crates at the most verbose level. The contents of other crates' logs below info are outside
+    // this test.
     let server = Process::with(&database, &[("RUST_LOG", "info,mainstay=trace")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let mut secrets = vec![servers::SECRET_KEY.to_owned()];

@@ -1,4 +1,4 @@
-//! Each mail is delivered once, whatever fails, and its contents reach nobody else.
+//! Each mail is delivered once under all faults, and its contents reach only the recipient.
 
 mod api;
 mod crashes;
@@ -31,7 +31,7 @@ async fn start() -> (MailProvider, TestApp, Scene) {
     start_with(&[]).await
 }
 
-/// As [`start`], with additional variables.
+/// Does the same as [`start`], with additional variables.
 async fn start_with(own: &[(&str, &str)]) -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
     let app = TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()).start().await;
@@ -39,7 +39,7 @@ async fn start_with(own: &[(&str, &str)]) -> (MailProvider, TestApp, Scene) {
     (provider, app, scene)
 }
 
-/// As [`start`], but mail is sent only as a test says.
+/// Does the same as [`start`], but mail is sent only when a test requests it.
 async fn start_without_jobs() -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
     let app = TestApp::builder().set_all(provider.variables()).start().await;
@@ -86,7 +86,7 @@ async fn only_mail(database: &TestDatabase) -> MailId {
     MailId::parse(&text(database, "SELECT id FROM mails").await).expect("an id")
 }
 
-/// Gives the only mail up, as a worker does after too many attempts whose outcome was not stored.
+/// Gives up the only mail, as a worker does after too many attempts without a stored outcome.
 async fn give_up(app: &TestApp) -> MailId {
     let id = only_mail(&app.database).await;
     app.database.sql("UPDATE mails SET leases = 100").await;

@@ -1,4 +1,4 @@
-//! Long-running operations: whatever dies in between, each one finishes, and no row is stored twice.
+//! Long-running operations: each one finishes although workers die in between, and no row is stored twice.
 
 mod cancel;
 mod command;

@@ -38,7 +38,7 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     assert_eq!(read.data(), placed.data(), "as it was placed");
 }
 
-/// The database refuses orders that the server would never write.
+/// The database rejects invalid orders, which the server never writes.
 #[tokio::test]
 async fn the_database_refuses_invalid_orders() {
     let app = TestApp::start().await;
@@ -70,7 +70,7 @@ async fn the_database_refuses_invalid_orders() {
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 
-/// Only the first cancellation succeeds; all later ones are refused.
+/// Only the first cancellation succeeds; all later ones are rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_many_concurrent_cancellations_succeeds() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! Tables by month: months are added ahead and dropped past their retention, whoever holds the table or dies, and no row is
-//! ever without a place.
+//! Tables partitioned by month: months are added in advance and dropped after their retention, under locks and crashes,
+//! and every row has a partition.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -16,15 +16,15 @@ use crate::support::{Process, TestApp, TestDatabase, database::connect, servers}
 const TABLES: [&str; 3] = ["activities", "webhook_deliveries", "webhook_attempts"];
 const TASK: &str = "keep_partitions";
 
-/// A time in the present month and in each of the four before it.
+/// A time in the current month and in each of the four before it.
 const TIMES: &str = "(SELECT date_trunc('month', now(), 'UTC') - n * interval '1 month' + interval '2 days' AS time
     FROM generate_series(0, 4) AS n) AS times";
 
-/// How many of these months ended less than 30 days ago, or have not: one to three.
+/// The number of these months that ended less than 30 days ago, or have not ended: one to three.
 const KEPT: &str = "SELECT count(*) FROM generate_series(0, 4) AS n
     WHERE date_trunc('month', now(), 'UTC') - (n - 1) * interval '1 month' > now() - interval '30 days'";
 
-/// Tables that were detached and are still there.
+/// Tables that were detached and still exist.
 const DETACHED: &str = "SELECT count(*) FROM pg_class JOIN pg_description ON objoid = pg_class.oid
     WHERE NOT relispartition AND description LIKE 'detached from public.%'";
 
@@ -68,7 +68,7 @@ async fn months_past_their_retention_are_dropped_and_nothing_else() {
         fill(&app.database, table).await;
         assert_eq!(rows(&app.database, table).await, 5, "{table}");
     }
-    // What is still to be sent keeps its month, and that of its attempts, however old that is.
+    // A pending delivery keeps its month, and that of its attempts, at any age.
     let oldest = "SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1";
     let pending = format!("UPDATE webhook_deliveries SET state = 1, next_attempt_at = now() WHERE id = ({oldest})");
     app.database.sql(&pending).await;
@@ -93,7 +93,7 @@ async fn months_past_their_retention_are_dropped_and_nothing_else() {
     assert_eq!(app.database.number(DETACHED).await, 0);
 }
 
-/// The audit trail is kept unless somebody says for how long.
+/// The audit trail is kept unless a retention is configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_retention_is_kept() {
     let app = TestApp::start().await;
@@ -153,7 +153,7 @@ async fn a_row_of_no_month_is_kept_and_moves_to_its_month() {
     let insert = async |id: uuid::Uuid| {
         app.database.sql(&format!("INSERT INTO activities VALUES ('{id}', '{id}', NULL, 0, 1, '', now())")).await;
     };
-    // The months ahead end after 92 days at most.
+    // The months in advance end after 92 days at most.
     let (now, later) = (app.app.clock.now(), TimeDelta::days(100));
     insert(id::new(now + later)).await;
     insert(id::new(now - TimeDelta::days(1000))).await;
@@ -167,12 +167,12 @@ async fn a_row_of_no_month_is_kept_and_moves_to_its_month() {
     assert_eq!(rows(&app.database, "activities").await, 3);
 }
 
-/// More rows than can be moved while others wait stay where they are, and hold up nothing else.
+/// More rows than can be moved without blocking others stay in place, and block nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_rows_to_move_are_reported_and_do_not_keep_old_months() {
     let app = TestApp::builder().set("ACTIVITIES_KEPT", "30d").start().await;
     fill(&app.database, "activities").await;
-    // With the version of a UUIDv7, as those have that a server makes.
+    // With the version of a UUIDv7, like ids that a server generates.
     let many = "INSERT INTO activities
         SELECT overlay(uuid_floor('2020-05-01Z'::timestamptz + n * interval '1 millisecond')::text PLACING '7' FROM 15)::uuid,
             gen_random_uuid(), NULL, 0, 1, '', now() FROM generate_series(1, 100001) AS n";

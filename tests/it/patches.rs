@@ -1,5 +1,5 @@
-//! Patches, derived from the contract: each field that the patch of an `Update…` method has, alone in the mask, changes the
-//! resource. Nothing here lists the methods or their fields, so a new one is looked at, too.
+//! Patches, derived from the contract: each field of the patch of an `Update…` method, alone in the mask, changes the
+//! resource. The methods and their fields are not listed here, so a new one is covered automatically.
 
 use mainstay_kernel::contract::Method;
 use mainstay_transcoder::BodyRule;
@@ -11,7 +11,7 @@ use crate::{
     support::{Actor, Protocol, TestApp, euro, methods, rest, unique},
 };
 
-/// Fields that are refused by name, whatever their value. The list may only shrink.
+/// Fields that are rejected by name, regardless of their value. The list may only shrink.
 const REFUSED: [&str; 0] = [];
 
 /// Each method that patches a resource, with the field that holds the patch.
@@ -30,7 +30,7 @@ fn updates() -> Vec<(&'static Method, FieldDescriptor)> {
     updates
 }
 
-/// A value that a field can have and does not have.
+/// Returns a valid value of a field that differs from the current one.
 async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> Value {
     let value: Value = match (field.kind(), field.name()) {
         (Kind::String, "language") => "fr".into(),
@@ -50,7 +50,7 @@ async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> 
     if field.is_list() { json!([value]) } else { value }
 }
 
-/// A resource without its version and the time of its last change.
+/// Returns a resource without its version and the time of its last change.
 fn without_version(mut resource: Value) -> Value {
     if let Some(fields) = resource.as_object_mut() {
         fields.remove("version");
@@ -59,7 +59,7 @@ fn without_version(mut resource: Value) -> Value {
     resource
 }
 
-/// Patches a field of a resource; returns what is wrong, if anything is.
+/// Patches a field of a resource; returns the fault, if any.
 async fn check_field(
     app: &TestApp,
     method: &Method,
@@ -94,7 +94,7 @@ async fn check_field(
         return Some(format!("is refused with {value}: {}", answer.body));
     }
     let after = read().await;
-    // Some fields have no counterpart of their name in the resource; then something else must have changed.
+    // Some fields have no counterpart of the same name in the resource; then another field must have changed.
     let is_set = after.get(name).is_none_or(|current| *current == value);
     (!is_set || without_version(after.clone()) == without_version(before))
         .then(|| format!("is accepted with {value}, and then the resource is {after}"))

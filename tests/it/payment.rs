@@ -1,4 +1,4 @@
-//! Money moves exactly once, whatever fails: the ledger, the responses and the gateway's own books agree.
+//! Money moves exactly once under all faults: the ledger, the responses and the gateway's own books agree.
 
 mod attempts;
 mod backup;
@@ -33,16 +33,16 @@ use crate::{
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
-/// Makes due everything that waits for its next attempt.
+/// Makes everything due that waits for its next attempt.
 pub(crate) const MAKE_DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL;
     UPDATE payments SET due_at = now() WHERE due_at > now();
     UPDATE refunds SET due_at = now() WHERE due_at > now()";
-/// Counts the jobs, and the rows of which something is still to be done.
+/// Counts the jobs, and the rows with pending work.
 pub(crate) const UNFINISHED_WORK: &str =
     "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM payments WHERE due_at IS NOT NULL)
     + (SELECT count(*) FROM refunds WHERE due_at IS NOT NULL)";
 
-/// Puts retries off until after the test.
+/// Postpones retries until after the test.
 pub(crate) const WITHOUT_RETRIES: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 /// Starts an app in this process that uses a gateway and runs jobs.
@@ -56,7 +56,7 @@ pub(crate) async fn search(app: &TestApp, task: &str) {
     eventually("the search begins", begin).await;
 }
 
-/// As [`start_app`], with additional variables.
+/// Does the same as [`start_app`], with additional variables.
 pub(crate) async fn start_app_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let app = TestApp::builder().with_jobs().set_all(gateway.variables()).set_all(own.iter().copied()).start().await;
     let scene = Scene::new(&app).await;
@@ -103,7 +103,7 @@ async fn pay(scene: &Scene) -> Response {
     call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.success()
 }
 
-/// How often this process has raised an alert about the gateway.
+/// Returns how often this process has raised an alert about the gateway.
 pub(crate) fn alerts(cause: &str) -> u64 {
     let series = format!("mainstay_alerts_total{{provider=\"gateway\",cause=\"{cause}\"}} ");
     let metrics = mainstay_kernel::telemetry::metrics().render();
@@ -111,7 +111,7 @@ pub(crate) fn alerts(cause: &str) -> u64 {
     value.map_or(0, |value| value.parse().expect("a number"))
 }
 
-/// Reads the only row of a table as a worker that has its lease, which another worker then takes over.
+/// Reads the only row of a table like a worker that has its lease, which another worker then takes over.
 pub(crate) async fn overtaken<R: GatewayRequest>(app: &TestApp, table: &str) -> R {
     let id = app.database.sql(&format!("SELECT id FROM {table}")).await[0][0].clone().expect("an id");
     let id = id.parse().expect("an id");
@@ -122,7 +122,7 @@ pub(crate) async fn overtaken<R: GatewayRequest>(app: &TestApp, table: &str) -> 
     slow
 }
 
-/// Whether the row is as the other worker of [`overtaken`] has left it.
+/// Returns whether the row is unchanged since the other worker of [`overtaken`] wrote it.
 pub(crate) async fn is_theirs(app: &TestApp, table: &str) -> bool {
     let theirs = "attempt = 1 AND leased_until > now() + interval '30 minutes'";
     app.database.number(&format!("SELECT count(*) FROM {table} WHERE {theirs}")).await == 1

@@ -1,5 +1,5 @@
-//! A real PgBouncer between the server and Postgres, which pools by transaction: the statements of a connection reach
-//! whatever session is free, so nothing may be kept in one from a transaction to the next.
+//! A real PgBouncer between the server and Postgres, in transaction pooling mode: the statements of a connection reach
+//! any free session, so no state may be kept in a session between transactions.
 
 use std::{
     collections::BTreeMap,
@@ -27,17 +27,17 @@ use crate::{
 
 const CREATE: &str = "TicketService.CreateTicket";
 const CHARGE: &str = "PaymentService.ChargePayment";
-/// Sessions in Postgres, fewer than the server has connections.
+/// The number of sessions in Postgres, fewer than the server's connections.
 const SESSIONS: usize = 4;
 
-/// Starts a pooler as docs/pgbouncer.md has it, and returns the URL of a database through it.
+/// Starts a pooler as configured in docs/pgbouncer.md, and returns the URL of a database through it.
 async fn pooler(database: &TestDatabase) -> (PgBouncer, String) {
     let name = database.sql("SELECT current_database()").await[0][0].clone().expect("a name");
     let document = include_str!("../../docs/pgbouncer.md").lines();
     let settings: Vec<_> = document.filter_map(|line| line.trim().strip_prefix("ALTER ROLE mainstay ")).collect();
     assert_eq!(settings.len(), 4, "{settings:?}");
     for setting in settings {
-        // The role is that of all tests.
+        // All tests share the role.
         database.sql(&format!("ALTER ROLE CURRENT_USER IN DATABASE {name} {setting}")).await;
     }
     let sessions = SESSIONS.to_string();
@@ -52,7 +52,7 @@ async fn pooler(database: &TestDatabase) -> (PgBouncer, String) {
     (pooler, url)
 }
 
-/// How many connections of a kind, `CLIENTS` or `SERVERS`, the pooler has for the database of the test.
+/// Returns how many connections of a kind, `CLIENTS` or `SERVERS`, the pooler has for the database of the test.
 async fn connections(pooler: &PgBouncer, kind: &str) -> usize {
     let rows = sql(&pooler.console(), &format!("SHOW {kind}")).await;
     rows.iter().filter(|row| row[2].as_deref().is_some_and(|name| name.starts_with("mainstay_test_"))).count()
@@ -69,7 +69,7 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     customer.token().await;
 
-    // Transactions, shared connections and lists at once, all with prepared statements.
+    // Concurrent transactions, shared connections and lists, all with prepared statements.
     let callers = (0..9).map(|number| async move {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         for _ in 0..10 {
@@ -100,7 +100,7 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     let imported = operation::wait_for_end(agent, &import).await;
     assert_eq!(imported["state"], "OPERATION_STATE_SUCCEEDED", "{imported}");
 
-    // When a caller gives up, its statement is cancelled in the session that runs it, long before `statement_timeout`.
+    // When a caller gives up, its statement is canceled in the session that runs it, long before `statement_timeout`.
     let ticket = scene.ticket().await;
     let holder = connect(&database.url).await;
     holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
@@ -112,7 +112,7 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     holder.batch_execute("ROLLBACK").await.expect("released");
     customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
 
-    // What the sessions keep is what the role has, whoever used them.
+    // The sessions have the role's settings, regardless of their earlier users.
     let query = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
         current_setting('TimeZone'), current_setting('jit'), current_setting('search_path'), pg_sleep(0.1)";
     for rows in join_all((0..SESSIONS).map(|_| sql(&url, query))).await {
@@ -126,8 +126,8 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     assert!(!log.contains("prepared statement") && !log.contains("INTERNAL_ERROR"), "{log}");
 }
 
-/// Repeats a create under its key until it is done, as a careful caller does; each refusal must say that this may help.
-/// Returns the id of the ticket, and the reasons of the refusals.
+/// Repeats a create under its key until it is done; each failure must be retryable. Returns the id of the ticket, and
+/// the reasons of the failures.
 async fn create(customer: &Actor, protocol: Protocol, key: &str) -> (String, Vec<String>) {
     let (since, mut reasons) = (Instant::now(), Vec::new());
     loop {
@@ -142,7 +142,7 @@ async fn create(customer: &Actor, protocol: Protocol, key: &str) -> (String, Vec
     }
 }
 
-/// A restart breaks all connections, wherever they are in a transaction, and Postgres notices it late.
+/// A restart breaks all connections in any state of their transactions, and Postgres notices it late.
 #[tokio::test(flavor = "multi_thread")]
 async fn restarts_of_the_pooler_lose_and_double_nothing() {
     let database = Arc::new(TestDatabase::new().await);
@@ -175,7 +175,7 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
         tickets.insert(key, id);
     }
 
-    // Anywhere.
+    // At any point.
     let callers = (0..4).map(|number| {
         let customer = &customer;
         async move {
@@ -208,8 +208,8 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
     assert!(!log.contains("prepared statement") && !log.contains("INTERNAL_ERROR"), "{log}");
 }
 
-/// The lock of the migration, its search path and its lifted time limit are a session's: behind a pooler they would be
-/// another one's.
+/// The migration's lock, its search path and its lifted time limit are session state, which a pooler would apply to
+/// another session.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_migrates_through_a_pooler() {
     let database = TestDatabase::empty().await;

@@ -35,7 +35,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": response.id() });
     let post = json!({ "postId": publish_post(&cast.agent).await.0 });
-    // The job of the publication invalidates what was read before it.
+    // The publication's job invalidates earlier reads.
     eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
     let read_post = async |protocol| cast.anonymous.call(protocol, "PostService.GetPost", post.clone()).await;
     read_post(Protocol::Grpc).await.success();
@@ -73,7 +73,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
                 break;
             }
             assert_eq!(answer.reason, "UNAVAILABLE", "the only error is one that may be retried");
-            // However long a request takes on a busy machine: none that begins after the promised time is refused.
+            // A request may take long on a busy machine, but none that begins after the promised time is rejected.
             assert!(began < Duration::from_secs(2), "not back after {began:?}: {answer:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -81,7 +81,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     }
 }
 
-/// The pool only knows that there was no connection in time; the cause of the refused request says why.
+/// The pool only knows that there was no connection in time; the cause of the failed request contains the reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_connection_in_vain_learns_why() {
     let database = Arc::new(TestDatabase::new().await);
@@ -103,7 +103,8 @@ async fn whoever_waits_for_a_connection_in_vain_learns_why() {
     assert!(detail.contains("all connections of the pool are in use"), "{detail}");
 }
 
-/// Errors are recognized by their SQLSTATE, whatever the language of their texts. `make test-german` runs all tests so.
+/// Errors are recognized by their SQLSTATE, in any language of their texts. `make test-german` runs all tests in that
+/// way.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
@@ -130,7 +131,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
 
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay'";
     database.sql(end).await;
-    // A connection that was ended while idle may be lent once before its end is noticed.
+    // A connection that was closed while idle may be lent once before its end is noticed.
     for _ in 0..20 {
         let answer = cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await;
         assert!(["", "UNAVAILABLE"].contains(&&*answer.reason), "{answer:#?}");
@@ -140,7 +141,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request).await.failure("UNAVAILABLE");
 }
 
-/// Reads by key do without the pool, and one that waits for a lock holds up only itself.
+/// Reads by key bypass the pool, and one that waits for a lock delays only itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_share_connections_and_a_lock_holds_up_no_others() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "4").start().await;
@@ -180,7 +181,7 @@ async fn reads_share_connections_and_a_lock_holds_up_no_others() {
         app.database.number(shared).await == 2
     })
     .await;
-    // A read whose shared connection ends is repeated on one of the pool.
+    // A read whose shared connection ends is repeated on a pooled connection.
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay-shared' \
                AND datname = current_database()";
     app.database.sql(end).await;
@@ -195,7 +196,7 @@ struct Answer {
     number: i32,
 }
 
-/// The statements of callers who leave are on their way already, between those of others on the same connection.
+/// Callers disconnect while their statements are in flight, interleaved with others on the same connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
     let app = TestApp::start().await;
@@ -231,8 +232,8 @@ async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
     assert!((1..=250).contains(&timeouts), "{timeouts} of 250 have left");
 }
 
-/// A request to cancel a statement may arrive late, so the connection is not lent again: its next borrower would lose a
-/// statement that nobody cancelled.
+/// A cancellation of a statement may arrive late, so the connection is not lent again. Its next borrower could
+/// otherwise have another statement canceled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
@@ -289,11 +290,11 @@ async fn a_silent_connection_is_not_lent_out_again() {
         }
         assert!(since.elapsed() < Duration::from_secs(30), "lent out repeatedly: {timed_out} timed out");
     }
-    // Callers that wait for the pool meanwhile time out too; lent out again, the connection would never let this end.
+    // Callers that wait for the pool meanwhile time out too; if the connection were lent again, this would never end.
     assert!(timed_out > 0, "the connection was silent");
 }
 
-/// An idle connection that Postgres has ended costs nobody an error once its end is known here.
+/// An idle connection that Postgres has closed causes no error once its end is known here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_ended_while_idle_is_not_lent() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;

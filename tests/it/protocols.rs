@@ -18,7 +18,7 @@ use crate::{
     support::{PROTOCOLS, Protocol, Raw, Response, TestApp},
 };
 
-/// More cases at once than cores: a case mostly waits.
+/// More concurrent cases than cores, because a case mostly waits.
 const CONCURRENCY: usize = 4;
 
 async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Response, String> {
@@ -47,7 +47,7 @@ async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Response,
     }
 }
 
-/// Returns the header that the status of a response goes with, if it is missing.
+/// Returns the header that belongs to the status of a response, if it is missing.
 fn missing_header(answer: &Response) -> Option<&'static str> {
     let header = match answer.status {
         401 => "www-authenticate",
@@ -161,7 +161,7 @@ async fn webhook_endpoints() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboards() {
-    // All admins see the same, so that a payment of a concurrent case would be in it.
+    // All admins see the same overview, which would include a payment of a concurrent case.
     run_concurrently(cases::dashboard::cases(), 1).await;
 }
 
@@ -175,7 +175,7 @@ async fn signing_up_in_and_out() {
     run_all(cases::auth::cases()).await;
 }
 
-/// Cases that nothing runs would say nothing.
+/// Every file of cases must be run.
 #[test]
 fn every_file_of_cases_is_run() {
     let (table, tests) = (include_str!("cases.rs"), include_str!("protocols.rs"));

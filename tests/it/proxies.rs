@@ -1,4 +1,4 @@
-//! Behind a real nginx and a real HAProxy, with the configurations that `deploy/` gives as examples: callers notice neither.
+//! A real nginx and a real HAProxy, with the example configurations of `deploy/`, are transparent to callers.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 
 const KINDS: [ProxyKind; 2] = [ProxyKind::Nginx, ProxyKind::HaProxy];
 
-/// The example with other addresses, and with these lines in its general section.
+/// Returns the example with other addresses, and with these lines in its global section.
 fn configuration(kind: ProxyKind, upstreams: &[SocketAddr], more: &str, own: [SocketAddr; 2], dir: &Path) -> String {
     let replace = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "the example has no {from}");
@@ -65,7 +65,7 @@ async fn behind(kind: ProxyKind, more: &str) -> (TestApp, HttpProxy, Endpoint) {
     (app, proxy, endpoint)
 }
 
-/// A caller at the proxy. The token comes directly from the server.
+/// Returns a caller at the proxy. The token comes directly from the server.
 async fn at(who: &Actor, endpoint: &Endpoint) -> Actor {
     who.token().await;
     who.at(endpoint)
@@ -137,7 +137,7 @@ fn path(url: &str) -> String {
     }
 }
 
-/// As urllib does, and proxies that keep a connection to the server: nothing is read before all is sent.
+/// Like urllib, and like proxies with persistent connections, nothing is read before everything is sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn early_refusals_of_large_bodies_reach_the_client() {
     const MIB: usize = 1 << 20;
@@ -150,7 +150,7 @@ async fn early_refusals_of_large_bodies_reach_the_client() {
             ("/api/v1/nothing", None, 20 * MIB, "404"),
             ("/nothing", None, 20 * MIB, "404"),
         ] {
-            // More than once, so that the proxy uses its connections again.
+            // Several times, so that the proxy reuses its connections.
             for _ in 0..3 {
                 let mut stream = TcpStream::connect(endpoint.address).await.expect("connected");
                 let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -169,7 +169,7 @@ async fn early_refusals_of_large_bodies_reach_the_client() {
     }
 }
 
-/// A proxy that compresses weakens the tag, and its client hands that back.
+/// A proxy that compresses weakens the tag, and its client sends that back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weakened_tag_is_good_for_the_next_change() {
     let nginx = "gzip on; gzip_proxied any; gzip_min_length 1; gzip_types application/json;";
@@ -181,7 +181,7 @@ async fn a_weakened_tag_is_good_for_the_next_change() {
         let id = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
         let url = format!("{}/api/v1/tickets/{id}", endpoint.base());
         let token = customer.token().await.expect("a token");
-        // So that the proxy compresses, and not the server.
+        // The proxy compresses instead of the server.
         let read = endpoint.http.get(&url).bearer_auth(&token).header("accept-encoding", "gzip");
         let read = read.send().await.expect("an answer");
         let tag = read.headers()["etag"].to_str().expect("text").to_owned();
@@ -190,7 +190,7 @@ async fn a_weakened_tag_is_good_for_the_next_change() {
             let change = rest::read(change.json(&json!({ "subject": "Out" })).send().await.expect("an answer")).await;
             assert_eq!(change.status, expected, "{kind:?} {tag}: {change:#?}");
         }
-        // The server's tag as each of them weakens it.
+        // The server's tag as weakened by each proxy.
         let weak = endpoint.http.patch(&url).bearer_auth(&token).header("if-match", "W/\"2\"");
         let weak = weak.json(&json!({ "subject": "Still out" })).send().await.expect("an answer");
         assert_eq!(weak.status(), 200, "{kind:?}");
@@ -215,7 +215,7 @@ async fn a_page_signs_in_with_a_cookie_and_limits_count_the_client() {
         assert_ne!(cookie(again.header("set-cookie").expect("a cookie")), first, "{kind:?}");
         let sessions = Actor::bearer(&endpoint, again.text("/data/accessToken"));
         let sessions = sessions.call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
-        // What the client claims is replaced.
+        // The client's claim is replaced.
         let text = sessions.body.to_string();
         assert!(text.contains("127.0.0.1") && !text.contains("192.0.2.1"), "{kind:?}: {text}");
     }
@@ -234,7 +234,7 @@ async fn native_grpc_passes() {
     }
 }
 
-/// A request that hits an instance as it ends is repeated under its key, by the proxy or by the client.
+/// A request to an instance that is ending is repeated under its key, by the proxy or by the client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_loses_no_write_and_repeats_none() {
     for kind in KINDS {

@@ -1,5 +1,5 @@
-//! Every reason in the catalogue occurs through every protocol: in a case of the table, which runs over all of them, or in a
-//! test of this folder, which says what it saw.
+//! Every reason in the catalogue occurs over every protocol: in a case of the table, which runs over all of them, or in
+//! a test of this folder, which records its observations.
 
 mod coverage;
 mod dependencies;

@@ -1,4 +1,4 @@
-//! Reads from a real standby: what a caller sees of it, and what happens when it lags, hangs, is gone, or is promoted.
+//! Reads from a real standby: its consistency for callers, and its lag, hang, loss and promotion.
 
 mod promotion;
 
@@ -26,7 +26,7 @@ use crate::{
 const ANY_LAG: &str = "1h";
 const TOKEN: &str = "consistency-token";
 
-/// A primary, and a standby that follows it.
+/// A primary, and a standby that replicates it.
 struct Pair {
     primary: Postgres,
     standby: Postgres,
@@ -53,7 +53,7 @@ impl Pair {
         rows[0][0].clone().unwrap_or_default()
     }
 
-    /// Waits until the standby has replayed all that was written.
+    /// Waits until the standby has replayed all writes.
     async fn catch_up(&self) {
         let end = self.database.sql("SELECT pg_current_wal_flush_lsn()").await[0][0].clone().expect("a position");
         let replayed = format!("pg_last_wal_replay_lsn() >= '{end}'");
@@ -70,12 +70,12 @@ impl Pair {
         self.ask_standby("pg_wal_replay_resume()").await;
     }
 
-    /// Changes all tickets in the primary, as somebody else would: no caller has done so.
+    /// Changes all tickets in the primary directly, not as a write of any caller.
     async fn rename_tickets(&self, subject: &str) {
         self.database.sql(&format!("UPDATE tickets SET subject = '{subject}'")).await;
     }
 
-    /// How far the standby is behind, as an app says.
+    /// Returns the replication lag of the standby, as reported by an app.
     async fn lag(&self, app: &TestApp) -> f64 {
         let text = app.private.get("/metrics").await.body.to_string();
         let series =
@@ -98,13 +98,13 @@ async fn listed_subject(who: &Actor, protocol: Protocol, headers: &[(&str, &str)
     who.call_with(protocol, "TicketService.ListTickets", json!({}), headers).await.success().text("/data/0/subject")
 }
 
-/// Reads a ticket until the replica serves it, which has this subject. On a busy machine it may be late with its news, and
+/// Reads a ticket until the replica serves it, with this subject. On a busy machine the replica may report late, and
 /// the primary is read.
 async fn from_replica(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)], there: &str) {
     eventually("the replica is read", async || subject(who, protocol, ticket, headers).await == there).await;
 }
 
-/// Who was not told whether a write was made reads where it would be.
+/// Read-your-writes: a caller who was not told whether a write was made reads from the primary.
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_who_left_read_the_primary() {
     let pair = Pair::start().await;
@@ -169,7 +169,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     for at in [&app, &other] {
         let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
         for protocol in PROTOCOLS {
-            // It has what the caller wrote, and what the token says.
+            // The replica has the caller's writes, and the token's position.
             from_replica(&customer, protocol, &ticket, &[], &original).await;
             from_replica(&agent, protocol, &ticket, &[(TOKEN, &first)], &original).await;
             eventually("a list is read", async || listed_subject(&agent, protocol, &[]).await == original).await;
@@ -184,7 +184,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
         for protocol in PROTOCOLS {
             assert_eq!(subject(&customer, protocol, &ticket, &[]).await, "Mine", "the caller's own, at any instance");
             assert_eq!(listed_subject(&customer, protocol, &[]).await, "Mine");
-            // Nobody else asks for it.
+            // No other caller has a token.
             from_replica(&agent, protocol, &ticket, &[], &original).await;
             for token in [&*second, "of no form that we know"] {
                 assert_eq!(subject(&agent, protocol, &ticket, &[(TOKEN, token)]).await, "Mine", "{token}");
@@ -193,10 +193,10 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
         }
     }
 
-    // What is not there may only not be there yet.
+    // A resource that is missing on the replica may not have been replicated yet.
     let new = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
     get(&agent, Protocol::Rest, &new, &[]).await.success();
-    // Who was refused for what is there now reads that.
+    // A caller whose write was rejected because of current data reads that data.
     let outdated =
         agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &[("if-match", "\"999\"")]).await;
     assert!(outdated.failure("ETAG_MISMATCH").header(TOKEN).is_some());
@@ -229,7 +229,7 @@ async fn a_replica_that_lags_is_not_read() {
     eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
 }
 
-/// The standby answers, and has replayed all that it received; it only receives nothing more.
+/// The standby answers, and has replayed everything it received, but it receives nothing more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_receives_nothing_is_not_read() {
     let pair = Pair::start().await;
@@ -244,7 +244,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let stopped = FreezeGuard::process(receiver.parse().expect("a process"));
     pair.rename_tickets("Renamed").await;
 
-    // Whoever takes any lag reads it, but for what they wrote or have a token for.
+    // A caller that accepts any lag reads from it, except for its own writes or a token's position.
     let (owner, other) = (customer.at(&patient.endpoint), agent.at(&patient.endpoint));
     from_replica(&other, Protocol::Rest, &ticket, &[], &original).await;
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
@@ -257,7 +257,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
         from_replica(&other, protocol, &ticket, &[], &original).await;
     }
 
-    // Nobody else reads it, once it lags.
+    // No other caller reads from it once it lags.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     for number in 0..20 {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
@@ -272,7 +272,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     from_replica(&other, Protocol::Rest, &ticket, &[], "Mine").await;
 }
 
-/// Reads all the time, and each gets its response within its deadline.
+/// Reads continuously; each read gets its response within its deadline.
 async fn read_for(time: Duration, who: &Actor, ticket: &str) {
     let since = Instant::now();
     let deadline = ("x-request-timeout", "2s");
@@ -315,7 +315,7 @@ async fn a_replica_that_hangs_or_is_gone_costs_no_request() {
     read_for(Duration::from_millis(500), &agent, &ticket).await;
 }
 
-/// Without replicas there are no tokens, and those of elsewhere change nothing.
+/// Without replicas there are no tokens, and tokens of other deployments have no effect.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_replicas_there_are_no_tokens() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! What a server provides besides its methods.
+//! The server's features apart from its methods.
 
 mod connections;
 mod console;

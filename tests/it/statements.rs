@@ -1,6 +1,6 @@
-//! The number of statements per request: the same for one row as for fifty, and exactly as listed in the table. A
-//! method that needs fewer must be updated in the table too, or a later regression would go unnoticed. The round trips
-//! that the statements of writes share. And what they read: no large value that nobody asks for.
+//! The number of statements per request: constant in the number of rows, and exactly as listed in the table. A method
+//! that needs fewer must be updated in the table too, because a later regression would otherwise go unnoticed. Also the
+//! round trips that writes' statements share, and the read columns: no large value is read unless it is requested.
 
 use serde_json::json;
 
@@ -124,8 +124,8 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("WebhookEndpointService.UpdateWebhookEndpoint", 4),
 ];
 
-/// The round trips of the most frequent writes' transactions, from BEGIN to COMMIT: of those that need an idempotency
-/// key with it, of all others without one.
+/// The round trips of the most frequent writes' transactions, from BEGIN to COMMIT: with an idempotency key for methods
+/// that require one, without a key for all others.
 const TRIPS: &[(&str, u64)] = &[
     ("CommentService.CreateComment", 2),
     ("CommentService.DeleteComment", 2),
@@ -273,7 +273,7 @@ const SMALL: [(&str, &str); 3] = [
     ("InboundEventService.ListInboundEvents", "inbound_events.payload"),
 ];
 
-/// A column as statements name it.
+/// Returns a column as statements spell it.
 fn quote(column: &str) -> String {
     format!("\"{}\"", column.replace('.', "\".\""))
 }
@@ -283,7 +283,7 @@ async fn a_column_that_nobody_asks_for_is_not_read() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
-    // Who sees drafts reads posts themselves, and no cache.
+    // Callers who see drafts read posts from the database, not from the cache.
     let admin = app.cast().await.admin;
     let reads = async |method: &str, mask: Option<&str>, column: &str| {
         let mut call = (cases::good_case(method).call)(Scene::new(&app).await).await;

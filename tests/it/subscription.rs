@@ -76,7 +76,7 @@ async fn deliver(scene: &Scene, body: &str) {
         .success();
 }
 
-/// Waits until nothing is left to do.
+/// Waits until no work is left.
 async fn idle(app: &TestApp) {
     eventually("nothing is left to do", async || app.database.number(UNFINISHED_WORK).await == 0).await;
 }

@@ -1,4 +1,4 @@
-//! What an operator sees of a server: traces at a real receiver, metrics in a real Prometheus, log lines.
+//! The telemetry of a server: traces at a real receiver, metrics in a real Prometheus, log lines.
 
 mod log;
 mod metrics;

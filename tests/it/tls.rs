@@ -1,4 +1,4 @@
-//! TLS of the listener: protocols, refusals, principals from client certificates, and renewal.
+//! TLS of the listener: protocols, rejected clients, principals from client certificates, and renewal.
 
 pub(crate) mod certificates;
 mod client;

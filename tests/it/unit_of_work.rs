@@ -1,4 +1,5 @@
-//! A unit of work commits everything or nothing, and says which: also if a statement fails that was sent with the COMMIT.
+//! A unit of work commits everything or nothing, and reports which: also if a statement fails that was sent with the
+//! COMMIT.
 
 use chrono::TimeDelta;
 use mainstay::{
@@ -36,8 +37,8 @@ fn queue_job(work: &mut Work) {
     work.queue(move |connection| Box::pin(async move { queue::enqueue_at(connection, &job, due).await }));
 }
 
-/// Runs a unit of work with a job and what `fail` adds, which must leave nothing. Twice: on a connection that has yet to
-/// prepare the statements, and on one that has.
+/// Runs a unit of work with a job and the statements of `fail`, which must leave nothing. Runs twice: on a connection
+/// that has yet to prepare the statements, and on one that has.
 async fn fails(app: &TestApp, fail: impl AsyncFn(&mut Work)) -> Error {
     let mut errors = Vec::new();
     for jobs in 0..2 {
@@ -97,7 +98,7 @@ async fn a_unique_violation_prevents_the_commit() {
     assert!(error.detail().contains("tickets_pkey"), "{}", error.detail());
 }
 
-/// Postgres answers the COMMIT of an aborted transaction with a rollback that is no error.
+/// Postgres answers the COMMIT of an aborted transaction with a rollback, which is not an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_that_is_passed_over_prevents_the_commit() {
     let (app, ticket) = start().await;

@@ -32,7 +32,7 @@ async fn a_patch_changes_what_it_names() {
     }
 }
 
-/// In a container without a shell, nothing but a file or the standard input keeps a password out of the command line.
+/// In a container without a shell, only a file or the standard input keeps a password out of the command line.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_gets_the_password_of_a_file() {
     const PASSWORD: &str = "measure twice, cut once";
@@ -69,7 +69,7 @@ async fn an_admin_gets_the_password_of_a_file() {
     }
 }
 
-/// Two admins revoke each other's role on two instances. A lock from outside makes sure that both have begun.
+/// Two admins revoke each other's role on two instances. An external lock ensures that both have begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_admins_cannot_depose_each_other() {
     let here = TestApp::start().await;

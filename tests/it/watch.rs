@@ -1,4 +1,4 @@
-//! Watches: changes as they happen, over every protocol and on every instance, and how a watch ends.
+//! Watches: changes as they happen, over every protocol and on every instance, and the end of a watch.
 
 mod changes;
 mod dashboard;
@@ -18,7 +18,7 @@ use crate::{
     support::{Actor, PROTOCOLS, Protocol, TestApp, grpc, method, rest},
 };
 
-/// The longest wait for a message.
+/// The maximum wait for a message.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A stream of messages that is being read.
@@ -27,7 +27,7 @@ pub(crate) enum Reader {
     Events { response: reqwest::Response, text: String, ready: VecDeque<String> },
 }
 
-/// What a stream has to say.
+/// An event of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum WatchEvent {
     Message(Value),
@@ -37,7 +37,7 @@ pub(crate) enum WatchEvent {
 }
 
 impl Reader {
-    /// Begins to watch; the caller has to be admitted.
+    /// Begins to watch; the caller must be admitted.
     pub(crate) async fn open(who: &Actor, protocol: Protocol, method: &str, token: &str) -> Self {
         Self::try_open(who, protocol, method, token).await.unwrap_or_else(|reason| panic!("refused: {reason}"))
     }
@@ -62,7 +62,7 @@ impl Reader {
         Ok(Self::events(response))
     }
 
-    /// Reads a response of events.
+    /// Reads a response of server-sent events.
     pub(crate) fn events(response: reqwest::Response) -> Self {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self::Events { response, text: String::new(), ready: VecDeque::new() }
@@ -87,7 +87,7 @@ impl Reader {
                 let Some(piece) = response.chunk().await.expect("a piece") else { return WatchEvent::End };
                 text.push_str(std::str::from_utf8(&piece).expect("whole characters"));
                 while let Some((event, rest)) = text.split_once("\n\n") {
-                    // What begins with a colon is a comment.
+                    // A line that begins with a colon is a comment.
                     ready.extend(Some(event.to_owned()).filter(|event| !event.starts_with(':')));
                     *text = rest.to_owned();
                 }
@@ -103,7 +103,7 @@ impl Reader {
         }
     }
 
-    /// Waits for the next message that has more than a token.
+    /// Waits for the next message with an item besides its token.
     pub(crate) async fn item(&mut self) -> Value {
         loop {
             let message = self.message().await;
@@ -132,7 +132,7 @@ fn read_event(event: &str) -> WatchEvent {
     if field("event: ") == Some("error") {
         return WatchEvent::Failed(data["error"]["code"].as_str().unwrap_or_default().to_owned());
     }
-    // An overview has none.
+    // An overview has no id.
     assert_eq!(field("id: "), data["resumeToken"].as_str(), "{event}");
     WatchEvent::Message(data)
 }
@@ -141,7 +141,7 @@ pub(crate) fn token(message: &Value) -> String {
     message["resumeToken"].as_str().expect("a token").to_owned()
 }
 
-/// What a message says: the id and the version of what changed, or that it was deleted.
+/// Returns the content of a message: the id and the version of the changed resource, or the fact that it was deleted.
 pub(crate) fn change_of(message: &Value) -> (String, Option<String>) {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     match text(&message["deletedId"]) {
@@ -219,7 +219,7 @@ async fn every_way_to_make_a_ticket_is_seen() {
     assert_eq!(subjects, ["One", "Three", "Two"]);
 }
 
-/// Through Envoy, a stream of lines is as good as one of events.
+/// Through Envoy, a stream of lines works like a stream of events.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_is_lines_unless_events_are_asked_for() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-"""Breaks one promise at a time, and reports which of them no test notices.
+"""Mutation testing: breaks one promise at a time, and reports those that no test detects.
 
 Every entry of the *.toml files beside this one is a mutation: a snippet of the source that keeps a promise (where it is not
 the only one of its kind, `within` a longer one), what takes its place, and the tests that should notice. All of them are
@@ -31,7 +31,7 @@ import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
-# The share of all mutations that tests must notice.
+# The share of all mutations that tests must detect.
 WANTED = 0.95
 # A mutation may make a test wait forever. The recorded one has so many times as long as it takes without the mutation, and
 # at least so many seconds; each of the others has what the profile `mutants` of .config/nextest.toml says.
@@ -39,7 +39,7 @@ PATIENCE = 3
 LEAST_PATIENCE_SECONDS = 60
 # How long a single test may take without a mutation.
 USUAL_SECONDS = 300
-# How long all tests of a mutation may take together.
+# The maximum time that all tests of a mutation may take together.
 ALL_TESTS_SECONDS = 1800
 # How long the runner may take to end its tests.
 GRACE_SECONDS = 30
@@ -55,7 +55,7 @@ COPIES_THE_DATABASE = (
     "mainstay::it session::keys::the_command_rotates_the_keys",
     "fleet::it contract::the_tables_are_in_a_schema_of_their_own",
 )
-# What the results of an earlier run depend on. Tests may change: whatever they did not notice is tried again anyway.
+# The inputs of an earlier run's results. Tests may change, because undetected mutations are tried again in any case.
 SOURCES = ("src/", "crates/", "migrations/", "proto/", "Cargo.")
 
 SWITCH = """
@@ -73,7 +73,7 @@ pub(crate) mod mutation {
 
 
 def mutations():
-    """All entries, each with the area that its file is about."""
+    """All entries, each with the area of its file."""
     found = []
     for path in sorted(HERE.glob("*.toml")):
         area = tomllib.loads(path.read_text())
@@ -136,7 +136,7 @@ def rewrite(text, entries, file):
 def copy(scratch, entries):
     """Writes the tree with its switches, and returns a hash of its sources without them.
 
-    Files that are the same stay untouched, so that cargo builds only what changed.
+    Unchanged files are not touched, so that cargo builds only changed crates.
     """
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TREE, check=True, capture_output=True
@@ -196,7 +196,7 @@ def list_tests(tree, arguments):
 
 
 def check_filters(suites, filters):
-    """Ends if a filter names tests that there are none of: another part of it may match, so that nobody would see it."""
+    """Exits if a part of a filter matches no tests, which another part that matches would hide."""
     names = [name for suite in suites.values() for name in suite["testcases"]]
 
     def matches(part):
@@ -219,8 +219,8 @@ class Ended(Exception):
 
 
 def end(process):
-    """Ends a process that has a group of its own, and what it left behind."""
-    # The runner ends its tests, which have groups of their own, only if it is asked to.
+    """Ends a process with a separate group, and the processes it left behind."""
+    # The runner ends its tests, which have separate process groups, only if it is told to.
     for kind, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
         if process.poll() is None:
             send(process, kind)
@@ -255,7 +255,7 @@ class Runner:
         return name in self.suites.get(suite, {}).get("testcases", {})
 
     def end(self):
-        """Ends everything that runs."""
+        """Ends all running processes."""
         with self.lock:
             self.has_ended = True
             processes = list(self.processes)
@@ -301,7 +301,7 @@ class Runner:
         return self.run([suite["binary-path"], "--exact", name, "--nocapture"], suite["cwd"], mutation, patience)
 
     def usual_seconds(self, test):
-        """How long a test takes without a mutation."""
+        """Returns how long a test takes without a mutation, in seconds."""
         with self.lock:
             measuring = self.measuring[test]
         with measuring:
@@ -322,10 +322,10 @@ class Runner:
     def run_all(self, tests, mutation):
         """Runs all tests of a mutation to the first that fails, and returns whether all passed, and which failed."""
         command = ["cargo", "nextest", "run", *self.arguments, "--profile=mutants", "-E", tests, "--color=never"]
-        # One after the other: as many mutations as the machine bears run at once.
+        # Sequentially, because the machine already runs the maximum number of mutations concurrently.
         command += ["--no-tests=fail", "--test-threads=1", "--status-level=fail", "--fail-fast"]
         status, output = self.run(command, self.tree, mutation, ALL_TESTS_SECONDS)
-        # 100 is a test that failed, and 4 is that there is none.
+        # Status 100 means a failed test, and 4 that there is no test.
         if status not in (None, 0, 4, 100):
             raise RuntimeError(f"{mutation}: `{tests}` did not run:\n{output}")
         failed = re.search(r"^ *(?:[A-Z][A-Z0-9+ -]*) \[[^\]]*\](?: +\([^)]*\))? +(\S+) +(\S+)$", output, re.MULTILINE)
@@ -358,7 +358,7 @@ def attempt(runner, entry, recorded):
             return {"killed": False, "by": None, "late": False}
         if not failed or not runner.knows(failed):
             return {"killed": True, "by": None, "late": status is None}
-        # By itself, it must fail again.
+        # It must fail again when run alone.
         is_noticed, is_late = runner.notices(failed, mutation)
         if is_noticed:
             return {"killed": True, "by": failed, "late": is_late}
@@ -400,7 +400,7 @@ class Results:
     def __init__(self, path, sources):
         self.path, self.sources = path, sources
         lines = path.read_text().splitlines() if path.exists() else []
-        # The last line may be cut off, and the last one of a mutation counts.
+        # The last line may be incomplete, and the last entry of a mutation counts.
         self.known = {}
         for line in lines:
             try:
@@ -443,7 +443,7 @@ def report(chosen, results, killers, records, is_whole):
     unclear = [entry for entry in survivors if "unclear" in results[title(entry)]]
     accepted = [entry for entry in survivors if "reason" in entry and entry not in unclear]
     unlisted = [entry for entry in survivors if entry not in accepted and entry not in unclear]
-    # Killed all the same, but not by the recorded test.
+    # Detected, but not by the recorded test.
     gone = [entry for entry in chosen if entry not in survivors and killers.get(title(entry), by(entry)) != by(entry)]
     print(
         f"\n{len(chosen)} mutations: {killed} killed ({killed / len(chosen):.1%}, {late} by a timeout), "
@@ -480,7 +480,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=AT_ONCE, help=f"how many are tried at once; {AT_ONCE} if not given")
     parser.add_argument("--scratch", type=pathlib.Path, required=True, help="where the copy, its build and the results are")
     options = parser.parse_args()
-    # As Ctrl-C does.
+    # The same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     every = mutations()
     titles = {title(entry) for entry in every}

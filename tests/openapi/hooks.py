@@ -181,7 +181,7 @@ def with_known(value, schema, root):
     return value
 
 
-# A pixel.
+# A picture of one pixel.
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -199,7 +199,7 @@ def prepare(case):
         case.body = with_known(case.body, json_schema(case), case.operation.schema.raw_schema)
     match operation_id(case):
         case "FileService_UploadFile" | "UserService_SetUserAvatar" as operation:
-            # No schema says which bytes are a picture, nor that a file needs a name if it does not come in a form.
+            # The schema does not state which bytes are a picture, nor that a file outside a form needs a name.
             case.body = {"file": PICTURE} if isinstance(case.body, dict) else PICTURE
             if operation == "FileService_UploadFile":
                 known = {"name": "pixel.png", "purpose": "FILE_PURPOSE_IMAGE", "accountId": KNOWN["accountId"]}
@@ -256,14 +256,13 @@ def before_call(context, case, kwargs):
         del case.query["pageToken"]
 
 
-# Refusals of valid requests that depend on stored data, which no schema describes: business rules and
-# versions.
+# Errors for valid requests that depend on stored data, which no schema describes: business rules and versions.
 STATE = {
     entry["code"]
     for entry in requests.get(f"{URL}/openapi.json", timeout=20).json()["x-error-catalogue"]
     if entry["http"] in (412, 422) and entry["code"] not in ("VALIDATION_FAILED", "IDEMPOTENCY_KEY_REUSED")
 }
-# Rules between fields, about stored data, or about the time, which JSON Schema cannot express. Each one is in the
+# Rules between fields, about stored data, or about the time, which JSON Schema can't express. Each one is in the
 # description of its field.
 BEYOND_SCHEMA = {
     "must be a name, not a path",
@@ -352,8 +351,8 @@ def is_understood(case):
     parts = [(value, schemas.get(name)) for name, value in (case.query or {}).items()]
     if isinstance(case.body, dict) and json_schema(case):
         parts.append((case.body, json_schema(case)))
-    # Only a part that ProtoJSON reads differently can be the reason; a part that reads the same is judged unchanged. Any
-    # bytes are a file: what is wrong in one is found when it is read.
+    # Only a part that ProtoJSON reads differently can be the reason; a part that reads the same is judged unchanged.
+    # Any bytes are a valid file: faults in a file are detected when it is parsed.
     changed = "requestBody" in raw and not json_schema(case)
     for value, schema in parts:
         if schema is None:
@@ -374,11 +373,11 @@ def filter_failure(context, failure, case, response):
     # An export without tickets has no lines.
     if isinstance(failure, JsonSchemaError) and not response.content:
         return False
-    # A mask leaves out what is in every other response.
+    # A mask omits fields that every other response contains.
     if isinstance(failure, JsonSchemaError) and "readMask" in (case.query or {}):
         return "required" not in failure.schema_path
     if isinstance(failure, UnsupportedMethodResponse):
-        # Envoy's HTTP/1.1 parser treats an unknown method as malformed, whatever the path.
+        # Envoy's HTTP/1.1 parser treats an unknown method as malformed, for every path.
         unheard_of = THROUGH_ENVOY and response.request.method == "QUERY"
         return not (unheard_of or is_another_path(case))
     # A revoked key stays visible, so that its past activity can be traced.
@@ -392,7 +391,7 @@ def filter_failure(context, failure, case, response):
     # The limit depends on the currency.
     faults = {fault for fault in error["fields"].values() if not fault.startswith("must be from 1 to ")}
     beyond = error["code"] == "VALIDATION_FAILED" and BEYOND_SCHEMA.issuperset(faults)
-    # How large a file may be is configured.
+    # The maximum file size is configurable.
     is_too_large = error["code"] == "PAYLOAD_TOO_LARGE" and operation_id(case) == "FileService_CreateUpload"
     return not (error["code"] in STATE or beyond or is_too_large)
 

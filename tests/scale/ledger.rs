@@ -1,4 +1,4 @@
-//! Adds up a ledger of many movements, in every way in which it is asked for.
+//! Sums a ledger of many movements, with every query that the product runs.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use mainstay_kernel::unit_of_work::Work;
 
 use crate::server::{ROWS, Server, plain};
 
-/// As in `lists`: often enough for a generic plan.
+/// The same number as in `lists`: enough for a generic plan.
 const ROUNDS: usize = 7;
 
-/// Fills the ledger with movements of ten years, in two currencies. Triggers are disabled meanwhile, and the sums are made
-/// as the command does.
+/// Fills the ledger with movements of ten years, in two currencies. Triggers are disabled meanwhile, and the sums are
+/// rebuilt like the command does.
 fn seed() -> String {
     let (rows, minutes) = (*ROWS, 5_000_000 / *ROWS);
     format!(

@@ -1,4 +1,4 @@
-//! Runs every list query: order × reach × filter × start.
+//! Runs every list query: order × visibility × filter × start.
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn rounds(filter: &Filter) -> usize {
     if filter.query.is_empty() { ROUNDS } else { 1 }
 }
 
-/// The first page, the last one within an offset's limit, and one behind a key.
+/// The first page, the last one within an offset's limit, and one after a key.
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
         let conditions = filter.clone();

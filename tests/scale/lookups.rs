@@ -1,4 +1,4 @@
-//! Runs every look-up: one ticket, its comments and activities, an idempotency key; users, service keys, operations.
+//! Runs every lookup: one ticket, its comments and activities, an idempotency key; users, service keys, operations.
 
 use mainstay::{
     identity::{
@@ -25,7 +25,7 @@ use mainstay_kernel::{
 
 use crate::server::{Server, plain};
 
-/// As in `lists`: often enough for a generic plan.
+/// The same number as in `lists`: enough for a generic plan.
 const ROUNDS: usize = 7;
 
 pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
@@ -64,7 +64,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The starts of a list: the first page, one far down, and one behind a row.
+/// Returns the starts of a list: the first page, one far down, and one after a row.
 fn starts(key: Key) -> [Start; 3] {
     [Start::Offset(0), Start::Offset(2_000), Start::After(key)]
 }

@@ -1,8 +1,8 @@
-//! With many rows, no list and no look-up scans a table, and totals are exact. `make scale` has a million.
+//! With many rows, no list and no lookup scans a table, and totals are exact. `make scale` has a million.
 //!
-//! The statements are the real ones: the store's functions run on a pool of the app's own, and Postgres logs the plan
-//! it used for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for
-//! the actual values, since a server's connections live that long.
+//! The statements are the real ones: the store's functions run on a pool of the app, and Postgres logs the plan it used
+//! for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for the
+//! actual values, because a server's connections live that long.
 
 mod ledger;
 mod lists;
@@ -45,7 +45,7 @@ async fn revenue_is_exact_and_nothing_scans_the_ledger_with_many_movements() -> 
     let server = Server::empty().await?;
     ledger::run(&server).await?;
     plans::scan_one(&server).await?;
-    // Those of reading; making the sums anew reads the ledger on purpose.
+    // Only the plans of reads; rebuilding the sums scans the ledger deliberately.
     let plans = server.plans().await?;
     let is_reading = |plan: &&serde_json::Value| {
         let text = plan["Query Text"].as_str().unwrap_or_default();

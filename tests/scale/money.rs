@@ -1,4 +1,4 @@
-//! Runs every list and look-up of products, orders, payments, refunds and subscriptions, among two hundred thousand
+//! Runs every list and lookup of products, orders, payments, refunds and subscriptions, among two hundred thousand
 //! orders.
 
 use mainstay::{
@@ -30,7 +30,7 @@ use mainstay_kernel::{
 
 use crate::server::{Server, plain};
 
-/// As in `lists`: often enough for a generic plan.
+/// The same number as in `lists`: enough for a generic plan.
 const ROUNDS: usize = 7;
 
 pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Runs the lists of what was to be sent: the deliveries of an endpoint by state, and the mails that failed.
+//! Runs the lists of outgoing messages: the deliveries of an endpoint by state, and the failed mails.
 
 use mainstay::{
     mail::store as mail,
@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use crate::server::{Server, plain};
 
-/// As in `lists`: often enough for a generic plan.
+/// The same number as in `lists`: enough for a generic plan.
 const ROUNDS: usize = 7;
 const LIMIT: i64 = 21;
 
-/// The first of four endpoints. Of its deliveries one in 250 failed, and of those of the second one as many are
-/// pending; of the others all were delivered. One mail in a thousand failed.
+/// The first of four endpoints. One in 250 of its deliveries failed, and as many deliveries of the second endpoint are
+/// pending; all others were delivered. One mail in a thousand failed.
 const ENDPOINT: Uuid = Uuid::from_u128(0x7000_8000_0000_0000_0000);
 const SEED: &str = "
     SELECT add_partition('webhook_deliveries', now() + n * interval '1 month') FROM generate_series(-1, 1) AS n;
@@ -73,10 +73,10 @@ async fn list(
     read.await.map_err(plain)
 }
 
-/// Fails unless what failed is found by the indexes made for it, however much did not fail.
+/// Fails unless failures are found by their partial indexes, regardless of the number of successes.
 pub(crate) fn check(plans: &[Value]) {
     let plans: Vec<_> = plans.iter().map(Value::to_string).collect();
-    // Deliveries have one of each month, which is in its name.
+    // Deliveries have one index per month, with the month in its name.
     for table in ["webhook_deliveries_", "mails_"] {
         let start = format!("\"Index Name\":\"{table}");
         let is_failed = |rest: &str| rest.split('"').next().is_some_and(|name| name.ends_with("failed_idx"));

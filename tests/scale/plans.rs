@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::server::{Server, WITNESS};
 
-/// What has few rows, all of which are wanted.
+/// Small tables that are read in full.
 const READ_WHOLE: [&str; 1] = ["ledger_unsummed"];
 
-/// Scans a table on purpose.
+/// Scans a table deliberately.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
     let task = server.database.autocommit(async move |connection| {

@@ -1,4 +1,4 @@
-//! Runs every statement that readers and authors of posts cause.
+//! Runs every statement of readers and authors of posts.
 
 use mainstay::content::{
     id::PostId,
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::server::{Server, plain};
 
-/// As in `lists`: often enough for a generic plan.
+/// The same number as in `lists`: enough for a generic plan.
 const ROUNDS: usize = 7;
 const LIMIT: i64 = 21;
 

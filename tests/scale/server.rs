@@ -12,8 +12,8 @@ use tokio_postgres::{Client, NoTls};
 /// Marks the statement that proves that a scan would be detected.
 pub(crate) const WITNESS: &str = "witness";
 
-/// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a fifth of the million that the
-/// guarantee is about.
+/// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a fifth of the million for which the
+/// guarantee holds.
 #[expect(clippy::disallowed_methods, reason = "not a setting of the server")]
 pub(crate) static ROWS: LazyLock<i64> = LazyLock::new(|| {
     let rows = std::env::var("SCALE_ROWS").map(|rows| rows.parse().expect("SCALE_ROWS is a number"));
@@ -48,7 +48,8 @@ impl Server {
             .set("logging_collector", "on")
             .set("log_destination", "jsonlog")
             .set("log_rotation_size", "0")
-            // Indexes that are built in the transaction of their table need no log, which would take more room than they do.
+            // Indexes that are built in the transaction of their table need no WAL, which would be larger than the
+            // indexes.
             .set("wal_level", "minimal")
             .set("max_wal_senders", "0")
             .set("max_wal_size", "256MB");
@@ -63,7 +64,7 @@ impl Server {
         let config =
             mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(600), ..config.database };
         let url = postgres.url().to_owned().into();
-        // By another name, because what migrations scan does not count.
+        // Under another name, because scans of migrations do not count.
         let migrating = Database::new(&url, "migrate", &config)?.dedicated().await?;
         mainstay_kernel::database::migrations::run(migrating, modules.migrations()).await?;
         let database = Database::new(&url, "mainstay", &config)?;

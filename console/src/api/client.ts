@@ -8,7 +8,10 @@ import { accessToken, refresh } from "./session";
 
 export type Schemas = components["schemas"];
 
-/** Milliseconds for which a request is sent again while an earlier one under its key runs: twice the server's default lease. */
+/**
+ * How long a request is retried while an earlier one under its key runs, in milliseconds: twice the server's default
+ * lease.
+ */
 const PATIENCE = 30_000;
 
 const EXPIRED = new Set(["TOKEN_EXPIRED", "INVALID_TOKEN", "UNAUTHENTICATED"]);
@@ -17,7 +20,7 @@ async function attempt(request: Request): Promise<Response> {
   const headers = new Headers(request.headers);
   const token = accessToken();
   if (token) headers.set("authorization", `Bearer ${token}`);
-  // What the browser has is only used if the server says that it still holds: here, posts are changed, and seen at once.
+  // The browser's cached copy is used only after revalidation, because changes made here must be visible at once.
   const response = await fetch(new Request(request, { headers, cache: "no-cache" })).catch((error: unknown) => {
     if (request.signal.aborted) throw error;
     throw unreachable();
@@ -41,8 +44,8 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Sends a request, and again as long as an earlier one under its idempotency key runs: what carries that out may have died
- * in the middle, and another worker takes over when its lease ends. The response is that of the earlier request.
+ * Sends a request, and retries while an earlier one under its idempotency key runs: its worker may have died, and
+ * another worker takes over when the lease ends. The response is that of the earlier request.
  */
 async function concluded(request: Request): Promise<Response> {
   for (const end = Date.now() + PATIENCE; ; ) {
@@ -64,7 +67,7 @@ export async function send(request: Request): Promise<Response> {
     return await concluded(request);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 401)) throw error;
-    // A revoked session has nothing to refresh, which the refresh finds out, too.
+    // The refresh detects a revoked session, too.
     if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
     return concluded(request);
   }
@@ -79,7 +82,7 @@ export async function read<T>(call: Promise<{ data?: T }>): Promise<T> {
 
 type ListResponse<T> = { data: readonly T[]; meta: { nextPageToken?: string } };
 
-/** Reads all pages of a list, one after the other; the token of the first one is empty. */
+/** Reads all pages of a list sequentially; the token of the first page is empty. */
 export async function readAll<T>(page: (pageToken: string) => Promise<ListResponse<T>>): Promise<T[]> {
   const items: T[] = [];
   let pageToken = "";
@@ -95,7 +98,7 @@ export type Query = Record<string, string | readonly string[] | undefined>;
 
 export type Call = { method: string; path: string; query?: Query; body?: unknown; headers?: Record<string, string> };
 
-/** Sends what only the contract describes, and returns the JSON of the response; undefined if it has none. */
+/** Sends an operation that only the contract describes, and returns the JSON of the response; undefined if it has none. */
 export async function call({ method, path, query = {}, body, headers = {} }: Call, signal?: AbortSignal): Promise<unknown> {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query)) {
@@ -113,12 +116,12 @@ export async function call({ method, path, query = {}, body, headers = {} }: Cal
   return response.status === 204 ? undefined : ((await response.json()) as unknown);
 }
 
-/** The condition that a resource still has the version that was seen. */
+/** Returns the condition that a resource still has the displayed version. */
 export function ifMatch(version: string | undefined): Record<string, string> {
   return version === undefined ? {} : { "If-Match": `"${version}"` };
 }
 
 export function newKey(): string {
-  // `crypto.randomUUID` exists in secure contexts only, and plain HTTP to another host is none.
+  // `crypto.randomUUID` exists in secure contexts only; plain HTTP to another host is not one.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

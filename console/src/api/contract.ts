@@ -1,4 +1,4 @@
-/** What the console knows of a service only from the contract: its OpenAPI document, read when it is needed. */
+/** The description of services in the contract: the OpenAPI document, read on first use. */
 
 import { useQuery } from "@tanstack/react-query";
 
@@ -37,7 +37,7 @@ export type Document = {
 
 export type Operation = {
   id: string;
-  /** What it is called: `Create order`. */
+  /** The label: `Create order`. */
   label: string;
   method: string;
   path: string;
@@ -60,10 +60,10 @@ export type Operation = {
 export type Service = { name: string; title: string; description: string; module: string; operations: Operation[] };
 export type Contract = { services: Service[]; resolve: (schema: Schema) => Schema };
 
-/** Query parameters that every list takes. */
+/** Query parameters that every list accepts. */
 export const PAGING = new Set(["page", "pageSize", "pageToken", "readMask", "updateMask"]);
 
-/** Follows references; the description beside one says more than the one behind it. */
+/** Resolves references; a description beside a reference takes precedence over the referenced one. */
 function resolver(document: Document): (schema: Schema) => Schema {
   return function resolve(schema: Schema): Schema {
     const name = schema.$ref?.split("/").pop();

@@ -1,7 +1,7 @@
-/** Why a request failed: the server's error envelope, or no answer at all. */
+/** The reason why a request failed: the server's error envelope, or no response. */
 export class ApiError extends Error {
   constructor(
-    /** The HTTP status; 0 if there was no answer. */
+    /** The HTTP status; 0 without a response. */
     readonly status: number,
     readonly code: string,
     message: string,
@@ -20,7 +20,7 @@ type Envelope = {
   error?: { code?: string; message?: string; fields?: Record<string, string>; requestId?: string; retryable?: boolean };
 };
 
-/** Reads the error of a response. What a proxy in between answers has no envelope. */
+/** Reads the error of a response. A proxy's response has no envelope. */
 export async function errorOf(response: Response): Promise<ApiError> {
   const envelope = (await response.json().catch(() => ({}))) as Envelope;
   const error = envelope.error ?? {};
@@ -45,7 +45,10 @@ export function asApiError(error: unknown): ApiError {
   return new ApiError(-1, "CONSOLE_FAILED", error instanceof Error ? error.message : String(error));
 }
 
-/** Whether a request may have taken effect although it failed: no answer, and most errors of a server, do not tell. */
+/**
+ * Returns whether a failed request may have taken effect: without a response, and after most server errors, the outcome
+ * is unknown.
+ */
 export function mayHaveTakenEffect({ status, code }: ApiError): boolean {
   return status < 400 || status >= 500 || code === "IDEMPOTENCY_IN_PROGRESS";
 }

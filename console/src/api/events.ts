@@ -7,7 +7,10 @@ export type ServerEvent = { id: string; data: string };
 
 type Envelope = { error?: { code?: string; message?: string; requestId?: string; retryable?: boolean } };
 
-/** The server writes every 15 seconds; a connection on which nothing comes for longer is lost, though nobody closed it. */
+/**
+ * The maximum silence of a connection, in milliseconds. The server writes every 15 seconds, so a longer silence means a
+ * lost connection.
+ */
 const SILENCE_MS = 40_000;
 
 async function soon<T>(work: Promise<T>): Promise<T> {
@@ -45,7 +48,7 @@ export async function* events(path: string, lastId: string, signal: AbortSignal)
   }
 }
 
-/** Reads the lines of one event; a comment, which only keeps the connection alive, is none. */
+/** Parses the lines of one event; undefined for a comment, which only keeps the connection alive. */
 function parse(block: string): ServerEvent | undefined {
   const fields: Record<string, string> = {};
   for (const line of block.split(/\r?\n/)) {

@@ -1,4 +1,4 @@
-/** The content of files: to the server, and from it. */
+/** Uploads and downloads of files. */
 
 import type { Schemas } from "./client";
 import { send } from "./client";
@@ -7,10 +7,10 @@ import { accessToken, refresh } from "./session";
 
 export type StoredFile = Schemas["File"];
 
-/** What the server takes in one call. */
+/** The maximum size of one upload. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** Uploads a file; again under the same key, it is stored once. */
+/** Uploads a file; a repetition under the same key stores it once. */
 export async function upload(key: string, file: File, purpose: StoredFile["purpose"], accountId?: string): Promise<StoredFile> {
   if (file.size > MAX_BYTES) throw new ApiError(413, "PAYLOAD_TOO_LARGE", file.name);
   const query = new URLSearchParams({ name: file.name, purpose, ...(accountId && { accountId }) });
@@ -28,9 +28,9 @@ export async function download(id: string): Promise<void> {
 }
 
 /**
- * Returns a URL of the content, for a short time. In REST, a download is a redirect, which a script can't read, and which
- * the page's policy does not let it follow to another host. So the URL is asked for by gRPC-Web, and the browser goes there
- * by itself.
+ * Returns a short-lived URL of the content. In REST, a download is a redirect, which a script can't read, and which the
+ * page's policy does not let it follow to another host. So the URL is fetched by gRPC-Web, and the browser navigates to
+ * it.
  */
 export async function linkTo(id: string): Promise<string> {
   return await askForLink(id).catch(async (error: unknown) => {
@@ -62,7 +62,7 @@ async function askForLink(id: string): Promise<string> {
 
 const HTTP_OF_GRPC: Readonly<Record<number, number>> = { 4: 504, 5: 404, 7: 403, 8: 429, 14: 503, 16: 401 };
 
-/** The bytes of field 1, which comes first in both messages. */
+/** Returns the bytes of field 1, which comes first in both messages. */
 function field(message: Uint8Array | undefined): Uint8Array | undefined {
   if (message?.[0] !== 0x0a) return undefined;
   let [length, at, shift] = [0, 1, 0];

@@ -1,4 +1,4 @@
-/** The idempotency keys of what people send: a request whose outcome is unknown has the same key when it is sent again. */
+/** The idempotency keys of user actions: a request with an unknown outcome is repeated under the same key. */
 
 import { newKey } from "./client";
 import { asApiError, mayHaveTakenEffect } from "./errors";
@@ -9,9 +9,9 @@ export class IdempotencyKeys {
   readonly #attempts = new Map<string, Attempt>();
 
   /**
-   * Sends a request under a key that belongs to its content. The key is kept while the request runs and once its outcome is
-   * unknown, until it succeeds. After a refusal, nothing was done, and the server would repeat the refusal under the same
-   * key: the next attempt has another.
+   * Sends a request under a key that is bound to its content. The key is kept while the request runs and while its
+   * outcome is unknown, until it succeeds. After a rejection nothing was done, and the server would return the stored
+   * rejection under the same key, so the next attempt gets another key.
    */
   async send<T>(request: unknown, send: (key: string) => Promise<T>): Promise<T> {
     const content = canonical(request);
@@ -22,26 +22,26 @@ export class IdempotencyKeys {
       this.#attempts.delete(content);
       return answer;
     } catch (error) {
-      // A later refusal, such as of too many requests, does not tell what became of an earlier attempt.
+      // A later rejection, such as a rate limit, does not determine the outcome of an earlier attempt.
       attempt.isUnknown ||= mayHaveTakenEffect(asApiError(error));
       if (!attempt.isUnknown) this.#attempts.delete(content);
       throw error;
     }
   }
 
-  /** Whether this request may have taken effect already. */
+  /** Returns whether this request may have taken effect already. */
   isUnknown(request: unknown): boolean {
     return this.#attempts.get(canonical(request))?.isUnknown ?? false;
   }
 
-  /** Whether another request than this one may have taken effect. */
+  /** Returns whether a request other than this one may have taken effect. */
   isOtherUnknown(request: unknown): boolean {
     const content = canonical(request);
     return [...this.#attempts].some(([other, { isUnknown }]) => isUnknown && other !== content);
   }
 }
 
-/** Equal texts for equal contents, in whichever order their fields were filled in. */
+/** Returns equal texts for equal contents, independent of the order of fields. */
 function canonical(request: unknown): string {
   return JSON.stringify(request, (_, value: unknown) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return value;

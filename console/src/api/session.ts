@@ -1,7 +1,7 @@
 /**
  * The session: an access token in memory, and a refresh token in a cookie that no script can read.
  *
- * Other tabs share the cookie, so each refreshes on its own; a sign-out is told to all of them.
+ * Tabs share the cookie, and each tab refreshes separately; a sign-out is broadcast to all of them.
  */
 
 import { ApiError, errorOf, unreachable } from "./errors";
@@ -9,7 +9,7 @@ import { ApiError, errorOf, unreachable } from "./errors";
 export type SessionState = "unknown" | "out" | "in";
 type Tokens = { accessToken: string; expiresIn: number; sessionId: string };
 
-/** How long before its end a token is replaced. */
+/** How long before its expiry a token is replaced, in seconds. */
 const MARGIN_S = 30;
 
 let state: SessionState = "unknown";
@@ -68,7 +68,7 @@ export async function signIn(email: string, password: string): Promise<void> {
   enter(((await response.json()) as { data: Tokens }).data);
 }
 
-/** Gets a new access token; all who ask meanwhile share one request. A refused one signs out. */
+/** Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. */
 export function refresh(): Promise<void> {
   refreshing ??= renew().finally(() => {
     refreshing = undefined;
@@ -86,7 +86,7 @@ async function renew(): Promise<void> {
   }
 }
 
-/** Takes up the session of the cookie; without one, the sign-in comes. Throws if the server can't tell. */
+/** Resumes the session of the cookie; without one, the sign-in is shown. Throws if the outcome is unknown. */
 export async function resume(): Promise<void> {
   await refresh().catch((error: unknown) => {
     if (state === "unknown") throw error;

@@ -7,22 +7,22 @@ import { events } from "./events";
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-/** Errors after which the resume token is useless: the watch starts anew, and what is shown must be read again. */
+/** Errors that invalidate the resume token: the watch restarts, and the displayed data must be read again. */
 const RESTART_CODES = new Set(["RESUME_TOKEN_EXPIRED", "WATCH_LAGGED", "VALIDATION_FAILED"]);
 
 type Watch<T> = {
   /** The path of a stream, with its query; `undefined` watches nothing. */
   path: string | undefined;
   onItem: (item: T) => void;
-  /** Something may have been missed. */
+  /** Called when changes may have been missed. */
   onGap: () => void;
-  /** The stream begins, from now on: what was read before it may lack a change. */
+  /** Called when the stream begins: data that was read before may lack a change. */
   onBegin: () => void;
 };
 
 /**
- * Watches while the page is visible, and goes on after the last item when the stream ends. A hidden page watches nothing,
- * because a browser has few connections to one server for all its tabs. Returns whether the stream is open.
+ * Watches while the page is visible, and resumes after the last item when the stream ends. A hidden page does not
+ * watch, because a browser has few connections to one server for all its tabs. Returns whether the stream is open.
  */
 export function useWatch<T>({ path, onItem, onGap, onBegin }: Watch<T>): boolean {
   const [open, setOpen] = useState(false);

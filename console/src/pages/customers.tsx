@@ -1,4 +1,4 @@
-/** Customers: the people of an account, and what they have asked for, bought and paid, in one place. */
+/** Customers: the users of an account, with their tickets, purchases and payments on one page. */
 
 import { Link, useParams } from "@tanstack/react-router";
 

@@ -1,4 +1,4 @@
-/** The first page: what needs a hand, and what is new. */
+/** The home page: pending work, and recent activity. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -21,11 +21,11 @@ import { PRIORITIES, type Priority } from "./tickets/api";
 import { useTicketWatch } from "./tickets/watch";
 
 const REFRESH_INTERVAL_MS = 30_000;
-/** The server counts dead jobs up to so many. */
+/** The server's bound on the count of dead jobs. */
 const MAX_COUNTED_DEAD_JOBS = 10_000;
 const OPEN: ("TICKET_STATUS_OPEN" | "TICKET_STATUS_IN_PROGRESS")[] = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
 
-/** Counts what a list would have; the total comes with its first row. */
+/** Counts the items of a list; the total is part of its first page. */
 function useCount(name: readonly string[], count: (signal: AbortSignal) => Promise<{ meta?: { total?: string; totalIsLowerBound?: boolean } }>, enabled = true) {
   return useQuery({
     queryKey: ["count", ...name],
@@ -72,7 +72,7 @@ export function HomePage() {
 /** The last person of the sample data: src/sample/model.rs. */
 const LAST_SAMPLE = "oliver.grant@sample.invalid";
 
-/** Says that there is sample data, and how it is removed. */
+/** Shows that there is sample data, and how to remove it. */
 function SampleNotice() {
   const t = useText();
   const { data } = useQuery({
@@ -109,7 +109,7 @@ function DeadJobs({ label }: { label: string }) {
   return <Tile label={label} count={{ data: data && { value, more: value >= MAX_COUNTED_DEAD_JOBS }, error }} to="/queue" alarming />;
 }
 
-/** How many unresolved tickets there are of each priority. */
+/** Counts the unresolved tickets by priority. */
 function ByPriority() {
   const t = useText();
   const name = useName();

@@ -1,4 +1,4 @@
-/** What the console's own pages have in common: a list with filters in the URL's query, and buttons for operations. */
+/** Common parts of the console's own pages: a list with filters in the URL's query, and buttons for operations. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -23,7 +23,7 @@ export function useSearchParams(): [Search, (next: Search) => void] {
   return [search, (next) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true })];
 }
 
-/** The number of the page that the URL names. */
+/** Returns the page number in the URL. */
 export function pageOf(search: Search): number {
   return Math.max(1, Number(search["page"]) || 1);
 }
@@ -33,14 +33,14 @@ type ListPageProps<T> = {
   name: string;
   columns: readonly Column<T>[];
   fetch: Fetch<T>;
-  /** What stands here while there are none at all: what will, and how the first one is made. */
+  /** The text of an empty list: its future contents, and how to create the first item. */
   empty: string;
   filters?: ReactNode;
   actions?: ReactNode;
   lead?: string;
 };
 
-/** The parameters that filter nothing. */
+/** The parameters that are not filters. */
 const PLACES = new Set(["page", "list"]);
 
 export function ListPage<T extends { id: string }>({ title, name, columns, fetch, empty, filters, actions, lead }: ListPageProps<T>) {
@@ -86,7 +86,7 @@ export function FilterBar({ children }: { children: ReactNode }) {
 
 type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: ReactNode; refetchMs?: number | false; empty: string };
 
-/** The first of what belongs to the resource whose page this is, with a way to all of it among the actions. */
+/** The first related resources of a page's resource, with a link to all of them among the actions. */
 export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {
   const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
   return (

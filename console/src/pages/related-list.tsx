@@ -1,4 +1,4 @@
-/** All of what belongs to the resource whose page this is: a page of it, and as many more as somebody asks for. */
+/** The related resources of a page's resource: one page, and further pages on request. */
 
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 
@@ -8,13 +8,13 @@ import { Table, type Column, type Page } from "../ui/table";
 
 type RelatedListProps<T> = {
   title: string;
-  /** The key of the query, which no other query's begins with: what is cached under it has several pages. */
+  /** The key of the query, which must not be a prefix of another query's key, because several pages are cached under it. */
   name: readonly unknown[];
   columns: readonly Column<T>[];
-  /** Reads the page of a token; that of the first one is empty. */
+  /** Reads the page of a token; the token of the first page is empty. */
   fetch: (pageToken: string, signal: AbortSignal) => Promise<Page<T>>;
   refetchMs?: number | false;
-  /** What stands here instead of rows. */
+  /** The text of an empty list. */
   empty: string;
 };
 
@@ -26,7 +26,7 @@ export function RelatedList<T extends { id: string }>({ title, name, columns, fe
     initialPageParam: "",
     getNextPageParam: ({ meta }) => meta?.nextPageToken,
     placeholderData: keepPreviousData,
-    // All pages are read again, so more of them are read less often.
+    // All pages are read again, so the interval grows with their number.
     refetchInterval: ({ state }) => refetchMs && refetchMs * Math.max(1, state.data?.pages.length ?? 1),
   });
   const rows = data && { data: data.pages.flatMap((page) => page.data) };

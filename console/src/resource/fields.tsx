@@ -105,7 +105,7 @@ function Input(props: InputProps) {
     return <input {...common} type="datetime-local" value={localTime(value)} onChange={(event) => set(event.target.value)} />;
   }
   const text = typeof value === "string" ? value : "";
-  // A cleared field of a patch is sent, an empty one of a new resource was never there.
+  // A cleared field of a patch is sent; an empty field of a new resource is omitted.
   const set = (next: string) => onChange(next === "" && value === undefined ? undefined : next);
   if ((schema.maxLength ?? 0) > LONG) {
     return <textarea {...common} rows={5} value={text} onChange={(event) => set(event.target.value)} />;
@@ -125,7 +125,7 @@ function Choice({ schema, id, describedBy, required, value, onChange }: InputPro
   );
 }
 
-/** Several values: one a line, or one form each. */
+/** Several values: one per line, or one form each. */
 function List(props: InputProps) {
   const t = useText();
   const { contract, id, describedBy, required, value, onChange } = props;
@@ -163,7 +163,7 @@ function isAmount({ properties = {} }: Schema): boolean {
   return "amountMinor" in properties && "currencyCode" in properties;
 }
 
-/** An amount as people type it, and its currency. */
+/** An amount in a user's notation, and its currency. */
 function Amount({ id, describedBy, required, path, value, problems, onChange }: InputProps) {
   const t = useText();
   const name = useName();

@@ -50,7 +50,7 @@ function Filter({ name, schema, value, onChange }: FilterProps) {
 
 const DEBOUNCE_MS = 300;
 
-/** A text input that reports its value once the typing pauses. */
+/** A text input that reports its value once typing pauses. */
 export function DebouncedInput({ id, value, onChange, ...rest }: { id: string; value: string; onChange: (text: string) => void; type?: string; placeholder?: string }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);

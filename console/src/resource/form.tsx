@@ -16,9 +16,9 @@ type FormProps = {
   initial?: Values;
   submit: string;
   danger?: boolean;
-  /** Sends it. The key belongs to the values: those whose outcome is unknown are sent again under the same one. */
+  /** Submits the form. The key is bound to the values: values with an unknown outcome are resubmitted under the same key. */
   onSubmit: (values: Values, key: string) => Promise<unknown>;
-  /** Whether what is sent again with the same values takes effect once. */
+  /** Whether a repetition with the same values takes effect once. */
   isRepeatable?: boolean;
   onCancel: () => void;
   children?: ReactNode;
@@ -40,7 +40,7 @@ export function SchemaForm({ contract, schema, initial = {}, submit, danger = fa
       setBusy(false);
     }
   };
-  // Who opens a form wants to fill it in.
+  // The first input is focused when the form opens.
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus(), []);
   const problems = error === undefined ? {} : asApiError(error).fields;

@@ -1,4 +1,4 @@
-/** One resource of a service that has no page of its own. */
+/** The generic page of one resource, for services without a dedicated page. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -21,7 +21,7 @@ export function ResourceItemPage() {
   const user = useUser();
   const service = contract?.services.find((one) => one.name === name);
   const item = service && resourceOf(service, roleName(user.role)).item;
-  // The shell says why the contract can't be read.
+  // The shell shows why the contract can't be read.
   if (!contract) return error ? null : <Skeleton />;
   if (!service || !item) return <NotFound />;
   return <ResourceItem key={id} contract={contract} service={service} item={item} id={id} />;

@@ -1,4 +1,4 @@
-/** The resources of a service that has no page of its own, as its contract describes them. */
+/** The generic list of resources, derived from the contract, for services without a dedicated page. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
@@ -26,7 +26,7 @@ export function ResourceListPage() {
   const { data: contract, error } = useContract();
   const user = useUser();
   const service = contract?.services.find((one) => one.name === name);
-  // The shell says why the contract can't be read.
+  // The shell shows why the contract can't be read.
   if (!contract) return error ? null : <Skeleton />;
   if (!service) return <NotFound />;
   return <ResourceList key={name} contract={contract} service={service} resource={resourceOf(service, roleName(user.role))} />;

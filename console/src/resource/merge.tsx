@@ -1,4 +1,7 @@
-/** Two changes of the same resource: fields that only one side changed are taken from it; the rest is asked. */
+/**
+ * A three-way merge of two changes of the same resource: fields that only one side changed are taken from it; the user
+ * decides about the others.
+ */
 
 import { useState } from "react";
 
@@ -10,13 +13,13 @@ import type { Values } from "./fields";
 
 export const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
 
-/** The fields in which `to` differs, with its values. */
+/** Returns the fields in which `to` differs, with its values. */
 export function changed(from: Values, to: Values): Values {
   return Object.fromEntries(Object.entries(to).filter(([field, value]) => !same(value, from[field])));
 }
 
 type MergeProps = {
-  /** What both changes began with. */
+  /** The common base of both changes. */
   base: Values;
   mine: Values;
   theirs: Values;
@@ -24,7 +27,7 @@ type MergeProps = {
   onDiscard: () => void;
 };
 
-/** The dialog; its key is the version of theirs, because what was chosen holds for no other. */
+/** The dialog; its key is the other side's version, because the user's choices are valid for that version only. */
 export function MergeSheet({ onClose, ...merge }: MergeProps & { onClose: () => void }) {
   const t = useText();
   return <Sheet title={t("Somebody else changed this first")} onClose={onClose} wide><Merge {...merge} /></Sheet>;

@@ -1,4 +1,4 @@
-/** What can be done with the resources of a service, as its contract has it. */
+/** The operations on the resources of a service, according to its contract. */
 
 import { PAGING, type Operation, type Service } from "../api/contract";
 
@@ -15,7 +15,7 @@ export type Resource = {
   lists: Operation[];
   item: Item | undefined;
   create: Operation | undefined;
-  /** What is done to no resource in particular. */
+  /** Operations that are not about a particular resource. */
   actions: Operation[];
 };
 
@@ -42,7 +42,7 @@ export function resourceOf(service: Service, role: string): Resource {
   return { lists, item, create, actions };
 }
 
-/** The role of a user, as policies name it. */
+/** Returns the role of a user, as named in policies. */
 export function roleName(role: string): string {
   return role.replace("ROLE_", "").toLowerCase();
 }
@@ -57,7 +57,7 @@ export function pathOf(operation: Operation, values: Readonly<Record<string, str
   return operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""));
 }
 
-/** The fields by which people know a resource, the best first. */
+/** The fields that identify a resource for users, the best first. */
 const TITLES = ["name", "title", "subject", "email", "url", "description", "type", "eventType", "productName", "slug"];
 
 export function titleOf(value: Readonly<Record<string, unknown>>): string {
@@ -65,7 +65,7 @@ export function titleOf(value: Readonly<Record<string, unknown>>): string {
   return String((field && value[field]) ?? value["id"] ?? "");
 }
 
-/** The version that a change is to be based on. */
+/** Returns the version that a change is based on. */
 export function versionOf(value: Readonly<Record<string, unknown>>): string | undefined {
   return typeof value["version"] === "string" ? value["version"] : undefined;
 }

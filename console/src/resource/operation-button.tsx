@@ -1,4 +1,4 @@
-/** A button for an operation of the contract. What it opens is loaded when it is first pressed. */
+/** A button for an operation of the contract. Its dialog's code is loaded on first use. */
 
 import { lazy, Suspense, useState } from "react";
 

@@ -1,4 +1,4 @@
-/** The dialog of an operation: it asks for what the operation needs, and sends it. */
+/** The dialog of an operation: it collects the operation's inputs, and sends it. */
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
@@ -18,10 +18,11 @@ export default function OperationSheet({ contract, operation, values, initial: l
   const t = useText();
   const client = useQueryClient();
   const [secret, setSecret] = useState<Record<string, unknown>>();
-  // What the form began with. The page may read the resource again meanwhile, and equal values are to be an equal request.
+  // The form's initial values. The page may read the resource again meanwhile, and equal values must yield an equal
+  // request.
   const [initial] = useState(latest);
   const hasFailed = useRef(false);
-  /** Leaves a page behind that shows what took effect, although its request failed. */
+  /** Refreshes the page when the dialog closes, so that it shows the effect of a request that failed. */
   const close = () => {
     if (hasFailed.current) void client.invalidateQueries();
     onClose();
@@ -66,7 +67,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
   );
 }
 
-/** Whether a request that is sent again takes effect once: under a key, or because it says what is to be in the end. */
+/** Returns whether a repeated request takes effect once: under a key, or because it describes the target state. */
 function isRepeatable({ takesKey, method }: Operation): boolean {
   return takesKey || method !== "post";
 }
@@ -75,7 +76,7 @@ function changes(form: Values, initial: Values): Values {
   return Object.fromEntries(Object.entries(form).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(initial[name])));
 }
 
-/** Members of a response beside the resource, such as the secret of a new key. */
+/** Returns members of a response besides the resource, such as the secret of a new key. */
 function secrets(answer: unknown): Record<string, unknown> | undefined {
   if (typeof answer !== "object" || answer === null) return undefined;
   const others = Object.entries(answer).filter(([name]) => name !== "data" && name !== "meta");

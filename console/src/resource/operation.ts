@@ -1,4 +1,4 @@
-/** What an operation of the contract needs to be offered, by its button and in its dialog. */
+/** The inputs of an operation's button and dialog. */
 
 import type { Query } from "../api/client";
 import type { Contract, Operation } from "../api/contract";
@@ -11,7 +11,7 @@ export type OperationProps = {
   values: Query;
   initial?: Values;
   version?: string | undefined;
-  /** The name of what is lost. */
+  /** The name of the resource that would be lost. */
   name?: string;
   label?: string;
   primary?: boolean;

@@ -1,4 +1,4 @@
-/** How the console looks, and the way out. */
+/** The menu with the appearance settings and the sign-out. */
 
 import { useState, type RefObject } from "react";
 import { Dialog, Popover } from "react-aria-components";

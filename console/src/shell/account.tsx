@@ -1,4 +1,4 @@
-/** Who is signed in. What the button opens is loaded when it is first pressed. */
+/** The button that shows the signed-in user. Its menu's code is loaded on first use. */
 
 import { lazy, Suspense, useRef, useState } from "react";
 

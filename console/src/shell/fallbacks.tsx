@@ -1,4 +1,4 @@
-/** What is shown in place of a page that does not exist or has failed. */
+/** The content in place of a page that does not exist or has failed. */
 
 import { Link, type ErrorComponentProps } from "@tanstack/react-router";
 
@@ -17,7 +17,7 @@ export function NotFound() {
 
 export function Crash({ error, reset }: ErrorComponentProps) {
   const t = useText();
-  // After an update of the server, the files of the old version are gone.
+  // After an update of the server, the files of the old version no longer exist.
   const retry = () => (String(error).includes("dynamically imported module") ? location.reload() : reset());
   return <PageFrame title={t("Something went wrong")}><Problem error={error} onRetry={retry} /></PageFrame>;
 }

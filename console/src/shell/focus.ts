@@ -1,31 +1,31 @@
-/** Keeps the focus: when what has it is taken away, what takes its place has it, or what stands next to it. */
+/** Keeps the focus: when the focused element is removed, its replacement or its neighbor is focused. */
 
 const FOCUSABLE = "a[href], button, input, select, textarea, [tabindex]";
 
-/** Whoever works by keyboard goes on where they were, instead of at the top of the page. */
+/** Keyboard users continue at the same place, instead of at the top of the page. */
 export function keepFocus(root: HTMLElement): void {
   let last: HTMLElement | undefined;
   root.addEventListener("focusin", ({ target }) => {
     last = target instanceof HTMLElement ? target : undefined;
   });
-  // A click on nothing gives the focus up.
+  // A click on an empty area clears the focus.
   root.addEventListener("pointerdown", () => {
     last = undefined;
   });
   const goOn = (records: MutationRecord[]) => {
     if (last && !last.isConnected) last = heir(records, last, root);
-    // Not behind a dialog; and a button that is disabled while it works has the focus again afterwards.
+    // Not behind a dialog; a button that is disabled while it works is focused again afterwards.
     if (last && document.activeElement === document.body && !last.closest("[inert], [aria-hidden=true]")) last.focus({ preventScroll: true });
   };
   new MutationObserver(goOn).observe(document.body, { childList: true, subtree: true, attributeFilter: ["disabled", "inert", "aria-hidden"] });
 }
 
-/** What has the focus after an element that is gone. */
+/** Returns the element that gets the focus of a removed one. */
 function heir(records: readonly MutationRecord[], lost: Element, root: Element): HTMLElement | undefined {
   for (const { target, removedNodes, nextSibling, previousSibling } of records) {
     const gone = [...removedNodes].find((node) => node.contains(lost));
     if (!(gone instanceof Element) || !(target instanceof Element)) continue;
-    // Where only some of the rows are in the document, one that leaves it is out of sight, and not gone.
+    // In a virtualized table, a removed row was only scrolled out of view.
     if (target.closest("[aria-rowcount]")) return undefined;
     if (!target.isConnected) return heir(records, target, root);
     const place = focusable(gone).findIndex((one) => one === lost);
@@ -34,7 +34,10 @@ function heir(records: readonly MutationRecord[], lost: Element, root: Element):
   return undefined;
 }
 
-/** The same place in what follows, else what comes before it; from there outwards. */
+/**
+ * Returns the element at the same place among the following elements, else a preceding one; then continues with the
+ * ancestors.
+ */
 function near(parent: Element, next: Node | null, previous: Node | null, place: number, root: Element): HTMLElement | undefined {
   const after = seen(next);
   const found = after[place] ?? after.at(-1) ?? seen(previous).at(-1);

@@ -1,4 +1,4 @@
-/** The command palette: any page by a few letters of its name, and any ticket by its id or words. */
+/** The command palette: finds any page by a few letters of its name, and any ticket by its id or words. */
 
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";

@@ -1,4 +1,4 @@
-/** Where one can go: the console's own pages, and a page for every other service of the contract. */
+/** The destinations: the console's own pages, and a generic page for every other service of the contract. */
 
 import { useContract, type Contract } from "../api/contract";
 import { resourceOf, roleName } from "../resource/model";
@@ -8,7 +8,7 @@ import { useUser } from "./user";
 export type Place = { to: string; title: string };
 export type Group = { title: string; places: Place[] };
 
-/** The first of the services is listed on the page, unless an operation is what the page needs; the others are covered by it. */
+/** The page lists the first service, unless an operation is given; the page covers the other services. */
 type OwnPage = { to: string; title: Text; services: string[]; needs?: string };
 
 const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
@@ -54,7 +54,7 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
   },
 ];
 
-/** Services that are not for looking at. */
+/** Services without a page. */
 const HIDDEN = new Set(["AuthService"]);
 
 export function usePlaces(): Group[] {
@@ -78,7 +78,7 @@ export function usePlaces(): Group[] {
   return [{ title: "", places: [{ to: "/", title: t("Home") }] }, ...own, ...modules].filter((group) => group.places.length > 0);
 }
 
-/** Whether the user's role may read what the page shows; before the contract is here, pages are not taken away. */
+/** Returns whether the user's role may read the page's data; until the contract is loaded, all pages are offered. */
 function isOpen(page: OwnPage, contract: Contract | undefined, role: string): boolean {
   if (!contract || page.services.length === 0) return true;
   const service = contract.services.find((one) => one.name === page.services[0]);

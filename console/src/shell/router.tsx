@@ -7,7 +7,7 @@ import { Crash, NotFound } from "./fallbacks";
 
 type Search = Record<string, string | string[] | undefined>;
 
-/** `?a=1&a=2` and nothing cleverer, so that people can read and write it. */
+/** Parses `?a=1&a=2` without further syntax, so that the URL is readable and editable. */
 function parseSearch(text: string): Search {
   const search: Search = {};
   for (const [name, value] of new URLSearchParams(text)) {

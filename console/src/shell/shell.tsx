@@ -1,4 +1,4 @@
-/** The frame around every page: navigation, search, and who is signed in. */
+/** The frame around every page: navigation, search, and the signed-in user. */
 
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
@@ -23,7 +23,7 @@ export function Shell() {
   const first = useRef(true);
   useEffect(() => {
     setMenu(false);
-    // A screen reader goes on at the new page's heading.
+    // A screen reader continues at the new page's heading.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;
   }, [path]);
@@ -77,7 +77,7 @@ function Navigation({ open }: { open: boolean }) {
   );
 }
 
-/** Leads from an error to its lines in the log. */
+/** Provides links from an error to its lines in the log. */
 function WithLogs({ children }: { children: ReactNode }) {
   const t = useText();
   const user = useUser();
@@ -85,7 +85,7 @@ function WithLogs({ children }: { children: ReactNode }) {
   return <RequestLink value={user.role === "ROLE_ADMIN" ? link : undefined}>{children}</RequestLink>;
 }
 
-/** What needs the contract is left out while it can't be read: this says so. */
+/** The notice that parts of the page are missing while the contract can't be read. */
 function WithoutContract() {
   const t = useText();
   const { data, error, refetch } = useContract();

@@ -1,4 +1,4 @@
-/** The sign-in, which is all that somebody without a session gets to see. */
+/** The sign-in, the only page without a session. */
 
 import { useState, type FormEvent } from "react";
 

@@ -1,4 +1,4 @@
-/** What a signed-in user gets: the client's cache, the router, and the pages in the shell. */
+/** The application of a signed-in user: the client's cache, the router, and the pages in the shell. */
 
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
@@ -20,7 +20,7 @@ function createClient(): QueryClient {
     defaultOptions: {
       queries: {
         staleTime: 10_000,
-        // A read is safe to repeat; what the server refuses for good is not worth it.
+        // A read is safe to repeat; permanent errors are not retried.
         retry: (count, error) => count < MAX_RETRIES && asApiError(error).retryable,
         retryDelay: (count, error) => Math.min(asApiError(error).retryAfter ?? 2 ** count, MAX_WAIT_S) * 1000,
       },

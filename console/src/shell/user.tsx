@@ -15,7 +15,7 @@ export function useUser(): User {
   return user;
 }
 
-/** Whether the user works for all accounts, and not for their own. */
+/** Returns whether the user is staff, who work for all accounts. */
 export function useIsStaff(): boolean {
   return useUser().role !== "ROLE_CUSTOMER";
 }

@@ -1,4 +1,4 @@
-/** German for names of the contract, by their English form. A module of a team's own shows its names as they are. */
+/** German translations of names in the contract, by their English form. A team's own module shows its names untranslated. */
 
 export const germanNames: Readonly<Record<string, string>> = {
   // Modules and services.

@@ -1,4 +1,4 @@
-/** German, by the English text. */
+/** German translations, by the English text. */
 
 export { germanNames } from "./de-names";
 

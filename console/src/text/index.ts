@@ -16,7 +16,7 @@ function initial(): Language {
   return kept.startsWith("de") ? "de" : "en";
 }
 
-/** Loaded for its readers only. */
+/** Loaded for German readers only. */
 let german: German | undefined;
 let language: Language = "en";
 
@@ -26,7 +26,7 @@ async function become(next: Language): Promise<void> {
   document.documentElement.lang = next;
 }
 
-/** When texts can be shown; English if the others can't be had. */
+/** Resolves when texts can be shown; falls back to English if the translations can't be loaded. */
 export const ready: Promise<void> = become(initial()).catch(() => undefined);
 
 export async function setLanguage(next: Language): Promise<void> {
@@ -69,7 +69,7 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** What people say for names that only programs have. */
+/** Readable replacements of technical names. */
 const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Changed", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
@@ -80,7 +80,7 @@ function plainly(name: string): string {
   return PLAIN[name] ?? name;
 }
 
-/** Enums of the contract, by the prefix of their values; the rest of a value is what it means. */
+/** Enums of the contract, by the prefix of their values; the rest of a value is its meaning. */
 const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER|LEVEL|SOURCE)_(?=[A-Z])|^ROLE_/;
 
 /** Returns a readable name for a name of the contract: a field, an enum's value, a service. */

@@ -1,4 +1,4 @@
-/** Amounts as people type them. */
+/** Amounts in a user's notation. */
 
 import { exponent } from "./format";
 
@@ -10,7 +10,7 @@ export function minor(text: string, currency: string): string | undefined {
   return (whole + fraction.padEnd(digits, "0")).replace(/^0+(?=\d)/, "");
 }
 
-/** The other way round. */
+/** The inverse of `minor`. */
 export function major(amountMinor: string, currency: string): string {
   const digits = exponent(currency);
   const text = amountMinor.padStart(digits + 1, "0");

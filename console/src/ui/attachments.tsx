@@ -1,4 +1,4 @@
-/** The files that are attached to something, and the inputs that add some. */
+/** The files attached to a resource, and the inputs that add files. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
@@ -52,7 +52,7 @@ function Remove({ name, onPress }: { name: string; onPress: () => void }) {
 
 type UploadButtonProps = { accountId?: string | undefined; accept?: readonly string[]; purpose?: StoredFile["purpose"]; label?: ReactNode; multiple?: boolean; disabled?: boolean; onUploaded: (files: StoredFile[]) => void };
 
-/** A button that uploads what is chosen. */
+/** A button that uploads the chosen files. */
 export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACHMENT", label, multiple = true, disabled = false, onUploaded }: UploadButtonProps) {
   const t = useText();
   const [busy, setBusy] = useState(false);
@@ -66,7 +66,7 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
     const done: StoredFile[] = [];
     try {
       for (const file of chosen) {
-        // What a file that is chosen again is known by: it may be stored already, though the answer was lost.
+        // The identity of a file that is chosen again: it may already be stored although the response was lost.
         const { name, size, type, lastModified } = file;
         done.push(await keys.send({ name, size, type, lastModified, purpose, accountId }, (key) => upload(key, file, purpose, accountId)));
       }
@@ -86,7 +86,7 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
   );
 }
 
-/** Files that are going to be attached to what a form is for. */
+/** Files to be attached to the resource of a form. */
 export function AttachmentInput({ accountId, files, onChange }: { accountId?: string | undefined; files: readonly StoredFile[]; onChange: (files: StoredFile[]) => void }) {
   return (
     <div className="attach">

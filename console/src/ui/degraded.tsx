@@ -1,4 +1,4 @@
-/** What an answer lacks because a part of the server is in trouble (206). */
+/** The missing parts of a degraded response (206). */
 
 import type { Schemas } from "../api/client";
 import { useText } from "../text";

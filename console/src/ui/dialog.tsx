@@ -1,4 +1,4 @@
-/** Dialogs: a form, or a question before something that can't be undone. */
+/** Dialogs: a form, or a confirmation of an irreversible action. */
 
 import { useState, type ReactNode } from "react";
 import { Dialog, Heading, Modal, ModalOverlay } from "react-aria-components";
@@ -27,10 +27,10 @@ export function Sheet({ title, onClose, children, wide = false }: SheetProps) {
 
 type ConfirmProps = {
   title: string;
-  /** What is lost, by its name. */
+  /** The name of the resource that would be lost. */
   children: ReactNode;
   action: string;
-  /** The name that must be typed before something is gone for good. */
+  /** The name that must be typed to confirm a permanent deletion. */
   name?: string;
   onConfirm: () => Promise<unknown>;
   onClose: () => void;

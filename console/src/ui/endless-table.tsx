@@ -1,17 +1,17 @@
-/** A table of very many rows, of which only those on the screen are in the document. The window scrolls. */
+/** A virtualized table: only the visible rows are in the document. The window scrolls. */
 
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type ReactNode, type Ref } from "react";
 
 import { kindOf, type Column } from "./table";
 
-/** What a row of two lines takes, until it is measured. */
+/** The height of a row of two lines, until it is measured. */
 const ROW_PX = 64;
 const OVERSCAN = 12;
-/** What covers the window's ends: the bars and the table's head; the messages about what was done. */
+/** The covered heights at the window's ends: the bars and the table's head at the top, the messages at the bottom. */
 const ABOVE_PX = 170;
 const BELOW_PX = 160;
-/** How often is told where somebody looks while the table scrolls. */
+/** The interval at which the visible rows are reported while the table scrolls, in milliseconds. */
 const LOOK_MS = 100;
 
 /** Scrolls to a row and focuses its link. */
@@ -24,11 +24,11 @@ type EndlessTableProps<T> = {
   count: number;
   /** Undefined for a row that is not loaded. */
   at: (index: number) => T | undefined;
-  /** The row that is marked, or -1. */
+  /** The index of the current row, or -1. */
   current: number;
-  /** The row that the table begins at, or -1. */
+  /** The index of the row at which the table begins, or -1. */
   start: number;
-  /** Somebody goes to a row, by a click or with the focus. */
+  /** Called when the user selects a row, by a click or by focusing it. */
   onCurrent: (index: number) => void;
   onLook: (from: number, to: number) => void;
   children?: ReactNode;
@@ -57,7 +57,7 @@ export function EndlessTable<T>({ ref, label, columns, count, at, current, start
   };
   useImperativeHandle(ref, () => reveal);
   useEffect(() => {
-    // After the shell has given the focus to the page, and only if nobody has put it elsewhere meanwhile.
+    // After the shell has focused the page, and only if the focus has not moved meanwhile.
     const frame = requestAnimationFrame(() => {
       if (start >= 0 && document.activeElement?.matches("body, main")) reveal(start);
     });
@@ -69,7 +69,7 @@ export function EndlessTable<T>({ ref, label, columns, count, at, current, start
     const { row, align } = wanted.current;
     wanted.current = undefined;
     link.focus({ preventScroll: true });
-    // Again: the rows that came with it may be higher than they were thought to be.
+    // Repeated, because the rendered rows may be higher than estimated.
     if (align === "center") table.scrollToIndex(row, { align });
   });
   const enter = ({ target }: { target: EventTarget }) => {
@@ -102,12 +102,15 @@ export function EndlessTable<T>({ ref, label, columns, count, at, current, start
   );
 }
 
-/** Stands for the rows that are out of sight. One cell: to span the columns would bring back those that are left out. */
+/**
+ * The placeholder of rows outside the view. It has one cell, because spanning the columns would show hidden columns
+ * again.
+ */
 function Room({ height }: { height: number }) {
   return <tr className="room" aria-hidden="true" style={{ height }}><td /></tr>;
 }
 
-/** Tells where somebody looks: at once, then not more often than a page can be loaded. */
+/** Reports the visible rows: at once, then at most as often as a page can be loaded. */
 function useLook(from: number, to: number, onLook: (from: number, to: number) => void): void {
   const latest = useRef({ from, to, onLook });
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);

@@ -1,4 +1,4 @@
-/** Values as people read them: times, amounts of money, states, ids. */
+/** Values in readable form: times, amounts of money, states, ids. */
 
 import { Link } from "@tanstack/react-router";
 import { useContext } from "react";
@@ -19,7 +19,7 @@ export function Time({ value }: { value: string | undefined }) {
   return <time dateTime={value} title={time.toISOString()}>{text}</time>;
 }
 
-/** A time as inputs have it; empty if there is none. */
+/** Formats a time for inputs; empty if there is none. */
 export function localTime(value: unknown): string {
   const time = new Date(typeof value === "string" ? value : Number.NaN);
   if (Number.isNaN(time.getTime())) return "";
@@ -30,7 +30,7 @@ const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
   ["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60],
 ];
 
-/** How long ago something was. */
+/** The elapsed time since an event. */
 export function Age({ value }: { value: string | undefined }) {
   const locale = useLocale();
   if (!value) return <None />;
@@ -42,7 +42,7 @@ export function Age({ value }: { value: string | undefined }) {
 
 const UNITS: readonly [string, number][] = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]];
 
-/** How long something takes, in the largest unit that it fills. */
+/** Formats a duration in the largest unit that it reaches. */
 export function useDuration(): (ms: number) => string {
   const locale = useLocale();
   return (ms) => {
@@ -51,7 +51,7 @@ export function useDuration(): (ms: number) => string {
   };
 }
 
-/** The size of a file. */
+/** Formats the size of a file. */
 export function useSize(): (bytes: number) => string {
   const locale = useLocale();
   return (bytes) => {
@@ -67,7 +67,7 @@ export function isMoney(value: unknown): value is MoneyValue {
   return typeof value === "object" && value !== null && "amountMinor" in value && "currencyCode" in value;
 }
 
-/** The decimal places of a currency, also while its code is being typed. */
+/** Returns the number of decimal places of a currency, also while its code is being typed. */
 export function exponent(currency: string): number {
   if (!/^[A-Z]{3}$/.test(currency)) return 2;
   return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
@@ -86,7 +86,7 @@ export function Money({ value }: { value: MoneyValue | undefined }) {
   return value ? <span className="number">{money(value)}</span> : <None />;
 }
 
-/** What a state means to whoever looks for trouble. */
+/** The severity of a state, for its color. */
 const TONES: readonly [RegExp, string][] = [
   [/_(FAILED|DEAD|CANCELLED|CANCELED|URGENT|DISABLED|DECLINED|EXPIRED|PAST_DUE|UNPAID|LEVEL_ERROR)$/, "bad"],
   [/_(HIGH|PENDING|SCHEDULED|PARTIALLY_REFUNDED|REFUNDED|RETRYING|INCOMPLETE|LEVEL_WARNING)$/, "warn"],
@@ -106,7 +106,7 @@ export function None() {
   return <span className="none" aria-label={t("none")}>–</span>;
 }
 
-/** The end of an id, which is what differs between ids of one hour. */
+/** Returns the end of an id, because ids of the same hour differ only there. */
 export function short(id: string): string {
   return id.slice(-8);
 }
@@ -124,7 +124,7 @@ const PAGES: Record<string, string> = {
   requesterId: "/people/$id",
 };
 
-/** An id, or the name that people know it by, which leads to its page if there is one for such a field. */
+/** An id, or the name of its resource, with a link to its page if fields of this name have one. */
 export function Id({ value, field, name }: { value: string | undefined; field?: string; name?: string | undefined }) {
   if (!value) return <None />;
   const to = field === undefined ? undefined : PAGES[field];

@@ -1,10 +1,10 @@
-/** State of a page that is still there when the user comes back to it, until they sign out. */
+/** State of a page that is kept when the user leaves and returns, until the sign-out. */
 
 import { createContext, useContext, useState } from "react";
 
 export const KeptContext = createContext(new Map<string, unknown>());
 
-/** As `useState`; `initial` always comes with this name. */
+/** The same as `useState`; all uses of a name must have the same `initial`. */
 export function useKept<T>(name: string, initial: T): [T, (next: T) => void] {
   const kept = useContext(KeptContext);
   const [value, setValue] = useState(() => (kept.has(name) ? (kept.get(name) as T) : initial));

@@ -31,7 +31,7 @@ export function Card({ title, actions, children }: { title: string; actions?: Re
   );
 }
 
-/** What stands where a page is about to be, of about its size. */
+/** The placeholder of a page that is loading, of about its size. */
 export function Skeleton({ lines = 6 }: { lines?: number }) {
   return <div className="skeletons" aria-busy="true">{Array.from({ length: lines }, (_, index) => <span className="skeleton" key={index} />)}</div>;
 }

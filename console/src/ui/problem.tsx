@@ -1,4 +1,4 @@
-/** What went wrong, what to do about it, and the request id by which the logs know it. */
+/** An error, its remedy, and the request id by which the log lists it. */
 
 import { createContext, useContext, type ReactNode } from "react";
 
@@ -7,7 +7,7 @@ import { useName, useText, type Text } from "../text";
 import { PageFrame } from "./page";
 import { toast } from "./toast";
 
-/** How a request id leads to what the servers logged, for those who may see it. */
+/** A link from a request id to the servers' log lines, for users who may see them. */
 export const RequestLink = createContext<((id: string) => ReactNode) | undefined>(undefined);
 
 type Advice = [title: Text, cure?: Text];
@@ -27,7 +27,7 @@ const ADVICE: Record<number, Advice> = {
 function advice({ status, code, fields }: ApiError): Advice {
   if (code === "IDEMPOTENCY_IN_PROGRESS") return ["It is still being carried out", "Send it again in a moment; it takes effect only once."];
   if (code.startsWith("UPSTREAM_")) return ["It failed at another server", "Try again in a moment. If the error persists, contact the operator of that server."];
-  // Without a field, the message says what to do.
+  // Without a field, the message contains the remedy.
   if (status === 400 || status === 422) return Object.keys(fields).length > 0 ? ["This was not accepted", "Correct what is marked and try again."] : ["This was not accepted"];
   const known = ADVICE[status];
   if (known) return known;

@@ -1,13 +1,13 @@
-/** What a form says while it is not known whether something that was sent from it has taken effect. */
+/** The notice of a form while the outcome of an earlier submission is unknown. */
 
 import type { IdempotencyKeys } from "../api/idempotency";
 import { useText } from "../text";
 
 type SentBeforeProps = {
   keys: IdempotencyKeys;
-  /** What the form would send now. */
+  /** The request that the form would send now. */
   request: unknown;
-  /** Whether the same request may be sent again, and takes effect once. */
+  /** Whether the same request can be repeated and takes effect once. */
   isRepeatable?: boolean;
 };
 

@@ -1,4 +1,4 @@
-/** A table of resources whose first column leads to each one's page, with its loading, empty and failed states. */
+/** A table of resources whose first column links to each resource's page, with its loading, empty and failed states. */
 
 import type { ReactNode } from "react";
 
@@ -9,10 +9,10 @@ export type Column<T> = {
   name: string;
   label: string;
   cell: (row: T) => ReactNode;
-  /** Left out where there is little room. */
+  /** Hidden on narrow screens. */
   wide?: boolean;
   number?: boolean;
-  /** Whether the cells need no heading to be understood, except by who does not see them. */
+  /** Whether the heading is shown to screen readers only. */
   unlabelled?: boolean;
 };
 
@@ -25,7 +25,7 @@ type TableProps<T> = {
   query: { data?: Page<T> | undefined; error: unknown; isPending: boolean; refetch: () => unknown };
   rowKey: (row: T) => string;
   rowProps?: (row: T, index: number) => Record<string, unknown>;
-  /** What stands here instead of rows: what will, and how the first one is made. */
+  /** The text of an empty table: its future contents, and how to create the first item. */
   empty: ReactNode;
 };
 
@@ -41,7 +41,7 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
   if (error && !data) return <Problem error={error} onRetry={() => void query.refetch()} />;
   const rows = data?.data ?? [];
   const problem = error != null && <Problem error={error} onRetry={() => void query.refetch()} />;
-  // What was empty when it was last read need not be so now.
+  // A list that was empty when it was last read may have items now.
   if (!isPending && rows.length === 0) return problem || <div className="empty">{empty}</div>;
   return (
     <div className="table" tabIndex={0} role="region" aria-label={label} aria-busy={isPending}>
@@ -64,7 +64,7 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
   );
 }
 
-/** Goes through the pages of a list. */
+/** The navigation through the pages of a list. */
 export function Pager({ meta, onPage }: { meta: PageMeta | undefined; onPage: (page: number) => void }) {
   const t = useText();
   const { page = 1, totalPages, total = "0", totalIsLowerBound = false } = meta ?? {};

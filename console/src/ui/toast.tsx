@@ -1,4 +1,4 @@
-/** Short messages about what has just happened, read out by screen readers, some with an undo. */
+/** Short messages about recent actions, announced by screen readers, some with an undo. */
 
 import { useSyncExternalStore } from "react";
 
@@ -19,7 +19,7 @@ function drop(id: number): void {
   become(toasts.filter((toast) => toast.id !== id));
 }
 
-/** What is on the screen at once: more would cover what it is about. */
+/** The maximum number of visible messages: more would cover the content that they are about. */
 const MAX = 2;
 
 export function toast(text: string, undo?: () => void): void {

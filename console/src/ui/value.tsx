@@ -1,4 +1,4 @@
-/** Any value of the contract, by its form. */
+/** Any value of the contract, formatted by its type. */
 
 import { useName, useText } from "../text";
 import { Badge, Id, isMoney, Money, None, Time } from "./format";

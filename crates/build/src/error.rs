@@ -1,10 +1,10 @@
-//! Why a contract does not compile.
+//! The error of a contract that does not compile.
 
 use std::{fmt, io, path::Path};
 
 /// A message for the author of the contract.
 ///
-/// Its `Debug` is that message too: it is what cargo shows when `main` of a build script returns an error.
+/// `Debug` prints the same message, because cargo shows it when `main` of a build script returns an error.
 pub struct Error(String);
 
 impl Error {

@@ -1,5 +1,5 @@
-//! What a module's build script calls: `.proto` files become messages and services, the checks of their field rules, and
-//! one descriptor set that everything else is read from.
+//! The entry point of a module's build script. It compiles `.proto` files to messages and services, the checks of their
+//! field rules, and one descriptor set from which everything else is derived.
 //!
 //! ```no_run
 //! // build.rs
@@ -11,7 +11,7 @@
 //! }
 //! ```
 //!
-//! Three files appear in `OUT_DIR`, for the crate to include where it likes:
+//! The output is in `OUT_DIR`, for the crate to include:
 //!
 //! | file | content | include it |
 //! |---|---|---|
@@ -23,22 +23,22 @@
 //!
 //! # One contract in several crates
 //!
-//! A package is compiled in one crate, and the others refer to the types there. What a crate takes from another:
+//! Each package is compiled in one crate, and other crates refer to its types. A crate takes from another:
 //!
 //! - the directory of its `.proto` files, to import them: [`Contract::include`];
 //! - the Rust path of each package, to name its messages: [`Contract::extern_path`];
 //! - the Rust path of the `Validate` trait: [`Contract::validation_path`].
 //!
-//! Cargo can hand all three on: a crate with a `links` key in its Cargo.toml shares them, and [`Contract::uses`] takes
+//! Cargo can pass all three on: a crate with a `links` key in its Cargo.toml shares them, and [`Contract::uses`] takes
 //! them.
 //!
 //! # Modules
 //!
 //! - `packages`: which package is compiled here, is compiled in another crate, or has no validation.
 //! - `validation`: turns `buf.validate` rules into Rust; `rules` reads them.
-//! - `names`: what prost calls things.
+//! - `names`: the identifiers that prost generates.
 //! - `messages`: runs tonic's generator on the packages that are compiled here.
-//! - `shared`: what one build script hands to another.
+//! - `shared`: the data that build scripts share.
 
 mod error;
 mod messages;
@@ -61,7 +61,7 @@ pub use error::Error;
 use packages::Packages;
 use shared::Shared;
 
-/// The contract of one crate, and how to compile it.
+/// The contract of one crate, and the options of its compilation.
 #[derive(Debug, Clone)]
 pub struct Contract {
     roots: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// A contract of all `.proto` files below these directories, which their imports are relative to.
+    /// Creates a contract of all `.proto` files below these directories, to which their imports are relative.
     pub fn new(roots: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
             roots: roots.into_iter().map(Into::into).collect(),
@@ -87,8 +87,8 @@ impl Contract {
         }
     }
 
-    /// Adds a directory of `.proto` files that may be imported. Nothing is generated for them; for each package whose
-    /// messages are used there must be an [`extern_path`](Self::extern_path).
+    /// Adds a directory of `.proto` files that may be imported. No code is generated for them; each package whose
+    /// messages are used needs an [`extern_path`](Self::extern_path).
     #[must_use]
     pub fn include(mut self, root: impl Into<PathBuf>) -> Self {
         self.includes.push(root.into());
@@ -115,8 +115,8 @@ impl Contract {
         self
     }
 
-    /// Declares that a Protobuf package, and those below it, are other people's: their messages have no validation.
-    /// `google` and `buf` always are.
+    /// Declares that a Protobuf package, and the packages below it, are third-party: their messages have no validation.
+    /// `google` and `buf` are always third-party.
     #[must_use]
     pub fn foreign(mut self, package: &str) -> Self {
         self.packages.add_foreign(package);
@@ -156,7 +156,7 @@ impl Contract {
     /// Compiles the contract, and shares it if the crate's Cargo.toml has a `links` key.
     ///
     /// # Errors
-    /// The first fault in a `.proto` file, in a rule, or in the options above, with its place.
+    /// The first fault in a `.proto` file, in a rule, or in the options above, with its location.
     pub fn compile(mut self) -> Result<(), Error> {
         for links in std::mem::take(&mut self.uses) {
             let shared = Shared::read(&links)?;
@@ -201,7 +201,7 @@ impl Contract {
     }
 }
 
-/// Finds the `.proto` files below a root: their paths, and the names that imports have for them.
+/// Collects the `.proto` files below a root: their paths, and their names in imports.
 fn collect(root: &Path, files: &mut Vec<(PathBuf, String)>) -> Result<(), Error> {
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -216,7 +216,7 @@ fn collect(root: &Path, files: &mut Vec<(PathBuf, String)>) -> Result<(), Error>
             }
         }
     }
-    // The order of a directory differs between machines, and so would the descriptor set.
+    // Directory order differs between machines, and would change the descriptor set.
     files.sort();
     Ok(())
 }

@@ -9,7 +9,7 @@ const KEYWORDS: [&str; 47] = [
     "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe",
     "unsized", "use", "virtual", "where", "while", "yield",
 ];
-/// Not even raw identifiers.
+/// Names that are not even valid as raw identifiers.
 const NEVER_IDENTIFIERS: [&str; 6] = ["_", "super", "self", "Self", "extern", "crate"];
 
 /// Returns the identifier of a field.

@@ -1,4 +1,4 @@
-//! Which packages are compiled here, which in another crate, and which have no validation.
+//! Classifies packages: compiled here, compiled in another crate, or without validation.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -6,12 +6,12 @@ use prost_reflect::{DescriptorPool, FileDescriptor, Kind};
 
 use crate::{Error, names};
 
-/// The packages of Google's and Buf's own files, whose rules, if any, are not ours to check.
+/// The packages of Google's and Buf's own files, whose rules are not checked here.
 const FOREIGN: [&str; 2] = ["google", "buf"];
-/// prost has Rust types for these.
+/// The package whose types prost maps to Rust types.
 pub(crate) const WELL_KNOWN: &str = "google.protobuf";
 
-/// Where the Rust types of Protobuf packages are, and which packages are validated.
+/// The Rust paths of Protobuf packages, and the packages that are validated.
 #[derive(Debug, Clone)]
 pub(crate) struct Packages {
     /// The Rust path below which the messages of this crate are nested like their packages.

@@ -1,5 +1,5 @@
-//! Turns enums of error reasons into their facts: for every enum whose values carry `mainstay.error.v1.facts`, one static
-//! per value and an implementation of `Catalogued`, so that an error is made without a look-up.
+//! Turns enums of error reasons into their facts: for every enum whose values carry `mainstay.error.v1.facts`, one
+//! static per value and an implementation of `Catalogued`, so that creating an error needs no lookup.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -12,7 +12,7 @@ const OPTION: &str = "mainstay.error.v1.facts";
 /// Generates `reasons.rs`; `runtime` is the Rust path of the module with `Catalogued` and `Facts`.
 ///
 /// # Errors
-/// A value without facts, or with facts that mean nothing; the text names the value.
+/// A value with missing or invalid facts; the text names the value.
 pub(crate) fn generate(
     pool: &DescriptorPool,
     packages: &Packages,

@@ -1,5 +1,5 @@
-//! What every generated gRPC server has in common, as implementations of the kernel's `Server`: tonic generates the same
-//! methods for each, but no trait.
+//! The common interface of generated gRPC servers, as implementations of the kernel's `Server`. tonic generates the
+//! same methods for each server, but no trait.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

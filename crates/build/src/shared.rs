@@ -1,7 +1,7 @@
-//! What one build script hands to another.
+//! The data that one build script passes to another.
 //!
-//! Cargo passes the metadata of a crate with a `links` key to the build scripts of the crates that depend on it directly,
-//! as `DEP_<LINKS>_<KEY>`.
+//! Cargo passes the metadata of a crate with a `links` key to the build scripts of the crates that depend on it
+//! directly, as `DEP_<LINKS>_<KEY>`.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{Error, packages::Packages, variable};
 
-/// What another crate shares.
+/// The shared data of another crate.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) roots: Vec<PathBuf>,
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reads what the dependency with this value of `links` shares.
+    /// Reads the shared data of the dependency with this value of `links`.
     pub(crate) fn read(links: &str) -> Result<Self, Error> {
         let prefix = format!("DEP_{}", links.to_uppercase().replace('-', "_"));
         let read = |key| {
@@ -58,7 +58,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Returns a path of this crate as other crates name it.
+/// Returns a path of this crate in the form that other crates use.
 fn outside(rust_path: &str, name: &str) -> String {
     rust_path.strip_prefix("crate::").map_or_else(|| rust_path.to_owned(), |rest| format!("::{name}::{rest}"))
 }

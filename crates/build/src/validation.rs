@@ -1,7 +1,8 @@
 //! Turns `buf.validate` rules into checks on the generated types.
 //!
-//! One `Validate` implementation per message that is compiled here, with typed access to its fields: a valid request
-//! needs no look-up and no allocation. A rule that can't be compiled fails the build and names its field.
+//! Each message that is compiled here gets a `Validate` implementation with typed access to its fields, so a valid
+//! request causes no lookups and no allocations. A rule that can't be compiled fails the build, with the name of its
+//! field.
 
 mod paths;
 mod rules;
@@ -34,7 +35,7 @@ pub(crate) fn generate(
     }
     let used = |module: &str| implementations.contains(&format!("{module}::")).then(|| format!(", {module}"));
     let modules: String = ["check", "text"].into_iter().filter_map(used).collect();
-    // A block of its own, so that the file can be included anywhere.
+    // A separate block, so that the file can be included anywhere.
     Ok(format!(
         "const _: () = {{\nuse {validation_path}::{{Path, Validate, Violations{modules}}};\n\n{implementations}}};\n"
     ))
@@ -46,7 +47,7 @@ struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// Returns whether the implementation of a message belongs here.
+    /// Returns whether this crate implements `Validate` for a message.
     fn is_own(&self, message: &MessageDescriptor) -> bool {
         let package = message.package_name();
         self.generated.contains(package) && self.packages.is_validated(package) && !message.is_map_entry()
@@ -184,7 +185,7 @@ fn at(field: &FieldDescriptor) -> String {
     format!("path.field({:?})", field.json_name())
 }
 
-/// Generates code that records the first failed check: a form can show one message per field.
+/// Generates code that records only the first failed check, because a form shows one message per field.
 fn record(path: &str, checks: &[Check]) -> String {
     let (mut items, mut branches) = (String::new(), String::new());
     for check in checks {

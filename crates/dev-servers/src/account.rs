@@ -1,4 +1,4 @@
-//! The account the server runs as: Postgres refuses to run as root, so root starts it as an unprivileged account.
+//! The account of the server: Postgres does not run as root, so root starts it under an unprivileged account.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;

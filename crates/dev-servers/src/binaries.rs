@@ -27,7 +27,7 @@ const POSTGRES_HELP: &str = "install it (Debian, Ubuntu: apt-get install postgre
 pub(crate) struct PostgresBinaries {
     pub(crate) initdb: PathBuf,
     pub(crate) postgres: PathBuf,
-    /// Makes standbys.
+    /// Creates standbys.
     pub(crate) basebackup: PathBuf,
     major: u32,
 }
@@ -35,9 +35,9 @@ pub(crate) struct PostgresBinaries {
 impl PostgresBinaries {
     /// Finds the newest installation, or the one of version `major`, which wrote the existing cluster.
     ///
-    /// `PG_BIN_DIR`, if set, is the only candidate. Otherwise `PATH` takes precedence over the directories of packages, those
-    /// over `PG_FALLBACK_BIN_DIR`, which names the binaries that the launcher of this program brought along, and that over
-    /// `last`, the directory that the cluster was served from before.
+    /// `PG_BIN_DIR`, if set, is the only candidate. Otherwise the order of precedence is `PATH`, the directories of
+    /// packages, `PG_FALLBACK_BIN_DIR` (binaries that a launcher bundles with this program), and `last`, the directory
+    /// that served the cluster before.
     pub(crate) fn find(major: Option<u32>, last: Option<PathBuf>) -> Result<Self, Error> {
         let from_env = env_path("PG_BIN_DIR");
         let installed = path_dirs().into_iter().chain(version_dirs());
@@ -71,7 +71,7 @@ impl PostgresBinaries {
         }
         let output = Command::new(&postgres).arg("--version").output().ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
-        // A directory of links may lack it.
+        // A directory of symbolic links may lack it.
         let basebackup = postgres.canonicalize().ok()?.with_file_name("pg_basebackup");
         Some(Self { initdb, postgres, basebackup, major })
     }

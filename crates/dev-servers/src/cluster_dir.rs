@@ -3,7 +3,7 @@
 //! ```text
 //! lock           held while a process uses the directory
 //! password       the password of the only role, mode 0600
-//! programs       the directory of the Postgres programs that the last start used
+//! programs       the path of the Postgres programs' directory, as of the last start
 //! postgres.log   the log of this start; the previous one is postgres.log.1
 //! cluster/       the data directory of Postgres
 //! ```
@@ -47,9 +47,8 @@ impl ClusterDir {
         let path = path.canonicalize().map_err(Error::io("resolving", path))?;
         let account = Account::for_cluster(&path.join("cluster"))?;
         let lock = lock(&path)?;
-        // The account needs to pass through the directory, and no more: if it could write, it could plant links for
-        // root to follow. A temporary directory belongs to the account all the same, because the watcher deletes it as
-        // that account.
+        // The account may only traverse the directory: with write access, it could plant links for root to follow. A
+        // temporary directory belongs to the account, because the watcher deletes it under that account.
         let mode = if account.is_some() && !temporary { 0o711 } else { 0o700 };
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(Error::io("restricting", &path))?;
         if let Some(account) = &account {
@@ -94,8 +93,8 @@ impl ClusterDir {
         Ok(password)
     }
 
-    /// Returns the directory of the programs that served this cluster last. A start without the launcher that brought
-    /// them along finds them here.
+    /// Returns the directory of the programs that served this cluster last. A start without the launcher that bundled
+    /// these programs finds them here.
     pub(crate) fn programs(&self) -> Option<PathBuf> {
         let path = std::fs::read_to_string(self.path.join("programs")).ok()?;
         Some(PathBuf::from(path.trim_end())).filter(|path| !path.as_os_str().is_empty())
@@ -146,7 +145,7 @@ impl ClusterDir {
         self.run_tool("pg_basebackup", basebackup)
     }
 
-    /// Runs a program that makes the cluster.
+    /// Runs a program that creates the cluster.
     fn run_tool(&self, name: &str, mut program: Command) -> Result<(), Error> {
         clean_environment(&mut program);
         if let Some(account) = &self.account {
@@ -187,7 +186,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // Root may be working in a directory of another user.
+        // Root may be working in a directory of another user, so links are not followed.
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path)
         .map_err(Error::io("opening", &path))?;

@@ -29,9 +29,9 @@ pub struct Envoy {
 impl Envoy {
     /// Starts Envoy and waits until it listens.
     ///
-    /// `descriptor_set` is the `FileDescriptorSet` of the services, encoded. `configuration` gets the path of the file
-    /// that holds it and returns the bootstrap configuration as YAML: with an admin interface and one listener, whose
-    /// ports should be 0, so that they are exclusive. Envoy processes with the same port share it.
+    /// `descriptor_set` is the encoded `FileDescriptorSet` of the services. `configuration` receives the path of the
+    /// file that contains it and returns the bootstrap configuration as YAML: with an admin interface and one listener,
+    /// whose ports should be 0, so that they are exclusive. Envoy processes with the same port share it.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Drop for Envoy {
     fn drop(&mut self) {
         // Envoy keeps no state, and a graceful stop would wait for its connections.
         self.server.signal(Signal::SIGKILL);
-        // What can't be deleted is left to the cleanup of the system's temporary directory.
+        // Undeletable files are left to the cleanup of the system's temporary directory.
         std::fs::remove_dir_all(&self.dir).ok();
     }
 }

@@ -16,7 +16,7 @@ use crate::{Error, temporary_dir};
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
-/// Neither keeps a state, and a graceful stop would wait for their clients.
+/// Both proxies are stateless, and a graceful stop would wait for their clients.
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
 
 /// A kind of proxy.
@@ -36,7 +36,7 @@ impl ProxyKind {
         }
     }
 
-    /// Runs in the foreground, as one process.
+    /// Returns the arguments for running in the foreground, as one process.
     fn args(self, configuration: &Path, log: &Path) -> Vec<String> {
         let (configuration, log) = (configuration.to_string_lossy(), log.to_string_lossy());
         let args = match self {
@@ -56,8 +56,8 @@ pub struct HttpProxy {
 }
 
 impl HttpProxy {
-    /// Starts a proxy and waits until it listens. `configuration` gets two addresses on free ports, of which the first is to
-    /// be listened on, and a directory for temporary files.
+    /// Starts a proxy and waits until it listens. `configuration` receives two addresses on free ports, of which the
+    /// proxy must listen on the first, and a directory for temporary files.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl HttpProxy {
         }
     }
 
-    /// The addresses that its configuration got.
+    /// The addresses that its configuration received.
     #[must_use]
     pub fn addresses(&self) -> [SocketAddr; 2] {
         self.addresses
@@ -124,7 +124,7 @@ async fn launch(kind: ProxyKind, program: &Path, dir: &Path, address: SocketAddr
 impl Drop for HttpProxy {
     fn drop(&mut self) {
         self.server.signal(Signal::SIGKILL);
-        // What can't be deleted is left to the cleanup of the system's temporary directory.
+        // Undeletable files are left to the cleanup of the system's temporary directory.
         std::fs::remove_dir_all(&self.dir).ok();
     }
 }

@@ -18,7 +18,7 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 
 /// Crash recovery replays at most a gigabyte of WAL with the default settings; a slow disk may need this long.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
-/// An orphan without a watcher writes a checkpoint before it ends, for which a slow disk may need as long.
+/// A server without a watcher writes a checkpoint before it ends, which may take a slow disk the same time.
 const ORPHAN_TIMEOUT: Duration = READY_TIMEOUT;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_ATTEMPTS: u32 = 10;
@@ -60,7 +60,7 @@ pub(crate) async fn launch(
         let mut server = spawn(dir, binaries, settings, language, port)?;
         match wait_ready(dir, &mut server, port, password).await {
             Ok(()) => return Ok((server, port)),
-            // The log has no codes. In another language its causes are unknown, and any may be transient.
+            // The log has no codes. In another language its causes are unknown, so all are treated as transient.
             Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && (language.is_some() || is_transient(&log)) => {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -121,7 +121,7 @@ async fn wait_ready(dir: &ClusterDir, server: &mut ServerProcess, port: u16, pas
             return Err(failed("the private Postgres ended while it was starting".to_owned()));
         }
         if refusal.code() == Some(&SqlState::INVALID_PASSWORD) {
-            // Waiting would not help; but if another Postgres took the port, this one is about to exit.
+            // Waiting longer is useless in general, but if another Postgres took the port, this one is about to exit.
             tokio::time::sleep(Duration::from_secs(1)).await;
             if !server.is_running() {
                 continue;
@@ -158,7 +158,7 @@ async fn end_orphan(dir: &ClusterDir) -> Result<(), Error> {
         }
         if !signalled {
             signalled = true;
-            // If the process is already gone, all is well; any other failure shows in the next iterations.
+            // The process may already be gone; any other failure shows in the next iterations.
             kill(pid, Signal::SIGINT).ok();
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -5,10 +5,10 @@
 //! that the system's packages installed, and the `envoy` and `pgbouncer` of `scripts/setup`. Each server
 //!
 //! - never outlives the process that started it, `kill -9` included (`process.rs` explains how);
-//! - is not reached by a Ctrl-C in the terminal, so it still answers while the application drains;
+//! - does not receive a Ctrl-C in the terminal, so it still answers while the application drains;
 //! - listens on loopback only, on a port chosen when it starts.
 //!
-//! It knows nothing of what it serves: directories, settings and Envoy's configuration come from the caller.
+//! The crate is independent of the application: directories, settings and Envoy's configuration come from the caller.
 //!
 //! - `postgres`: a Postgres from start to stop; `cluster_dir` is its directory, `launch` its start, `account` the user it
 //!   runs as.
@@ -39,7 +39,7 @@ pub use process::FreezeGuard;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
 
-/// Why an server did not start, in a message for the user who started it.
+/// The reason why a server did not start, in a message for the user who started it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No usable binaries; the text names the package to install on each system.
@@ -50,7 +50,7 @@ pub enum Error {
     InUse {
         /// The directory in question.
         dir: PathBuf,
-        /// The process that holds it, as far as is known.
+        /// A description of the process that holds it.
         holder: String,
     },
     /// The unprivileged account that the server has to run as can't enter its directory.
@@ -108,7 +108,7 @@ fn temporary_dir_in(parent: &Path, kind: &str) -> Result<PathBuf, Error> {
     Ok(dir)
 }
 
-/// Returns the file system that Linux keeps in memory, if it has `room` bytes left.
+/// Returns the in-memory file system of Linux, if it has `room` bytes free.
 fn memory_dir(room: u64) -> Option<PathBuf> {
     let dir = Path::new("/dev/shm");
     let usage = nix::sys::statvfs::statvfs(dir).ok()?;

@@ -1,4 +1,4 @@
-//! A PgBouncer for tests, in front of a Postgres that runs already.
+//! A PgBouncer for tests, in front of a running Postgres.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -19,10 +19,10 @@ use crate::{Error, temporary_dir};
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
-/// It keeps no state, and a graceful stop would wait for its clients.
+/// PgBouncer keeps no state, and a graceful stop would wait for its clients.
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGQUIT, forced: Signal::SIGKILL };
 
-/// The database of its own, which answers `SHOW POOLS` and the like.
+/// The administration database, which answers `SHOW POOLS` and similar commands.
 const CONSOLE: &str = "pgbouncer";
 
 /// A running PgBouncer; it ends when this value is dropped, or when this process ends in any way.
@@ -36,10 +36,11 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it on a free port in front of the Postgres of a URL, with all of its databases, and waits until it answers.
+    /// Starts PgBouncer on a free port in front of the Postgres of a URL, with all of its databases, and waits until it
+    /// answers.
     ///
-    /// `settings` are those of its section `[pgbouncer]`, such as `pool_mode`. It asks nobody for a password, and to
-    /// Postgres all are the user of the URL. Started by root, it runs as an unprivileged account, as Postgres does.
+    /// `settings` are those of its section `[pgbouncer]`, such as `pool_mode`. Clients need no password, and all of
+    /// them are the URL's user to Postgres. Started by root, PgBouncer runs as an unprivileged account, like Postgres.
     ///
     /// # Errors
     ///
@@ -63,24 +64,24 @@ impl PgBouncer {
         }
     }
 
-    /// The connection URL of a database of Postgres, through the pool; that of `pgbouncer` leads to its console.
+    /// The connection URL of a database of Postgres, through the pool; the database `pgbouncer` is the console.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{}@127.0.0.1:{}/{database}?sslmode=disable", self.user, self.port)
     }
 
-    /// The URL of its console, which answers `SHOW POOLS` and the like.
+    /// The URL of the console, which answers `SHOW POOLS` and similar commands.
     #[must_use]
     pub fn console(&self) -> String {
         self.url(CONSOLE)
     }
 
-    /// Ends it, which breaks every connection through it, and starts it again on the same port, which nothing reserves
-    /// meanwhile.
+    /// Stops PgBouncer, which breaks every connection through it, and starts it again on the same port, which is not
+    /// reserved meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`PgBouncer::start`].
+    /// See [`PgBouncer::start`].
     pub async fn restart(&mut self) -> Result<(), Error> {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -106,7 +107,7 @@ impl PgBouncer {
             quote(&password)
         );
         let port = self.port.to_string();
-        // Whom root starts gives its rights up once it has read this file, which holds the password.
+        // Started by root, PgBouncer drops its privileges after reading this file, which contains the password.
         let account = Account::for_cluster(&self.dir)?;
         let own = [
             ("listen_addr", "127.0.0.1"),
@@ -118,7 +119,7 @@ impl PgBouncer {
         ];
         let user = account.as_ref().map(|account| ("user", account.name()));
         for (name, value) in own.into_iter().chain(user).chain(settings.iter().copied()) {
-            // Writing to a text does not fail.
+            // Writing to a string can't fail.
             let _written = writeln!(text, "{name} = {value}");
         }
         Ok(text)
@@ -155,7 +156,7 @@ impl PgBouncer {
 impl Drop for PgBouncer {
     fn drop(&mut self) {
         drop(self.server.take());
-        // What can't be deleted is left to the cleanup of the system's temporary directory.
+        // Undeletable files are left to the cleanup of the system's temporary directory.
         let _gone = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -37,13 +37,13 @@ pub struct Options {
     language: Option<String>,
 }
 
-/// Where the files of a cluster are.
+/// The location of a cluster's files.
 #[derive(Debug, Clone)]
 enum Location {
     Persistent(PathBuf),
     /// Below the system's temporary directory.
     Temporary,
-    /// Below a file system in memory, or as `Temporary`.
+    /// Below a file system in memory; without enough room, the same as `Temporary`.
     Memory,
 }
 
@@ -67,8 +67,9 @@ impl Options {
         }
     }
 
-    /// A temporary cluster whose files are in memory (Linux's `/dev/shm`) if 4 GiB are free there, otherwise on disk. To
-    /// create and drop a database, some 800 files, takes a quarter of the CPU there, and it waits for no disk.
+    /// A temporary cluster whose files are in memory (Linux's `/dev/shm`) if 4 GiB are free there, otherwise on disk.
+    /// Creating and dropping a database, some 800 files, takes a quarter of the CPU time in memory, and waits for no
+    /// disk.
     #[must_use]
     pub fn in_memory() -> Self {
         Self { location: Location::Memory, ..Self::temporary() }
@@ -127,12 +128,12 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Starts a standby of this server: a temporary copy with the same settings, roles and password, which follows it by
-    /// streaming replication and can be read.
+    /// Starts a standby of this server: a temporary copy with the same settings, roles and password, which follows it
+    /// by streaming replication and accepts reads.
     ///
     /// # Errors
     ///
-    /// As [`Postgres::start`].
+    /// See [`Postgres::start`].
     pub async fn standby(&self) -> Result<Self, Error> {
         let (binaries, password) = (self.binaries.clone(), self.password.clone());
         let (settings, language) = (self.settings.clone(), self.language.clone());
@@ -185,7 +186,7 @@ impl Postgres {
         }
     }
 
-    /// Stops all processes of the server with SIGSTOP, as a machine that hangs would, until the value is dropped.
+    /// Suspends all processes of the server with SIGSTOP, like a hanging machine, until the value is dropped.
     #[must_use]
     pub fn freeze(&self) -> FreezeGuard {
         FreezeGuard::new(self.pid())
@@ -202,7 +203,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// As [`Postgres::start`].
+    /// See [`Postgres::start`].
     pub async fn restart(&mut self) -> Result<(), Error> {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -266,13 +267,13 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.server.take());
         if self.dir.temporary {
-            // What can't be deleted is left to the cleanup of the system's temporary directory.
+            // Undeletable files are left to the cleanup of the system's temporary directory.
             std::fs::remove_dir_all(self.dir.path()).ok();
         }
     }
 }
 
-/// Returns the language that a run of all tests asks for.
+/// Returns the language that a test run sets for all servers.
 #[expect(clippy::disallowed_methods, reason = "reaches all servers that tests start, wherever they do it")]
 fn test_language() -> Option<String> {
     std::env::var("MAINSTAY_TEST_LANGUAGE").ok().filter(|language| !language.is_empty())

@@ -1,8 +1,8 @@
 //! A child process that can't outlive its parent.
 //!
-//! `Drop` is not enough: a parent killed with SIGKILL runs no destructors, and the server would stay forever. So a
+//! `Drop` is not enough: a parent killed with SIGKILL runs no destructors, and the server would stay running. So a
 //! small shell process, the watcher, reads from a pipe whose other end only the parent holds. When the parent is gone,
-//! for whatever reason, the read ends and the watcher stops the server. A pipe works on every Unix, unlike
+//! for any reason, the read ends and the watcher stops the server. A pipe works on every Unix, unlike
 //! `PR_SET_PDEATHSIG` and control groups.
 
 use std::fs::File;
@@ -57,7 +57,7 @@ exec 3<&-
 exec "$@"
 "#;
 
-/// Tells the watcher to exit: the server has ended properly.
+/// Tells the watcher to exit, because the server has ended properly.
 const DONE: &[u8] = b"done\n";
 
 /// The signals that end a server.
@@ -81,7 +81,7 @@ pub(crate) struct Spawn<'a> {
     pub(crate) remove: Option<&'a Path>,
 }
 
-/// A running server; dropping it ends the process and waits for that, at most about 20 seconds.
+/// A running server. Dropping it ends the process and waits for that, at most about 20 seconds.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     child: Child,
@@ -131,12 +131,12 @@ impl ServerProcess {
         if self.is_running()
             && let Ok(pid) = i32::try_from(self.child.id())
         {
-            // The only possible failure is a process that has just ended, which is the purpose of the signal.
+            // The only possible failure is a process that has just ended, which is the goal.
             kill(Pid::from_raw(pid), signal).ok();
         }
     }
 
-    /// Ends the process at once, as a crash would, and waits for it.
+    /// Kills the process, as a crash would, and waits for its end.
     pub(crate) fn crash(mut self) {
         self.signal(Signal::SIGKILL);
     }
@@ -160,28 +160,28 @@ impl Drop for ServerProcess {
                 break;
             }
         }
-        // Tells the watcher to leave the directory, which the owner may use again or delete.
+        // Tells the watcher to keep the directory, which the owner may reuse or delete.
         if let Some(mut lifeline) = self.lifeline.take()
             && !self.is_running()
         {
-            // This fails only when there is no watcher.
+            // This fails only without a watcher.
             let _no_watcher = lifeline.write_all(DONE);
         }
     }
 }
 
-/// Processes that are stopped, such as all of a server; they go on when this value is dropped.
+/// Suspended processes, such as all of a server; they continue when this value is dropped.
 #[derive(Debug)]
 pub struct FreezeGuard(Vec<Pid>);
 
 impl FreezeGuard {
-    /// Stops one process of a server, such as the one that receives what a standby replays, and its children.
+    /// Suspends one process of a server, such as the WAL receiver of a standby, and its children.
     #[must_use]
     pub fn process(pid: u32) -> Self {
         Self::new(Some(pid))
     }
 
-    /// Stops a process, and then its children: it begins no more of them.
+    /// Suspends a process, and then its children. A suspended process starts no further children.
     pub(crate) fn new(server: Option<u32>) -> Self {
         let server = server.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let mut guard = Self(Vec::new());
@@ -211,7 +211,7 @@ impl FreezeGuard {
 impl Drop for FreezeGuard {
     fn drop(&mut self) {
         for pid in &self.0 {
-            // A stopped process keeps its id unless somebody killed it, and its server waits for its end.
+            // A suspended process keeps its id unless it is killed, and its server waits for its end.
             kill(*pid, Signal::SIGCONT).ok();
         }
     }

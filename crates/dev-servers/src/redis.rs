@@ -21,32 +21,33 @@ const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, force
 /// The settings of a [`Redis`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RedisOptions {
-    /// The memory limit beyond which writes are refused (policy `noeviction`); `None`: no limit.
+    /// The memory limit beyond which writes are rejected (policy `noeviction`); `None` for no limit.
     pub maxmemory_bytes: Option<u64>,
-    /// The port of the primary that it follows as a replica; `None`: it is a primary.
+    /// The port of the primary that this server replicates; `None` for a primary.
     pub primary: Option<u16>,
 }
 
-/// What a server of this program does.
+/// The role of a server.
 #[derive(Debug, Clone)]
 enum Role {
     Store(RedisOptions),
-    /// A node of a Redis Cluster, alone at first.
+    /// A node of a Redis Cluster, standalone at first.
     Node,
-    /// Watches the primary of this name, at a port, and elects another one by itself.
+    /// Monitors the primary of this name, at a port, and promotes a replica when it fails.
     Sentinel {
         name: String,
         primary: u16,
     },
 }
 
-/// How long a primary may be silent until a Sentinel has it replaced, in milliseconds.
+/// How long a primary may be silent before a Sentinel fails over, in milliseconds.
 const DOWN_AFTER_MS: u64 = 500;
-/// A Sentinel that looked at its replica more than five seconds before the primary failed finds none to promote, and tries
-/// again after twice this time, which is three minutes unless told.
+/// The failover timeout in milliseconds; Redis' default is three minutes. A Sentinel whose last contact with its
+/// replica was more than five seconds before the primary failed finds no replica to promote, and retries after twice
+/// this time.
 const FAILOVER_TIMEOUT_MS: u64 = 3000;
 
-/// As [`DOWN_AFTER_MS`], in a cluster; longer, because many nodes start at once on a busy machine.
+/// Like [`DOWN_AFTER_MS`], for a cluster; longer, because many nodes start concurrently on a busy machine.
 const NODE_TIMEOUT_MS: u64 = 2000;
 
 /// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
@@ -57,7 +58,7 @@ pub struct Redis {
     dir: PathBuf,
     role: Role,
     port: u16,
-    /// Where the nodes of a cluster talk to each other.
+    /// The port of the cluster bus.
     bus_port: u16,
 }
 
@@ -71,11 +72,11 @@ impl Redis {
         Self::start_as(Role::Store(options)).await
     }
 
-    /// Starts a Redis Sentinel that watches a primary under a name, and makes a replica of it the primary when it is gone.
+    /// Starts a Redis Sentinel that monitors a primary under a name, and promotes a replica of it on failure.
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`].
+    /// See [`Redis::start`].
     pub async fn sentinel(name: &str, primary: &Self) -> Result<Self, Error> {
         Self::start_as(Role::Sentinel { name: name.to_owned(), primary: primary.port }).await
     }
@@ -84,7 +85,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`].
+    /// See [`Redis::start`].
     pub(crate) async fn node() -> Result<Self, Error> {
         Self::start_as(Role::Node).await
     }
@@ -122,7 +123,7 @@ impl Redis {
         self.bus_port
     }
 
-    /// Sends a command without special characters, and returns the answer as it is in Redis' protocol.
+    /// Sends a command without special characters, and returns the answer in Redis' protocol.
     ///
     /// # Errors
     ///
@@ -147,7 +148,7 @@ impl Redis {
         self.server.as_ref().map(ServerProcess::pid)
     }
 
-    /// Kills the server with SIGKILL. Nothing reserves its port, so restart soon.
+    /// Kills the server with SIGKILL. Its port is not reserved, so restart soon.
     pub fn crash(&mut self) {
         if let Some(server) = self.server.take() {
             server.crash();
@@ -158,7 +159,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`].
+    /// See [`Redis::start`].
     pub async fn restart(&mut self) -> Result<(), Error> {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -218,7 +219,7 @@ impl Redis {
                 (Vec::new(), own)
             }
             Role::Sentinel { name, primary } => {
-                // A Sentinel keeps what it knows in its configuration file.
+                // A Sentinel stores its state in its configuration file.
                 let path = self.dir.join("sentinel.conf");
                 let text = format!(
                     "sentinel monitor {name} 127.0.0.1 {primary} 1\n\
@@ -250,14 +251,14 @@ impl Redis {
     }
 }
 
-/// The settings of a server that has data.
+/// Returns the settings of a server that holds data.
 fn of_store(RedisOptions { maxmemory_bytes, primary }: RedisOptions) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         ("save", String::new()),
         ("appendonly", "no".to_owned()),
         ("maxmemory", maxmemory_bytes.unwrap_or(0).to_string()),
         ("maxmemory-policy", "noeviction".to_owned()),
-        // A replica copies its primary at once, not together with others that may come.
+        // A replica is synchronized at once, without waiting for other replicas.
         ("repl-diskless-sync-delay", "0".to_owned()),
     ];
     settings.extend(primary.map(|primary| ("replicaof", format!("127.0.0.1 {primary}"))));
@@ -267,7 +268,7 @@ fn of_store(RedisOptions { maxmemory_bytes, primary }: RedisOptions) -> Vec<(&'s
 impl Drop for Redis {
     fn drop(&mut self) {
         drop(self.server.take());
-        // What can't be deleted is left to the cleanup of the system's temporary directory.
+        // Undeletable files are left to the cleanup of the system's temporary directory.
         std::fs::remove_dir_all(&self.dir).ok();
     }
 }

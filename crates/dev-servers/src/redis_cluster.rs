@@ -1,4 +1,4 @@
-//! A Redis Cluster for tests: primaries that share the slots evenly, and replicas that take their place.
+//! A Redis Cluster for tests: primaries that share the slots evenly, and replicas that take over for failed primaries.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use crate::redis::Redis;
 
 /// The number of slots of every cluster; each key is in one of them.
 const SLOTS: usize = 16_384;
-/// A node that was just started waits for two seconds before it says that it is ready.
+/// The maximum time until a node is ready; a new node waits for two seconds before it reports that.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A running, empty Redis Cluster; its nodes end as [`Redis`] does.
+/// A running, empty Redis Cluster; its nodes end like a [`Redis`].
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
@@ -19,16 +19,16 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// Starts as many primaries and waits until all of them know each other and serve.
+    /// Starts this number of primaries and waits until all of them know each other and serve.
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`]; Redis must be of version 7 or later.
+    /// See [`Redis::start`]; Redis must be of version 7 or later.
     pub async fn start(primaries: usize) -> Result<Self, Error> {
         let mut cluster = Self { nodes: Vec::new(), primaries };
         for number in 0..primaries {
             let node = Redis::node().await?;
-            // Each with an epoch of its own, so that none has to give way to another.
+            // Each node gets a distinct epoch, which prevents conflicts.
             node.command(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1)).await?;
             let (first, last) = (number * SLOTS / primaries, (number + 1) * SLOTS / primaries - 1);
             node.command(&format!("CLUSTER ADDSLOTSRANGE {first} {last}")).await?;
@@ -38,11 +38,11 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// Starts a replica of a primary, and waits until it has all that the primary has, and all nodes know that.
+    /// Starts a replica of a primary, and waits until it is synchronized and known to all nodes.
     ///
     /// # Errors
     ///
-    /// As [`RedisCluster::start`].
+    /// See [`RedisCluster::start`].
     pub async fn add_replica(&mut self, of: usize) -> Result<(), Error> {
         let primary = self.nodes[of].command("CLUSTER MYID").await?;
         let primary = primary.lines().nth(1).unwrap_or_default().to_owned();
@@ -83,16 +83,16 @@ impl RedisCluster {
         self.nodes[number].crash();
     }
 
-    /// Starts a node again that was killed: as the same node, and empty.
+    /// Restarts a killed node: the same node, without data.
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`].
+    /// See [`Redis::start`].
     pub async fn restart(&mut self, number: usize) -> Result<(), Error> {
         self.nodes[number].restart().await
     }
 
-    /// Introduces a node to the first one, and so to all.
+    /// Introduces a node to the first one, which announces it to all others.
     async fn add(&mut self, node: Redis) -> Result<(), Error> {
         if let Some(first) = self.nodes.first() {
             first.command(&format!("CLUSTER MEET 127.0.0.1 {} {}", node.port(), node.bus_port())).await?;

@@ -1,4 +1,4 @@
-//! Who may call what: every method, called by every kind of caller.
+//! Access checks: every method, called by every kind of caller.
 
 use mainstay_kernel::contract::{
     Method,
@@ -10,12 +10,12 @@ use tonic_prost::ProstCodec;
 use crate::{Client, TestServer};
 
 impl TestServer {
-    /// Calls every method of a package as every kind of caller, and checks that exactly those are admitted who have a
-    /// grant in the method's policy; returns the number of methods. The requests are empty messages: what an admitted
-    /// one leads to is not checked.
+    /// Calls every method of a package as every kind of caller, and checks that exactly the callers with a grant in the
+    /// method's policy are admitted; returns the number of methods. The requests are empty messages, and the results of
+    /// admitted calls are not checked.
     ///
     /// # Panics
-    /// If a caller is admitted without a grant, or refused with one.
+    /// Panics if a caller is admitted without a grant, or rejected with one.
     pub async fn check_access(&self, package: &str) -> usize {
         let policies = &mainstay_kernel::contract::current().policies;
         let scopes: Vec<_> = policies.scopes().map(|scope| scope.name.to_string()).collect();
@@ -51,7 +51,7 @@ impl TestServer {
     }
 }
 
-/// Calls a method with an empty message; returns how the caller was refused, if it was.
+/// Calls a method with an empty message; returns the code if the caller was rejected.
 async fn refusal(client: &Client, method: &Method) -> Option<Code> {
     let mut grpc = Grpc::new(client.grpc());
     grpc.ready().await.expect("the server accepts connections");

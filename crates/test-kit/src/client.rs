@@ -27,7 +27,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // Sooner than the server closes it: a request that crosses that is lost.
+            // Shorter than the server's idle timeout: a request that crosses the server's close is lost.
             .pool_idle_timeout(std::time::Duration::from_secs(30))
             .build()
             .expect("a client");
@@ -43,7 +43,7 @@ impl Client {
     /// Returns the user.
     ///
     /// # Panics
-    /// If the caller is a service, or anonymous.
+    /// Panics if the caller is a service, or anonymous.
     #[must_use]
     pub fn user(&self) -> &User {
         self.user.as_ref().expect("a caller who is a user")
@@ -55,7 +55,7 @@ impl Client {
         Self { url: url.into(), ..self.clone() }
     }
 
-    /// Returns the same caller, who sends one more header with each REST request.
+    /// Returns the same caller, with one more header in each REST request.
     #[must_use]
     pub fn with(&self, header: &str, value: &str) -> Self {
         let mut client = self.clone();
@@ -86,7 +86,7 @@ impl Client {
     /// Sends a request.
     ///
     /// # Panics
-    /// If the server does not respond.
+    /// Panics if the server does not respond.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::unique::unique;
 
-/// How long a test waits at its end until its database is dropped.
+/// The maximum time a test waits at its end until its database is dropped.
 const LONGEST_DROP: Duration = Duration::from_secs(1);
 
 /// A database on the Postgres of the tests; dropped with this value.
@@ -30,15 +30,16 @@ impl TestDatabase {
     /// Creates an empty database.
     ///
     /// # Panics
-    /// If Postgres does not start.
+    /// Panics if Postgres does not start.
     pub async fn empty() -> Self {
         Self::copy_of("template0").await
     }
 
-    /// Creates a database with the schema that `migrate` makes, given a URL. It runs once for each build of the tests.
+    /// Creates a database with the schema that `migrate`, which is given a URL, creates. `migrate` runs once for each
+    /// build of the tests.
     ///
     /// # Panics
-    /// If Postgres does not start.
+    /// Panics if Postgres does not start.
     pub async fn migrated<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         Self::copy_of(TEMPLATE.get_or_init(|| template(migrate)).await).await
@@ -59,7 +60,7 @@ impl TestDatabase {
     /// Runs SQL and returns the first column of the rows, as text.
     ///
     /// # Panics
-    /// If the statement fails.
+    /// Panics if the statement fails.
     pub async fn sql(&self, statement: &str) -> Vec<String> {
         let messages = connect(&self.url).await.simple_query(statement).await;
         let messages = messages.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
@@ -81,8 +82,9 @@ impl Drop for TestDatabase {
             runtime.block_on(async { execute(server().await, &statement).await });
             sender.send(()).ok();
         });
-        // If the server is gone, the database is gone with it. Postgres goes on without us if it takes longer: it waits for
-        // connections that log in, at most `authentication_timeout`, and this test's can't while its runtime is blocked.
+        // If the server is gone, the database is gone with it. If dropping takes longer, Postgres completes it alone.
+        // It waits for connections that are logging in, for at most `authentication_timeout`, and this test's
+        // connections can't log in while its runtime is blocked.
         end.recv_timeout(LONGEST_DROP).ok();
     }
 }
@@ -120,7 +122,7 @@ async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> 
             client.batch_execute(&format!("{statement} {unfinished}")).await.expect("a new database");
         }
         migrate(url_of(&unfinished).await).await;
-        // Connections end a moment after their pool; a template must have none.
+        // Connections end slightly after their pool; a template must have none.
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
         client.execute(end, &[&unfinished]).await.expect("the end of all connections");
         client.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await.expect("a template");
@@ -128,7 +130,7 @@ async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> 
     name
 }
 
-/// Identifies the build of the tests: another one may have other migrations.
+/// Returns an id of the build of the tests, because another build may have other migrations.
 fn build() -> String {
     let program = std::env::current_exe().expect("a program");
     let modified = program.metadata().and_then(|metadata| metadata.modified()).expect("a file");

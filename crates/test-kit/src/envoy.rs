@@ -8,7 +8,7 @@ use mainstay_kernel::http::envoy::{Options, configuration};
 use crate::TestServer;
 
 impl TestServer {
-    /// Returns the configuration of an Envoy in front of the server, as `envoy` prints it.
+    /// Returns the configuration of an Envoy in front of the server, as printed by `envoy`.
     ///
     /// # Panics
     /// Never for the address of a server.
@@ -31,7 +31,7 @@ impl TestServer {
     /// Starts an Envoy in front of the server, and returns it with its URL for [`Client::at`](crate::Client::at).
     ///
     /// # Panics
-    /// If none is installed, or it does not start.
+    /// Panics if Envoy is not installed, or does not start.
     pub async fn envoy(&self) -> (Envoy, String) {
         let descriptors = &mainstay_kernel::contract::current().encoded;
         let envoy = Envoy::start(descriptors, |path| self.envoy_configuration(path)).await;

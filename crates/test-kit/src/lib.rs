@@ -1,4 +1,4 @@
-//! For the tests of a module: the whole server in the process of the test, on a database of its own.
+//! For the tests of a module: the whole server in the process of the test, on a separate database.
 //!
 //! ```ignore
 //! let server = TestServer::start(mainstay::product().with(fleet::module())).await;
@@ -8,12 +8,12 @@
 //! server.run_task("fleet.expire_leases").await;
 //! ```
 //!
-//! - [`TestServer`]: starts the server with all that modules start in it, advances its clock, runs its jobs and tasks,
-//!   puts an Envoy in front of it, and stops it.
+//! - [`TestServer`]: starts the server with all components that modules start in it, advances its clock, runs its jobs and
+//!   tasks, puts an Envoy in front of it, and stops it.
 //! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
 //! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
-//! - [`check_migrations`]: lets the version before each migration go on after it, as in a rolling upgrade.
-//! - [`Response`]: a REST response, and what tests expect of it.
+//! - [`check_migrations`]: checks that the version before each migration still works after it, as in a rolling upgrade.
+//! - [`Response`]: a REST response, with assertions.
 //! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
 //!   that the first test of a process starts. Redis is the in-process stand-in.
 //!

@@ -1,6 +1,7 @@
 //! Callers of every role.
 //!
-//! Users are stored directly, and signed in without a password: a real sign-in costs a deliberately slow hash.
+//! Users are stored directly, and signed in without a password, because a real sign-in computes a deliberately slow
+//! hash.
 
 use mainstay::identity::{
     account::store as accounts,
@@ -32,7 +33,7 @@ impl TestServer {
         self.user(Role::Agent).await
     }
 
-    /// Returns a new customer, with an account of its own.
+    /// Returns a new customer, with a new account.
     pub async fn customer(&self) -> Client {
         self.user(Role::Customer).await
     }
@@ -40,7 +41,7 @@ impl TestServer {
     /// Returns a service with a new key of these scopes.
     ///
     /// # Panics
-    /// If no module declares one of the scopes.
+    /// Panics if no module declares one of the scopes.
     pub async fn service(&self, scopes: &[&str]) -> Client {
         let request = json!({ "name": "A service of a test", "scopes": scopes });
         let key = self.admin().await.post("/api/v1/service-keys", request).await.success();
@@ -48,10 +49,10 @@ impl TestServer {
         Client::new(self.url(), Some(secret.to_owned()), None)
     }
 
-    /// Signs a user in, also again: access tokens expire when the clock is advanced.
+    /// Signs a user in. Repeat this after the clock is advanced, because access tokens expire.
     ///
     /// # Panics
-    /// If the server's databases do not answer.
+    /// Panics if the server's databases do not answer.
     pub async fn sign_in(&self, user: &User) -> Client {
         let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
         let tokens = sessions::begin(self.app(), user, device).await.expect("a session");

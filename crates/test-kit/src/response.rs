@@ -28,7 +28,7 @@ impl Response {
     /// Returns the response, which must be a success.
     ///
     /// # Panics
-    /// If the request failed.
+    /// Panics if the request failed.
     #[track_caller]
     pub fn success(self) -> Self {
         self.check_success();
@@ -40,10 +40,10 @@ impl Response {
         assert!((200..300).contains(&self.status), "the request failed: {} {:#}", self.status, self.body);
     }
 
-    /// Returns the resource in a successful response, or the list of them.
+    /// Returns the resource in a successful response, or the list of resources.
     ///
     /// # Panics
-    /// If the request failed.
+    /// Panics if the request failed.
     #[track_caller]
     #[must_use]
     pub fn data(&self) -> Value {
@@ -54,7 +54,7 @@ impl Response {
     /// Checks that the request failed with a status and a code.
     ///
     /// # Panics
-    /// If it did not.
+    /// Panics if it did not.
     #[track_caller]
     pub fn failure(&self, status: u16, code: &str) {
         let actual = (self.status, self.body["error"]["code"].as_str());

@@ -21,14 +21,15 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::TestDatabase;
 
-/// Worthless elsewhere; the limits are those that no test reaches by accident.
+/// The settings of test servers. The keys are worthless elsewhere; the limits are so high that no test reaches them by
+/// accident.
 const SETTINGS: [(&str, &str); 13] = [
     ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
     ("SINGLE_INSTANCE", "true"),
     ("FILES_URL", "file:///tmp/mainstay-test-files"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
     ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
-    // Envoy may stand in front, beside the direct way.
+    // An Envoy may run in front of the server, in addition to direct access.
     ("TRUSTED_PROXY_HOPS", "1"),
     ("DATABASE_POOL_SIZE", "8"),
     ("DATABASE_POOL_WAIT", "5s"),
@@ -39,7 +40,7 @@ const SETTINGS: [(&str, &str); 13] = [
     ("RATE_LIMIT_LOGIN", "1000000/1m"),
 ];
 
-/// A server in this process, which ends with this value.
+/// A server in this process, which ends when this value is dropped.
 #[derive(Debug)]
 pub struct TestServer {
     app: App,
@@ -49,7 +50,7 @@ pub struct TestServer {
     stop: DropGuard,
 }
 
-/// How to start a server.
+/// A builder of a server.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it starts the server"]
 pub struct Builder {
@@ -61,15 +62,15 @@ impl TestServer {
     /// Starts a server of these modules.
     ///
     /// # Panics
-    /// If the modules do not fit together, or if a server that they need does not start.
+    /// Panics if the module configuration is invalid, or if a required server does not start.
     pub async fn start(product: Product) -> Self {
         Self::builder(product).start().await
     }
 
-    /// Returns a builder, for a server with a configuration of its own.
+    /// Returns a builder, for a server with a custom configuration.
     ///
     /// # Panics
-    /// If the modules do not fit together.
+    /// Panics if the module configuration is invalid.
     pub fn builder(product: Product) -> Builder {
         let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
         Builder { modules, settings: Vec::new() }
@@ -93,11 +94,11 @@ impl TestServer {
         &self.database
     }
 
-    /// Stops the server as a signal does, and waits until it has finished its requests and closed what modules have
-    /// started. A test that ends without this does not wait.
+    /// Stops the server like a signal does, and waits until it has completed its requests and closed the components
+    /// that modules started. A test that ends without this call does not wait.
     ///
     /// # Panics
-    /// If the server panics.
+    /// Panics if the server panicked.
     pub async fn stop(self) {
         drop(self.stop);
         self.serving.await.expect("no panic");
@@ -108,10 +109,10 @@ impl TestServer {
         self.app.clock.advance(by);
     }
 
-    /// Publishes events, as the operation of another module would.
+    /// Publishes events, like an operation of another module would.
     ///
     /// # Panics
-    /// If a subscriber fails.
+    /// Panics if a subscriber fails.
     pub async fn publish(&self, events: Vec<Event>) {
         let publish = async move |work: &mut Work| {
             events.into_iter().for_each(|event| work.publish(event));
@@ -120,10 +121,10 @@ impl TestServer {
         self.app.database.transaction(publish).await.expect("every subscriber accepts the events");
     }
 
-    /// Runs the jobs that are due, and those that they add, until there are no more.
+    /// Runs the due jobs, and the jobs that these add, until no job is due.
     ///
     /// # Panics
-    /// If the queue can't be read.
+    /// Panics if the queue can't be read.
     pub async fn run_jobs(&self) {
         worker::run_due(Modules::installed().work(), &self.app).await.expect("the queue");
     }
@@ -131,7 +132,7 @@ impl TestServer {
     /// Runs a scheduled task, by its name, and returns the number of items that it processed.
     ///
     /// # Panics
-    /// If it fails, or if no module registers it.
+    /// Panics if the task fails, or if no module registers it.
     pub async fn run_task(&self, name: &str) -> usize {
         schedule::run_now(&self.app, Modules::installed().work().tasks, name)
             .await
@@ -149,7 +150,7 @@ impl Builder {
     /// Starts the server.
     ///
     /// # Panics
-    /// If the configuration is not usable, or if a server that it needs does not start.
+    /// Panics if the configuration is unusable, or if a required server does not start.
     pub async fn start(self) -> TestServer {
         show_log();
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
@@ -174,7 +175,7 @@ impl Builder {
     }
 }
 
-/// Writes errors, or what `RUST_LOG` asks for, to the output of the test. A second call in a process does nothing.
+/// Writes errors, or the levels of `RUST_LOG`, to the output of the test. A second call in a process does nothing.
 fn show_log() {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
@@ -186,7 +187,7 @@ async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)
 
 pub(crate) fn configure(modules: &Modules, url: &str, settings: &[(String, String)]) -> Config {
     let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    // The last one of a name counts.
+    // The last value of a name takes precedence.
     let source = Source::of(SETTINGS.into_iter().chain([("DATABASE_URL", url)]).chain(settings));
     modules.config(source).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }

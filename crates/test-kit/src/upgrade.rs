@@ -1,12 +1,12 @@
-//! Whether the version before a migration goes on to work after it, as it must while instances are replaced one by one.
+//! Checks that the version before a migration still works after it, which a rolling upgrade requires.
 //!
-//! The migrations are applied one after another. Before each, the tables are filled with rows, as far as some can be made up
-//! that their checks accept, and statements are found that work: reads, updates, inserts and deletes of the columns that are
-//! there. All of them must work afterwards, too. What no row shows is compared in the catalogs: nothing that was there is
-//! dropped, renamed or of another type, and nothing that could be written is refused.
+//! The migrations are applied one after another. Before each, the tables are filled with generated rows that satisfy their
+//! checks, as far as possible, and statements are generated that succeed: reads, updates, inserts and deletes of the
+//! existing columns. All of them must succeed afterwards, too. Properties that rows do not show are compared in the
+//! catalogs: no object is dropped, renamed or given another type, and no value that could be written is rejected.
 //!
-//! What is removed is removed in two releases, therefore. The first stops using it, and says so in the database; a
-//! migration of the second removes it:
+//! Therefore a removal takes two releases (expand and contract). The first release stops using the object, and records that
+//! in the database; a migration of the second release removes it:
 //!
 //! ```sql
 //! COMMENT ON COLUMN vehicles.colour IS 'to be contracted: no program since 1.4 reads or writes it';
@@ -37,18 +37,18 @@ use crate::{
     upgrade::{shape::Shape, writer::Script},
 };
 
-/// Every UUID of the rows that are left in the tables, and of those that are inserted beside: so references fit.
+/// The value of every UUID in the inserted rows, so that references match.
 const ID: &str = "01900000-0000-7000-8000-00000000000a";
 const OTHER_ID: &str = "01900000-0000-7000-8000-00000000000b";
 
-/// How long may be looked for a row; a table for which none is found by then is compared in the catalogs only.
+/// The time limit of a search for a row; a table without a result is compared in the catalogs only.
 const SEARCH: &str = "SET statement_timeout = '5s'";
 
-/// Checks that the version before each migration of these modules can go on after it. The migrations of a schema that
-/// have the date of its first one are its first version, and nothing ran before them.
+/// Checks that the version before each migration of these modules still works after it. The migrations of a schema with
+/// the date of its first migration form its first version, which no program preceded.
 ///
 /// # Panics
-/// With the migration, what the version before can no longer do, and the cure of each.
+/// Panics with the migration, the operations that the previous version can no longer perform, and the remedy for each.
 pub async fn check_migrations(product: Product) {
     let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
     let faults = faults(modules, modules.migrations()).await;
@@ -77,7 +77,7 @@ async fn faults(modules: &'static Modules, sets: &'static [Set]) -> Vec<String> 
                 Ok(step_faults) => faults.extend(step_faults.into_iter().map(about)),
                 Err(why) => {
                     faults.push(about(why));
-                    // Those that follow need this one.
+                    // The following migrations need this one.
                     return faults;
                 }
             }
@@ -91,7 +91,7 @@ fn day(name: &str) -> &str {
     name.get(.."0000-00-00".len()).unwrap_or(name)
 }
 
-/// Applies the next migration of a set, and returns what the version before can no longer do.
+/// Applies the next migration of a set, and returns the operations that the previous version can no longer perform.
 async fn step(
     database: &Database,
     client: &Client,
@@ -113,7 +113,7 @@ async fn apply(database: &Database, set: &'static Set) -> Result<(), String> {
     applied.map(drop).map_err(|error| format!("it fails, if not in any case, with rows that are there: {error:#}"))
 }
 
-/// What Postgres says.
+/// Returns Postgres' message.
 fn why(error: &Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }

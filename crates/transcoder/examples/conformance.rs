@@ -1,12 +1,12 @@
-//! The program that protobuf's conformance test runner examines. `make conformance` starts it.
+//! The program under test by protobuf's conformance test runner. `make conformance` starts it.
 //!
 //! ```text
 //! conformance_test_runner target/debug/examples/conformance conformance.binpb
 //! ```
 //!
 //! The runner writes requests to standard input, each after its length in four bytes, and reads responses from standard
-//! output in the same form. Conversions between JSON and the wire format are examined; what the codec does not do
-//! (wire to wire, text format) is skipped.
+//! output in the same form. Conversions between JSON and the wire format are tested; unsupported conversions (wire to wire,
+//! text format) are skipped.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
@@ -18,7 +18,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 /// `conformance.WireFormat`.
 const PROTOBUF: i32 = 1;
 const JSON: i32 = 2;
-/// `conformance.TestCategory`: unknown fields are to be ignored, which the codec never does.
+/// `conformance.TestCategory`: unknown fields are to be ignored, which the codec does not support.
 const IGNORE_UNKNOWN: i32 = 3;
 
 fn main() -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ fn answer(pool: &DescriptorPool, codec: &Codec, request: &DynamicMessage) -> any
     let number = |name: &str| request.get_field_by_name(name).and_then(|value| value.as_enum_number());
     let text = |name: &str| request.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned));
     let name = text("message_type").unwrap_or_default();
-    // The runner's first request, for failures that the program expects. They are in the runner's --failure_list.
+    // The runner's first request asks for expected failures. They are in the runner's --failure_list.
     if name == "conformance.FailureSet" {
         return Ok(("protobuf_payload", Value::Bytes(Vec::new().into())));
     }
@@ -82,7 +82,7 @@ fn json(codec: &Codec, message: &MessageDescriptor, wire: &[u8]) -> (&'static st
     let mut json = Vec::new();
     match codec.write_json(message, wire, &mut json) {
         Ok(()) => ("json_payload", Value::String(String::from_utf8_lossy(&json).into_owned())),
-        // Wire bytes are parsed while they are written, so that a broken message is found here.
+        // Wire bytes are parsed while they are written, so a broken message is detected here.
         Err(error @ mainstay_transcoder::json::WriteError::Wire(_)) => {
             ("parse_error", Value::String(error.to_string()))
         }

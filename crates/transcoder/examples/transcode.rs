@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
     let all: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
     let services = if args.service.is_empty() { &all } else { &args.service };
     let services: Vec<&str> = services.iter().map(String::as_str).collect();
-    // Lazy, so that either side may start first.
+    // The channel connects lazily, so that either side may start first.
     let channel = args.upstream.connect_lazy();
     let dialect = StatusDialect::new(&pool, args.max_body_bytes).with_timeout_header(args.timeout_header);
     let limits = Limits { max_depth: args.max_depth, ..Limits::default() };

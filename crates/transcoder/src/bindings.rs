@@ -30,12 +30,12 @@ pub(crate) struct Step {
     field: FieldId,
 }
 
-/// A message that contains itself makes a path of any length resolvable, and writing one recurses, so the length is
-/// limited.
+/// The maximum length of a path. A message that contains itself makes paths of any length resolvable, and writing one
+/// recurses.
 const MAX_PATH_FIELDS: usize = 32;
 
 /// Resolves a dotted path of proto or JSON names through singular messages, at most 32 of them. Well-known types have
-/// fields too, beside their text form: `since.seconds` as well as `since`. Extensions have no place in a path.
+/// fields in addition to their text form: `since.seconds` as well as `since`. Paths can't contain extensions.
 pub(crate) fn resolve(codec: &Codec, root: MessageId, path: &str) -> Option<FieldPath> {
     let mut steps = FieldPath::new();
     let mut message = Some(root);
@@ -92,17 +92,17 @@ pub(crate) struct Query {
     pub(crate) bytes: Vec<u8>,
     /// The fields that are set, each once.
     pub(crate) fields: Vec<FieldPath>,
-    /// The form of enums that a system parameter asks for in the response.
+    /// The form of enums in the response, as requested by a system parameter.
     pub(crate) enums: EnumFormat,
 }
 
 impl Query {
     /// Reads a query. As in Envoy, parameters without a name or a `=` are ignored, and the last value of a singular
-    /// field wins. `+` is a space, except in fields whose text may have a `+` and never has a space.
+    /// field wins. `+` is a space, except in fields whose text may contain a `+` and never contains a space.
     ///
     /// # Errors
-    /// A value that does not fit its field, a second value for a field with explicit presence, or for another member of
-    /// its oneof; and, unless `ignores_unknown`, an unknown parameter or a system parameter that can't be honored.
+    /// A value that does not fit its field; a second value for a field with explicit presence, or for another member of
+    /// its oneof; and, unless `ignores_unknown`, an unknown parameter or an unsupported system parameter.
     pub(crate) fn read(codec: &Codec, root: MessageId, query: &str, ignores_unknown: bool) -> Result<Self> {
         let (mut bytes, mut enums, mut parameters) = (Vec::new(), EnumFormat::default(), Vec::new());
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty());

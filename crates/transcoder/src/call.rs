@@ -71,8 +71,8 @@ impl<D: Dialect> Shared<D> {
         request.extensions_mut().insert(MatchedRoute(route.clone()));
 
         let response = self.call_upstream(upstream, request, id, form, head).await;
-        // If the request body failed, the client receives that failure, however the upstream responded to the broken
-        // stream.
+        // If the request body failed, the client receives that failure, regardless of the upstream's response to the
+        // broken stream.
         match body_failure.and_then(|failure| failure.get().cloned()) {
             Some(failure) => Err(failure.into()),
             None => response,

@@ -1,5 +1,5 @@
-//! What an API decides for itself: how failures look, which status a success has, which media types and sizes a method
-//! accepts, and which header holds the client's timeout.
+//! The conventions of an API: the rendering of failures, the status of successes, the media types and sizes that a
+//! method accepts, and the header with the client's timeout.
 
 use std::sync::Arc;
 
@@ -45,22 +45,23 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         StatusCode::OK
     }
 
-    /// Returns the media types (`image/png`, `image/*`, `*/*`) that a method accepts in addition to JSON or, if its
-    /// body is a `google.api.HttpBody`, that it accepts at all: an empty list, the default, means any.
+    /// Returns the media types (`image/png`, `image/*`, `*/*`) that a method accepts in addition to JSON. If the
+    /// method's body is a `google.api.HttpBody`, these are the only accepted types. An empty list, the default, means
+    /// any type.
     fn media_types(&self, method: &MethodDescriptor) -> &[String] {
         let _ = method;
         &[]
     }
 
-    /// Returns the maximum size of a request body in bytes; for a streamed one, in total. 4 MiB by default.
+    /// Returns the maximum size of a request body in bytes; for a streamed body, its total size. 4 MiB by default.
     fn max_body_bytes(&self, method: &MethodDescriptor) -> usize {
         let _ = method;
         4 << 20
     }
 
-    /// Returns the number of the text field of a streamed message that is the id of its server-sent event, which a client
-    /// repeats as `Last-Event-ID` when it comes back. None by default. The header reaches the upstream as it is, and an
-    /// empty field is no id.
+    /// Returns the number of the text field of a streamed message that is the id of its server-sent event, which a
+    /// client repeats as `Last-Event-ID` when it reconnects. None by default. The upstream receives that header
+    /// unchanged; an empty field means no id.
     fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {
         let _ = method;
         None
@@ -68,26 +69,26 @@ pub trait Dialect: Clone + Send + Sync + 'static {
 
     /// Returns whether the upstream checks that enums have declared values: false by default.
     ///
-    /// If so, an unknown name of an enum reaches it as a number that the enum does not declare, and it can answer with all
-    /// faults of the request at once. If not, the first unknown name is a [`Failure::Malformed`].
+    /// If so, an unknown name of an enum reaches the upstream as a number that the enum does not declare, and the
+    /// upstream can report all faults of the request together. Otherwise, the first unknown name is a
+    /// [`Failure::Malformed`].
     fn checks_enums(&self) -> bool {
         false
     }
 
-    /// Returns whether query parameters that name no field of the request are ignored: false by default, so that a
-    /// misspelt one does not vanish.
+    /// Returns whether query parameters that match no field of the request are ignored: false by default, so that
+    /// misspelled parameters are reported.
     ///
-    /// Links to what is public get parameters added by those who share them (`utm_source`, `fbclid`), and a sender of
-    /// webhooks is given one URL for all that the receiver wants to know. What caches such responses must leave the
-    /// ignored parameters out of its keys.
+    /// Ignoring them suits public links, to which sharing sites add parameters (`utm_source`, `fbclid`), and webhooks,
+    /// whose sender is configured with one fixed URL. Caches of such responses must exclude the ignored parameters from
+    /// their keys.
     fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
         let _ = method;
         false
     }
 
-    /// Returns the request header that says how long the client waits: seconds as a decimal (`2`, `1.5`), or with a
-    /// unit (`2s`, `500ms`). It becomes the upstream's `grpc-timeout`. None by default; `grpc-timeout` itself is always
-    /// passed on.
+    /// Returns the request header with the client's timeout: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`,
+    /// `500ms`). It becomes the upstream's `grpc-timeout`. None by default; `grpc-timeout` itself is always forwarded.
     fn timeout_header(&self) -> Option<&HeaderName> {
         None
     }
@@ -106,7 +107,7 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// The extensions that earlier layers attached.
     pub extensions: Extensions,
-    /// The rule that matched, if one did.
+    /// The matching rule, if there is one.
     pub route: Option<Arc<Route>>,
 }
 
@@ -116,21 +117,21 @@ pub struct RequestHead {
 pub enum Failure {
     /// A path, query, header or body that can't be converted to the message, or a body that did not arrive in time.
     Malformed {
-        /// The path of the field, spelled as the client spells it, if the fault is in one.
+        /// The path of the field, in the client's spelling, if the fault is in a field.
         field: Option<String>,
-        /// What is wrong, for the client.
+        /// A description of the fault, for the client.
         message: String,
     },
-    /// No rule has this path.
+    /// No rule matches the path.
     RouteNotFound,
-    /// Rules have this path, but none has this method.
+    /// Rules match the path, but none of them has the method.
     MethodNotAllowed {
-        /// The methods that they have: the value of the `Allow` header.
+        /// The methods of these rules: the value of the `Allow` header.
         allow: Vec<Method>,
     },
-    /// None of the formats that the client accepts can be produced.
+    /// The client accepts none of the available formats.
     NotAcceptable,
-    /// The body has a media type that can't be read.
+    /// The media type of the body is not supported.
     UnsupportedMediaType,
     /// The body is too large.
     PayloadTooLarge {

@@ -1,10 +1,10 @@
-//! Descriptor sets with files that `prost_reflect` can't read: files of a protobuf edition, and files with field names that
-//! it takes for the same, though protobuf's compilers accept them.
+//! Descriptor sets with files that `prost_reflect` can't read: files of a protobuf edition, and files with field names
+//! that it treats as equal, though protobuf's compilers accept them.
 //!
 //! An edition's features all exist in proto2 or proto3, so a file is rewritten as one of them: explicit presence is
-//! `optional`, implicit presence is that of proto3, a delimited message is a group. A file may mix what proto3 has alone
-//! (implicit presence) and what proto2 has alone (a closed enum that does not begin at zero). Then it becomes proto2, and
-//! its fields with implicit presence are marked: see [`has_presence`].
+//! `optional`, implicit presence is that of proto3, a delimited message is a group. A file may mix features that only
+//! proto3 has (implicit presence) with features that only proto2 has (a closed enum that does not begin at zero). Then
+//! it becomes proto2, and its fields with implicit presence are marked: see [`has_presence`].
 //!
 //! Source: <https://protobuf.dev/editions/features/>.
 
@@ -18,10 +18,10 @@ use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, FieldDescri
 /// A descriptor set that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DescriptorSetError {
-    /// It is broken or incomplete.
+    /// The set is broken or incomplete.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
-    /// A file is of a syntax or an edition that this version does not know.
+    /// The syntax or edition of a file is unknown to this version.
     #[error("{file} is neither proto2 nor proto3, nor of edition 2023 or 2024")]
     UnknownSyntax {
         /// The file's name.
@@ -31,19 +31,19 @@ pub enum DescriptorSetError {
 
 /// Decodes a `FileDescriptorSet` of proto2, proto3, and edition 2023 and 2024 files.
 ///
-/// Use it instead of [`DescriptorPool::decode`], which panics if it does not know the syntax of a file. In the pool, a
-/// file of an edition appears as the proto2 or proto3 file that has the same meaning. If there is none, because some fields
-/// have implicit presence and an enum does not begin at zero, it appears as proto2, and its fields with implicit presence
-/// have an explicit `proto3_optional = false`, which the [`Codec`](crate::json::Codec) obeys.
+/// This function replaces [`DescriptorPool::decode`], which panics if the syntax of a file is unknown. In the pool, a
+/// file of an edition appears as the equivalent proto2 or proto3 file. If there is none, because some fields have
+/// implicit presence and an enum does not begin at zero, the file appears as proto2, and its fields with implicit
+/// presence have an explicit `proto3_optional = false`, which the [`Codec`](crate::json::Codec) respects.
 ///
-/// Of several fields of a message with one JSON name, the field that is spelled so keeps the name, else the first; the
-/// others appear with their own names as JSON names, and a warning is logged with [`tracing`].
+/// Of several fields of a message with one JSON name, the field whose proto name equals it keeps the name, else the
+/// first field. The others use their proto names as JSON names, and a warning is logged with [`tracing`].
 ///
 /// # Errors
-/// The set is invalid or lacks an import, or a file is of another syntax or edition.
+/// An error if the set is invalid or lacks an import, or if a file has another syntax or edition.
 pub fn descriptor_pool(bytes: &[u8]) -> Result<DescriptorPool, DescriptorSetError> {
     let descriptor = DescriptorPool::global().get_message_by_name("google.protobuf.FileDescriptorSet");
-    // If it is not such a set, the pool says why.
+    // For any other content, the pool returns the error.
     let Some(Ok(mut set)) = descriptor.map(|descriptor| DynamicMessage::decode(descriptor, bytes)) else {
         return Ok(DescriptorPool::decode(bytes)?);
     };
@@ -70,15 +70,15 @@ pub fn descriptor_pool(bytes: &[u8]) -> Result<DescriptorPool, DescriptorSetErro
     }
 }
 
-/// Returns whether a field has explicit presence. In a proto2 file that stands for one of an edition, a scalar without it
-/// says that it is not `proto3_optional`, which no compiler writes.
+/// Returns whether a field has explicit presence. In a proto2 file that represents one of an edition, a scalar with
+/// implicit presence has an explicit `proto3_optional = false`, which no compiler writes.
 pub(crate) fn has_presence(field: &FieldDescriptor) -> bool {
     let is_scalar = !matches!(field.kind(), Kind::Message(_)) && field.containing_oneof().is_none();
     let is_marked = is_scalar && field.field_descriptor_proto().proto3_optional == Some(false);
     field.supports_presence() && !is_marked
 }
 
-/// `google.protobuf.Edition`: 2023 and 2024, whose defaults are the same in what matters here.
+/// `google.protobuf.Edition`: 2023 and 2024, whose defaults are equal for the features used here.
 const EDITIONS: [i32; 2] = [1000, 1001];
 
 // `google.protobuf.FeatureSet`.
@@ -107,7 +107,7 @@ impl Features {
     const EDITION: Self = Self { presence: 1, repeated_encoding: PACKED, message_encoding: 1 };
     const PROTO3: Self = Self { presence: IMPLICIT, ..Self::EDITION };
 
-    /// Returns these features with those that an element's options override.
+    /// Returns these features with the overrides in an element's options.
     fn of(self, element: &DynamicMessage) -> Self {
         let options = element.get_field_by_name("options").and_then(|options| options.as_message().cloned());
         let features = options.as_ref().and_then(|options| options.get_field_by_name("features"));
@@ -132,8 +132,8 @@ fn rewrite_file(file: &mut DynamicMessage, inherited: Features) {
     file.clear_field_by_name("edition");
 }
 
-/// Returns whether `prost_reflect` takes a file, or a message with its nested ones, as proto3: enums begin at zero, and the
-/// names of fields differ by more than case and underscores.
+/// Returns whether `prost_reflect` accepts a file, or a message with its nested ones, as proto3: enums begin at zero,
+/// and the names of fields differ by more than case and underscores.
 fn fits_proto3(scope: &mut DynamicMessage, messages: &str) -> bool {
     let mut fits = true;
     each(scope, "enum_type", &mut |kind| {
@@ -193,7 +193,7 @@ fn rewrite_field(field: &mut DynamicMessage, inherited: Features, in_map: bool) 
             options.set_field_by_name("packed", is_packed);
         }
     }
-    // Only these can have implicit presence.
+    // Only singular scalars can have implicit presence.
     let is_singular_scalar =
         !is_repeated && !matches!(kind, TYPE_GROUP | TYPE_MESSAGE) && !field.has_field_by_name("oneof_index");
     if !is_singular_scalar || field.has_field_by_name("extendee") {

@@ -27,12 +27,12 @@ pub(crate) fn finish(mut frame: Vec<u8>) -> Result<Bytes, Status> {
     Ok(frame.into())
 }
 
-/// Splits a body into its messages. Holds at most one message in addition to the last chunk.
+/// Splits a body into its messages. Buffers at most one message in addition to the last chunk.
 #[derive(Debug)]
 pub(crate) struct Deframer {
     /// The last chunk; it usually holds whole messages, which are sliced out without a copy.
     chunk: Bytes,
-    /// The beginning of a message whose rest has not arrived.
+    /// The beginning of a message that has not arrived completely.
     partial: BytesMut,
     max_bytes: usize,
 }
@@ -51,7 +51,7 @@ impl Deframer {
     /// Returns the next message.
     ///
     /// # Errors
-    /// A message is compressed, although no compression was offered, or longer than the limit.
+    /// An error if a message is compressed, although no compression was offered, or longer than the limit.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Status> {
         let buffered = self.partial.len();
         if buffered < PREFIX_BYTES {

@@ -1,4 +1,4 @@
-//! The headers that pass between HTTP and gRPC.
+//! The headers that are translated between HTTP and gRPC.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::dialect::Failure;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Returns whether a header belongs to one connection (RFC 9110, section 7.6.1), or to the body that is replaced.
+/// Returns whether a header belongs to one connection (RFC 9110, section 7.6.1), or to the body, which is replaced.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -28,11 +28,11 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Builds the metadata of the upstream call: the client's headers, except those about the connection, the body or gRPC
-/// itself. The timeout that the client asks for in `timeout_header` becomes `grpc-timeout`; see
+/// itself. The timeout in `timeout_header` becomes `grpc-timeout`; see
 /// [`Dialect::timeout_header`](crate::Dialect::timeout_header).
 ///
 /// # Errors
-/// [`Failure::Malformed`], with the header as its field: the timeout is not a positive duration.
+/// [`Failure::Malformed`], with the header as its field, if the timeout is not a positive duration.
 pub fn grpc_metadata(headers: &HeaderMap, timeout_header: Option<&HeaderName>) -> Result<HeaderMap, Failure> {
     let mut out = HeaderMap::with_capacity(headers.len() + 3);
     let connection = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -90,8 +90,8 @@ pub fn parse_timeout(text: &str) -> Option<Duration> {
     if number > 0.0 { Duration::try_from_secs_f64(number * unit_seconds).ok() } else { None }
 }
 
-/// Formats a timeout for gRPC over HTTP/2, which takes up to eight digits and a unit; that many milliseconds are more
-/// than a day.
+/// Formats a timeout for gRPC over HTTP/2, which permits up to eight digits and a unit; the maximum in milliseconds
+/// exceeds a day.
 fn grpc_timeout(timeout: Duration) -> Option<HeaderValue> {
     let ms = timeout.as_nanos().div_ceil(1_000_000).max(1);
     let text = if ms <= 99_999_999 { format!("{ms}m") } else { format!("{}S", ms.div_ceil(1000).min(99_999_999)) };

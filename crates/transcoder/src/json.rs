@@ -1,8 +1,8 @@
 //! Protobuf JSON directly from and to wire bytes.
 //!
-//! There is no intermediate message object: a [`Codec`], compiled once per descriptor pool, holds what to print for each
-//! field number, and what to write for each name. That is several times faster than a dynamic message, and cheaper than
-//! generated serde code if that must first decode.
+//! There is no intermediate message object: a [`Codec`], compiled once per descriptor pool, maps field numbers to
+//! output and names to encodings. This is several times faster than a dynamic message, and cheaper than generated serde
+//! code that must decode first.
 //!
 //! Source: <https://protobuf.dev/programming-guides/json/>. Some leniencies follow Envoy: `"true"` for a bool, a field
 //! mask in snake case, `"+1s"` for a duration, and line breaks inside base64.

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
-//!
-//! # What is where
+//! # Overview
 //!
 //! ```text
 //! request  ─▶ rule ─▶ body + query + path → message ─▶ application/grpc ─▶ upstream (tonic routes, a channel, …)
@@ -8,33 +7,33 @@
 //! ```
 //!
 //! - [`Transcoder`]: the service. It needs a descriptor pool with the services and their options, the upstream, and a
-//!   [`Dialect`]. The upstream decides who may call; the transcoder only converts.
-//! - [`Dialect`], [`StatusDialect`]: what an API decides for itself.
+//!   [`Dialect`]. The upstream authorizes callers; the transcoder only converts.
+//! - [`Dialect`], [`StatusDialect`]: the conventions of an API.
 //! - [`Limits`]: the bounds on the cost of one call.
 //! - [`descriptor_pool`]: the descriptor set, with its edition files rewritten as proto2 or proto3.
-//! - [`RuleTable`]: the rules, read, checked and indexed at start-up; usable alone, to describe the routes or to find the
+//! - [`RuleTable`]: the rules, read, checked and indexed at startup; usable alone, to describe the routes or to find the
 //!   gRPC method of a path.
-//! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone. An upstream that leaves fields out says so
-//!   with a [`json::FieldSet`] in the extensions of its response.
+//! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone. An upstream that omits fields passes a
+//!   [`json::FieldSet`] in the extensions of its response.
 //!
-//! Inside: `call` is one request on its way to the upstream and back. `rule`, `template` and `trie` are the rules; a
-//! `plan` is a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
-//! Body, path and query become the bytes of messages in `request_body`, `bindings` and `splitter`; messages become one
-//! document, a large one on tokio's threads for blocking work, or a stream in `response`. `frame` and `wire` are the two
-//! layers of gRPC's encoding; `headers` and `media_type` are what crosses over in headers.
+//! Internal modules: `call` is one request on its way to the upstream and back. `rule`, `template` and `trie` are the
+//! rules. A `plan` is a route resolved against the descriptors, so that a request looks up only its own fields by name.
+//! Body, path and query become the bytes of messages in `request_body`, `bindings` and `splitter`. Messages become one
+//! document or a stream in `response`; a large document is converted on tokio's blocking threads. `frame` and `wire` are
+//! the two layers of gRPC's encoding; `headers` and `media_type` translate headers.
 //!
 //! # Streams
 //!
-//! A client's stream is a JSON array or NDJSON, or raw bytes if the body is a `google.api.HttpBody`; a server's is
-//! NDJSON, server-sent events or raw bytes. Both are pulled: nothing is read before the other side wants it. A failure
-//! after the status line is the stream's last line. An event has the id that [`Dialect::event_id_field`] finds in its
-//! message, and a silent stream of events gets comments.
+//! A client's stream is a JSON array or NDJSON, or raw bytes if the body is a `google.api.HttpBody`. A server's stream is
+//! NDJSON, server-sent events or raw bytes. Both apply backpressure: data is read only when the other side requests it. A
+//! failure after the status line is the stream's last line. The id of an event is the field that
+//! [`Dialect::event_id_field`] selects in its message, and a silent stream of events gets comments.
 //!
 //! # Sources
 //!
 //! google/api/http.proto, [AIP-127](https://google.aip.dev/127), the
-//! [protobuf JSON mapping](https://protobuf.dev/programming-guides/json/), and Envoy's `grpc_json_transcoder` where
-//! those leave a choice.
+//! [protobuf JSON mapping](https://protobuf.dev/programming-guides/json/), and Envoy's `grpc_json_transcoder` where these
+//! leave a choice.
 
 mod bindings;
 mod call;
@@ -67,5 +66,5 @@ pub use template::{Segment, Template, TemplateError, Variable};
 pub use transcoder::Transcoder;
 pub use wire::WireError;
 
-/// An error of a body or of the upstream, whatever its type.
+/// Any error of a body or of the upstream.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

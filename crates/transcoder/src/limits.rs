@@ -8,10 +8,10 @@ use crate::json::MAX_DEPTH;
 /// [`Dialect::max_body_bytes`](crate::Dialect::max_body_bytes).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The maximum nesting depth of objects and arrays in a request's JSON, the outermost included. Responses may be as
-    /// deep, and at least 100 levels. Default: 64; Envoy and protobuf's own parsers take 100.
+    /// The maximum nesting depth of objects and arrays in a request's JSON, including the outermost level. Responses
+    /// have the same limit, but at least 100 levels. Default: 64; Envoy and protobuf's own parsers accept 100.
     ///
-    /// The upstream has a limit of its own: protobuf's implementations usually accept 100 nested messages, and a
+    /// The upstream has a separate limit: protobuf's implementations usually accept 100 nested messages, and a
     /// `google.protobuf.Struct` takes three for each level of its JSON.
     pub max_depth: u32,
     /// The maximum size of one response message, in bytes, before it is converted. A longer one fails the call with
@@ -25,10 +25,10 @@ pub struct Limits {
     /// How long the status line of a streamed response waits for the first message, so that a call that fails within
     /// this time gets the status of its failure. Default: 250 ms.
     pub first_message_timeout: Duration,
-    /// How long a stream of server-sent events may be silent; then it gets a comment, which no client sees, but by which
-    /// whoever is in between knows that it is alive. Default: 15 s.
+    /// How long a stream of server-sent events may be silent before it gets a comment. Clients ignore comments;
+    /// intermediaries see that the connection is alive. Default: 15 s.
     pub event_stream_silence: Duration,
-    /// How long the body of a request that is not a stream may take to arrive; after that the request fails as
+    /// How long the body of a unary request may take to arrive; after that the request fails as
     /// [`Failure::Malformed`](crate::Failure::Malformed). Default: 10 s.
     pub request_body_timeout: Duration,
 }

@@ -67,13 +67,13 @@ pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The type and subtype of a body. The parameters have no effect: JSON is always UTF-8 (RFC 8259, sections 8.1 and 11),
-/// and a body in another encoding is refused where it is read.
+/// The type and subtype of a body. Parameters are ignored: JSON is always UTF-8 (RFC 8259, sections 8.1 and 11), and
+/// the reader rejects other encodings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaType<'a>(&'a str);
 
-/// Types that end in `+json`, and whose documents do not say what a message in protobuf's JSON says: in a merge patch
-/// (RFC 7396) null removes a member, and a JSON patch (RFC 6902) is a list of operations.
+/// Types that end in `+json`, and whose documents are not protobuf JSON: in a merge patch (RFC 7396) null removes a
+/// member, and a JSON patch (RFC 6902) is a list of operations.
 const PATCHES: [&str; 2] = ["application/merge-patch+json", "application/json-patch+json"];
 
 impl MediaType<'_> {

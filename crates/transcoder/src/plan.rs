@@ -18,15 +18,15 @@ pub(crate) struct Plan {
     /// The fields of the template's variables.
     variables: Vec<FieldPath>,
     body: BodyTarget,
-    /// The body is a `google.api.HttpBody`, whose bytes are passed through unread.
+    /// Whether the body is a `google.api.HttpBody`, whose bytes are passed through unread.
     pub(crate) raw_body: bool,
     /// The field of the output that is the whole response.
     pub(crate) response_body: Option<FieldId>,
-    /// The response is a `google.api.HttpBody`.
+    /// Whether the response is a `google.api.HttpBody`.
     raw_response: bool,
 }
 
-/// What the request's body sets; [`BodyRule`] with its field resolved.
+/// The part of the message that the request's body sets; [`BodyRule`] with its field resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyTarget {
     None,
@@ -35,7 +35,7 @@ enum BodyTarget {
 }
 
 impl Plan {
-    /// Resolves a route. Returns `None` if the codec was not made from the route's pool.
+    /// Resolves a route; `None` if the codec was not made from the route's pool.
     pub(crate) fn new(codec: &Codec, route: &Arc<Route>) -> Option<Self> {
         let (input, output) = (route.method.input(), route.method.output());
         let (input_id, output_id) = (codec.id(input.full_name())?, codec.id(output.full_name())?);
@@ -75,7 +75,7 @@ impl Plan {
     /// Returns the format of the response.
     ///
     /// # Errors
-    /// The client accepts none of the formats.
+    /// An error if the client accepts none of the formats.
     pub(crate) fn response_format(&self, head: &RequestHead) -> Result<Format, Failure> {
         if self.raw_response {
             return Ok(Format::Raw);
@@ -88,10 +88,10 @@ impl Plan {
         format.ok_or(Failure::NotAcceptable)
     }
 
-    /// Checks the body's media type. A missing one is taken as the one the method expects.
+    /// Checks the body's media type. A missing media type defaults to the expected one.
     ///
     /// # Errors
-    /// The method does not accept the media type, or the body is compressed.
+    /// An error if the method does not accept the media type, or if the body is compressed.
     pub(crate) fn check_media_type<D: Dialect>(&self, head: &RequestHead, dialect: &D) -> Result<(), Failure> {
         if media_type::is_compressed(&head.headers) {
             return Err(Failure::UnsupportedMediaType);
@@ -111,7 +111,7 @@ impl Plan {
     /// Appends the message of a JSON body; an empty body is an empty message.
     ///
     /// # Errors
-    /// The body is not such a message.
+    /// An error if the body is not such a message.
     pub(crate) fn put_json(&self, codec: &Codec, json: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match self.body {
             BodyTarget::None => {}

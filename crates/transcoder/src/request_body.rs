@@ -18,7 +18,7 @@ fn content_type(head: &RequestHead) -> &str {
     value.unwrap_or("application/octet-stream")
 }
 
-/// Returns the failure of a body that can't be read further: an outer layer's limit, or a broken connection.
+/// Returns the failure of a body that can't be read further, because of an outer layer's limit or a broken connection.
 fn read_failure(error: impl Into<BoxError>, max_bytes: usize) -> Failure {
     let error = error.into();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);

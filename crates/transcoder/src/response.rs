@@ -23,13 +23,13 @@ pub(crate) use messages::Messages;
 use render::{http_body, put_json};
 pub(crate) use streaming::streaming;
 
-/// Messages larger than this have the unused capacity of their JSON returned before it is sent.
+/// The message size in bytes from which the unused capacity of the JSON is released before it is sent.
 const SHRINK_MIN_BYTES: usize = 64 << 10;
-/// Messages of at least this size are written as JSON on a thread for blocking work: that takes a fraction of a
-/// millisecond, for which the other tasks of this thread would wait; the change of threads costs a tenth of it.
+/// The message size in bytes from which JSON is written on a blocking thread. Writing takes a fraction of a
+/// millisecond, which would delay the other tasks of this thread; the change of threads costs a tenth of it.
 const BLOCKING_MIN_BYTES: usize = 256 << 10;
 
-/// What a response looks like.
+/// The form of a response.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseForm {
     pub(crate) format: Format,
@@ -77,12 +77,12 @@ where
 
 /// Writes a message as JSON.
 fn document<D>(shared: &Shared<D>, plan_index: usize, form: &ResponseForm, message: &[u8]) -> Result<Bytes, Status> {
-    // Field names take more room than the texts in small messages, and next to none in large ones.
+    // In small messages, field names take more space than the texts; in large ones, their share is negligible.
     let is_large = message.len() > SHRINK_MIN_BYTES;
     let names = if is_large { message.len() / 8 } else { message.len() + 128 };
     let mut out = Vec::with_capacity(message.len() + names);
     put_json(&shared.codec, &shared.plans[plan_index], form.print_options(), message, &mut out)?;
-    // A slow reader keeps the whole allocation, unused capacity included.
+    // A slow reader retains the whole allocation, including unused capacity.
     if is_large && out.capacity() - out.len() > out.len() / 8 {
         out.shrink_to_fit();
     }

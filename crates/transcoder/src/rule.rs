@@ -22,7 +22,7 @@ pub struct RuleTable {
     trie: Trie,
 }
 
-/// Every fault in a rule table, so that one failed start reports them all. Printed one per line.
+/// All faults in a rule table, so that they are reported together. Printed one per line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RuleErrors(pub Vec<RuleError>);
 
@@ -36,7 +36,7 @@ pub struct RuleError {
 }
 
 impl RuleTable {
-    /// Reads the rules of `services` (full names). Methods without a rule are left to gRPC.
+    /// Reads the rules of `services` (full names). Methods without a rule are available over gRPC only.
     ///
     /// # Errors
     /// All invalid or colliding rules and unknown services.
@@ -112,7 +112,7 @@ impl RuleTable {
     }
 }
 
-/// Returns the method's rule and its additional bindings, which may not have additional ones themselves.
+/// Returns the method's rule and its additional bindings, which can't be nested.
 fn rules(pool: &DescriptorPool, method: &MethodDescriptor, errors: &mut Vec<RuleError>) -> Vec<DynamicMessage> {
     let Some(options) = pool.get_message_by_name("google.protobuf.MethodOptions") else { return Vec::new() };
     let Some(extension) = options.get_extension(HTTP_EXTENSION) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! What all calls of a transcoder share.
+//! The state that all calls of a transcoder share.
 
 use std::sync::Arc;
 

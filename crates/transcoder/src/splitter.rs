@@ -1,6 +1,6 @@
 //! Splits a body into JSON documents as it arrives: the elements of an array, or the lines of NDJSON.
 //!
-//! Only the boundaries of the documents are found here; the reader checks that they are JSON.
+//! The splitter only finds the boundaries of the documents; the reader validates their JSON.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -10,7 +10,7 @@ use crate::dialect::Failure;
 #[derive(Debug)]
 pub(crate) struct Splitter {
     buffer: BytesMut,
-    /// How many bytes of the document at the front of the buffer have been scanned.
+    /// The number of scanned bytes of the document at the front of the buffer.
     at: usize,
     depth: u32,
     in_string: bool,
@@ -49,10 +49,10 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// Returns the next whole document. `has_ended` means that no more will be pushed.
+    /// Returns the next whole document. `has_ended` means that no more bytes will be pushed.
     ///
     /// # Errors
-    /// A document is longer than the limit, or the brackets and commas around documents are wrong.
+    /// An error if a document exceeds the limit, or if the brackets and commas around documents are wrong.
     pub(crate) fn next(&mut self, has_ended: bool) -> Result<Option<Bytes>, Failure> {
         if self.at == 0 && !self.skip_separators()? {
             return if has_ended { self.finish() } else { Ok(None) };
@@ -110,7 +110,7 @@ impl Splitter {
         document
     }
 
-    /// Drops what precedes the next document; returns `false` if that has not arrived yet.
+    /// Drops the separators before the next document; returns `false` if that document has not arrived yet.
     fn skip_separators(&mut self) -> Result<bool, Failure> {
         while let Some(&byte) = self.buffer.first() {
             let next = match (self.position, byte) {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_document_has_at_most_the_maximum_of_bytes() {
-        // Each has as many bytes as its argument says.
+        // The argument is the size of each document in bytes.
         let documents: [fn(usize) -> String; 3] = [
             |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)),
             |bytes: usize| format!("[{}]", "1".repeat(bytes - 2)),

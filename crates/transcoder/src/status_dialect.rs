@@ -22,13 +22,14 @@ pub struct StatusDialect {
 }
 
 impl StatusDialect {
-    /// Creates the dialect. `pool` should contain the types of the details of failures; an unknown one is shown by its
-    /// `@type` alone. `max_body_bytes` bounds the body of every request; see [`Dialect::max_body_bytes`].
+    /// Creates the dialect. `pool` should contain the types of failures' details; a detail of an unknown type is
+    /// rendered with its `@type` only. `max_body_bytes` bounds the body of every request; see
+    /// [`Dialect::max_body_bytes`].
     pub fn new(pool: &DescriptorPool, max_body_bytes: usize) -> Self {
         Self { codec: Arc::new(Codec::new(pool)), max_body_bytes, timeout_header: None, event_id_field: None }
     }
 
-    /// Lets clients say in a header how long they wait; see [`Dialect::timeout_header`].
+    /// Sets the header with the client's timeout; see [`Dialect::timeout_header`].
     #[must_use]
     pub fn with_timeout_header(self, name: HeaderName) -> Self {
         Self { timeout_header: Some(name), ..self }

@@ -22,7 +22,7 @@ pub struct Template {
     verb: Option<String>,
 }
 
-/// What a path segment must match.
+/// A pattern of a path segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// Exactly this text.
@@ -38,7 +38,7 @@ pub enum Segment {
 pub struct Variable {
     /// The field, as proto names joined by dots.
     pub field_path: String,
-    /// The template segments it spans.
+    /// The range of template segments that the variable spans.
     pub segments: Range<usize>,
 }
 
@@ -58,14 +58,14 @@ impl Template {
         &self.variables
     }
 
-    /// Returns the custom verb behind the colon, if there is one (AIP-136).
+    /// Returns the custom verb after the colon, if there is one (AIP-136).
     pub fn verb(&self) -> Option<&str> {
         self.verb.as_deref()
     }
 }
 
-/// Splits a path into its segments, without the slashes around them, and its verb: what follows the last colon of the
-/// last segment, if `is_verb`. As in Envoy, slashes at the end are dropped, but a verb before one is none.
+/// Splits a path into its segments, without the slashes around them, and its verb: the text after the last colon of the
+/// last segment, if `is_verb`. As in Envoy, trailing slashes are dropped, but text before a slash is not a verb.
 pub(crate) fn split_path(path: &str, is_verb: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
     let last = path.rfind('/').map_or(0, |slash| slash + 1);
     let colon = path[last..].rfind(':').map(|colon| last + colon).filter(|colon| is_verb(&path[colon + 1..]));

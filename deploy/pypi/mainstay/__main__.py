@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 PROGRAM = pathlib.Path(__file__).parent / "bin" / "mainstay"
-# Postgres refuses to run as root, and the account that it runs as instead can't enter root's home.
+# Postgres does not run as root, and its unprivileged account can't enter root's home.
 ROOT_CACHE = pathlib.Path("/var/cache/mainstay")
 
 
@@ -32,7 +32,7 @@ def copy_postgres(package, copy):
     copy.parent.mkdir(parents=True, exist_ok=True)
     part = pathlib.Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=copy.parent))
     try:
-        # The programs name their libraries by a path from one folder to the other.
+        # The programs refer to their libraries by a relative path between the folders.
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.is_dir():
                 shutil.copytree(folder, part / folder.name)

@@ -6,7 +6,7 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 /// Vehicles and leases.
 #[derive(Debug, Clone)]
 pub struct FleetConfig {
-    /// How long a lease lasts, unless it is ended before.
+    /// The duration of a lease, unless it is ended earlier.
     pub lease_duration: TimeDelta,
 }
 

@@ -1,4 +1,4 @@
-//! What happens in the background: a job, a scheduled task, and the handler of an event of another module.
+//! Background work: a job, a scheduled task, and the handler of an event of another module.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
@@ -16,7 +16,7 @@ impl Handler for Recharge {
     }
 }
 
-/// Ends the leases whose time is over; returns how many there were.
+/// Ends the expired leases; returns their number.
 pub(crate) async fn expire_leases(app: App) -> Result<usize> {
     leases::expire_due(&app).await
 }

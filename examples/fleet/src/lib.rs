@@ -1,8 +1,8 @@
-//! The fleet: vehicles, and who leases them. An example of a module in a crate of its own.
+//! The fleet: vehicles and their leases. An example of a module in a separate crate.
 //!
 //! - [`vehicle`], [`lease`]: one folder per resource. `service` reads the message and renders the response, `ops`
-//!   decides, `model` has the types and the rules between them, `store` is SQL.
-//! - [`jobs`]: what happens in the background.
+//!   decides, `model` has the types and their transitions, `store` is SQL.
+//! - [`jobs`]: background work.
 //! - [`config`]: the module's variables.
 //! - [`proto`]: the generated code; [`schema`]: the tables.
 

@@ -1,4 +1,4 @@
-//! What is written: all of it, or nothing.
+//! Writes all changes atomically: all of them, or none.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ struct Edit {
     after: String,
 }
 
-/// A step, to be undone if a later one fails.
+/// A step, which is undone if a later one fails.
 enum Step<'a> {
     Folder(PathBuf),
     File(&'a Path),
@@ -45,10 +45,10 @@ impl Changes {
         Ok(())
     }
 
-    /// Writes everything; returns the paths.
+    /// Writes all changes; returns the paths.
     ///
     /// # Errors
-    /// A file that exists already, or the first step that fails; then nothing has changed.
+    /// An existing file, or the first step that fails; nothing has changed then.
     pub(super) fn write(self) -> anyhow::Result<Vec<PathBuf>> {
         if let Some((path, _)) = self.new.iter().find(|(path, _)| fs::symlink_metadata(path).is_ok()) {
             bail!("{} exists already", path.display());
@@ -87,7 +87,7 @@ fn is_missing(folder: &Path) -> bool {
 }
 
 impl Step<'_> {
-    /// What can't be undone is left: the error that is reported is the one that came first.
+    /// A step that can't be undone is left as it is, so that the original error is reported.
     fn undo(&self) {
         match self {
             Self::Folder(path) => fs::remove_dir(path).ok(),

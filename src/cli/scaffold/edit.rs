@@ -1,15 +1,15 @@
-//! Lines that are added to files which a team has changed since.
+//! Insertions into files that the team may have changed since they were generated.
 
 use anyhow::Context as _;
 
-/// Adds a `mod` line among the others, in their order; before the first `use` if there are none.
+/// Adds a `mod` line in alphabetical order; before the first `use` if there are no others.
 pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let (keywords, _) = line.rsplit_once(' ').context("a line such as `mod book;`")?;
     let is_mod = |other: &str| other.strip_prefix(keywords).is_some_and(|rest| rest.starts_with(' '));
     let index_of = |is: &dyn Fn(&&str) -> bool| lines.iter().position(is);
     if let Some(later) = index_of(&|other| is_mod(other) && *other > line) {
-        // The attributes and comments of the next one stay with it.
+        // The attributes and comments of the following `mod` line stay with it.
         let above = lines[..later].iter().rev().take_while(|other| other.starts_with("#[") || other.starts_with("//"));
         return Ok(insert(&lines, later - above.count(), &[line]));
     }
@@ -20,7 +20,8 @@ pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     Ok(insert(&lines, first_use, &[line, ""]))
 }
 
-/// Adds a call such as `.service(book::service::server)` after the last one that is a line, or after the migrations.
+/// Adds a call such as `.service(book::service::server)` after the last such call on a separate line, or after the
+/// migrations.
 pub(super) fn add_service(text: &str, call: &str) -> anyhow::Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let last = |name: &str| {

@@ -1,12 +1,12 @@
-//! The git repository of what `new` wrote.
+//! The git repository of a generated folder.
 
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-/// Makes a folder a git repository, unless it is in one already; returns what was done, for whoever asked for the folder.
-/// Without git, the folder is as good.
+/// Makes a folder a git repository, unless it is within one already; returns a description of the result for the user.
+/// Without git, the folder is still usable.
 pub(super) fn init(folder: &Path) -> &'static str {
     if runs(git(folder).args(["rev-parse", "--is-inside-work-tree"])) {
         "It belongs to the git repository around it; nothing is committed."
@@ -17,7 +17,7 @@ pub(super) fn init(folder: &Path) -> &'static str {
     }
 }
 
-/// Returns git in a folder, whatever repository the caller is in, as a hook is.
+/// Returns git in a folder, without the environment of the caller's repository, which hooks set.
 fn git(folder: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");

@@ -5,7 +5,8 @@ use mainstay_kernel::module::Modules;
 
 use super::template::Names;
 
-/// More would not fit into the names of indexes, which Postgres cuts at 63 bytes.
+/// The maximum length of a name. A longer name would not fit into the names of indexes, which Postgres truncates at 63
+/// bytes.
 const MAX_LENGTH: usize = 40;
 
 const RUST: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn \
@@ -18,11 +19,11 @@ const POSTGRES: &str = "all analyse analyze and any array as asc both case cast 
                         only or order placing primary public references returning select some symmetric table then to \
                         trailing true union unique user using values variadic when where window with";
 
-/// What crates and programs may not be called, or are already: by cargo, and by the dependencies of the module.
+/// Names that a crate or program can't have, because cargo or the module's dependencies use them.
 const CRATES: &str = "alloc build buf chrono console core deps diesel examples google grpc incremental proc_macro prost \
                       serde std test tokio tonic uuid";
 
-/// What the code of a resource uses under these names: files, types and variables.
+/// Names that the code of a resource uses for files, types and variables.
 const TAKEN: &str = "account app call client clone collection condition config connection count created customer debug \
                      default delete err error expected found from get id inserted into job jobs key lib limit list lock \
                      main mask message migration model module name next none now ok ops option page pager patch path \
@@ -99,7 +100,7 @@ impl Resource {
     }
 }
 
-/// Checks that a name is one in Protobuf, Rust and SQL alike, and has one form in each.
+/// Checks that a name is valid in Protobuf, Rust and SQL, and has one form in each.
 fn check(name: &str) -> anyhow::Result<()> {
     let is_word = |word: &str| {
         word.len() > 1

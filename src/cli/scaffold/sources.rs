@@ -1,4 +1,4 @@
-//! Where Mainstay's sources are.
+//! The location of Mainstay's sources.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-/// Returns Mainstay's sources: a folder, or one above it, as under `cargo run -p fleet`.
+/// Returns Mainstay's sources: the folder or one of its ancestors, as under `cargo run -p fleet`.
 pub(super) fn find(folder: &Path) -> anyhow::Result<PathBuf> {
     let folder = folder.canonicalize().with_context(|| format!("there are no sources in {}", folder.display()))?;
     let sources = folder.ancestors().find(|folder| folder.join("crates/kernel/Cargo.toml").is_file());
@@ -15,10 +15,11 @@ pub(super) fn find(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(sources.to_owned())
 }
 
-/// Returns the section of a Cargo.toml in `folder` that replaces the published crates with those of the sources.
+/// Returns the section of a Cargo.toml in `folder` that replaces the published crates by the sources.
 ///
 /// # Errors
-/// The sources are of another version than `version`, which cargo would not take for the published one.
+/// An error if the version of the sources is not `version`, because cargo would not accept them in place of the
+/// published one.
 pub(super) fn patch(folder: &Path, sources: &Path, version: &str) -> anyhow::Result<String> {
     let path = relative(folder, sources)?;
     let manifest = sources.join("Cargo.toml");
@@ -42,7 +43,7 @@ pub(super) fn patch(folder: &Path, sources: &Path, version: &str) -> anyhow::Res
     Ok(section)
 }
 
-/// Returns the path from a folder that is to be created to the sources, so that both can be moved together.
+/// Returns the relative path from a folder that is to be created to the sources, so that both can be moved together.
 pub(super) fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
     let folder = absolute(folder)?;
     let (parent, name) = (folder.parent().context("a folder has a parent")?, folder.file_name().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What is written, and what is refused. `scripts/scaffold` builds and tests a repository that was written.
+//! Tests of the generated files and of the rejected input. `scripts/scaffold` builds and tests a generated repository.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn read(root: &Path, file: &str) -> String {
     fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// All files below a folder, with their texts.
+/// Returns all files below a folder, with their contents.
 fn tree(folder: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
     let (mut files, mut folders) = (BTreeSet::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -43,7 +43,7 @@ fn a_repository_and_its_resources_are_written() {
     assert!(read(&root, "Cargo.toml").contains("name = \"book_shop\""));
     assert!(root.join(".gitignore").is_file());
     assert!(read(&root, "src/main.rs").contains("book_shop::module()"));
-    // Links in the templates, files here.
+    // The templates contain links; the generated repository contains files.
     assert!(read(&root, "scripts/postgres").starts_with("#!/bin/sh"));
     assert!(read(&root, "scripts/requirements-postgres.txt").contains("--hash=sha256:"));
 
@@ -88,7 +88,7 @@ fn nothing_is_overwritten_or_half_written() {
     let error = add_named(&root, "author").expect_err("a file is in the way");
     assert!(error.to_string().contains("exists already"), "{error:#}");
     fs::remove_file(root.join("tests/it/authors.rs")).expect("the file in the way");
-    // By then, other files have been written.
+    // Other files have been written before this failure.
     fs::write(root.join("src/author"), "").expect("a file where a folder should be");
     add_named(&root, "author").expect_err("a folder can't be made");
     fs::remove_file(root.join("src/author")).expect("the file in the way");
@@ -156,7 +156,7 @@ fn a_repository_depends_on_the_published_version_unless_it_gets_a_path() {
     new_beside(&beside, Some(here)).expect("a repository");
     let manifest = read(&beside, "Cargo.toml");
     let (_, patch) = manifest.split_once("[patch.crates-io]").expect("a patch");
-    // All crates of Mainstay, those that only its other crates depend on included.
+    // All crates of Mainstay, including those that only its other crates depend on.
     for name in crates.into_iter().chain(["mainstay-dev-servers", "mainstay-transcoder"]) {
         let line = patch.lines().find_map(|line| line.strip_prefix(&format!("{name} = {{ path = \"")));
         let path = line.and_then(|line| line.strip_suffix("\" }")).unwrap_or_else(|| panic!("{name}: {patch}"));
@@ -165,7 +165,7 @@ fn a_repository_depends_on_the_published_version_unless_it_gets_a_path() {
     }
 }
 
-/// Generated code and kernel share these libraries' types.
+/// Generated code and the kernel share the types of these libraries.
 #[test]
 fn the_versions_are_those_of_mainstay() {
     let ours = include_str!("../../../Cargo.toml");
@@ -175,7 +175,7 @@ fn the_versions_are_those_of_mainstay() {
     };
     let mut compared = 0;
     let template = include_str!("../../../templates/repository/_Cargo.toml");
-    // The crate's own name is not Mainstay's, and profiles have no versions.
+    // The generated crate's name differs from Mainstay's, and profiles have no versions.
     let dependencies =
         template.lines().skip_while(|line| *line != "[dependencies]").take_while(|line| *line != "[lints.rust]");
     for line in dependencies.filter(|line| line.contains(" = ") && !line.contains("MAINSTAY_VERSION")) {

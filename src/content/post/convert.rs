@@ -67,8 +67,8 @@ pub(crate) fn draft(message: pb::CreatePostRequest) -> Result<Draft> {
     })
 }
 
-/// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
-/// default, or left empty where a post can do without it.
+/// Reads the new values of the fields in `paths`. A field that is in `paths` and absent from the message is cleared:
+/// reset to its default, or left empty if it is optional.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a field that can't be cleared.

@@ -1,15 +1,15 @@
-//! Markdown in, HTML out that is safe to embed.
+//! Renders Markdown as HTML that is safe to embed.
 //!
-//! HTML in the text is shown as text, so that all elements come from the renderer; then an allow-list goes over the
-//! result, which removes whatever address or attribute has no place in it. Either would do; a fault in one alone is no
-//! hole.
+//! HTML in the text is shown as text, so that all elements come from the renderer. Then an allow-list sanitizer removes
+//! unexpected addresses and attributes. Either layer would suffice; together they tolerate a fault in one (defense in
+//! depth).
 
 use std::{collections::HashSet, sync::LazyLock};
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, Options, Parser, Tag, html};
 
-/// Elements within each other. The sanitizer's work grows with the square of this.
+/// The maximum nesting depth of elements. The sanitizer's time is quadratic in it.
 const MAX_DEPTH: usize = 32;
 
 const ELEMENTS: [&str; 30] = [
@@ -69,7 +69,7 @@ fn parser(text: &str) -> Parser<'_> {
     Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH)
 }
 
-/// Returns where the images and the links of a text lead.
+/// Returns the URLs of the images and links of a text.
 pub fn addresses(text: &str) -> impl Iterator<Item = String> {
     parser(text).filter_map(|event| match event {
         Event::Start(Tag::Image { dest_url, .. } | Tag::Link { dest_url, .. }) => Some(dest_url.into_string()),
@@ -90,7 +90,7 @@ pub fn is_too_deep(text: &str) -> bool {
     })
 }
 
-/// Renders a text. One that [is too deep](is_too_deep) ends where it becomes so.
+/// Renders a text. A text that [is too deep](is_too_deep) is cut off at the maximum depth.
 pub fn render(text: &str) -> String {
     let mut depth = 0_usize;
     let events = parser(text).map(|event| match event {
@@ -116,7 +116,8 @@ mod tests {
 
     use super::render;
 
-    /// A text of four times the length takes about four times as long; work that grows with the square would take sixteen.
+    /// A text of four times the length takes about four times as long; with quadratic work it would take sixteen times
+    /// as long.
     #[test]
     fn a_longer_text_takes_time_in_proportion() {
         const UNITS: [&str; 30] = [
@@ -159,7 +160,7 @@ mod tests {
         };
         for unit in UNITS {
             let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-            // The machine may do something else meanwhile: the fastest of many tries counts.
+            // The machine may be busy with other work, so the fastest of many tries counts.
             for attempt in 1..=40 {
                 short = short.min(cost(unit, 16 << 10).max(Duration::from_millis(4)));
                 long = long.min(cost(unit, 64 << 10));

@@ -1,4 +1,4 @@
-//! Posts: what authors write, and anyone reads once it is published.
+//! Posts, which authors write and the public reads once they are published.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -16,26 +16,26 @@ use crate::proto::content::v1::Reason as ContentReason;
 numbered! {
     /// The status of a post.
     Status {
-        /// Only the author and who manages posts see it.
+        /// Visible to its author and to managers of posts only.
         Draft = 1,
         /// A draft that is due to be published.
         Scheduled = 2,
-        /// Anyone sees it.
+        /// Visible to the public.
         Published = 3,
     }
 }
 
-/// The state of a post, with its data. A transition consumes the state and may be refused.
+/// The state of a post, with its data. A transition consumes the state and fails if the state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Draft,
     /// A draft that is due to be published.
     Scheduled {
-        /// When.
+        /// The time of publication.
         at: DateTime<Utc>,
     },
     Published {
-        /// Since when.
+        /// The time of publication.
         at: DateTime<Utc>,
     },
 }
@@ -53,7 +53,7 @@ impl State {
         }
     }
 
-    /// Returns when the post was published, or is due to be.
+    /// Returns when the post was published, or is due to be published.
     pub fn published_at(self) -> Option<DateTime<Utc>> {
         match self {
             Self::Draft => None,
@@ -79,8 +79,8 @@ impl State {
     /// Schedules the post, or changes the time.
     ///
     /// # Errors
-    /// `POST_PUBLISHED` if it is already published, `VALIDATION_FAILED` for a time that is not in the future, or too
-    /// far in it.
+    /// `POST_PUBLISHED` if it is already published; `VALIDATION_FAILED` for a time that is not in the future, or more
+    /// than ten years ahead.
     pub fn schedule(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self> {
         if self.is_published() {
             return Err(ContentReason::PostPublished.into());
@@ -94,7 +94,7 @@ impl State {
     /// Makes the post a draft.
     ///
     /// # Errors
-    /// `POST_NOT_PUBLISHED` if it is one.
+    /// `POST_NOT_PUBLISHED` if it is a draft already.
     pub fn unpublish(self) -> Result<Self> {
         match self {
             Self::Draft => Err(ContentReason::PostNotPublished.into()),
@@ -103,7 +103,7 @@ impl State {
     }
 }
 
-/// What an author writes.
+/// The content that an author writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     pub title: String,
@@ -119,9 +119,9 @@ pub struct Content {
 /// A post to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// The author, unless it is the caller.
+    /// The author; the caller if absent.
     pub author: Option<UserId>,
-    /// The slug, unless it follows from the title.
+    /// The slug; derived from the title if absent.
     pub slug: Option<String>,
     pub content: Content,
 }
@@ -133,7 +133,7 @@ pub struct Post {
     /// The author's account.
     pub account: AccountId,
     pub author: UserId,
-    /// The name in URLs, which no other post has.
+    /// The unique name in URLs.
     pub slug: String,
     pub content: Content,
     pub state: State,
@@ -150,7 +150,7 @@ impl Post {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Returns the position in the list of what is published, or of what is not.
+    /// Returns the position in the list of published posts, or of drafts.
     pub fn key(&self) -> Key {
         let published_at = self.state.published_at().filter(|_| self.state.is_published());
         Key { rank: None, time: published_at.unwrap_or(self.created_at), id: self.id.0 }
@@ -158,7 +158,7 @@ impl Post {
 }
 
 const MAX_SLUG: usize = 100;
-/// Of the id, for a slug that another post has.
+/// The number of characters of the id in the slug of a post whose title's slug is taken.
 const SUFFIX: usize = 8;
 
 /// Returns whether a text is a slug: words of lower-case letters and digits, joined by hyphens.
@@ -168,7 +168,7 @@ pub fn is_slug(text: &str) -> bool {
     text.len() <= MAX_SLUG && text.split('-').all(is_word)
 }
 
-/// Returns the slugs that a new post may have, the best first: that of the title, and one that no other post has.
+/// Returns the slugs for a new post, the best first: the title's slug, and a slug that is unique.
 pub fn slugs(title: &str, id: PostId) -> [String; 2] {
     let mut words = slug::slugify(title);
     words.truncate(MAX_SLUG - SUFFIX - 1);
@@ -179,7 +179,7 @@ pub fn slugs(title: &str, id: PostId) -> [String; 2] {
     [words.to_owned(), format!("{words}-{}", &id[id.len() - SUFFIX..])]
 }
 
-/// New values for some of a post.
+/// New values for some fields of a post.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     pub title: Option<String>,
@@ -187,7 +187,7 @@ pub struct Patch {
     pub body: Option<String>,
     pub slug: Option<String>,
     pub language: Option<Language>,
-    /// The labels, all of them.
+    /// The complete list of labels.
     pub tags: Option<Vec<String>>,
 }
 
@@ -210,24 +210,24 @@ impl Patch {
 /// A filter of lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those with this label; all if empty.
+    /// Only posts with this label; all if empty.
     pub tag: String,
-    /// Only those of this author.
+    /// Only posts of this author.
     pub author: Option<UserId>,
-    /// Only those that match these words; all if empty.
+    /// Only posts that match these words; all if empty.
     pub query: String,
 }
 
-/// Which posts a list has.
+/// The posts of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum List {
-    /// What is published.
+    /// Published posts.
     Published(Filter),
-    /// What is not, of those that a caller reaches; only those of one author if that is named.
+    /// Unpublished posts that are visible to a caller; only those of one author if given.
     Drafts(Visibility, Option<UserId>),
 }
 
-/// A post is found by one of these.
+/// The key by which a post is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Name {
     Id(PostId),

@@ -1,4 +1,4 @@
-//! Posts: who may change which, and what is published when.
+//! Posts: permissions to change them, and their publication.
 
 use std::collections::BTreeSet;
 
@@ -40,8 +40,8 @@ use crate::{
 /// Creates a draft.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the author is missing or can't be one, `PERMISSION_DENIED` if the caller may not write for
-/// the author, `ALREADY_EXISTS` if another post has the slug, and those of [`files::attach`].
+/// `VALIDATION_FAILED` if the author is missing or can't be an author, `PERMISSION_DENIED` if the caller may not write
+/// for the author, `ALREADY_EXISTS` if another post has the slug, and the errors of [`files::attach`].
 pub async fn create(work: &mut Work, draft: Draft) -> Result<Post> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
@@ -87,7 +87,7 @@ async fn author(connection: &mut Connection, permit: &Permit, named: Option<User
     }
 }
 
-/// The most images of one post.
+/// The maximum number of images of one post.
 const MAX_IMAGES: usize = 50;
 
 /// Returns the uploaded images that a post shows.
@@ -103,7 +103,7 @@ fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
     Err(Error::field(field, format!("must have at most {MAX_IMAGES} images")))
 }
 
-/// What makes the images of a post visible.
+/// Returns the parent that makes the images of a post visible.
 fn parent(post: &Post) -> Parent {
     Parent { id: post.id.0, account: None, is_public: post.state.is_published() }
 }
@@ -112,7 +112,8 @@ fn event(kind: &'static str, post: &Post) -> Event {
     Event::of_kind(kind, post.account, post.id.0, post.version)
 }
 
-/// Whether the caller manages the posts of an author: the author does, and whoever reaches those of every author.
+/// Returns whether the caller manages the posts of an author: the caller is the author, or manages the posts of all
+/// authors.
 fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     match permit.visibility() {
         Visibility::All => true,
@@ -121,8 +122,8 @@ fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     }
 }
 
-/// Returns a post: a published one to anyone, any other to those who manage it. Its text is empty unless it is asked
-/// for.
+/// Returns a post: a published post to any caller, any other post to its managers. The text is empty unless it is
+/// requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -132,14 +133,14 @@ pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: 
     post.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
 
-/// Returns a post if it is published, and the revision as of which that is so.
+/// Returns a post if it is published, and the revision at which it was read.
 pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
     let revision = store::revision(connection).await?;
     let post = store::find(connection, name, true).await?.filter(|post| post.state.is_published());
     Ok((revision, post))
 }
 
-/// Returns the newest published posts without their texts, and the revision as of which they are.
+/// Returns the newest published posts without their texts, and the revision at which they were read.
 pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec<Post>)> {
     let revision = store::revision(connection).await?;
     let list = List::Published(Filter::default());
@@ -153,7 +154,7 @@ pub async fn stale_entries(connection: &mut Connection, id: PostId) -> Result<St
     Ok(StaleEntries { id, slugs, revision })
 }
 
-/// Returns a page of published posts, as [`list`] does, and the revision as of which it is.
+/// Returns a page of published posts, like [`list`], and the revision at which it was read.
 pub async fn published_page(
     connection: &mut Connection,
     list: &List,
@@ -200,7 +201,7 @@ impl Target {
     }
 }
 
-/// A changed post, and what readers may still have of it.
+/// A changed post, and the cached entries that the change made stale.
 #[derive(Debug)]
 pub struct PostChange {
     pub post: Post,
@@ -220,7 +221,7 @@ pub struct StaleEntries {
 /// Stores the next version of a post with its event.
 async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
     work.publish(event(kind, &post));
-    // In one round trip, the post first: its slug may be another one's, and that is then the error.
+    // One round trip, the post first, so that a slug conflict is the reported error.
     work.write(async |connection: &Connection| {
         store::update(connection, &post).await?;
         fault::point("post.between_writes")
@@ -230,12 +231,12 @@ async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) 
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }
-    // Not with the others: the counter is held until the transaction ends.
+    // Sent separately and last, because the counter's lock is held until the transaction ends.
     let stale = bump_revision(connection, before, Some(&post)).await?;
     Ok(PostChange { post, stale })
 }
 
-/// Increments the revision if the change is visible to readers; returns what to invalidate.
+/// Increments the revision if the change is visible to readers; returns the entries to invalidate.
 async fn bump_revision(
     connection: &mut Connection,
     before: &Post,
@@ -252,7 +253,7 @@ async fn bump_revision(
 /// Updates a post. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and those of
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and the errors of
 /// [`files::attach`].
 pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<PostChange> {
     let (permit, now) = (work.permit()?, work.now());
@@ -324,8 +325,8 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<PostChange> {
     Ok(PostChange { post, stale })
 }
 
-/// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for; returns what to
-/// invalidate. If the time is still to come, because the post was scheduled anew, it is tried again then.
+/// Publishes a scheduled post if its time has come, by the clock of Postgres, like its job; returns the entries to
+/// invalidate. If the time is in the future, because the post was rescheduled, the job is postponed until then.
 ///
 /// # Errors
 /// Any database error.
@@ -334,7 +335,7 @@ pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) ->
 }
 
 async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
-    // In one round trip, the lock first: the time is that of the locked post.
+    // One round trip, the lock first, so that the time is read from the locked post.
     let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
     let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(None) };
     match before.state {
@@ -350,8 +351,8 @@ async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Resu
     }
 }
 
-/// Removes the posts of accounts that are removed, with their jobs; returns their ids. What the cache still has of them is
-/// outdated.
+/// Removes the posts of removed accounts, with their jobs; returns their ids. Cached entries of these posts become
+/// stale.
 ///
 /// # Errors
 /// Any database error.

@@ -1,4 +1,4 @@
-//! What anyone may read, from the cache.
+//! Published posts, from the cache.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::{
     proto::content::v1 as pb,
 };
 
-/// How old a post may be that a reader is given, whatever is lost between the servers.
+/// The maximum age of a post that readers receive, even if invalidations are lost.
 const POST_TTL: Duration = Duration::from_secs(300);
-/// How old a list may be, and the feed.
+/// The maximum age of a list and of the feed.
 const LIST_TTL: Duration = Duration::from_secs(60);
-/// The tag of every list: each change may concern any of them.
+/// The tag of all lists, because each change may affect any list.
 const LISTS: &str = "all";
 
 /// The published posts. Cheap to clone.
@@ -35,7 +35,7 @@ const LISTS: &str = "all";
 pub struct PublishedPosts {
     cache: Cache,
     posts: Region<pb::Post>,
-    /// The id of the post with a slug. Only a hint: it is the post that says which slug it has.
+    /// The id of the post with a slug. An entry is only a hint, which the post's own slug confirms.
     slugs: Region<String>,
     lists: Region<pb::ListPostsResponse>,
     feed: Region<String>,
@@ -76,7 +76,7 @@ impl PublishedPosts {
         let Some(id) = self.slugs.get(&slug, &slug, load).await? else { return Ok(None) };
         match self.by_id(app, PostId::parse(&id)?).await? {
             Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
-            // The hint is out of date, because the notice of a change was lost.
+            // The hint is out of date, because the invalidation was lost.
             _ => Ok(read(app.clone(), Name::Slug(slug), convert::post).await?.value),
         }
     }
@@ -86,8 +86,8 @@ impl PublishedPosts {
     /// # Errors
     /// Any database error.
     pub async fn list(&self, app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
-        // Only what most people read: strangers could fill the cache with the rest. For the same reason an empty list
-        // counts as no value, since anyone can think of a tag.
+        // Only common requests are cached, because strangers could fill the cache with arbitrary filters. For the same
+        // reason an empty list is not cached: any caller can invent a tag.
         if !filter.query.is_empty() || !pager.is_default() {
             return Ok(page(app, filter, pager).await?.1);
         }
@@ -105,7 +105,7 @@ impl PublishedPosts {
         Ok(list.unwrap_or_else(|| response(app, pager, Vec::new(), Some(Total::exact(0)))))
     }
 
-    /// Returns the feed, as `render` makes it of the newest `count` posts.
+    /// Returns the feed of the newest `count` posts, as rendered by `render`.
     ///
     /// # Errors
     /// Any database error.
@@ -115,10 +115,10 @@ impl PublishedPosts {
         Ok(self.feed.get(LISTS, LISTS, load).await?.unwrap_or_default())
     }
 
-    /// Declares entries of the cache outdated. Called after the commit of the change.
+    /// Invalidates entries of the cache. Called after the commit of the change.
     ///
     /// # Errors
-    /// `UNAVAILABLE` if other servers could not be told.
+    /// `UNAVAILABLE` if other servers could not be notified.
     pub async fn invalidate(&self, stale: &StaleEntries) -> Result<()> {
         let mut tags = vec![self.posts.tag(&stale.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
         tags.extend(stale.slugs.iter().map(|slug| self.slugs.tag(slug)));
@@ -127,8 +127,8 @@ impl PublishedPosts {
 }
 
 impl PublishedPosts {
-    /// As [`PublishedPosts::invalidate`], for a change that is about to be reported: a failure must not turn it into an error,
-    /// and the job that handles its event tries again.
+    /// Does the same as [`PublishedPosts::invalidate`] for a change that is about to be reported. A failure must not
+    /// turn the change into an error; the job that handles its event retries.
     pub async fn invalidate_now(&self, stale: &StaleEntries) {
         if let Err(error) = self.invalidate(stale).await {
             tracing::debug!(post = %stale.id, error = error.detail(), "other servers were not told of a change");

@@ -35,7 +35,8 @@ fn target<M>(call: &Call<M>, post_id: &str) -> Result<ops::Target> {
 }
 
 impl Posts {
-    /// Returns a post that the caller may see. Whoever may see drafts sees the current state, all others the cache.
+    /// Returns a post that is visible to the caller. Callers who may see drafts receive the current state, all others
+    /// the cached one.
     async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
         let Some(viewer) = call.viewer() else { return self.app.part::<PublishedPosts>().get(&self.app, name).await };
         let text = call.asks_for("body") || call.asks_for("html");
@@ -43,7 +44,7 @@ impl Posts {
         Ok(convert::post(self.app.database.autocommit(read).await?))
     }
 
-    /// Runs a change, and drops what it outdates from the cache.
+    /// Runs a change, and invalidates the cached entries that it makes stale.
     async fn change<M, R: Message + Default>(
         &self,
         call: &Call<M>,

@@ -69,7 +69,7 @@ impl From<&Post> for Row {
     }
 }
 
-/// Makes a post of its row and its text.
+/// Builds a post from its row and its text.
 fn post((row, body): (Row, String)) -> Result<Post> {
     let state = match (Status::from_number(row.status.into()), row.published_at) {
         (Some(Status::Draft), None) => State::Draft,
@@ -86,7 +86,7 @@ fn post((row, body): (Row, String)) -> Result<Post> {
             title: row.title,
             summary: row.summary,
             body,
-            // Older ones were not checked.
+            // The languages of older rows were not validated.
             language: Language::parse(&row.language).unwrap_or_default(),
             tags: row.tags,
         },
@@ -99,7 +99,7 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not, with an empty text unless that is asked for.
+/// Returns a post, published or not, with an empty text unless the text is requested.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
     let query = match name {
         Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
@@ -115,11 +115,11 @@ pub async fn lock(connection: &Connection, id: PostId) -> Result<Option<Post>> {
     query.first(&mut &*connection).await.optional()?.map(post).transpose()
 }
 
-/// The words of the texts; `table!` has no type for this column.
+/// The text search vector; `table!` has no type for this column.
 const WORDS: &str = "posts.words";
 
-/// Applies every filter but the text search. The status is not a bind parameter: behind one, the planner can't see that
-/// the partial indexes apply.
+/// Applies all filters except the text search. The status is not a bind parameter, because the planner would then not
+/// see that the partial indexes apply.
 fn filtered_query<'q>(list: &List) -> Boxed<'q> {
     let query = posts::table.into_boxed();
     match list {
@@ -161,7 +161,7 @@ fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
     query = match (words(list), list) {
         (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
         (None, List::Published(filter)) if !filter.tag.is_empty() => query,
-        // Their index alone tells how many there are.
+        // An index-only scan counts the rows.
         (None, List::Published(_)) => query.order((posts::published_at.desc(), posts::id.desc())),
         (None, List::Drafts(..)) => query.order((posts::created_at.desc(), posts::id.desc())),
     };
@@ -177,8 +177,8 @@ pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
 pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
     let mut query = filtered_query(list);
     if let Some(words) = words(list) {
-        // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
-        // would be read to its end.
+        // A few matches are loaded first and then sorted. Many matches are found early in an ordered index scan, which
+        // for a few matches would read the whole index.
         let ids: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
         query = if ids.len() <= count::BOUND as usize {
             query.filter(posts::id.eq_any(ids))
@@ -200,14 +200,14 @@ pub async fn list(connection: &mut Connection, list: &List, start: Start, limit:
     rows.into_iter().map(|row| post((row, String::new()))).collect()
 }
 
-/// Stores a new post, unless another post has its slug; returns whether it did.
+/// Stores a new post, unless another post has its slug; returns whether the post was stored.
 pub async fn insert(connection: &mut Connection, post: &Post) -> Result<bool> {
     let row = (Row::from(post), posts::body.eq(&post.content.body));
     let insert = diesel::insert_into(posts::table).values(row).on_conflict(posts::slug).do_nothing();
     Ok(insert.execute(connection).await? == 1)
 }
 
-/// Returns the error for a slug that another post has.
+/// Returns the error for a taken slug.
 pub fn slug_taken() -> Error {
     Error::with_message(Reason::AlreadyExists, "Another post has this slug.")
         .about(vec![("slug".to_owned(), "belongs to another post".to_owned())])
@@ -238,20 +238,20 @@ pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<
     Ok(users::table.find(user).select(columns).first(connection).await.optional()?)
 }
 
-/// Counts a change to what is published, and returns its number. Holds the counter until the transaction ends, so it is
-/// called last.
+/// Increments the revision of published content, and returns the new number. The counter's lock is held until the
+/// transaction ends, so this is called last.
 pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
     let counter = diesel::update(content_revision::table.find(1_i16));
     let next = counter.set(content_revision::revision.eq(content_revision::revision + 1));
     Ok(next.returning(content_revision::revision).prepared().get_result(connection).await?)
 }
 
-/// Returns the number of the last committed change to what is published.
+/// Returns the revision of the last committed change to published content.
 pub async fn revision(connection: &mut Connection) -> Result<i64> {
     Ok(content_revision::table.find(1_i16).select(content_revision::revision).first(connection).await?)
 }
 
-/// Removes the posts of accounts that are removed, and returns their ids.
+/// Removes the posts of removed accounts, and returns their ids.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<PostId>> {
     let erased = diesel::delete(posts::table.filter(posts::account_id.eq_any(accounts.to_vec())));
     Ok(erased.returning(posts::id).get_results(connection).await?)

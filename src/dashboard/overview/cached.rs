@@ -1,4 +1,4 @@
-//! Overviews from the cache: they count many rows, and many people look at them.
+//! Cached overviews: each counts many rows, and many users request them.
 
 use std::{future::Future, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     webhooks::delivery::model::DeliveryState,
 };
 
-/// How old an overview may be.
+/// The maximum age of an overview.
 const TTL: Duration = Duration::from_secs(10);
-/// How old that of background work may be, which changes faster.
+/// The maximum age of the overview of background work, which changes faster.
 const WORK_TTL: Duration = Duration::from_secs(5);
-/// Nothing invalidates an overview but time.
+/// The tag of all overviews. They are never invalidated, only expired.
 const TAG: &str = "all";
 
 /// The overviews. Cheap to clone.
@@ -45,7 +45,7 @@ impl Overviews {
         }
     }
 
-    /// Returns the overview of tickets, with the durations of those created in the last days.
+    /// Returns the overview of tickets, with the durations of tickets created in the last days.
     ///
     /// # Errors
     /// Any error of Postgres.
@@ -82,7 +82,7 @@ impl Overviews {
     }
 }
 
-/// Returns the value of a key, or reads it.
+/// Returns the cached value of a key, or reads and caches it.
 async fn get_or_read<V: Message + Default, F: Future<Output = Result<V>> + Send + 'static>(
     region: &Region<V>,
     app: &App,

@@ -23,7 +23,7 @@ pub struct Sales {
     pub orders: Vec<(i16, i64)>,
     /// The number of payments by status.
     pub payments: Vec<(i16, i64)>,
-    /// When the oldest payment of unknown outcome was created.
+    /// When the oldest payment with an unknown outcome was created.
     pub oldest_pending: Option<DateTime<Utc>>,
 }
 

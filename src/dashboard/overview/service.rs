@@ -11,7 +11,7 @@ use mainstay_kernel::{
     grpc::{Call, Reply, watch},
 };
 
-/// The number of days of an overview if the request names none.
+/// The default number of days of an overview.
 const DEFAULT_DAYS: i32 = 7;
 
 #[derive(Debug, Clone)]

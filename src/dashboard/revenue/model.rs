@@ -10,10 +10,10 @@ use mainstay_kernel::{
     numbered::numbered,
 };
 
-/// The most periods of one answer, which has as many comparison periods before them.
+/// The maximum number of periods of one answer, which has as many comparison periods in addition.
 const MAX_PERIODS: usize = 100;
-/// The years in which every period begins, the comparison periods too, and in which the day after the last one is. In all
-/// of them, the days of every time zone begin on a quarter of an hour of UTC.
+/// The years in which every period must begin, including the comparison periods and the day after the last period. In
+/// all of these years, the days of every time zone begin on a quarter of an hour of UTC.
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
 
 numbered! {
@@ -49,7 +49,7 @@ impl Interval {
         }
     }
 
-    /// Returns the number of periods if none is asked for.
+    /// Returns the default number of periods.
     fn default_count(self) -> i32 {
         match self {
             Self::Day => 30,
@@ -58,7 +58,7 @@ impl Interval {
     }
 }
 
-/// What is asked for; empty texts say nothing.
+/// A query; empty texts mean unspecified.
 #[derive(Debug, Clone)]
 pub struct Query {
     pub interval: Interval,
@@ -74,7 +74,7 @@ pub struct Periods {
     pub zone: Tz,
     /// The first days of all periods, the comparison periods first, and the day after the last.
     days: Vec<NaiveDate>,
-    /// When those days begin.
+    /// The beginnings of those days.
     bounds: Vec<DateTime<Utc>>,
 }
 
@@ -86,7 +86,7 @@ pub struct Period {
     /// The end, exclusive.
     pub until: DateTime<Utc>,
     pub figures: Figures,
-    /// Those of its comparison period.
+    /// The figures of its comparison period.
     pub previous: Figures,
 }
 
@@ -101,24 +101,24 @@ pub struct CurrencyRevenue {
 #[derive(Debug, Clone)]
 pub struct Revenue {
     pub periods: Periods,
-    /// Everything that was booked before is included.
+    /// The time up to which all bookings are included.
     pub as_of: DateTime<Utc>,
     pub currencies: Vec<CurrencyRevenue>,
 }
 
 impl Periods {
-    /// Returns the periods that are asked for.
+    /// Returns the requested periods.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for an unknown time zone, a day that does not exist, and a range that is empty, too long or
-    /// too far away.
+    /// `VALIDATION_FAILED` for an unknown time zone, an invalid day, and a range that is empty, too long or outside the
+    /// supported years.
     pub fn of(query: &Query, now: DateTime<Utc>) -> Result<Self> {
         let Query { interval, time_zone, start_date, end_date } = query;
         let zone = zone(time_zone)?;
         let end = day("endDate", end_date)?.unwrap_or_else(|| now.with_timezone(&zone).date_naive());
         let start = day("startDate", start_date)?;
         let too_early = || {
-            // Without a start, the end decides where the periods begin.
+            // Without a start, the end determines where the periods begin.
             let field = if start.is_some() { "startDate" } else { "endDate" };
             let year = YEARS.start();
             let why =
@@ -154,7 +154,7 @@ impl Periods {
         Ok(Self { interval: *interval, zone, days, bounds })
     }
 
-    /// Returns when all periods begin, the comparison periods first, and the end of the last.
+    /// Returns the beginnings of all periods, the comparison periods first, and the end of the last.
     pub fn bounds(&self) -> &[DateTime<Utc>] {
         &self.bounds
     }
@@ -164,18 +164,18 @@ impl Periods {
         (self.days.len() - 1) / 2
     }
 
-    /// Returns the first day, and when it begins.
+    /// Returns the first day, and its beginning.
     pub fn first(&self) -> (NaiveDate, DateTime<Utc>) {
         (self.days[self.count()], self.bounds[self.count()])
     }
 
-    /// Returns the last day, and when it ends.
+    /// Returns the last day, and its end.
     pub fn last(&self) -> (NaiveDate, DateTime<Utc>) {
         let end = self.days.len() - 1;
         (self.days[end].pred_opt().unwrap_or(self.days[end]), self.bounds[end])
     }
 
-    /// Arranges sums, which are sorted by currency.
+    /// Arranges sums by currency and period. The sums must be sorted by currency.
     pub fn arrange(&self, sums: &[Sum]) -> Vec<CurrencyRevenue> {
         let of_currency = |sums: &[Sum]| {
             let mut figures = vec![Figures::default(); self.days.len() - 1];
@@ -218,18 +218,18 @@ fn zone(name: &str) -> Result<Tz> {
     }
 }
 
-/// Parses a day; `None` if there is none.
+/// Parses a day; `None` if the text is empty.
 fn day(field: &str, text: &str) -> Result<Option<NaiveDate>> {
     if text.is_empty() {
         return Ok(None);
     }
-    // The parser also takes a sign and single digits.
+    // The parser also accepts a sign and single digits.
     let day = text.parse().ok().filter(|day: &NaiveDate| day.to_string() == text);
     day.map(Some).ok_or_else(|| Error::field(field, "must be a day that exists, as YYYY-MM-DD"))
 }
 
-/// Returns when a day begins: the first of two midnights, and without one, the end of the gap. So a day that a time zone
-/// left out ends when it begins.
+/// Returns the beginning of a day: the first of two midnights, or without a midnight, the end of the gap. So a day that
+/// a time zone skipped is empty.
 fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
     // A gap is a few hours, or the whole day when a country crosses the date line.

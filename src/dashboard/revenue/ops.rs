@@ -8,10 +8,10 @@ use crate::{
 };
 use mainstay_kernel::{caller::Permit, database::Connection, error::Result};
 
-/// Returns revenue; `now` is before anything is read.
+/// Returns revenue. `now` must be taken before anything is read.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`, as [`Periods::of`].
+/// `VALIDATION_FAILED`, see [`Periods::of`].
 pub async fn get(connection: &mut Connection, _: Permit, query: Query, now: DateTime<Utc>) -> Result<Revenue> {
     let periods = Periods::of(&query, now)?;
     let sums = sums::sums(connection, periods.bounds()).await?;

@@ -1,5 +1,5 @@
-//! The stored log, with a connection pool, a deadline and a circuit breaker of its own; and the last lines of this
-//! process, which are kept in memory.
+//! The stored log, with a separate connection pool, deadline and circuit breaker, and the last lines of this process in
+//! memory.
 
 use std::{
     collections::VecDeque,
@@ -19,14 +19,14 @@ use mainstay_kernel::{
 
 use crate::dashboard::system_log::{model::Line, store, stored::StoredLine};
 
-/// The connections of the pool: for the writer, and for readers.
+/// The number of connections of the pool, for the writer and for readers.
 pub const POOL_SIZE: u32 = 4;
-/// The longest that the store may take.
+/// The deadline of one call to the store.
 pub const DEADLINE: Duration = Duration::from_secs(1);
-/// How long nothing is sent to a store that does not respond: at first, and at most.
+/// The initial and maximum backoff of an unresponsive store, during which it receives no calls.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// How many of the last lines of this process are kept.
+/// The number of the last lines of this process that are kept.
 const MAX_RECENT: usize = 2_000;
 
 /// The log. Cheap to clone.
@@ -42,7 +42,7 @@ impl SystemLogs {
     /// Opens the store; its pool connects on first use.
     ///
     /// # Errors
-    /// If the URL is invalid.
+    /// An error if the URL is invalid.
     pub fn open(app: &App) -> anyhow::Result<Self> {
         let own = config::Database {
             pool_size: POOL_SIZE,
@@ -57,13 +57,13 @@ impl SystemLogs {
         Ok(Self { database, breaker, recent: Arc::default(), feed })
     }
 
-    /// The lines as they are stored, by whichever process.
+    /// The feed of stored lines of all processes.
     pub fn feed(&self) -> &Feed<StoredLine> {
         &self.feed
     }
 
-    /// Runs statements on the store. Those that search text may take long although the store is well. A caller that waits
-    /// less long than the store may take gives the call up, which says nothing about the store.
+    /// Runs statements on the store. Statements that search text may take long although the store is healthy. A caller
+    /// with a shorter deadline than the store's may abandon the call, which says nothing about the store.
     ///
     /// # Errors
     /// `UNAVAILABLE` while the circuit is open, `DEADLINE_EXCEEDED`, and any error of `run`.
@@ -77,7 +77,7 @@ impl SystemLogs {
         };
         admission.settle(match &outcome {
             Ok(_) => Verdict::Alive,
-            // Somebody else holds a lock.
+            // Another transaction holds a lock.
             Err(error) if error.reason() == Reason::Conflict => Verdict::Alive,
             Err(error) if error.reason() == Reason::DeadlineExceeded && searches => Verdict::Unknown,
             Err(error) if error.reason() == Reason::Unavailable && self.is_busy() => Verdict::Unknown,
@@ -89,8 +89,8 @@ impl SystemLogs {
         outcome
     }
 
-    /// Whether every connection is in use, as when several callers search. That a call got none then says nothing about
-    /// the store; the calls that have them soon will.
+    /// Returns whether every connection is in use, for example by several searches. A call that gets no connection then
+    /// says nothing about the store; the calls that hold connections will.
     fn is_busy(&self) -> bool {
         let (open, idle) = self.database.connections();
         open.saturating_sub(idle) >= POOL_SIZE

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 numbered! {
-    /// How severe a line is, the severest first.
+    /// The severity of a line, the most severe first.
     Level {
         Error = 1,
         Warning = 2,
@@ -26,7 +26,7 @@ impl Level {
     /// Finds the level of a line without parsing the rest.
     pub fn of(line: &[u8]) -> Option<Self> {
         const MEMBER: &[u8] = br#""level":""#;
-        // Only the timestamp comes before it.
+        // Only the timestamp precedes the level.
         let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
         let name = line.get(at + MEMBER.len()..)?.split(|&byte| byte == b'"').next()?;
         Self::from_name(str::from_utf8(name).ok()?)
@@ -58,7 +58,7 @@ pub struct Line {
     pub line: String,
 }
 
-/// The members of a line that are read. Every request writes a line, so the others are skipped without being parsed.
+/// The members of a line that are parsed. Every request writes a line, so the other members are skipped.
 #[derive(Deserialize)]
 struct JsonLine<'l> {
     #[serde(borrow)]
@@ -83,7 +83,7 @@ struct Span<'l> {
     id: Text<'l>,
 }
 
-/// Text; none if it is absent, or is another value.
+/// A text; `None` if the member is absent, or has another type.
 #[derive(Default)]
 struct Text<'l>(Option<Cow<'l, str>>);
 
@@ -102,17 +102,19 @@ impl<'de: 'l, 'l> Deserialize<'de> for Text<'l> {
     }
 }
 
-/// The target of lines about the log store itself: storing them would cause more of them, without end.
+/// The target of lines about the log store itself. They are not stored, because storing them would cause an endless
+/// loop.
 const OWN_TARGET: &str = "mainstay::dashboard::system_log";
 
 impl Line {
-    /// Parses a line as it is written to stderr; `None` if it is not to be stored, or not a line of the log.
+    /// Parses a line as it is written to stderr; `None` if the line is excluded from the store, or is not a line of the
+    /// log.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let entry: JsonLine<'_> = serde_json::from_slice(bytes).ok()?;
         if entry.target.starts_with(OWN_TARGET) {
             return None;
         }
-        // Postgres has no NUL.
+        // Postgres can't store NUL.
         let text = |Text(value): Text<'_>| value.map(|text| text.replace('\0', "\u{fffd}"));
         let at = DateTime::parse_from_rfc3339(&entry.timestamp).ok()?.to_utc();
         Some(Self {
@@ -133,7 +135,7 @@ impl Line {
     }
 }
 
-/// The conditions that lines must meet; a field that is `None` sets none.
+/// The conditions that lines must meet; a field that is `None` sets no condition.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub from: Option<DateTime<Utc>>,
@@ -160,7 +162,7 @@ impl Filter {
             && self.text.as_ref().is_none_or(|text| line.line.to_lowercase().contains(&text.to_lowercase()))
     }
 
-    /// Returns those of the lines that are asked for and are beyond the start, newest first, at most `limit`.
+    /// Returns at most `limit` lines that meet the conditions and follow the start, newest first.
     pub fn select<'l>(&self, lines: impl Iterator<Item = &'l Line>, start: Start, limit: usize) -> Vec<Line> {
         let is_beyond = |line: &Line| match start {
             Start::Offset(_) => true,

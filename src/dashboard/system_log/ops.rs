@@ -1,4 +1,4 @@
-//! Reading the log: from its store, or, if that does not answer, from memory.
+//! Reads the log from its store or, if the store does not answer, from memory.
 
 use mainstay_kernel::{
     caller::Permit,
@@ -17,12 +17,12 @@ use crate::dashboard::system_log::{
 pub struct Page {
     /// The lines, plus one more if another page follows.
     pub lines: Vec<Line>,
-    /// Whether all but the last lines of this process are missing.
+    /// Whether only the last lines of this process are available.
     pub is_degraded: bool,
 }
 
-/// Returns a page of the log. Succeeds whatever the store does, within its deadline. The lines may lack their whole
-/// texts unless these are asked for.
+/// Returns a page of the log. Succeeds within the store's deadline even if the store fails. The lines may lack their
+/// whole texts unless these are requested.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the end is not after the start.

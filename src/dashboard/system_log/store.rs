@@ -23,10 +23,10 @@ use mainstay_kernel::{
 
 pub use follow::follow;
 
-/// The number of partitions, all but one of which are full.
+/// The number of partitions, used as a ring: all but the current one are full.
 pub const PARTITIONS: u32 = 8;
 
-/// A line without its whole text, which is read only for those who ask for it.
+/// A line without its whole text, which is read only on request.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = logs)]
 struct Row {
@@ -89,11 +89,11 @@ struct Rotated {
     rotated: bool,
 }
 
-/// Goes on to the next partition, whose lines are removed, if the present one has enough lines or is old enough; returns
+/// Advances to the next partition and truncates it, if the current one has enough lines or is old enough; returns
 /// whether it did.
 ///
 /// # Errors
-/// Any error of Postgres, as when somebody reads the next partition.
+/// Any error of Postgres, for example when another transaction reads the next partition.
 pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDelta) -> Result<bool> {
     let query = sql_query("SELECT rotate_system_logs($1, $2) AS rotated");
     let rotated: Rotated =
@@ -101,7 +101,7 @@ pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDe
     Ok(rotated.rotated)
 }
 
-/// Returns at most `limit` lines, newest first, without their whole texts unless these are asked for.
+/// Returns at most `limit` lines, newest first, without their whole texts unless these are requested.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -121,7 +121,7 @@ pub async fn list(
         query = query.filter(logs::logged_at.lt(until));
     }
     query = match filter.level {
-        // Without parameters, so that the partial index applies.
+        // Literals instead of parameters, so that the partial index applies.
         Some(Level::Error) => query.filter(Condition::plain("system_logs.level <= 1")),
         Some(Level::Warning) => query.filter(Condition::plain("system_logs.level <= 2")),
         Some(level) => query.filter(logs::level.le(level.number())),

@@ -1,14 +1,14 @@
-//! A line where it is stored, for those who watch the log.
+//! Stored lines, for watchers of the log.
 
 use mainstay_kernel::changes::Entry;
 
 use crate::dashboard::system_log::model::Line;
 
-/// A line where it is stored.
+/// A stored line.
 #[derive(Debug)]
 pub struct StoredLine {
     pub line: Line,
-    /// The transaction that stored it, and its number in that transaction.
+    /// The transaction that stored the line, and the line's number in that transaction.
     pub position: (i64, i64),
 }
 

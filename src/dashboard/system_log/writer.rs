@@ -1,5 +1,5 @@
-//! Writes the log lines of this process to the database, in the background. A line that can't be stored in time is lost, and
-//! counted.
+//! Writes the log lines of this process to the database, in the background. A line that can't be stored in time is
+//! dropped and counted.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -18,22 +18,23 @@ use crate::dashboard::{
     },
 };
 
-/// How often lines are stored.
+/// The interval at which lines are stored.
 const PERIOD: Duration = Duration::from_millis(500);
-/// The most lines of one statement.
+/// The maximum number of lines of one statement.
 const BATCH: usize = 500;
-/// Lines besides warnings and errors of one period: a thousand a second cost a small part of a core.
+/// The maximum number of lines per period in addition to warnings and errors. A thousand lines per second cost a small
+/// part of a core.
 const MAX_PER_PERIOD: usize = 500;
-/// Lines that wait for a store that does not answer.
+/// The maximum number of lines that wait for an unresponsive store.
 const MAX_WAITING: usize = 5_000;
-/// How often the partitions are checked for one that is full.
+/// The interval at which the current partition is checked.
 const ROTATION: Duration = Duration::from_secs(15);
-/// How long the last lines may take.
+/// The maximum time for storing the last lines at shutdown.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Starts the background task that writes log lines. When the process closes, it writes what was logged last.
+/// Starts the background task that writes log lines. When the process stops, it writes the last lines.
 pub(crate) fn start(process: &mut Process) {
-    // The tests of one process start several servers; the lines are those of the first.
+    // A test process starts several servers; only the first one stores lines.
     let Some(lines) = LineReceiver::subscribe() else { return };
     let stop = CancellationToken::new();
     let task = tokio::spawn(WriterTask::new(&process.app, lines).run(stop.clone()));
@@ -69,7 +70,7 @@ impl WriterTask {
 
     async fn run(mut self, stop: CancellationToken) {
         loop {
-            // Read first, so that what was logged before the stop is written.
+            // Read first, so that all lines logged before the stop are written.
             let is_stopped = stop.is_cancelled();
             self.receive().await;
             self.store().await;
@@ -83,10 +84,10 @@ impl WriterTask {
         }
     }
 
-    /// Receives what was logged since the last time.
+    /// Receives the lines that were logged since the last call.
     async fn receive(&mut self) {
         let mut raw_lines = Vec::new();
-        // Ready as soon as there are any; and there may be none.
+        // Returns as soon as there are lines. The timeout covers the case of none.
         tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut raw_lines, usize::MAX)).await.ok();
         let (mut lines, mut others, mut limited) = (Vec::new(), 0, 0);
         for line in &raw_lines {
@@ -108,7 +109,7 @@ impl WriterTask {
         count("lost", surplus as u64);
     }
 
-    /// Stores what waits, unless the store does not answer: then it goes on waiting.
+    /// Stores the waiting lines. They stay in the buffer if the store does not answer.
     async fn store(&mut self) {
         while !self.waiting.is_empty() {
             let waiting = self.waiting.make_contiguous();
@@ -125,7 +126,7 @@ impl WriterTask {
     async fn rotate(&mut self) {
         let (max_lines, max_age) = (self.max_lines, self.max_age);
         let rotated = self.logs.run(true, async |connection| store::rotate(connection, max_lines, max_age).await).await;
-        // If a partition was filled while nobody looked, the next one may be due too.
+        // If a partition overflowed between two checks, the next one may be due too.
         self.rotate_at = Instant::now() + if matches!(rotated, Ok(false)) { ROTATION } else { PERIOD };
     }
 }

@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-/// An avatar in the storage. Its id can't be guessed: whoever knows it may see the avatar.
+/// An avatar in the storage. Its id is unguessable, and knowing it grants access to the avatar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avatar(pub Uuid);
 
 impl Avatar {
-    /// Returns where it is shown, in the size that suits most pages.
+    /// Returns the URL, in the size that suits most pages.
     pub fn url(self) -> String {
         format!("/avatars/{}/256", self.0)
     }

@@ -1,4 +1,4 @@
-//! Avatars: drawn and stored before the transaction that gives them to a user, as files are.
+//! Avatars: drawn and stored before the transaction that assigns them to a user, like files.
 
 use std::{fs::File, sync::Arc, time::Duration};
 
@@ -24,12 +24,12 @@ use crate::files::{file::ops as objects, storage::Storage};
 
 /// The largest upload, in bytes.
 pub const MAX_BYTES: usize = 5 << 20;
-/// The longest wait for one's turn.
+/// The maximum wait for decoding memory.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// From when on what nobody keeps is an orphan: longer than any request takes.
+/// The age from which an object that no transaction kept is an orphan: longer than any request takes.
 const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// Draws pictures within [`picture::MEMORY`], which all of them share: its permits are MiB.
+/// Draws pictures within [`picture::MEMORY`], which all drawings share; one permit is one MiB.
 #[derive(Debug, Clone)]
 pub(crate) struct Painter(Arc<Semaphore>);
 
@@ -43,7 +43,7 @@ fn mib(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
 }
 
-/// Returns where an avatar of a size is.
+/// Returns the key of an avatar of a size.
 pub(super) fn key(id: Uuid, size: u32) -> String {
     format!("avatars/{}-{size}", id.simple())
 }
@@ -52,10 +52,10 @@ fn keys(id: Uuid) -> Vec<String> {
     SIZES.map(|size| key(id, size)).into()
 }
 
-/// Draws what was uploaded, and stores it. Objects that nothing keeps are deleted after an hour.
+/// Draws an uploaded picture, and stores it. Objects that no transaction keeps are deleted after an hour.
 ///
 /// # Errors
-/// `UNSUPPORTED_MEDIA_TYPE`, `OVERLOADED` while too many others do the same, and the errors of the storage.
+/// `UNSUPPORTED_MEDIA_TYPE`; `OVERLOADED` while too many pictures are being drawn; the errors of the storage.
 pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     let content = upload.content().await?;
     let drawn = draw(app.part::<Painter>(), content).await?;
@@ -73,8 +73,8 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     Ok(Avatar(id))
 }
 
-/// Finds, decodes and draws a picture on other threads. Its memory is its own until that is done, even if the caller is
-/// gone by then.
+/// Surveys, decodes and draws a picture on blocking threads. Its memory permit is held until the drawing ends, even if
+/// the caller has disconnected.
 async fn draw(painter: &Painter, mut file: File) -> Result<Vec<(u32, Vec<u8>)>> {
     let (mut file, original) = blocking(move || picture::find(&mut file).map(|original| (file, original))).await?;
     let max_wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
@@ -96,22 +96,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + S
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(refuse),
-        // A fault of a decoder, which the next picture does not have.
+        // A panic of a decoder, which does not affect other pictures.
         Err(error) => Err(refuse("The picture can't be read.").caused_by(error)),
     }
 }
 
-/// Has an avatar deleted soon that nobody kept.
+/// Schedules the deletion of an avatar that no transaction kept.
 pub async fn abandon(app: &App, Avatar(id): Avatar) {
     for key in keys(id) {
         objects::abandon(app, key).await;
     }
 }
 
-/// Keeps a new avatar, if there is one, and gives up the old one.
+/// Keeps a new avatar, if there is one, and releases the old one.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the new one is being deleted: whoever stored it took too long.
+/// `UNAVAILABLE` if the new avatar is being deleted, because storing it took too long.
 pub async fn replace(
     connection: &mut Connection,
     old: Option<Avatar>,

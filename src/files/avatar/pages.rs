@@ -1,4 +1,4 @@
-//! Avatars, for the pages that show them. The URL is what one has to know.
+//! Serves avatars to pages. The unguessable URL is the only credential.
 
 use axum::{
     body::Body,
@@ -30,7 +30,7 @@ async fn serve(app: &App, id: &str, size: &str) -> Result<Response> {
     let id: Uuid = id.parse().map_err(|_| missing())?;
     let size = SIZES.into_iter().find(|candidate| candidate.to_string() == size).ok_or_else(missing)?;
     let content = app.part::<Storage>().get(&ops::key(id, size), None).await?.ok_or_else(missing)?;
-    // An avatar is small; what it begins with tells its type.
+    // An avatar is small, and its first bytes determine its type.
     let bytes = content.try_fold(Vec::new(), |mut all, piece| {
         all.extend_from_slice(&piece);
         std::future::ready(Ok(all))
@@ -42,7 +42,7 @@ async fn serve(app: &App, id: &str, size: &str) -> Result<Response> {
         (header::CONTENT_DISPOSITION, "inline"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Another avatar has another URL.
+        // A changed avatar has another URL.
         (header::CACHE_CONTROL, "public, max-age=86400, immutable, no-transform"),
     ];
     Ok((headers, Body::from(bytes)).into_response())

@@ -1,5 +1,5 @@
-//! Pictures: an upload is decoded within bounds and drawn again, so that nothing of the file itself is kept: neither where a
-//! photo was taken, nor what else hides in it.
+//! Pictures: an upload is decoded within bounds and drawn again. The file itself is discarded, including the location
+//! of a photo and any hidden content.
 
 use std::io::{Cursor, Read, Seek};
 
@@ -10,37 +10,37 @@ use image::{
 
 use crate::files::picture::{self, Extent, Survey};
 
-/// The widths and heights of an avatar, the largest first.
+/// The widths and heights of an avatar in pixels, the largest first.
 pub(crate) const SIZES: [u32; 4] = [512, 256, 128, 64];
-/// The most pixels: a photo of a good camera.
+/// The maximum number of pixels: that of a photo from a good camera.
 const MAX_PIXELS: u64 = 25_000_000;
 const MAX_SIDE: u32 = 10_000;
-/// The memory of all pictures that are decoded at once, in bytes. One picture may take all of it: 25 million pixels as a
-/// progressive JPEG with the usual sampling take 150 MB.
+/// The total memory of concurrent decoding, in bytes. One picture may use all of it: 25 million pixels as a progressive
+/// JPEG with the usual sampling take 150 MB.
 pub(super) const MEMORY: u64 = 192 << 20;
-/// What drawing takes beside decoding: the smaller pictures, and their files.
+/// The memory of drawing in addition to decoding, in bytes: the smaller pictures, and their files.
 const DRAWING_BYTES: u64 = 4 << 20;
 const JPEG_QUALITY: u8 = 85;
 
 const UNREADABLE: Fault = "The picture can't be read.";
 
-/// Why a picture is refused, as a sentence.
+/// The reason for rejecting a picture, as a sentence.
 pub(crate) type Fault = &'static str;
 
-/// A picture in a file, which is not decoded yet.
+/// A picture in a file, not decoded yet.
 pub(super) struct Original(Survey);
 
 impl Original {
-    /// The memory that drawing takes, in bytes; at most [`MEMORY`].
+    /// The memory that drawing needs, in bytes; at most [`MEMORY`].
     pub(super) fn memory(&self) -> u64 {
         self.0.memory + DRAWING_BYTES
     }
 }
 
-/// Finds a picture in a file, and checks what decoding it would take.
+/// Surveys the picture in a file, and checks the resources that decoding needs.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason for rejecting the picture.
 pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Original, Fault> {
     const FORMATS: [ImageFormat; 3] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP];
     let survey = picture::survey(file, Extent::Whole).map_err(|_| UNREADABLE)?;
@@ -60,10 +60,10 @@ pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Original, Fault> {
     Ok(original)
 }
 
-/// Draws a picture in all sizes, cut down to a square.
+/// Draws a picture in all sizes, cropped to a square.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason for rejecting the picture.
 pub(super) fn draw(file: &mut (impl Read + Seek), Original(survey): &Original) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
     let bytes = survey.read(file).map_err(|_| UNREADABLE)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), survey.format);
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// Phones append to a photo: Samsung a trailer of its own, others a second picture (CIPA DC-007) or a film.
+    /// Phones append data to a photo: Samsung a proprietary trailer, others a second picture (CIPA DC-007) or a video.
     #[test]
     fn what_follows_a_picture_is_dropped() {
         let (second, film) = (sample(ImageFormat::Jpeg, 8, 8, 255), b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom");
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// What says where the camera is held is kept until the picture is drawn; profiles and comments are not read.
+    /// The orientation is kept until the picture is drawn; profiles and comments are not read.
     #[test]
     fn a_photo_is_turned_by_its_orientation() {
         let segment = |marker: u8, data: &[u8]| {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_bomb_is_refused_before_it_is_decoded() {
         let mut bomb = sample(ImageFormat::Png, 16, 16, 255);
-        // IHDR: width and height, and then the checksum.
+        // IHDR: width and height, then the checksum.
         bomb[16..20].copy_from_slice(&9_999_u32.to_be_bytes());
         bomb[20..24].copy_from_slice(&9_999_u32.to_be_bytes());
         let crc = crc(&bomb[12..29]);

@@ -1,4 +1,4 @@
-//! Where files are stored, as a URL names it.
+//! The location of files, parsed from a URL.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,12 +6,12 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-/// Where files are stored.
+/// The location of files.
 #[derive(Debug, Clone)]
 pub enum Location {
-    /// A directory of this machine, or one that all instances share.
+    /// A directory of this machine, or a shared one for several instances.
     Directory(PathBuf),
-    /// A bucket of S3, or of what speaks its protocol.
+    /// A bucket of S3, or of a compatible service.
     S3(S3),
 }
 
@@ -21,12 +21,12 @@ pub struct S3 {
     /// `https://host:port`.
     pub endpoint: String,
     pub bucket: String,
-    /// What every key begins with; may be empty.
+    /// The prefix of every key; may be empty.
     pub prefix: String,
     pub region: String,
-    /// Key and secret; `None`: those of the environment or the machine, as AWS' own tools find them.
+    /// Key and secret; `None` for the default credential chain of AWS (environment, container, machine).
     pub credentials: Option<(String, SecretString)>,
-    /// Whether callers reach the bucket themselves; otherwise the server passes everything on.
+    /// Whether callers reach the bucket directly; otherwise the server relays all content.
     pub is_direct: bool,
 }
 
@@ -40,11 +40,11 @@ const FORM: &str = "must be s3://KEY:SECRET@ENDPOINT/BUCKET?region=REGION, or fi
 
 impl Location {
     /// Parses `file:///DIRECTORY`, or `s3://KEY:SECRET@ENDPOINT/BUCKET/PREFIX`, with these parameters: `region`,
-    /// `us-east-1` by default; `tls=none` for an endpoint without encryption; `access=server` for a bucket that callers do
-    /// not reach themselves.
+    /// `us-east-1` by default; `tls=none` for an endpoint without encryption; `access=server` for a bucket that callers
+    /// do not reach directly.
     ///
     /// # Errors
-    /// What is wrong with the URL, without any part of it.
+    /// A description of the error in the URL, without any part of the URL.
     pub fn parse(url: &SecretString) -> Result<Self, String> {
         let url: Url = url.expose_secret().parse().map_err(|_| FORM)?;
         match url.scheme() {
@@ -80,7 +80,7 @@ impl S3 {
             (key, Some(secret)) => Some((decode(key)?, SecretString::from(decode(secret)?))),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
-        // Of a scheme that the parser does not know, an address is a name like any other.
+        // The URL parser does not validate the host of an unknown scheme.
         Host::parse(host).map_err(|_| FORM)?;
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let scheme = if encrypted { "https" } else { "http" };

@@ -54,7 +54,7 @@ pub(crate) fn download(target: Target) -> pb::Download {
     pb::Download { url: Some(target.url), expire_time: Some(time(target.expires)) }
 }
 
-/// Reads what is to be uploaded from a validated message.
+/// Reads a draft from a validated message.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`, `PAYLOAD_TOO_LARGE`.
@@ -74,7 +74,7 @@ pub(crate) fn draft(message: pb::CreateUploadRequest, max_file_bytes: usize) -> 
 }
 
 pub(crate) fn name(name: String, field: &str) -> Result<String> {
-    // That of a form is checked by no rule of the contract.
+    // The contract's rules do not check the name of a multipart form.
     let name = text::normalized(name);
     let is_line = !check::is_blank(&name) && !check::has_line_break(&name);
     match media::name_fault(&name) {

@@ -1,4 +1,4 @@
-//! Files: announced, then uploaded, and from then on unchanged.
+//! Files: announced, then uploaded, and immutable from then on.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{id::AccountId, numbered::numbered, page::Key};
@@ -7,11 +7,11 @@ use uuid::Uuid;
 use crate::files::id::FileId;
 
 numbered! {
-    /// What a file is for.
+    /// The purpose of a file.
     Purpose {
-        /// Any file, to be saved.
+        /// Any file, to be downloaded.
         Attachment = 1,
-        /// An image, to be shown.
+        /// An image, to be displayed.
         Image = 2,
     }
 }
@@ -19,7 +19,7 @@ numbered! {
 numbered! {
     /// The status of a file.
     Status {
-        /// The content is not there, or not checked.
+        /// The content is missing, or not checked.
         Pending = 1,
         /// The content is stored.
         Ready = 2,
@@ -30,13 +30,13 @@ numbered! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Pending {
-        /// When the upload is given up.
+        /// When the upload expires.
         expires: DateTime<Utc>,
     },
     Ready {
-        /// Where the content is.
+        /// The key of the content in the storage.
         key: String,
-        /// When the file is deleted, while nothing refers to it.
+        /// When the file is deleted, if it is unreferenced.
         unused_until: Option<DateTime<Utc>>,
     },
 }
@@ -44,7 +44,7 @@ pub enum State {
 /// A file to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// The account, unless it is the caller's.
+    /// The account; the caller's if absent.
     pub account: Option<AccountId>,
     pub name: String,
     pub content_type: String,
@@ -54,7 +54,7 @@ pub struct Draft {
     pub purpose: Purpose,
 }
 
-/// A content that is stored.
+/// A stored content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     pub key: String,
@@ -66,14 +66,14 @@ pub struct Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     pub id: FileId,
-    /// The account whose space it takes.
+    /// The account whose quota the file uses.
     pub account: AccountId,
     /// The principal that uploaded it.
     pub owner: Uuid,
     pub name: String,
     pub content_type: String,
     pub size_bytes: i64,
-    /// Of the content; while the file is pending, as announced.
+    /// The hash of the content; while the file is pending, as announced.
     pub sha256: Option<[u8; 32]>,
     pub purpose: Purpose,
     pub state: State,
@@ -84,7 +84,7 @@ pub struct File {
 }
 
 impl File {
-    /// How long a file that nothing refers to is kept, from its upload or from when the last reference went.
+    /// How long an unreferenced file is kept, from its upload or from the removal of its last reference.
     pub const UNUSED_LIFETIME: TimeDelta = TimeDelta::days(7);
 
     /// Announces a file.
@@ -114,7 +114,7 @@ impl File {
         }
     }
 
-    /// Returns the file with its content. Nothing refers to it yet.
+    /// Returns the file with its content, unreferenced.
     #[must_use]
     pub fn complete(self, content: Content, now: DateTime<Utc>) -> Self {
         Self {
@@ -144,35 +144,35 @@ impl File {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
 
-    /// Returns where the content is uploaded to. What is there is checked and copied: it may be replaced for as long as
-    /// the URL is valid.
+    /// Returns the key to which the content is uploaded. The uploaded content is checked and copied, because it may be
+    /// replaced while the URL is valid.
     pub fn upload_key(id: FileId) -> String {
         format!("uploads/{id}")
     }
 
-    /// Returns where to store the content. No two attempts have the same place, so that none replaces what another has
-    /// stored.
+    /// Returns the key under which the content is stored. Each attempt has a separate key, so that no attempt
+    /// overwrites another's content.
     pub fn content_key(id: FileId, attempt: Uuid) -> String {
         format!("files/{id}-{}", attempt.simple())
     }
 }
 
-/// Where images are shown that something public refers to.
+/// The path of images that something public refers to.
 const IMAGES: &str = "/images/";
 
-/// Returns the image that an address in a text leads to, if it is one of ours.
+/// Returns the image that a URL in a text refers to, if the image is on this server.
 pub fn image_at(address: &str) -> Option<FileId> {
     let id = address.strip_prefix(IMAGES)?.split(['?', '#']).next()?;
     id.parse().ok().map(FileId)
 }
 
-/// What refers to files.
+/// A resource that refers to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {
     pub id: Uuid,
-    /// The account that reaches it, if it belongs to one.
+    /// The account to which the parent is visible, if it belongs to one.
     pub account: Option<AccountId>,
-    /// Whether anyone reaches it.
+    /// Whether the parent is public.
     pub is_public: bool,
 }
 
@@ -180,7 +180,7 @@ pub struct Parent {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub account: Option<AccountId>,
-    /// Only those that this refers to.
+    /// Only files that this parent refers to.
     pub parent: Option<Uuid>,
 }
 

@@ -1,8 +1,8 @@
-//! Files: who may upload, read and delete which, within the space of an account.
+//! Files: permissions to upload, read and delete, within the storage quota of an account.
 //!
-//! The storage and Postgres can't commit together. So an object is registered before it is written, with the time at
-//! which it is to be deleted; the transaction that records the file keeps it; and what nobody keeps is deleted. Nothing
-//! is written twice to one place.
+//! The storage and Postgres can't commit atomically together. So an object is registered before it is written, with a
+//! deletion time. The transaction that records the file keeps the object, and objects that no transaction kept are
+//! deleted. No key is written twice.
 
 mod content;
 mod links;
@@ -38,23 +38,22 @@ pub(crate) use store::{claim_deletable, keep, register, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
-/// How much longer than its file's URL is valid the place for an upload is kept: a PUT that began in time may end
-/// later.
+/// How long an upload's object is kept after its URL expires: a PUT that began in time may end later.
 const UPLOAD_GRACE: TimeDelta = TimeDelta::hours(2);
-/// How much longer the place is kept once this server takes no upload for it any more: longer than [`MAX_STORING`].
+/// How long the object is kept after this server stops accepting uploads for it: longer than [`MAX_STORING`].
 const STORING_GRACE: TimeDelta = TimeDelta::minutes(10);
-/// The longest that an upload which this server took is being stored.
+/// The maximum time to store an upload that this server accepted.
 pub const MAX_STORING: Duration = Duration::from_secs(300);
 
 /// The limits of files.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The space of an account, in bytes.
+    /// The storage quota of an account, in bytes.
     pub quota_bytes: i64,
     /// How long a URL is valid.
     pub url_lifetime: TimeDelta,
-    /// Whether this server takes the uploads, and so none for a file that is complete or removed. A storage takes them
-    /// until their URLs expire.
+    /// Whether this server receives the uploads, in which case it rejects uploads for complete or removed files. An
+    /// external storage accepts them until their URLs expire.
     pub takes_uploads: bool,
 }
 
@@ -68,8 +67,8 @@ impl Limits {
         }
     }
 
-    /// Returns from when on nothing more can arrive for a file that is completed or removed now; `None`: as was
-    /// planned.
+    /// Returns the time after which no upload can arrive for a file that is completed or removed now; `None` if the
+    /// planned time is unchanged.
     fn uploads_end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.takes_uploads.then(|| now + STORING_GRACE)
     }
@@ -79,22 +78,22 @@ fn lifetime(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// Returns the account of a new file: the one that is named, else the caller's.
+/// Returns the account of a new file: the named account, or else the caller's.
 fn account(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
     let own = permit.user().map(|(_, account, _)| account);
     permit.account(named.or(own))
 }
 
-/// Announces a file, and takes its size from the account's space.
+/// Announces a file, and reserves its size in the account's quota.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`, `NOT_FOUND` if there is no such account, `STORAGE_QUOTA_EXCEEDED`.
+/// `VALIDATION_FAILED`; `NOT_FOUND` if the account does not exist; `STORAGE_QUOTA_EXCEEDED`.
 pub async fn announce(work: &mut Work, id: FileId, draft: Draft, limits: Limits) -> Result<File> {
     let (permit, now) = (work.permit()?, work.now());
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     let place = [File::upload_key(id)];
-    // In one round trip, the file first: its account may be unknown, and that is then the error.
+    // One round trip, the file first, so that an unknown account is reported before an exceeded quota.
     let announce = async |connection: &Connection| {
         pipeline!(
             store::insert(connection, &file),
@@ -128,10 +127,10 @@ pub async fn create(work: &mut Work, id: FileId, draft: Draft, content: Content,
     Ok(file)
 }
 
-/// Makes a file ready. Without a content, or if another request was faster, it must be already.
+/// Makes a file ready. Without a content, or if a concurrent request was faster, the file must be ready already.
 ///
 /// # Errors
-/// `NOT_FOUND`, also if it was given up meanwhile.
+/// `NOT_FOUND`, also if the file was abandoned meanwhile.
 pub async fn complete(work: &mut Work, id: FileId, content: Option<Content>, limits: Limits) -> Result<File> {
     let (visibility, now) = (work.permit()?.visibility(), work.now());
     let file = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
@@ -149,7 +148,7 @@ pub async fn complete(work: &mut Work, id: FileId, content: Option<Content>, lim
                 None => Ok(()),
             }
         };
-        // In one round trip, in this order.
+        // One round trip, in this order.
         pipeline!(store::keep(connection, &key), end_upload, store::update(connection, &file))
     };
     work.write(complete).await?;
@@ -164,10 +163,10 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: FileId) -> Res
     store::get(connection, Some(permit.visibility()), id).await
 }
 
-/// Returns a file whose content the caller may download; without a caller, one that anyone may.
+/// Returns a file whose content the caller may download; without a caller, a public file.
 ///
 /// # Errors
-/// `NOT_FOUND`, also while it is pending.
+/// `NOT_FOUND`, also while the file is pending.
 pub async fn downloadable(connection: &mut Connection, viewer: Option<Permit>, id: FileId) -> Result<File> {
     let file = store::get(connection, viewer.map(|permit| permit.visibility()), id).await?;
     ready(file)
@@ -180,7 +179,7 @@ fn ready(file: File) -> Result<File> {
     }
 }
 
-/// Returns the file of a link, which is its own permit.
+/// Returns the file of a link. The link's signature replaces the permit.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -200,7 +199,7 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Deletes a file that nothing refers to.
+/// Deletes a file without references.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `FILE_IN_USE`.
@@ -216,8 +215,8 @@ pub async fn delete(work: &mut Work, id: FileId, expected: Option<ExpectedVersio
     reclaim(connection, vec![file], limits.uploads_end(now), now).await
 }
 
-/// Gives the contents of removed files up, and their space back: at once, or with what was uploaded for them if it is
-/// still there. That is deleted at `uploads_end`, if this is sooner than planned.
+/// Releases the contents of removed files, and their quota: at once, or, if an upload may remain, when that is deleted.
+/// The upload is deleted at `uploads_end`, if this is sooner than planned.
 async fn reclaim(
     connection: &mut Connection,
     removed: Vec<File>,
@@ -243,7 +242,7 @@ async fn reclaim(
     give_back(connection, free).await
 }
 
-/// Removes the files of accounts that are removed, whatever refers to them; their contents are deleted soon.
+/// Removes the files of removed accounts, regardless of references; schedules the deletion of their contents.
 ///
 /// # Errors
 /// Any database error.
@@ -253,9 +252,9 @@ pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], n
     store::erase_usage(connection, accounts).await
 }
 
-/// Gives space back to accounts.
+/// Returns quota to accounts.
 async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -> Result<()> {
-    // Sorted, so that two transactions give space back to the same accounts in the same order.
+    // The order of accounts is fixed, so that two transactions that return quota to the same accounts can't deadlock.
     let mut sizes = BTreeMap::<AccountId, i64>::new();
     for (account, bytes) in spaces {
         *sizes.entry(account).or_default() += bytes;
@@ -266,7 +265,7 @@ async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -
     Ok(())
 }
 
-/// Forgets objects that were deleted, and gives back the space that they held.
+/// Removes the records of deleted objects, and returns the quota that they held.
 ///
 /// # Errors
 /// Any database error.
@@ -280,11 +279,10 @@ pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
         .await
 }
 
-/// Files that one transaction deletes.
+/// The maximum number of files that one transaction deletes.
 const BATCH: i64 = 100;
 
-/// Gives up uploads that were not completed in time, and deletes files that nothing referred to for long enough;
-/// returns how many.
+/// Removes files whose uploads expired or that were unreferenced for long enough; returns how many.
 ///
 /// # Errors
 /// Any database error.

@@ -114,7 +114,7 @@ impl FileService for Files {
 
 fn filter(message: &pb::ListFilesRequest) -> Result<Filter> {
     let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
-    // Validated by the contract.
+    // The contract has validated the id.
     let parent = message.parent_id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
     Ok(Filter { account, parent })
 }

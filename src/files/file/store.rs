@@ -1,4 +1,4 @@
-//! Files, and what refers to them.
+//! Files and references to them, in SQL.
 
 mod objects;
 mod usage;
@@ -110,7 +110,7 @@ impl TryFrom<Row> for File {
 
 type Boxed<'q> = files::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// The account through whose links a caller reaches files; no account has the id of nobody.
+/// Returns the account through whose references files are visible to a caller. The nil id belongs to no account.
 fn account_of(visibility: Option<Visibility>) -> AccountId {
     match visibility {
         Some(Visibility::Account(account)) => account,
@@ -118,8 +118,8 @@ fn account_of(visibility: Option<Visibility>) -> AccountId {
     }
 }
 
-/// Selects the files that a caller reaches: those of the account, and what is attached to something that the caller
-/// reaches. Without a caller, they are those that are attached to something public.
+/// Selects the files that are visible to a caller: files of the account, and files attached to parents that are visible
+/// to the caller. Without a caller, it selects files attached to public parents.
 fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
     let query = files::table.into_boxed();
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
@@ -131,7 +131,7 @@ fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
     }
 }
 
-/// Returns a file that the caller reaches; without a caller, one that anyone does.
+/// Returns a file that is visible to the caller; without a caller, a public file.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -141,20 +141,20 @@ pub async fn get(connection: &mut Connection, visibility: Option<Visibility>, id
     row.ok_or_else(|| Error::not_found("file"))?.try_into()
 }
 
-/// Returns a file of what the caller manages, locked until the transaction ends.
+/// Returns a file that the caller manages, locked until the transaction ends.
 ///
 /// # Errors
-/// `NOT_FOUND`, also for a file that the caller only reaches through what it is attached to.
+/// `NOT_FOUND`, also for a file that is visible to the caller only through its parent.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: FileId) -> Result<File> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = files::table.find(id).select(Row::as_select()).for_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
     row.ok_or_else(|| Error::not_found("file"))?.try_into()
 }
 
-/// Locks uploads that are to be given up and files that were unused for long enough, but none that somebody else has
-/// locked: who attaches a file holds it from before its time is cleared until the reference commits.
+/// Locks expired uploads and files that were unused for long enough, skipping rows that are locked. A transaction that
+/// attaches a file holds its lock from before its expiry is cleared until the reference commits.
 pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<File>> {
     let expired = files::table
         .filter(files::expires_at.le(now))
@@ -170,7 +170,7 @@ pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit
 /// Stores a new file.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such account.
+/// `NOT_FOUND` if the account does not exist.
 pub async fn insert(connection: &Connection, file: &File) -> Result<()> {
     match diesel::insert_into(files::table).values(Row::from(file)).execute(&mut &*connection).await {
         Err(error) if violated_foreign_key(&error) == Some("files_account_id_fkey") => Err(Error::not_found("account")),
@@ -191,13 +191,14 @@ pub async fn delete(connection: &mut Connection, id: FileId) -> Result<()> {
     one_row(diesel::delete(files::table.find(id)).execute(connection).await?, "delete", "files", id)
 }
 
-/// Returns whether anything refers to a locked file.
+/// Returns whether a locked file has references.
 pub async fn is_linked(connection: &mut Connection, id: FileId) -> Result<bool> {
     let links = file_links::table.filter(file_links::file_id.eq(id));
     Ok(diesel::select(exists(links)).get_result(connection).await?)
 }
 
-/// Selects the files of a list. Without a parent, they are those of accounts alone, so that an index has them in order.
+/// Selects the files of a list. Without a parent, it selects only files of accounts, so that an index returns them in
+/// order.
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = match (filter.parent, visibility) {
         (Some(parent), Visibility::All) => {
@@ -241,21 +242,21 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 
 /// Returns the files with these ids, locked until the transaction ends.
 pub async fn lock_all(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
-    // In one order, so that two transactions that lock the same files never wait for each other.
+    // A fixed order, so that two transactions that lock the same files can't deadlock.
     let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select());
     let query = query.for_no_key_update();
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }
 
-/// Returns those of these files that an account reaches through what they are attached to.
+/// Returns the files among these that are visible to an account through their parents.
 pub async fn linked_to(connection: &mut Connection, account: AccountId, ids: &[FileId]) -> Result<Vec<FileId>> {
     let links = file_links::table.filter(file_links::file_id.eq_any(ids));
     let links = links.filter(file_links::account_id.eq(account).or(file_links::is_public));
     Ok(links.select(file_links::file_id).load(connection).await?)
 }
 
-/// Notes what refers to files that are locked, which are thus in use. What is known already stays as it is.
+/// Stores references from a parent to locked files, which are then in use. Existing references are unchanged.
 pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -> Result<()> {
     let row = |id: &FileId| {
         (
@@ -277,14 +278,14 @@ pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -
     Ok(())
 }
 
-/// Lets anyone see the files of a parent, or no longer.
+/// Makes the files of a parent public or private.
 pub async fn set_public(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
     let links = file_links::table.filter(file_links::parent_id.eq(parent));
     diesel::update(links).set(file_links::is_public.eq(is_public)).prepared().execute(connection).await?;
     Ok(())
 }
 
-/// Removes references to files that are locked. Those that nothing else refers to are unused, until they are deleted.
+/// Removes references to locked files. Files without other references are unused, and expire.
 pub async fn unlink(
     connection: &mut Connection,
     parent: Uuid,
@@ -299,15 +300,16 @@ pub async fn unlink(
     Ok(())
 }
 
-/// Removes all references of these to files; returns the files.
+/// Removes all references from these parents; returns the files.
 pub async fn unlink_all(connection: &mut Connection, parents: &[Uuid]) -> Result<Vec<FileId>> {
     let links = file_links::table.filter(file_links::parent_id.eq_any(parents));
     Ok(diesel::delete(links).returning(file_links::file_id).get_results(connection).await?)
 }
 
-/// Removes those of these files that nothing refers to, and returns them.
+/// Removes the unreferenced files among these, and returns them.
 pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
-    // Locked first: the statement that deletes must see the references of whoever held a file against that.
+    // The files are locked first, so that the deleting statement sees the references of transactions that held the lock
+    // before.
     let lock = files::table.filter(files::id.eq_any(ids)).order(files::id).select(files::id).for_update();
     let locked_ids: Vec<FileId> = lock.load(connection).await?;
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
@@ -316,7 +318,7 @@ pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Res
     rows.into_iter().map(File::try_from).collect()
 }
 
-/// Removes the files of accounts that are removed, and all references to them; returns the files.
+/// Removes the files of removed accounts, and all references to them; returns the files.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<File>> {
     let own = files::table.filter(files::account_id.eq_any(accounts.to_vec())).select(files::id);
     let ids: Vec<FileId> = own.load(connection).await?;

@@ -1,9 +1,8 @@
-//! What a content is, by how it begins, and whether that is what its sender says.
+//! Detects the type of a content by its first bytes, and checks it against the declared type.
 //!
-//! A content is stored under the type that it has, and a name that is wrong within a family does no harm: a PNG that is
-//! announced as a JPEG is stored as a PNG. What contradicts its name is refused: a page, a program or a text that is
-//! announced as an image, sound or font; a program or a picture that is announced as a document; a binary content that is
-//! announced as text.
+//! A content is stored under its detected type. A wrong name within a family is harmless: a PNG that is declared as a
+//! JPEG is stored as a PNG. A contradiction between families is rejected: a page, a program or a text declared as an
+//! image, sound or font; a program or a picture declared as a document; a binary content declared as text.
 
 use infer::MatcherType;
 
@@ -13,11 +12,11 @@ use super::{
     text,
 };
 
-/// A type that was recognized.
+/// A detected type.
 type Detected = (&'static str, Family);
 
-/// Returns the media type of a file that begins like this and is announced as `declared`; `None` if the two contradict each
-/// other.
+/// Returns the media type of a file that begins with `head` and is declared as `declared`; `None` if the two contradict
+/// each other.
 pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
     let declared = canonical(declared);
     let detected = detect(head);
@@ -46,23 +45,23 @@ fn of_other(declared: &str, detected: Option<Detected>) -> Option<&str> {
         ZIP => is_zip(name).then_some(name),
         _ if family == Family::Program => (names::family(declared) == Family::Program).then_some(name),
         _ if is_office(declared) && (is_media || name == PDF) => None,
-        // An archive or a document is also the container of many other types.
+        // Many other types are containers that begin like an archive or a document.
         _ => Some(if is_media { more_specific(declared, name) } else { declared }),
     }
 }
 
-/// Containers of sound and moving pictures do not tell at the beginning which of the two they have.
+/// Returns the declared type where the detected container does not distinguish sound from video in its first bytes.
 fn more_specific<'a>(declared: &'a str, detected: &'static str) -> &'a str {
     let subtype = |name: &str| name.split_once('/').map(|(_, subtype)| subtype.to_owned());
     if subtype(declared) == subtype(detected) { declared } else { detected }
 }
 
-/// Whether other types are made of files of a type: vector graphics of compressed XML, and raw photos of TIFF.
+/// Returns whether a type is a container for other types: compressed XML for vector graphics, and TIFF for raw photos.
 fn is_container(name: &str) -> bool {
     is_zip(name) || matches!(name, GZIP | "application/x-ole-storage" | "application/x-tar" | "image/tiff")
 }
 
-/// Whether files of a type can be text.
+/// Returns whether files of a type can be text.
 fn may_be_text(name: &str) -> bool {
     family(name) == Family::Text
         || matches!(name, PDF | "application/rtf" | "application/postscript" | "application/x-x509-ca-cert")
@@ -82,13 +81,14 @@ fn detect(head: &[u8]) -> Option<Detected> {
         MatcherType::App if name != "application/x-x509-ca-cert" => Family::Program,
         _ => Family::Other,
     };
-    // Two bytes make an object file, and two letters a bitmap or a program. No file of these types has only text.
+    // Two bytes mark an object file, and two letters a bitmap or a program. No file of these types consists of text
+    // only.
     let is_weak = signature.extension() == "obj" || text::is_of_bytes(head) && !may_be_text(name);
     (!is_weak).then_some((name, family))
 }
 
 /// Reads the brand of an ISO base media file (ISO/IEC 14496-12, 4.3; the brands are those of the MP4 Registration
-/// Authority). Phones write many; all that are not listed here are for video.
+/// Authority). Phones write many brands; unlisted brands are video.
 fn iso_media(head: &[u8]) -> Option<Detected> {
     if head.get(4..8)? != b"ftyp" {
         return None;
@@ -112,8 +112,8 @@ fn iso_media(head: &[u8]) -> Option<Detected> {
     })
 }
 
-/// Readers accept a PDF whose header is within the first 1,024 bytes (PDF 1.7 by Adobe, implementation note 13). Print
-/// systems and mail gateways put lines before it.
+/// Returns whether a PDF header occurs within the first 1,024 bytes, as readers accept (PDF 1.7 by Adobe,
+/// implementation note 13). Print systems and mail gateways put lines before the header.
 fn is_late_pdf(head: &[u8]) -> bool {
     head[..head.len().min(1024)].windows(5).any(|window| window == b"%PDF-")
 }
@@ -140,7 +140,7 @@ mod tests {
     const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
     const DOCM: &str = "application/vnd.ms-word.document.macroenabled.12";
 
-    /// A ZIP that begins as Word writes it.
+    /// Returns a ZIP that begins as Word writes it.
     fn word() -> Vec<u8> {
         [&b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0"[..], b"word/document.xml"].concat()
     }
@@ -163,7 +163,7 @@ mod tests {
             ("application/x-own", b"\x01\x02\x03\x04", "application/x-own"),
             ("application/x-own", PNG, "image/png"),
             ("application/x-photoshop", b"8BPS\0\x01\0\0", "image/vnd.adobe.photoshop"),
-            // A wrong ending of a file's name, by which browsers choose the type.
+            // A wrong file extension, from which browsers derive the type.
             ("image/jpeg", PNG, "image/png"),
             ("image/png", JPEG, "image/jpeg"),
             ("video/mp4", WEBM, "video/webm"),
@@ -218,7 +218,7 @@ mod tests {
             ),
             ("application/msword", OLE, "application/msword"),
             ("application/msword", b"{\\rtf1\\ansi", "application/msword"),
-            // Windows says this of every CSV once Excel is installed.
+            // Windows declares this type for every CSV once Excel is installed.
             ("application/vnd.ms-excel", b"a;b\r\n\xfc;2\r\n", "application/vnd.ms-excel"),
             ("image/svg+xml", SVG, "image/svg+xml"),
             ("image/x-nikon-nef", b"MM\0*\0\0\0\x08\0\x1b", "image/x-nikon-nef"),

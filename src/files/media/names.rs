@@ -1,4 +1,4 @@
-//! The names of media types. Many types have several, and a caller may send any of them.
+//! The names of media types. Many types have several names, and a caller may send any of them.
 
 use super::UNKNOWN;
 
@@ -6,9 +6,9 @@ pub(super) const PDF: &str = "application/pdf";
 pub(super) const ZIP: &str = "application/zip";
 pub(super) const GZIP: &str = "application/gzip";
 
-/// The stored name of a type, and its other names. Sources: the aliases of freedesktop.org's shared-mime-info 2.2;
+/// The stored name of each type, and its aliases. Sources: the aliases of freedesktop.org's shared-mime-info 2.2;
 /// Microsoft, "MIME Type Detection in Windows Internet Explorer" (`image/pjpeg`, `image/x-png`, `text/richtext`,
-/// `application/x-gzip-compressed`); the names that curl, the AWS CLI and browsers give a content that they do not know.
+/// `application/x-gzip-compressed`); the names that curl, the AWS CLI and browsers use for unknown content.
 const ALIASES: &[(&str, &[&str])] = &[
     (
         UNKNOWN,
@@ -80,19 +80,19 @@ pub(super) fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(_, others)| others.contains(&name)).map_or(name, |(stored, _)| *stored)
 }
 
-/// What a content can be mistaken for. Within a family, a wrong name does no harm.
+/// A family of types. Within a family, a wrong name is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Unknown,
     Image,
-    /// Sound and moving pictures: their containers take both.
+    /// Sound and video, which share containers.
     Media,
     Font,
-    /// Any text, in any charset; SVG is one.
+    /// Any text, in any charset, including SVG.
     Text,
     /// Machine code and byte code.
     Program,
-    /// Documents, archives and all forms that this server does not know.
+    /// Documents, archives and all unknown formats.
     Other,
 }
 
@@ -153,19 +153,20 @@ fn is_text(kind: &str, subtype: &str) -> bool {
     match kind {
         "text" => true,
         "application" if APPLICATION.contains(&subtype) => true,
-        // Playlists, and the two forms of pixels that are C.
+        // Playlists are text, and so are XBM and XPM, pixel formats in C syntax.
         "audio" | "video" => subtype.ends_with("mpegurl") || subtype == "x-scpls",
         "image" if matches!(subtype, "x-xbitmap" | "x-xpixmap") => true,
         _ => subtype.ends_with("+json") || subtype.ends_with("+xml") || subtype.ends_with("+yaml"),
     }
 }
 
-/// Whether every file of a type is recognized by its beginning, so that any other content is none.
+/// Returns whether every file of a type is recognized by its first bytes, so that unrecognized content is not of this
+/// type.
 pub(super) fn is_recognized(name: &str) -> bool {
     matches!(name, PDF | ZIP | GZIP) || super::IMAGES.contains(&name)
 }
 
-/// Whether a type is of an office suite, whose files are ZIP, OLE or, with the old names, also text.
+/// Returns whether a type belongs to an office suite, whose files are ZIP, OLE or, under the old names, also text.
 pub(super) fn is_office(name: &str) -> bool {
     const PREFIXES: [&str; 5] = [
         "application/msword",
@@ -177,7 +178,7 @@ pub(super) fn is_office(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether a type is a ZIP with a purpose.
+/// Returns whether a type is based on ZIP.
 pub(super) fn is_zip(name: &str) -> bool {
     const PREFIXES: [&str; 2] = ["application/vnd.oasis.opendocument.", "application/vnd.openxmlformats-"];
     matches!(name, ZIP | "application/epub+zip" | "image/openraster")

@@ -1,13 +1,13 @@
-//! Which contents are text. A text has any charset (RFC 2046, 4.1.2), and its sender rarely names it.
+//! Detects text contents. A text may have any charset (RFC 2046, 4.1.2), which senders rarely declare.
 
-/// Returns whether a content that begins like this is a text, in any charset that is in use: UTF-8; UTF-16 and UTF-32; and
-/// those that have ASCII's control characters, such as Windows-1252, Shift_JIS, GB 18030 or ISO-2022-JP.
+/// Returns whether a content that begins like this is text in a common charset: UTF-8, UTF-16, UTF-32, and charsets
+/// with ASCII's control characters, such as Windows-1252, Shift_JIS, GB 18030 or ISO-2022-JP.
 pub(super) fn is_text(head: &[u8]) -> bool {
     is_utf8(head) || is_without_controls(head) || is_utf16(head) || is_utf32(head)
 }
 
-/// Returns whether a content is a text of single bytes, as far as its beginning tells. The signatures of binary formats that
-/// are made of letters mean nothing in it.
+/// Returns whether the beginning of a content is text of single bytes. In such text, binary signatures that consist of
+/// letters are meaningless.
 pub(super) fn is_of_bytes(head: &[u8]) -> bool {
     is_without_controls(head)
 }
@@ -18,8 +18,8 @@ fn is_utf8(head: &[u8]) -> bool {
     is_valid && !head.contains(&0)
 }
 
-/// Whether no byte is a "binary data byte" (WHATWG MIME Sniffing, 3). Shift-out and shift-in are none here: ISO-2022-KR
-/// begins and ends Korean with them.
+/// Returns whether no byte is a "binary data byte" (WHATWG MIME Sniffing, 3). Shift-out and shift-in are permitted,
+/// because ISO-2022-KR uses them around Korean text.
 fn is_without_controls(head: &[u8]) -> bool {
     let is_binary = |byte: &u8| matches!(byte, 0x00..=0x08 | 0x0b | 0x10..=0x1a | 0x1c..=0x1f);
     !head.iter().any(is_binary)
@@ -30,7 +30,8 @@ fn is_utf16(head: &[u8]) -> bool {
     match head {
         [0xff, 0xfe, ..] => is_utf16_of(units(u16::from_le_bytes)),
         [0xfe, 0xff, ..] => is_utf16_of(units(u16::from_be_bytes)),
-        // Without a byte order mark, the zeros of spaces, digits and line ends are all on one side.
+        // Without a byte order mark, the zero bytes of spaces, digits and line ends are all in the same half of their
+        // code units.
         _ if head.len().is_multiple_of(2) => {
             let has_zero = |side: usize| head.iter().skip(side).step_by(2).any(|byte| *byte == 0);
             match (has_zero(0), has_zero(1)) {
@@ -46,7 +47,7 @@ fn is_utf16(head: &[u8]) -> bool {
 fn is_utf16_of(units: impl Iterator<Item = u16>) -> bool {
     let mut decoded = char::decode_utf16(units).peekable();
     while let Some(unit) = decoded.next() {
-        // The beginning may end within a pair.
+        // The beginning may end within a surrogate pair.
         if !unit.map_or_else(|_| decoded.peek().is_none(), is_of_text) {
             return false;
         }
@@ -63,7 +64,7 @@ fn is_utf32(head: &[u8]) -> bool {
     head.as_chunks::<4>().0.iter().all(|unit| char::from_u32(from_bytes(*unit)).is_some_and(is_of_text))
 }
 
-/// Whether texts have a character: all but the control characters that are not for spaces and line ends.
+/// Returns whether a character occurs in texts: any except control characters other than spaces and line ends.
 fn is_of_text(character: char) -> bool {
     !character.is_control() || matches!(character, '\t' | '\n' | '\u{c}' | '\r' | '\u{1b}' | '\u{85}')
 }

@@ -1,16 +1,16 @@
-//! Which part of a file a request wants (RFC 9110, 14.2).
+//! The requested part of a file (RFC 9110, 14.2).
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// What a `Range` header asks for (RFC 9110, section 14.2).
+/// The range that a `Range` header requests (RFC 9110, section 14.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestedRange {
-    /// Everything. So are several ranges, which only cost more than that.
+    /// The whole file. Requests for several ranges get it too, because serving them would cost more.
     Whole,
     Part(Range<u64>),
-    /// What the file does not have.
+    /// A range outside the file.
     Nothing,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange 
 }
 
 fn part(range: &str, size: u64) -> RequestedRange {
-    // Not `parse` alone, which takes a sign.
+    // `parse` alone would accept a sign.
     let number = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     let Some((first, last)) = range.split_once('-') else { return RequestedRange::Whole };
     let (first, last) = (first.trim(), last.trim());

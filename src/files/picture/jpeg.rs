@@ -9,17 +9,17 @@ const SCAN: u8 = 0xda;
 const COMMENT: u8 = 0xfe;
 const JFIF: u8 = 0xe0;
 const EXIF: u8 = 0xe1;
-/// Tells CMYK and YCCK apart.
+/// The marker of the Adobe segment, which distinguishes CMYK from YCCK.
 const ADOBE: u8 = 0xee;
 
-/// The dimensions, and how the components are sampled.
+/// The dimensions, and the sampling of the components.
 struct Frame {
     is_progressive: bool,
     /// Horizontal and vertical sampling factors.
     components: Vec<(u64, u64)>,
 }
 
-/// Keeps tables, scans, and of the segments of applications those that say how to read the pixels.
+/// Keeps tables, scans, and the application segments that determine how pixels are interpreted.
 pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     let (mut frame, mut has_scan, mut has_exif) = (None::<Frame>, false, false);
     scanner.skip(2)?;
@@ -44,7 +44,7 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
         let end = (scanner.at() + length).checked_sub(2).ok_or_else(invalid)?;
         let is_kept = match marker {
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                // Two frames could differ.
+                // A second frame could differ from the first.
                 if frame.is_some() {
                     return Err(invalid());
                 }
@@ -82,19 +82,19 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
     }
 }
 
-/// Goes on behind the next marker. Returns where it begins, and its code.
+/// Advances past the next marker. Returns its position and code.
 fn next_marker<R: Read + Seek>(scanner: &mut Scanner<R>) -> io::Result<(u64, u8)> {
     scanner.skip_to_byte(0xff)?;
     let begin = scanner.at();
     let mut marker = 0xff;
-    // Any number of fill bytes may come before it.
+    // Any number of fill bytes may precede the marker.
     while marker == 0xff {
         marker = scanner.byte()?;
     }
     Ok((begin, marker))
 }
 
-/// Goes on behind the marker that ends the data of a scan. A stuffed zero and a restart are part of it.
+/// Advances past the marker that ends the data of a scan. Stuffed zeros and restart markers belong to the data.
 fn end_of_scan<R: Read + Seek>(scanner: &mut Scanner<R>) -> io::Result<(u64, u8)> {
     loop {
         let next = next_marker(scanner)?;
@@ -121,7 +121,8 @@ fn read_frame<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, mar
     Ok(Frame { is_progressive: marker == 0xc2, components: components.collect::<io::Result<_>>()? })
 }
 
-/// The output; some rows of samples; and all coefficients, unless the one scan has all components.
+/// Returns the memory of the output, of some rows of samples, and of all coefficients unless a single scan has all
+/// components.
 fn memory(survey: &Survey, frame: &Frame, components_in_first_scan: usize) -> u64 {
     let (width, height) = (u64::from(survey.width), u64::from(survey.height));
     let max = |side: fn(&(u64, u64)) -> u64| frame.components.iter().map(side).max().unwrap_or(1);

@@ -4,8 +4,8 @@ use std::io::{self, Read, Seek};
 
 use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
 
-/// Keeps the chunks that pixels and their orientation are made of. Compressed profiles and texts, and the frames of an
-/// animation after its first, are left out.
+/// Keeps the chunks that contain pixels and their orientation. Compressed profiles and texts, and the frames of an
+/// animation after its first, are skipped.
 pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(8)?;
     survey.keep(0..8);
@@ -36,21 +36,21 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
 }
 
 fn header<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Result<()> {
-    // Two headers could differ.
+    // A second header could differ from the first.
     if survey.width != 0 {
         return Err(invalid());
     }
     survey.width = u32::from_be_bytes(scanner.bytes()?);
     survey.height = u32::from_be_bytes(scanner.bytes()?);
     let [depth, color] = scanner.bytes()?;
-    // Palettes become colours, with transparency; any form may have it in `tRNS`.
+    // Palettes are expanded to colors, with transparency; `tRNS` can add transparency to any color type.
     let channels = match color {
         0 | 4 => 2,
         2 | 3 | 6 => 4,
         _ => return Err(invalid()),
     };
     let pixel = channels * if depth == 16 { 2 } else { 1 };
-    // The output, a few rows, and the window of the compression.
+    // The output, a few rows, and the decompression window.
     survey.memory = survey.pixels() * pixel + u64::from(survey.width) * pixel * 4 + (256 << 10);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reads a file from its beginning, and leaves out what is not asked for.
+//! Reads a file sequentially, and skips the parts that are not requested.
 
 use std::io::{self, BufRead as _, BufReader, Read, Seek};
 
@@ -10,7 +10,7 @@ pub(super) struct Scanner<R> {
 }
 
 impl<R: Read + Seek> Scanner<R> {
-    /// Begins at the beginning of a file.
+    /// Starts at the beginning of a file.
     pub(super) fn begin(mut file: R) -> io::Result<Self> {
         let length = file.seek(io::SeekFrom::End(0))?;
         file.rewind()?;
@@ -21,7 +21,7 @@ impl<R: Read + Seek> Scanner<R> {
         self.at
     }
 
-    /// Reads the next bytes, which stay the next.
+    /// Reads the next bytes without advancing.
     pub(super) fn peek(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let next = self.reader.fill_buf()?;
         let length = next.len().min(bytes.len());
@@ -40,10 +40,10 @@ impl<R: Read + Seek> Scanner<R> {
         self.bytes().map(|[byte]| byte)
     }
 
-    /// Leaves bytes out.
+    /// Skips bytes.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the file has not as many.
+    /// `UnexpectedEof` if the file has fewer bytes.
     pub(super) fn skip(&mut self, bytes: u64) -> io::Result<()> {
         let target = self.at.checked_add(bytes).filter(|target| *target <= self.length);
         let target = target.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -52,12 +52,12 @@ impl<R: Read + Seek> Scanner<R> {
         Ok(())
     }
 
-    /// Goes on to a position that is not behind.
+    /// Skips to a later position.
     pub(super) fn skip_to(&mut self, target: u64) -> io::Result<()> {
         self.skip(target.checked_sub(self.at).ok_or(io::ErrorKind::InvalidData)?)
     }
 
-    /// Goes on to the next byte of a value.
+    /// Skips to the next byte with a value.
     pub(super) fn skip_to_byte(&mut self, value: u8) -> io::Result<()> {
         loop {
             let buffer = self.reader.fill_buf()?;

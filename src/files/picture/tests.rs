@@ -26,7 +26,7 @@ fn the_coefficients_of_a_jpeg_count() {
         assert!(survey.memory >= at_least * 1_000_000, "{components}: {}", survey.memory);
         assert!(survey.memory < at_least * 1_000_000 + 20 * MIB, "{components}: {}", survey.memory);
     }
-    // A baseline JPEG is decoded by rows if its first scan has all components, and by planes if it has not.
+    // A baseline JPEG is decoded by rows if its first scan has all components, and by planes otherwise.
     let mut sequential = progressive_jpeg(5000, 5000, 3, 0);
     let frame = sequential.windows(2).position(|bytes| bytes == [0xff, 0xc2]).expect("a frame");
     sequential[frame + 1] = 0xc0;
@@ -48,7 +48,7 @@ fn a_second_frame_of_another_size_is_refused() {
     assert!(survey(&png).is_none());
 }
 
-/// Profiles, texts, other frames and everything behind the end stay in the file.
+/// Profiles, texts, other frames and trailing data are not passed to the decoder.
 #[test]
 fn the_decoder_gets_nothing_but_pixels() {
     let plain = png();
@@ -113,7 +113,7 @@ fn a_file_of_many_parts_is_refused() {
     assert!(header.parts.is_empty() && header.width == 64);
 }
 
-/// The header of a picture is found however far behind other segments it is; a GIF has no other bound here.
+/// The header of a picture is found behind any number of other segments; for a GIF, only the header is read.
 #[test]
 fn the_size_is_in_the_header() {
     let size = |file: &[u8]| {

@@ -4,16 +4,16 @@ use std::io::{self, Read, Seek};
 
 use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
 
-/// The most memory that a byte of a lossless bitstream makes the decoder take: ten bytes describe a prefix code, for which
-/// it has a table of 4 KiB, beside what it keeps of each.
+/// The maximum decoder memory per byte of a lossless bitstream: ten bytes describe a prefix code, which takes a table
+/// of 4 KiB plus its own state.
 const LOSSLESS_FACTOR: u64 = 450;
 
-/// What the frame of a picture consists of.
+/// The contents of a picture's frame.
 #[derive(Default)]
 struct Frame {
-    /// The most pixels that any header gives.
+    /// The maximum number of pixels that any header declares.
     pixels: u64,
-    /// The bytes in lossless bitstreams: those of a lossless frame, or of the transparency of a lossy one.
+    /// The number of bytes in lossless bitstreams: a lossless frame, or the transparency of a lossy frame.
     lossless_bytes: u64,
     is_lossless: bool,
     is_animated: bool,
@@ -21,7 +21,7 @@ struct Frame {
     has_alpha: bool,
 }
 
-/// Keeps the first frame, and the orientation. Profiles, texts and further frames are left out.
+/// Keeps the first frame, and the orientation. Profiles, texts and further frames are skipped.
 pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(4)?;
     let end_of_file = u64::from(u32::from_le_bytes(scanner.bytes()?)) + 8;
@@ -84,7 +84,7 @@ fn animation_frame<R: Read + Seek>(
     Ok(())
 }
 
-/// Reads the header of a bitstream. Returns whether it is the first of its kind, which is the one that is decoded.
+/// Reads the header of a bitstream. Returns whether it is the first of its kind, which the decoder uses.
 fn bitstream<R: Read + Seek>(
     scanner: &mut Scanner<R>,
     survey: &mut Survey,

@@ -21,10 +21,10 @@ use crate::files::{
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Storage {
-    /// Opens the storage. One that is unavailable now may be available later.
+    /// Opens the storage. It need not be available yet.
     ///
     /// # Errors
-    /// A directory that can't be made, or settings that the client does not accept.
+    /// An error if the directory can't be created, or if the client rejects the settings.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
         let files = config.section::<FilesConfig>();
         let (store, s3): (Arc<dyn ObjectStore>, _) = match &files.location {
@@ -48,7 +48,7 @@ impl Storage {
     }
 }
 
-/// Opens a directory, and begins to measure its disk.
+/// Opens a directory, and starts to measure its disk.
 fn directory(path: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let context = || format!("opening the directory of files, {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
@@ -62,10 +62,11 @@ fn bucket(s3: &S3, files: &FilesConfig) -> object_store::Result<AmazonS3> {
         Some((key, secret)) => {
             AmazonS3Builder::new().with_access_key_id(key).with_secret_access_key(secret.expose_secret())
         }
-        // Those of the environment, a container or the machine, as AWS' own tools find them.
+        // The default credential chain of AWS: environment, container, machine.
         None => AmazonS3Builder::from_env(),
     };
-    // Each call, and each piece of a download, has a timeout in `Storage`; one of the client would end long downloads too.
+    // `Storage` sets a timeout on each call and each piece of a download. A timeout of the client would also end long
+    // downloads.
     let client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT_TIMEOUT);
     let client = client.with_allow_http(s3.endpoint.starts_with("http:"));
     let retry = RetryConfig { max_retries: 2, retry_timeout: files.timeout, ..RetryConfig::default() };

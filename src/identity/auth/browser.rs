@@ -6,11 +6,11 @@
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
-//! A second cookie tells the next sign-in which device it is, also after a sign-out.
+//! A second cookie identifies the device at the next sign-in, also after a sign-out.
 //!
-//! The first two respond with an access token, which the page keeps in memory. Nothing but these paths reads the cookie: every
-//! other request is authenticated by the access token alone, so no other
-//! page can act in the user's name. A page of another origin, even of the same site, is refused here as well.
+//! The first two respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
+//! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
+//! another origin, even of the same site, are rejected on these paths as well.
 
 mod cookie;
 mod origin;
@@ -47,7 +47,7 @@ use crate::identity::{
     user::model::EmailAddress,
 };
 
-/// An address and a password, with room for escapes.
+/// The maximum body size, in bytes: an address and a password, with room for escapes.
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -56,14 +56,14 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 2] {
         .map(|(path, page)| (path, guarded(page)))
 }
 
-/// Puts a page behind what the middleware of method calls would check.
+/// Wraps a page in the checks that the middleware performs for method calls.
 fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
     let page: MethodRouter<App> = page.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     let page: MethodRouter<App> = page.layer(axum::middleware::from_fn(limit_time));
     page.layer(axum::middleware::from_fn(origin::require_same))
 }
 
-/// Limits the time of a request, as the middleware of method calls does.
+/// Limits the duration of a request, like the middleware for method calls.
 async fn limit_time(request: Request, next: Next) -> Response {
     let context = Context::current().unwrap_or_else(|| Context::new("")).with_deadline(Instant::now() + DEADLINE);
     let work = context.scope(next.run(request));
@@ -109,7 +109,7 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
     };
     match result {
         Ok(pair) => token_response(&app, &headers, &pair),
-        // The token is not valid any more; without the cookie, the next page does not try it again.
+        // The token is no longer valid. Clearing the cookie keeps the next page from trying it again.
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
             (removal(&headers), refusal(error)).into_response()
         }
@@ -149,7 +149,7 @@ fn in_headers(cookies: Vec<String>) -> SetCookies {
     AppendHeaders(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)).collect())
 }
 
-/// Renders the pair: one token for the script, one for the cookie.
+/// Renders the pair: the access token for the script, the refresh token in the cookie.
 fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
     let cookies = in_headers(cookie::SESSION.set(headers, pair.refresh.expose_secret(), life));
@@ -161,7 +161,7 @@ fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     (cookies, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
 }
 
-/// The middleware turns this status into the envelope.
+/// The middleware turns this status into the error envelope.
 fn refusal(error: Error) -> Response {
     tonic::Status::from(error).into_http()
 }

@@ -5,18 +5,18 @@
 //! |---|---|---|---|
 //! | `login` | wrong passwords of an account, from one network | q per w | guessing a password |
 //! | `login-network` | wrong passwords from one network | 10 q per w | guessing at many accounts |
-//! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from the 65,536 networks that it has |
+//! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from its 65,536 networks |
 //! | `login-account` | wrong passwords of an account, from networks and devices it has not signed in from | 10 q per day | guessing from many networks |
 //! | `login-device` | wrong passwords from a device that has signed in | q per w | guessing with a stolen token of a device |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //!
-//! A /48 is what a provider gives one site, but also what thousands of phones may share, which have a network each: hence
-//! ten times what one network has. All limits of an attempt are counted in one round trip.
+//! A provider assigns a /48 to one site, but thousands of phones, each with a separate network, may also share one. Hence
+//! its limit is ten times that of one network. All limits of an attempt are counted in one round trip.
 //!
-//! So the guesses of others do not use up the attempts of an account's owner on a network or a device where the owner has
-//! signed in before (OWASP's device cookies); elsewhere a reset makes the network known. An account that does not exist is limited in
-//! the same way.
+//! So guesses from elsewhere do not use up the attempts of an account's owner on a network or a device where the owner has
+//! signed in before (OWASP's device cookies); elsewhere, a password reset makes the network known. An account that does not
+//! exist is limited in the same way.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -30,7 +30,7 @@ use mainstay_kernel::{
     rate_limit::{AttemptLimit, CountedAttempt, Network},
 };
 
-/// How many times as much a limit admits that many people share, or many networks, or that holds for a day.
+/// The multiple of the quota for limits that are shared by many people or networks, or that span a day.
 const FACTOR: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -49,11 +49,11 @@ fn of_networks([network, site]: [&'static str; 2], from: IpAddr, quota: Quota) -
     std::iter::once(of_network).chain(of_site)
 }
 
-/// Counts an attempt to sign in, and tells whether the account has signed in from the network before. The caller takes
-/// the attempt back unless its password was wrong.
+/// Counts an attempt to sign in, and returns whether the account has signed in from the network before. The caller
+/// refunds the attempt unless its password was wrong.
 ///
 /// # Errors
-/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the attempt can't be counted.
 pub(crate) async fn sign_in(
     app: &App,
     email: &EmailAddress,
@@ -77,7 +77,7 @@ pub(crate) async fn sign_in(
 /// Counts a request that causes a mail to an address of the caller's choice.
 ///
 /// # Errors
-/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the request can't be counted.
 pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
     let limits: Vec<_> = of_networks(["mail-request", "mail-request-site"], from, login_attempts(app)).collect();
     app.limiter.attempt(&limits).await.map(drop)

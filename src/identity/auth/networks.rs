@@ -1,7 +1,8 @@
-//! The networks from which an account has signed in, in Redis: guesses from elsewhere must not keep its owner out.
+//! The networks from which an account has signed in, in Redis. Sign-ins from known networks have separate limits, so
+//! that guesses from elsewhere do not lock out the account's owner.
 //!
-//! They are bounded for each account. Whoever has a password may sign in from any number of networks, and must fill
-//! neither Redis nor its stand-in, which has the sessions of everybody.
+//! The number of networks per account is bounded: an account can sign in from any number of networks, and must fill
+//! neither Redis nor the in-memory stand-in, which also holds all sessions.
 
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
@@ -14,12 +15,11 @@ use mainstay_kernel::{
     redis::{Redis, Script, Table, Unavailable},
 };
 
-/// The most networks from which an account is known; beyond it, the one it has not signed in from for longest is
-/// forgotten.
+/// The maximum number of known networks per account; beyond it, the least recently used network is dropped.
 const MAX_PER_ACCOUNT: usize = 100;
 
-/// Adds a network, or renews it, and keeps the newest ones. KEYS: the account's. ARGV: network, lifetime in
-/// milliseconds, how many to keep.
+/// Adds or renews a network, and keeps the newest ones. KEYS: the account's key. ARGV: network, lifetime in
+/// milliseconds, number of networks to keep.
 static REMEMBER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -30,7 +30,7 @@ static REMEMBER: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Returns 1 if a network was added or renewed within its lifetime. KEYS: the account's. ARGV: network, lifetime in
+/// Returns 1 if a network was added or renewed within its lifetime. KEYS: the account's key. ARGV: network, lifetime in
 /// milliseconds.
 static CONTAINS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -68,7 +68,7 @@ impl KnownNetworks {
         u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2).to_string()
     }
 
-    /// Returns whether the account has signed in from the network of an address; no, while Redis is unavailable.
+    /// Returns whether the account has signed in from the network of an address; `false` while Redis is unavailable.
     pub async fn contains(&self, email: &EmailAddress, from: IpAddr) -> bool {
         let (account, network) = names(email, from);
         match &self.redis {
@@ -79,7 +79,7 @@ impl KnownNetworks {
         }
     }
 
-    /// Remembers a network after a sign-in or a password reset. A failure is only logged.
+    /// Stores a network after a sign-in or a password reset. A failure is only logged.
     pub async fn remember(&self, email: &EmailAddress, from: IpAddr) {
         let (account, network) = names(email, from);
         let remembered = match &self.redis {
@@ -97,7 +97,7 @@ impl KnownNetworks {
 
 fn remember_locally(table: &mut Table<'_>, account: &str, network: &str, life: Duration) -> Result<(), Unavailable> {
     let (prefix, now_us) = (format!("{account}:"), table.now().timestamp_micros());
-    // Times sort as their bytes do.
+    // Big-endian times sort like their bytes.
     table.set(&format!("{prefix}{network}"), now_us.to_be_bytes().to_vec(), life)?;
     if table.with_prefix(&prefix).count() > MAX_PER_ACCOUNT {
         let oldest = table.with_prefix(&prefix).min_by(|(_, one), (_, other)| one.cmp(other));
@@ -120,7 +120,7 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(3600);
 
-    /// An address of the network with a number.
+    /// Returns an address of the network with a number.
     fn address(number: usize) -> IpAddr {
         Ipv6Addr::from((0x2001_0db8_u128 << 96) | ((number as u128) << 64) | 1).into()
     }
@@ -135,7 +135,7 @@ mod tests {
         Redis::new(&config, Clock::default()).await.expect("a URL")
     }
 
-    /// `pass` lets a moment pass.
+    /// `pass` waits for a moment.
     async fn assert_the_last_are_known(networks: &KnownNetworks, pass: impl Fn()) {
         let (ada, bob) = (email("ada@example.org"), email("bob@example.org"));
         let remember = async |who: &EmailAddress, number: usize| {
@@ -148,7 +148,7 @@ mod tests {
         remember(&bob, 0).await;
         assert!(networks.contains(&ada, address(0)).await && networks.contains(&bob, address(0)).await);
         assert!(!networks.contains(&bob, address(1)).await);
-        // The first one is used again, so the second is the oldest.
+        // The first network is used again, so the second is the oldest.
         remember(&ada, 0).await;
         remember(&ada, MAX_PER_ACCOUNT).await;
         for (number, is_known) in [(0, true), (1, false), (2, true), (MAX_PER_ACCOUNT, true)] {
@@ -191,7 +191,7 @@ mod tests {
         assert!((1..=3_600_000).contains(&ttl_ms), "{ttl_ms}");
     }
 
-    /// One account signs in from more networks than the stand-in has room for.
+    /// One account signs in from more networks than the stand-in can hold.
     #[tokio::test]
     async fn many_networks_of_one_account_end_no_session() {
         let clock = Clock::default();

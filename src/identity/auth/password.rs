@@ -1,10 +1,10 @@
-//! Passwords: length limits, a refusal of common ones, and argon2id (RFC 9106) with OWASP's parameters.
+//! Passwords: length limits, rejection of common passwords, and argon2id (RFC 9106) with OWASP's parameters.
 //!
-//! Of the settings that OWASP's Password Storage Cheat Sheet lists as equally strong, this is the one with the least
-//! memory: it takes two thirds of the CPU time of the one with 19 MiB, because its memory stays in the processor's cache.
+//! OWASP's Password Storage Cheat Sheet lists several settings as equally strong. The setting with the least memory is
+//! used: it takes two thirds of the CPU time of the one with 19 MiB, because its memory stays in the processor's cache.
 //!
 //! Hashing takes more than ten milliseconds and 7 MiB, so it must not run on an async thread;
-//! [`identity::Passwords`](crate::identity::passwords::Passwords) takes care of that and limits concurrency.
+//! [`identity::Passwords`](crate::identity::passwords::Passwords) runs it on blocking threads and limits concurrency.
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -23,27 +23,27 @@ const MEMORY_KIB: u32 = 7168;
 const PASSES: u32 = 5;
 const LANES: u32 = 1;
 
-/// The hash that is verified for an unknown user, so that the response takes as long: a hash of random bytes that were
-/// not kept, made with the parameters above.
+/// The hash that is verified for an unknown user, so that the response takes equally long: a hash of discarded random
+/// bytes, made with the parameters above.
 pub const DUMMY: &str =
     "$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE";
 
-/// A password received from a caller, in the form of the profile OpaqueString (RFC 8265, 4.2): spaces of all scripts are
-/// the one of ASCII, and the text is in NFC. So it is the same password whichever system it is typed on. Never displayed,
-/// never logged.
+/// A password received from a caller, normalized by the OpaqueString profile (RFC 8265, 4.2): all space separators
+/// become ASCII spaces, and the text is in NFC. So a password is the same on every operating system. It is never
+/// displayed or logged.
 #[derive(Debug, Clone)]
 pub struct Password {
     normalized: SecretString,
-    /// What was sent, if that is not the same: hashes from before the normalization are of it.
+    /// The text as sent, if it differs from the normalized form: hashes from before the normalization were made of it.
     sent: Option<SecretString>,
 }
 
-/// What a hash is of.
+/// The text that a hash was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
-    /// The password.
+    /// The normalized password.
     Normalized,
-    /// The password as it was sent, before the normalization.
+    /// The password as it was sent, without normalization.
     Sent,
 }
 
@@ -58,7 +58,7 @@ fn is_space(letter: char) -> bool {
 }
 
 impl Password {
-    /// Accepts a password to be set.
+    /// Accepts a new password.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` unless it has 12 to 128 characters.
@@ -71,8 +71,8 @@ impl Password {
         }
     }
 
-    /// Refuses a password that is common, or a pattern: one that an attacker finds within a million guesses, which the
-    /// limits on sign-in stretch to decades. Takes milliseconds.
+    /// Rejects a common or patterned password, which an attacker finds within a million guesses. The limits on sign-in
+    /// stretch a million guesses to decades. The check takes milliseconds.
     ///
     /// # Errors
     /// `VALIDATION_FAILED`.
@@ -99,7 +99,7 @@ impl Password {
         Ok(argon2()?.hash_password(self.normalized.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
     }
 
-    /// Returns what a PHC string is the hash of; `None` if it is of another password.
+    /// Returns which form of the password a PHC string is the hash of; `None` if it is the hash of another password.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if the string is invalid.
@@ -120,7 +120,7 @@ fn failed(error: argon2::password_hash::Error) -> Error {
 }
 
 fn matches(text: &SecretString, hash: &PasswordHash<'_>) -> Result<bool> {
-    // The parameters in the hash apply, not the current ones.
+    // The parameters stored in the hash apply, not the current ones.
     match argon2()?.verify_password(text.expose_secret().as_bytes(), hash) {
         Ok(()) => Ok(true),
         Err(argon2::password_hash::Error::Password) => Ok(false),
@@ -134,7 +134,7 @@ fn argon2() -> Result<Argon2<'static>> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Returns whether a PHC string was made with other parameters than the current ones.
+/// Returns whether a PHC string was made with parameters other than the current ones.
 pub fn is_outdated(phc: &str) -> bool {
     let Ok(hash) = PasswordHash::new(phc) else { return true };
     let Ok(params) = Params::try_from(&hash) else { return true };
@@ -178,7 +178,7 @@ mod tests {
         assert!(!is_outdated(&hash));
     }
 
-    /// A Mac types NFD, and an input method of Japanese types its own space.
+    /// macOS sends NFD, and Japanese input methods send the ideographic space.
     #[test]
     fn a_password_is_the_same_on_every_system() {
         for (set, typed) in [
@@ -194,7 +194,7 @@ mod tests {
             let hash = password(set).expect("long enough").hash([7; 16]).expect("hashes");
             let verify = |text: &str| Password::attempt(text.into()).verify(&hash).expect("a hash");
             assert_eq!(verify(typed), Some(Match::Normalized), "{set}");
-            // Nothing else is folded.
+            // No other difference is normalized.
             assert_eq!(verify(&set.to_uppercase()), None, "{set}");
             assert_eq!(verify(&format!("{set} ")), None, "{set}");
         }

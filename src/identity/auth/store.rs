@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::schema::password_resets;
 use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
-/// Stores the hash of a token, or the later expiry of one that is known, and removes expired ones. A used one stays
+/// Stores the hash of a token, or extends the expiry of a stored one, and removes expired tokens. A used token stays
 /// used.
 pub async fn insert(
     connection: &mut Connection,
@@ -28,15 +28,15 @@ pub async fn insert(
     Ok(())
 }
 
-/// Whether a token is valid.
+/// Returns whether a token is valid.
 pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
     let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
     let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
     Ok(query.first::<UserId>(connection).await.optional()?.is_some())
 }
 
-/// Uses up a token, and with it every other token of its user. Returns `None` if the token is invalid or a concurrent
-/// request used it first.
+/// Consumes a token and all other tokens of its user. Returns `None` if the token is invalid or a concurrent request
+/// consumed it first.
 pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<UserId>> {
     let valid = password_resets::table
         .filter(password_resets::token_hash.eq(token_hash.to_vec()))

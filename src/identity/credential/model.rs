@@ -9,8 +9,8 @@
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //!
-//! Tokens that are sent by mail are derived with the secret key, so that every attempt to send a mail sends the same mail: a
-//! provider that knows it already need not send it again, and the link of an attempt that seemed to fail is good.
+//! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
+//! then deduplicate the mail, and the link of an attempt that seemed to fail stays valid.
 //!
 //! The prefixes let secret scanners recognize leaked secrets.
 
@@ -129,7 +129,7 @@ fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(hmac::sign(&secret.mac(purpose), id.as_bytes()))
 }
 
-/// Hashes a secret for storage. A slow hash would add nothing to its 256 random bits.
+/// Hashes a secret for storage. A slow hash would add nothing to 256 random bits.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }

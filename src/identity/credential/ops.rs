@@ -1,4 +1,4 @@
-//! Identifies the caller by the credential sent: an access token or a service key.
+//! Authenticates the caller by the credential sent: an access token or a service key.
 
 use crate::identity::service_key::cache::ServiceKeyCache;
 use crate::identity::tokens::Tokens;
@@ -100,7 +100,7 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     if !same || !key.is_valid(app.clock.now()) {
         return Err(Reason::InvalidToken.into());
     }
-    // A scope that no method of this version asks for permits nothing.
+    // A scope that no method of this version requires grants nothing.
     let scopes = key.scopes.iter().map(|name| Scope::from(name.as_str()));
     let caller = Caller::Service { id, scopes: scopes.collect() };
     app.part::<ServiceKeyCache>().insert(secret, id, caller.clone(), key.expires_at);

@@ -1,4 +1,4 @@
-//! Registrations, each of which waits for its e-mail address to be confirmed.
+//! Registrations: pending confirmations of e-mail addresses.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,7 +7,7 @@ use crate::identity::{
     user::model::{EmailAddress, Language},
 };
 
-/// How long the token of a registration is valid. No second mail is sent to the address in that time.
+/// The lifetime of a registration's token. No second mail is sent to the address in that time.
 pub const LIFE: TimeDelta = TimeDelta::hours(24);
 
 /// A registration.
@@ -22,7 +22,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Begins the registration of an address, whether a user has it or not.
+    /// Begins the registration of an address, whether or not the address belongs to a user.
     pub fn begin(email: EmailAddress, language: Language, now: DateTime<Utc>) -> Self {
         Self { id: RegistrationId::generate(now), email, language, expires_at: now + LIFE }
     }

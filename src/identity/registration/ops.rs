@@ -1,8 +1,9 @@
-//! Registration: a token is sent to an e-mail address, and whoever has it creates the account.
+//! Registration: a token is sent to an e-mail address, and the holder of the token creates the account.
 //!
-//! So every user who registered has a confirmed address, and only the owner of an address learns whether it is registered.
-//! (`mainstay users create-admin` does not confirm the address.) The name and the password come with the token, not before: nobody can
-//! prepare an account for the owner of an address, or put text into a mail to them.
+//! So every registered user has a confirmed address, and only the owner of an address learns whether it is registered.
+//! (`mainstay users create-admin` does not confirm the address.) The name and the password are sent together with the
+//! token, not before. Otherwise a third party could prepare an account for the owner of an address, or put text into a
+//! mail to the owner.
 
 mod confirm;
 mod create;

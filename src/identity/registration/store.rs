@@ -56,15 +56,15 @@ pub async fn set_token(
     Ok(())
 }
 
-/// Whether a token is valid.
+/// Returns whether a token is valid.
 pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
     let valid = registrations::table.filter(registrations::token_hash.eq(token_hash.to_vec()));
     let valid = valid.filter(registrations::expires_at.gt(now)).select(registrations::id);
     Ok(valid.first::<RegistrationId>(connection).await.optional()?.is_some())
 }
 
-/// Uses up a token, and with it every other registration of its address. Returns the address and its language, or
-/// `None` if the token is invalid or a concurrent request used it first.
+/// Consumes a token and all other registrations of its address. Returns the address and its language, or `None` if the
+/// token is invalid or a concurrent request consumed it first.
 pub async fn take(
     connection: &mut Connection,
     token_hash: [u8; 32],

@@ -1,4 +1,4 @@
-//! What all tasks of this instance share of the revocations.
+//! The revocations that all tasks of this instance share.
 
 use std::{
     sync::{Arc, PoisonError, RwLock, Weak},
@@ -12,7 +12,7 @@ use crate::identity::revocation::model::{Revocation, RevocationSet, TokenClaims}
 pub struct KnownRevocations(Arc<RwLock<RevocationSet>>);
 
 impl KnownRevocations {
-    /// Returns whether a token that was found valid at `checked_at` still is.
+    /// Returns whether a token that was found valid at `checked_at` is still valid.
     pub fn allow(&self, token: TokenClaims, checked_at: Instant) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).allows(token, checked_at, Instant::now())
     }

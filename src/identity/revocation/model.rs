@@ -1,4 +1,4 @@
-//! What ends access tokens before they expire: the end of their session, or a new epoch of their user.
+//! Causes that end access tokens before they expire: the end of their session, or a new epoch of their user.
 
 use std::{
     collections::HashMap,
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use mainstay_kernel::id::{SessionId, UserId};
 
-/// How long an instance trusts what it knows. Without news for this long it asks Postgres about a token again, so that
-/// an instance that is cut off does not honor what others have revoked.
+/// The maximum age of an instance's revocations. After this time without a successful poll, the instance asks Postgres
+/// about each token, so that a partitioned instance does not accept revoked tokens.
 pub const MAX_STALENESS: Duration = Duration::from_secs(3);
 
 /// A revocation.
@@ -18,7 +18,7 @@ pub const MAX_STALENESS: Duration = Duration::from_secs(3);
 pub struct Revocation {
     /// The id of a session, or of a user.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun. Tokens of earlier ones are void.
+    /// For a user: the epoch that has begun. Tokens of earlier epochs are void.
     pub epoch: Option<i32>,
 }
 
@@ -30,7 +30,7 @@ pub struct TokenClaims {
     pub epoch: i32,
 }
 
-/// The revocations of the last minutes, as this instance knows them.
+/// The revocations of the last minutes that this instance has read.
 #[derive(Debug, Default)]
 pub struct RevocationSet {
     by_subject: HashMap<Uuid, (Option<i32>, Instant)>,
@@ -39,8 +39,8 @@ pub struct RevocationSet {
 }
 
 impl RevocationSet {
-    /// Adds the revocations that were read beginning at `read_at`, and forgets what is older than `life`, which is longer
-    /// than a token lives.
+    /// Adds the revocations of a read that began at `read_at`, and drops revocations older than `life`, which exceeds
+    /// the life of a token.
     pub fn learn(&mut self, revocations: Vec<Revocation>, read_at: Instant, life: Duration) {
         self.by_subject.retain(|_, (_, learned_at)| read_at.saturating_duration_since(*learned_at) < life);
         for Revocation { subject, epoch } in revocations {
@@ -49,7 +49,8 @@ impl RevocationSet {
         self.read_at = Some(read_at);
     }
 
-    /// Returns whether a token that was found valid at `checked_at` still is, as far as this instance knows.
+    /// Returns whether a token that was found valid at `checked_at` is still valid according to this instance's
+    /// revocations.
     pub fn allows(&self, token: TokenClaims, checked_at: Instant, now: Instant) -> bool {
         let known_at = self.read_at.map_or(checked_at, |read_at| read_at.max(checked_at));
         now.saturating_duration_since(known_at) < MAX_STALENESS && !self.ends(token)

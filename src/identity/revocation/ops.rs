@@ -1,8 +1,8 @@
-//! Makes every instance refuse revoked access tokens within a second.
+//! Propagates revocations, so that every instance rejects revoked access tokens within a second.
 //!
-//! Redis could tell the instances sooner, and an instance that Redis did not reach would not know what it missed. A look
-//! at a small table twice a second knows; an instance that can't look asks Postgres about each token instead
-//! ([`MAX_STALENESS`](super::model::MAX_STALENESS)), and refuses those that it can't ask about.
+//! Each instance polls a small table in Postgres twice a second. Polling is chosen over Redis pub/sub because an
+//! instance that missed a message would not notice the loss. An instance that can't poll asks Postgres about each token
+//! instead ([`MAX_STALENESS`](super::model::MAX_STALENESS)), and rejects tokens that it can't check.
 
 use std::{
     sync::{RwLock, Weak},
@@ -22,16 +22,16 @@ use mainstay_kernel::{
     id::SessionId,
 };
 
-/// The interval between two looks.
+/// The interval between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// The longest that a look may take; a connection that is silent for longer is replaced.
+/// The longest time that a poll may take; a connection that is silent for longer is replaced.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How much further back than the previous look each look goes: a revocation has its time before its transaction
-/// commits, and appears only then. No transaction that revokes lasts as long.
+/// How much further back than the previous poll each poll reads. A revocation is timestamped before its transaction
+/// commits and becomes visible only then; no revoking transaction lasts as long as this overlap.
 const OVERLAP: Duration = Duration::from_secs(60);
 
-/// Revokes the access tokens of a session in the caller's transaction. This instance learns of it as the others do,
-/// unless it is told after the commit.
+/// Revokes the access tokens of a session in the caller's transaction. This instance learns of the revocation by
+/// polling, like the others, unless it is told after the commit.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -49,10 +49,10 @@ pub async fn end_session(app: &App, session: SessionId) -> Result<()> {
     Ok(())
 }
 
-/// Looks for revocations now and periodically until the app is dropped.
+/// Polls for revocations now and periodically until the app is dropped.
 pub async fn watch(app: &App) {
     let tokens = app.part::<Tokens>();
-    // Longer than any token lives, whatever the clocks say.
+    // Longer than the life of any token, including clock differences.
     let life = tokens.life().to_std().unwrap_or_default() + 2 * OVERLAP;
     let watcher = Watcher { database: app.database.clone(), revocations: tokens.revocations().downgrade(), life };
     let mut connection = None;
@@ -67,7 +67,7 @@ pub async fn watch(app: &App) {
     });
 }
 
-/// What the task needs; not a whole [`App`], which it would otherwise keep alive.
+/// The state of the polling task. It excludes [`App`], which the task would otherwise keep alive.
 struct Watcher {
     database: Database,
     revocations: Weak<RwLock<RevocationSet>>,
@@ -75,12 +75,12 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Returns `false` when nobody needs to know any more.
+    /// Polls once. Returns `false` when the app was dropped.
     async fn look(&self, connection: &mut Option<Connection>) -> bool {
         let Some(revocations) = KnownRevocations::upgrade(&self.revocations) else { return false };
         let since = revocations.age().map_or(self.life, |age| (age + OVERLAP).min(self.life));
         let read_at = Instant::now();
-        // A connection of its own, so that a busy pool does not make the news late.
+        // A dedicated connection, so that a busy pool does not delay revocations.
         let looked = timeout(TIMEOUT, async {
             if connection.is_none() {
                 *connection = Some(self.database.dedicated().await?);

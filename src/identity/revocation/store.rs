@@ -36,8 +36,7 @@ pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: i32) 
 }
 
 async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {
-    // The time is that of Postgres and of the statement, because other instances look for rows that are younger than
-    // their last look.
+    // The timestamp is Postgres' statement time, because other instances poll for rows younger than their last poll.
     const SQL: &str = "INSERT INTO revocations (subject, epoch, revoked_at) VALUES ($1, $2, clock_timestamp()) \
                        ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch, revoked_at = excluded.revoked_at";
     let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(revocation.subject);
@@ -54,8 +53,8 @@ pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<
     Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
 }
 
-/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timed them; returns
-/// how many.
+/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timestamped them;
+/// returns how many.
 pub async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     // The condition is repeated, because a user may begin one more epoch in between.
     const SQL: &str = "DELETE FROM revocations WHERE revoked_at < statement_timestamp() - $1 * interval '1 second' \

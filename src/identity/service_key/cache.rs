@@ -54,7 +54,7 @@ impl ServiceKeyCache {
 
     /// Removes a key, so that this instance refuses it at once.
     pub fn invalidate(&self, id: ServiceKeyId) {
-        // Fails only for a cache that was built without support for it.
+        // An error is possible only for a cache that was built without support for it.
         self.verified.invalidate_entries_if(move |_, entry| entry.id == id).ok();
     }
 }

@@ -10,7 +10,7 @@ use mainstay_kernel::{
 /// A service key to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// What the key is for.
+    /// The purpose of the key.
     pub name: String,
     /// The scopes that the key grants, by their names in the contract.
     pub scopes: Vec<String>,
@@ -22,7 +22,7 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceKey {
     pub id: ServiceKeyId,
-    /// What the key is for.
+    /// The purpose of the key.
     pub name: String,
     /// The scopes that the key grants, by their names in the contract.
     pub scopes: Vec<String>,

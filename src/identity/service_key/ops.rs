@@ -26,7 +26,7 @@ pub(crate) use store::erase;
 /// Creates a key. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if it would already have expired.
+/// `VALIDATION_FAILED` if the expiry is in the past.
 pub async fn create(work: &mut Work, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let ((admin, ..), now) = (session::caller(&work.permit()?)?, work.now());
     if draft.expires_at.is_some_and(|end| end <= now) {
@@ -41,8 +41,8 @@ pub async fn create(work: &mut Work, draft: Draft) -> Result<(ServiceKey, Secret
     Ok((key, secret))
 }
 
-/// Returns a page of keys, or of those that a user created, plus one more if another page follows, and the total unless
-/// paging by key.
+/// Returns a page of keys, optionally only those created by one user, plus one more if another page follows, and the
+/// total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     _permit: Permit,
@@ -62,7 +62,7 @@ pub async fn get(connection: &Connection, _permit: &Permit, id: ServiceKeyId) ->
     store::get(connection, id).await
 }
 
-/// Revokes a key. Revoking it again changes nothing.
+/// Revokes a key. Idempotent.
 ///
 /// # Errors
 /// `NOT_FOUND`.

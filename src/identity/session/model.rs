@@ -1,7 +1,7 @@
 //! Sessions, each of a user on a device, and the effect of refreshes on them.
 //!
-//! A refresh token names its session and a generation. The session stores the current generation and when it began,
-//! which is all that is needed to tell a valid token, the token of a concurrent refresh, and a stolen one apart.
+//! A refresh token names its session and a generation. The session stores the current generation and its start time.
+//! These suffice to distinguish a valid token, the token of a concurrent refresh, and a stolen token.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use mainstay_kernel::id::{SessionId, UserId};
 
 /// How long after a rotation the previous token still yields the same successor, for concurrent refreshes of one
-/// client, or the retry of a refresh whose response was lost.
+/// client, or for the retry of a refresh whose response was lost.
 pub const GRACE: TimeDelta = TimeDelta::seconds(10);
 
 /// The maximum number of sessions per user; beyond it, the least recently refreshed one is dropped.
@@ -17,12 +17,12 @@ pub const MAX_PER_USER: usize = 100;
 
 const MAX_USER_AGENT_CHARS: usize = 200;
 
-/// How long a session may last.
+/// The lifetime of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLife {
-    /// Without a refresh.
+    /// The maximum time between refreshes.
     pub unused: TimeDelta,
-    /// In all, however often it is refreshed.
+    /// The maximum total time, regardless of refreshes.
     pub whole: TimeDelta,
 }
 
@@ -67,7 +67,8 @@ pub struct Session {
     pub refreshed_at: DateTime<Utc>,
     /// When the session expires unless it is refreshed.
     pub expires_at: DateTime<Utc>,
-    /// Whether the session was ended. It is kept until it would have expired, so that ending it again changes nothing.
+    /// Whether the session was ended. An ended session is kept until it would have expired, so that ending it again
+    /// changes nothing.
     pub ended: bool,
 }
 
@@ -110,8 +111,7 @@ impl Session {
         if !self.is_alive(now) {
             return Refresh::Over;
         }
-        // A later generation than the stored one was issued before the store lost its last writes; it is the newest
-        // one.
+        // A generation later than the stored one was issued before the store lost its last writes, so it is the newest.
         if generation >= self.generation {
             let generation = generation.saturating_add(1);
             let expires_at = life.end(self.created_at, now);

@@ -33,7 +33,7 @@ pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
-/// Returns how long sessions may last.
+/// Returns the lifetime of sessions.
 pub(crate) fn life(app: &App) -> SessionLife {
     let config = app.config.section::<IdentityConfig>();
     let time = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::days(365));
@@ -77,8 +77,9 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     Err(Reason::Conflict.into())
 }
 
-/// Ends a session, one of whose refresh tokens was used twice (RFC 9700, 4.14.2): either use may be that of a thief. More often
-/// it is a client that lost the response, so no other session of the user ends. Returns the refusal.
+/// Ends a session, one of whose refresh tokens was used twice (RFC 9700, 4.14.2): either use may be a thief's. The
+/// usual cause is a client that lost the response, so the user's other sessions continue. Returns the error to respond
+/// with.
 async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
     let (id, user) = (session.id, session.user);
     leave_session(app, user, id).await?;
@@ -87,8 +88,8 @@ async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
     Ok(Reason::SessionRevoked.into())
 }
 
-/// Returns the user of a session, with the current role. The session has ended if the user is gone or has begun a new
-/// epoch, or if the session was revoked: a store that comes back with older data may say that it goes on.
+/// Returns the user of a session, with the current role. The session has ended if the user was removed or has begun a
+/// new epoch, or if the session was revoked. The check covers a session store that is restored from older data.
 async fn owner(app: &App, session: &Session) -> Result<User> {
     let (user, id) = (session.user, session.id);
     let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id).await).await?;
@@ -99,7 +100,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     let pair = match app.part::<Tokens>().issue(user, session)? {
         Some(pair) => pair,
         None => {
-            // There is no key yet: Postgres was unreachable or not migrated when this instance started.
+            // No key exists yet: Postgres was unreachable or not migrated when this instance started.
             signing_key::refresh(app).await?;
             let pair = app.part::<Tokens>().issue(user, session)?;
             pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
@@ -113,7 +114,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     Ok(pair)
 }
 
-/// Returns the device of a session; `None` if the store does not know it any more.
+/// Returns the device of a session; `None` if the store no longer has it.
 ///
 /// # Errors
 /// `UNAVAILABLE` if the session store is unreachable.
@@ -135,7 +136,7 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
     Ok((sessions, current))
 }
 
-/// Looks for a session of the caller's that is to be ended.
+/// Looks up a session of the caller that is to be ended.
 ///
 /// # Errors
 /// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
@@ -144,7 +145,7 @@ pub async fn find(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     app.part::<Sessions>().find(user, id).await?.map(drop).ok_or_else(|| Error::not_found("session"))
 }
 
-/// Ends a session, and its access token. Ending it again changes nothing.
+/// Ends a session and its access tokens. Idempotent.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -152,8 +153,8 @@ pub async fn end(work: &mut Work, id: SessionId) -> Result<()> {
     revocation::revoke_session(work.connection().await?, id).await
 }
 
-/// Marks a session as ended after the commit of [`end`]: here, and in the session store. Correctness does not depend on
-/// it, because each refresh asks Postgres too, so a failure is only logged.
+/// Marks a session as ended after the commit of [`end`]: on this instance, and in the session store. Correctness does
+/// not depend on it, because each refresh asks Postgres too, so a failure is only logged.
 pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
     app.part::<Tokens>().invalidate_session(id);
     if let Err(error) = mark_stored(app, user, id).await {
@@ -171,7 +172,7 @@ async fn mark_stored(app: &App, user: UserId, id: SessionId) -> Result<()> {
     Err(Reason::Conflict.into())
 }
 
-/// Ends the caller's current session. Ending it again, or ending one that the store has forgotten, changes nothing.
+/// Ends the caller's current session. Idempotent, also for a session that the store no longer has.
 ///
 /// # Errors
 /// `UNAVAILABLE` if the session store or Postgres is unreachable.
@@ -180,11 +181,11 @@ pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     leave_session(app, user, session).await
 }
 
-/// Ends the session of a refresh token, the latest or an earlier one, as [`leave`] does.
+/// Ends the session of a refresh token, the latest or an earlier one, like [`leave`].
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if the session store or Postgres is
-/// unreachable.
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if the session store or Postgres
+/// is unreachable.
 pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     leave_session(app, claim.user, claim.session).await
@@ -197,18 +198,18 @@ async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
     }
 }
 
-/// Ends every session of the caller's by beginning a new epoch, which each refresh compares. This works even if the
+/// Ends all sessions of the caller by beginning a new epoch, which each refresh compares. This works even if the
 /// session store is unreachable.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is gone.
+/// `NOT_FOUND` if the user was removed.
 pub async fn end_all(work: &mut Work) -> Result<()> {
     let (user, ..) = caller(&work.permit()?)?;
     store::begin_epoch(work.connection().await?, user).await
 }
 
-/// Removes what a new epoch has outdated, after its commit: drops the user's verified tokens from this instance's cache, and removes
-/// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
+/// Removes outdated state after the commit of a new epoch: drops the user's verified tokens from this instance's cache,
+/// and removes the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
 pub async fn remove_outdated(app: &App, user: UserId) {
     app.part::<Tokens>().invalidate_user(user);
     let removal = async {

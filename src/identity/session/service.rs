@@ -32,7 +32,7 @@ pub(crate) fn device<M>(request: &Request<M>) -> Device {
     Device::new(user_agent, client_address(request).to_string())
 }
 
-/// Reads the client's address from a request. Requests without one bypassed the server's listener.
+/// Returns the client's address; the unspecified address for a request that bypassed the server's listener.
 pub(crate) fn client_address<M>(request: &Request<M>) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }
@@ -71,8 +71,8 @@ impl SessionService for SessionRpcs {
     }
 
     /// Looks the session up before the transaction with the idempotency key begins, because a transaction must not wait
-    /// for a network call, and marks it in the session store after the commit: a key that was used for something else
-    /// ends nothing.
+    /// for a network call. The session store is updated after the commit, so that a key that was used for another
+    /// request ends no session.
     async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);

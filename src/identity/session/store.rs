@@ -1,8 +1,8 @@
 //! The session store. Redis has one hash per user, so that listing, ending and limiting a user's sessions involves one
-//! key; the stand-in has one value per session.
+//! key; the in-memory stand-in has one value per session.
 //!
-//! [`model`](crate::identity::session::model) decides what a refresh does, for both. A change is stored only
-//! if the session is still the one that the decision was based on, which Redis and the stand-in each check atomically.
+//! For both, [`model`](crate::identity::session::model) decides the effect of a refresh. Changes are stored by
+//! compare-and-swap against the session that the decision was based on, atomically in Redis and in the stand-in.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -140,7 +140,8 @@ impl Sessions {
         all.into_iter().map(|bytes| StoredSession::read(bytes).map(|entry| entry.session)).collect()
     }
 
-    /// Replaces `entry` with `next`. Returns `false` if the stored session is no longer `entry`: read it again.
+    /// Replaces `entry` with `next`, by compare-and-swap. Returns `false` if the stored session is no longer `entry`;
+    /// the caller must read it again.
     ///
     /// # Errors
     /// `UNAVAILABLE` while the store is unavailable; the session may be stored or not.
@@ -258,7 +259,7 @@ mod tests {
         assert!(sessions.list(UserId::generate(clock.now())).await.expect("here").is_empty());
     }
 
-    /// Without Redis, there is room for 100,000 sessions.
+    /// Without Redis, the stand-in holds 100,000 sessions.
     #[tokio::test]
     async fn a_flood_of_sessions_ends_only_those_that_nobody_uses() {
         let clock = Clock::default();

@@ -1,10 +1,10 @@
-//! How often people tried to sign in, by hour.
+//! Hourly counts of sign-in attempts.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::numbered::numbered;
 
 numbered! {
-    /// How an attempt to sign in ended, after the password was checked.
+    /// The outcome of a sign-in attempt, after the password was checked.
     Outcome {
         /// A session began.
         Accepted = 1,
@@ -16,7 +16,7 @@ numbered! {
 /// The attempts of one hour of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hour {
-    /// When it began.
+    /// The beginning of the hour.
     pub from: DateTime<Utc>,
     pub accepted: i64,
     pub refused: i64,

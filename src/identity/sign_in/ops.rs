@@ -8,7 +8,7 @@ use crate::identity::sign_in::{
     store,
 };
 
-/// Counts an attempt. Nobody is refused because that fails.
+/// Counts an attempt. A failure to count does not affect the sign-in.
 pub(crate) async fn count(app: &App, outcome: Outcome) {
     let now = app.clock.now();
     let result = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;

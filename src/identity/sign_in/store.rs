@@ -17,7 +17,8 @@ use crate::{
     schema::sign_ins,
 };
 
-/// Counts an attempt of the hour of `now`, in one of several rows, so that concurrent ones rarely wait for each other.
+/// Counts an attempt of the hour of `now`, in one of several rows, so that concurrent attempts rarely contend for a row
+/// lock.
 pub async fn count(connection: &Connection, outcome: Outcome, now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO sign_ins (hour, outcome, slot, attempts) \
                        VALUES (date_trunc('hour', $1, 'UTC'), $2, floor(random() * 8), 1) \
@@ -39,7 +40,7 @@ pub async fn hours(connection: &Connection, since: DateTime<Utc>) -> Result<Vec<
     Ok(rows.into_iter().map(|(from, accepted, refused)| Hour { from, accepted, refused }).collect())
 }
 
-/// Removes the hours that began before a time; returns how many rows those were.
+/// Removes the hours that began before a time; returns the number of rows.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>) -> Result<usize> {
     Ok(diesel::delete(sign_ins::table.filter(sign_ins::hour.lt(before))).execute(connection).await?)
 }

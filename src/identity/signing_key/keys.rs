@@ -99,7 +99,7 @@ impl Key {
     }
 }
 
-/// The keys that sign, will sign, or signed tokens that may still be valid.
+/// The keys that sign, will sign, or may have signed tokens that are still valid.
 #[derive(Debug, Default)]
 pub struct KeyRing(Vec<Key>);
 
@@ -123,7 +123,7 @@ impl KeyRing {
         self.0.iter().find(|key| key.id == id && key.life.verifies(now, token_life))
     }
 
-    /// Whether a new key is due: no key can sign, or the newest one is old.
+    /// Returns whether a new key is due: no key can sign, or the newest key is old.
     pub fn wants_rotation(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
         let candidates = self.0.iter().filter(|key| key.encoding.is_some() && key.life.retired_at.is_none());
         candidates.max_by_key(|key| key.life.created_at).is_none_or(|newest| newest.life.is_old(now, age))

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// How long a new key is published before it signs: twice the interval at which instances look for new keys.
 pub const PUBLICATION_LEAD: TimeDelta = TimeDelta::seconds(60);
 
-/// How much longer than its last token a retired key verifies, because the clocks of instances differ.
+/// How much longer a retired key verifies than its last token lives, because the clocks of instances differ.
 pub const CLOCK_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The times of a key's life.

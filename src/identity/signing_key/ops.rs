@@ -21,12 +21,12 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-/// How often an instance looks for new keys: half the time for which a key is published before it signs.
+/// The interval at which an instance loads new keys: half the time for which a key is published before it signs.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// How soon it retries after a failure.
+/// The interval between retries after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Loads the keys; creates a new one if there is none that signs, or if it is too old.
+/// Loads the keys. Creates a new key if no key signs, or if the signing key is too old.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable; the keys in memory stay in use.
@@ -82,7 +82,7 @@ fn age(app: &App) -> TimeDelta {
     TimeDelta::from_std(app.config.section::<IdentityConfig>().signing_key_age).unwrap_or(TimeDelta::MAX)
 }
 
-/// What the refresh task needs; not a whole [`App`], which the task would otherwise keep alive.
+/// The state of the refresh task. It excludes [`App`], which the task would otherwise keep alive.
 struct KeyRotation {
     database: Database,
     clock: Clock,
@@ -117,8 +117,8 @@ impl KeyRotation {
         Ok(())
     }
 
-    /// Creates a key if one is due, or always if `force`. Only one instance rotates; the others use the key it
-    /// created.
+    /// Creates a key if one is due, or always if `force`. Only one instance rotates at a time; the others use the key
+    /// it created.
     async fn rotate(&self, force: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
         let rotation = self.database.transaction(async move |work: &mut Work| {
@@ -142,7 +142,7 @@ impl KeyRotation {
     }
 }
 
-/// Fails if another instance uses a different secret: each would otherwise keep retiring the other's keys.
+/// Returns an error if another instance uses a different secret. Otherwise each would keep retiring the other's keys.
 fn check_secret(sealed: &[SealedKey], tokens: &Tokens, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
     let newest = sealed.iter().max_by_key(|key| key.life.created_at);
     match newest.filter(|key| now - key.life.created_at < PUBLICATION_LEAD * 2) {

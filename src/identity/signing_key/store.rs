@@ -24,8 +24,8 @@ struct Row {
     retired_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the keys that had not retired by `retired_after`: those that sign, will sign, or signed tokens that may
-/// still be valid.
+/// Returns the keys that had not retired by `retired_after`: keys that sign, will sign, or may have signed tokens that
+/// are still valid.
 pub async fn list(connection: &mut Connection, retired_after: DateTime<Utc>) -> Result<Vec<SealedKey>> {
     let matters = signing_keys::retired_at.is_null().or(signing_keys::retired_at.gt(retired_after));
     let query = signing_keys::table.filter(matters).order(signing_keys::created_at).select(Row::as_select());
@@ -37,7 +37,7 @@ pub async fn list(connection: &mut Connection, retired_after: DateTime<Utc>) -> 
     Ok(rows.into_iter().map(key).collect())
 }
 
-/// Locks out concurrent rotations on all instances until the transaction ends.
+/// Takes a lock that excludes concurrent rotations on all instances until the transaction ends.
 pub async fn lock(connection: &mut Connection) -> Result<()> {
     // "mainkeys" in ASCII.
     const ROTATION: i64 = 0x6d61_696e_6b65_7973;
@@ -45,7 +45,8 @@ pub async fn lock(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Stores a new key, retires the others when it begins to sign, and removes those that retired before `delete_before`.
+/// Stores a new key, retires the others at the time it begins to sign, and removes the keys that retired before
+/// `delete_before`.
 pub async fn rotate(connection: &mut Connection, key: SealedKey, delete_before: DateTime<Utc>) -> Result<()> {
     let Life { created_at, signs_from, retired_at } = key.life;
     let others = signing_keys::table.filter(signing_keys::retired_at.is_null());

@@ -159,7 +159,7 @@ fn no_algorithm_and_key_confusion_are_refused() {
             );
         }
     }
-    // The public key, which is not secret, used as the secret of an HMAC.
+    // The public key, used as the secret of an HMAC: the classic confusion of algorithms.
     let mut head = Header::new(Algorithm::HS256);
     head.typ = Some(TYPE.into());
     head.kid = Some(fixture.sealed.id.clone());

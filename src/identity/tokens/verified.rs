@@ -18,10 +18,10 @@ use mainstay_kernel::caller::Caller;
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const MAX_TOKENS: u64 = 100_000;
-/// The age from which a token's user is checked again, besides the news of revocations.
+/// The age from which a token's user is checked again, in addition to polling for revocations.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(30);
-/// The age at which one request checks again while the others still use the entry, so that they need not all check at
-/// once when it expires.
+/// The age at which one request checks again while the others still use the entry. This prevents a thundering herd when
+/// the entry expires.
 const RENEW: TimeDelta = TimeDelta::seconds(20);
 
 /// The cache, by the SHA-256 of the token.
@@ -65,7 +65,7 @@ impl VerifiedTokens {
     }
 
     pub(crate) fn invalidate(&self, is_revoked: impl Fn(&Access) -> bool + Send + Sync + 'static) {
-        // Fails only for a cache that was built without support for it.
+        // An error is possible only for a cache that was built without support for it.
         self.0.invalidate_entries_if(move |_, entry| is_revoked(&entry.access)).ok();
     }
 }

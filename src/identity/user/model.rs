@@ -18,13 +18,13 @@ pub use email::EmailAddress;
 pub use language::Language;
 
 numbered! {
-    /// The role of a user; internal callers have scopes instead.
+    /// The role of a user. Internal callers have scopes instead.
     Role {
-        /// Can see the own account.
+        /// Sees the user's account only.
         Customer = 1,
-        /// Works on every account's tickets.
+        /// Works on the tickets of all accounts.
         Agent = 2,
-        /// Also manages users and keys.
+        /// Has an agent's permissions, and manages users and keys.
         Admin = 3,
     }
 }
@@ -53,7 +53,7 @@ pub struct User {
     /// The epoch; sessions and access tokens of an earlier epoch are void.
     pub session_epoch: i32,
     pub avatar: Option<Avatar>,
-    /// The version, which each change that callers can see increments by one.
+    /// The version, which each change visible to callers increments by one.
     pub version: i64,
     /// When the user registered.
     pub created_at: DateTime<Utc>,
@@ -80,7 +80,7 @@ impl User {
         }
     }
 
-    /// Returns the user with the new values; the same version if none differs.
+    /// Returns the user with the new values; the same version if no value differs.
     #[must_use]
     pub fn apply(self, patch: Patch, now: DateTime<Utc>) -> Self {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
@@ -109,10 +109,10 @@ impl User {
     }
 }
 
-/// The most characters of a user's name.
+/// The maximum length of a user's name, in characters.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// Reads a user's name that no rule of the contract has checked: one line, with a visible character, in NFC.
+/// Validates a user's name that the contract's rules did not check: one line, with a visible character, in NFC.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
@@ -126,7 +126,7 @@ pub fn name(text: &str) -> Result<String> {
     }
 }
 
-/// Where mail to somebody goes, and its language.
+/// A recipient's mail address and language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     pub email: String,
@@ -136,12 +136,12 @@ pub struct Contact {
 /// A filter of users, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those of this account.
+    /// Only users of this account.
     pub account: Option<AccountId>,
-    /// Only those with one of these roles; all if empty. A role that users can't have, such as that of services,
+    /// Only users with one of these roles; all if empty. A role that users can't have, such as that of services,
     /// matches none.
     pub roles: Vec<i16>,
-    /// Only the one with this address.
+    /// Only the user with this address.
     pub email: Option<EmailAddress>,
 }
 

@@ -1,4 +1,4 @@
-//! Users: read, renamed by themselves, and given roles by admins.
+//! Users: read, renamed by themselves, and assigned roles by admins.
 
 use secrecy::SecretString;
 
@@ -25,13 +25,13 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-// For other modules, which have no caller.
+// For other modules, which act without a caller.
 pub(crate) use store::{by_email, contact, erase, get as read, of_domain};
 
 /// Returns the calling user.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is gone.
+/// `NOT_FOUND` if the user was removed.
 pub async fn me(connection: &Connection, permit: &Permit) -> Result<User> {
     let (id, ..) = session::caller(permit)?;
     store::get(connection, permit.visibility(), id).await
@@ -40,15 +40,15 @@ pub async fn me(connection: &Connection, permit: &Permit) -> Result<User> {
 /// Returns a user.
 ///
 /// # Errors
-/// `NOT_FOUND`, also for a user outside the caller's reach.
+/// `NOT_FOUND`, also for a user that is not visible to the caller.
 pub async fn get(connection: &Connection, permit: &Permit, id: UserId) -> Result<User> {
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns the users with these ids, in their order, all or none.
+/// Returns the users with these ids, in their order.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// `NOT_FOUND` if any of them is not found.
 pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<UserId>) -> Result<Vec<User>> {
     let users = store::get_batch(connection, permit.visibility(), &ids).await?;
     batch::in_order("user", &ids, users, |user| user.id)
@@ -88,10 +88,10 @@ pub async fn update(work: &mut Work, id: UserId, expected: Option<ExpectedVersio
     Ok(patched)
 }
 
-/// Gives a user another avatar, or none. Without one before and after, nothing changes.
+/// Replaces or removes a user's avatar. Removing an absent avatar changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the avatar was given up meanwhile.
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the new avatar was discarded meanwhile.
 pub async fn set_avatar(
     work: &mut Work,
     id: UserId,

@@ -41,7 +41,7 @@ pub(crate) fn render(user: User) -> pb::User {
     }
 }
 
-/// Reads the new values of the fields in `paths`.
+/// Parses the new values of the fields in `paths`.
 fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {
@@ -50,7 +50,7 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
                 let name = message.name.clone().ok_or_else(|| Error::field("user.name", "can't be cleared"))?;
                 patch.name = Some(name);
             }
-            // Clearing it restores the default language.
+            // Clearing the language restores the default.
             "language" => patch.language = Some(Language::of_field("user.language", message.language.as_deref())?),
             other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
@@ -60,9 +60,9 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
 
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
-    // Validated by the contract.
+    // The contract has validated the numbers.
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
-    // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
+    // Sorting makes filters with the same roles equal in any order, so that their page tokens remain valid.
     roles.sort_unstable();
     let email = message.email.as_deref().map(EmailAddress::find).transpose()?;
     Ok(Filter { account, roles, email })

@@ -109,7 +109,7 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
     }
 }
 
-/// Returns one user that the caller reaches.
+/// Returns one user that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -119,7 +119,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: UserId) ->
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// Returns the users with these ids that the caller reaches, in no particular order.
+/// Returns the users with these ids that are visible to the caller, in no particular order.
 pub async fn get_batch(connection: &mut Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
     let query = visible(visibility).filter(users::id.eq_any(ids.to_vec())).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;
@@ -134,7 +134,7 @@ pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Resu
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// Returns where mail to a principal goes, if it is a user of the account.
+/// Returns the mail address and language of a principal, if it is a user of the account.
 pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
     let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account));
     let row: Option<(String, String)> =
@@ -169,21 +169,21 @@ pub async fn owner(connection: &mut Connection, id: UserId, session: SessionId) 
     row.map(User::try_from).transpose()
 }
 
-/// Returns one user that the caller reaches, locked against changes until the transaction ends.
+/// Returns one user that is visible to the caller, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: UserId) -> Result<User> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// Returns a user and the number of admins, all of them locked against changes until the transaction ends. One
-/// statement takes the locks in the order of the ids, so two changes of roles can't deadlock, and the second sees the
-/// result of the first.
+/// Returns a user and the number of admins, and locks that user and all admins against changes until the transaction
+/// ends. One statement takes the locks in id order, so concurrent changes of roles can't deadlock, and the later change
+/// sees the result of the earlier one.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -236,7 +236,7 @@ pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -
     EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))
 }
 
-/// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.
+/// Replaces a hash with a stronger hash of the same password, unless the password was changed meanwhile.
 pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, strong: &str) -> Result<bool> {
     let target = users::table.filter(users::id.eq(id)).filter(users::password_hash.eq(weak));
     let update = diesel::update(target).set(users::password_hash.eq(strong));
@@ -262,7 +262,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Whether any user exists.
+/// Returns whether any user exists.
 pub async fn any(connection: &mut Connection) -> Result<bool> {
     Ok(users::table.select(users::id).first::<UserId>(connection).await.optional()?.is_some())
 }
@@ -274,7 +274,7 @@ pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<
     rows.into_iter().map(User::try_from).collect()
 }
 
-/// Removes accounts with their users, and the keys that these created.
+/// Erases accounts with their users, and the service keys that these users created.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<()> {
     let keys = service_keys::table.filter(service_keys::created_by.eq_any(users.to_vec()));
     diesel::delete(keys).execute(connection).await?;

@@ -1,4 +1,4 @@
-//! How mail looks, and where its links lead.
+//! The appearance of mail, and the base URLs of its links.
 
 use std::net::SocketAddr;
 
@@ -6,14 +6,14 @@ use url::Url;
 
 use mainstay_kernel::config::{Reader, Variable, reachable};
 
-/// How mail looks, and where its links lead.
+/// The appearance of mail, and the base URLs of its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brand {
     /// The name of the product.
     pub name: String,
-    /// The URL of the front end, without a slash at the end; `None`: there is none.
+    /// The URL of the front end, without a trailing slash; `None` if there is no front end.
     pub app_url: Option<String>,
-    /// The URL of this server as its callers see it, without a slash at the end.
+    /// The URL of this server as its callers see it, without a trailing slash.
     pub public_url: String,
     /// The URL of an image, shown in mail.
     pub logo: Option<Url>,
@@ -53,7 +53,7 @@ impl Brand {
         }
     }
 
-    /// Returns where the pages are that links in mail lead to.
+    /// Returns the base URL of the pages that links in mail open.
     pub fn pages_url(&self) -> &str {
         self.app_url.as_deref().unwrap_or(&self.public_url)
     }
@@ -118,7 +118,8 @@ impl Color {
         if self.contrast(Self::WHITE) >= self.contrast(Self::BLACK) { Self::WHITE } else { Self::BLACK }
     }
 
-    /// Returns a shade that can be read on a background: lighter on a dark one, darker on a light one (WCAG 2.2, AA).
+    /// Returns a shade with sufficient contrast on a background (WCAG 2.2, AA): lighter on a dark background, darker on
+    /// a light one.
     #[must_use]
     pub fn readable_on(self, background: Self) -> Self {
         let end = f64::from(background.text().0[0]);

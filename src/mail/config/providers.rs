@@ -1,4 +1,4 @@
-//! The providers that mail is sent through.
+//! The providers that send mail.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use mainstay_kernel::config::{Reader, Variable, is_https_or_loopback};
 
 use super::{MailTransport, server::Server};
 
-/// A provider, with what it takes to use it.
+/// A provider, with its credentials.
 #[derive(Clone)]
 pub enum Provider {
     /// A mail server.
@@ -104,7 +104,7 @@ pub(super) fn transport(read: &mut Reader) -> MailTransport {
             None
         }
     };
-    // What is missing is recorded as a fault.
+    // The missing setting was recorded as a fault.
     MailTransport::Providers(first.into_iter().chain(second.into_iter().flatten()).collect())
 }
 

@@ -1,4 +1,4 @@
-//! A mail server, as a URL names it.
+//! A mail server, parsed from its URL.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ const SUBMISSIONS: u16 = 465;
 pub(crate) enum Encryption {
     /// TLS from the start.
     Implicit,
-    /// STARTTLS; without it, nothing is sent.
+    /// STARTTLS is required; without it, no mail is sent.
     StartTls,
-    /// Not encrypted.
+    /// No encryption.
     None,
 }
 
@@ -29,7 +29,7 @@ pub struct Server {
     pub(crate) port: u16,
     pub(crate) encryption: Encryption,
     pub(crate) credentials: Option<Credentials>,
-    /// The name to send with EHLO; if absent, that of the sender's domain.
+    /// The name to send with EHLO; if absent, the sender's domain.
     pub(crate) hello: Option<ClientId>,
 }
 
@@ -44,7 +44,7 @@ impl Server {
     /// encryption. The port, the name sent with EHLO, and user and password are optional.
     ///
     /// # Errors
-    /// What is wrong with the URL, without any part of it.
+    /// A description of the error in the URL, without any part of the URL.
     pub fn parse(url: &SecretString) -> Result<Self, String> {
         const FORM: &str = "must be smtps://user:password@host, or smtp:// with ?tls=required or ?tls=none";
         let url: Url = url.expose_secret().parse().map_err(|_| FORM)?;

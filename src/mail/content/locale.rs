@@ -1,10 +1,10 @@
-//! How languages write amounts and times.
+//! Formats of amounts and times by language.
 
 use chrono::{DateTime, Utc};
 
 use mainstay_kernel::money::Money;
 
-/// How a language writes amounts and times.
+/// The formats of amounts and times in a language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Locale {
     English,
@@ -12,8 +12,8 @@ pub(super) enum Locale {
 }
 
 impl Locale {
-    /// Returns the locale of a language. German has its own; all others are written as in English, in which amounts and
-    /// times are unmistakable.
+    /// Returns the locale of a language. German has a separate locale; all other languages use the English formats, in
+    /// which amounts and times are unambiguous.
     pub(super) fn of(language: &str) -> Self {
         if language.split('-').next() == Some("de") { Self::German } else { Self::English }
     }

@@ -1,4 +1,4 @@
-//! One of each mail, with made-up contents: for previews, and to check templates.
+//! A sample of each mail, with made-up contents: for previews, and to check templates.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -15,10 +15,10 @@ use mainstay_kernel::money::{Currency, Money};
 const TOKEN: &str = "a-sample-of-a-token";
 const TITLE: &str = "The printer is on fire";
 
-/// Returns one of each mail.
+/// Returns a sample of each mail.
 ///
 /// # Panics
-/// Never: the amounts are those of a currency.
+/// Never: the amounts are valid in their currency.
 pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
     let euro = Currency::parse("EUR").expect("a currency");
     let money = |minor| Money::new(minor, euro).expect("an amount");

@@ -1,4 +1,4 @@
-//! What mail is about.
+//! The topic of a mail.
 
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -37,12 +37,13 @@ impl Kind {
         matches!(self, Self::PasswordReset | Self::Registration | Self::SignIn)
     }
 
-    /// Returns whether anybody can have such mail sent to any address, with or without a user.
+    /// Returns whether any caller can cause such a mail to any address, whether or not the address belongs to a user.
     pub fn is_for_anybody(self) -> bool {
         matches!(self, Self::PasswordReset | Self::Registration)
     }
 
-    /// Returns whether the recipient may unsubscribe from such mail, because nobody owes it.
+    /// Returns whether the recipient may unsubscribe from such mail, because it is not required by a transaction or for
+    /// security.
     pub fn is_notification(self) -> bool {
         matches!(self, Self::TicketReceived | Self::TicketReply)
     }
@@ -50,9 +51,10 @@ impl Kind {
     /// Returns how long after its cause the mail may still be sent.
     pub fn lifetime(self) -> TimeDelta {
         match self {
-            // As long as its token is valid.
+            // The lifetime of its token.
             Self::PasswordReset => TimeDelta::hours(1),
-            // Likewise for a registration; of the others, a later mail would confuse more than it helps.
+            // Likewise the lifetime of a registration's token. Other mail that arrives later would confuse its
+            // recipient.
             _ => TimeDelta::hours(24),
         }
     }
@@ -64,18 +66,18 @@ pub enum Topic {
     /// A password reset was requested.
     PasswordReset {
         request: Uuid,
-        /// The user; no user has this id if the address is unknown.
+        /// The user; an id without a user if the address is unknown.
         user: UserId,
     },
-    /// Somebody wants to register an address.
+    /// The registration of an address was requested.
     Registration(RegistrationId),
-    /// A user signed in from a network that is not known.
+    /// A user signed in from an unknown network.
     SignIn { session: SessionId, user: UserId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
     PaymentReceipt(PaymentId),
-    /// Money was returned.
+    /// A refund was made.
     Refund(RefundId),
     /// A period of a subscription was paid.
     SubscriptionReceipt {
@@ -83,7 +85,7 @@ pub enum Topic {
         invoice: Uuid,
         subscription: SubscriptionId,
     },
-    /// A period of a subscription could not be collected.
+    /// The payment for a period of a subscription failed.
     SubscriptionUnpaid { notice: Uuid, subscription: SubscriptionId },
     /// A customer created a ticket.
     TicketReceived(TicketId),
@@ -92,7 +94,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Returns the kind, the id, and the id of what the topic belongs to.
+    /// Returns the kind, the id, and the id of the topic's parent.
     pub fn parts(self) -> (Kind, Uuid, Option<Uuid>) {
         match self {
             Self::PasswordReset { request, user } => (Kind::PasswordReset, request, Some(user.0)),
@@ -112,7 +114,7 @@ impl Topic {
         }
     }
 
-    /// Returns the topic with these parts, if there is one.
+    /// Returns the topic with these parts; `None` if they match no kind.
     pub fn of_parts(kind: Kind, id: Uuid, parent: Option<Uuid>) -> Option<Self> {
         Some(match (kind, parent) {
             (Kind::PasswordReset, Some(user)) => Self::PasswordReset { request: id, user: UserId(user) },

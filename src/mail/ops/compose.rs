@@ -43,7 +43,7 @@ use mainstay_kernel::{
     secret::SecretKey,
 };
 
-/// A mail that is not in words yet.
+/// A mail that is not rendered yet.
 pub(super) struct Draft {
     /// The recipient's address.
     pub(super) to: String,
@@ -59,8 +59,8 @@ impl Draft {
     }
 }
 
-/// Composes a mail, or returns `None` if it has no recipient, or what it is about is gone. A token is made here, and only
-/// its hash is stored.
+/// Composes a mail; `None` if it has no recipient, or its subject was removed. A token is created here; only its hash
+/// is stored.
 pub(super) async fn draft(
     connection: &mut Connection,
     secret: &SecretKey,
@@ -132,21 +132,21 @@ pub(super) async fn draft(
     }
 }
 
-/// Adds what is not in Postgres.
+/// Adds the data that is not in Postgres.
 pub(super) async fn complete(app: &App, topic: Topic, draft: Draft) -> Draft {
     let (Topic::SignIn { session: id, user }, Content::SignIn { at, link, .. }) = (topic, &draft.content) else {
         return draft;
     };
-    // Without it, the mail still says what it has to.
+    // Without the device, the mail still contains the essential facts.
     let Ok(Some(device)) = session::device(app, user, id).await else { return draft };
     let (address, device) = (Some(device.address.clone()), known_names(&device));
     Draft { content: Content::SignIn { at: *at, link: link.clone(), address, device }, ..draft }
 }
 
-/// Returns the browser and the system that a client claims to be, if they are well known: nothing else that it sent, or
-/// whoever guessed a password could put words into the mail.
+/// Returns the browser and the operating system that a client claims to be, if they are well known. No other text of
+/// the client is used, because an attacker who guessed a password could otherwise inject text into the mail.
 fn known_names(device: &Device) -> Option<String> {
-    // In this order, because each browser claims to be those after it.
+    // The order matters, because each browser's user agent also names the browsers after it.
     const BROWSERS: [(&str, &str); 5] =
         [("Edg/", "Edge"), ("Firefox/", "Firefox"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
     const SYSTEMS: [(&str, &str); 6] = [
@@ -193,7 +193,7 @@ async fn registration(
             let content = Content::Registration { link, until: registration.expires_at };
             Draft { to: registration.email.into(), language: registration.language, content, notified: None }
         }
-        // In the language of the user, who may not be the one who asked.
+        // In the user's language, because the requester may be another person.
         Notice::Known(registration, language) => {
             let content = Content::AlreadyRegistered { link: links.request_reset() };
             Draft { to: registration.email.into(), language, content, notified: None }
@@ -225,12 +225,12 @@ async fn reply(
     to_requester(connection, ticket, content).await
 }
 
-/// Addresses mail about an order: to the address it names, or to the user who placed it if that user belongs to its
-/// account.
+/// Returns the recipient of mail about an order: the address that the order names, or the user who placed it if that
+/// user belongs to its account.
 async fn to_customer(connection: &mut Connection, order: &Order, content: Content) -> Result<Option<Draft>> {
     let contact = match &order.confirmation_email {
         Some(email) => {
-            // Its owner may be a user, who has a language.
+            // The owner of the address may be a user, whose language applies.
             let address = EmailAddress::find(email).ok();
             let user = match &address {
                 Some(address) => user::by_email(connection, address).await?,
@@ -244,7 +244,7 @@ async fn to_customer(connection: &mut Connection, order: &Order, content: Conten
     Ok(contact.map(|contact| Draft::to(contact, content)))
 }
 
-/// Addresses mail about a subscription to the user who subscribed, if that user belongs to the account.
+/// Returns the recipient of mail about a subscription: the user who subscribed, if that user belongs to the account.
 async fn to_subscriber(
     connection: &mut Connection,
     id: SubscriptionId,
@@ -255,7 +255,7 @@ async fn to_subscriber(
     Ok(contact.map(|contact| Draft::to(contact, content(subscription))))
 }
 
-/// Addresses mail about a ticket to its requester, if that is a user of the account.
+/// Returns the recipient of mail about a ticket: its requester, if that is a user of the account.
 async fn to_requester(
     connection: &mut Connection,
     id: TicketId,

@@ -1,5 +1,5 @@
-//! The limits on mails to one recipient protect a mailbox from floods that others cause. Mails beyond the limit of a kind are
-//! not sent. Mails beyond the limit of a short time are postponed.
+//! Rate limits of mail per recipient, which protect mailboxes from floods caused by third parties. Mails beyond the
+//! limit of their kind are not sent. Mails beyond the short-term limit are postponed.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use mainstay_kernel::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The most mails of all kinds together to one recipient, within a short time. Urgent kinds are left out, because a flood of
-/// other mails would delay them; their own limits are low.
+/// The limit of mails of all kinds to one recipient within a short time. Urgent kinds are exempt, because a flood of
+/// other mails would delay them; the limits of their kinds are low.
 const PACE: Quota = Quota { requests: 10, window: Duration::from_secs(600) };
 
-/// The most mails of a kind to one recipient.
+/// The limit of mails of one kind to one recipient.
 fn quota(kind: Kind) -> Quota {
     let (requests, window) = match kind {
-        // Nobody has confirmed the address. As long as the token is valid, there is no need for another.
+        // The address is not confirmed. One mail suffices for the lifetime of the token.
         Kind::Registration => (1, 24 * HOUR),
         Kind::PasswordReset | Kind::SignIn => (5, HOUR),
         _ => (20, HOUR),
@@ -47,17 +47,17 @@ fn pace(to: &str) -> AttemptLimit {
 
 fn limit(kind: Kind, to: &str) -> AttemptLimit {
     let recipient = recipient(to);
-    // An address without a user gets no mail, and so is never refused any.
+    // An address without a user gets no mail, so none is ever withheld from it.
     AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
         .confidential()
 }
 
-/// Counts a mail, unless it was counted before; returns when. Only a process that dies before it has stored that may
-/// count a mail twice.
+/// Counts a mail, unless it was counted before; returns the time of counting. A mail is counted twice only if the
+/// process dies before it has stored that time.
 ///
 /// # Errors
-/// [`Failure::Withheld`] if its recipient has had too many of its kind; [`Failure::Postponed`] if it has had many lately;
-/// [`Failure::Unavailable`] if it can't be counted.
+/// [`Failure::Withheld`] if the recipient exceeded the limit of the kind; [`Failure::Postponed`] if the recipient
+/// exceeded the short-term limit; [`Failure::Unavailable`] if the mail can't be counted.
 pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<Utc>, Failure> {
     if let Some(at) = mail.counted_at {
         return Ok(at);
@@ -93,7 +93,7 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
     Ok(at)
 }
 
-/// Takes back that a mail was counted, because its recipient did not get it.
+/// Refunds the count of a mail that its recipient did not get.
 pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
     app.limiter.take_back(CountedAttempt::restore(limit(kind, to), at)).await;
 }

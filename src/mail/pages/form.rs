@@ -7,10 +7,10 @@ use axum::{
 };
 use http_body_util::LengthLimitError;
 
-/// The most bytes of a form.
+/// The maximum size of a form, in bytes.
 const MAX_BYTES: usize = 8 << 10;
 
-/// What a form sent. It may hold secrets.
+/// The fields of a submitted form. They may hold secrets.
 #[derive(Clone, Default)]
 pub(super) struct Form {
     pub(super) token: String,
@@ -19,22 +19,22 @@ pub(super) struct Form {
     pub(super) email: String,
 }
 
-/// Why a request is not a form of these pages.
+/// The reason why a request is not a form of these pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotRead {
-    /// A page of another site sent it.
+    /// A page of another site sent the request.
     Foreign,
-    /// Its media type is another one.
+    /// The media type is not that of a form.
     OtherType,
     TooLong,
-    /// Its body broke off.
+    /// The body was incomplete.
     CutOff,
-    /// Its body did not arrive in time.
+    /// The body did not arrive in time.
     Late,
 }
 
-/// Checks that a page of this origin sent a form. A browser says where a form comes from (`Sec-Fetch-Site`); what says
-/// nothing is no browser, and has no user to deceive.
+/// Checks that a page of this origin sent the form. Browsers state the origin in `Sec-Fetch-Site`. A client without
+/// this header is not a browser, so cross-site request forgery is impossible.
 fn check(headers: &HeaderMap) -> Result<(), NotRead> {
     let header = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let site = header(HeaderName::from_static("sec-fetch-site"));
@@ -49,7 +49,7 @@ fn check(headers: &HeaderMap) -> Result<(), NotRead> {
 /// Reads a form.
 ///
 /// # Errors
-/// Why it is none of these pages.
+/// The reason why the request is not a form of these pages.
 pub(super) async fn read(request: Request) -> Result<Form, NotRead> {
     check(request.headers())?;
     let body = to_bytes(request.into_body(), MAX_BYTES).await.map_err(|error| {

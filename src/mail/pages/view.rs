@@ -1,4 +1,4 @@
-//! What the pages show.
+//! The content of the pages.
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -20,7 +20,7 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// Returns what the template calls it.
+    /// Returns the name that the template uses.
     fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
@@ -30,21 +30,21 @@ impl Page {
     }
 }
 
-/// What was done.
+/// The completed action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
-    /// The password is set.
+    /// The password was set.
     Reset,
-    /// The user exists.
+    /// The user was created.
     Registered,
-    /// A mail may be on its way.
+    /// A mail may have been sent.
     Requested,
-    /// There will be no notifications.
+    /// Notifications were ended.
     Unsubscribed,
 }
 
 impl Done {
-    /// Returns what the template calls it.
+    /// Returns the name that the template uses.
     fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
@@ -55,23 +55,23 @@ impl Done {
     }
 }
 
-/// Why a form was not accepted.
+/// The reason why a form was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
     Password,
     Email,
     Name,
-    /// The token is unknown, used or too old.
+    /// The token is unknown, used or expired.
     Link,
     /// Too many attempts.
     Often,
-    /// The request is no form of these pages.
+    /// The request is not a form of these pages.
     NotRead(NotRead),
     Other,
 }
 
 impl Problem {
-    /// Returns what the template calls it.
+    /// Returns the name that the template uses.
     fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -84,7 +84,7 @@ impl Problem {
     }
 }
 
-/// What a page shows.
+/// The content of one page.
 #[derive(Clone)]
 pub(super) struct View {
     page: Page,
@@ -95,19 +95,19 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Shows a form: for what the token is good for, or, without one, for an address.
+    /// Shows the form for the action that the token authorizes, or, without a token, a form that asks for an address.
     pub(super) fn form(page: Page, token: String) -> Self {
         Self { page, token, name: String::new(), problem: None, outcome: None }
     }
 
-    /// Shows a form again, with what it needs but for passwords.
+    /// Shows a form again, with its values except passwords.
     pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
-        // With a link that is no good, all that helps is another one.
+        // An invalid token is dropped, so that the page offers to request a new one.
         let token = if problem == Problem::Link { String::new() } else { form.token };
         Self { page, token, name: form.name, problem: Some(problem), outcome: None }
     }
 
-    /// Shows what was done.
+    /// Shows the completed action.
     pub(super) fn outcome(page: Page, outcome: Done) -> Self {
         Self { page, token: String::new(), name: String::new(), problem: None, outcome: Some(outcome) }
     }
@@ -128,7 +128,7 @@ impl View {
     }
 }
 
-/// Returns the first of our languages that a browser asks for.
+/// Returns the first supported language in the browser's `Accept-Language`.
 pub(super) fn language(headers: &HeaderMap) -> &'static str {
     let tags = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let primary = |tag: &str| tag.split([';', '-']).next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -136,7 +136,7 @@ pub(super) fn language(headers: &HeaderMap) -> &'static str {
     language.unwrap_or("en")
 }
 
-/// Renders a page, in a language that its reader's browser asks for.
+/// Renders a page in the language that the reader's browser prefers.
 pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     let nonce = STANDARD.encode(random::<16>());
     let values = context! {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!((of("fr"), of(""), language(&HeaderMap::new())), ("en", "en", "en"));
     }
 
-    /// A name that the template does not know would show a page that says nothing, and no error.
+    /// The template must know each name: an unknown name would render an empty page without an error.
     #[test]
     fn the_template_knows_each_name() {
         let template = include_str!("../templates/page.html");
@@ -188,9 +188,9 @@ mod tests {
         for problem in [Problem::Password, Problem::Email, Problem::Name, Problem::Link, Problem::Often] {
             assert!(asks("problem", problem.as_str()), "{problem:?}");
         }
-        // All others have one text.
+        // All other problems share one text.
         assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
-        // The form without a token is the one of a registration, unless it says otherwise.
+        // Without a token, the template's default form is the registration form.
         for page in [Page::Reset, Page::Unsubscription] {
             assert!(asks("page", page.as_str()), "{page:?}");
         }

@@ -1,16 +1,16 @@
-//! Why an address is sent no mail.
+//! The reasons for suppressing an address.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::numbered::numbered;
 
 numbered! {
-    /// Why an address is sent no mail.
+    /// The reason for suppressing an address.
     Reason {
-        /// There is no such mailbox.
+        /// The mailbox does not exist.
         Bounce = 1,
-        /// Its owner called our mail spam.
+        /// The owner reported a mail as spam.
         Complaint = 2,
-        /// Its owner wants no notifications; all other mail is sent.
+        /// The owner unsubscribed from notifications; all other mail is sent.
         Unsubscribed = 3,
     }
 }
@@ -25,7 +25,7 @@ impl Reason {
         }
     }
 
-    /// Says why a mail was not sent.
+    /// Returns the failure message of a mail that was not sent for this reason.
     pub fn failure(self) -> &'static str {
         match self {
             Self::Bounce => "mail to the address bounced before",
@@ -35,7 +35,7 @@ impl Reason {
     }
 }
 
-/// An address that is sent no mail.
+/// A suppressed address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
     pub address: String,

@@ -1,4 +1,4 @@
-//! Suppression: begun by what providers report and by readers, ended by an operator.
+//! Suppression of addresses: begun by reports of providers and by recipients, ended by an operator.
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-/// Returns an address in the form in which it is stored.
+/// Returns an address in its stored form.
 fn normalize(address: &str) -> String {
     EmailAddress::find(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
 }
@@ -28,7 +28,7 @@ fn key(app: &App) -> hmac::Key {
     app.secret.mac("unsubscribe tokens v1")
 }
 
-/// Returns at most `limit` addresses that are sent no mail, or no notifications, the newest first.
+/// Returns at most `limit` suppressed addresses, newest first.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -36,7 +36,7 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     store::list(connection, limit).await
 }
 
-/// Has an address sent no more mail, or no more notifications, as the reason demands.
+/// Suppresses all mail, or only notifications, to an address, depending on the reason.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -52,7 +52,7 @@ pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason
     Ok(())
 }
 
-/// Returns why an address is sent no mail, or no notification.
+/// Returns the reason why mail, or a notification, to an address is suppressed.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -60,7 +60,7 @@ pub(crate) async fn reason(connection: &mut Connection, address: &str, notificat
     store::reason(connection, &normalize(address), notification).await
 }
 
-/// Lets an address be sent mail again; returns whether it was suppressed.
+/// Removes an address from the suppression list; returns whether it was suppressed.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -73,8 +73,8 @@ pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
     token::write(&key(app), user)
 }
 
-/// Ends notifications to the user of a token; returns whether the token is one of ours. A user who is gone has none to
-/// end.
+/// Unsubscribes the user of a token from notifications; returns whether the token is valid. A removed user's token
+/// changes nothing.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,4 +1,4 @@
-//! Addresses that are sent no mail.
+//! Suppressed addresses in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,7 +13,7 @@ use mainstay_kernel::{
     error::Result,
 };
 
-/// Adds an address, unless it is there for the same reason; returns whether it was added.
+/// Adds an address, unless it is already suppressed for the same reason; returns whether it was added.
 pub async fn insert(connection: &mut Connection, suppression: &Suppression) -> Result<bool> {
     let row = (
         mail_suppressions::address.eq(&suppression.address),
@@ -24,7 +24,7 @@ pub async fn insert(connection: &mut Connection, suppression: &Suppression) -> R
     Ok(target.execute(connection).await? == 1)
 }
 
-/// Returns why an address is sent no mail, or no notification.
+/// Returns the reason why mail, or a notification, to an address is suppressed.
 pub async fn reason(connection: &mut Connection, address: &str, notification: bool) -> Result<Option<Reason>> {
     let all = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
     let reasons: Vec<i16> =
@@ -45,7 +45,7 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     rows.into_iter().map(read).collect()
 }
 
-/// Removes an address; returns how many reasons there were.
+/// Removes an address; returns the number of reasons it was suppressed for.
 pub async fn remove(connection: &mut Connection, address: &str) -> Result<usize> {
     let target = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
     Ok(diesel::delete(target).execute(connection).await?)

@@ -1,4 +1,4 @@
-//! The tokens of links that unsubscribe: a user and a MAC. They do not expire, and serve no other purpose.
+//! The tokens of unsubscribe links: a user and a MAC. They do not expire, and serve no other purpose.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ pub(super) fn write(key: &hmac::Key, user: UserId) -> String {
     URL_SAFE_NO_PAD.encode([&user.0.as_bytes()[..], &mac(key, user)].concat())
 }
 
-/// Returns the user of a token, if it is one of ours.
+/// Returns the user of a token, if the token is valid.
 pub(super) fn read(key: &hmac::Key, token: &str) -> Option<UserId> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (id, rest) = bytes.split_first_chunk::<ID_BYTES>()?;

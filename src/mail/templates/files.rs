@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::identity::user::model::Language;
 
-/// A file.
+/// A template file.
 pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
@@ -35,10 +35,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 /// The files that all templates need.
 pub(super) const SHARED: [&str; 5] = ["layout.html", "layout.txt", "page.html", "parts.html", "parts.txt"];
 
-/// The size of a file that is surely no template.
+/// The maximum size of a template file, in bytes; a larger file is a mistake.
 const MAX_BYTES: u64 = 256 << 10;
 
-/// Splits the name of a template of a language; `None` for the files that all languages share.
+/// Splits a file name into the template's name and its language; `None` for files that all languages share.
 pub(super) fn language(name: &str) -> Option<(&str, &str)> {
     name.strip_suffix(".j2")?.split_once('.')
 }
@@ -50,7 +50,7 @@ pub(super) fn names() -> Vec<&'static str> {
     names
 }
 
-/// Returns the built-in files, replaced and supplemented by those of a directory, and what is wrong with these.
+/// Returns the built-in files, replaced and supplemented by those of a directory, and the errors in that directory.
 pub(super) fn sources(directory: Option<&Path>) -> (Vec<Source>, Vec<String>) {
     let mut files: BTreeMap<String, String> =
         BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
@@ -61,7 +61,7 @@ pub(super) fn sources(directory: Option<&Path>) -> (Vec<Source>, Vec<String>) {
             Ok(entries) => {
                 for entry in entries.flatten() {
                     let name = entry.file_name().to_string_lossy().into_owned();
-                    // Such as .gitignore.
+                    // A hidden file, such as .gitignore.
                     if name.starts_with('.') {
                         continue;
                     }

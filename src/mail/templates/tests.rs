@@ -64,7 +64,7 @@ fn a_language_without_a_template_falls_back() {
     assert!(rendered("refund", "fr-CA").text.contains("EUR 39.95"));
 }
 
-/// A directory with these files.
+/// Returns a directory with these files.
 fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, text) in files {

@@ -1,9 +1,9 @@
-//! The lines of plain-text mail.
+//! Line breaking of plain-text mail.
 
-/// The most characters of a line; RFC 5322 advises 78 at most.
+/// The maximum line length, in characters; RFC 5322 recommends at most 78.
 const WIDTH: usize = 76;
 
-/// Breaks a text into lines. A word that is longer than a line, such as a link, is left as it is.
+/// Breaks a text into lines. A word that is longer than a line, such as a link, is not broken.
 pub(super) fn flow(text: &str) -> String {
     let mut lines = vec![String::new()];
     let mut room = WIDTH;

@@ -36,7 +36,7 @@ impl Api {
     /// Creates a client, which takes up to `timeout` per mail.
     ///
     /// # Errors
-    /// If the system has no root certificates.
+    /// An error if the system has no root certificates.
     pub(super) fn new(
         name: &'static str,
         provider: Provider,
@@ -44,7 +44,7 @@ impl Api {
         timeout: Duration,
         max_concurrency: usize,
     ) -> anyhow::Result<Self> {
-        // One attempt: the mail is attempted again later, perhaps at another provider.
+        // One attempt: the mail is attempted again later, possibly through another provider.
         let bounds = Bounds { total: timeout, attempt_timeout: timeout, max_concurrency, max_attempts: 1 };
         Ok(Self { provider, client: outbound::Client::new(name, bounds)?, clock })
     }
@@ -102,7 +102,7 @@ fn misconfigured(why: &str) -> Refusal {
     Refusal { kind: Kind::Auth, why: format!("the provider can't be called: {why}") }
 }
 
-/// The errors that SES returns with status 400 when the account or its rate is at fault, not the mail.
+/// The errors with status 400 for which SES blames the account or its rate, not the mail.
 const SES_ACCOUNT_ERRORS: [&str; 5] = [
     "AccountSuspendedException",
     "SendingPausedException",
@@ -116,7 +116,8 @@ const IN_PROGRESS: &str = "concurrent_idempotent_requests";
 /// Resend's error if it accepted an earlier attempt under the same key with other content: a template was changed since.
 const SENT_WITH_OTHER_CONTENT: &str = "invalid_idempotent_request";
 
-/// Says why a mail was not accepted: what the provider answered, without addresses. `None` if it accepted the mail before.
+/// Returns the reason why a mail was not accepted: the provider's answer, without addresses. `None` if an earlier
+/// attempt was accepted.
 fn refusal(error: &outbound::Error, to: &str) -> Option<Refusal> {
     let Some(answer) = &error.answer else {
         return Some(Refusal::new(error.kind, &error.to_string(), to));
@@ -131,7 +132,7 @@ fn refusal(error: &outbound::Error, to: &str) -> Option<Refusal> {
         _ if is_about_account => Kind::RateLimited,
         _ => error.kind,
     };
-    // Resend and SES name the message, SendGrid lists errors.
+    // Resend and SES have `message`; SendGrid has a list of errors.
     let detail = [&body["message"], &body["errors"][0]["message"]].into_iter().find_map(serde_json::Value::as_str);
     let why =
         format!("{} {} {}", answer.status().as_u16(), kind_of_error.unwrap_or_default(), detail.unwrap_or_default());

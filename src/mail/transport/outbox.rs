@@ -12,7 +12,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use crate::mail::id::MailId;
 use crate::mail::transport::{Failure, OutgoingMail, Sender, Transport};
 
-/// The maximum number of mails; when it is exceeded, the oldest are removed.
+/// The maximum number of mails; beyond it, the oldest are removed.
 const MAX_MAILS: usize = 1000;
 
 /// A directory of mails that only its owner can read.
@@ -23,15 +23,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Creates an outbox in a directory, which is created with the first mail.
+    /// Creates an outbox in a directory. The directory is created with the first mail.
     pub fn new(directory: PathBuf, from: Sender) -> Self {
         Self { directory, from }
     }
 
-    /// Writes a temporary file and renames it to the mail's id: a mail that is sent twice exists once, and is never
-    /// incomplete.
+    /// Writes a temporary file and renames it to the mail's id, atomically: a mail that is sent twice exists once, and
+    /// a file is never incomplete.
     fn write(&self, id: MailId, text: &[u8]) -> io::Result<PathBuf> {
-        // Only this directory is private: the private Postgres, another user, must be able to enter the one above it.
+        // Only this directory is private: the private Postgres runs as another user, who must be able to enter the
+        // directory above.
         if let Some(above) = self.directory.parent() {
             fs::create_dir_all(above)?;
         }
@@ -53,7 +54,7 @@ impl Outbox {
         mails.sort_unstable();
         let over = mails.len().saturating_sub(MAX_MAILS);
         mails[..over].iter().try_for_each(|mail| match fs::remove_file(mail) {
-            // Another process has removed it.
+            // Another process has removed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         })

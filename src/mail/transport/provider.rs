@@ -1,8 +1,9 @@
 //! Mail providers: a primary one, and optionally a fallback.
 //!
-//! Each has its own circuit breaker. A mail that the first does not accept is sent through the second immediately, even
-//! if it is unknown whether the first accepted it: the mail has one `Message-ID`, and a duplicate is better than a lost
-//! mail. A mail counts as rejected only if every provider rejects it, because an unavailable one may still accept it.
+//! Each has a separate circuit breaker. A mail that the first does not accept is sent through the second immediately,
+//! even if it is unknown whether the first accepted it: both copies have the same `Message-ID`, and a duplicate is
+//! better than a lost mail. A mail counts as rejected only if every provider rejects it, because an unavailable
+//! provider may still accept it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ impl Providers {
     /// Opens the providers, in the order in which they are tried; each may take up to `timeout` per mail.
     ///
     /// # Errors
-    /// If the system has no root certificates.
+    /// An error if the system has no root certificates.
     pub fn new(
         providers: &[config::Provider],
         from: Sender,
@@ -98,7 +99,7 @@ enum Client {
         client: smtp::Client,
         breaker: Arc<Breaker>,
     },
-    /// Has the breaker, the metrics and the alert of every provider that speaks HTTP.
+    /// Contains the circuit breaker, the metrics and the alert of a provider with an HTTP API.
     Http(Api),
 }
 

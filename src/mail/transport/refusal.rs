@@ -1,17 +1,17 @@
-//! Why a provider did not accept a mail.
+//! The reason why a provider did not accept a mail.
 
 use mainstay_kernel::outbound::Kind;
 
-/// Why a mail was not accepted, and what that implies about the provider.
+/// The reason why a mail was not accepted, and its implication for the provider.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) kind: Kind,
-    /// Contains no address.
+    /// The reason, without any address.
     pub(crate) why: String,
 }
 
 impl Refusal {
-    /// Makes a refusal of what a provider answered to a mail for `to`. Providers tend to quote addresses, which are
+    /// Creates a refusal from a provider's answer to a mail for `to`. Providers tend to quote addresses, which are
     /// removed.
     pub(crate) fn new(kind: Kind, answer: &str, to: &str) -> Self {
         Self { kind, why: without_addresses(answer, to) }
@@ -21,13 +21,13 @@ impl Refusal {
 /// The maximum length of a stored reason, in characters.
 const MAX_WHY: usize = 300;
 
-/// Removes the words that contain an address, or the local part of the recipient's.
+/// Removes the words that contain an address, or the local part of the recipient's address.
 fn without_addresses(text: &str, to: &str) -> String {
     let name = to.rsplit_once('@').map_or(to, |(name, _)| name).to_lowercase();
     let is_name = |word: &str| {
         let word = word.to_lowercase();
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
-        // Short names occur inside many words.
+        // Short names occur inside many words, so they must match a whole word.
         bare == name || (name.len() > 3 && word.contains(&name))
     };
     let hidden = |word| if str::contains(word, '@') || is_name(word) { "…" } else { word };

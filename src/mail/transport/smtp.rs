@@ -1,7 +1,7 @@
 //! Sends one mail to one SMTP server (RFC 5321): connect, encrypt, authenticate, send.
 //!
-//! Each connection carries one mail. Its cost does not matter next to the time until the mail is read, and a connection
-//! that is kept could be closed by the server at any time, or in the middle of a mail by our own time limit.
+//! Each connection carries one mail. The cost of a connection is negligible compared to the time until a mail is read.
+//! A persistent connection could be closed by the server at any time, or by the time limit in the middle of a mail.
 
 use std::{fmt, time::Duration};
 
@@ -43,7 +43,7 @@ impl Client {
     /// `time_limit` per mail.
     ///
     /// # Errors
-    /// If the system has no root certificates.
+    /// An error if the system has no root certificates.
     pub(crate) fn new(server: Server, name: &str, time_limit: Duration) -> anyhow::Result<Self> {
         let tls = match server.encryption {
             Encryption::None => None,
@@ -98,7 +98,7 @@ fn classify_before_sending(error: &smtp::Error) -> Refusal {
     Refusal { kind, why: error.to_string() }
 }
 
-/// Classifies a failure while the mail was sent. Servers tend to quote addresses, which are removed.
+/// Classifies a failure while the mail was being sent. Servers tend to quote addresses, which are removed.
 fn classify_while_sending(error: &smtp::Error, mail: &Message) -> Refusal {
     let code = error.status().map(u16::from);
     let kind = match code {

@@ -8,7 +8,7 @@ use mainstay_kernel::{
     queue::dead,
 };
 
-/// Dead jobs that one command lists or redrives.
+/// The maximum number of dead jobs that one command lists or redrives.
 const BATCH: i64 = 500;
 
 /// Inspect and redrive dead jobs, which have used up their attempts.

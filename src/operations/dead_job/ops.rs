@@ -1,4 +1,4 @@
-//! Lists dead jobs and has them run again.
+//! Lists and redrives dead jobs.
 
 use mainstay_kernel::{
     caller::Permit,
@@ -11,7 +11,7 @@ use mainstay_kernel::{
 /// The maximum number of jobs in one response.
 const MAX_LISTED: i64 = 100;
 
-/// The maximum number of jobs that one call has run again.
+/// The maximum number of jobs that one call redrives.
 const MAX_REDRIVEN: i64 = 500;
 
 /// Returns dead jobs, of one kind if given, newest first.
@@ -22,7 +22,7 @@ pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) 
     dead::list(connection, kind.as_deref(), MAX_LISTED).await
 }
 
-/// Has dead jobs run again, those with these ids or those of a kind; returns how many.
+/// Redrives dead jobs, selected by these ids or by a kind; returns how many.
 ///
 /// # Errors
 /// Any error of Postgres.

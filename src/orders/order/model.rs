@@ -37,7 +37,7 @@ numbered! {
     }
 }
 
-/// The state of an order, with its data. A transition consumes the state and may be refused.
+/// The state of an order, with its data. A transition consumes the state and fails if the state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The order awaits payment.
@@ -116,7 +116,7 @@ impl State {
     /// Completes the payment in progress.
     ///
     /// # Errors
-    /// What the order is, unless that payment is in progress.
+    /// The error that names the order's state, unless that payment is in progress.
     pub fn paid(self, by: PaymentId, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Paid { payment, at }),
@@ -127,7 +127,7 @@ impl State {
     /// Opens the order again, because the payment in progress failed.
     ///
     /// # Errors
-    /// What the order is, unless that payment is in progress.
+    /// The error that names the order's state, unless that payment is in progress.
     pub fn unpaid(self, by: PaymentId) -> Result<Self> {
         match self {
             Self::Paying { payment } if payment == by => Ok(Self::Open),
@@ -149,7 +149,7 @@ impl State {
     /// Marks the order as refunded in full.
     ///
     /// # Errors
-    /// What the order is instead of paid.
+    /// The error that names the order's state, unless the order is paid.
     pub fn refund(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Paid { payment, at: paid_at } => Ok(Self::Refunded { payment, paid_at, at }),
@@ -238,7 +238,7 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
-/// An order to be stored, which gives it its number.
+/// An order to be stored; storing it assigns its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
     pub id: OrderId,
@@ -262,7 +262,7 @@ impl NewOrder {
     }
 }
 
-/// An order with its items, which transitions do not need.
+/// An order with its items. Transitions do not need the items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemizedOrder {
     pub order: Order,
@@ -271,14 +271,14 @@ pub struct ItemizedOrder {
 }
 
 impl Order {
-    /// The version of an order as it is placed.
+    /// The version of a new order.
     pub const FIRST_VERSION: i64 = 1;
 
     /// Places an order.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if there are no items; `AMOUNT_OUT_OF_RANGE` if the sum is more than can be charged,
-    /// the items have different currencies.
+    /// `VALIDATION_FAILED` if there are no items; `AMOUNT_OUT_OF_RANGE` if the sum exceeds the maximum charge;
+    /// `CURRENCIES_MIXED` if the items have different currencies.
     pub fn place(
         account: AccountId,
         placed_by: Uuid,
@@ -306,11 +306,11 @@ impl Order {
 /// A filter of orders, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those with one of these statuses; all if empty.
+    /// Only orders with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// Only those of this account.
+    /// Only orders of this account.
     pub account: Option<AccountId>,
-    /// Only the one with this number.
+    /// Only the order with this number.
     pub number: Option<OrderNumber>,
 }
 

@@ -1,4 +1,4 @@
-//! Orders: the caller names products and quantities; prices and totals are computed here, in the transaction that
+//! Orders. The caller names products and quantities; prices and totals are computed here, in the transaction that
 //! stores them.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-// For modules that change an order in a transaction of theirs.
+// For modules that change an order in their own transaction.
 pub(crate) use store::{erase, get as read, items, lock, stats, update};
 
 /// An order to be placed.
@@ -34,8 +34,8 @@ pub struct Draft {
     pub account: Option<AccountId>,
     /// The products and quantities.
     pub lines: Vec<Line>,
-    /// The address for mail about the order; if absent, mail goes to the user who places it, if that user belongs to
-    /// the account.
+    /// The address for mail about the order. If absent, mail goes to the user who places the order, if that user
+    /// belongs to the account.
     pub confirmation_email: Option<String>,
 }
 

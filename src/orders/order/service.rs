@@ -48,7 +48,7 @@ fn render(ItemizedOrder { order, items }: ItemizedOrder) -> pb::Order {
 fn render_item(item: Item) -> pb::OrderItem {
     pb::OrderItem {
         product_id: item.product.to_string(),
-        // The order's total did not overflow, so the amounts of its items do not either.
+        // The order's total did not overflow, so the amounts of its items do not overflow either.
         amount: item.amount().ok().map(money),
         name: item.name,
         quantity: item.quantity,

@@ -140,7 +140,7 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
         .collect()
 }
 
-/// Returns one order that the caller reaches, without its items.
+/// Returns one order that is visible to the caller, without its items.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -165,12 +165,13 @@ pub async fn items(connection: &Connection, order: &Order) -> Result<Vec<Item>> 
     rows.into_iter().map(|row| row.read(order.total.currency().code())).collect()
 }
 
-/// Returns one order that the caller reaches, without its items, locked against changes until the transaction ends.
+/// Returns one order that is visible to the caller, without its items, locked against changes until the transaction
+/// ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     require(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
@@ -191,7 +192,7 @@ pub async fn list(
 
 /// Counts the orders that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the order of the list, so that an index is read, and only up to the bound.
+    // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
     let limited = ordered.select(orders::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
@@ -202,7 +203,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
 pub async fn insert(connection: &Connection, order: NewOrder, items: &[Item]) -> Result<Order> {
-    // In one round trip, in this order: the items refer to the order.
+    // One round trip, in this order: the items refer to the order.
     let (number, ()) = pipeline!(insert_order(connection, &order), insert_items(connection, order.id, items))?;
     Ok(order.with_number(number))
 }
@@ -266,8 +267,8 @@ pub async fn update(connection: &Connection, order: &Order) -> Result<()> {
     )
 }
 
-/// Removes the orders of accounts that are removed, and their items; returns their ids. The trigger that keeps the items
-/// must be suspended.
+/// Erases the orders of removed accounts, with their items; returns the orders' ids. The caller must have suspended the
+/// trigger that protects the items.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
     let erased = diesel::delete(orders::table.filter(orders::account_id.eq_any(accounts.to_vec())));
     let ids: Vec<OrderId> = erased.returning(orders::id).get_results(connection).await?;

@@ -36,15 +36,15 @@ impl Interval {
         }
     }
 
-    /// Returns the time `count` intervals after `anchor`. Always counts from the anchor, so that the 31st is restored
-    /// after a short month. `None` if the time can't be represented.
+    /// Returns the time `count` intervals after `anchor`; `None` if the time can't be represented. Counting from the
+    /// anchor restores the 31st after a short month.
     pub fn after(self, anchor: DateTime<Utc>, count: u32) -> Option<DateTime<Utc>> {
         let months = if self == Self::Month { 1 } else { 12 };
         anchor.checked_add_months(Months::new(count.checked_mul(months)?))
     }
 }
 
-/// Something that can be ordered or subscribed to.
+/// An item of the price list, which can be ordered or subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     pub id: ProductId,
@@ -52,7 +52,7 @@ pub struct Product {
     pub name: String,
     /// The price of one unit.
     pub price: Money,
-    /// How often it is billed, if it is sold by subscription; `None` if it is sold once, by order.
+    /// The billing interval of a product sold by subscription; `None` for a product sold once, by order.
     pub interval: Option<Interval>,
     /// When it was archived, after which it can no longer be ordered or subscribed to.
     pub archived_at: Option<DateTime<Utc>>,

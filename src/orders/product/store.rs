@@ -92,7 +92,7 @@ pub async fn lock(connection: &Connection, id: ProductId) -> Result<Product> {
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
-/// Returns those of the products that exist, in no particular order.
+/// Returns the existing products among these ids, in no particular order.
 pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(&mut &*connection).await?;
@@ -120,8 +120,8 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
 }
 
-/// Archives the products of these names, and removes those that no order or subscription refers to; returns how many are
-/// archived only.
+/// Archives the products of these names, and removes the products that no order or subscription refers to. Returns the
+/// number of products that were archived but not removed.
 pub async fn retire(connection: &mut Connection, names: &[String], now: DateTime<Utc>) -> Result<usize> {
     const REMOVE: &str = "DELETE FROM products WHERE name = ANY($1) \
         AND NOT EXISTS (SELECT FROM order_items WHERE product_id = products.id) \

@@ -18,15 +18,16 @@ use crate::{
 };
 use mainstay_kernel::{database::Connection, error::Result, id::AccountId};
 
-/// Returns the id by which a gateway knows an account, as an expression of another statement; null if there is none.
+/// Returns an SQL expression for the gateway's id of an account's customer. The expression is null if the account has
+/// no customer.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(crate) fn customer_id<'a>(account: &'a AccountId, gateway: &'a str) -> _ {
     let query = customers::table.filter(customers::account_id.eq(account)).filter(customers::gateway.eq(gateway));
     query.select(customers::customer_id).single_value()
 }
 
-/// Stores the id by which a gateway knows an account, unless there is one; returns the stored id. If two customers were
-/// created for one account, the first one stored is used permanently and the other never.
+/// Stores the gateway's id of an account's customer, unless one is stored; returns the stored id. If two customers were
+/// created for one account, the first one stored is used permanently and the other is never used.
 pub async fn insert_or_get(
     connection: &mut Connection,
     account: AccountId,
@@ -41,15 +42,16 @@ pub async fn insert_or_get(
         customers::created_at.eq(now),
     );
     let upsert = diesel::insert_into(customers::table).values(row);
-    // An update that changes nothing: in a single statement, only this returns the existing row.
+    // An update that changes nothing: only this form returns an existing row in a single statement.
     let upsert = upsert.on_conflict((customers::account_id, customers::gateway)).do_update();
     let upsert = upsert.set(customers::customer_id.eq(customers::customer_id)).returning(customers::customer_id);
     Ok(upsert.get_result(connection).await?)
 }
 
-/// Removes what accounts that are removed paid: payments, refunds, their place in the ledger, and the records of the sandbox
-/// gateway, also of these subscriptions; returns the ids of payments and refunds. The triggers that keep the books must be
-/// suspended, and so must the foreign keys between them. The sums of the ledger are made anew.
+/// Erases the payment records of removed accounts and of the given subscriptions: payments, refunds, their ledger
+/// transactions, and the records of the sandbox gateway. Returns the ids of the erased payments and refunds. The caller
+/// must have suspended the triggers that guard the ledger and the foreign keys between these tables. The ledger's sums
+/// are rebuilt.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], subscriptions: &[Uuid]) -> Result<Vec<Uuid>> {
     let refunds = diesel::delete(refunds::table.filter(refunds::account_id.eq_any(accounts.to_vec())));
     let refunds: Vec<RefundId> = refunds.returning(refunds::id).get_results(connection).await?;

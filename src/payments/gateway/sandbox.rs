@@ -1,5 +1,5 @@
 //! The built-in gateway: it moves no money, accepts test cards, and keeps its books in Postgres, so that several
-//! instances share it and it survives restarts.
+//! instances share them and they survive restarts.
 //!
 //! | card | outcome |
 //! |---|---|

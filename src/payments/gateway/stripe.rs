@@ -3,7 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `api.rs` | requests, idempotency keys, pages and errors |
-//! | `object.rs`, `metadata.rs`, `amount.rs` | Stripe's objects, our ids in their metadata, and amounts |
+//! | `object.rs`, `metadata.rs`, `amount.rs` | Stripe's objects, this service's ids in their metadata, and amounts |
 //! | `customers.rs`, `subscriptions.rs` | recurring payments |
 
 pub(crate) mod amount;
@@ -46,8 +46,8 @@ impl Stripe {
         Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
     }
 
-    /// Returns the final outcomes of a payment's intents. An intent that Stripe left before it was confirmed is
-    /// canceled: nothing will resume it, and while it is open, it can't be ruled out that it charges.
+    /// Returns the final outcomes of a payment's intents. An intent that was never confirmed is canceled: nothing will
+    /// resume it, and while it is open, a charge can't be ruled out.
     async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Outcome>> {
         let intents: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
         let mut outcomes = Vec::new();
@@ -63,7 +63,7 @@ impl Stripe {
         let cancelled = self.api.post::<_, ()>(&format!("{path}/cancel"), &[], &key).await;
         match cancelled {
             Ok(intent) => Ok(intent),
-            // It may have reached a final state meanwhile.
+            // The intent may have reached a final state meanwhile.
             Err(_) => self.api.get(&path, &[]).await,
         }
     }
@@ -84,7 +84,7 @@ impl Stripe {
     }
 }
 
-/// Returns the first outcome that moved money, or else one that still may have.
+/// Returns the first outcome that moved money, or else the first that still may move money.
 fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Lookup {
     let outcomes = match outcomes {
         Ok(outcomes) => outcomes,
@@ -101,7 +101,7 @@ fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Lookup {
     lookup
 }
 
-/// Separates refunds that moved money from those that did not.
+/// Separates refunds that moved money from refunds that moved none.
 fn partition(refunds: Vec<Refund>) -> Refunds {
     let (failed, rest): (Vec<_>, Vec<_>) = refunds.into_iter().partition(Refund::is_failed);
     let failed = failed.into_iter().map(|refund| FailedRefund {
@@ -113,7 +113,7 @@ fn partition(refunds: Vec<Refund>) -> Refunds {
     Refunds { moved: rest.into_iter().filter_map(Refund::movement).collect(), failed: failed.collect() }
 }
 
-/// Writes an amount in Stripe's format; refuses one that Stripe can't represent before any request is sent.
+/// Formats an amount for Stripe; returns a refusal, before any request is sent, if Stripe can't represent it.
 fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
     let failure = || Failure {
         kind: FailureKind::Rejected,

@@ -1,5 +1,5 @@
-//! What a gateway can do with subscriptions. Every request is answered with the subscription's state, so that there is
-//! one way to process answers.
+//! The subscription operations of a gateway. Every request returns the subscription's state, so all answers are
+//! processed alike.
 
 use futures_util::future::BoxFuture;
 
@@ -26,7 +26,7 @@ pub struct Subscribe {
     /// The id, which is part of the idempotency key of each step.
     pub subscription: SubscriptionId,
     /// The number of the attempt, from 1, which is also part of the keys. Objects that an earlier attempt left behind,
-    /// other than a subscription, may be reused.
+    /// except subscriptions, may be reused.
     pub attempt: i32,
     pub product_name: String,
     /// The price of one period.
@@ -80,7 +80,7 @@ pub trait Subscriptions {
     /// Creates a subscription and charges the first period.
     fn subscribe(&self, request: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
 
-    /// Cancels a subscription. Never refused: the answer is the subscription's state.
+    /// Cancels a subscription. The outcome is never a refusal: the answer is the subscription's state.
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;
 
     /// Returns the state of a subscription.

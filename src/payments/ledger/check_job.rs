@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use mainstay_kernel::queue::Job;
 
-/// A check. It reads page after page of the gateway's books, which may take longer than a scheduled task may.
+/// A check. It reads all pages of the gateway's books, which may exceed the time limit of a scheduled task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckLedger {}
 
@@ -13,7 +13,7 @@ impl Job for CheckLedger {
     const NAME: &'static str = "check_ledger";
     const MAX_ATTEMPTS: i32 = 10;
 
-    /// There is one check at a time.
+    /// A constant, so that one check runs at a time.
     fn subject(&self) -> Uuid {
         Uuid::nil()
     }

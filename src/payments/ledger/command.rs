@@ -21,7 +21,7 @@ pub(crate) enum Ledger {
     },
 }
 
-/// The exit status of a difference: not that of an error, after which nothing is known of the ledger.
+/// The exit status of a difference. It differs from that of an error, which says nothing about the ledger.
 const DIFFERS: u8 = 3;
 
 impl Command for Ledger {

@@ -1,6 +1,6 @@
-//! The double-entry ledger: each movement of money at a gateway is a transaction that debits one account and credits
-//! another with the same amount. It is one row with both accounts and one amount, so no row can be out of balance. Rows
-//! are never changed or removed.
+//! The double-entry ledger. Each movement of money at a gateway is a transaction that debits one account and credits
+//! another with the same amount. A transaction is one row with both accounts and one amount, so no row can be out of
+//! balance. Rows are never changed or removed.
 
 pub mod sums;
 
@@ -25,12 +25,13 @@ numbered! {
         Refund = 2,
         /// A paid invoice; its subject is a subscription, which may have many.
         Invoice = 3,
-        /// A refund that was booked and then returned: not a movement of its own, because the gateway lists the refund
-        /// as failed.
+        /// A refund that was booked and then returned. The gateway lists the refund as failed, so this is not a
+        /// movement at the gateway.
         Reversal = 4,
         /// A refund of an invoice, made at the gateway itself; its subject is the subscription.
         InvoiceRefund = 5,
-        /// A refund of an invoice that was booked and then returned; as [`Reversal`](Self::Reversal), not a movement.
+        /// A refund of an invoice that was booked and then returned; like [`Reversal`](Self::Reversal), not a movement
+        /// at the gateway.
         InvoiceReversal = 6,
     }
 }
@@ -38,11 +39,11 @@ numbered! {
 numbered! {
     /// An account of the ledger.
     Account {
-        /// What the gateway owes.
+        /// The balance that the gateway owes.
         Gateway = 1,
-        /// What was sold.
+        /// Sold amounts.
         Sales = 2,
-        /// What was refunded.
+        /// Refunded amounts.
         Refunds = 3,
     }
 }
@@ -58,7 +59,7 @@ impl Kind {
     }
 }
 
-/// What a movement is for.
+/// The subject of a movement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// The payment that was charged.

@@ -39,9 +39,9 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
-/// How far the clocks of the gateway and of the servers may be apart.
+/// The maximum difference between the clocks of the gateway and of the servers.
 const SKEW: TimeDelta = TimeDelta::minutes(10);
-/// The movements of the gateway that a check of a part of the books may hold in memory.
+/// The maximum number of the gateway's movements that a partial check holds in memory.
 const MAX_MOVED: usize = 100_000;
 
 /// Checks the whole ledger. Both sides are held in memory, at a few hundred bytes per movement.
@@ -52,16 +52,16 @@ pub async fn check(app: &App) -> Result<Report> {
     compare(app, None).await
 }
 
-/// Compares the ledger with the gateway's books: all of it, or what was booked since a time. Movements made meanwhile are
-/// not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has is looked
-/// up in the ledger again.
+/// Compares the ledger with the gateway's books, in full or since a time. Movements made meanwhile are not reported:
+/// the gateway is queried after the ledger was read, and any movement that only the gateway has is looked up in the
+/// ledger again.
 async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
     let from = since.map_or(Uuid::nil(), id::lower_bound);
     let own = app.database.autocommit(async move |connection| store::faults(connection, from).await).await?;
     let faults = own.into_iter().map(|fault| sentence(&fault)).collect();
     let ours = effective_transactions(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
-    // What moved since then was booked later still.
+    // A movement since then was booked even later.
     let theirs = gateway_movements(app, since.map(|since| since + SKEW), &mut report).await?;
     let listed = since.map(|since| id::lower_bound(since + SKEW * 2));
     for (id, booked) in &ours {
@@ -122,14 +122,14 @@ fn sentence(fault: &str) -> String {
     format!("{}{rest}.", first.to_uppercase())
 }
 
-/// Returns whether a movement was requested here, under the id `from` or a later one, so that it is not older either.
-/// Others are booked because the gateway lists them, whenever they were made.
+/// Returns whether a movement was requested here, under the id `from` or a later one, so that the movement is not older
+/// either. Other movements are booked when the gateway lists them, at any age.
 fn was_requested(booked: &LedgerTransaction, from: Uuid) -> bool {
     matches!(booked.kind, Kind::Charge | Kind::Refund) && booked.subject.is_some_and(|subject| subject >= from)
 }
 
-/// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
-/// or subscription, and refunds of such charges.
+/// Returns the gateway's movements that belong to this service, by the gateway's id: movements that name a payment,
+/// refund or subscription, and refunds of such charges.
 async fn gateway_movements(
     app: &App,
     since: Option<DateTime<Utc>>,
@@ -170,8 +170,8 @@ async fn gateway_movements(
     }
 }
 
-/// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name
-/// one there.
+/// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, which may
+/// report a subject.
 fn agree(booked: &LedgerTransaction, movement: &Movement) -> bool {
     let same_subject = booked.subject.is_none() || booked.subject == movement.subject;
     same_subject && (booked.kind, booked.amount) == (movement.kind, movement.amount)

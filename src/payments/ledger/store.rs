@@ -1,5 +1,5 @@
-//! The ledger: append-only, with double entry. The database refuses a successful payment or refund without its
-//! transaction; one that is not balanced can't be written down.
+//! The ledger in SQL: append-only, with double entry. The database rejects a successful payment or refund without its
+//! transaction; an unbalanced transaction can't be represented.
 
 pub mod sums;
 
@@ -32,7 +32,7 @@ use mainstay_kernel::{
     money::Money,
 };
 
-/// What a movement is for: one of these.
+/// The subject of a movement: exactly one of these columns is set.
 #[derive(Debug, Default, Insertable)]
 #[diesel(table_name = ledger_transactions, treat_none_as_default_value = false)]
 struct Columns {
@@ -45,7 +45,7 @@ struct Columns {
 /// Books a movement of money; returns the id of the transaction.
 ///
 /// # Errors
-/// Any error of Postgres, also at the commit: a movement that is booked already, or that belongs to nothing here.
+/// Any error of Postgres, also at the commit: the movement is already booked, or has no subject here.
 pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>) -> Result<Uuid> {
     let (id, kind, mut row) = (id::new(now), posting.subject.kind(), Columns::default());
     match posting.subject {
@@ -72,7 +72,7 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
     Ok(id)
 }
 
-/// What [`book_invoices`] booked.
+/// The result of [`book_invoices`].
 #[derive(Debug, Default)]
 pub struct BookedInvoices {
     /// The transactions of the invoices.
@@ -81,7 +81,7 @@ pub struct BookedInvoices {
     pub returned: Vec<InvoiceRefund>,
 }
 
-/// Books the invoices of a locked subscription, and their refunds, as far as they are not booked yet.
+/// Books the invoices of a locked subscription, and their refunds, unless they are already booked.
 ///
 /// # Errors
 /// See [`book`].
@@ -137,7 +137,7 @@ pub struct RefundedInvoice {
     pub invoice: String,
     /// The gateway's id of the refund.
     pub refund: String,
-    /// Whether it failed, or its money came back.
+    /// Whether the refund failed, or its money was returned.
     pub is_returned: bool,
 }
 
@@ -212,7 +212,7 @@ impl TryFrom<Row> for LedgerTransaction {
     }
 }
 
-/// Returns when the booking was made that `newer` others are newer than; `None` if there are not so many.
+/// Returns the time of the booking that exactly `newer` bookings follow; `None` if there are fewer bookings.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -224,8 +224,8 @@ pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option
     Ok(query.first(connection).await.optional()?)
 }
 
-/// Returns the movements at one gateway that were booked under the id `from` or a later one, and that count: a refund
-/// that the bank returned and its reversal do not.
+/// Returns the effective movements at one gateway that were booked under the id `from` or a later one. A refund that
+/// the bank returned and its reversal are not effective.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -261,8 +261,8 @@ struct Fault {
     fault: String,
 }
 
-/// Returns the inconsistencies within the ledger among what has the id `from` or a later one: none, as long as the
-/// constraints are in place.
+/// Returns the inconsistencies within the ledger among rows with the id `from` or a later one. There are none as long
+/// as the constraints are in place.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -308,19 +308,19 @@ pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<Strin
     Ok(rows.into_iter().map(|row| row.fault).collect())
 }
 
-/// A payment, refund or subscription with an outcome that is not known yet.
+/// A payment, refund or subscription with an unknown outcome.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct PendingMovement {
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub id: Uuid,
-    /// The gateway's id of a subscription whose next invoice may exist there already; `None`: the outcome itself is
+    /// The gateway's id of a subscription whose next invoice may already exist there; `None` if the outcome itself is
     /// open.
     #[diesel(sql_type = Nullable<Text>)]
     pub gateway_id: Option<String>,
 }
 
-/// Returns those of some payments, refunds and subscriptions with an outcome that is not known yet. An ongoing
-/// subscription counts until 10 minutes past its due sync: the gateway may have an invoice that was not fetched yet.
+/// Returns the given payments, refunds and subscriptions whose outcome is unknown. An ongoing subscription counts until
+/// 10 minutes past its due sync, because the gateway may have an invoice that was not fetched yet.
 ///
 /// # Errors
 /// Any error of Postgres.

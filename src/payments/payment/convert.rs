@@ -1,4 +1,4 @@
-//! Payments as messages: responses, also those that settlement stores.
+//! Payments as messages, for responses and for the responses that settlement stores.
 
 use prost::Message as _;
 
@@ -6,7 +6,7 @@ use crate::payments::{payment::model::Payment, settlement::ops::Respond};
 use crate::proto::payments::v1 as pb;
 use mainstay_kernel::grpc::render::{money, time};
 
-/// Renders a payment. Only staff see a failure code that reveals what the bank suspects.
+/// Renders a payment. Only staff see failure codes that reveal a bank's suspicion.
 pub(super) fn render(payment: Payment, is_staff: bool) -> pb::Payment {
     let failure = payment.state.failure();
     pb::Payment {

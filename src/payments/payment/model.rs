@@ -79,7 +79,7 @@ impl Payment {
     /// Creates the intent to charge an order. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// Never for an order's own total.
+    /// None for an order's own total.
     pub fn intend(
         id: PaymentId,
         order: &Order,
@@ -167,11 +167,11 @@ impl Payment {
 /// A filter of payments, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those with one of these statuses; all if empty.
+    /// Only payments with one of these statuses; all if empty.
     pub statuses: Vec<Status>,
-    /// Only those of this account.
+    /// Only payments of this account.
     pub account: Option<AccountId>,
-    /// Only those for this order.
+    /// Only payments for this order.
     pub order: Option<OrderId>,
 }
 

@@ -1,4 +1,4 @@
-//! Payments: the intent is committed here; [`settlement`](crate::payments::settlement::ops) carries it out, whether or
+//! Payments. The intent is committed here; [`settlement`](crate::payments::settlement::ops) carries it out, whether or
 //! not the caller waits.
 
 pub mod gateway_events;
@@ -24,7 +24,7 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-// For other modules, which have no caller.
+// For other modules, which act without a caller.
 pub(crate) use store::{get as read, stats};
 
 /// Commits the intent to charge an order: the payment, which a worker settles if the caller's process does not, and the
@@ -44,7 +44,7 @@ pub async fn begin(work: &mut Work, context: IntentContext, order: OrderId, meth
     let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
     let payment = Payment::intend(id, &order, caller, gateway, method, now, context.until())?;
     let order = order.with_state(state, now);
-    // In one round trip, in this order: the order refers to the payment.
+    // One round trip, in this order: the order refers to the payment.
     let begin = async |connection: &Connection| {
         pipeline!(store::insert(connection, payment), order::update(connection, &order))
     };
@@ -52,7 +52,7 @@ pub async fn begin(work: &mut Work, context: IntentContext, order: OrderId, meth
     Ok(payment)
 }
 
-/// Measures how long the oldest payment has waited for its outcome; 0 if none waits.
+/// Measures how long the oldest payment has waited for its outcome; 0 if no payment waits.
 ///
 /// # Errors
 /// Any error of Postgres.

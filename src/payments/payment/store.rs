@@ -156,7 +156,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     query
 }
 
-/// Returns one payment that the caller reaches.
+/// Returns one payment that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -166,14 +166,14 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: PaymentId)
     reached(query.get_result(&mut &*connection).await.optional()?, visibility)
 }
 
-/// Checks visibility on the row, where it can't be part of the query; the caller sees no difference.
+/// Checks visibility on the row, where the check can't be part of the query. The error is the same.
 fn reached(row: Option<CustomerRow>, visibility: Visibility) -> Result<Payment> {
     let row = row.filter(|CustomerRow { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
-/// Returns one payment that the caller reaches, locked against changes until the transaction ends. A transaction that
-/// also needs the order must lock the order first.
+/// Returns one payment that is visible to the caller, locked against changes until the transaction ends. A transaction
+/// that also needs the order must lock the order first.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -203,13 +203,13 @@ pub async fn list(
 
 /// Counts the payments that match, up to a bound.
 pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
-    // In the order of the list, so that an index is read, and only up to the bound.
+    // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
     let limited = ordered.select(payments::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Stores the intent of a payment; returns it with the gateway's id of the account.
+/// Stores the intent of a payment; returns it with the gateway's id of the account's customer.
 pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment> {
     let customer = payments::customer_id.eq(customer::customer_id(&payment.account, &payment.gateway));
     let trace = payments::traceparent.eq(traceparent());

@@ -1,4 +1,4 @@
-//! Refunds as messages: responses, also those that settlement stores.
+//! Refunds as messages, for responses and for the responses that settlement stores.
 
 use prost::Message as _;
 

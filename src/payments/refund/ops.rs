@@ -23,7 +23,7 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-// For mail, which has no caller.
+// For mail, which acts without a caller.
 pub(crate) use store::get as read;
 
 /// An intent to refund, with the charge it refunds.
@@ -52,10 +52,10 @@ impl RefundIntent {
     }
 }
 
-/// Commits the intent to refund an amount, or everything that is left.
+/// Commits the intent to refund an amount, or the whole remaining amount.
 ///
 /// # Errors
-/// `NOT_FOUND`, what prevents a refund of the amount (such as `REFUND_EXCEEDS_PAYMENT`), `GATEWAY_CHANGED`,
+/// `NOT_FOUND`; the reason that prevents a refund of the amount (such as `REFUND_EXCEEDS_PAYMENT`); `GATEWAY_CHANGED`;
 /// `CIRCUIT_OPEN`.
 pub async fn begin(
     work: &mut Work,

@@ -1,19 +1,19 @@
-//! The job that looks for refunds at the gateway that no webhook reported.
+//! The job that searches the gateway for refunds that no webhook reported.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use mainstay_kernel::queue::Job;
 
-/// One part of the search, a number of pages; the next part is a job of its own. So a long search takes no slot for long,
-/// and one that is interrupted continues where it was.
+/// One part of the search, a number of pages; the next part is a separate job. This bounds how long a search occupies a
+/// worker, and an interrupted search resumes at its last page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindRefunds {
-    /// How far back the search goes, in days. There is one search of each length at a time.
+    /// How far back the search goes, in days. At most one search of each length runs at a time.
     pub days: u32,
     /// The time of the oldest refunds to look at, in seconds since the Unix epoch.
     pub since: i64,
-    /// Where the gateway's list continues; `None` at its beginning.
+    /// The cursor of the next page in the gateway's list; `None` at its beginning.
     pub from: Option<String>,
 }
 

@@ -103,7 +103,7 @@ impl TryFrom<Row> for Refund {
 
 visible!(refunds, refunded_by);
 
-/// Returns one refund that the caller reaches.
+/// Returns one refund that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -124,8 +124,8 @@ pub async fn lock(connection: &Connection, id: RefundId) -> Result<Refund> {
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
-/// Whether a refund of the payment was booked under this id of the gateway. A refund that the bank returned was: a
-/// caller that read the gateway's list before that must not mistake it for a new one.
+/// Returns whether a refund of the payment was booked under this id of the gateway. This includes refunds that the bank
+/// returned: a caller that read the gateway's list before the return must not mistake such a refund for a new one.
 pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
     let booked = refunds::table.inner_join(ledger_transactions::table).filter(refunds::payment_id.eq(payment));
     let query = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
@@ -143,8 +143,8 @@ pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway
 /// The gateway's ids of a refund and of the refunded charge.
 pub type Known = (String, String);
 
-/// Returns the payments whose refunds differ from those of the gateway: it has a refund that moved money and is unknown
-/// here, or one that failed there and succeeded here.
+/// Returns the payments whose refunds differ from the gateway's: the gateway has a refund that moved money and is
+/// unknown here, or a refund that failed there and succeeded here.
 pub async fn out_of_line(
     connection: &mut Connection,
     gateway: &str,

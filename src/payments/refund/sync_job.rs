@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::payments::id::PaymentId;
 use mainstay_kernel::queue::Job;
 
-/// Asks the gateway for refunds of a charge that were made there.
+/// Queries the gateway for refunds of a charge that were made there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRefunds {
     pub payment: PaymentId,
@@ -23,7 +23,7 @@ impl SyncRefunds {
 
 impl Job for SyncRefunds {
     const NAME: &'static str = "sync_refunds";
-    /// Only for failures of Postgres: a missing answer of the gateway is not a failure of the job.
+    /// Counts failures of Postgres only: a missing answer of the gateway reschedules the job and is not a failure.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

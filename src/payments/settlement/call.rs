@@ -1,5 +1,5 @@
-//! Calls that change something at the gateway: the intent is committed, then carried out while the caller waits, and
-//! the response is its state when it is settled or the caller's time is up.
+//! Calls that change something at the gateway. The intent is committed, then carried out while the caller waits. The
+//! response is the state when it is settled or when the caller's deadline ends.
 
 use mainstay_kernel::{
     app::App,
@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failure_error};
 
-/// Commits the gateway request that `begin` returns, carries it out, and renders its outcome, or its state as `read` finds
-/// it if the caller's time is up. Another request with the same key resumes the same gateway request; once that is settled,
-/// its response is stored.
+/// Commits the gateway request that `begin` returns, carries it out, and renders its outcome, or the state that `read`
+/// returns if the caller's deadline ends first. Another request with the same key resumes the same gateway request;
+/// once that is settled, its response is stored.
 ///
 /// # Errors
 /// The errors of `begin` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
@@ -53,8 +53,8 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
     let is_new = intent.is_some();
     let view = match (settled, intent) {
         (Some(settled), _) => settled,
-        // It is pending, or another settled it. Once it has started, a failed read is not an error: the last known state
-        // is returned.
+        // The request is pending, or another worker settled it. Since it has started, a failed read is not an error:
+        // the last known state is returned.
         (None, intent) => {
             let view = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
             view.or_else(|error| intent.ok_or(error))?

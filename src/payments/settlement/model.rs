@@ -1,8 +1,8 @@
 //! Requests to a gateway, whose outcome may be unknown for a while.
 //!
-//! A gateway request is pending until the gateway's answer is known. Unknown is not failed: the request is repeated
-//! under the same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing,
-//! and to give no other answer under that key, does another attempt begin, under another key.
+//! A gateway request is pending until the gateway's answer is known. An unknown outcome is not a failure: the request
+//! is repeated under the same key, so that the gateway carries it out only once. Another attempt begins, under another
+//! key, only if the gateway is known to have done nothing and to return the same failure under the old key.
 
 use crate::proto::payments::v1::Reason as PaymentsReason;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,9 +14,9 @@ numbered! {
     Status {
         /// The outcome is not known yet.
         Pending = 1,
-        /// It was done.
+        /// The gateway carried out the request.
         Succeeded = 2,
-        /// It was not done, and will not be.
+        /// The request was not carried out, and will not be.
         Failed = 3,
     }
 }
@@ -36,7 +36,7 @@ numbered! {
 /// Why a gateway request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Who refused.
+    /// The party that refused.
     pub kind: FailureKind,
     /// The gateway's machine-readable code.
     pub code: String,
@@ -44,18 +44,20 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Decline codes for cards that the bank considers lost, stolen or misused; these reasons must not be revealed to the
+/// Decline codes for cards that the bank considers lost, stolen or misused. These reasons must not be revealed to the
 /// person who tried to pay (<https://docs.stripe.com/declines/codes>).
 const SUSPICIONS: [&str; 6] =
     ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
 
 impl Failure {
-    /// Returns the code as shown to staff, or to others, for whom these declines are generic.
+    /// Returns the code as shown to the caller: staff see the bank's code, other callers a generic one for
+    /// `SUSPICIONS`.
     pub fn code_for(&self, is_staff: bool) -> &str {
         if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
     }
 
-    /// Returns the error that the caller receives. A declined card comes with its code, as [`code_for`](Self::code_for).
+    /// Returns the error that the caller receives. For a declined card, the error carries the code of
+    /// [`code_for`](Self::code_for).
     pub fn error(&self, is_staff: bool) -> Error {
         let reason = match self.kind {
             FailureKind::Declined => PaymentsReason::CardDeclined,
@@ -70,9 +72,9 @@ impl Failure {
 pub enum State {
     /// The outcome is not known yet.
     Pending,
-    /// It was done.
+    /// The gateway carried out the request.
     Succeeded { gateway_id: String },
-    /// It was not done, and will not be.
+    /// The request was not carried out, and will not be.
     Failed(Failure),
 }
 
@@ -94,7 +96,7 @@ impl State {
         }
     }
 
-    /// Returns why it failed.
+    /// Returns the reason of the failure, if the request failed.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) => Some(failure),
@@ -112,12 +114,12 @@ pub struct AttemptLease {
     pub since: DateTime<Utc>,
     /// The end of the current lease.
     pub until: Option<DateTime<Utc>>,
-    /// When a worker is to look at it; `None` once it is settled.
+    /// When a worker processes the gateway request next; `None` once it is settled.
     pub due: Option<DateTime<Utc>>,
     /// The number of leases so far.
     pub count: i32,
-    /// When the attempt's key was abandoned; since then, no request is sent under it, and the gateway request is looked
-    /// up instead.
+    /// When the attempt's key was abandoned. Since then, no request is sent under the key, and the gateway request is
+    /// looked up instead.
     pub key_abandoned_at: Option<DateTime<Utc>>,
 }
 
@@ -134,18 +136,18 @@ impl AttemptLease {
         (!busy).then_some(Self { until, due: until, count, ..self })
     }
 
-    /// Returns whether nobody has acquired or changed the lease since; when a worker looks at it does not matter.
+    /// Returns whether the lease was neither acquired nor changed since. The due time is not compared.
     pub fn is_unchanged(self, since: Self) -> bool {
         Self { due: None, ..self } == Self { due: None, ..since }
     }
 
-    /// Returns the lease with another time at which a worker is to look at it.
+    /// Returns the lease with another due time.
     #[must_use]
     pub fn due_at(self, at: DateTime<Utc>) -> Self {
         Self { due: Some(at), ..self }
     }
 
-    /// Returns the attempt after which nothing is to be done.
+    /// Returns the lease of a settled gateway request: released, and never due.
     #[must_use]
     pub fn settle(self) -> Self {
         Self { due: None, ..self.release() }

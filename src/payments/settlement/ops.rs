@@ -3,17 +3,16 @@
 //! ```text
 //!   intent committed ──▶ gateway called under a key of (id, attempt) ──▶ outcome committed
 //!          │                         │ unknown                                ▲
-//!          └── the process dies      └──▶ rest; the caller's retry, or a worker ─┘
+//!          └── the process dies      └──▶ wait; the caller's retry, or a worker ─┘
 //! ```
 //!
-//! A lease limits each gateway request to one worker at a time. The lease only spares the gateway; correctness does not
-//! depend on it, because concurrent workers call the gateway under the same key, and commits are guarded by the state
-//! and the attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to have
-//! moved no money, so that a request of an earlier attempt that is still in flight can move none either.
+//! A lease limits each gateway request to one worker at a time. The lease only reduces load on the gateway; correctness
+//! does not depend on it, because concurrent workers call the gateway under the same key, and commits are guarded by the
+//! state and the attempt. An attempt ends only when the gateway is known to have stored a failure under its key *and* to
+//! have moved no money. So a request of an earlier attempt that is still in flight can move no money either.
 //!
-//! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the
-//! trait in a file of its own. A worker
-//! [finishes](finish) what is due: when the lease is over, or at the time of the next try.
+//! A [`GatewayRequest`] is a charge, a refund, or a subscription to begin or to cancel. Each implements the trait in a
+//! separate file. A worker [finishes](finish) due requests: after the lease ends, or at the time of the next try.
 
 pub(crate) mod charge;
 mod gateway_request;
@@ -52,17 +51,17 @@ pub(crate) use resolve::wrong_gateway;
 
 /// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
-/// An alert about a request that was settled sooner is not to be expected.
+/// A gateway request that is settled sooner than this is assumed to have raised no alert.
 const SLOW: TimeDelta = TimeDelta::minutes(5);
-/// After this many leases, one that was not released, because its worker failed or died, raises the alert too.
+/// After this many unreleased leases, whose workers failed or died, a gateway request raises the alert too.
 const MAX_LEASES: i32 = 10;
 const FAILED_TOO_OFTEN: &str =
     "its workers failed or died too often, and it is tried again in an hour; the log has the error";
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
-/// Runs a transaction about a gateway request, with what its lock found: `None` if it is settled. The lock is sent with the
-/// BEGIN.
+/// Runs a transaction about a gateway request and passes the locked rows to it; `None` if the request is settled. The
+/// lock is sent with the BEGIN.
 async fn lock_then<R: GatewayRequest, T>(
     app: &App,
     id: Uuid,
@@ -77,7 +76,7 @@ async fn lock_then<R: GatewayRequest, T>(
 
 /// The result of trying to lease a gateway request.
 enum Acquisition<R> {
-    /// The caller holds the lease. The flag says whether those before failed or died, too often.
+    /// The caller holds the lease. The flag is set if too many earlier leases were not released.
     Acquired(R, bool),
     /// Another worker holds the lease, until this time at most.
     LeasedByAnother(DateTime<Utc>),
@@ -91,7 +90,7 @@ async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisi
     let acquired = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(request) = current else { return Ok(Acquisition::Settled) };
         let before = request.facts().lease;
-        // This worker may die too: it is due again when the lease is over.
+        // This worker may die too, so the gateway request is due again when the lease ends.
         let Some(lease) = before.renew(now, now + lease_time) else {
             return Ok(Acquisition::LeasedByAnother(before.until.unwrap_or(now)));
         };
@@ -107,8 +106,8 @@ async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisi
     Ok(acquired)
 }
 
-/// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if it is
-/// settled. Returns what the caller sees, if this settled it.
+/// Carries out a gateway request for a caller that repeated its request under the same key. Does nothing if the gateway
+/// request is settled. Returns the caller's view, if this call settled it.
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` if another worker holds the lease.
@@ -140,9 +139,9 @@ pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     }
 }
 
-/// Carries out a gateway request in a task of its own, and waits for it as long as the caller's deadline allows. The
-/// task continues without the caller, within its lease; if it fails, a worker takes over. Returns what the caller sees, if
-/// the task settled it in time.
+/// Carries out a gateway request in a detached task, and waits for the task as long as the caller's deadline allows.
+/// The task continues after the caller is gone, within its lease; if it fails, a worker takes over. Returns the
+/// caller's view, if the task settled the gateway request in time.
 pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) -> Option<R::View> {
     let lease_time = app.config.section::<PaymentsConfig>().lease().to_std().unwrap_or_default();
     let deadline = Instant::now() + lease_time;
@@ -161,7 +160,7 @@ pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) -> Option<R:
     tokio::time::timeout(wait, task).await.ok()?.ok()?
 }
 
-/// Calls the gateway and commits the outcome, or postpones the gateway request. Returns what the caller sees, if this
+/// Calls the gateway and commits the outcome, or postpones the gateway request. Returns the caller's view, if this call
 /// settled it.
 async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Option<R::View>> {
     loop {
@@ -222,7 +221,7 @@ async fn postpone<R: GatewayRequest>(
     .await
 }
 
-/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has acquired
+/// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has taken
 /// over.
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (Facts { id, lease, .. }, now) = (request.facts(), app.clock.now());
@@ -235,7 +234,7 @@ async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: Str
     transaction.await
 }
 
-/// Begins another attempt. Returns `None` if another worker has acquired over.
+/// Begins another attempt. Returns `None` if another worker has taken over.
 async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option<R>> {
     let now = app.clock.now();
     let Facts { id, lease, .. } = request.facts();
@@ -249,7 +248,7 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
     next.await
 }
 
-/// Commits the outcome. Returns what the caller sees, if this settled it.
+/// Commits the outcome. Returns the caller's view, if this call settled the gateway request.
 async fn commit<R: GatewayRequest>(
     app: &App,
     request: R,
@@ -265,8 +264,8 @@ async fn commit<R: GatewayRequest>(
     committed.await
 }
 
-/// Commits the outcome, however it was learned, within the caller's transaction. Returns what the caller sees, if this
-/// settled it.
+/// Commits the outcome, from any source, within the caller's transaction. Returns the caller's view, if this call
+/// settled the gateway request.
 ///
 /// # Errors
 /// Any database error.
@@ -280,7 +279,7 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
     commit_locked(connection, request, row, resolution, now).await
 }
 
-/// As [`commit_in`], of what is locked already.
+/// Does the same as [`commit_in`], for rows that are already locked.
 async fn commit_locked<R: GatewayRequest>(
     connection: &mut Connection,
     request: &R,
@@ -290,21 +289,21 @@ async fn commit_locked<R: GatewayRequest>(
 ) -> Result<Option<R::View>> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
     let settled = request.commit(connection, row, resolution, now).await?;
-    // Most are settled within seconds, and nobody was alerted about them.
+    // Most gateway requests are settled within seconds, before any alert is raised.
     let Facts { id, created_at, .. } = request.facts();
     if settled.is_some() && now - created_at > SLOW {
-        // A commit that fails is not the end of the incident.
+        // A failed commit does not end the incident, so the alert is resolved after the commit.
         after_commit::run(move || alert::resolve("gateway", "unsettled", id));
     }
     if is_customer_missing {
-        // Nothing that the account pays for will succeed until an operator repairs this.
+        // All payments of the account fail until an operator repairs this.
         alert("customer_missing", id, "the gateway does not know the customer stored for this account");
     }
     Ok(settled)
 }
 
-/// Returns the state that the gateway's answer leads to, or `None` if nothing changes because it is settled or
-/// the answer is about an earlier attempt.
+/// Returns the state that the gateway's answer leads to; `None` if the gateway request is settled or the answer is
+/// about an earlier attempt.
 fn next_state(
     current: &State,
     same_attempt: bool,
@@ -312,7 +311,7 @@ fn next_state(
     subject: Uuid,
 ) -> Option<State> {
     match (current, resolution) {
-        // Money that moved counts, whichever attempt moved it.
+        // A movement of money counts, whichever attempt caused it.
         (State::Pending, Ok(gateway_id)) => Some(State::Succeeded { gateway_id }),
         (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
         (State::Succeeded { gateway_id: earlier }, Ok(gateway_id)) if *earlier == gateway_id => None,
@@ -329,7 +328,7 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
     alert::raise("gateway", cause, subject, detail);
 }
 
-/// Raises an alert about a gateway request that could not be worked on, and lets a worker try again in an hour.
+/// Raises an alert about a gateway request that could not be processed, and makes it due again in an hour.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.

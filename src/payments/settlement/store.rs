@@ -1,6 +1,7 @@
 //! The columns of an attempt's lease, which the tables of payments, refunds and subscriptions share.
 
-/// Defines `AttemptLeaseRow`, to be embedded in a row of this table; with the time at which it is due, if the table has it.
+/// Defines `AttemptLeaseRow`, to be embedded in a row of this table, including the due time if the table has that
+/// column.
 macro_rules! attempt_lease_row {
     ($table:ident $(, $due:ident)?) => {
         #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]

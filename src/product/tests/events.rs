@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::modules;
 
-/// The names in the table of docs/webhooks.md, where `.paid` is short for the name before it with another last word.
+/// Returns the names in the table of docs/webhooks.md, where `.paid` abbreviates the preceding name with another last
+/// word.
 fn documented() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for row in include_str!("../../../docs/webhooks.md").lines().filter_map(|line| line.strip_prefix("| `")) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::modules;
 
-/// Returns the document of the whole product. It is made of the modules that are installed.
+/// Returns the document of the whole product, generated from the installed modules.
 fn document(server: Option<&str>) -> Value {
     modules();
     render(server)
@@ -86,7 +86,7 @@ fn every_operation_says_what_can_happen() {
         let alternatives = operation["security"].as_array().unwrap();
         let secured = !alternatives.is_empty() && !alternatives.contains(&json!({}));
         assert_eq!(secured, responses.contains_key("403"), "{name}");
-        // A method that needs no credentials can't fail for lack of them.
+        // A method without credentials can't return errors about them.
         let codes = operation.get("x-error-codes").and_then(Value::as_array);
         let unauthenticated = codes.is_some_and(|codes| codes.contains(&json!("UNAUTHENTICATED")));
         assert_eq!(secured, unauthenticated, "{name}");
@@ -157,7 +157,7 @@ fn schemas_have_the_rules_of_requests_and_the_required_fields_of_responses() {
     assert!(!kinds.contains(&json!("TICKET_KIND_UNSPECIFIED")));
 }
 
-/// Returns the fields that a response may lack, as the contract says.
+/// Returns the fields that a response may omit according to the contract.
 fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
     let option = message.parent_pool().get_extension_by_name("mainstay.policy.v1.may_be_absent").unwrap();
     let absent = |field: &FieldDescriptor| {
@@ -167,7 +167,7 @@ fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
     message.fields().filter(absent).map(|field| field.json_name().to_owned()).collect()
 }
 
-/// Compares the schema of a message in a response, and those of the messages in it, with the contract.
+/// Compares the schema of a message in a response, and of its nested messages, with the contract.
 fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, references: &mut HashSet<String>) {
     // Files and times are not objects, so they have no reference.
     let Some(reference) = schema["$ref"].as_str().filter(|reference| references.insert((*reference).to_owned())) else {

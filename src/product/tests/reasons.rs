@@ -25,7 +25,7 @@ use crate::proto::{
     support::v1::Reason as SupportReason, webhooks::v1::Reason as WebhooksReason,
 };
 
-/// The contract of a foreign module, whose file has this text.
+/// A contract file of a foreign module with this text.
 struct Foreign(String);
 
 impl FileResolver for Foreign {
@@ -38,7 +38,7 @@ impl FileResolver for Foreign {
     }
 }
 
-/// The descriptor set of a process with the module `fleet.v1`, which has these reasons.
+/// Returns the descriptor set of a process with the module `fleet.v1`, which has these reasons.
 fn fleet(names: &[&str]) -> DescriptorPool {
     let mut values = String::new();
     for (name, number) in names.iter().zip(1..) {
@@ -169,7 +169,7 @@ fn a_status_is_read_back_by_domain_and_code() {
         assert_eq!(status::reason(&Status::from(Error::new(reason))), reason);
     }
     assert_eq!(status::reason(&status_of("mainstay.payments", "CARD_DECLINED")), PaymentsReason::CardDeclined);
-    // The closest reason for its gRPC code.
+    // An unknown reason maps to the closest reason for its gRPC code.
     for unknown in [status_of("mainstay.payments", "CARD_EATEN"), status_of("stripe.com", "CARD_DECLINED")] {
         assert_eq!(status::reason(&unknown), Reason::Conflict);
     }

@@ -1,4 +1,4 @@
-//! The settings that documents, manifests and templates name.
+//! The settings that documents, manifests and templates mention must exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 use super::modules;
 use crate::cli::command_line;
 
-/// Begin as settings of the server do, and are of its tests, of `make` and of psql.
+/// Names with the prefixes of server settings that belong to its tests, `make` or psql.
 const OTHERS: [&str; 6] = [
     "MAINSTAY_FUZZ_ROUNDS",
     "MAINSTAY_FUZZ_SEED",
@@ -23,7 +23,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Adds the files of a folder and of those in it.
+/// Adds the files of a folder, recursively.
 fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("a file").path();
@@ -31,7 +31,7 @@ fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Adds the variables that options of a command may be given in.
+/// Adds the variables that options of commands can be set by.
 fn add_options(command: &clap::Command, names: &mut BTreeSet<String>) {
     names.extend(command.get_arguments().filter_map(|option| Some(option.get_env()?.to_string_lossy().into_owned())));
     for command in command.get_subcommands() {
@@ -39,18 +39,20 @@ fn add_options(command: &clap::Command, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The names in a text that have an underscore, as nearly all settings do; `WEBHOOK_SECRETS_*` is `WEBHOOK_SECRETS_`.
+/// Returns the names in a text that contain an underscore, as nearly all settings do; `WEBHOOK_SECRETS_*` yields
+/// `WEBHOOK_SECRETS_`.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'));
     words.filter(|word| word.contains('_') && word.starts_with(|first: char| first.is_ascii_uppercase()))
 }
 
-/// What belongs together begins alike: `DATABASE`, `MAIL`, `RATE`.
+/// Returns the prefix that groups related settings: `DATABASE`, `MAIL`, `RATE`.
 fn beginning(name: &str) -> &str {
     name.split('_').next().unwrap_or_default()
 }
 
-/// Whoever sets a variable that does not exist learns nothing of it, because the environment is full of others.
+/// An unknown variable is ignored silently, because the environment contains many others. So a document with a wrong
+/// name would mislead its reader.
 #[test]
 fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     let variables = modules().variables();
@@ -59,7 +61,7 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     existing.extend(variables.iter().filter(|one| one.secret).map(|one| format!("{}_FILE", one.name)));
     existing.extend(OTHERS.map(str::to_owned));
     add_options(&command_line(modules()), &mut existing);
-    // Reasons of errors, and values of fields.
+    // The remaining names are reasons of errors, and values of fields.
     let values = modules().contract.descriptors.all_enums().flat_map(|one| one.values().collect::<Vec<_>>());
     for value in values {
         existing.insert(value.name().trim_start_matches("REASON_").to_owned());
@@ -72,7 +74,7 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     let mut unknown: BTreeMap<String, &Path> = BTreeMap::new();
     for file in &files {
         let text = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        // Pictures are no text.
+        // Binary files are skipped.
         let Ok(text) = String::from_utf8(text) else { continue };
         for name in names(&text).filter(|name| beginnings.contains(beginning(name))) {
             let is_family = name.ends_with('_') && existing.iter().any(|one| one.starts_with(name));
@@ -84,7 +86,7 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     assert!(unknown.is_empty(), "there are no such settings: {unknown:?}");
 }
 
-/// Those of the ConfigMap, whatever they begin with.
+/// All settings of the ConfigMap are checked, regardless of their prefix.
 #[test]
 fn kubernetes_sets_what_exists() {
     let manifest = fs::read_to_string(root().join("deploy/kubernetes/config.yaml")).expect("a file");

@@ -193,7 +193,7 @@ fn addresses_are_what_mail_can_be_sent_to() {
     for bad in ["", "@", "a@", "@b", "a b@c", "a@-b", "a@b-.c", "a@b..c", "a@b@c", "ä@b.c", "a@b.c\n", "a@b.c\0"] {
         assert!(!check::is_email(bad), "{bad:?}");
     }
-    // A browser takes these.
+    // Browsers accept these addresses.
     let long = format!("{}@example.com", "a".repeat(65));
     for bad in ["a..b@example.com", "a.@example.com", ".a@example.com", "..@example.com", &long] {
         assert!(check::is_form_email(bad) && !check::is_email(bad), "{bad}");
@@ -233,7 +233,7 @@ fn extension(field: &FieldDescriptor, name: &str) -> Value {
     field.options().get_extension(&extension).into_owned()
 }
 
-/// The rules of a string, or of the strings of a list.
+/// Returns the rules of a string, or of the strings in a list.
 fn string_rules(rules: &DynamicMessage) -> Option<DynamicMessage> {
     let inner = rules.fields().find_map(|(rule, value)| match (rule.name(), value) {
         ("string", Value::Message(string)) => Some((true, string.clone())),
@@ -244,7 +244,8 @@ fn string_rules(rules: &DynamicMessage) -> Option<DynamicMessage> {
     if is_string { Some(inner) } else { string_rules(&inner) }
 }
 
-/// Whether a text must not be empty, and is neither of a format nor a secret nor marked as a line or verbatim.
+/// Returns whether a text must not be empty, and has neither a format nor a secret mark nor the mark of a line or
+/// verbatim text.
 fn is_any_text(field: &FieldDescriptor) -> bool {
     let Value::Message(rules) = extension(field, "buf.validate.field") else { return false };
     let Some(rules) = string_rules(&rules) else { return false };
@@ -255,7 +256,7 @@ fn is_any_text(field: &FieldDescriptor) -> bool {
     has("min_len") && !["pattern", "uuid", "email"].into_iter().any(has) && !is_secret && !is_marked
 }
 
-/// A new text of a request is a line, unless this list has it.
+/// Every new text in a request must be a line, unless this list contains it.
 #[test]
 fn a_text_that_must_not_be_empty_is_a_line_a_format_or_a_secret() {
     const MAY_HAVE_LINES: [&str; 7] = [
@@ -307,7 +308,7 @@ fn texts_are_normalized_but_for_those_whose_bytes_matter() {
     };
     new.admit().expect("good");
     assert_eq!((&*new.name, new.password), ("\u{fc}", password), "secrets stay as they were sent");
-    // What is a format in one encoding is none in another.
+    // Normalization could turn other text into the format.
     let mut address = RegisterRequest { email: "\u{212a}ate@example.com".into(), language: None };
     address.admit().expect_err("not ASCII");
 }

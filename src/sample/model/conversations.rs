@@ -1,4 +1,4 @@
-//! Tickets: what customers ask, and what is answered.
+//! Tickets: questions of customers, and their answers.
 
 use crate::support::ticket::model::{Kind, Priority};
 
@@ -11,6 +11,6 @@ pub struct Conversation {
     pub priority: Priority,
     pub queue: &'static str,
     pub tags: &'static [&'static str],
-    /// The comments in their order: an agent begins, then the customer and the agent take turns.
+    /// The comments in their order: an agent begins, then the customer and the agent alternate.
     pub comments: &'static [&'static str],
 }

@@ -9,21 +9,21 @@ pub struct Article {
     pub body: &'static str,
     pub language: &'static str,
     pub tags: &'static [&'static str],
-    /// How many days ago it was written.
+    /// The age of the post, in days.
     pub days_ago: i64,
     pub fate: Fate,
 }
 
-/// What became of a post once it was written.
+/// The state of a post after it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Published,
-    /// It is due in so many days.
+    /// Scheduled to be published in so many days.
     Scheduled(i64),
     Draft,
 }
 
-/// The posts, the oldest first.
+/// The posts, oldest first.
 pub const POSTS: [Article; 7] = [
     Article {
         title: "How to set up a standing desk",

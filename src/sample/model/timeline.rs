@@ -1,32 +1,34 @@
-//! When what happens: the same for each new database, counted back from the time of its first start.
+//! The times of all events: the same for each new database, counted back from its first start.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{CUSTOMERS, DAYS};
 
-/// The tickets that are spread over all days.
+/// The number of tickets that are spread over all days.
 const TICKETS: i64 = 110;
 /// The ages of the latest tickets, in minutes.
 const LATEST: [i64; 10] = [4, 11, 26, 48, 83, 137, 205, 318, 466, 655];
 /// The number of orders.
 const ORDERS: i64 = 90;
-/// Before that, the customers with webhook endpoints are customers like any other.
+/// The days in which the customers with webhook endpoints are involved in every second story. Earlier, they are treated
+/// like other customers.
 const BUSY_DAYS: i64 = 8;
-/// The customers with webhook endpoints: the one whose receiver accepts all, and the one whose receiver fails.
+/// The indices of the customers with webhook endpoints: the first has a receiver that accepts all deliveries, the
+/// second has one that fails.
 pub const BUSY: [usize; 2] = [0, 2];
 
-/// What a story is about.
+/// The subject of a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Ticket,
     Order,
 }
 
-/// A ticket or an order with all that follows from it.
+/// A ticket or an order with all its consequences.
 #[derive(Debug, Clone, Copy)]
 pub struct Story {
     pub subject: Subject,
-    /// The number among those of its subject.
+    /// The number among the stories of its subject.
     pub number: u64,
     /// When it begins.
     pub at: DateTime<Utc>,
@@ -34,7 +36,7 @@ pub struct Story {
     pub customer: usize,
 }
 
-/// Returns a number below `bound` that looks random and is the same for the same seed (SplitMix64).
+/// Returns a pseudorandom number below `bound`, the same for the same seed (SplitMix64).
 pub fn pick(seed: u64, bound: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -42,7 +44,7 @@ pub fn pick(seed: u64, bound: u64) -> u64 {
     (mixed ^ (mixed >> 31)) % bound
 }
 
-/// Returns so many minutes, at least `low` and below `high`.
+/// Returns a number of minutes, at least `low` and below `high`.
 pub fn minutes(seed: u64, low: i64, high: i64) -> TimeDelta {
     let spread = pick(seed, high.abs_diff(low).max(1));
     TimeDelta::minutes(low.saturating_add_unsigned(spread))
@@ -53,12 +55,12 @@ pub fn index(seed: u64, length: usize) -> usize {
     usize::try_from(pick(seed, length.max(1) as u64)).unwrap_or(0)
 }
 
-/// Returns all stories up to now, the first one first.
+/// Returns all stories up to now, earliest first.
 pub fn stories(now: DateTime<Utc>) -> Vec<Story> {
     let span = DAYS * 24 * 60;
     let evenly = (0..TICKETS).map(|number| span - span * number / TICKETS);
     let tickets = evenly.chain(LATEST).map(|age| (Subject::Ticket, age));
-    // More and more: the age falls with the square root.
+    // The density increases with time: the age falls with the square root.
     let age = |number: i64| (span as f64 * (1.0 - ((number as f64 + 0.5) / ORDERS as f64).sqrt())) as i64 + 20;
     let orders = (0..ORDERS).map(|number| (Subject::Order, age(number)));
     let story = |(number, (subject, age)): (usize, (Subject, i64))| {

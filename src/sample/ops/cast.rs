@@ -1,4 +1,4 @@
-//! Who acts in the sample data, and with which permits.
+//! The actors of the sample data, and their permits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -48,14 +48,14 @@ impl Actor {
 /// All actors.
 #[derive(Debug)]
 pub(super) struct Cast {
-    /// The first admin of the database, who is none of the sample people.
+    /// The first admin of the database, who is not part of the sample data.
     pub(super) admin: Actor,
     pub(super) agents: Vec<Actor>,
     pub(super) customers: Vec<Actor>,
 }
 
 impl Cast {
-    /// Creates the sample people, before anything that they do.
+    /// Creates the sample people, before any of their actions.
     pub(super) async fn create(app: &App, now: DateTime<Utc>) -> Result<Self> {
         let since = now - TimeDelta::days(DAYS + 30);
         let transaction = app.database.transaction(async move |work: &mut Work| {

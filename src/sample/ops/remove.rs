@@ -1,4 +1,4 @@
-//! Removes the sample data: the sample accounts with all that belongs to them, and what carries the mark.
+//! Removes the sample data: the sample accounts with all their data, and everything that carries the mark.
 
 use mainstay_kernel::{
     app::App,
@@ -23,27 +23,28 @@ use crate::{
     webhooks::{endpoint::ops as endpoint, inbound_event::ops as inbound_event},
 };
 
-/// What was removed.
+/// The number of removed resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal {
     pub accounts: usize,
     /// The tickets and comments.
     pub tickets: usize,
     pub orders: usize,
-    /// The products that are only archived, because orders or subscriptions of other accounts refer to them.
+    /// The products that were archived instead, because orders or subscriptions of other accounts refer to them.
     pub archived_products: usize,
 }
 
-/// Removes the sample data in one transaction, with what others added to the sample accounts. Books and records that
-/// nothing may change otherwise are removed with it, so this is for the private database only. No server may run meanwhile.
+/// Removes the sample data in one transaction, including data that others added to the sample accounts. This removes
+/// ledger entries and append-only records, so it is for the private database only. No server may run meanwhile.
 ///
 /// # Errors
-/// `INTERNAL_ERROR` if something else refers to it, and nothing is removed; `UNAVAILABLE` if Postgres is unreachable.
+/// `INTERNAL_ERROR` if other data refers to the sample data, in which case nothing is removed; `UNAVAILABLE` if
+/// Postgres is unreachable.
 pub async fn remove(app: &App) -> Result<Removal> {
     let now = app.clock.now();
     let removal = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
-        // The sums of the ledger are made anew: nothing else may add to them meanwhile.
+        // The ledger's sums are rebuilt, so no other transaction may add to them meanwhile.
         ledger::begin_again(connection).await?;
         let users = user::of_domain(connection, DOMAIN).await?;
         let accounts: Vec<_> = users.iter().map(|user| user.account).collect();
@@ -68,7 +69,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         mail::erase(connection, &topics).await?;
         let archived_products = product::retire(connection, &products(), now).await?;
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
-        // Foreign keys refuse this while any other row refers to the accounts.
+        // Foreign keys reject this while any other row refers to the accounts.
         user::erase(connection, &accounts, &users).await?;
         let (accounts, tickets, orders) = (accounts.len(), tickets.len(), orders.len());
         Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })

@@ -62,7 +62,7 @@ async fn create_product(app: &App, admin: &Actor, article: &Article, at: DateTim
     create.await.map(|product| product.id)
 }
 
-/// Writes an order and what follows from it until now; returns the ids of the order, its payments and its refunds.
+/// Writes an order and its consequences until now; returns the ids of the order, its payments and its refunds.
 pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let (customer, seed) = (&writer.cast.customers[story.customer], story.number);
     let (lines, at) = (lines(&writer.catalog, seed), story.at);
@@ -105,7 +105,7 @@ async fn cancel(writer: &Writer, customer: &Actor, id: OrderId, at: DateTime<Utc
     cancelled.await.map(drop)
 }
 
-/// Charges an order, some only with the second card, and refunds some of them.
+/// Charges an order, in some cases only with the second card, and refunds some of the orders.
 async fn pay(writer: &Writer, customer: &Actor, id: OrderId, at: DateTime<Utc>, seed: u64) -> Result<Vec<Uuid>> {
     let mut ids = Vec::new();
     let mut at = at + minutes(seed + 1, 1, 9);
@@ -144,7 +144,7 @@ async fn charge(writer: &Writer, customer: &Actor, id: OrderId, card: &str, at: 
     settle(&app, intent?).await
 }
 
-/// Refunds an amount, or all of a payment; returns the id of the refund.
+/// Refunds an amount, or the whole payment; returns the id of the refund.
 async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at: DateTime<Utc>) -> Result<Uuid> {
     let (app, id) = (writer.at(at)?, payment.id);
     let permit = writer.cast.agents[0].permit("payments.v1.RefundService/CreateRefund")?;
@@ -157,7 +157,7 @@ async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at
     Ok(settle(&app, intent?).await?.id.0)
 }
 
-/// Carries a committed intent out at the sandbox gateway.
+/// Carries out a committed intent at the sandbox gateway.
 pub(super) async fn settle<R: GatewayRequest>(app: &App, request: R) -> Result<R::View> {
     let id = request.facts().id;
     let view = run_detached(app, request).await;

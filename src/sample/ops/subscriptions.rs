@@ -1,4 +1,4 @@
-//! Subscriptions, with the periods that were paid since they began, and a dead job about one.
+//! Subscriptions, with the periods that were paid since they began, and a dead job about one of them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{database::Connection, error::Result, queue::dead, unit_of_work::Work};
@@ -24,7 +24,7 @@ struct Plan {
     product: usize,
     card: &'static str,
     days_ago: i64,
-    /// How it is canceled, so many days after its beginning.
+    /// The kind of cancellation, and its time in days after the beginning.
     cancelled: Option<(Cancellation, i64)>,
 }
 
@@ -38,7 +38,7 @@ const PLANS: [Plan; 9] = [
     plan(4, 0, 70),
     Plan { cancelled: Some((Cancellation::AtPeriodEnd, 40)), ..plan(5, 0, 64) },
     plan(7, 1, 52),
-    // Its first renewal was declined, and the gateway tries again.
+    // Its first renewal was declined, and the gateway will retry.
     Plan { card: "pm_sandbox_renewal_declined", ..plan(9, 0, 44) },
     Plan { cancelled: Some((Cancellation::Immediately, 9)), ..plan(10, 0, 37) },
     plan(11, 2, 23),
@@ -74,7 +74,7 @@ async fn write_one(writer: &Writer, plan: &Plan) -> Result<SubscriptionId> {
             cancel(writer, plan, id, how, at).await?;
         }
         if end < writer.now {
-            // The gateway is asked shortly after the end of each period.
+            // The gateway is queried shortly after the end of each period.
             subscription::sync(&writer.at(end + TimeDelta::minutes(3))?, id).await?;
         }
     }
@@ -103,7 +103,7 @@ async fn cancel(writer: &Writer, plan: &Plan, id: SubscriptionId, how: Cancellat
     settle(&app, intent?).await.map(drop)
 }
 
-/// Leaves a dead job about a subscription: an operator who has it run again sees it succeed.
+/// Leaves a dead job about a subscription, which succeeds when an operator redrives it.
 pub(super) async fn leave_dead_job(writer: &Writer, id: Uuid) -> Result<()> {
     let job = SyncSubscription { subscription: SubscriptionId(id) };
     let error = Some("UNAVAILABLE: the gateway did not answer within 10s (sample)");

@@ -1,4 +1,4 @@
-//! Tickets with their comments, and an import of some.
+//! Tickets with their comments, and an import of tickets.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -31,13 +31,13 @@ use crate::{
     },
 };
 
-/// Open tickets of one customer: the default of `OPEN_TICKET_LIMIT`.
+/// The maximum number of open tickets of one customer: the default of `OPEN_TICKET_LIMIT`.
 const OPEN_LIMIT: i64 = 10;
 
-/// What happens to some tickets in time; all others are resolved.
+/// The outcome of some tickets; all others are resolved.
 const STAYS_OPEN: u64 = 0;
 const STAYS_IN_PROGRESS: u64 = 1;
-/// One ticket in so many.
+/// One ticket in so many has a rare outcome.
 const RARITY: u64 = 14;
 
 /// A ticket that is being written, in one transaction.
@@ -49,7 +49,7 @@ struct Scene<'a> {
     now: DateTime<Utc>,
 }
 
-/// Writes a ticket and what follows from it until now; returns the ids of the ticket and of its comments.
+/// Writes a ticket and its consequences until now; returns the ids of the ticket and of its comments.
 pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let (requester, seed) = (&writer.cast.customers[story.customer], story.number);
     let conversations = conversations_in(requester.language.as_str());
@@ -106,7 +106,7 @@ impl Scene<'_> {
     }
 }
 
-/// Imports a file of tickets, some days ago.
+/// Imports a file of tickets, dated some days ago.
 pub(super) async fn import(writer: &Writer) -> Result<()> {
     let app = writer.at(writer.now - TimeDelta::days(5))?;
     let agent = &writer.cast.agents[0];

@@ -1,5 +1,5 @@
-//! Webhook endpoints with the deliveries to them, and events that a provider sent. Nothing is sent: the receivers do not
-//! exist, and a [script](script) answers for them.
+//! Webhook endpoints with their deliveries, and events received from a provider. No request is sent: the receivers do
+//! not exist, and a [script](script) answers for them.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) days_ago: i64,
 }
 
-/// The beginning of the name of the host that fails.
+/// The prefix of the host that fails.
 const FAILING: &str = "erp.";
 
 /// The endpoints, the older one first.
@@ -52,19 +52,19 @@ pub(super) const PLANS: [Plan; 2] = [
     },
 ];
 
-/// The most deliveries of an endpoint.
+/// The maximum number of deliveries of an endpoint.
 const MAX_DELIVERIES: i64 = 500;
-/// The times of the attempts of a delivery that fails, in seconds: after the longest waits.
+/// The times of the attempts of a failing delivery, in seconds, with the maximum waits.
 const ATTEMPTS: [i64; 9] = [1, 12, 43, 134, 405, 1216, 3647, 10_938, 32_809];
 
-/// Answers for the receivers: the status, and how long it takes.
+/// Answers for the receivers: the status, and the duration.
 pub(super) fn script(request: &Request) -> (StatusCode, Duration) {
     let fails = request.uri().host().is_some_and(|host| host.starts_with(FAILING));
     let millis = u64::try_from(request.body().len() % 17).unwrap_or(0) + 3;
     (if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, Duration::from_millis(millis))
 }
 
-/// Creates an endpoint. What happens from then on is delivered to it.
+/// Creates an endpoint. Events from then on are delivered to it.
 pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpointId> {
     let permit = writer.cast.admin.permit("webhooks.v1.WebhookEndpointService/CreateWebhookEndpoint")?;
     let context = EndpointContext { key: writer.app.secret.clone(), allow_private: false };
@@ -83,7 +83,7 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
     create.await.map(|(endpoint, _)| endpoint.id)
 }
 
-/// Makes the attempts to deliver that an endpoint has had until now, in the order of time.
+/// Makes the delivery attempts of an endpoint until now, in chronological order.
 pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpointId) -> Result<()> {
     let permit = writer.cast.admin.permit("webhooks.v1.WebhookDeliveryService/ListWebhookDeliveries")?;
     let list = async move |connection: &mut Connection| {
@@ -91,7 +91,7 @@ pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpo
         delivery::list(connection, permit, endpoint, pending, start, MAX_DELIVERIES, false).await
     };
     let (pending, _) = writer.app.database.query(list).await?;
-    // A receiver that works accepts the first one.
+    // A working receiver accepts the first attempt.
     let most = if plan.host == FAILING { ATTEMPTS.len() } else { 1 };
     let mut attempts: Vec<_> = pending.iter().flat_map(|delivery| attempts(delivery, writer.now).take(most)).collect();
     attempts.sort_by_key(|(at, _)| *at);

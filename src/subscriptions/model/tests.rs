@@ -148,7 +148,7 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
     }
 }
 
-/// Covers every state and both cancellations: all others are refused.
+/// Covers every state and both cancellations: all other transitions are rejected.
 #[test]
 fn only_ongoing_subscriptions_are_cancelled() {
     let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };

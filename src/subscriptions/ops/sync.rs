@@ -1,5 +1,5 @@
-//! Synchronizes a subscription with the gateway. A webhook event only triggers a query: it may be late, repeated, or
-//! older than an earlier one. The gateway's answer has none of these problems if answers are processed in the order of
+//! Synchronizes a subscription with the gateway. A webhook event only triggers a query, because events may be late,
+//! repeated, or out of order. The gateway's answers have none of these problems if they are processed in the order of
 //! their requests.
 
 use chrono::{DateTime, Utc};
@@ -47,8 +47,8 @@ pub(crate) struct Answer {
     pub(crate) snapshot: Snapshot,
 }
 
-/// Queries the state of a subscription and processes the answer. For a subscription that is not known to have begun,
-/// lets a worker find out.
+/// Queries the state of a subscription and processes the answer. If it is unknown whether the subscription has begun,
+/// schedules its settlement instead.
 ///
 /// # Errors
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
@@ -94,9 +94,9 @@ struct Query {
     number: i64,
 }
 
-/// Stores a numbered query, and schedules the next one whatever the outcome of this one, so that subscriptions that
-/// can't be queried do not starve the others. A cancellation whose outcome is unknown is due again. Returns `None` if there is
-/// nothing to query.
+/// Stores a numbered query, and schedules the next one regardless of this one's outcome, so that subscriptions that
+/// can't be queried do not starve the others. A cancellation with an unknown outcome becomes due again. Returns `None`
+/// if there is nothing to query.
 async fn number_query(
     connection: &mut Connection,
     subscription: Subscription,
@@ -119,7 +119,7 @@ async fn number_query(
     }
 }
 
-/// Says that the gateway has a subscription of this id besides ours.
+/// Describes a duplicate: the gateway has a second subscription for the same id.
 fn subscribed_twice(gateway_id: &str, ours: &State) -> String {
     format!("{gateway_id} is of a subscription that is {ours}")
 }
@@ -128,8 +128,9 @@ fn refund_returned(refund: &InvoiceRefund) -> String {
     format!("the bank returned {} of {}, which the cardholder is still owed", refund.amount, refund.gateway_id)
 }
 
-/// Processes an answer: books what was paid, and stores the locked subscription's state unless a later answer is already
-/// stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this settled it.
+/// Processes an answer: books paid invoices, and stores the locked subscription's state unless a later answer is
+/// already stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this call
+/// settled it.
 ///
 /// # Errors
 /// Any database error.
@@ -167,7 +168,7 @@ pub(crate) async fn apply_answer(
                     None => Ok(()),
                 }
             };
-            // In one round trip, in this order.
+            // One round trip, in this order.
             pipeline!(store::update(shared, &next, now), store_response, publish(shared, &next, now))?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
                 let (notice, subscription) = (id::new(now), next.id);
@@ -225,9 +226,10 @@ pub struct GatewayEvent<'a> {
     pub lives: bool,
 }
 
-/// Queues a query for the subscription that an event is about: the one with this id, or else the one with the gateway's
-/// id. Events about other subscriptions are ignored. Raises an alert for a subscription that is active at the gateway
-/// besides the one known here, or although it failed here: it collects money every period that is not in the ledger.
+/// Queues a query for the subscription of an event: the one with this id, or else the one with the gateway's id. Events
+/// about other subscriptions are ignored. Raises an alert for a second active subscription at the gateway, and for one
+/// that is active there although it failed here: such a subscription collects money every period that is not in the
+/// ledger.
 ///
 /// # Errors
 /// Any database error.
@@ -249,8 +251,8 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     }
 }
 
-/// Queues queries for all subscriptions that are due, whether or not an event reported anything: this makes up for lost
-/// webhook events, and supports gateways that send none. Returns their number.
+/// Queues queries for all due subscriptions, regardless of events. This makes up for lost webhook events, and supports
+/// gateways that send none. Returns their number.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable; the earlier batches stay queued.
@@ -260,7 +262,7 @@ pub async fn query_due(app: &App) -> Result<usize> {
         let due =
             app.database.autocommit(async move |connection| store::due(connection, now, start, BATCH).await).await?;
         let Some(last) = due.last() else { return Ok(count) };
-        // Whatever was queued before is due until its query begins, so each batch begins where the last one ended.
+        // A queued subscription stays due until its query begins, so each batch begins where the last one ended.
         start = Start::After(*last);
         let jobs: Vec<_> = due.iter().map(|key| SyncSubscription { subscription: SubscriptionId(key.id) }).collect();
         // A subscription whose job is waiting for its next attempt keeps that job.

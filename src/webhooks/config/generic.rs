@@ -1,4 +1,5 @@
-//! How a provider of the operator's choice signs: by HMAC-SHA256, over a text and in a header that it documents.
+//! The signature scheme of a provider of the operator's choice: HMAC-SHA256, over a configured text, in a configured
+//! header.
 
 use std::str::FromStr;
 
@@ -37,7 +38,7 @@ pub(super) const TYPE_HEADER: Variable = Variable::plain(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GenericScheme {
     pub(crate) signature_header: HeaderName,
-    /// What stands before the signature in its header.
+    /// The prefix of the signature in its header.
     pub(crate) prefix: String,
     pub(crate) encoding: Encoding,
     pub(crate) timestamp_header: Option<HeaderName>,
@@ -100,7 +101,7 @@ impl FromStr for Encoding {
 
 const TIMESTAMP: &str = "{timestamp}";
 
-/// The text that is signed: what stands before and after the body, with places for the timestamp.
+/// The signed text: the parts before and after the body, with placeholders for the timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignedText {
     before: String,

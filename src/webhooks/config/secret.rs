@@ -1,4 +1,4 @@
-//! The signing secrets of providers, as they are written.
+//! The signing secrets of providers, in their textual forms.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -7,7 +7,7 @@ use crate::webhooks::inbound_event::model::Provider;
 /// Decodes a secret of a provider.
 ///
 /// # Errors
-/// What is wrong with it. Never contains the secret.
+/// A description of the fault, which never contains the secret.
 pub(crate) fn decode(provider: Provider, text: &str) -> Result<Vec<u8>, &'static str> {
     match provider {
         Provider::Stripe | Provider::Github | Provider::Generic => plain(text),
@@ -22,13 +22,13 @@ fn plain(secret: &str) -> Result<Vec<u8>, &'static str> {
     if good { Ok(secret.into()) } else { Err("must be secrets of 16 visible characters at least, separated by commas") }
 }
 
-/// What comes before the point in the SubjectPublicKeyInfo (RFC 5480) of a key on P-256.
+/// The bytes before the point in the SubjectPublicKeyInfo (RFC 5480) of a P-256 key.
 const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// Decodes a public key on P-256, and returns the point.
+/// Decodes a P-256 public key, and returns the point.
 fn public_key(text: &str) -> Result<Vec<u8>, &'static str> {
     let bytes = STANDARD.decode(text).ok();
     let point = bytes.as_deref().and_then(|bytes| bytes.strip_prefix(&P256_PREFIX)).filter(|point| point.len() == 65);

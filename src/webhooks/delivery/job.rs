@@ -8,15 +8,15 @@ use crate::webhooks::delivery::model::Delivery;
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use mainstay_kernel::queue::{Job, Lane};
 
-/// The slots of deliveries, whose receivers are chosen by others.
+/// The slots of deliveries, separate because the receivers are chosen by customers.
 const DELIVERIES: Lane = Lane::serial("webhooks", |config| config.section::<WebhooksConfig>().concurrency);
 
 /// Makes one attempt to deliver an event, together with all other deliveries due to the same endpoint, whose jobs then
-/// find nothing to do. The next attempt is a new job, at its own time; the queue retries this one only when its outcome
+/// find nothing to do. The next attempt is a new job, at its own time; the queue retries this job only when its outcome
 /// could not be stored.
 ///
-/// The jobs of an endpoint run serially, so an endpoint that hangs occupies one slot of one worker. Its job gives the
-/// slot up after a second, and continues, unless too many others do so already.
+/// The jobs of an endpoint run serially, so a hanging endpoint occupies one slot of one worker. Its job releases the
+/// slot after a second, and continues, unless too many other jobs already continue without a slot.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
     pub delivery: WebhookDeliveryId,

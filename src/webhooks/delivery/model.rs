@@ -16,7 +16,7 @@ numbered! {
         Pending = 1,
         /// The endpoint accepted the delivery.
         Delivered = 2,
-        /// The delivery failed and is not retried unless it is resent.
+        /// The delivery failed. It is sent again only on request.
         Failed = 3,
     }
 }
@@ -57,7 +57,7 @@ pub struct Attempt {
     pub duration: Duration,
     /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// Why the attempt failed; `None` if it did not.
+    /// The reason of the failure; `None` for a successful attempt.
     pub failure: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl Delivery {
         Self { state, next_attempt_at: None, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Returns the delivery as pending, with as many attempts as a new one.
+    /// Returns the delivery as pending, with a full set of attempts.
     ///
     /// # Errors
     /// `DELIVERY_PENDING` while it is still pending.
@@ -119,8 +119,9 @@ impl Delivery {
     }
 }
 
-/// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one. The actual
-/// delay is a random part of it ("full jitter"), so that deliveries that failed together are not retried together.
+/// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one. The
+/// actual delay is random between zero and the maximum ("full jitter"), so that deliveries that failed together are not
+/// retried together.
 pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
     let further = u32::try_from(failed_attempts.clamp(1, MAX_ATTEMPTS) - 1).unwrap_or(0);
     first.saturating_mul(3_u32.saturating_pow(further))

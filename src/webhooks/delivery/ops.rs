@@ -54,7 +54,8 @@ use mainstay_kernel::{
 
 pub use test_event::{TestAnswer, send_test};
 
-/// How long an endpoint keeps its slot while others may be waiting for one; requests in flight are then completed.
+/// The maximum time an endpoint keeps its slot while others may be waiting for one; requests in flight are then
+/// completed.
 const BATCH_WINDOW: Duration = Duration::from_secs(5);
 /// The number of due deliveries read at once.
 const BATCH: i64 = 100;
@@ -62,18 +63,18 @@ const BATCH: i64 = 100;
 const REMOVAL_BATCH: i64 = 1000;
 /// The maximum number of attempts returned for a delivery.
 const MAX_ATTEMPTS_SHOWN: i64 = 100;
-/// The longest `Retry-After` that is honored.
+/// The maximum `Retry-After` that is honored.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Sends a delivery, and all others due to its endpoint, until there are none left or its time slice is over; the
-/// remaining ones have jobs of their own.
+/// Sends a delivery, and all others due to its endpoint, until none are left or the endpoint's time slice ends. The
+/// remaining deliveries have separate jobs.
 ///
 /// # Errors
 /// Any database error. A failed attempt is recorded, and is not an error.
 pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToken) -> Result<()> {
     let (since, database) = (Instant::now(), Mutex::new(()));
     let is_over = || since.elapsed() >= BATCH_WINDOW || stop.is_cancelled();
-    // The job's own delivery comes first and in any case, because no other job would send it.
+    // The job's own delivery is always sent, and first, because no other job would send it.
     let mut own = Some(job.delivery);
     loop {
         let (first, now) = (own.take(), app.clock.now());
@@ -92,8 +93,8 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
     }
 }
 
-/// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time: they
-/// would wait for the endpoint's row lock anyway, but each holding a connection.
+/// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time. Otherwise
+/// each would hold a connection while waiting for the endpoint's row lock.
 async fn deliver(app: &App, id: WebhookDeliveryId, endpoint: WebhookEndpointId, database: &Mutex<()>) -> Result<()> {
     let exclusive = database.lock().await;
     let read = app.database.autocommit(async move |connection| {
@@ -145,7 +146,7 @@ fn request(
     let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
     let mut signatures =
         current.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
-    // One that was sealed under a SECRET_KEY of before is no reason to send nothing.
+    // A previous secret that was sealed under an earlier SECRET_KEY is skipped; the current one still signs.
     if let Some(signature) = old.and_then(|old| sign(key, endpoint, old, &signed)) {
         signatures.push(' ');
         signatures.push_str(&signature);
@@ -160,7 +161,7 @@ fn request(
     Ok(request)
 }
 
-/// A signature under a sealed secret; `None` if it was sealed with another key than ours.
+/// Signs under a sealed secret; `None` if it was sealed with another key.
 fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Option<String> {
     let secret = key.unseal(&label(endpoint.id), sealed)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
@@ -190,11 +191,11 @@ async fn record(
             pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
         };
         let (endpoint, current) = work.read(lock).await?;
-        // Another worker sent it as well: its record stands.
+        // Another worker sent the delivery as well; its record takes precedence.
         if current.version != snapshot.version {
             return Ok(None);
         }
-        // What the old URL of an endpoint answered says nothing about the new one.
+        // An answer from the endpoint's old URL does not apply to the new one.
         let update = if endpoint.url == url { endpoint.after(is_accepted, is_gone, patience, now) } else { None };
         let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
         let disabled = update.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
@@ -212,7 +213,7 @@ async fn record(
                 None => jobs::cancel::<DeliverWebhook>(shared, delivery.id.0).await,
             }
         };
-        // In one round trip, in this order.
+        // One round trip, in this order.
         pipeline!(
             store::insert_attempt(shared, snapshot.id, &attempt),
             update_endpoint,
@@ -269,7 +270,7 @@ pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &Cancell
     }
 }
 
-/// Returns a delivery with its attempts, and with an empty payload unless that is asked for.
+/// Returns a delivery with its attempts. The payload is empty unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -284,7 +285,7 @@ pub async fn get(
 }
 
 /// Returns a page of an endpoint's deliveries plus one more if another page follows, and the total unless paging by
-/// key. The deliveries have empty payloads unless these are asked for.
+/// key. The payloads are empty unless they are requested.
 ///
 /// # Errors
 /// `NOT_FOUND` if the endpoint is unknown.

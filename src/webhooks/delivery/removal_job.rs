@@ -15,7 +15,7 @@ pub struct ForgetDeliveries {
 
 impl Job for ForgetDeliveries {
     const NAME: &'static str = "forget_deliveries";
-    /// Without this job the deliveries would stay until they are old.
+    /// Without this job the deliveries would stay until they expire.
     const MAX_ATTEMPTS: i32 = 25;
 
     fn subject(&self) -> Uuid {

@@ -28,7 +28,7 @@ use mainstay_kernel::{
     page::{Start, Total},
 };
 
-/// A delivery without its payload, which never changes, and is read only for those who ask for it.
+/// A delivery without its payload, which never changes and is read only on request.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = webhook_deliveries, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -102,8 +102,8 @@ pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<
     Ok(())
 }
 
-/// Returns one delivery, with an empty payload unless that is asked for. Deliveries of a removed endpoint do not count:
-/// they have merely not been removed yet.
+/// Returns one delivery, with an empty payload unless it is requested. Deliveries of a deleted endpoint, which await
+/// removal, are treated as absent.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -136,7 +136,7 @@ pub async fn due(
     limit: i64,
 ) -> Result<Vec<WebhookDeliveryId>> {
     let due = webhook_deliveries::table
-        // Deliveries of a removed endpoint do not count: they have merely not been removed yet.
+        // Deliveries of a deleted endpoint, which await removal, are treated as absent.
         .inner_join(webhook_endpoints::table)
         .filter(webhook_deliveries::endpoint_id.eq(endpoint))
         .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
@@ -163,7 +163,7 @@ type Boxed<'q> = webhook_deliveries::BoxedQuery<'q, diesel::pg::Pg>;
 fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Boxed<'q> {
     let query = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint)).into_boxed();
     match state {
-        // As literals: so the planner sees that a partial index applies.
+        // The states are literals, so that the planner sees that a partial index applies.
         Some(DeliveryState::Pending) => query.filter(Condition::plain("webhook_deliveries.state = 1")),
         Some(DeliveryState::Failed) => query.filter(Condition::plain("webhook_deliveries.state = 3")),
         Some(DeliveryState::Delivered) => query.filter(Condition::plain("webhook_deliveries.state = 2")),
@@ -171,7 +171,7 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
     }
 }
 
-/// Returns at most `limit` deliveries of an endpoint, newest first, with empty payloads unless these are asked for.
+/// Returns at most `limit` deliveries of an endpoint, newest first, with empty payloads unless they are requested.
 pub async fn list(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
@@ -243,14 +243,15 @@ pub async fn attempts(connection: &Connection, delivery: WebhookDeliveryId, limi
 pub async fn delete_of_endpoint(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
     let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
     let ids: Vec<WebhookDeliveryId> = some.select(webhook_deliveries::id).limit(limit).load(connection).await?;
-    // First, so that no crash leaves any; none is added, because the endpoint would have to be locked for it.
+    // The attempts are removed first, so that a crash leaves none behind. None is added meanwhile, because that
+    // requires a lock on the endpoint.
     let attempts = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq_any(&ids));
     diesel::delete(attempts).execute(connection).await?;
     let deliveries = webhook_deliveries::table.filter(webhook_deliveries::id.eq_any(&ids));
     Ok(diesel::delete(deliveries).execute(connection).await?)
 }
 
-/// Removes all deliveries of a removed endpoint at once, and their attempts; returns their ids.
+/// Removes all deliveries of a deleted endpoint at once, and their attempts; returns their ids.
 pub async fn erase(connection: &mut Connection, endpoint: WebhookEndpointId) -> Result<Vec<Uuid>> {
     let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
     let ids: Vec<WebhookDeliveryId> =

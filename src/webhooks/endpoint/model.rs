@@ -20,7 +20,7 @@ numbered! {
         Enabled = 1,
         /// Disabled by an admin.
         Disabled = 2,
-        /// Disabled automatically, because attempts failed for too long or the endpoint answered that it is gone (410).
+        /// Disabled automatically, because attempts failed for too long or the endpoint answered 410 (Gone).
         DisabledForFailures = 3,
     }
 }
@@ -42,7 +42,7 @@ pub struct Endpoint {
     pub account: Option<AccountId>,
     /// The URL that events are sent to.
     pub url: String,
-    /// What the endpoint is for.
+    /// The purpose of the endpoint.
     pub description: String,
     /// The types of events that are sent, by their qualified names; all if empty.
     pub kinds: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Endpoint {
 pub struct Patch {
     /// The URL that events are sent to.
     pub url: Option<String>,
-    /// What the endpoint is for.
+    /// The purpose of the endpoint.
     pub description: Option<String>,
     /// The types of events to send.
     pub kinds: Option<Vec<String>>,
@@ -96,8 +96,8 @@ impl Endpoint {
         self.next_version(now)
     }
 
-    /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
-    /// gone, or if attempts have failed for `patience`.
+    /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled if it answers 410 (Gone), or
+    /// if attempts have failed for `patience`.
     pub fn after(&self, is_accepted: bool, is_gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
         let mut next = self.clone();
         next.failing_since = if is_accepted { None } else { Some(self.failing_since.unwrap_or(now)) };
@@ -119,7 +119,7 @@ impl Endpoint {
 }
 
 /// Normalizes a URL that events may be sent to: https to a host given by name, or any http or https URL if private
-/// networks are allowed. Does not resolve the host.
+/// networks are allowed. The host is not resolved.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.

@@ -35,7 +35,7 @@ use mainstay_kernel::{
 pub struct Draft {
     /// The URL that events are sent to.
     pub url: String,
-    /// What the endpoint is for.
+    /// The purpose of the endpoint.
     pub description: String,
     /// The types of events to send, by their qualified names; all if empty.
     pub kinds: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Draft {
     pub account: Option<AccountId>,
 }
 
-/// What the operations on endpoints need of the server's configuration.
+/// The parts of the server's configuration that operations on endpoints need.
 #[derive(Debug, Clone)]
 pub struct EndpointContext {
     /// The key that seals secrets.
@@ -139,8 +139,8 @@ pub async fn update(
     Ok(next)
 }
 
-/// Deletes an endpoint, and queues the job that removes its deliveries, of which there may be very many. From now on
-/// none of them is sent, listed or returned.
+/// Deletes an endpoint, and queues the job that removes its deliveries, which may be very many. From now on none of
+/// them is sent, listed or returned.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
@@ -219,7 +219,7 @@ fn payload(event: &Event, now: DateTime<Utc>) -> String {
     .to_string()
 }
 
-/// Returns whether there is an endpoint.
+/// Returns whether any endpoint exists.
 ///
 /// # Errors
 /// Any database error.
@@ -227,7 +227,7 @@ pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
     store::any(connection).await
 }
 
-/// Removes the endpoints of accounts that are removed, with their deliveries and the jobs of these.
+/// Removes the endpoints of removed accounts, with their deliveries and jobs.
 ///
 /// # Errors
 /// Any database error.

@@ -35,7 +35,7 @@ pub struct Webhooks {
     pub app: App,
 }
 
-/// How long the previous secret keeps signing after a rotation, by default.
+/// The default time for which the previous secret keeps signing after a rotation, in seconds.
 const OVERLAP_SECONDS: i32 = 86_400;
 
 impl Webhooks {

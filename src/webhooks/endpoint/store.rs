@@ -69,7 +69,8 @@ impl TryFrom<Row> for Endpoint {
         Ok(Self {
             id: row.id,
             account: row.account_id,
-            // Also those that no module declares any more: leaving them out could leave none, which means all kinds.
+            // Kinds that no module declares any more are kept, because dropping them could leave an empty list, which
+            // means all kinds.
             kinds: row.kinds,
             status: Status::from_number(row.status.into()).ok_or_else(broken)?,
             url: row.url,
@@ -132,7 +133,7 @@ pub async fn update(connection: &Connection, endpoint: &Endpoint) -> Result<()> 
     )
 }
 
-/// Removes a locked endpoint; its deliveries stay.
+/// Removes a locked endpoint, without its deliveries.
 pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Result<()> {
     one_row(
         diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?,
@@ -159,20 +160,20 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
 #[derive(Debug, Queryable)]
 pub struct Subscriber {
     pub id: WebhookEndpointId,
-    /// The account whose events it receives; `None`: all accounts.
+    /// The account whose events it receives; `None` for all accounts.
     pub account: Option<AccountId>,
     kinds: Vec<String>,
 }
 
 impl Subscriber {
-    /// Whether it receives events of a kind.
+    /// Returns whether the endpoint receives events of a kind.
     pub fn wants(&self, kind: &str) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|other| other == kind)
     }
 }
 
-/// Returns the enabled endpoints that receive any of these kinds of events of these accounts. They can't be removed
-/// until the transaction ends. Waits for the end of a removal, which may be undone.
+/// Returns the enabled endpoints that receive any of these kinds of events of these accounts, locked against removal
+/// until the transaction ends. Waits for a concurrent removal, which may be rolled back.
 pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds: &[&str]) -> Result<Vec<Subscriber>> {
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
@@ -182,12 +183,12 @@ pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds:
     Ok(query.select(columns).for_key_share().load(&mut &*connection).await?)
 }
 
-/// Returns whether there is an endpoint.
+/// Returns whether any endpoint exists.
 pub async fn any(connection: &mut Connection) -> Result<bool> {
     Ok(diesel::select(exists(webhook_endpoints::table.select(webhook_endpoints::id))).get_result(connection).await?)
 }
 
-/// Removes the endpoints of accounts that are removed, and returns their ids.
+/// Removes the endpoints of removed accounts, and returns their ids.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<WebhookEndpointId>> {
     let erased = webhook_endpoints::table.filter(webhook_endpoints::account_id.eq_any(accounts.to_vec()));
     Ok(diesel::delete(erased).returning(webhook_endpoints::id).get_results(connection).await?)

@@ -45,7 +45,7 @@ impl Verifier for Github {
     }
 }
 
-/// Returns the JSON of a body, which no JSON begins like a form.
+/// Returns the JSON of a body. No JSON text begins like a form.
 fn payload(body: &[u8]) -> Cow<'_, [u8]> {
     let mut fields = form_urlencoded::parse(body);
     match fields.next().filter(|_| body.starts_with(b"payload=")) {

@@ -23,8 +23,8 @@ pub trait Handler: fmt::Debug + Send + Sync {
     /// Handles an event.
     ///
     /// # Errors
-    /// Any error rolls back the handler's effects. A broken rule means that the event can't be accepted at
-    /// all, which makes it dead immediately; after any other error it is retried.
+    /// Any error rolls back the handler's effects. A violated business rule means that the event can never be accepted,
+    /// which makes it dead immediately; after any other error it is retried.
     fn handle<'c>(
         &'c self,
         connection: &'c mut Connection,
@@ -43,7 +43,7 @@ impl Handlers {
     /// Indexes handlers by provider and type.
     ///
     /// # Errors
-    /// Two handlers of the same type of event.
+    /// An error if two handlers have the same type of event.
     pub fn new(all: impl IntoIterator<Item = Arc<dyn Handler>>) -> Result<Self, String> {
         let mut handlers = HashMap::new();
         for handler in all {
@@ -59,7 +59,7 @@ impl Handlers {
 
     /// Returns the handler of an event.
     pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn Handler>> {
-        // A look-up by key is impossible: its text is `'static`, and the event's is not.
+        // A lookup by key is impossible: the key's text is `'static`, and the event's is not.
         let entry = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
         entry.map(|(_, handler)| handler.clone())
     }

@@ -1,6 +1,6 @@
-//! SendGrid's signatures (twilio.com/docs/sendgrid, "Event Webhook Security Features"): ECDSA over P-256 and SHA-256, in
-//! base64, over the timestamp and the body. The key is public. One request carries many events and has no id, so its
-//! hash is one.
+//! SendGrid's signatures (twilio.com/docs/sendgrid, "Event Webhook Security Features"): ECDSA over P-256 and SHA-256,
+//! in base64, over the timestamp and the body. The key is public. One request carries many events and has no id, so the
+//! hash of the body serves as its id.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, parse_event};
 use mainstay_kernel::error::Result;
 
-/// Points on the curve, any of which may verify.
+/// Points on the curve, any of which may verify a signature.
 #[derive(Debug)]
 pub(crate) struct SendGrid(pub(crate) Vec<Vec<u8>>);
 

@@ -12,7 +12,7 @@ use crate::webhooks::inbound::verifier::{
 use mainstay_kernel::error::Result;
 
 const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
-/// What the same scheme is called by the service that it comes from, and by those that use it.
+/// The headers of the same scheme at Svix, where it originated, and at Svix's customers.
 const SVIX_HEADERS: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
 
 #[derive(Debug)]

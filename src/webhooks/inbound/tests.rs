@@ -28,7 +28,7 @@ fn verifiers(provider: Provider, secrets: &[&str]) -> Verifiers {
     Verifiers::new([(provider, secrets.as_slice())], &GenericScheme::default()).expect("good secrets")
 }
 
-/// The verifiers of a provider of the operator's choice, by these settings.
+/// Returns the verifiers of a provider of the operator's choice, by these settings.
 fn generic(settings: &[(&str, &str)], secret: &str) -> Verifiers {
     let settings = [settings, &[("WEBHOOK_SECRETS_GENERIC", secret)]].concat();
     let modules = crate::product().install().expect("they fit together");
@@ -188,10 +188,10 @@ fn github_signatures_are_verified() {
     }
 }
 
-/// Settings, the value of the timestamp's header, what is signed, and how the signature is written.
+/// Settings, the value of the timestamp's header, the signed text, and the format of the signature.
 type Scheme = (&'static [(&'static str, &'static str)], Option<String>, String, &'static str, bool);
 
-/// The schemes of Slack, Zendesk, Shopify and Typeform, as they document them, and the simplest one.
+/// The schemes of Slack, Zendesk, Shopify and Typeform, as they document them, and the simplest scheme.
 #[test]
 fn a_provider_of_the_operators_choice_signs_in_its_own_way() {
     const SECRET: &str = "a_secret_of_the_operators_choice";
@@ -300,7 +300,7 @@ fn a_scheme_that_makes_no_sense_is_refused() {
     }
 }
 
-/// What GitHub suggests for a new webhook.
+/// A form is GitHub's default for a new webhook.
 #[test]
 fn a_form_of_github_is_verified_as_it_was_sent() {
     let secret = "It's_a_Secret_to_Everybody";
@@ -358,7 +358,7 @@ fn hexadecimal_is_read() {
     assert_eq!((verifier::hex("0"), verifier::hex("zz"), verifier::hex("+1")), (None, None, None));
 }
 
-/// The caller chooses the number of signatures and the length of the body; their costs must not multiply. The second
+/// The caller chooses the number of signatures and the length of the body, so their costs must not multiply. The second
 /// case would take seconds if the body were hashed once per signature.
 #[test]
 fn a_flood_of_signatures_hashes_the_body_once() {

@@ -1,4 +1,4 @@
-//! What the signature schemes share.
+//! The common parts of the signature schemes.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// the signed body is not an event.
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
 
-    /// Returns the media types in which the provider sends.
+    /// Returns the media types that the provider sends.
     fn media_types(&self) -> &'static [&'static str] {
         &["application/json"]
     }
@@ -50,8 +50,8 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, however many
-    /// signatures the request has, and the time of a comparison does not depend on its result.
+    /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, regardless of the
+    /// number of signatures, and the comparison takes constant time.
     pub(crate) fn have_signed(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
         self.0.iter().any(|key| {
             let expected = hmac::sign(key, signed);
@@ -70,8 +70,8 @@ pub(crate) fn keys(
     Ok(Keys(keys?))
 }
 
-/// How far the time of a signature may be from the server's, either way: as in the vendors' libraries, and since the
-/// clock of neither is exact. An event that is sent again within that time is known by its id.
+/// The maximum difference between a signature's time and the server's, in both directions. The vendors' libraries use
+/// the same value, and both clocks are inexact. An event that is replayed within that time is recognized by its id.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
 
 /// Rejects signatures that are too old or from the future. `timestamp` is in seconds.
@@ -83,7 +83,7 @@ pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
 
 /// Rejects times that are too far from now.
 pub(crate) fn check_time(signed: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
-    // A timestamp is truncated to the second, which must not count against it.
+    // A timestamp is truncated to the second, so the fraction must not count as age.
     match now.timestamp() - signed.timestamp() {
         age if age > TOLERANCE.num_seconds() => Err(forged("it was signed too long ago")),
         age if age < -TOLERANCE.num_seconds() => Err(forged("it was signed in the future")),

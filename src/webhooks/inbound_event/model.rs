@@ -109,7 +109,7 @@ impl InboundEvent {
         Self { attempts, failure: Some(failure), version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Records a failed attempt that no retry would change; the event is dead.
+    /// Records a failed attempt that a retry can't fix; the event is dead.
     #[must_use]
     pub fn record_permanent_failure(self, failure: String, now: DateTime<Utc>) -> Self {
         let failed = Self { attempts: self.attempts + 1, failure: Some(failure), ..self };

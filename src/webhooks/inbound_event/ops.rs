@@ -23,20 +23,19 @@ use mainstay_kernel::{
 /// The maximum number of events redriven by one call.
 const MAX_REDRIVEN: i64 = 500;
 
-/// Stores an event and the job that processes it. Returns whether the event is new; one that was received before
-/// changes nothing.
+/// Stores an event and the job that processes it. Returns whether the event is new; a duplicate changes nothing.
 ///
 /// # Errors
 /// Any database error.
 pub async fn receive(work: &mut Work, event: InboundEvent) -> Result<bool> {
     let job = ProcessInboundEvent { event: event.id };
-    // In one round trip, because nearly every event is new.
+    // One round trip, because nearly every event is new.
     let store = async |connection: &Connection| {
         pipeline!(store::insert(connection, &event), jobs::enqueue(connection, &job)).map(|(new, ())| new)
     };
     let new = work.write(store).await?;
     if !new {
-        // It was stored under another id, with a job of its own.
+        // The event is a duplicate, stored under another id with its own job.
         jobs::cancel::<ProcessInboundEvent>(work.connection().await?, event.id.0).await?;
     }
     Ok(new)
@@ -72,7 +71,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     };
     let failure = error.detail();
     if error.is_rule() {
-        // The event is impossible, and a retry would not change that.
+        // The event violates a business rule, so a retry can't succeed.
         end_dead(app, id, move |event| event.record_permanent_failure(failure, now)).await?;
         return Ok(Some(State::Dead));
     }
@@ -100,7 +99,7 @@ where
     Ok(())
 }
 
-/// Applies a change to an event that is still pending. Returns whether it was.
+/// Applies a change to an event that is still pending. Returns whether the event was pending.
 async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<bool>
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
@@ -116,7 +115,7 @@ where
     transaction.await
 }
 
-/// Returns an event, with an empty payload unless that is asked for.
+/// Returns an event, with an empty payload unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -169,7 +168,7 @@ pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result
     Ok((ids.len(), !rest.is_empty()))
 }
 
-/// Removes the events whose ids of their providers begin like this, with their jobs.
+/// Removes the events whose provider ids have this prefix, with their jobs.
 ///
 /// # Errors
 /// Any database error.

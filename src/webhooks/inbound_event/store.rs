@@ -86,7 +86,7 @@ pub async fn insert(connection: &Connection, event: &InboundEvent) -> Result<boo
     Ok(inserted == 1)
 }
 
-/// Returns one event, with an empty payload unless that is asked for.
+/// Returns one event, with an empty payload unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -174,7 +174,8 @@ pub async fn redrive(
         .order((inbound_events::received_at, inbound_events::id))
         .limit(limit)
         .select(inbound_events::id);
-    // Selected first: the planner may execute a locking sub-select within an update more than once.
+    // Selected in a separate statement, because the planner may execute a locking subselect within an update more than
+    // once.
     let ids: Vec<InboundEventId> = dead.for_no_key_update().skip_locked().load(connection).await?;
     diesel::update(inbound_events::table.filter(inbound_events::id.eq_any(&ids)))
         .set((
@@ -189,8 +190,8 @@ pub async fn redrive(
     Ok(ids)
 }
 
-/// Removes at most `limit` events that were received before `before` and have been processed or ignored, or were given
-/// up before it; returns how many.
+/// Removes at most `limit` events that were received before `before` and were processed or ignored, or became dead
+/// before it; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let states = [State::Processed.number(), State::Ignored.number(), State::Dead.number()];
     let is_expired = inbound_events::state.ne(State::Dead.number()).or(inbound_events::finished_at.lt(before));
@@ -207,7 +208,7 @@ pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, 
     Ok(diesel::delete(events).execute(connection).await?)
 }
 
-/// Removes the events whose ids of their providers begin like this, and returns their ids.
+/// Removes the events whose provider ids have this prefix, and returns their ids.
 pub async fn erase(connection: &mut Connection, prefix: &str) -> Result<Vec<InboundEventId>> {
     let erased = inbound_events::table.filter(inbound_events::provider_event_id.like(format!("{prefix}%")));
     Ok(diesel::delete(erased).returning(inbound_events::id).get_results(connection).await?)

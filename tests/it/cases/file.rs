@@ -19,7 +19,7 @@ pub(crate) const PNG: &[u8] = &[
     0x0a, 0x2d, 0xb4, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
-/// A content in the form that the contract takes.
+/// Returns a content in the form that the contract accepts.
 pub(crate) fn body(content_type: &str, data: impl AsRef<[u8]>) -> Value {
     json!({ "contentType": content_type, "data": BASE64_STANDARD.encode(data) })
 }

@@ -1,4 +1,4 @@
-//! What the cases are made of.
+//! The building blocks of the cases.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Case {
 pub(crate) enum Expected {
     /// Succeeds with this HTTP status.
     Status(u16),
-    /// Is refused with this reason.
+    /// Is rejected with this reason.
     Reason(&'static str),
 }
 
@@ -109,7 +109,7 @@ impl Scene {
     }
 }
 
-/// A file in the form that the contract takes.
+/// Returns a file in the form that the contract accepts.
 pub(crate) fn file(text: &str) -> Value {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     json!({ "contentType": "text/csv", "data": BASE64_STANDARD.encode(text) })

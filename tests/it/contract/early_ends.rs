@@ -1,5 +1,5 @@
-//! No test ends early where something is missing: it would pass without a check. What a machine may do without,
-//! `scripts/test` leaves out by name.
+//! No test ends early if a dependency is missing, because it would pass without a check. `scripts/test` excludes tests
+//! of optional dependencies by name.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 const EARLY_ENDS: [&str; 3] = ["return;", "return }", "return Ok(())"];
 
-/// The names of the tests in a source file that may end early.
+/// Returns the names of the tests in a source file that may end early.
 fn early_ends(text: &str) -> Vec<&str> {
     let starts = ["\n#[test]", "\n#[tokio::test"].map(|attribute| text.match_indices(attribute));
     let tests = starts.into_iter().flatten().map(|(start, _)| {
@@ -46,7 +46,7 @@ fn no_test_passes_without_a_check() {
     }
 }
 
-/// A source file with one test, which has this line.
+/// Returns a source file with one test that contains this line.
 fn sample(line: &str) -> String {
     format!(
         "use a;\n\n#[tokio::test]\n#[cfg(unix)]\nasync fn one() {{\n    {line}\n}}\n\nfn other() {{\n    return;\n}}\n"

@@ -1,4 +1,5 @@
-//! The dependency rules that crates do not enforce: between the files of a crate, and between the modules of the product.
+//! The dependency rules that crates do not enforce: between the files of a crate, and between the modules of the
+//! product.
 
 mod graph;
 mod source;
@@ -17,15 +18,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The `src` directories of the product, and of the team's module beside it if that is checked out.
+/// Returns the `src` directories of the product, and of the example module if it is checked out.
 fn products() -> Vec<String> {
     let examples = fs::read_dir(root().join("examples")).into_iter().flatten().flatten();
     let examples = examples.map(|entry| format!("examples/{}/src", entry.file_name().to_string_lossy()));
     std::iter::once("src".to_owned()).chain(examples.filter(|src| root().join(src).is_dir())).collect()
 }
 
-/// The tests and benches of all crates, and the programs that stand in for the servers of others: a folder with a
-/// `main.rs` is a crate of its own.
+/// Returns the tests and benches of all crates, and the programs that fake external servers: a folder with a `main.rs`
+/// is a separate crate.
 fn tests() -> Vec<String> {
     let of_crates = machinery().into_iter().chain(products());
     let of_crates = of_crates.filter_map(|src| Some(format!("{}/tests", src.strip_suffix("/src")?)));
@@ -41,7 +42,7 @@ fn tests() -> Vec<String> {
     crates
 }
 
-/// What `mainstay new` and `mainstay add` write.
+/// Returns the directories that `mainstay new` and `mainstay add` copy.
 fn templates() -> [String; 2] {
     ["templates/repository/src", "templates/resource/src"].map(str::to_owned)
 }
@@ -51,7 +52,7 @@ fn machinery() -> Vec<String> {
     crates.map(|entry| format!("crates/{}/src", entry.file_name().to_string_lossy())).collect()
 }
 
-/// What a file of a module is for, by the first of these names in its path.
+/// The layers of a module's files: the first of these names in a path is the file's layer.
 const LAYERS: [&str; 11] =
     ["model", "store", "service", "command", "ops", "id", "event", "events", "job", "jobs", "config"];
 
@@ -61,7 +62,8 @@ fn layer(module: &[String]) -> Option<&'static str> {
     inside.iter().find_map(|part| LAYERS.into_iter().find(|layer| part == layer))
 }
 
-/// Whether the path goes to generated messages. An error reason is a plain enum, although a `.proto` file declares it.
+/// Returns whether the path refers to generated messages. An error reason is a plain enum, although a `.proto` file
+/// declares it.
 fn is_message(graph: &Graph<'_>, from: &Source, path: &[String]) -> bool {
     let ours = graph.resolve(from, path).is_some_and(|(to, rest)| {
         to.module.first().is_some_and(|module| module == "proto") && !rest.iter().any(|name| name == "Reason")
@@ -157,7 +159,7 @@ fn a_service_and_a_command_leave_the_database_to_the_operations() {
 }
 
 /// A service may read through an operation with `autocommit`, which is one statement or a few that need no common
-/// snapshot; what must happen together is decided in `ops`.
+/// snapshot. Atomic changes belong in `ops`.
 #[test]
 fn only_operations_open_transactions() {
     const OPENS: [&[&str]; 3] = [&[".", "transaction", "("], &["begin_transaction"], &["::", "transaction", "("]];
@@ -166,7 +168,7 @@ fn only_operations_open_transactions() {
         for source in sources(root(), &src) {
             let is_unit_of_work = src == "crates/kernel/src"
                 && source.module.first().is_some_and(|module| module == "unit_of_work")
-                // The test kit prepares what a test needs.
+                // The test kit prepares data for tests.
                 || src == "crates/test-kit/src";
             let lines: Vec<_> = OPENS.iter().flat_map(|words| source.lines_with(words)).collect();
             if layer(&source.module) == Some("ops") {
@@ -174,7 +176,7 @@ fn only_operations_open_transactions() {
             } else if !is_unit_of_work {
                 findings.extend(lines.into_iter().map(|line| at(&source.file, line, "a transaction")));
             }
-            // A model has no connection, and a store is handed one.
+            // A model has no connection, and a store receives one.
             if matches!(layer(&source.module), Some("model" | "store")) {
                 let lines = source.lines_with(&[".", "autocommit", "("]);
                 findings.extend(lines.into_iter().map(|line| at(&source.file, line, "autocommit")));
@@ -193,7 +195,7 @@ fn a_module_reaches_another_only_through_what_it_offers() {
         |name: &str| folders.iter().any(|entry| entry.path().is_dir() && entry.file_name() == name) && name != "cli";
     none(&breaches(|graph, from, path| {
         let Some(own) = from.module.first() else { return false };
-        // Not where it is defined: what a file of these exports is offered.
+        // The defining file is exempt: these exports are the offered interface.
         let Some(to) = graph.reach(from, path) else { return false };
         let Some(other) = to.module.first() else { return false };
         let offered = to.module.len() == 1 || layer(&to.module).is_some_and(|layer| OFFERED.contains(&layer));
@@ -201,13 +203,13 @@ fn a_module_reaches_another_only_through_what_it_offers() {
     }));
 }
 
-/// What a module has for the whole program, it registers, as a team's own module can, too.
+/// A module registers everything that it offers to the whole program, as a team's own module can, too.
 #[test]
 fn the_command_line_names_no_module() {
     let is_cli = |source: &Source| source.module.first().is_some_and(|module| module == "cli");
     let mut findings =
         breaches(|graph, from, path| is_cli(from) && graph.resolve(from, path).is_some_and(|(to, _)| !is_cli(to)));
-    // Nor does a text there name a package of a contract.
+    // No text there names a package of a contract either.
     let sources = sources(root(), "src");
     let others = sources.iter().filter(|source| !is_cli(source));
     let modules: BTreeSet<_> = others.filter_map(|source| source.module.first()).collect();
@@ -221,7 +223,7 @@ fn the_command_line_names_no_module() {
     assert!(sources.iter().any(is_cli) && modules.len() > 1, "the test looks for the wrong folders");
 }
 
-/// What a module does not offer is public for the tests of the product only.
+/// Items that a module does not offer are public for the tests of the product only.
 #[test]
 fn a_team_reaches_the_product_only_through_what_it_offers() {
     none(&breaches(|_, _, path| {
@@ -231,7 +233,7 @@ fn a_team_reaches_the_product_only_through_what_it_offers() {
 
 #[test]
 fn configuration_holds_plain_values() {
-    // A struct of durations and numbers.
+    // A plain struct of durations and numbers.
     let is_plain = |path: &[String]| path.ends_with(&["outbound".to_owned(), "Bounds".to_owned()]);
     let kernel = sources(root(), "crates/kernel/src");
     let graph = Graph::new(&kernel);
@@ -314,18 +316,18 @@ fn the_graph_finds_circles() {
     assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "fn f() { crate::a::f() }")]), 1);
     assert_eq!(circles(&[("a", "use crate::b;"), ("b", "use crate::c::{self};"), ("c", "use super::a::A;")]), 1);
     assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "")]), 0);
-    // A parent that calls its child, which uses the parent's type: the child is a module of its own, then a part; and a
-    // parent that only exports it.
+    // A parent that calls its child, which uses the parent's type: the child is first a separate module, then a part;
+    // and a parent that only re-exports it.
     assert_eq!(circles(&[("a", "pub mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 1);
     assert_eq!(circles(&[("a", "mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 0);
     assert_eq!(circles(&[("a", "pub mod b; pub use b::B;"), ("a::b", "use super::A;")]), 0);
     // Two parts of a module.
     let parts = [("a", "mod b; mod c;"), ("a::b", "use super::c::C;"), ("a::c", "use super::b::B;")];
     assert_eq!(circles(&parts), 1);
-    // The child needs a sibling through the parent's export, not the parent.
+    // The child depends on a sibling through the parent's re-export, not on the parent.
     let sibling = [("a", "mod b; mod c; pub use c::C; fn f() { b::g() }"), ("a::b", "use super::C;"), ("a::c", "")];
     assert_eq!(circles(&sibling), 0);
-    // Another module's export, although the exported file needs nobody.
+    // A re-export by another module, although the exported file has no dependencies.
     let facade = [("a", "mod b; pub use b::B; fn f() { crate::c::g() }"), ("a::b", ""), ("c", "use crate::a::B;")];
     assert_eq!(circles(&facade), 1);
 }

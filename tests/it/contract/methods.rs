@@ -13,10 +13,10 @@ use crate::{
 /// Services in the descriptor set that this project does not document. The list may only shrink.
 const FOREIGN: [&str; 0] = [];
 
-/// Paths that other parties register and keep, so they carry no API version. The list may only shrink.
+/// Paths that third parties register and keep, so they carry no API version. The list may only shrink.
 const ELSEWHERE: [&str; 1] = ["/webhooks/{provider}"];
 
-/// Policies that have more to say than five lines hold, with their lines. The list may only shrink.
+/// Policies that need more than five lines, with their lengths. The list may only shrink.
 const LONG: [(usize, &str); 1] = [(7, "TicketService.ImportTickets")];
 
 fn comment(method: &MethodDescriptor) -> String {
@@ -59,7 +59,7 @@ fn every_method_is_documented_and_names_only_existing_reasons() {
     }
 }
 
-/// What most methods would say belongs into the defaults, and what an enum or a service means into its own option.
+/// Settings of most methods belong in the defaults, and settings of an enum or a service in its own option.
 #[test]
 fn a_policy_is_five_lines_at_most() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
@@ -104,7 +104,7 @@ fn secrets(message: &MessageDescriptor, names: &mut Vec<String>) -> Vec<String> 
     list
 }
 
-/// Under a key, Postgres would keep for a day what is shown once.
+/// Under an idempotency key, Postgres would keep a secret for a day that is shown once.
 #[test]
 fn a_response_with_a_secret_is_never_stored() {
     use mainstay_kernel::contract::policy::Idempotency;
@@ -114,7 +114,7 @@ fn a_response_with_a_secret_is_never_stored() {
         count += secrets.len();
         let is_stored = method.idempotency != Idempotency::None;
         assert!(secrets.is_empty() || !is_stored, "{} takes a key, and shows {secrets:?}", method.name);
-        // What is called a secret or a credential is marked as one.
+        // A field that is named a secret or a credential must be marked as one.
         for field in method.descriptor.output().fields() {
             let name = field.full_name();
             assert!(field.name() != "secret" || secrets.iter().any(|secret| secret == name), "{name} is not marked");
@@ -131,7 +131,7 @@ fn has_max_items(field: &FieldDescriptor) -> bool {
     list.is_some_and(|list| list.as_message().is_some_and(|list| list.has_field_by_name("max_items")))
 }
 
-/// The lists of a message and of those in it, with whether a rule bounds them.
+/// Collects the lists of a message, recursively, with whether a rule bounds them.
 fn lists(message: &MessageDescriptor, bounds: &mut BTreeMap<String, bool>, names: &mut Vec<String>) {
     if !message.full_name().starts_with("mainstay.") || names.iter().any(|name| name == message.full_name()) {
         return;
@@ -147,7 +147,7 @@ fn lists(message: &MessageDescriptor, bounds: &mut BTreeMap<String, bool>, names
     }
 }
 
-/// The kernel reads a thousand items of lists without a rule, which is a bound on memory and says nothing to callers.
+/// The kernel limits lists without a rule to a thousand items. That bounds memory, but is not visible to callers.
 #[test]
 fn every_list_of_a_request_says_how_many_items_it_may_have() {
     let (mut bounds, mut names) = (BTreeMap::new(), Vec::new());

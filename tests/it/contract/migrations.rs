@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{TestDatabase, database::connect};
 
-/// The kernel's migrations, then the product's: they are applied in this order.
+/// Returns the kernel's migrations, then the product's: they are applied in this order.
 fn migrations() -> Vec<PathBuf> {
     ["crates/kernel/migrations", "migrations"].into_iter().flat_map(folder).collect()
 }
@@ -64,7 +64,7 @@ async fn migrations_can_be_reverted_and_applied_again() {
     assert_eq!(inventory(&database).await, complete);
 }
 
-/// One table has the versions of both folders: of two migrations with one version, only the first is applied.
+/// One table has the versions of both folders, so of two migrations with one version only the first would be applied.
 #[test]
 fn each_migration_has_a_version_by_itself() {
     let names = migrations().into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
@@ -100,6 +100,6 @@ async fn every_foreign_key_has_an_index() {
         .await;
     assert!(database.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await > 5, "nothing was checked");
     let bare: Vec<_> = bare.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    // Users with tickets are never deleted, and the query by this column has a partial index of its own.
+    // Users with tickets are never deleted, and the query by this column has a dedicated partial index.
     assert_eq!(bare, ["tickets tickets_requester_id_fkey"]);
 }

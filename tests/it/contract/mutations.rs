@@ -1,4 +1,4 @@
-//! The mutations of `make mutants` fit the source as it is.
+//! The mutations of `make mutants` match the current sources.
 
 use std::{
     collections::BTreeSet,
@@ -7,11 +7,11 @@ use std::{
 
 use serde::Deserialize;
 
-/// What the mutations of a file under tests/mutations have in common.
+/// The contents of a file under tests/mutations.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Area {
-    /// The tests that should notice, unless a mutation names its own.
+    /// The tests that should detect the mutations, unless a mutation names others.
     tests: Option<String>,
     mutation: Vec<Mutation>,
 }
@@ -26,18 +26,18 @@ struct Mutation {
     original: String,
     mutated: String,
     tests: Option<String>,
-    /// Why no test can notice.
+    /// The reason why no test can detect it.
     reason: Option<String>,
 }
 
-/// How many there are, so that none is lost unnoticed.
+/// The minimum number of mutations, so that none is lost unnoticed.
 const AT_LEAST: usize = 300;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutations")
 }
 
-/// The areas by their names.
+/// Returns the areas by their names.
 fn areas() -> Vec<(String, Area)> {
     let files = std::fs::read_dir(folder()).expect("a directory").map(|file| file.expect("a file").path());
     let areas = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
@@ -53,7 +53,7 @@ fn areas() -> Vec<(String, Area)> {
 fn every_mutation_has_its_place_in_the_source() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut names, mut faults) = (Vec::new(), Vec::new());
-    // The file, and the first byte of the snippet and the one after it.
+    // The file, the first byte of the snippet, and the byte after it.
     let mut places = BTreeSet::new();
     for (_, area) in areas() {
         for mutation in area.mutation {
@@ -70,7 +70,7 @@ fn every_mutation_has_its_place_in_the_source() {
             if original == mutated || tests.or_else(|| area.tests.clone()).is_none() {
                 faults.push(format!("{name} changes nothing, or names no tests"));
             }
-            // Each is put into braces of its own: `if … { mutated } else { original }`.
+            // Each snippet is put into braces: `if … { mutated } else { original }`.
             if original.starts_with('.') || original.starts_with("let ") || original.ends_with('{') {
                 faults.push(format!("{name} must replace an expression, or statements that bind nothing"));
             }
@@ -93,7 +93,7 @@ fn every_mutation_has_its_place_in_the_source() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A test that is recorded for a mutation which nobody knows would never run.
+/// A test that is recorded for an unknown mutation would never run.
 #[test]
 fn every_recorded_test_belongs_to_a_mutation() {
     let areas = areas();

@@ -1,13 +1,14 @@
-//! The excerpts in README.md, CONTRIBUTING.md and that of the example match the files they quote.
+//! The excerpts in README.md, CONTRIBUTING.md and the example's README match the files they quote.
 
 use std::path::Path;
 
-/// The lines without indentation, since an excerpt is indented less than its source. `…` stands for omitted lines.
+/// Returns the lines without indentation, because an excerpt is indented less than its source. `…` represents omitted
+/// lines.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The file and the lines of each code fence marked `file=`. Code of a contract or a module has to be marked.
+/// Returns the file and the lines of each code fence marked `file=`. Code of a contract or a module must be marked.
 fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
     let mut excerpts = Vec::new();
     let mut fences = text.split("```");
@@ -22,7 +23,7 @@ fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
     excerpts
 }
 
-/// Whether the source contains every part of the excerpt, whole and in order.
+/// Returns whether the source contains every part of the excerpt, whole and in order.
 fn quotes(source: &str, excerpt: &[&str]) -> bool {
     let mut rest = lines(source);
     excerpt.split(|line| *line == "…").all(|part| {
@@ -58,7 +59,7 @@ fn the_example_environment_names_every_variable() {
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (example, tables) = (read(".env.example"), read("docs/configuration.md"));
     let named: Vec<_> = example.lines().filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0)).collect();
-    // Those of OpenTelemetry are the standard's, and in docs/operations.md.
+    // The variables of OpenTelemetry are defined by its standard, and documented in docs/operations.md.
     let named: Vec<_> = named.into_iter().filter(|name| !name.contains(' ') && !name.starts_with("OTEL_")).collect();
     // The tables are compared with the code.
     let rows = tables.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` | ")?.0));

@@ -1,8 +1,8 @@
-//! What a release is made of.
+//! The contents of a release.
 
 use std::{fs, path::Path, process::Command};
 
-/// The files of another version would be published, with checksums of their own.
+/// Files of another version would be published with it, with valid checksums.
 #[test]
 fn a_release_is_not_made_among_other_files() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -10,7 +10,7 @@ fn a_release_is_not_made_among_other_files() {
     fs::write(&old, "old").expect("written");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut release = Command::new(root.join("scripts/release"));
-    // Without a program it would go no further than to that.
+    // Without a program, the script would stop right after this check.
     release.arg(directory.path()).env("BINARY", directory.path().join("nothing"));
     let output = release.output().expect("the script runs");
     let errors = String::from_utf8_lossy(&output.stderr);

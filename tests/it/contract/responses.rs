@@ -1,5 +1,5 @@
 //! Rules for response messages. They have no maps, because Envoy's JSON writer crashes on a map entry whose key or
-//! value prost left out; and what a method returns is in `data`.
+//! value prost omitted. The result of a method is in `data`.
 
 use std::collections::BTreeSet;
 

@@ -23,7 +23,8 @@ fn tables_in_files() -> Tables {
     tables
 }
 
-/// The tables in the database, in the same form, without the columns that Postgres fills: generated ones, and words.
+/// Returns the tables in the database, in the same form, without the columns that Postgres computes: generated columns,
+/// and text search vectors.
 async fn real() -> Tables {
     let database = TestDatabase::new().await;
     let rows = database

@@ -1,15 +1,15 @@
-//! No code decides by the text of an error: Postgres writes it in the language of its server, and a library may change it.
-//! An error of Postgres is recognized by its SQLSTATE or kind (`mainstay_kernel::database`).
+//! No code branches on the text of an error: Postgres writes it in the language of its server, and a library may change
+//! it. An error of Postgres is recognized by its SQLSTATE or kind (`mainstay_kernel::database`).
 //!
-//! And no text shows a reason by `Debug`, which prints the name of a Rust variant: a reason has a code, and an error a
-//! detail.
+//! Also, no text formats a reason with `Debug`, which prints the name of a Rust variant. A reason has a code, and an
+//! error a detail.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// What Postgres writes in English about errors that a program may want to tell apart.
+/// Postgres' English messages about errors that a program may want to distinguish.
 const POSTGRES_TEXTS: [&str; 17] = [
     "duplicate key value",
     "violates unique",
@@ -36,14 +36,14 @@ const TEXT_GETTERS: [&str; 4] = ["message()", "to_string()", "detail()", "descri
 /// The calls that compare a text.
 const COMPARISONS: [&str; 6] = ["contains(", "starts_with(", "ends_with(", "find(", "matches(", "strip_prefix("];
 
-/// The code without its comments and its tests.
+/// Returns the code without its comments and its tests.
 fn code(text: &str) -> String {
     let text = text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(before, _)| before);
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The texts of Postgres in a source file, and its comparisons of any error's text.
+/// Returns the texts of Postgres in a source file, and comparisons of any error's text.
 fn faults(text: &str) -> Vec<String> {
     let code = code(text);
     let joined = code.replace('\n', "");
@@ -67,7 +67,7 @@ fn add_sources(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// What `find` says about the sources, each with its file.
+/// Applies `find` to all sources, and returns its results with their files.
 pub(super) fn findings(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();

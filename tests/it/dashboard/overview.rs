@@ -1,10 +1,11 @@
-//! Overviews are what plain SQL counts.
+//! Overviews match counts in plain SQL.
 
 use serde_json::{Value, json};
 
 use crate::support::{Actor, Protocol, Response, TestApp, TestDatabase};
 
-/// Accounts, agents, tickets of two months with comments and resolutions, and orders and payments, all at random.
+/// Inserts accounts, agents, tickets of two months with comments and resolutions, and orders and payments, all at
+/// random.
 async fn fill(database: &TestDatabase) {
     database
         .sql(
@@ -92,7 +93,7 @@ async fn tickets_are_counted_as_by_plain_sql() {
     assert_eq!(json!(agents), rows(&app.database, loads).await);
     assert!(agents.len() > 5, "{agents:?}");
 
-    // Sorted in full, and picked by hand.
+    // Sorted completely, and selected by position.
     let since = format!("'{}'::timestamptz - interval '5 days'", answer.text("/data/asOfTime"));
     let responses = format!(
         "SELECT min(comments.created_at) - tickets.created_at AS took FROM tickets

@@ -1,4 +1,4 @@
-//! Revenue is what the ledger adds up to, in every time zone, at every moment.
+//! Revenue equals the sums of the ledger, in every time zone, at every moment.
 
 use std::{
     collections::BTreeMap,
@@ -20,12 +20,12 @@ use crate::{
 };
 
 const REVENUE: &str = "RevenueService.GetRevenue";
-/// What a row of the ledger adds: gross, refunds, number of sales, number of refunds.
+/// The contribution of a ledger row: gross, refunds, number of sales, number of refunds.
 const FIGURES: &str = "sum(CASE WHEN kind IN (1, 3) THEN amount_minor ELSE 0 END),
     sum(CASE kind WHEN 2 THEN amount_minor WHEN 4 THEN -amount_minor ELSE 0 END),
     sum((kind IN (1, 3))::integer), sum(CASE kind WHEN 2 THEN 1 WHEN 4 THEN -1 ELSE 0 END)";
 
-/// Lets a test book movements of nothing.
+/// Permits a test to book movements without subjects.
 async fn without_subjects(database: &TestDatabase) {
     database
         .sql(
@@ -39,7 +39,7 @@ async fn without_subjects(database: &TestDatabase) {
         .await;
 }
 
-/// Books random movements from February to November 2026: some on the second when a day begins, some just before.
+/// Books random movements from February to November 2026: some exactly at the beginning of a day, some just before.
 async fn book(database: &TestDatabase, seed: f64, count: usize) {
     database
         .sql(&format!(
@@ -58,7 +58,7 @@ async fn book(database: &TestDatabase, seed: f64, count: usize) {
         .await;
 }
 
-/// The figures by currency and first day, as plain SQL counts them.
+/// Returns the figures by currency and first day, counted in plain SQL.
 async fn figures_from_sql(database: &TestDatabase, unit: &str, zone: &str) -> BTreeMap<(String, String), [i64; 4]> {
     let sql = format!(
         "SELECT currency, to_char(date_trunc('{unit}', created_at AT TIME ZONE '{zone}'), 'YYYY-MM-DD'), {FIGURES}
@@ -83,7 +83,7 @@ fn figures(value: &Value) -> [i64; 4] {
     [gross, refunds, number("saleCount"), number("refundCount")]
 }
 
-/// The figures by currency and first day, as they are answered.
+/// Returns the figures by currency and first day, from the API.
 async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
     let answer = who.call(Protocol::Rest, REVENUE, request).await.success();
     let mut by_day = BTreeMap::new();
@@ -100,7 +100,7 @@ async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, Stri
         }
         assert_eq!(sums, (figures(&currency["total"]), figures(&currency["previousTotal"])), "{code}");
     }
-    // A period without movements has zeros, and the sum of nothing is no row.
+    // A period without movements has zeros in the API, and no row in SQL.
     by_day.retain(|_, figures| *figures != [0; 4]);
     by_day
 }
@@ -110,7 +110,7 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     without_subjects(&app.database).await;
-    // All of it in the sums, then some, which fall into the same quarters, not.
+    // All movements are summed, then some are added to the same quarters and not summed.
     book(&app.database, 0.1, 3000).await;
     assert_eq!(app.run_task("sum_ledger").await.expect("it ran"), 3000);
     book(&app.database, 0.2, 1500).await;
@@ -118,7 +118,7 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
     for zone in
         ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"]
     {
-        // Around both changes of the clocks of the northern hemisphere, and some of the southern ones'.
+        // Around both clock changes of the northern hemisphere, and some of the southern one.
         for (unit, interval, start, end) in [
             ("day", "DAY", "2026-03-01", "2026-04-30"),
             ("day", "DAY", "2026-09-20", "2026-11-10"),
@@ -159,8 +159,8 @@ async fn the_periods_before_stand_beside() {
     assert_eq!(by_day, before);
 }
 
-/// Bookings commit in another order than they begin, while their sums are made: every answer has all that were committed
-/// before it, and nothing twice.
+/// Bookings commit in another order than they begin, while their sums are computed: every answer includes all bookings
+/// committed before it, and none twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_lacks_a_booking_or_has_it_twice() {
     const WRITERS: usize = 4;
@@ -226,7 +226,7 @@ async fn a_charge_and_its_refund_show_at_once() {
     }
 }
 
-/// Runs `mainstay dashboard rebuild`; returns whether it succeeded, and what it printed.
+/// Runs `mainstay dashboard rebuild`; returns whether it succeeded, and its output.
 async fn rebuild(app: &TestApp) -> (bool, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.args(["dashboard", "rebuild"]).envs(environment(&app.database, &[]).await).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! The log is stored as it is written, within bounds; and whatever happens to its store concerns nothing else.
+//! The log is stored as it is written, within bounds, and faults of its store affect nothing else.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ async fn what_is_written_is_stored_and_found() {
         assert!(list(&cast.admin, filter.clone()).await.is_empty(), "{filter}");
     }
 
-    // Nothing but what stderr has, so no secret: `logs.rs` looks for those there.
+    // The stored lines are those of stderr, so they contain no secret: `logs.rs` checks stderr for secrets.
     let rows = database.sql("SELECT line FROM system_logs").await;
     let lines: BTreeSet<_> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     assert!(lines.len() > 2, "nothing was checked");
@@ -128,12 +128,12 @@ async fn the_ring_keeps_what_is_new_and_never_grows() {
         let oldest = app.database.number("SELECT min(request_id::integer) FROM system_logs").await;
         assert_eq!(oldest, batch * 10 + 10 - count, "the oldest go first");
     }
-    // Old lines go although there are few.
+    // Old lines are removed although there are few.
     app.database.sql("UPDATE system_log_ring SET began_at = now() - interval '2 days'").await;
     assert!(logs.run(false, async |connection| store::rotate(connection, 20, day).await).await.expect("looked at"));
 }
 
-/// The answer without the store: in time, and with what there is.
+/// Asserts an answer without the store: in time, and with the available lines.
 fn assert_degraded(answer: &Response) {
     assert_eq!((answer.status, answer.reason.as_str()), (206, ""), "{answer:#?}");
     let missing = &answer.body["meta"]["degraded"];
@@ -141,10 +141,10 @@ fn assert_degraded(answer: &Response) {
     assert_eq!(missing.as_array().map(Vec::len), Some(1));
 }
 
-/// Asks for the log and for revenue over every protocol while the store is unavailable.
+/// Requests the log and revenue over every protocol while the store is unavailable.
 async fn only_the_log_is_degraded(admin: &Actor, id: &str) {
     for protocol in PROTOCOLS {
-        // More than open the circuit.
+        // Enough failures to open the circuit.
         for _ in 0..3 {
             let answer = admin.call(protocol, LOGS, json!({ "requestId": id, "pageSize": 1 })).await;
             assert_degraded(&answer);
@@ -162,7 +162,7 @@ async fn recovers(admin: &Actor, id: &str) {
     .await;
 }
 
-/// A server, an admin, and the id of a request whose line is stored.
+/// Returns a server, an admin, and the id of a request whose line is stored.
 async fn with_a_line(database: &TestDatabase) -> (Process, Actor, String) {
     let server = Process::start(database).await;
     let admin = Cast::new(&server.endpoint, database).await.admin;
@@ -186,7 +186,7 @@ async fn a_lock_on_the_log_degrades_nothing_else() {
     recovers(&admin, &id).await;
 }
 
-/// Callers that wait less long than the store may take get what such callers get anywhere, and nobody else notices.
+/// Callers with deadlines shorter than the store's get the usual error, and other callers are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_in_a_hurry_says_nothing_about_the_store() {
     let app = TestApp::start().await;
@@ -194,7 +194,7 @@ async fn a_caller_in_a_hurry_says_nothing_about_the_store() {
     assert!(list(&admin, json!({})).await.is_empty(), "this server stores no lines");
     let locker = connect(&app.database.url).await;
     locker.batch_execute("BEGIN; LOCK TABLE system_logs IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-    // More than open the circuit.
+    // Enough failures to open the circuit.
     for _ in 0..6 {
         let hurry = [("x-request-timeout", "0.2")];
         admin.call_with(Protocol::Rest, LOGS, json!({}), &hurry).await.failure("DEADLINE_EXCEEDED");
@@ -203,7 +203,7 @@ async fn a_caller_in_a_hurry_says_nothing_about_the_store() {
     list(&admin, json!({})).await;
 }
 
-/// Several callers search at once, and others wait in vain for a connection.
+/// Several callers search at once, and others fail to get a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_pool_says_nothing_about_the_store() {
     let app = TestApp::start().await;
@@ -217,7 +217,7 @@ async fn a_busy_pool_says_nothing_about_the_store() {
     let searches = join_all((0..POOL_SIZE).map(|_| logs.run(true, search)));
     let others = async {
         drop(began.acquire_many(POOL_SIZE).await);
-        // More than open the circuit.
+        // Enough failures to open the circuit.
         for other in join_all((0..6).map(|_| logs.run(false, async |_| Ok(())))).await {
             assert_eq!(other.expect_err("no connection is left").reason(), Reason::Unavailable);
         }
@@ -249,7 +249,7 @@ async fn a_dropped_log_degrades_nothing_else() {
     recovers(&admin, &id).await;
 }
 
-/// Processes of Postgres that run again when this is dropped.
+/// Suspended processes of Postgres, which resume when this value is dropped.
 struct Stopped(Vec<Pid>);
 
 impl Drop for Stopped {
@@ -275,7 +275,7 @@ async fn connections_to_the_log_that_hang_degrade_nothing_else() {
         kill(*pid, Signal::SIGSTOP).expect("a process of Postgres");
     }
     for _ in 0..10 {
-        // A connection that hangs is given up, and the pool opens others.
+        // A hanging connection is discarded, and the pool opens others.
         let answer = admin.call(Protocol::Rest, LOGS, json!({})).await.success();
         assert!(matches!(answer.status, 200 | 206), "{answer:#?}");
         admin.call(Protocol::Rest, REVENUE, json!({})).await.success();

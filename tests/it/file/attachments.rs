@@ -1,4 +1,4 @@
-//! Files that are attached to tickets and comments: whoever sees those sees them, and they go with them.
+//! Files that are attached to tickets and comments: they are visible with their parents, and removed with them.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn file(who: &Actor, id: &str) -> Response {
     send(who, "FileService.DownloadFile", json!({ "fileId": id })).await
 }
 
-/// Uploads a file of the agent's own account, which no customer reaches.
+/// Uploads a file of the agent's own account, which is not visible to customers.
 async fn of_staff(cast: &Cast) -> String {
     let id = upload(&cast.agent).await;
     file(&cast.customer, &id).await.failure("NOT_FOUND");
@@ -63,7 +63,7 @@ async fn whoever_sees_the_ticket_sees_its_files() {
             cast.stranger.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.success();
         assert_eq!(*listed.data(), json!([]), "{protocol:?}");
     }
-    // To see a file is not to manage it.
+    // Visibility of a file does not include permission to manage it.
     send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": answer })).await.failure("NOT_FOUND");
     send(&cast.agent, "FileService.DeleteFile", json!({ "fileId": answer })).await.failure("FILE_IN_USE");
 }
@@ -79,7 +79,7 @@ async fn a_file_that_one_sees_can_be_attached_again() {
     let ticket = ticket_with(&cast.customer, &[]).await;
     comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
     let other = ticket_with(&cast.colleague, std::slice::from_ref(&answer)).await;
-    // It stays while one of the two is there.
+    // The file stays while one of its two parents exists.
     send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.success();
     file(&cast.customer, &answer).await.success();
     send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": other })).await.success();
@@ -101,7 +101,7 @@ async fn files_are_attached_and_detached_later() {
     assert_eq!(response.data()["attachmentIds"], json!([second, first]));
     assert_eq!(response.header("etag"), Some("\"2\""));
     file(&cast.customer, &second).await.success();
-    // The customer keeps what is there, although it is not the customer's own; what is detached stays in its account.
+    // The customer keeps attached files of other accounts; a detached file stays in its account.
     change(&cast.customer, &[&second]).await.success();
     send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": first })).await.success();
     change(&cast.customer, &[]).await.success();
@@ -134,11 +134,11 @@ async fn what_is_deleted_takes_its_files_along() {
     let count = async |sql: &str| app.database.number(sql).await;
     assert_eq!(count("SELECT count(*) FROM file_links").await, 0);
     assert_eq!(count("SELECT coalesce(sum(size_bytes), 0)::bigint FROM file_usage").await, 0);
-    // The contents are given up, so the next run of the scheduled task deletes them.
+    // The contents are released, so the next run of the scheduled task deletes them.
     assert_eq!(count("SELECT count(*) FROM stored_objects WHERE delete_at IS NULL").await, 0);
 }
 
-/// A file is attached by one and deleted by another: either it is attached, or it is gone.
+/// A file is attached and deleted concurrently: either it is attached, or it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn attaching_and_deleting_a_file_at_once_leaves_no_loose_end() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Avatars: what is shown is drawn here, and the old one goes.
+//! Avatars: the server draws what is shown, and the old avatar is removed.
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn what_is_no_picture_is_refused() {
     cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }
 
-/// The trailers of phones: Samsung's, a second picture, a film. The picture is drawn anew, so that nothing of them remains.
+/// Trailing data of phones: Samsung's, a second picture, a video. The picture is drawn again, so none of it remains.
 #[tokio::test]
 async fn what_follows_a_picture_is_dropped() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Downloads: links, ranges, and headers that keep a browser from running what it gets.
+//! Downloads: links, ranges, and headers that keep browsers from executing content.
 
 use serde_json::json;
 
@@ -87,7 +87,7 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     get(format!("/files/{one}")).await.failure("PERMISSION_DENIED");
     get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.failure("NOT_FOUND");
     let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
-    // A link to upload is none to download, and the other way round.
+    // An upload link is not valid for downloads, and vice versa.
     get(upload.text("/data/url").replace("/uploads", "")).await.failure("PERMISSION_DENIED");
     let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));
     Raw { body: TEXT.into(), ..put }.send(address).await.failure("PERMISSION_DENIED");
@@ -95,7 +95,7 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     get(url).await.failure("NOT_FOUND");
 }
 
-/// Refusals before a page of its own is asked: a path that is not UTF-8, a query with a value twice, a method that is none.
+/// Errors before a page is called: a path that is not UTF-8, a query with a duplicate value, an unknown method.
 #[tokio::test]
 async fn every_refusal_of_a_page_has_the_envelope() {
     let app = TestApp::start().await;

@@ -71,7 +71,7 @@ async fn a_form_that_is_not_understood_is_refused() {
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
 }
 
-/// Neither before the file nor after it, however the form arrives.
+/// Neither before nor after the file, regardless of how the form is chunked.
 #[tokio::test]
 async fn a_form_with_much_beside_its_file_is_refused() {
     const TYPE: &str = "multipart/form-data; boundary=x";
@@ -96,8 +96,8 @@ async fn a_form_with_much_beside_its_file_is_refused() {
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
 }
 
-/// The last chunk of a body may come in a frame of its own, after the form has ended: the request ends there, and its
-/// connection takes the next one.
+/// The last chunk of a body may come in a separate frame, after the form has ended: the request ends there, and its
+/// connection is reusable.
 #[tokio::test]
 async fn the_end_of_a_body_may_come_later() {
     let app = TestApp::start().await;

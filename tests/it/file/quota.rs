@@ -1,4 +1,4 @@
-//! The space of an account, which concurrent uploads can't exceed.
+//! The storage quota of an account, which concurrent uploads can't exceed.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ async fn concurrent_uploads_share_the_space() {
     let answers = futures_util::future::join_all(calls).await;
     let successes = answers.iter().filter(|answer| answer.reason.is_empty()).count();
     let refusals = answers.iter().filter(|answer| answer.reason == "STORAGE_QUOTA_EXCEEDED").count();
-    // Beyond MAX_UPLOADS at once, uploads are refused for another reason.
+    // Beyond MAX_UPLOADS concurrent uploads, the reason is another one.
     assert_eq!(successes, 10, "{answers:#?}");
     assert!(refusals > 0);
     assert_eq!(usage(&app.database).await, 1000);
@@ -48,12 +48,12 @@ async fn deleting_a_file_gives_its_space_back() {
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     assert_eq!(usage(&app.database).await, 0);
     call().await.success();
-    // What is larger than the whole quota, for an account without any file.
+    // A file larger than the whole quota, for an account without files.
     let large = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(200)) });
     cast.stranger.call(Protocol::Rest, "FileService.UploadFile", large).await.failure("STORAGE_QUOTA_EXCEEDED");
 }
 
-/// Whoever uploads and takes back, over and over, fills the storage no further than the quota.
+/// Repeated uploads and deletions fill the storage no further than the quota.
 #[tokio::test]
 async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -80,7 +80,7 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
         run(&app, "delete_objects").await;
         assert_eq!((count_files(), usage(&app.database).await), (0, 0), "{is_completed}");
     }
-    // What was uploaded is gone before the file is.
+    // The upload is deleted before the file.
     let id = announce_and_upload(who, upload_request(), TEXT).await;
     call("FileService.CompleteUpload", &id).await.success();
     make_orphans_due(&app.database).await;
@@ -88,7 +88,7 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     assert_eq!((count_files(), usage(&app.database).await), (0, size));
     call("FileService.DeleteFile", &id).await.success();
     assert_eq!(usage(&app.database).await, 0);
-    // And before the upload is given up.
+    // The upload is deleted before it expires.
     let announced = create().await.success();
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;

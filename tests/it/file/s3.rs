@@ -1,4 +1,4 @@
-//! Files in a bucket: callers send and fetch contents themselves, and nothing is half recorded while the bucket is
+//! Files in a bucket: callers send and fetch contents themselves, and nothing is partly recorded while the bucket is
 //! unavailable.
 
 use serde_json::json;
@@ -43,12 +43,12 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
         "attachment; filename=\"Gr__e.bin\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%2Ebin"
     );
     assert_eq!(got.bytes().await.expect("a part"), content[1000..2000]);
-    // What is uploaded to the URL from now on is nobody's.
+    // Content that is uploaded to the URL from now on belongs to no file.
     let evil = app.endpoint.http.put(&url).header("content-type", "application/x-own").body("evil").send().await;
     assert!(evil.is_ok());
     let got = app.endpoint.http.get(&link).send().await.expect("an answer").bytes().await.expect("the content");
     assert_eq!(got, content);
-    // It takes space until the URL has expired, even if the file is gone.
+    // It uses quota until the URL has expired, even if the file is deleted.
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     let query = format!(
         "SELECT count(*) FROM stored_objects JOIN file_usage USING (account_id, size_bytes)

@@ -1,4 +1,4 @@
-//! Types and names as phones, browsers and other systems send them.
+//! Types and names as sent by phones, browsers and operating systems.
 
 use serde_json::json;
 
@@ -18,7 +18,8 @@ async fn upload(who: &Actor, protocol: Protocol, name: &str, content_type: &str,
     who.call(protocol, "FileService.UploadFile", request).await
 }
 
-/// Issues of Altinn, manifold, zendesk's theme and makeplane: a photo of an iPhone, a recording, a log of PowerShell.
+/// Cases from issues of Altinn, manifold, zendesk's theme and makeplane: a photo of an iPhone, a recording, a log of
+/// PowerShell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_type_is_accepted_under_all_its_names() {
     let app = TestApp::start().await;
@@ -66,7 +67,7 @@ async fn a_type_is_accepted_under_all_its_names() {
     }
 }
 
-/// A text is saved, whatever its charset may look like to a browser.
+/// A text is served as an attachment, whatever its charset may look like to a browser.
 #[tokio::test]
 async fn a_text_is_never_shown() {
     let app = TestApp::start().await;
@@ -84,7 +85,7 @@ async fn a_text_is_never_shown() {
     }
 }
 
-/// Marks of direction are part of names in Hebrew, Arabic and Persian; what reorders a name is not.
+/// Direction marks belong to names in Hebrew, Arabic and Persian; reordering characters do not.
 #[tokio::test]
 async fn a_name_may_be_written_from_right_to_left() {
     let app = TestApp::start().await;

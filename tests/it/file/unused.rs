@@ -1,4 +1,4 @@
-//! Files that nothing refers to: they are kept for a while, and what is attached meanwhile is never lost.
+//! Unreferenced files: they are kept for a while, and a file that is attached meanwhile is never lost.
 
 use std::slice::from_ref;
 
@@ -25,7 +25,7 @@ async fn expire(app: &TestApp) {
     app.run_task("expire_files").await.expect("a run");
 }
 
-/// Lets a time pass for the files.
+/// Simulates the passage of time for the files.
 async fn pass(app: &TestApp, interval: &str) {
     app.database.sql(&format!("UPDATE files SET expires_at = expires_at - interval '{interval}'")).await;
     expire(app).await;
@@ -94,7 +94,7 @@ async fn an_upload_that_is_completed_has_a_week_to_be_used() {
     assert!(!is_there(&cast.customer, &id).await);
 }
 
-/// Files whose time is over are attached at the moment they are collected: each is attached, or gone.
+/// Expired files are attached while they are collected: each file ends up attached, or gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_attached_is_not_collected_at_the_same_time() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start().await;
@@ -118,7 +118,7 @@ async fn what_is_attached_is_not_collected_at_the_same_time() {
     }
 }
 
-/// The collection comes while a transaction has attached a file and not committed: it neither waits nor takes the file.
+/// The collection runs while a transaction has attached a file and not committed: it neither waits nor takes the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_being_attached_is_skipped() {
     let app = TestApp::start().await;
@@ -140,7 +140,7 @@ async fn a_file_that_is_being_attached_is_skipped() {
     assert!(is_there(&cast.customer, &used).await);
 }
 
-/// Two tickets exchange their files: neither waits for the other for good.
+/// Two tickets exchange their files without a deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_exchanged_are_locked_in_one_order() {
     let app = TestApp::start().await;
@@ -163,8 +163,8 @@ async fn files_that_are_exchanged_are_locked_in_one_order() {
     assert_eq!(app.database.number(used).await, 2, "both are referred to, whoever was last");
 }
 
-/// Two transactions with the same objects never wait for each other in a circle: each locks the smallest key first, in
-/// whatever order the table has them. The places of uploads and the contents are locked by different statements.
+/// Two transactions with the same objects never deadlock: each locks the smallest key first, regardless of the table's
+/// order. Uploads and contents are locked by different statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_objects_are_locked_in_one_order() {
     let app = TestApp::start().await;
@@ -176,7 +176,7 @@ async fn stored_objects_are_locked_in_one_order() {
         }
         let keys = format!("SELECT key FROM stored_objects WHERE key LIKE '{kind}/%' ORDER BY key");
         let all = app.database.sql(&keys).await;
-        // The version that was written last is the last one in the table.
+        // The row version that was written last is physically last in the table.
         app.database
             .sql(&format!("UPDATE stored_objects SET delete_at = delete_at WHERE key = ({keys} LIMIT 1)"))
             .await;

@@ -1,4 +1,4 @@
-//! Direct uploads: what was checked is what is kept.
+//! Direct uploads: the content that was checked is the content that is kept.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ async fn content(who: &Actor, id: &str) -> String {
     who.endpoint.http.get(url).send().await.expect("an answer").text().await.expect("text")
 }
 
-/// The objects of a database that nobody keeps, once their time has come.
+/// Makes the objects due that no transaction keeps.
 pub(super) async fn make_orphans_due(database: &TestDatabase) {
     database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;
 }
@@ -34,7 +34,7 @@ async fn a_completed_upload_can_not_be_replaced() {
     assert_eq!(response.text("/data/status"), "FILE_STATUS_READY");
     assert_eq!(put(&cast.customer, &url, "Something after!!").await, 409);
     assert_eq!(content(&cast.customer, &id).await, TEXT);
-    // Whoever could reach the storage itself would replace only what nobody reads any more.
+    // A caller with access to the storage could only replace content that is no longer read.
     assert_eq!(app.database.number("SELECT count(*) FROM files WHERE object_key LIKE 'uploads/%'").await, 0);
 }
 
@@ -47,7 +47,7 @@ async fn only_what_was_announced_is_taken() {
     for other in ["", "short", "This is longer than what was announced."] {
         assert_eq!(put(&cast.customer, &url, other).await, 422, "{other}");
     }
-    // Without a length in advance.
+    // A body without a declared length.
     let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024]));
     let request = app.endpoint.http.put(format!("{}{url}", app.endpoint.base()));
     let answer = request.body(reqwest::Body::wrap_stream(endless)).send().await;
@@ -81,7 +81,7 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     for _ in 0..3 {
         ids.push(upload(&cast.customer).await);
     }
-    // Where the second object should be, there is a directory that is not empty.
+    // A non-empty directory takes the place of the second object.
     let key = app.database.sql(&format!("SELECT object_key FROM files WHERE id = '{}'", ids[1])).await;
     let path = directory.path().join(key[0][0].as_deref().expect("a key"));
     std::fs::remove_file(&path).expect("the object");
@@ -113,7 +113,7 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
     assert_eq!(content(&cast.customer, &other).await, TEXT);
 }
 
-/// Many requests complete one upload, and one of their copies is kept.
+/// Many requests complete one upload concurrently, and one of their copies is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_upload_is_completed_once() {
     let app = TestApp::start().await;
@@ -141,7 +141,8 @@ async fn a_slow_upload_ends() {
     assert_eq!(answer.status(), 504);
 }
 
-/// The process dies at each step between Postgres and the storage; what it left is found and deleted, and a retry works.
+/// The process dies at each step between Postgres and the storage. The orphans are found and deleted, and a retry
+/// succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_leaves_nothing_behind() {
     for point in ["file.noted", "file.stored", "effect.after"] {

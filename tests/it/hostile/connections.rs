@@ -1,4 +1,4 @@
-//! Clients that open connections and say nothing, or nothing but control frames.
+//! Clients that open connections and send nothing, or only control frames.
 
 use std::{
     io::Write as _,
@@ -44,17 +44,17 @@ async fn silent_connections_keep_nobody_out() {
     for number in 0..60 {
         silent.push(open(app.endpoint.address, [&b""[..], b"P", &PREFACE[..12]][number % 3]).await);
     }
-    // Each on a connection of its own.
+    // Each on a separate connection.
     for _ in 0..3 {
         let stream = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base()));
         let answer = tokio::time::timeout(TIMEOUT, stream.send()).await.expect("in time").expect("an answer");
         assert_eq!(answer.status(), 200);
     }
-    // Those that nobody needed the place of are closed after the time that a client has for its first bytes.
+    // Connections that were not evicted are closed after the time limit for a client's first bytes.
     tokio::time::timeout(TIMEOUT, join_all(silent.iter_mut().map(wait_until_closed))).await.expect("all are closed");
 }
 
-/// Peers of HTTP/2 who answer nothing do not agree to close their connections either.
+/// HTTP/2 peers that answer nothing do not acknowledge the close of their connections either.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_peers_are_not_asked_for_their_places() {
     let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
@@ -67,7 +67,7 @@ async fn silent_peers_are_not_asked_for_their_places() {
     let answer = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base())).send();
     let answer = tokio::time::timeout(TIMEOUT, answer).await.expect("in time").expect("an answer");
     assert_eq!(answer.status(), 200);
-    // HTTP/2's own keep-alive closes those whose places nobody needed, a minute after they were opened.
+    // HTTP/2's own keep-alive closes the connections that were not evicted, a minute after they were opened.
     tokio::time::timeout(TIMEOUT, join_all(silent[..10].iter_mut().map(wait_until_closed)))
         .await
         .expect("the first are closed");
@@ -81,7 +81,7 @@ pub(super) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, length, kind, 0, 0, 0, 0, 0], payload].concat()
 }
 
-/// Sends a frame of HTTP/2 without end; returns whether the server cuts it off.
+/// Sends an HTTP/2 frame repeatedly without end; returns whether the server closes the connection.
 pub(super) async fn flood(address: SocketAddr, frame: &[u8]) -> bool {
     let mut stream = open(address, &[PREFACE, &self::frame(4, &[])].concat()).await;
     let flood = frame.repeat(1000);
@@ -105,7 +105,7 @@ async fn floods_of_control_frames_are_cut_off() {
         ("SETTINGS", frame(4, &[])),
         ("PING", frame(6, &[0; 8])),
         ("PRIORITY", in_stream(frame(2, &[0, 0, 0, 0, 1]))),
-        // As small as can be: the window could hold two thousand million of them.
+        // The smallest increment: the window could hold two billion of them.
         ("WINDOW_UPDATE", frame(8, &[0, 0, 0, 1])),
     ];
     for (name, frame) in floods {
@@ -114,8 +114,8 @@ async fn floods_of_control_frames_are_cut_off() {
     assert_eq!(app.endpoint.get("/livez").await.status, 200);
 }
 
-/// Strangers begin requests and never send the rest, which nobody knows before it is there: they take neither the turns nor
-/// the places of those whose requests arrive.
+/// Anonymous clients begin requests and never send the rest. The server learns that only by waiting; meanwhile they
+/// take neither the turns nor the places of requests that arrive completely.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_arrive_keep_nobody_out() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", "8").start().await;
@@ -126,7 +126,7 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
     let mut late = Vec::new();
     for _ in 0..40 {
         late.push(open(app.endpoint.address, half.as_bytes()).await);
-        // Fewer at once than there are places for bodies that have just begun.
+        // Fewer at once than there are places for incomplete bodies.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for number in 0..5 {
@@ -134,7 +134,7 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
         cast.customer.call(PROTOCOLS[number % 3], "TicketService.ListTickets", list).await.success();
         ticket(&cast.customer).await;
     }
-    // Most were refused, and say that they may be sent again.
+    // Most were rejected, with a retryable error.
     let mut refusals = 0;
     for stream in &mut late {
         let mut head = [0; 12];
@@ -144,14 +144,14 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
     assert!(refusals >= 30, "{refusals}");
 }
 
-/// The status of a response, if its head arrives in time.
+/// Returns the status of a response, if its head arrives in time.
 async fn status(stream: &mut TcpStream, patience: Duration) -> Option<u16> {
     let mut head = [0; 12];
     tokio::time::timeout(patience, stream.read_exact(&mut head)).await.ok()?.ok()?;
     std::str::from_utf8(&head).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
 }
 
-/// Nobody reads the body of a probe: it is answered at once, and its connection ends with the rest unread.
+/// The body of a probe is not read: the probe is answered at once, and its connection ends with the rest unread.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_waits_for_no_body() {
     let app = TestApp::start().await;
@@ -163,7 +163,7 @@ async fn a_probe_waits_for_no_body() {
     }
 }
 
-/// The networks of those who do not send their bodies keep out nobody else whose bodies take longer than usual.
+/// Networks that do not send their bodies do not exclude other networks with slow bodies.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", "32").set("TRUSTED_PROXY_HOPS", "1").start().await;
@@ -185,7 +185,7 @@ async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
     assert_eq!(status(&mut slow, TIMEOUT).await, Some(401), "it was read");
 }
 
-/// A few bytes become megabytes, before anybody is known.
+/// Compressed bombs: a few bytes inflate to megabytes, before the caller is authenticated.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_count_with_what_comes_out_of_them() {
     let builder = TestApp::builder().set("MAX_RECEIVED_BYTES", "4MiB").set("TRUSTED_PROXY_HOPS", "1");
@@ -204,7 +204,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
         [head.as_bytes(), &beginning, b"\r\n"].concat()
     };
     let soon = Duration::from_millis(500);
-    // A network alone has a quarter.
+    // A single network gets a quarter.
     let mut first = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");
     let mut second = open(app.endpoint.address, &unfinished(1)).await;
@@ -212,15 +212,15 @@ async fn bodies_count_with_what_comes_out_of_them() {
     let mut other = open(app.endpoint.address, &unfinished(2)).await;
     assert_eq!(status(&mut other, soon).await, None, "another network has its own");
     ticket(&app.cast().await.customer).await;
-    // The server has noticed it, once it ends the connection too.
+    // The server notices the end of the connection only by reading it.
     first.shutdown().await.expect("its end is sent");
     wait_until_closed(&mut first).await;
     let mut third = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }
 
-/// To inflate a body and to read what comes out costs far more than to send it. So nobody waits for the rest of it to
-/// learn that he may not.
+/// Inflating and parsing a body costs far more than sending it. So an unauthorized caller is rejected before the rest
+/// is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_bodies_of_those_who_may_call_are_inflated() {
     let app = TestApp::start().await;
@@ -232,7 +232,7 @@ async fn only_bodies_of_those_who_may_call_are_inflated() {
         (compressed, Some(401)),
         (customer, Some(403)),
         (agent, None),
-        // It costs what it costs to send.
+        // Its cost equals that of sending it.
         (String::new(), None),
     ] {
         let half = format!(

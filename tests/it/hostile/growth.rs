@@ -1,4 +1,5 @@
-//! No text costs Postgres more than its length: a text of twice the length takes about twice the time, whatever it repeats.
+//! The cost of a text in Postgres is linear: a text of twice the length takes about twice the time, whatever it
+//! repeats.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::support::{TestApp, database::connect};
 
-/// What parsers look for: tags, entities, addresses, paths, numbers, quotes, marks, scripts without spaces.
+/// Patterns that parsers look for: tags, entities, addresses, paths, numbers, quotes, marks, scripts without spaces.
 const UNITS: [&str; 36] = [
     "<!--",
     "<",
@@ -46,21 +47,21 @@ const UNITS: [&str; 36] = [
     "e\u{301}",
     "\u{200b}",
 ];
-/// The alphabet of the units that are made up.
+/// The alphabet of generated units.
 const LETTERS: [char; 26] = [
     'a', '1', 'e', 'ä', '打', 'ก', '\u{301}', ' ', '<', '>', '/', '_', '~', '@', '.', '-', '+', ':', '&', ';', '#',
     '!', '"', '\'', '\\', '=',
 ];
 const SHORT: usize = 4_000;
-/// Four times the length takes four times as long, and sixteen times if the work grows with the square. What is faster than
-/// this is not measured exactly.
+/// Four times the length takes four times as long; with quadratic work, it would take sixteen times as long. Smaller
+/// deviations are below the measurement's accuracy.
 const FACTOR: u32 = 4;
 const LIMIT: u32 = 10;
 const FLOOR: Duration = Duration::from_millis(4);
-/// The machine is shared: the fastest of many tries is the cost.
+/// The machine is shared, so the fastest of many tries is the cost.
 const TRIES: usize = 40;
 
-/// The texts that people write, by the statement that stores one: `$1` is what it repeats, `$2` how many characters it has.
+/// The user-written texts, by the statement that stores one: `$1` is the repeated unit, `$2` the length in characters.
 const FIELDS: [(&str, &str); 4] = [
     (
         "tickets.body",
@@ -96,7 +97,7 @@ fn units() -> Vec<String> {
     UNITS.into_iter().map(str::to_owned).chain(made_up).collect()
 }
 
-/// Returns the time that Postgres takes for a statement, whose effect is undone.
+/// Returns the time that Postgres takes for a statement, which is rolled back.
 async fn cost(client: &Client, statement: &str, unit: &str, length: usize) -> Duration {
     let literal = format!("'{}'", unit.replace('\'', "''"));
     let statement = statement.replace("$1", &literal).replace("$2", &length.to_string());
@@ -140,7 +141,7 @@ async fn a_longer_text_costs_postgres_in_proportion() {
     assert!(checked > 200, "{checked}");
 }
 
-/// The measure would notice: this is what Postgres' own parser does with such a text.
+/// A check of the measurement: Postgres' own parser is quadratic for such a text.
 #[tokio::test]
 async fn the_measure_notices_what_grows_with_the_square() {
     let app = TestApp::start().await;

@@ -34,7 +34,7 @@ fn create(app: &TestApp, token: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// Opens streams and resets them at once until the server ends the connection; returns how many.
+/// Opens streams and resets them at once until the server ends the connection; returns their number.
 pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>) -> usize {
     let (mut client, connection) = connect(address).await;
     let since = Instant::now();
@@ -74,7 +74,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     let (client, _connection) = connect(app.endpoint.address).await;
     let mut client = client.ready().await.expect("ready");
     let (answer, mut body) = client.send_request(create(&app, &token), false).expect("sent");
-    // The header announces a message of 100 bytes, which arrive one by one.
+    // The header declares a message of 100 bytes, which arrive one by one.
     body.send_data(Bytes::from_static(&[0, 0, 0, 0, 100]), false).expect("the head");
     let drip = tokio::spawn(async move {
         while body.send_data(Bytes::from_static(&[10]), false).is_ok() {
@@ -88,7 +88,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
-/// Begins a sign-in from a network, whose message of a MiB never ends.
+/// Begins a sign-in from a network, whose message of one MiB never ends.
 async fn begin_login(app: &TestApp, client: &SendRequest<Bytes>, network: u8) -> (ResponseFuture, SendStream<Bytes>) {
     let request = Request::post(format!("{}/mainstay.identity.v1.AuthService/Login", app.endpoint.base()))
         .header("content-type", "application/grpc")
@@ -103,13 +103,13 @@ async fn begin_login(app: &TestApp, client: &SendRequest<Bytes>, network: u8) ->
     (response, body)
 }
 
-/// What is kept of messages that do not end counts as bodies of REST do, of whatever anybody may call.
+/// The buffered bytes of incomplete messages count like bodies of REST, for all public methods.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_never_end_leave_memory_to_others() {
     let app = TestApp::builder().set("MAX_RECEIVED_BYTES", "4MiB").set("TRUSTED_PROXY_HOPS", "1").start().await;
     let (client, _connection) = connect(app.endpoint.address).await;
     let soon = Duration::from_millis(500);
-    // A network alone has a quarter.
+    // A single network gets a quarter.
     let (mut first, _first_body) = begin_login(&app, &client, 1).await;
     assert!(tokio::time::timeout(soon, &mut first).await.is_err(), "it waits for the rest");
     let (second, _second_body) = begin_login(&app, &client, 1).await;
@@ -121,7 +121,7 @@ async fn messages_that_never_end_leave_memory_to_others() {
     ticket(&app.cast().await.customer).await;
 }
 
-/// A call of the health service, without its message.
+/// Returns a call of the health service, without its message.
 fn health_call(app: &TestApp, method: &str) -> Request<()> {
     Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
         .header("content-type", "application/grpc")
@@ -130,7 +130,8 @@ fn health_call(app: &TestApp, method: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// Nothing limits the probes, so few of them may be late; one whose message arrives with its headers needs no place.
+/// Probes are not rate-limited, so the number of incomplete ones is bounded. A probe whose message arrives with its
+/// headers needs no place.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_probes_keep_out_only_late_ones() {
     let app = TestApp::start().await;
@@ -151,8 +152,8 @@ async fn late_probes_keep_out_only_late_ones() {
     assert!((40..=48).contains(&refusals), "{refusals} were refused");
 }
 
-/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its
-/// message must not stay, and a malformed message is no failure of the server.
+/// Health needs no credential, has no deadline from a policy, and is not rate-limited. So an incomplete probe must end,
+/// and a malformed message is not a server failure.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
@@ -160,7 +161,7 @@ async fn a_probe_that_is_never_complete_ends_soon() {
     let health_call = |method| health_call(&app, method);
     let since = Instant::now();
     let mut waiting = Vec::new();
-    // Nothing, and half a message.
+    // No bytes, and half a message.
     for bytes in [&b""[..], b"\0\0\0\0\x0a1234"] {
         for method in ["Check", "Watch"] {
             client = client.ready().await.expect("room");

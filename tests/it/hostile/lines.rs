@@ -1,4 +1,4 @@
-//! What hostile input leaves in the log: one line for each request, and none for what is no request.
+//! The log lines of hostile input: one line for each request, and none for bytes that are not a request.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,7 +23,7 @@ fn request(id: &str, line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The lines of the log so far.
+/// Returns the lines of the log so far.
 fn lines(server: &Process) -> Vec<Value> {
     server.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
@@ -32,7 +32,7 @@ fn id(line: &Value) -> &str {
     line["span"]["id"].as_str().unwrap_or_default()
 }
 
-/// How many lines each hostile request has left.
+/// Returns the number of lines that each hostile request has left.
 fn counts(lines: &[Value]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for line in lines.iter().filter(|line| id(line).starts_with("hostile-")) {
@@ -41,7 +41,7 @@ fn counts(lines: &[Value]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// What a server refuses, by a request that it can read: request line, headers and body.
+/// Returns well-formed requests that the server rejects: request line, headers and body.
 fn refused(token: &str) -> Vec<(&'static str, String, Vec<u8>)> {
     const CREATE: &str = "POST /api/v1/tickets";
     const GRPC: &str = "POST /mainstay.support.v1.TicketService/CreateTicket";
@@ -80,7 +80,7 @@ fn refused(token: &str) -> Vec<(&'static str, String, Vec<u8>)> {
     ]
 }
 
-/// Bytes that are no request, or end before they are one.
+/// Returns bytes that are not a request, or end before they are one.
 fn no_requests() -> Vec<Vec<u8>> {
     let many: String = (0..500).map(|number| format!("X-H-{number}: x\r\n")).collect();
     vec![
@@ -89,7 +89,7 @@ fn no_requests() -> Vec<Vec<u8>> {
         b"\x16\x03\x01\x00\x05hello\r\n\r\n".to_vec(),
         request("hostile-headers", "GET /livez", &many, b""),
         request("hostile-header", "GET /livez", &format!("X-Large: {}\r\n", "x".repeat(200_000)), b""),
-        // A frame of data that belongs to no stream.
+        // A DATA frame without a stream.
         [PREFACE, &frame(4, &[]), &frame(0, &[1; 8])].concat(),
     ]
 }
@@ -97,7 +97,7 @@ fn no_requests() -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_input_leaves_one_line_for_each_request() {
     let database = TestDatabase::new().await;
-    // An address may keep one body waiting.
+    // An address may have one incomplete body.
     let server = Process::with(&database, &[("MAX_IN_FLIGHT", "8")]).await;
     let token = Cast::new(&server.endpoint, &database).await.customer.token().await.expect("a token");
     let address = server.endpoint.address;
@@ -105,7 +105,7 @@ async fn hostile_input_leaves_one_line_for_each_request() {
     let requests = refused(&token);
     for (number, (line, headers, body)) in requests.iter().enumerate() {
         let mut stream = open(address, b"").await;
-        // The server may refuse it before it has read all of it.
+        // The server may reject it before it has read all of it.
         stream.write_all(&request(&format!("hostile-refused-{number}"), line, headers, body)).await.ok();
         let mut head = [0; 12];
         let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut head)).await.expect("a response in time");
@@ -124,7 +124,7 @@ async fn hostile_input_leaves_one_line_for_each_request() {
     drop(open(address, &half("hostile-left")).await);
     let (mut first, mut second) =
         (open(address, &half("hostile-late-1")).await, open(address, &half("hostile-late-2")).await);
-    // There is a place for one of them; the other one is refused.
+    // One of them gets the place; the other one is rejected.
     tokio::select! {
         () = wait_until_closed(&mut first) => {}
         () = wait_until_closed(&mut second) => {}

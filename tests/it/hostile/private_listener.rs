@@ -1,4 +1,4 @@
-//! The listener for operators, and a peer that wants to keep them out or the server busy.
+//! The private listener, and a peer that tries to exhaust its connections or the server's CPU.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::support::{Process, TestDatabase};
 
-/// How many connections are open beside those that are closing.
+/// The maximum number of open connections, in addition to closing ones.
 const PLACES: usize = 64;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,7 @@ async fn metrics_are_rendered_once_a_second_however_many_ask() {
         *body = body.split_once("\r\n\r\n").expect("a head").1;
     }
     bodies.dedup();
-    // Two, if a second ends in between; each rendering tells another CPU time.
+    // Two, if a second ends in between; each rendering shows another CPU time.
     assert!(bodies.len() <= 2, "{} renderings", bodies.len());
     let cpu_time = || async {
         let text = server.private.get("/metrics").await.body.to_string();

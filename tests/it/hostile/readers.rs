@@ -1,4 +1,4 @@
-//! Clients that ask and do not read.
+//! Clients that send requests and do not read the responses.
 
 use std::time::{Duration, Instant};
 
@@ -17,23 +17,23 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// What the client lets the server send on a stream before it reads.
+/// The flow-control window of a stream in bytes: the amount that the server can send before the client reads.
 const WINDOW: u32 = 1000;
 /// The size of a ticket's body.
 const BODY_BYTES: usize = 18_000;
 
-/// An HTTP/2 connection whose streams stall one by one, not together.
+/// Opens an HTTP/2 connection whose streams stall independently.
 async fn connect(endpoint: &Endpoint) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(endpoint.address).await.expect("connected");
     let mut client = h2::client::Builder::new();
     let client = client.initial_window_size(WINDOW).initial_connection_window_size(1 << 30);
     let (client, connection) = client.handshake(stream).await.expect("a handshake");
-    // It ends with the test, or when the server ends it.
+    // The task ends with the test, or when the server closes the connection.
     tokio::spawn(async move { connection.await.ok() });
     client
 }
 
-/// Asks, and reads the head alone. `None`: the server ended the stream, or the connection.
+/// Sends a request, and reads only the head. `None` if the server ended the stream, or the connection.
 async fn ask(client: &mut SendRequest<Bytes>, path: &str, headers: &[(&str, &str)]) -> Option<(u16, RecvStream)> {
     let mut request = Request::get(format!("http://mainstay{path}"));
     for (name, value) in headers {
@@ -45,7 +45,7 @@ async fn ask(client: &mut SendRequest<Bytes>, path: &str, headers: &[(&str, &str
     Some((answer.status().as_u16(), answer.into_body()))
 }
 
-/// Reads what arrived and waits for the end, without ever opening the window.
+/// Reads what has arrived and waits for the end, without ever opening the window.
 async fn end(mut body: RecvStream) -> Option<Reason> {
     let read = async {
         while let Some(data) = body.data().await {
@@ -58,7 +58,7 @@ async fn end(mut body: RecvStream) -> Option<Reason> {
     tokio::time::timeout(TIMEOUT, read).await.expect("the stream ends")
 }
 
-/// Reads all of a response.
+/// Reads a whole response.
 async fn read((status, mut body): (u16, RecvStream)) -> (u16, usize) {
     let mut length = 0;
     while let Some(data) = body.data().await {
@@ -85,7 +85,8 @@ async fn a_reader_that_takes_nothing_is_cut_off_alone() {
 async fn the_last_bytes_are_not_waited_for_either() {
     let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
     let mut client = connect(&app.endpoint).await;
-    // Larger than the window, and small enough that the connection has all of it: it can't be reset alone any more.
+    // Larger than the window, and small enough to be fully handed to the connection, so it can't be reset alone any
+    // more.
     let (status, stalled) = ask(&mut client, "/docs/start.js", &[]).await.expect("a head");
     assert_eq!(status, 200);
     end(stalled).await;
@@ -136,7 +137,7 @@ async fn a_response_is_in_flight_until_it_is_read() {
     }
 }
 
-/// Uploads a file that is larger than all buffers on its way; returns where to download it.
+/// Uploads a file that is larger than all buffers on its way; returns its download URL.
 async fn large_file(app: &TestApp) -> String {
     let cast = app.cast().await;
     let request = json!({ "name": "large.bin", "file": body("application/octet-stream", vec![1; 2 << 20]) });
@@ -145,8 +146,8 @@ async fn large_file(app: &TestApp) -> String {
     link.text("/data/url")
 }
 
-/// Whoever has a link needs no credential for it, nor for the images of what is public: neither the places of requests, nor
-/// all room for what is not read, may go to those who ask and do not read.
+/// Download links and images of public resources need no credential. Clients that do not read them must exhaust neither
+/// the request slots nor the budget for unread bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_downloads_that_nobody_reads_keep_nobody_out() {
     let app = TestApp::builder()
@@ -196,7 +197,7 @@ async fn a_download_that_nobody_reads_gives_way() {
     assert_eq!(end(stalled).await, Some(Reason::CANCEL));
 }
 
-/// A list costs much more than its refusal, and who does not read the first would not read the second.
+/// A list costs much more than its rejection, and a client that does not read the first list would not read the second.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_more_is_made_for_who_does_not_read() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
@@ -226,12 +227,12 @@ async fn nothing_more_is_made_for_who_does_not_read() {
     assert_eq!(status, 200, "who has read is served, although the others have not");
 }
 
-/// Whoever asks for many at once waits for itself, and has only a part of what may wait: small responses need their turn,
-/// and a processor.
+/// A caller with many concurrent requests waits only for itself, and gets only a share of the queue. Small responses
+/// still get their turn, and a processor.
 #[tokio::test(flavor = "multi_thread")]
 async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const MOST: usize = 8;
-    /// Of some 19 kB each: large, and all lists together are less than a caller may leave unread.
+    /// The number of tickets of some 19 kB each: large, while all lists together stay below the caller's unread budget.
     const TICKETS: usize = 20;
     let app = TestApp::start().await;
     let cast = app.cast().await;
@@ -256,7 +257,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     }
 }
 
-/// Neither what is still to be handed to the connection, nor what it has to the last byte.
+/// A stop waits neither for bytes that are still to be handed to the connection, nor for bytes in the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_those_who_read_nothing() {
     let database = TestDatabase::new().await;
@@ -273,7 +274,7 @@ async fn a_stop_does_not_wait_for_those_who_read_nothing() {
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }
 
-/// Resident memory in bytes, from Linux's /proc.
+/// Returns the resident memory in bytes, from Linux's /proc.
 #[cfg(target_os = "linux")]
 fn memory(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
@@ -303,7 +304,7 @@ async fn what_nobody_reads_is_bounded() {
     for connection in 0..READERS[0] {
         let mut client = connect(&server.endpoint).await;
         let headers = [("authorization", tokens[connection % 3].as_str()), ("accept-encoding", "br")];
-        // A third of them stalls with an encoder, if there were one.
+        // A third of them would stall within an encoder, if there were one.
         let headers = &headers[..1 + usize::from(connection % 3 == 0)];
         for _ in 0..READERS[1] {
             unread.extend(ask(&mut client, "/api/v1/tickets?pageSize=100", headers).await);
@@ -312,7 +313,7 @@ async fn what_nobody_reads_is_bounded() {
     }
     let grown = most.saturating_sub(before);
     assert!(grown < MAY_GROW, "the server uses {} MB more for readers that do not read", grown >> 20);
-    // Somebody who reads is served as ever.
+    // A client that reads is served as usual.
     let mut client = connect(&server.endpoint).await;
     let since = Instant::now();
     loop {
@@ -325,7 +326,7 @@ async fn what_nobody_reads_is_bounded() {
     }
 }
 
-/// A watch whose reader has stalled holds what was encoded for it, and counts with that.
+/// A watch whose reader has stalled retains its encoded messages, which count against the budget.
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_nobody_reads_make_room_and_the_others_go_on() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start().await;
@@ -350,7 +351,7 @@ async fn watches_that_nobody_reads_make_room_and_the_others_go_on() {
     let id = ticket(&cast.customer).await;
     let since = Instant::now();
     let mut number = 0;
-    // A caller may hold a quarter of the memory: four that have stalled, beside the one that is read.
+    // A caller may hold a quarter of the memory: four stalled callers, beside the one that reads.
     while open().await > 5.0 {
         assert!(since.elapsed() < TIMEOUT, "{} watches after {number} changes", open().await);
         let body = format!("{number} {}", "smoke ".repeat(BODY_BYTES / 6));

@@ -1,4 +1,4 @@
-//! Requests that are refused before their bodies were received: their clients read the refusal.
+//! Requests that are rejected before their bodies were received: their clients read the error.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::support::TestApp;
 
 const MIB: usize = 1 << 20;
 
-/// Sends all of a request before it reads anything, as many clients do. Returns the response, to the end of the
+/// Sends a whole request before reading anything, as many clients do. Returns the response, up to the end of the
 /// connection.
 async fn post(address: SocketAddr, path: &str, headers: &str, bytes: usize, is_chunked: bool) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
@@ -64,7 +64,7 @@ async fn a_large_body_that_is_refused_unread_does_not_cost_the_refusal() {
     }
 }
 
-/// Those are refused before there is a request.
+/// These are rejected before a request exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_are_too_large_get_their_response() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Responses that the client would refuse for their size: gRPC's libraries take 4 MiB, unless they are told otherwise.
+//! Responses that exceed the client's limit: gRPC libraries accept 4 MiB by default.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn batch(account: Value, count: usize, bytes: usize) -> Value {
     json!({ "tickets": vec![ticket; count] })
 }
 
-/// What was committed and then could not be received would be sent again.
+/// A committed change whose response can't be received would be sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
     let app = TestApp::start().await;
@@ -31,7 +31,7 @@ async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
         assert_eq!(refusal.failure("PAYLOAD_TOO_LARGE").status, 413);
         assert_eq!(count().await, 0);
     }
-    // The key is not used up, and REST has no such limit.
+    // The idempotency key is unused, and REST has no such limit.
     cast.agent.keyed(Protocol::Rest, CREATE, batch(account.clone(), 500, 9000), "one").await.success();
     assert_eq!(count().await, 500);
     cast.agent.call(Protocol::Grpc, CREATE, batch(account, 400, 9000)).await.success();

@@ -1,4 +1,4 @@
-//! Invisible texts, and line breaks in texts of one line, are refused.
+//! Invisible texts, and line breaks in texts of one line, are rejected.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
 const BLANK: [&str; 7] = ["   ", "\u{200b}", "\u{a0}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad}", "\u{2800}"];
 const LINES: [&str; 7] = ["a\nb", "a\r\nb", "a\u{2028}b", "a\u{2029}b", "a\u{85}b", "a\u{b}b", "a\u{c}b"];
 
-/// The fields that are one line, each with a request that is valid once a text replaces `null`.
+/// Returns the single-line fields, each with a request that is valid once a text replaces `null`.
 async fn lines(scene: &Scene) -> Vec<(&'static str, &'static str, Actor, Value)> {
     let cast = &scene.cast;
     let (customer, agent, admin) = (&cast.customer, &cast.agent, &cast.admin);
@@ -89,7 +89,7 @@ async fn a_line_is_one_line_that_can_be_seen() {
             assert_eq!(fault, expected, "{method} with {text:?}: {answer:#?}");
         }
     }
-    // What consists of several lines may have them, but must have something.
+    // A multi-line text may contain line breaks, but must have a visible character.
     let ticket = |body: &str| json!({ "subject": "s", "body": body });
     scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
     let blank = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
@@ -131,7 +131,7 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
         }
     }
     assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0);
-    // An earlier version accepted these; who has one still signs in.
+    // An earlier version accepted these addresses; their owners can still sign in.
     let user = scene.cast.customer.as_user();
     app.database.sql(&format!("UPDATE users SET email = 'a..b@example.com' WHERE id = '{}'", user.id)).await;
     let request = json!({ "email": "A..b@example.com", "password": user.password });

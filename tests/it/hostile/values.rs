@@ -69,7 +69,7 @@ async fn decompression_bombs_and_unknown_codings_are_refused() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
-/// Some kilobytes become more than the method takes, and more than any does, as a body and as a message.
+/// Some kilobytes inflate beyond the method's limit, and beyond every limit, as a body and as a message.
 #[tokio::test]
 async fn what_inflates_beyond_the_limit_is_refused() {
     let app = TestApp::start().await;
@@ -91,7 +91,7 @@ async fn what_inflates_beyond_the_limit_is_refused() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
-/// What is refused comes back in headers, of which clients of gRPC take 8 KiB, and nobody counts what they keep here.
+/// Rejected input is echoed in headers, which gRPC clients limit to 8 KiB, and which are not counted here.
 #[tokio::test]
 async fn long_masks_are_refused_in_a_few_words() {
     let app = TestApp::start().await;
@@ -210,7 +210,7 @@ async fn excess_violations_are_counted() {
     }
 }
 
-/// An item without content takes two bytes of a request, and a hundred times as much once it is decoded.
+/// An item without content takes two bytes in a request, and a hundred times as much once it is decoded.
 #[tokio::test]
 async fn items_are_counted_before_they_are_decoded() {
     let app = TestApp::start().await;
@@ -221,7 +221,7 @@ async fn items_are_counted_before_they_are_decoded() {
             let response = cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await;
             response.failure("VALIDATION_FAILED").body["error"]["fields"].clone()
         };
-        // Once they are decoded, each is named: it has no subject.
+        // After decoding, each item would be named: it has no subject.
         let few = fields(json!(vec![json!({}); 501])).await;
         let named = few.as_object().expect("fields").len();
         assert_eq!((&few["tickets"], named), (&json!("must have 1 to 500 items"), 50), "{protocol:?}");
@@ -232,7 +232,7 @@ async fn items_are_counted_before_they_are_decoded() {
     }
 }
 
-/// Nor are they decoded from a stream, or if no rule of ours is about them.
+/// Items in a stream are limited before decoding too, as are items without a rule of this contract.
 #[tokio::test]
 async fn items_of_others_in_a_stream_are_counted_too() {
     let app = TestApp::start().await;

@@ -15,17 +15,18 @@ const CREATE: &str = "TicketService.CreateTicket";
 const FIRST_READ: &str = r#"SELECT "users"."id" FROM "users""#;
 const INSERT: &str = r#"INSERT INTO "tickets""#;
 
-/// What a server reports whose connection was cut.
+/// The report of a server whose connection was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Report {
-    /// Nothing was committed, or it is not known.
+    /// Nothing was committed, or the outcome is unknown.
     Failure,
     /// The stored response.
     Success,
 }
 
 async fn cut(cut: Cut, statement: &'static str, key: Option<&str>, committed: bool, report: Report) {
-    // A connection that has yet to prepare the statement that stores the key, and the COMMIT sent with it; and one that has.
+    // Two connections: one that has yet to prepare the statement that stores the key, and the COMMIT sent with it; and
+    // one that has prepared it.
     for earlier in [0, 1] {
         let database = std::sync::Arc::new(TestDatabase::new().await);
         let proxy = Proxy::new(&database).await;
@@ -44,7 +45,7 @@ async fn cut(cut: Cut, statement: &'static str, key: Option<&str>, committed: bo
         match report {
             Report::Success => assert!(response.clone().success().is_replayed(), "{response:#?}"),
             Report::Failure => {
-                // Postgres may not have noticed the broken connection when the server looks the outcome up.
+                // Postgres may not have noticed the broken connection when the server looks up the outcome.
                 assert!(
                     [("UNAVAILABLE", 503), ("IDEMPOTENCY_IN_PROGRESS", 409)]
                         .contains(&(response.reason.as_str(), response.status)),
@@ -102,7 +103,7 @@ async fn a_terminated_backend_is_replaced() {
     let query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(app.database.number(query).await > 0);
-    // A request on a dead connection may be told to retry, but gets no other error, and the ticket is never created
+    // A request on a dead connection may get a retryable error, but no other one, and the ticket is never created
     // twice.
     for _ in 0..2 {
         let again = customer.keyed(Protocol::Rest, CREATE, draft(), "one").await;

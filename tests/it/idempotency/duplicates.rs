@@ -28,7 +28,7 @@ async fn sixty_four_duplicates_have_one_effect() {
     assert_one_effect(&redis, || {}).await;
 }
 
-/// Correctness never depends on Redis, not even when it hangs or loses its data during the requests.
+/// Correctness never depends on Redis, even if it hangs or loses its data during the requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_have_one_effect_when_redis_hangs() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
@@ -51,8 +51,8 @@ async fn duplicates_have_one_effect_when_redis_loses_its_data() {
     .await;
 }
 
-/// Creates the ticket, and tries again if the deadline passes, as it may on a busy machine; after that also while the
-/// earlier request is in progress. Also returns whether the deadline passed.
+/// Creates the ticket. Retries if the deadline passes, as it may on a busy machine, and then also while the earlier
+/// request is in progress. Also returns whether the deadline passed.
 async fn create_in_time(who: &Actor, protocol: Protocol) -> (Response, bool) {
     let since = Instant::now();
     let mut was_late = false;
@@ -92,7 +92,7 @@ async fn assert_one_effect(redis: &Redis, disturb: impl FnOnce()) {
     let ids: BTreeSet<_> = succeeded.iter().map(|answer| answer.id()).collect();
     assert_eq!(ids.len(), 1, "every answer is the stored one: {ids:?}");
     let fresh = succeeded.iter().filter(|answer| !answer.is_replayed()).count();
-    // The caller whose request did the work may have got the stored response of it only, after its deadline.
+    // The caller whose request did the work may have received only the stored response, after its deadline.
     assert!(fresh == 1 || (fresh == 0 && !all_in_time), "{fresh} of {} responses are not replays", succeeded.len());
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 
@@ -100,8 +100,8 @@ async fn assert_one_effect(redis: &Redis, disturb: impl FnOnce()) {
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
 }
 
-/// A server with one connection to lend, on which the statements of a request under a key are still to be prepared. The
-/// first time, each takes a round trip more, in which another one could overtake it.
+/// Starts a server with one connection, on which the statements of a request under a key are not prepared yet. The
+/// first time, each takes one more round trip, in which another request could overtake it.
 async fn new_server(database: &Arc<TestDatabase>) -> TestApp {
     TestApp::builder().on(database).set("DATABASE_POOL_SIZE", "1").start().await
 }
@@ -129,8 +129,8 @@ async fn equal_keys_at_once_on_new_connections_have_one_effect() {
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 }
 
-/// The primary key decides, not the lock: a request whose key was stored by another one meanwhile has no effect, although its
-/// COMMIT was sent with the statement that failed, and gets the other one's response.
+/// The primary key decides, not the lock. If another request stored the key meanwhile, this one has no effect, although
+/// its COMMIT was sent with the failing statement, and it gets the stored response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_another_stored_meanwhile_undoes_the_effect() {
     let database = Arc::new(TestDatabase::new().await);

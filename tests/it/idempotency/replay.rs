@@ -1,4 +1,4 @@
-//! How an idempotency key affects later requests.
+//! The effect of an idempotency key on later requests.
 
 use serde_json::json;
 
@@ -29,14 +29,14 @@ async fn a_retry_gets_the_first_answer_through_any_protocol() {
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
 
-/// How many more requests the limit admits, as a response says.
+/// Returns the remaining requests of the limit, according to a response.
 fn remaining(answer: &Response) -> u32 {
     let header = answer.header("ratelimit").unwrap_or_else(|| panic!("no limit: {answer:#?}"));
     let pair = header.strip_prefix("\"write\";r=").and_then(|rest| rest.split_once(";t="));
     pair.and_then(|(count, _)| count.parse().ok()).unwrap_or_else(|| panic!("{header}"))
 }
 
-/// The limit is that of each request: a repeated one has counted too.
+/// The limit applies to each request, including repetitions.
 #[tokio::test]
 async fn a_replay_has_the_rate_limit_of_its_own_request() {
     let app = TestApp::builder().set("RATE_LIMIT_WRITE", "80/1h").set("OPEN_TICKET_LIMIT", "1").start().await;
@@ -86,7 +86,8 @@ async fn a_key_belongs_to_its_principal_and_method() {
     assert!(!resolved.is_replayed());
 }
 
-/// What a key returned to an agent is not returned to the customer whom the agent has become, and does not run again.
+/// An agent's stored response is not returned to the customer whom the agent has become, and the request does not run
+/// again.
 #[tokio::test]
 async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
     let app = TestApp::start().await;
@@ -148,7 +149,7 @@ async fn a_refusal_by_the_operation_is_stored_too() {
     let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
     let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
-    // The limit has room now, and the key still returns the stored refusal.
+    // The limit has room again, and the key still returns the stored error.
     cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
     for protocol in PROTOCOLS {
         let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
@@ -179,13 +180,13 @@ async fn an_old_key_is_refused_and_does_not_run_again() {
     for protocol in PROTOCOLS {
         cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("IDEMPOTENCY_KEY_EXPIRED");
     }
-    // The same holds after the stored answer was swept.
+    // The same holds after the stored answer was removed.
     app.database.sql("UPDATE idempotency_keys SET answer = NULL").await;
     cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("IDEMPOTENCY_KEY_EXPIRED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
 
-/// A failure says nothing about the next attempt, which runs.
+/// A failure does not determine the next attempt, which runs.
 #[tokio::test]
 async fn a_failure_is_not_stored() {
     let app = TestApp::start().await;
@@ -200,7 +201,7 @@ async fn a_failure_is_not_stored() {
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
 
-/// A method that ignores keys, such as one whose response has a secret, runs each time, and leaves nothing behind.
+/// A method that ignores keys, such as one whose response has a secret, runs each time, and stores nothing.
 #[tokio::test]
 async fn a_method_that_takes_no_key_stores_nothing() {
     let app = TestApp::start().await;

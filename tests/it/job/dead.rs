@@ -1,4 +1,4 @@
-//! Admins see dead jobs and have them run again.
+//! Admins list and redrive dead jobs.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ async fn list_dead(admin: &Actor, kind: &str) -> Vec<String> {
 async fn dead_jobs_are_listed_and_run_again() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
-    // Of kinds that no worker runs.
+    // Kinds that no worker runs.
     app.database
         .sql(
             "INSERT INTO jobs (id, kind, key, payload, max_attempts, attempts, last_error, dead_at)

@@ -1,4 +1,4 @@
-//! Deliveries to receivers that hang have slots of their own, so neither payments nor imports wait for them.
+//! Deliveries to hanging receivers have separate slots, so neither payments nor imports wait for them.
 
 use std::{
     sync::{
@@ -51,7 +51,7 @@ impl Hanging {
     }
 }
 
-/// Starts an app whose deliveries are sent once: none is retried within a test.
+/// Starts an app that sends each delivery once: none is retried within a test.
 async fn start_app(own: &[(&str, &str)]) -> TestApp {
     TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
@@ -99,7 +99,7 @@ async fn make_tickets(scene: &Scene, count: usize) {
     scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", request).await.success();
 }
 
-/// Checks that a receiver that answers has its deliveries at once.
+/// Checks that a responsive receiver gets its deliveries at once.
 async fn a_healthy_receiver_is_served(scene: &Scene) {
     let healthy = Receiver::answering(&[204]).await;
     register_endpoint(scene, healthy.url()).await;
@@ -126,7 +126,7 @@ async fn a_hanging_endpoint_does_not_block_another_one() {
     );
 }
 
-/// As many endpoints hang as there are slots.
+/// The number of hanging endpoints equals the number of slots.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_hanging_endpoints_do_not_block_another_one() {
     let app = start_app(&[("WEBHOOK_CONCURRENCY", "16")]).await;

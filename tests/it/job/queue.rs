@@ -1,4 +1,4 @@
-//! The queue itself, with jobs of the test: no two workers run one job, leases, panics, waking, and the drain.
+//! The queue itself, with jobs of the test: mutual exclusion, leases, panics, wake-ups, and the drain.
 
 mod dead;
 mod ends;
@@ -27,8 +27,8 @@ use sample::{Action, GroupedJob, PlainJob, State, add, app, make_due, plain, sta
 
 const JOBS: &str = "SELECT count(*) FROM jobs";
 
-/// Several workers, jobs of few keys and groups that last at random, are replaced and fail: none runs beside another of its
-/// key or group, and each ends.
+/// Several workers run jobs of few keys and groups, which take random times, are replaced and fail: no two jobs of a
+/// key or group run concurrently, and each job ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_two_workers_run_one_job_or_one_group() {
     let (database, state) = (Arc::new(TestDatabase::new().await), Arc::<State>::default());
@@ -133,7 +133,7 @@ async fn a_commit_wakes_the_worker() {
     assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
 }
 
-/// Nobody tells a worker of what another process adds.
+/// Workers are not notified of jobs that another process adds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_another_process_starts_within_a_second() {
     let (database, state, here) = start().await;
@@ -168,7 +168,7 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
     wait_for_count(&database, JOBS, 0).await;
 }
 
-/// The gauges count the jobs that wait in a lane, and tell how long the oldest has waited.
+/// The gauges count the waiting jobs of a lane, and report how long the oldest has waited.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_depth_and_age_of_each_lane_are_measured() {
     let (database, _state, app) = start().await;
@@ -184,7 +184,7 @@ async fn the_depth_and_age_of_each_lane_are_measured() {
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
     eventually("the lane is measured", async || value("mainstay_jobs_due").is_some()).await;
-    // Four of them may run by then.
+    // Four of them may have started by then.
     assert!((2.0..=6.0).contains(&value("mainstay_jobs_due").expect("measured")));
     assert!(value("mainstay_jobs_oldest_due_seconds").expect("measured") >= 3600.0);
 }

@@ -1,5 +1,5 @@
-//! Scheduled tasks run once per period however many workers there are, run at once after a time without workers, and do
-//! not delay each other when one of them fails.
+//! Scheduled tasks run once per period with any number of workers, run at once after a time without workers, and do not
+//! delay each other when one of them fails.
 
 use std::sync::LazyLock;
 
@@ -33,14 +33,14 @@ fn tasks() -> i64 {
 async fn many_workers_run_a_task_once_per_period() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     count_runs(&database).await;
-    // Few connections for each, since other tests need theirs.
+    // Few connections for each, because other tests need theirs.
     let start = || {
         let worker = TestApp::builder().on(&database).with_jobs();
         worker.set("DATABASE_POOL_SIZE", "2").set("JOBS_CONCURRENCY", "1").start()
     };
     let workers = futures_util::future::join_all((0..6).map(|_| start())).await;
     wait_for_count(&database, SUCCEEDED, tasks()).await;
-    // By then every worker has polled the schedule more than once, since two tasks are due every five seconds.
+    // By then every worker has polled the schedule more than once, because two tasks are due every five seconds.
     wait_for_count(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
     let twice = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE name NOT IN ('fold_ticket_counts', 'sum_ledger') AND at < \
                  (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS twice";
@@ -60,7 +60,7 @@ async fn many_workers_run_a_task_once_per_period() {
     }
 }
 
-/// The clock of Postgres says what is due, not that of a host.
+/// The clock of Postgres determines what is due, not that of a host.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_whose_clocks_are_wrong_run_a_task_once_per_period() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
@@ -73,13 +73,13 @@ async fn workers_whose_clocks_are_wrong_run_a_task_once_per_period() {
     ahead.app.clock.advance(chrono::TimeDelta::hours(2));
     behind.app.clock.advance(chrono::TimeDelta::hours(-2));
     wait_for_count(&database, SUCCEEDED, tasks()).await;
-    // Each has looked several times by then.
+    // Each worker has polled several times by then.
     wait_for_count(&database, "SELECT least(count(*), 3) FROM runs WHERE name = 'fold_ticket_counts'", 3).await;
     let hourly = "SELECT count(*) FROM runs WHERE name IN ('expire_resets', 'forget_mails', 'forget_operations')";
     assert_eq!(database.number(hourly).await, 3, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
     let wrong = "SELECT count(*) FROM runs WHERE at NOT BETWEEN now() - interval '1 hour' AND now()";
     assert_eq!(database.number(wrong).await, 0);
-    // Both are in this process, and say in turn how far their clocks are off.
+    // Both workers are in this process, and report their clock offsets in turn.
     let metrics = mainstay_kernel::telemetry::metrics();
     let offset = || {
         let text = metrics.render();
@@ -127,7 +127,7 @@ async fn a_failing_task_records_its_error_and_the_others_run() {
     let why = database.sql("SELECT name, last_error FROM scheduled_tasks WHERE last_error IS NOT NULL").await;
     assert_eq!(why[0][0].as_deref(), Some("expire_attempt_limits"));
     assert!(why[0][1].as_deref().is_some_and(|why| why.contains("attempt_limits")), "{why:?}");
-    // It is tried again before its period has passed, and by then it can succeed.
+    // The task is retried before its period has passed, and can succeed by then.
     let earlier = "ALTER TABLE elsewhere RENAME TO attempt_limits; \
          UPDATE scheduled_tasks SET last_started_at = last_started_at - interval '61 seconds', \
              last_finished_at = last_finished_at - interval '61 seconds' WHERE last_error IS NOT NULL";

@@ -1,5 +1,5 @@
-//! Workers: another worker takes over from one that died, only one worker runs a job, a job that kills its workers
-//! ends, and a shutdown loses nothing. `mainstay worker` and the worker inside `serve` behave the same.
+//! Workers: another worker takes over from a dead one, only one worker runs a job, a job that kills its workers ends,
+//! and a shutdown loses nothing. `mainstay worker` and the worker inside `serve` behave the same.
 
 use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
 
@@ -222,7 +222,7 @@ async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_worker_sends_few_statements() {
-    /// The bound per second: two or three polls for jobs, one of the schedule, and now and then a task that runs every
+    /// The bound per second: two or three polls for jobs, one of the schedule, and occasionally a task that runs every
     /// five seconds.
     const MAX_PER_SECOND: u64 = 6;
 

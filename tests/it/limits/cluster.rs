@@ -16,10 +16,10 @@ use crate::{
     support::{Actor, Endpoint, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
 };
 
-/// How long a slot stays half moved, before and after its keys are, so that requests meet it in that state.
+/// How long a slot stays in migration, before and after its keys move, so that requests encounter that state.
 const MIGRATION_PAUSE: Duration = Duration::from_millis(50);
 
-/// A node, as an operator sees it.
+/// A node, with an operator's connection.
 struct Node<'a> {
     redis: &'a Redis,
     connection: redis::aio::MultiplexedConnection,
@@ -44,7 +44,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Moves every slot that has keys from one node to another, one after the other.
+/// Moves every slot that has keys from one node to another, sequentially.
 async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
     let (source, target) = (from.id.clone(), to.id.clone());
     let mut slots = BTreeSet::new();
@@ -63,7 +63,7 @@ async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
             let port = to.redis.port().to_string();
             let mut words = vec!["MIGRATE", "127.0.0.1", port.as_str(), "", "0", "5000", "KEYS"];
             words.extend(keys.iter().map(String::as_str));
-            // One may have expired meanwhile, which is no error.
+            // A key may have expired meanwhile, which is not an error.
             from.ask::<String>(&words).await;
         }
         tokio::time::sleep(MIGRATION_PAUSE).await;
@@ -73,8 +73,8 @@ async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
     slots.len()
 }
 
-/// Refreshes a session at both servers in turn until told to stop, and returns its last token. Only while Redis
-/// may be unavailable, a refresh may be refused for that.
+/// Refreshes a session at both servers in turn until told to stop, and returns its last token. A refresh may fail only
+/// while Redis may be unavailable.
 async fn refresh(at: [&Endpoint; 2], mut token: String, may_be_unavailable: bool, stop: &AtomicBool) -> String {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -122,7 +122,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
         assert!(!has_counted(server, "mainstay_redis_failures_total").await, "no script has keys on two nodes");
     }
 
-    // The node with the session gives its slots to another one, which will be lost.
+    // The node with the session gives its slots to another node, which will be lost.
     let mut from = 0;
     let pattern = format!("mainstay:sessions:{}", customer.as_user().id);
     for (number, redis) in cluster.nodes().iter().enumerate() {
@@ -149,7 +149,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     println!("{one} and {other} writes while {count} slots moved");
     assert!(Node::new(&cluster.nodes()[from]).await.keys(&pattern).await.is_empty(), "the session has moved");
 
-    // Redis replicates after it has answered.
+    // Redis replicates asynchronously, after it has answered.
     let mut node = Node::new(&cluster.nodes()[to]).await;
     node.ask::<()>(&["SET", &format!("{{{pattern}}}:last"), "1"]).await;
     eventually("the replica has all of it", async || node.ask::<i64>(&["WAIT", "1", "20"]).await == 1).await;
@@ -176,7 +176,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
-    // Each by itself would admit a whole burst of a caller that it has not seen.
+    // Each server alone would admit a whole burst of an unknown caller.
     assert!((10..=BURST).contains(&count_admitted(&after, at).await), "what both servers admit together, again");
     let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst: what was counted is still known");
@@ -200,7 +200,7 @@ async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
     assert!(since.elapsed() < Duration::from_secs(2), "after {:?}", since.elapsed());
 }
 
-/// What an author changes at one server is read at the other, which has it in its cache.
+/// A post that an author changes at one server is read at the other, which has it in its cache.
 async fn posts_follow_on_both(at: [&Endpoint; 2], author: &Actor) {
     let (id, slug) = publish_post(author).await;
     let reader = Actor::anonymous(at[1]);

@@ -1,5 +1,5 @@
-//! Wrong passwords are limited per account and network, per network, per site, and per account, with or without Redis;
-//! nothing else is, and nobody else's guesses keep the owner of an account out.
+//! Wrong passwords are limited per account and network, per network, per site, and per account, with or without Redis.
+//! Nothing else is limited, and guesses of third parties do not lock out the owner of an account.
 
 use futures_util::future::join_all;
 use mainstay_dev_servers::{Redis, RedisOptions};
@@ -10,11 +10,11 @@ use crate::{
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, people::User, unique},
 };
 
-/// Wrong passwords of one account from one network.
+/// The limit on wrong passwords of one account from one network.
 const TRIES: usize = 2;
-/// Wrong passwords from one network, or of one account in a day from networks that it has not signed in from.
+/// The limit on wrong passwords from one network, or of one account in a day from unknown networks.
 const MANY: usize = 10 * TRIES;
-/// Wrong passwords from the networks of one site.
+/// The limit on wrong passwords from the networks of one site.
 const OF_SITE: usize = 10 * MANY;
 
 const WRONG: &str = "a wrong password";
@@ -33,7 +33,7 @@ async fn try_password(app: &TestApp, protocol: Protocol, user: &User, password: 
     call(app, protocol, "AuthService.Login", request, address).await
 }
 
-/// Tries wrong passwords, each from another network, until there are no attempts left.
+/// Tries wrong passwords, each from another network, until no attempts are left.
 async fn guess_from_everywhere(app: &TestApp, user: &User) {
     let guesses = (0..MANY).map(async |number| {
         let address = format!("198.51.100.{number}");
@@ -58,7 +58,7 @@ async fn guesses_at_one_account_from_one_network_are_limited() {
         assert!(response.header("retry-after").is_some());
         assert_eq!(response.header("ratelimit-policy"), Some("\"login\";q=2;w=900"));
     }
-    // An entry in front of the one from the deployment's own proxy is only the caller's claim.
+    // An entry before the one of the deployment's own proxy is only the caller's claim.
     let forged = try_password(&app, Protocol::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await;
     forged.failure("RATE_LIMIT_EXCEEDED");
     // Neither the owner elsewhere nor another user of the network is affected.
@@ -76,10 +76,10 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.success();
     guess_from_everywhere(&app, user).await;
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
-    // Where the owner has signed in before, the owner still can; even after mistyping.
+    // From a known network, the owner can still sign in, even after mistyping.
     try_password(&app, Protocol::Rest, user, "mistyped", "192.0.2.1").await.failure("INVALID_CREDENTIALS");
     try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.1").await.success();
-    // From elsewhere, a reset lets the owner in again.
+    // From an unknown network, a password reset readmits the owner.
     let request = json!({ "email": user.email });
     call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.success();
     let password = format!("brand new {}", unique());
@@ -87,13 +87,13 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     call(&app, Protocol::Rest, "AuthService.ConfirmPasswordReset", request, "192.0.2.99").await.success();
     try_password(&app, Protocol::Rest, user, &password, "192.0.2.99").await.success();
     try_password(&app, Protocol::Rest, user, &password, "192.0.2.98").await.failure("RATE_LIMIT_EXCEEDED");
-    // An address that nobody has is limited alike.
+    // An unknown address is limited in the same way.
     let nobody = User { email: format!("{}@example.com", unique()), ..user.clone() };
     guess_from_everywhere(&app, &nobody).await;
     try_password(&app, Protocol::Rest, &nobody, WRONG, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
 }
 
-/// A traveller's device has signed in at home, and others have guessed since.
+/// A traveler's device has signed in at home, and third parties have guessed since.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_has_signed_in_is_admitted_on_every_network() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
@@ -118,7 +118,7 @@ async fn a_device_that_has_signed_in_is_admitted_on_every_network() {
         let signed_in = sign_in(protocol, &user.password, &token, &address).await.success();
         assert!(signed_in.text("/data/deviceToken").starts_with("mdv_"), "{signed_in:#?}");
     }
-    // A stolen token of a device buys a few guesses, whatever the network.
+    // A device's stolen token permits a few guesses, from any network.
     for number in 0..TRIES {
         let address = format!("203.0.113.{}", 100 + number);
         sign_in(PROTOCOLS[number % 2], WRONG, &token, &address).await.failure("INVALID_CREDENTIALS");
@@ -144,7 +144,7 @@ async fn guesses_at_many_accounts_from_one_network_are_limited() {
     try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.success();
 }
 
-/// A subscriber of IPv6 has as many networks as it likes.
+/// An IPv6 subscriber has practically unlimited networks.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_and_mails_from_the_networks_of_one_site_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
@@ -176,7 +176,8 @@ async fn guesses_and_mails_from_the_networks_of_one_site_are_limited() {
     register(Protocol::Rest, elsewhere).await.success();
 }
 
-/// An office behind one address signs in at once, and again: right passwords and invalid requests cost no attempt.
+/// An office behind one address signs in concurrently, repeatedly: right passwords and invalid requests use up no
+/// attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_wrong_passwords_count() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
@@ -210,7 +211,7 @@ async fn concurrent_guesses_are_counted_before_they_are_made() {
     assert_eq!(attempts, TRIES, "{reasons:?}");
 }
 
-/// Each of them writes to an address of the caller's choice.
+/// Each of these requests sends mail to an address of the caller's choice.
 #[tokio::test(flavor = "multi_thread")]
 async fn registrations_and_resets_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
@@ -229,7 +230,7 @@ async fn registrations_and_resets_from_one_network_are_limited() {
     }
 }
 
-/// Unicode has many spellings that one reader or another takes for the same ASCII letters.
+/// Unicode has many spellings that some readers treat as the same ASCII letters.
 #[tokio::test]
 async fn no_spelling_of_an_address_has_attempts_of_its_own() {
     let app = TestApp::start().await;

@@ -12,12 +12,12 @@ use crate::{
     support::{Actor, Endpoint, PROTOCOLS, Process},
 };
 
-/// A quarter of a quota of 80 reads an hour, and what is added to it in the minutes of a slow test.
+/// A quarter of a quota of 80 reads an hour, and the refill during a slow test.
 pub(crate) const BURST: usize = 20 + 3;
-/// No request waits for a Redis that is gone.
+/// No request waits for an unavailable Redis.
 pub(crate) const SLOWEST: Duration = Duration::from_secs(3);
 
-/// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
+/// Reads in turn at both servers, more than both admit together, and returns the number of admitted reads.
 pub(crate) async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {
     let mut count = 0;
     for number in 0..2 * BURST {
@@ -32,7 +32,7 @@ pub(crate) async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {
     count
 }
 
-/// Creates tickets until told to stop; each must succeed, and soon.
+/// Creates tickets until told to stop; each must succeed quickly.
 pub(crate) async fn write(who: &Actor, stop: &AtomicBool) -> usize {
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -45,14 +45,14 @@ pub(crate) async fn write(who: &Actor, stop: &AtomicBool) -> usize {
     count
 }
 
-/// Whether a server says that it has all that it needs, Redis too.
+/// Returns whether a server reports that all its dependencies are available, including Redis.
 pub(crate) async fn is_healthy(server: &Process) -> bool {
     let private = &server.private;
     let health = private.http.get(format!("{}/health", private.base())).send().await.expect("an answer");
     health.status() == 200
 }
 
-/// Whether a counter of a server is above zero.
+/// Returns whether a counter of a server is above zero.
 pub(crate) async fn has_counted(server: &Process, counter: &str) -> bool {
     let metrics = server.private.get("/metrics").await.body.to_string();
     let (_, value) = metrics.rsplit_once(&format!("{counter} ")).expect("the metric");

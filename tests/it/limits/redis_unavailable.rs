@@ -44,7 +44,7 @@ async fn limits_hold_when_redis_dies() {
         .call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") }))
         .await;
     assert!(refresh.clone().failure("UNAVAILABLE").header("retry-after").is_some(), "{refresh:#?}");
-    // Not the customer, whose reads are used up.
+    // The customer's reads are used up, so another caller reads.
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         let listed = cast.colleague.call(protocol, "SessionService.ListSessions", json!({})).await;
         let listed = listed.failure("UNAVAILABLE");
@@ -70,7 +70,7 @@ async fn limits_hold_when_redis_dies() {
     sign_in(&app.endpoint, cast.customer.as_user()).await.success();
 }
 
-/// No request tells that Redis is gone, for there is none.
+/// No request reports that Redis is unavailable, because there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_of_an_idle_instance_notices_that_redis_is_gone() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

@@ -1,5 +1,5 @@
-//! Redis Sentinel makes another Redis the primary while two servers serve: no request fails or waits for that, and
-//! afterwards the limits are those of both servers together again.
+//! Redis Sentinel promotes another Redis while two servers serve: no request fails or waits for that, and afterwards
+//! the servers share limits again.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,8 +15,8 @@ use crate::support::{Actor, Process, Protocol, TestDatabase, actor::sign_in, eve
 /// The name under which Sentinel knows the primary.
 const NAME: &str = "shop";
 
-/// Returns the section of INFO that has the role of a Redis. Each call makes a connection, because Sentinel ends those of
-/// a Redis that it promotes, even new ones.
+/// Returns the replication section of INFO. Each call opens a connection, because Sentinel closes the connections of a
+/// Redis that it promotes, even new ones.
 async fn replication_info(url: &str) -> redis::RedisResult<String> {
     redis::cmd("INFO").arg("replication").query_async(&mut connect(url).await?).await
 }
@@ -44,7 +44,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let after = stranger.token().await.expect("a token");
     assert!((10..=BURST).contains(&count_admitted(&before, endpoints).await), "what both servers admit together");
 
-    // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
+    // Redis replicates asynchronously, after it has answered, and Sentinel polls for replicas every ten seconds.
     let mut connection = connect(&primary.url()).await.expect("Redis answers");
     redis::cmd("SET").arg("last").arg(1).exec_async(&mut connection).await.expect("it is set");
     eventually("the replica has all of it", async || {
@@ -85,9 +85,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
-    // Each by itself would admit a whole burst of a caller that it has not seen.
+    // Each server alone would admit a whole burst of an unknown caller.
     assert!((10..=BURST).contains(&count_admitted(&after, endpoints).await), "what both servers admit together, again");
-    // What was counted, and who was signed in, is known to the new primary.
+    // The new primary has the counts and the sessions.
     let more = count_admitted(&before, endpoints).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });

@@ -21,7 +21,7 @@ async fn decide(app: &TestApp, requests: u32) -> Attempt {
     app.app.database.autocommit(decided).await.expect("decided")
 }
 
-/// Whether an attempt was refused, until about the end of the window.
+/// Returns whether an attempt was rejected, until about the end of the window.
 fn is_refused(attempt: &Attempt) -> bool {
     match attempt {
         Attempt::Admitted => false,
@@ -39,7 +39,7 @@ async fn concurrent_attempts_are_admitted_up_to_the_quota() {
     assert_eq!(attempts.iter().filter(|attempt| is_refused(attempt)).count(), 24 - 3);
 }
 
-/// The other attempt has begun, and its slot still looks free, until it commits.
+/// Until the other attempt commits, its slot still looks free.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_another_attempt_is_taking_is_not_taken_too() {
     let app = TestApp::start().await;

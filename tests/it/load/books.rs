@@ -1,4 +1,5 @@
-//! The end of a run: every write is sent again until its outcome is final, and then the database has exactly these.
+//! The end of a run: every write is repeated until its outcome is final. Then the database must contain exactly these
+//! writes.
 
 use std::{
     collections::BTreeSet,
@@ -14,11 +15,11 @@ use super::{
     world::World,
 };
 
-/// Writes that are sent again at once.
+/// The number of writes that are repeated concurrently.
 const CONCURRENCY: usize = 8;
 const FINAL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What was compared, and what differs.
+/// The comparisons, and the differences found.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) compared: Vec<(&'static str, usize)>,
@@ -65,7 +66,7 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
     books
 }
 
-/// Sends a write again until its outcome is final; returns what is wrong with it.
+/// Repeats a write until its outcome is final; returns its fault, if any.
 async fn repeat(mix: &Mix, index: usize) -> Option<String> {
     let since = Instant::now();
     while since.elapsed() < FINAL_TIMEOUT {
@@ -89,7 +90,7 @@ impl Books {
         }
     }
 
-    /// Compares what callers were told with what there is.
+    /// Compares the acknowledgements with the database.
     fn compare(&mut self, name: &'static str, replies: Vec<String>, there: Vec<String>) {
         self.compared.push((name, replies.len()));
         let (told_once, there_once): (BTreeSet<_>, BTreeSet<_>) = (replies.iter().collect(), there.iter().collect());

@@ -15,7 +15,8 @@ use super::{
     until,
 };
 
-/// More requests than this are not sent but count as refused: the driver's own memory and connections have a bound too.
+/// Requests beyond this number in flight are not sent but count as rejected, which bounds the driver's memory and
+/// connections.
 const MAX_IN_FLIGHT: usize = 4000;
 
 /// A part of the run.
@@ -34,12 +35,12 @@ pub(super) struct Sample {
     pub(super) outcome: Outcome,
 }
 
-/// A phase, and what was seen in it.
+/// A phase, and its results.
 #[derive(Debug)]
 pub(super) struct PhaseResult {
     pub(super) phase: Phase,
     pub(super) began: Instant,
-    /// When the fault was over.
+    /// The end of the fault.
     pub(super) end: Instant,
     pub(super) samples: Vec<Sample>,
 }
@@ -47,7 +48,7 @@ pub(super) struct PhaseResult {
 pub(super) struct Driver {
     mix: Arc<Mix>,
     rate: f64,
-    /// How long requests go on after a fault has ended.
+    /// How long requests continue after a fault has ended.
     tail: Duration,
     number: AtomicUsize,
 }
@@ -57,7 +58,7 @@ impl Driver {
         Self { mix, rate, tail, number: AtomicUsize::new(0) }
     }
 
-    /// Has callers send one request after the other, for the length of the phase: as many as the servers can answer.
+    /// Lets callers send sequential requests for the length of the phase, to measure the capacity of the servers.
     pub(super) async fn saturate(&self, phase: Phase, callers: usize) -> PhaseResult {
         let began = Instant::now();
         let repeat = async || {
@@ -73,8 +74,8 @@ impl Driver {
         PhaseResult { phase, began, end: Instant::now(), samples: samples.into_iter().flatten().collect() }
     }
 
-    /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase begins
-    /// when all are answered.
+    /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase
+    /// begins when all are answered.
     pub(super) async fn run<T>(&self, phase: Phase, fault: impl Future<Output = T>) -> PhaseResult {
         let (end, receiver) = watch::channel(None);
         let began = Instant::now();
@@ -106,7 +107,8 @@ impl Driver {
                 requests.spawn(async move {
                     let outcome = mix.request(number).await;
                     in_flight.fetch_sub(1, Ordering::Relaxed);
-                    // From when it was due: a driver that is late must not flatter the server.
+                    // Measured from the due time, so that a late driver does not distort the result (coordinated
+                    // omission).
                     let took = due.elapsed();
                     samples.lock().expect("no panic").push(Sample { due, took, outcome });
                 });

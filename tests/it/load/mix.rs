@@ -12,23 +12,23 @@ use crate::{
     support::{Actor, Protocol, euro, people, unique, webhook},
 };
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Good,
-    /// It failed, and the response says that it may be retried; or there was none.
+    /// The request failed with a retryable error, or without a response.
     Refused,
     /// A response that contradicts the contract, or an earlier response.
     Wrong(String),
 }
 
-/// How long a caller waits for a response.
+/// The caller's timeout.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// When a caller sends a write again that was refused, once and under its key, unless the response says when.
+/// The caller's delay before it repeats a failed write, once and under its key, unless the response has a delay.
 const WAIT: Duration = Duration::from_millis(500);
 const CUSTOMERS: usize = 8;
 
-/// A keyed write, and what its caller was told.
+/// A keyed write, and the responses its caller received.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) kind: Kind,
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// A response, as far as a caller acts on it.
+/// The parts of a response that a caller acts on.
 enum Reply {
     Good { status: u16, id: String },
     Again(Duration),
@@ -71,7 +71,7 @@ struct Customer {
 pub(super) struct Mix {
     http: Client,
     base: String,
-    /// Creates tickets for customers, who may not have so many.
+    /// Creates tickets for customers, whose own limit is lower.
     agent: String,
     customers: Vec<Customer>,
     product: String,
@@ -163,7 +163,8 @@ impl Mix {
         self.new_write(Kind::Charge, customer, body, number).await.0
     }
 
-    /// Sends a new write, and once more if it is refused; one in ten is sent twice at once, as by an impatient caller.
+    /// Sends a new write, and repeats it once if it fails; one in ten is sent twice concurrently, as by an impatient
+    /// caller.
     async fn new_write(&self, kind: Kind, customer: usize, body: Value, number: usize) -> (Outcome, usize) {
         let write = Write { kind, customer, key: unique(), body, answer: None };
         let index = {
@@ -187,12 +188,12 @@ impl Mix {
         }
     }
 
-    /// Sends a write under its key, and compares the response with those before.
+    /// Sends a write under its key, and compares the response with earlier ones.
     pub(super) async fn write(&self, index: usize) -> Outcome {
         self.try_write(index).await.0
     }
 
-    /// As [`Mix::write`], with the wait until the next try.
+    /// Does the same as [`Mix::write`], and returns the delay before the next try.
     async fn try_write(&self, index: usize) -> (Outcome, Duration) {
         let write = self.writes.lock().expect("no panic")[index].clone();
         let request = self.http.post(format!("{}{}", self.base, write.kind.path())).bearer_auth(self.token(&write));
@@ -235,12 +236,12 @@ impl Mix {
 }
 
 impl Write {
-    /// Records a response, which must not contradict an earlier one: what is pending may be done later.
+    /// Records a response, which must not contradict an earlier one: a pending write may be done later.
     fn record(&mut self, status: u16, id: String) -> Result<(), String> {
         match &self.answer {
             None => self.answer = Some((status, id)),
             Some((202, before)) if *before == id => self.answer = Some((status, id)),
-            // The other of two requests at once, whose response was made before.
+            // The response to the other of two concurrent requests, which was made earlier.
             Some((201, before)) if *before == id && status == 202 => {}
             Some(before) if *before == (status, id.clone()) => {}
             Some(before) => return Err(format!("{before:?} before, and now {:?} to {self:?}", (status, &id))),

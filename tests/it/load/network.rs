@@ -1,4 +1,4 @@
-//! The network between the instances and one of the servers they use: it can be slow, silent, or lose its connections.
+//! The network between the instances and a server that they use: it can be slow, silent, or lose its connections.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,19 +12,19 @@ use tokio::{
 };
 use url::Url;
 
-/// What the network does with what is sent over it.
+/// The condition of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    /// Passes it on.
+    /// Forwards data.
     Open,
-    /// Passes it on later, in both directions.
+    /// Forwards data with a delay, in both directions.
     Slow(Duration),
-    /// Holds it back, and connects nobody, as between the two sides of a partition. What was held back arrives afterwards,
-    /// because TCP sends it again.
+    /// Holds data back, and accepts no connections, like a network partition. The data arrives afterwards, because TCP
+    /// retransmits it.
     Silent,
 }
 
-/// A link over which all connections to a server are made.
+/// A link that all connections to a server use.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) address: SocketAddr,
@@ -56,7 +56,7 @@ impl Link {
         Self { address, condition, generation }
     }
 
-    /// The same URL, by way of this link.
+    /// Returns the same URL, through this link.
     pub(super) fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).expect("a URL");
         url.set_host(Some("127.0.0.1")).expect("a host");
@@ -69,7 +69,7 @@ impl Link {
         self.set(Condition::Slow(delay), time).await;
     }
 
-    /// Passes nothing on, for a time.
+    /// Forwards nothing, for a time.
     pub(super) async fn silent(&self, time: Duration) {
         self.set(Condition::Silent, time).await;
     }
@@ -118,7 +118,7 @@ async fn forward(
     }
 }
 
-/// Waits until something may pass; `None` once the link is gone.
+/// Waits until data may pass; `None` once the link is gone.
 async fn wait_to_pass(condition: &mut watch::Receiver<Condition>) -> Option<()> {
     let current = *condition.wait_for(|condition| *condition != Condition::Silent).await.ok()?;
     if let Condition::Slow(delay) = current {

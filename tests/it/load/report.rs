@@ -1,4 +1,4 @@
-//! The table at the end, and what failed.
+//! The table at the end, and the failures.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::{
     mix::Outcome,
 };
 
-/// A moment counts as recovered if this share of its requests succeeds.
+/// The share of successful requests from which a moment counts as recovered.
 const RECOVERED: f64 = 0.95;
 const BIN: Duration = Duration::from_millis(250);
-/// What is judged: the share of the capacity that remains under overload, the time to recover, and the growth of
+/// The judged figures: the share of the capacity that remains under overload, the time to recover, and the growth of
 /// memory over the soak.
 const GOODPUT: f64 = 0.9;
 const MAX_RECOVERY: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const GROWTH: f64 = 0.05;
 pub(super) struct Report {
     settings: Settings,
     rows: Vec<String>,
-    /// The successes per second of callers who each wait for their response.
+    /// The successes per second of closed-loop callers.
     capacity: f64,
     failures: Vec<String>,
     notes: Vec<String>,
@@ -33,7 +33,7 @@ impl Report {
         Self { settings, rows: Vec::new(), capacity: 0.0, failures: Vec::new(), notes: Vec::new() }
     }
 
-    /// Adds the phase that measures how much the servers can do.
+    /// Adds the phase that measures the capacity.
     pub(super) fn capacity(&mut self, result: PhaseResult) {
         let good = result.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
         self.capacity = good as f64 / (result.end - result.began).as_secs_f64();
@@ -50,7 +50,7 @@ impl Report {
         let goodput = result.goodput();
         let recovery = result.recovery();
         if self.settings.judges_times {
-            // Nobody notices a rollout, and nothing fails by itself.
+            // A rollout is transparent, and nothing fails without a fault.
             if ["undisturbed", "capacity", "rolling restart", "the standby is lost", "soak"].contains(&name)
                 && refusals > 0
             {
@@ -120,17 +120,17 @@ impl Sample {
 }
 
 impl PhaseResult {
-    /// Successes per second while the fault lasts, or in the whole phase if there is none.
+    /// Returns successes per second while the fault lasts, or in the whole phase if there is none.
     fn goodput(&self) -> f64 {
         let end = if self.phase.factor > 1.0 { self.end } else { self.began + self.phase.length };
         let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good && sample.due < end);
         good.count() as f64 / (end - self.began).as_secs_f64()
     }
 
-    /// How long after the fault requests still failed.
+    /// Returns how long after the fault requests still failed.
     fn recovery(&self) -> Duration {
         if self.end - self.began < BIN {
-            // Nothing was the matter.
+            // There was no fault.
             return Duration::ZERO;
         }
         let mut bins = Vec::<(u32, u32)>::new();
@@ -144,7 +144,7 @@ impl PhaseResult {
         bins.iter().rposition(is_bad).map_or(Duration::ZERO, |bin| BIN * (bin as u32 + 1))
     }
 
-    /// The median and the 99th percentile of the successes, in milliseconds.
+    /// Returns the median and the 99th percentile of the successes, in milliseconds.
     fn quantiles(&self) -> (f64, f64) {
         let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good);
         let mut took: Vec<_> = good.map(|sample| sample.took).collect();

@@ -1,5 +1,5 @@
-//! The servers: a Postgres with a standby, and a Redis of their own, a gateway, two instances, and Envoy. The instances reach
-//! Postgres and Redis by links that can fail.
+//! The servers: a dedicated Postgres with a standby, a Redis, a gateway, two instances, and Envoy. The instances reach
+//! Postgres and Redis over links that can fail.
 
 use std::{
     net::SocketAddr,
@@ -23,12 +23,12 @@ use crate::support::{
     servers,
 };
 
-/// How long the receiver of webhooks takes for each.
+/// The time that the webhook receiver takes for each delivery.
 const RECEIVER_DELAY: Duration = Duration::from_millis(300);
 
 pub(super) struct World {
     pub(super) postgres: Postgres,
-    /// A replica of it, which serves reads.
+    /// A standby, which serves reads.
     pub(super) standby: Postgres,
     pub(super) redis: Redis,
     pub(super) to_postgres: Link,
@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) gateway: FakeGateway,
     pub(super) receiver: Receiver,
     pub(super) database: Arc<TestDatabase>,
-    /// The variables of the instances, beside the defaults of tests.
+    /// The variables of the instances, in addition to the defaults of tests.
     variables: Vec<(&'static str, String)>,
     instances: Vec<(SocketAddr, ChildProcess)>,
     envoy: Envoy,
@@ -86,7 +86,7 @@ impl World {
         world
     }
 
-    /// Envoy, which is all that callers see.
+    /// Returns Envoy's endpoint, the only one that callers use.
     pub(super) fn endpoint(&self) -> Endpoint {
         Endpoint::new(self.envoy.address())
     }
@@ -102,7 +102,7 @@ impl World {
         lines.filter(|line| line.contains("INTERNAL_ERROR")).collect()
     }
 
-    /// Stops an instance as a rollout does, starts its successor, and waits until Envoy routes to it.
+    /// Stops an instance like a rollout does, starts its successor, and waits until Envoy routes to it.
     pub(super) async fn replace(&mut self, index: usize) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(Signal::SIGTERM);
@@ -154,7 +154,7 @@ fn texts<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a 
 }
 
 fn variables(gateway: &FakeGateway, settings: Settings) -> Vec<(&'static str, String)> {
-    // The bounds of production, unless other tests share the machine.
+    // Production bounds, unless other tests share the machine.
     let (database, redis) = if settings.judges_times { ("800ms", "20ms") } else { ("3s", "300ms") };
     let mut variables = gateway.variables();
     variables.extend([

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Starts an app that sends mail through an API, with a second one if a name is given.
+/// Starts an app that sends mail through an API, with a fallback if a second name is given.
 async fn start(provider: &MailProvider, transport: &str, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let app = TestApp::builder()
         .with_jobs()
@@ -82,7 +82,7 @@ async fn an_api_that_fails_is_tried_again_and_one_that_rejects_is_not() {
     }
 }
 
-/// Resend knows a mail by its key, so even an accepted mail whose answer is late arrives once.
+/// Resend deduplicates mail by its key, so even an accepted mail whose answer is late arrives once.
 #[tokio::test(flavor = "multi_thread")]
 async fn resend_is_given_a_mail_twice_and_sends_it_once() {
     let provider = MailProvider::api().await;
@@ -116,7 +116,7 @@ async fn a_second_provider_of_another_kind_takes_over() {
         wait_for_mails(&app.database, SENT, 1 + count).await;
     }
     assert_eq!(second.mails().len(), 6);
-    // The breaker says which of the two.
+    // The circuit breaker shows which of the two providers is used.
     let state = async |provider: &str| {
         let metrics = app.private.http.get(format!("{}/metrics", app.private.base())).send().await.expect("an answer");
         let metrics = metrics.text().await.expect("text");
@@ -126,8 +126,8 @@ async fn a_second_provider_of_another_kind_takes_over() {
     eventually("the first circuit is open", async || state("mail").await != state("mail_fallback").await).await;
 }
 
-/// The provider takes a mail with a link, and its answer is late. The next attempt sends the same link, so that the
-/// provider recognizes the mail, and the link is good.
+/// The provider accepts a mail with a link, and its answer is late. The next attempt sends the same link, so the
+/// provider recognizes the mail, and the link is valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_of_a_mail_has_the_same_link() {
     let provider = MailProvider::api().await;
@@ -151,7 +151,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
 }
 
-/// Resend refuses a mail whose first attempt is in progress, or was taken in other words.
+/// Resend rejects a mail whose first attempt is in progress, or was accepted with other content.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_resend_has_already_is_not_lost() {
     let provider = MailProvider::api().await;

@@ -55,7 +55,7 @@ async fn several_servers_send_each_mail_once() {
     assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
 }
 
-/// A mail that two workers take, as when a slow one is taken for dead.
+/// Two workers take the same mail, as when a slow worker is considered dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_attempts_send_a_mail_once() {
     let (provider, app, scene) = start_without_jobs().await;
@@ -72,7 +72,7 @@ async fn concurrent_attempts_send_a_mail_once() {
     assert_eq!(provider.mails().len(), 1);
 }
 
-/// The clock of one host is an hour behind: its lease lasts as long as any other.
+/// The clock of one host is an hour slow: its lease lasts as long as any other.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_whose_clocks_differ_send_a_mail_once() {
     let (provider, app, scene) = start_without_jobs().await;
@@ -91,7 +91,7 @@ async fn servers_whose_clocks_differ_send_a_mail_once() {
     assert_eq!((provider.mails().len(), app.database.number("SELECT attempts FROM mails").await), (1, 1));
 }
 
-/// A worker that was taken for dead comes to its end while another one has the mail.
+/// A worker that was considered dead finishes while another one has the mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_failure_of_an_earlier_attempt_does_not_end_the_present_one() {
     let (provider, app, scene) = start_without_jobs().await;

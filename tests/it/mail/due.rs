@@ -1,4 +1,4 @@
-//! Mail is due by its own row: when workers look for it, and in which lane.
+//! Due mail: the polling of its rows, and their lanes.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     support::{Protocol, TestApp, eventually, modules, unique},
 };
 
-/// Starts an app whose transport takes no time, so that the queue is all there is to wait for.
+/// Starts an app whose transport takes no time, so that only the queue causes delay.
 async fn start_app() -> (TestApp, Scene) {
     let app = TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100").start().await;
     let scene = Scene::new(&app).await;
@@ -27,7 +27,7 @@ async fn wait_until_none_is_pending(app: &TestApp) {
 async fn a_commit_wakes_the_worker() {
     let (app, scene) = start_app().await;
     let mut waited = Duration::ZERO;
-    // A recipient gets ten mails at once.
+    // A recipient gets at most ten mails at once.
     for scene in [scene, Scene::new(&app).await, Scene::new(&app).await, Scene::new(&app).await] {
         let since = Instant::now();
         for _ in 0..10 {
@@ -40,7 +40,7 @@ async fn a_commit_wakes_the_worker() {
     assert!(waited < Duration::from_secs(9), "{waited:?}");
 }
 
-/// More mails than there are slots: a slot that becomes free takes the next one at once.
+/// More mails than there are slots: a slot that becomes free takes the next mail at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_mails_do_not_wait_for_polls() {
     let (app, scene) = start_app().await;
@@ -56,7 +56,7 @@ async fn many_mails_do_not_wait_for_polls() {
     assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 160);
 }
 
-/// What somebody waits for is in a lane of its own. Neither has a job.
+/// Urgent mail has a separate lane. No mail has a job.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mail_is_due_in_its_lane() {
     let app = TestApp::start().await;
@@ -73,7 +73,7 @@ async fn each_mail_is_due_in_its_lane() {
     assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE kind LIKE 'send_%'").await, 0);
 }
 
-/// A mail that can't even be read is a dead letter like any other, and is sent once it can be.
+/// A mail that can't be composed becomes a dead letter like any other, and is sent once it can be composed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
     let app = TestApp::builder().set("MAIL_TRANSPORT", "log").start().await;

@@ -24,7 +24,7 @@ fn mail_with_subject<'m>(mails: &'m [Value], prefix: &str) -> &'m Value {
     mail.unwrap_or_else(|| panic!("no {prefix}: {mails:#?}"))
 }
 
-/// Has the customer read mail in German.
+/// Sets the customer's mail language to German.
 async fn use_german(scene: &crate::cases::Scene) {
     let id = scene.cast.customer.as_user().id.to_string();
     for (tag, expected) in [("DE-at", "de-AT"), ("de", "de")] {
@@ -72,9 +72,9 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     wait_for_mails(&app.database, SENT, 2).await;
     app.app.clock.advance(TimeDelta::days(32));
     app.run_task("ask_about_subscriptions").await.expect("done");
-    // The provider has them all; the table forgets those that are a month old.
+    // The provider has all of them; the table drops the month-old ones.
     provider.wait_for(4).await;
-    // Asking again changes nothing, so nobody is told again.
+    // Repeating the request changes nothing, so no further mail is sent.
     app.app.clock.advance(TimeDelta::hours(2));
     app.run_task("ask_about_subscriptions").await.expect("done");
     let idle = "SELECT (NOT EXISTS (SELECT FROM jobs) AND NOT EXISTS (SELECT FROM mails WHERE state = 1))::int";
@@ -107,7 +107,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));
     assert_eq!(reply["to"], json!([scene.cast.customer.as_user().email]));
 
-    // An agent's own ticket for a customer has no requester in the account, so nobody is told.
+    // An agent's own ticket for a customer has no requester in the account, so no mail is sent.
     let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
     scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
@@ -145,7 +145,7 @@ async fn a_sign_in_from_a_new_place_is_reported_once() {
 /// An order may name any address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipient_of_many_mails_gets_the_rest_later() {
-    // The limits go by the clock of the app, which the test moves.
+    // The limits use the app's clock, which the test advances.
     let alone = [("REDIS_URL", ""), ("SINGLE_INSTANCE", "true")];
     let (provider, app, scene) = start_with(&alone).await;
     let victim = scene.cast.stranger.as_user().email.clone();
@@ -159,13 +159,13 @@ async fn a_recipient_of_many_mails_gets_the_rest_later() {
     wait_for_at_least(&app.database, waiting, 4).await;
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 10).await;
     assert_eq!(provider.mails().len(), 10);
-    // What a person waits for is not delayed by them, nor is another recipient.
+    // These mails delay neither urgent mail nor mail to another recipient.
     let reset = json!({ "email": victim });
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
     crate::cases::order::order(&scene).await;
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 12).await;
     app.app.clock.advance(TimeDelta::minutes(11));
-    // The clock of Postgres says when a mail is due.
+    // The clock of Postgres determines when a mail is due.
     app.database.sql("UPDATE mails SET due_at = now() WHERE state = 1").await;
     wait_for_mails(&app.database, SENT, 16).await;
     assert_eq!(provider.mails().len(), 16);

@@ -1,4 +1,4 @@
-//! The metrics do not tell which addresses have a user.
+//! The metrics do not reveal which addresses belong to users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// More than an address gets mails of a kind.
+/// More requests than an address gets mails of a kind.
 const REQUESTS: u64 = 6;
 const PROTOCOLS: [Protocol; 2] = [Protocol::Rest, Protocol::Grpc];
 const DONE: &str = "mainstay_jobs_total{kind=\"send_urgent_mail\",outcome=\"done\"}";
-/// What a mail takes, beside the work on everything else: nobody can tell whose it was.
+/// Resource metrics, which are too coarse to attribute to a single mail.
 const MACHINERY: [&str; 2] = ["mainstay_postgres_", "process_"];
 
-/// Counters, and how often each histogram was recorded, by series.
+/// Counters, and the number of observations of each histogram, by series.
 type Counts = BTreeMap<String, u64>;
 
-/// The series of the scheduled tasks, which run in their own time.
+/// Returns the series of the scheduled tasks, which run at their own times.
 async fn scheduled(app: &TestApp) -> Vec<String> {
     let rows = app.database.sql("SELECT name FROM scheduled_tasks").await;
     rows.into_iter().flatten().flatten().map(|name| format!("kind=\"{name}\"")).collect()
@@ -32,7 +32,7 @@ async fn scheduled(app: &TestApp) -> Vec<String> {
 
 async fn counts(app: &TestApp) -> Counts {
     let scheduled = scheduled(app).await;
-    // The listener keeps a rendering for a second.
+    // The listener caches a rendering for a second.
     let metrics = telemetry::metrics().render();
     let counters = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"));
     let counters: BTreeSet<&str> = counters.collect();
@@ -47,7 +47,7 @@ async fn counts(app: &TestApp) -> Counts {
     metrics.lines().filter(|line| !line.starts_with('#')).filter_map(count).collect()
 }
 
-/// The counts once so many mails were dealt with and nothing changes them any more.
+/// Returns the counts once this many mails were processed and the counts are stable.
 async fn settled_counts(app: &TestApp, least: u64) -> Counts {
     let mut last = counts(app).await;
     eventually("every mail is dealt with", async || {
@@ -60,7 +60,7 @@ async fn settled_counts(app: &TestApp, least: u64) -> Counts {
     last
 }
 
-/// How much each count grows by requests about an address.
+/// Returns the growth of each count by requests about an address.
 async fn growth(app: &TestApp, scene: &Scene, method: &str, request: &Value, mails: u64) -> Counts {
     let before = settled_counts(app, 0).await;
     let base = before.get(DONE).copied().unwrap_or_default();
@@ -75,7 +75,7 @@ async fn growth(app: &TestApp, scene: &Scene, method: &str, request: &Value, mai
     grown.filter(|(_, growth)| *growth > 0).collect()
 }
 
-/// Asserts that the counts grow alike for the address of a user and for one of nobody.
+/// Asserts that the counts grow equally for the address of a user and for an unknown one.
 async fn assert_alike(app: &TestApp, scene: &Scene, user: &str, case: &str) {
     for (method, kind) in [
         ("AuthService.RequestPasswordReset", Some("password_reset")),

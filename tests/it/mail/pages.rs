@@ -1,4 +1,4 @@
-//! The pages that links lead to when no front end serves them.
+//! The pages that links open when no front end serves them.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ struct Page {
 
 async fn read(response: reqwest::Response) -> Page {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    // As a browser reads it.
+    // The HTML as a browser decodes it.
     let html = response.text().await.expect("a body").replace("&#x2f;", "/");
     Page { status, headers, html }
 }
@@ -49,7 +49,7 @@ async fn a_password_is_reset_without_a_script() {
     assert!(policy.contains("form-action 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert_eq!((header("referrer-policy"), header("cache-control")), ("no-referrer", "no-store, no-transform"));
     assert!(form.html.contains(&format!("value=\"{token}\"")) && !form.html.contains("<script"), "{}", form.html);
-    // The form's address has no token, and nothing is loaded from anywhere.
+    // The form's URL has no token, and no external resources are loaded.
     assert!(form.html.contains("action=\"/reset-password\"") && !form.html.contains("src="), "{}", form.html);
 
     let weak = post(&app, "/reset-password", &[("token", &token), ("password", "password1234")], "same-origin").await;

@@ -1,4 +1,4 @@
-//! Developers see every mail, and nobody else does.
+//! Developers can preview every mail; in production the previews are absent.
 
 use std::process::{Command, Stdio};
 
@@ -35,7 +35,7 @@ async fn there_is_no_preview_where_mail_is_sent() {
     assert_eq!(get(&app, "/dev/mail/refund.en.html").await.0, 404);
 }
 
-/// As `head` does.
+/// The reader stops early, like `head`.
 #[test]
 fn a_reader_of_the_command_may_stop_early() {
     let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -74,7 +74,7 @@ async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
     assert_eq!(listed.data().as_array().map(Vec::len), Some(0));
 }
 
-/// The link in a mail about a registration is good for as long as the mail says, from when it was redriven.
+/// The link in a registration mail is valid for the time that the mail states, counted from the redrive.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redriven() {
     let (provider, app, scene) = start_without_jobs().await;
@@ -91,7 +91,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.success();
 }
 
-/// A dead job that is redriven late must not send what a provider has refused.
+/// A dead job that is redriven late must not send a mail that a provider has rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     let (provider, app, scene) = start().await;
@@ -105,7 +105,7 @@ async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     assert_eq!((count_in_state(&app.database, FAILED).await, provider.mails().len()), (1, 0));
 }
 
-/// The mail is old enough to be removed, and is to be sent after all.
+/// The mail is old enough to be removed, but is being redriven.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_being_redriven_is_not_removed() {
     let (_provider, app, scene) = start_without_jobs().await;

@@ -52,13 +52,13 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
     assert_eq!((provider.attempts(), app.database.number(ATTEMPTS).await), (1, 1), "tried once");
-    // The circuit is closed, since the provider is healthy.
+    // The circuit is closed, because the provider is healthy.
     provider.behave(&well());
     order(&scene).await;
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 1).await;
 }
 
-/// Temporary refusals at each stage, and no answer.
+/// Temporary failures at each stage, and no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_failures_are_retried() {
     for behaviour in [
@@ -107,7 +107,7 @@ async fn outdated_mail_is_not_sent() {
     assert_eq!(provider.mails().len(), 0);
 }
 
-/// However well its provider is by then.
+/// The mail has expired, even if the provider is available by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_nobody_tried_in_time_is_not_sent() {
     let (provider, app, scene) = start_without_jobs().await;

@@ -1,4 +1,4 @@
-//! Registrations by mail, and how many mails a recipient gets.
+//! Registrations by mail, and the limits on mails to one recipient.
 
 use mainstay::mail::{id::MailId, ops};
 use mainstay_kernel::queue::worker;
@@ -18,7 +18,7 @@ use crate::{
 
 const REGISTER: &str = "AuthService.Register";
 
-/// Works on what is due, to its end: what a mail counts is taken back after its outcome is stored.
+/// Processes everything that is due, to its end: the count of a mail is refunded after its outcome is stored.
 async fn run_due(app: &TestApp) {
     worker::run_due(modules().work(), &app.app).await.expect("the queue");
 }
@@ -61,7 +61,7 @@ async fn wait_for_counts(database: &TestDatabase, successes: i64, failed: i64) {
     assert_eq!((count_in_state(database, SENT).await, count_in_state(database, FAILED).await), (successes, failed));
 }
 
-/// However often somebody asks, an address that nobody has confirmed gets one mail, and a user a few.
+/// For any number of requests, an unconfirmed address gets one mail, and a user a few.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_fill_the_mailbox_of_somebody_else() {
     let (provider, app, scene) = start().await;
@@ -80,14 +80,14 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
     for _ in 0..12 {
         order(&scene).await;
     }
-    // Two of these are sent later.
+    // Two of these are postponed.
     wait_for_counts(&app.database, 1 + 5 + 10, 3 + 3).await;
     let mut recipients: Vec<_> = provider.mails().iter().map(|mail| mail["to"][0].to_string()).collect();
     recipients.retain(|recipient| recipient.contains(&stranger));
     assert_eq!((recipients.len(), provider.mails().len()), (1, 1 + 5 + 10));
 }
 
-/// A mail that its provider refused was not got, so it does not count among those that the address gets.
+/// A rejected mail did not reach the recipient, so it does not count against the address's limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     let (provider, app, scene) = start_without_jobs().await;
@@ -100,7 +100,7 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
-    // The first one does count once it is redriven: it is one too many by now.
+    // The first mail counts once it is redriven, and by then exceeds the limit.
     let id = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
     ops::redrive(&app.app, vec![id.expect("an id")]).await.expect("redriven");
     run_due(&app).await;
@@ -109,7 +109,7 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     assert!(why.contains("too many"), "{why}");
 }
 
-/// Whichever attempt it is that the provider refuses for good.
+/// The permanent rejection may come at any attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     let (provider, app, scene) = start_without_jobs().await;

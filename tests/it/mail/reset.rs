@@ -34,7 +34,7 @@ async fn the_token_of_the_mail_sets_the_password() {
     assert_eq!(provider.mails().len(), 3);
 }
 
-/// An unknown address gets a mail without a recipient, so the request itself does the same work.
+/// An unknown address gets a mail without a recipient, so the request does the same work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_gets_no_mail() {
     let (provider, app, scene) = start().await;

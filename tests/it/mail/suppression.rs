@@ -1,4 +1,4 @@
-//! Addresses that bounced, complained or unsubscribed are sent no more mail.
+//! Suppressed addresses, which bounced, complained or unsubscribed, get no more mail.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -16,7 +16,7 @@ use crate::{
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
 
-/// A key like those that SendGrid signs with, and the public one as it is configured.
+/// Returns a key pair like SendGrid's, and the public key in its configured form.
 fn sendgrid_key() -> (EcdsaKeyPair, String) {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
     let prefix = BASE64_STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgA=").expect("base64");

@@ -25,7 +25,7 @@ async fn is_encrypted(how: &'static str) {
     let provider = MailProvider::with(Some(Encryption { how, certificate, key })).await;
     let database = Arc::new(TestDatabase::new().await);
 
-    // A server that does not trust the provider's authority refuses to send.
+    // A server that does not trust the provider's authority does not send.
     let wary = process(&database, &provider, &[]).await;
     let scene = Scene::at(&wary, &database).await;
     order(&scene).await;

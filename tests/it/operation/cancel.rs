@@ -32,7 +32,7 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
     let again = cancel(&cast.admin, &operation).await.success();
     assert_eq!(again.data(), cancelled.data(), "it is unchanged");
-    // Another run of its job would find nothing to do either.
+    // Another run of its job would have nothing to do either.
     let job = ImportTickets {
         operation: OperationId::parse(&operation).expect("an id"),
         role: 2,
@@ -78,7 +78,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
         assert_eq!(app.database.number(what).await, count, "{what}");
     }
     cancel(&cast.agent, &operation).await.success();
-    // Importing the rest recognizes the rows that were stored.
+    // A new import of the rest recognizes the stored rows.
     app.database.sql("DROP TRIGGER gate ON tickets").await;
     let rest = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "two").await;
     let progress = json!({

@@ -1,4 +1,4 @@
-//! `mainstay import tickets` and `mainstay seed`, as an operator runs them.
+//! `mainstay import tickets` and `mainstay seed`, run like an operator does.
 
 use std::process::{Command, Output, Stdio};
 

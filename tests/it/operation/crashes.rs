@@ -1,4 +1,4 @@
-//! Workers that die, stop, or are taken for dead.
+//! Workers that die, stop, or are considered dead.
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -61,7 +61,7 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
         role: 2,
         options: ReadOptions::default(),
     };
-    // As a worker would: the job's row has a lease while the job runs.
+    // Simulates a worker: the job's row has a lease while the job runs.
     app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
     let stop = CancellationToken::new();
     stop.cancel();
@@ -97,8 +97,9 @@ async fn concurrent_workers_import_a_file_once() {
     assert_imported_once(&app.database).await;
 }
 
-/// A worker that seemed dead stores one more batch while its successor works on the same one. The successor must not take
-/// that for the end: the other one is stopped at its next heartbeat, and nobody else would go on.
+/// A worker that was considered dead stores one more batch while its successor processes the same one. The successor
+/// must not stop because of this conflict: the first worker stops at its next heartbeat, and no other worker would
+/// continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     let app = TestApp::start().await;
@@ -107,7 +108,7 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     let id = OperationId::parse(&operation).expect("an id");
     let (job, never) =
         (ImportTickets { operation: id, role: 2, options: ReadOptions::default() }, CancellationToken::new());
-    // A job that has to run again, or whose operation has to be failed, is not done.
+    // A job that has to run again, or whose operation has to be failed, is not complete.
     for give_up in [false, true] {
         let other = connect(&app.database.url).await;
         other.batch_execute("BEGIN; UPDATE operations SET version = version + 1").await.expect("a lock");
@@ -129,7 +130,7 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
-    // Nothing is left to do for whoever comes late.
+    // A late worker has nothing left to do.
     import::abandon(&app.app, id).await.expect("ended");
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
 }

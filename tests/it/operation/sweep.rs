@@ -57,7 +57,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.failure("NOT_FOUND");
 }
 
-/// However many invalid rows an operation has, no statement removes more of them than end in time.
+/// An operation may have any number of invalid rows; no statement removes more than a batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rows_of_an_operation_are_removed_in_batches() {
     const BOUNDED: &str = "
@@ -97,7 +97,7 @@ async fn dead_jobs_are_removed_after_a_month() {
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 2);
 }
 
-/// What Postgres timed ends by its clock, however wrong that of the worker is.
+/// Rows that Postgres timestamped expire by its clock, even if the worker's clock is wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_clock_is_ahead_removes_nothing_too_early() {
     let app = TestApp::start().await;

@@ -1,11 +1,11 @@
-//! An answer to an attempt that another one followed.
+//! An answer to an attempt that was superseded.
 
 use serde_json::json;
 
 use super::{CHARGE, FakeGateway, REFUND, WITHOUT_RETRIES, charge_of, pay, start_app_with};
 use crate::support::{Protocol, TestApp, unique};
 
-/// From now on, a second attempt begins as soon as the first is stored, as if its worker had been too slow.
+/// From now on, a second attempt begins as soon as the first is stored, as if the first worker had been too slow.
 async fn overtake(app: &TestApp, table: &str) {
     let sql = format!(
         "CREATE FUNCTION overtake() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -1,5 +1,5 @@
-//! The drill of docs/backup.md, step by step: a backup is restored in the place of the database, Redis is emptied, and
-//! the ledger is checked against the gateway.
+//! The drill of docs/backup.md, step by step: a backup is restored in place of the database, Redis is flushed, and the
+//! ledger is checked against the gateway.
 
 use std::{
     path::Path,
@@ -23,7 +23,7 @@ use crate::{
 /// The title of a post after the backup.
 const NEWER: &str = "Newer than the backup";
 
-/// Runs a program of the Postgres that the tests use.
+/// Runs a program of the tests' Postgres.
 async fn run_postgres_program(database: &TestDatabase, program: &str, args: &[&str]) {
     let rows = database.sql("SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
     let directory = rows[0][0].clone().expect("a directory");
@@ -32,7 +32,7 @@ async fn run_postgres_program(database: &TestDatabase, program: &str, args: &[&s
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Gives the database another name, with all that it has, and makes an empty one of its name. Returns the other name.
+/// Renames the database, and creates an empty one under its name. Returns the new name of the old database.
 async fn set_aside(database: &TestDatabase) -> String {
     let admin = &servers().await.postgres_url;
     let name = Url::parse(&database.url).expect("a URL").path().trim_start_matches('/').to_owned();
@@ -43,7 +43,7 @@ async fn set_aside(database: &TestDatabase) -> String {
     format!("{name}_before")
 }
 
-/// Returns the title of a post that everybody may read.
+/// Returns the title of a public post.
 async fn title(server: &Process, post: &str) -> String {
     let reader = Actor::anonymous(&server.endpoint);
     let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": post })).await;
@@ -82,32 +82,32 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let after = pay(&scene).await.id();
     let change = json!({ "postId": post, "post": { "title": NEWER } });
     scene.cast.agent.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
-    // A reader has Redis keep it.
+    // A read makes Redis cache the post.
     let since = Instant::now();
     while !has_cached(&mut redis, &post, NEWER).await {
         assert!(since.elapsed() < Duration::from_secs(30), "Redis does not have the post");
         title(&server, &post).await;
     }
 
-    // 1 and 2: nobody writes, and what there is stays.
+    // Steps 1 and 2: writes stop, and the current data is kept.
     server.signal(Signal::SIGTERM);
     assert!(server.wait().await.success());
     let set_aside = set_aside(&database).await;
     let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &database.url, file];
     run_postgres_program(&database, "pg_restore", &arguments).await;
 
-    // 3: what is cached is newer than what was restored.
+    // Step 3: the cache is newer than the restored data.
     redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.expect("emptied");
     let (is_ok, output) = process::run(&["migrate"], &database, &own).await;
     assert!(is_ok && output.contains("no pending migrations"), "{output}");
 
-    // 4: what the backup lacks of the money.
+    // Step 4: payments that the backup lacks.
     let (is_ok, output) = process::run(&["ledger", "check"], &database, &own).await;
     assert!(!is_ok && output.contains("1 movement is booked, the gateway has 2"), "{output}");
     assert!(output.contains(&format!("for {after} at the gateway, and is not booked.")), "{output}");
     assert!(!output.contains(&before), "what was in the backup agrees: {output}");
 
-    // 5: whoever had an account signs in and sees what there was.
+    // Step 5: users of the backup sign in and see its data.
     own.push(("JOBS_IN_SERVE", "false"));
     let server = Process::with(&database, &own).await;
     let customer = Actor::user(&server.endpoint, scene.cast.customer.as_user().clone());

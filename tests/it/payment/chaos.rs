@@ -1,5 +1,4 @@
-//! Random faults over many rounds: whatever they are, all books agree in the end, and no response contradicted the
-//! outcome.
+//! Random faults over many rounds: all books agree in the end, and no response contradicted the outcome.
 //!
 //! The seed determines the run. `CHAOS_SEED` and `CHAOS_ROUNDS` choose another one, and `make chaos` runs a long one.
 
@@ -20,7 +19,7 @@ const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const ROUNDS: usize = 60;
 const SEED: u64 = 20_261_121;
 
-/// A request under its key, and the outcome as far as the caller knows it.
+/// A request under its key, and the outcome known to the caller.
 #[derive(Debug, Clone)]
 struct Wish {
     method: &'static str,
@@ -110,7 +109,7 @@ impl World {
         self.wishes.len() - 1
     }
 
-    /// The ids of what the requests of a method created.
+    /// Returns the ids of the resources that requests of a method created.
     fn created_ids(&self, method: &str) -> Vec<String> {
         self.wishes.iter().filter(|wish| wish.method == method).filter_map(Wish::created_id).collect()
     }

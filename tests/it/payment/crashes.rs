@@ -11,7 +11,7 @@ use crate::{
     support::{Protocol, TestDatabase, euro},
 };
 
-/// What runs first after the crash.
+/// The first process to run after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Retry,
@@ -48,7 +48,7 @@ async fn kill_charge_at(point: &str, intended: bool, first: First) {
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
 }
 
-/// As [`kill_charge_at`], for a refund.
+/// Does the same as [`kill_charge_at`], for a refund.
 async fn kill_refund_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;

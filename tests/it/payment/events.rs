@@ -65,7 +65,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     expected.push(("payments.refund.succeeded", &part));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected), "after the partial refund");
 
-    // A refund that the gateway refuses, because an operator refunds the rest at its console.
+    // A refund that the gateway rejects, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);
     scene
         .cast

@@ -10,7 +10,7 @@ use crate::{
     support::{PROTOCOLS, Protocol, euro, eventually, unique},
 };
 
-/// Within one call: the gateway is called again under the same key, and the caller notices nothing.
+/// The gateway is called again under the same key within one call, transparently for the caller.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_failure_is_hidden_from_the_caller() {
     let gateway = FakeGateway::start().await;
@@ -137,7 +137,7 @@ async fn a_declined_card_leaves_the_order_open() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// The gateway rejects the API key: an alert calls the operator once, and nothing is lost.
+/// The gateway rejects the API key: one alert is raised, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_api_key_raises_an_alert() {
     let gateway = FakeGateway::start().await;
@@ -276,7 +276,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })
     .await;
-    // An amount that Stripe cannot express is refused, and nothing is charged.
+    // An amount that Stripe can't represent is rejected, and nothing is charged.
     charge(701, "MGA").await.failure("PAYMENT_FAILED");
     charge(1_234, "KWD").await.failure("PAYMENT_FAILED");
     assert_eq!(gateway.movements().len(), 4);

@@ -1,4 +1,4 @@
-//! PAYMENT_GATEWAY changes while something is pending: what started at one gateway is never requested from another.
+//! PAYMENT_GATEWAY changes while requests are pending: a request that started at one gateway is never sent to another.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ async fn subscription(scene: &Scene) -> Value {
     json!({ "productId": create_recurring_product(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
 }
 
-/// `keys_are_old`: whether the gateway has forgotten the idempotency keys by then.
+/// `keys_are_old` means that the gateway has forgotten the idempotency keys by then.
 async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let own = [("JOBS_IN_SERVE", "false"), ("ACCESS_TOKEN_TTL", "1d")];
@@ -40,7 +40,8 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
     let refund = json!({ "paymentId": payment, "amount": euro("100") });
     let cancel = json!({ "subscriptionId": subscription });
-    // Each one is done but its outcome is unknown. Each goes to a server of its own, since the circuit is per process.
+    // Each request is done at the gateway, but its outcome is unknown. Each uses a separate server, because the circuit
+    // is per process.
     let requests = [
         (customer, CHARGE, &charge),
         (agent, REFUND, &refund),

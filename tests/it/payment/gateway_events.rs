@@ -54,7 +54,7 @@ pub(super) async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String 
     }
 }
 
-/// Returns the status of the payment, that of its order, and what is refunded of it.
+/// Returns the status of the payment, the status of its order, and the refunded amount.
 pub(super) async fn state(app: &TestApp) -> (i64, i64, i64) {
     let number = async |sql| app.database.number(sql).await;
     (
@@ -169,7 +169,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
 }
 
-/// Only the gateway that a payment was begun at knows what became of it.
+/// Only the gateway where a payment was begun knows its outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     let gateway = FakeGateway::start().await;
@@ -182,7 +182,8 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     assert_eq!((state(&app).await.0, alerts("mismatch")), (1, 1), "it is pending, and an operator is told");
 }
 
-/// An operator has to answer a dispute in time. The gateway moves its money apart from the payment, so that the books stay.
+/// An operator has to answer a dispute in time. The gateway moves its money separately from the payment, so the books
+/// are unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_raises_an_alert() {
     let gateway = FakeGateway::start().await;

@@ -1,4 +1,4 @@
-//! What the app did not request: refunds made in the gateway's console, and refunds that the card holder's bank
+//! Refunds that the app did not request: refunds made in the gateway's console, and refunds that the cardholder's bank
 //! returned.
 
 use serde_json::json;
@@ -174,7 +174,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let refund = json!({ "paymentId": payment });
     let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
     assert_eq!(pending.status, 202, "{pending:#?}");
-    // Not earlier: the event about the refund itself would make its outcome known.
+    // Not earlier, because the event about the refund itself would make its outcome known.
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let refund = gateway.movements().into_iter().find(|movement| movement.amount < 0).expect("it was made");
     gateway.return_refund(&refund.gateway_id).await;
@@ -215,7 +215,8 @@ async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway
     (payment, charge.expect("it succeeded"), pending.id())
 }
 
-/// Has the app look at the refunds of a charge; returns the status of a refund here, and the number of movements booked.
+/// Makes the app synchronize the refunds of a charge; returns the status of a refund here, and the number of booked
+/// movements.
 async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
     let change = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
     assert_eq!(deliver(app, scene, &change).await, "processed");
@@ -225,7 +226,8 @@ async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) 
     (status, app.database.number("SELECT count(*) FROM ledger_transactions").await)
 }
 
-/// It stays pending for an operator: it is not what was requested, and names that request as its cause.
+/// The refund stays pending for an operator: its amount differs from the requested one, but it names that request as
+/// its cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_another_amount_than_requested_settles_nothing() {
     let mut gateway = FakeGateway::start().await;
@@ -264,7 +266,7 @@ async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
     );
 }
 
-/// That is more refunds than the gateway lists on one page.
+/// A hundred refunds exceed a page of the gateway's list.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
     let gateway = FakeGateway::start().await;

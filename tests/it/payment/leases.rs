@@ -1,4 +1,4 @@
-//! A worker that is so slow that another one takes over, and workers that fail again and again.
+//! A worker that is so slow that another one takes over, and workers that fail repeatedly.
 
 use chrono::TimeDelta;
 use mainstay::payments::{
@@ -13,7 +13,7 @@ use crate::{
     support::{Protocol, TestApp, modules, unique},
 };
 
-/// An app with a payment whose outcome is unknown, because the gateway behaves like this.
+/// Returns an app with a payment whose outcome is unknown, because the gateway behaves like this.
 async fn app_with_pending_payment(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
     let (app, scene) = start_app_with(gateway, &WITHOUT_RETRIES).await;
     gateway.behave(behaviour, times).await;
@@ -43,7 +43,7 @@ async fn a_worker_that_was_overtaken_begins_no_attempt() {
     assert_eq!(gateway.movements().len(), 0);
 }
 
-/// From the tenth on that did not end well, an operator knows, and the next one is an hour later.
+/// From the tenth failure on, an alert is raised, and the next attempt is an hour later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_workers_keep_failing_is_put_off() {
     let gateway = FakeGateway::start().await;

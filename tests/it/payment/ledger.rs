@@ -1,4 +1,4 @@
-//! The ledger: what the database refuses, and what `mainstay ledger check` reports.
+//! The ledger: the violations that the database rejects, and the reports of `mainstay ledger check`.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ pub(crate) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String
     (code == Some(0), output)
 }
 
-/// The exit code if the books differ; no error has the same one.
+/// The exit status if the books differ, distinct from that of errors.
 const DIFFERS: i32 = 3;
 
 /// Runs the command and returns its exit code, its output and its errors.
@@ -65,7 +65,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
         ("UPDATE ledger_transactions SET amount_minor = amount_minor * 2".to_owned(), "is append-only"),
         ("DELETE FROM ledger_transactions".to_owned(), "is append-only"),
         ("TRUNCATE ledger_transactions CASCADE".to_owned(), "is append-only"),
-        // A row is balanced, so what is left to refuse are the wrong accounts, amounts and subjects.
+        // A row is always balanced, so the possible violations are wrong accounts, amounts and subjects.
         (charge(&pending, 1, 1, "EUR", 450), "ledger_transactions_accounts_check"),
         (charge(&pending, 2, 1, "EUR", 450), "ledger_transactions_accounts_check"),
         (charge(&pending, 1, 3, "EUR", 450), "ledger_transactions_accounts_check"),
@@ -86,7 +86,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
         (format!("{}; {succeed}", charge(&pending, 1, 2, "EUR", 1)), "payments_ledger_fkey"),
         (format!("{}; {succeed}", charge(&pending, 1, 2, "USD", 450)), "payments_ledger_fkey"),
         (format!("{}; {}", charge(&pending, 1, 2, "EUR", 450), succeed.replace("'x'", "'y'")), "payments_ledger_fkey"),
-        // What succeeded stays so.
+        // A success is final.
         (
             format!("UPDATE payments SET status = 1, gateway_id = NULL, due_at = now() WHERE id = '{payment}'"),
             "it is settled",
@@ -112,7 +112,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
         let error = error.as_db_error().map(ToString::to_string).unwrap_or_default();
         assert!(error.contains(cause), "{statement} failed for another reason than {cause}: {error}");
     }
-    // The statements above differ from a good one only in what they try.
+    // The statements above differ from a valid one only in the tested violation.
     let booked = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
     connect(&app.database.url).await.batch_execute(&booked).await.expect("a charge that is booked");
     let unbalanced = "SELECT count(*) FROM (SELECT FROM ledger_entries GROUP BY transaction_id
@@ -123,7 +123,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     assert_eq!(gateway.settled_books(&app.database).await, 3);
 }
 
-/// Charges at the gateway what this app did not ask for.
+/// Makes a charge at the gateway that this app did not request.
 async fn charge_past_the_app(gateway: &FakeGateway, payment: &str) {
     let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
     let form = format!(
@@ -186,7 +186,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     assert_eq!(app.database.number("SELECT count(*) FROM payments").await, 1);
 }
 
-/// What the gateway lost is missed in the days after it was booked; later only the whole check reads it.
+/// A loss at the gateway is detected in the days after the booking; later only the full check reads it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recent_check_reads_what_is_recent() {
     use mainstay::payments::ledger::ops;

@@ -82,7 +82,7 @@ async fn a_payment_whose_key_expired_is_looked_up() {
     assert_eq!(app.database.number("SELECT status FROM payments").await, 2);
 }
 
-/// Of a payment that never reached the gateway the look-up finds nothing, and nothing is charged any more.
+/// For a payment that never reached the gateway, the lookup finds nothing, and nothing is charged any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_was_lost_fails_when_its_key_expired() {
     let gateway = FakeGateway::start().await;
@@ -103,7 +103,7 @@ async fn settled_after_a_day(app: &TestApp, gateway: &FakeGateway) -> usize {
     gateway.settled_books(&app.database).await
 }
 
-/// However long ago the attempt started, a charge that happened just now is not in the search index yet.
+/// The attempt may have started long ago, but a charge that happened just now is not in the search index yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     let gateway = FakeGateway::start().await;
@@ -199,7 +199,7 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
 
-/// Another attempt days after the order would surprise the card holder, however young the last attempt is.
+/// Another attempt days after the order would surprise the cardholder, even if the last attempt is recent.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_attempt_begins_a_day_after_the_request() {
     let gateway = FakeGateway::start().await;

@@ -34,7 +34,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
 
-/// An amount is for people to read: 4.50 EUR, not 450.
+/// An amount in a message is human-readable: 4.50 EUR, not 450.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_too_much_says_how_much_is_left() {
     let app = TestApp::start().await;
@@ -45,7 +45,7 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
     assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
 }
 
-/// The amount of a refused refund does not stay reserved.
+/// A rejected refund releases its reserved amount.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_releases_its_amount() {
     let gateway = FakeGateway::start().await;

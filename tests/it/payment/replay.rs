@@ -1,5 +1,5 @@
-//! A repeated request gets the first final response, whatever happened to the resource since, in one statement that waits
-//! for no lock.
+//! A repeated request gets the first final response, regardless of later changes of the resource, in one statement that
+//! waits for no lock.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn a_replay_after_a_refund_repeats_the_charge() {
     repeats(customer, CHARGE, &request, "one", &charged).await;
 }
 
-/// Here the job learns the outcome, and nobody repeats the request until it was refunded.
+/// Here the job learns the outcome, and the request is repeated only after the refund.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
     let gateway = FakeGateway::start().await;
@@ -124,7 +124,7 @@ async fn a_replay_is_one_statement_and_waits_for_no_lock() {
     let customer = &scene.cast.customer;
     let request = charge_of(&scene).await;
     let first = call_until_final(customer, Protocol::Rest, CHARGE, &request, "one").await.success();
-    // The first repetition may look the token up.
+    // The first repetition may look up the token.
     customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     let blocker = connect(&app.database.url).await;
     blocker

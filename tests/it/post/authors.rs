@@ -1,4 +1,4 @@
-//! Who sees and changes what.
+//! Visibility of posts, and permissions to change them.
 
 use serde_json::json;
 
@@ -62,7 +62,7 @@ async fn a_bad_credential_is_refused_even_where_none_is_needed() {
     let (id, _) = publish_post(&cast.agent).await;
     let bad = crate::support::Actor::bearer(&app.endpoint, "nonsense");
     for protocol in PROTOCOLS {
-        // Otherwise an author whose token has expired would be told that a draft of theirs does not exist.
+        // Otherwise an author with an expired token would be told that their draft does not exist.
         bad.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.failure("INVALID_TOKEN");
     }
 }

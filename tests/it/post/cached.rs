@@ -1,4 +1,4 @@
-//! Two servers on one database and one Redis: readers of both see what authors do.
+//! Two servers on one database and one Redis: readers of both see authors' changes.
 
 use std::sync::Arc;
 
@@ -121,14 +121,15 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     }
     let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
     let mut counts = Vec::new();
-    // On a machine so busy that reading the post takes longer than the lease to read it, each server reads it once.
+    // On a very busy machine, reading the post may take longer than the lease to read it; then each server reads it
+    // once.
     while counts.last() != Some(&2) {
         assert!(counts.len() < 4, "the revision and the post, once: {counts:?} statements");
         invalidate().await;
         let before = proxy.statements();
         let calls = (0..1000)
             .map(|number| readers[number % 2].call(Protocol::Grpc, "PostService.GetPost", json!({ "postId": id })));
-        // More at once would wait in line for so long on a busy machine that some are refused.
+        // More at once would queue for so long on a busy machine that some would be rejected.
         let answers: Vec<_> = stream::iter(calls).buffer_unordered(100).collect().await;
         answers.iter().for_each(|answer| assert_eq!(answer.reason, ""));
         counts.push(proxy.statements() - before);
@@ -195,7 +196,7 @@ async fn a_stranger_can_not_fill_redis() {
     eventually("what exists is stored", async || count().await == 3).await;
 }
 
-/// A post may be stored, so whoever has it asks whether it is still the same: a CDN, or a browser.
+/// A post may be cached, so clients revalidate it: a CDN, or a browser.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_post_is_not_sent_again() {
     let app = TestApp::start().await;
@@ -206,7 +207,7 @@ async fn a_known_post_is_not_sent_again() {
         let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.success();
         let tag = first.header("etag").expect("a tag").to_owned();
         let headers = [("if-none-match", tag.as_str())];
-        // Also from the response that is reused.
+        // Also for the reused response.
         for _ in 0..2 {
             let again = who.call_with(Protocol::Rest, "PostService.GetPost", request.clone(), &headers).await;
             assert_eq!((again.status, again.header("etag")), (304, Some(tag.as_str())), "{again:#?}");

@@ -46,7 +46,7 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     assert_eq!(entry.categories[0].term, "a&b");
 }
 
-/// A reader of feeds has no page by which it could resolve a relative link.
+/// A feed reader has no page by which it could resolve a relative link.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_links_of_the_feed_are_absolute() {
     let feed = async |app: &TestApp, headers: &[(&'static str, &'static str)]| {
@@ -73,7 +73,7 @@ async fn the_links_of_the_feed_are_absolute() {
     let forged = [("host", "evil.example"), ("x-forwarded-proto", "http")];
     assert_eq!(feed(&app, &forged).await, links("https://shop.example/api", &slug));
 
-    // Each reader gets links by the host that it called, although the feed is cached.
+    // Each reader gets links with the host that it called, although the feed is cached.
     let app = TestApp::builder().set("TRUSTED_PROXY_HOPS", "1").start().await;
     let slug = publish(&app).await;
     assert_eq!(feed(&app, &[]).await, links(&app.endpoint.base(), &slug));

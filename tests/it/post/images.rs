@@ -1,4 +1,4 @@
-//! Images in posts: anyone sees them while a published post shows them, at an address that stays the same.
+//! Images in posts: they are public while a published post shows them, at a stable URL.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
     assert_eq!(status(&app, &image).await, 404);
     change(&cast.agent, "Publish", &post).await;
     assert_eq!(status(&app, &image).await, 200);
-    // It can't be deleted while it is shown, and goes with the post.
+    // It can't be deleted while it is shown, and is removed with the post.
     let delete = json!({ "fileId": image });
     cast.agent.call(Protocol::Rest, "FileService.DeleteFile", delete.clone()).await.failure("FILE_IN_USE");
     change(&cast.agent, "Delete", &post).await;

@@ -1,8 +1,8 @@
-//! What comes out of Markdown runs nothing in the page that embeds it.
+//! Rendered Markdown runs no scripts in the page that embeds it.
 
 use mainstay::content::post::markdown::{is_too_deep, render};
 
-/// Texts that try to run a script, each in its own way.
+/// Texts that try to run a script, each in a different way.
 const ATTACKS: &[&str] = &[
     "<script>alert(1)</script>",
     "<SCRIPT SRC=//evil.example/x.js></SCRIPT>",
@@ -56,7 +56,7 @@ const ATTACKS: &[&str] = &[
     "a\u{0}<scr\u{0}ipt>alert(1)</scr\u{0}ipt>",
 ];
 
-/// Elements and attributes of an HTML text, read without any of the parsers under test.
+/// Returns the elements and attributes of an HTML text, read without the parsers under test.
 fn tags(html: &str) -> Vec<(String, Vec<String>)> {
     let mut tags = Vec::new();
     for rest in html.split('<').skip(1) {
@@ -85,7 +85,8 @@ fn nothing_that_could_run_comes_through() {
             for attribute in attributes {
                 let (name, value) = attribute.split_once('=').expect("a name and a value");
                 assert!(["href", "src", "alt", "title", "rel", "start"].contains(&name), "{attack}: {name} in {html}");
-                // As a browser reads it: without line breaks and tabs, and a scheme has no other characters than these.
+                // The value as a browser reads it: without line breaks and tabs; a scheme contains only these
+                // characters.
                 let value = value.replace(['\n', '\r', '\t'], "");
                 let is_scheme = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
                 let scheme = value.trim_start_matches(|c: char| c <= ' ').split_once(':');

@@ -1,4 +1,4 @@
-//! A post is published once, however many callers and workers try.
+//! A post is published once, by any number of callers and workers.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use crate::{
 
 const EVENTS: &str = "SELECT count(*) FROM webhook_deliveries WHERE kind = 'content.post.published'";
 
-/// An endpoint that receives every event, so that each one leaves a delivery.
+/// Creates an endpoint that receives every event, so that each one leaves a delivery.
 async fn listen(app: &TestApp) {
     let cast = app.cast().await;
     let request = json!({ "url": "https://example.com/hooks", "eventTypes": ["content.post.published"] });
@@ -62,7 +62,7 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
         .call(Protocol::Rest, "PostService.GetPost", json!({ "postId": posts[0] }))
         .await
         .failure("NOT_FOUND");
-    // By the clock of Postgres, whatever that of the host says.
+    // By the clock of Postgres, regardless of the host's clock.
     app.database.sql("UPDATE posts SET published_at = published_at - interval '3 minutes'").await;
     app.app.clock.advance(TimeDelta::hours(-1));
     publish().await;

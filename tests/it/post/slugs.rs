@@ -1,4 +1,4 @@
-//! No two posts have the same slug, however they come to one.
+//! No two posts have the same slug, however it was derived.
 
 use std::collections::BTreeSet;
 

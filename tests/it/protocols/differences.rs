@@ -1,18 +1,18 @@
 //! The complete list of differences between Envoy's responses and the server's, each with its reason. The list may only
-//! shrink, unless protobuf requires of the server what Envoy does not do.
+//! shrink, unless protobuf requires behavior of the server that Envoy lacks.
 
 use serde_json::Value;
 
 use crate::support::{Raw, Response};
 
-/// A difference that Envoy forces.
+/// A difference that Envoy causes.
 struct Difference {
     /// Why the difference cannot be removed.
     #[expect(dead_code, reason = "documentation")]
     why: &'static str,
-    /// Whether the two responses to a request, the server's and the one through Envoy, may differ in this way.
+    /// Returns whether the two responses to a request, the server's and the one through Envoy, may differ in this way.
     applies: fn(&Raw, &Response, &Response) -> bool,
-    /// Removes from a response what may differ.
+    /// Removes the parts of a response that may differ.
     forget: fn(&mut Value),
 }
 

@@ -1,4 +1,5 @@
-//! What the Envoy configuration provides besides REST: native gRPC passed through, retries, local replies, and options.
+//! The features of the Envoy configuration besides REST: native gRPC passed through, retries, local replies, and
+//! options.
 
 use std::{
     collections::BTreeMap,
@@ -44,7 +45,7 @@ async fn the_configuration_and_the_descriptors_are_written_to_a_folder() {
     assert_eq!(read("contract.binpb"), modules().contract.encoded);
 }
 
-/// Whose tokens they are, the module says that issues them.
+/// The issuer is the one that the identity module configures.
 #[tokio::test]
 async fn tokens_are_checked_at_the_edge_by_their_issuer() {
     let unchecked = process::output(&["envoy"]).await;
@@ -130,8 +131,8 @@ async fn a_request_may_arrive_in_any_chunks() {
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("\"subject\":\"Grüße 🔥\""), "{answer}");
 }
 
-/// Envoy transcodes only messages; it passes everything else on as plain HTTP. So no error of the server, whatever its
-/// details, goes through Envoy's JSON writer.
+/// Envoy transcodes only messages, and forwards everything else as plain HTTP. So no error of the server passes through
+/// Envoy's JSON writer, regardless of its details.
 #[tokio::test]
 async fn a_request_without_a_message_is_plain_http_for_envoy() {
     let app = TestApp::start().await;

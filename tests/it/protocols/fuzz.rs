@@ -1,8 +1,8 @@
-//! A differential fuzz test: the same request, valid or nearly so, to the server directly and through Envoy. Any disagreement that
-//! `differences` does not list fails the test with the commands that reproduce it.
+//! A differential fuzz test: the same request, valid or nearly so, is sent to the server directly and through Envoy.
+//! Any disagreement that `differences` does not list fails the test with the commands that reproduce it.
 //!
-//! Each side has its own world with the same history, so that requests may change data. Requests derive only from the
-//! descriptor set and a seed: a failure repeats with the seed it prints.
+//! Each side has a separate world with the same history, so that requests may change data. Requests are derived only
+//! from the descriptor set and a seed, so a failure is reproducible with the printed seed.
 
 mod json;
 mod request;
@@ -19,7 +19,7 @@ use request::Writer;
 
 const ROUNDS: u32 = 500;
 const SEED: u64 = 1;
-/// The number of rounds before a world is replaced: requests end its sessions and delete its data.
+/// The number of rounds before a world is replaced, because requests end its sessions and delete its data.
 const ROUNDS_OF_A_WORLD: u32 = 30;
 /// The number of disagreements after which the run stops.
 const ENOUGH: usize = 8;

@@ -1,4 +1,4 @@
-//! What clients write in several ways, and the server and Envoy read alike.
+//! Alternative spellings of clients, which the server and Envoy interpret alike.
 
 use reqwest::header::HeaderMap;
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::requests::Sender;
 
 const TICKETS: &str = "/api/v1/tickets";
 
-/// `URLSearchParams`, forms, and the libraries of Java, Python and Go write it.
+/// `URLSearchParams`, forms, and the libraries of Java, Python and Go write a space in this way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plus_in_a_query_is_a_space() {
     let sender = Sender::new().await;
@@ -56,7 +56,7 @@ async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refuse
         let ticket = sender.send(post(content_type, draft)).await.success();
         assert_eq!(ticket.text("/data/subject"), "Grüße", "{content_type}");
     }
-    // JSON is UTF-8, whatever its type says.
+    // JSON is UTF-8, regardless of its declared charset.
     let latin = b"{\"subject\":\"Gr\xfc\xdfe\",\"body\":\"b\"}";
     sender.send(post("application/json; charset=iso-8859-1", latin)).await.failure("MALFORMED_REQUEST");
     let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
@@ -72,7 +72,7 @@ async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refuse
     }
 }
 
-/// Those who share links and those who register webhooks add parameters that mean something to them alone.
+/// Sharing sites and senders of webhooks add parameters that are meaningless to the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_parameters_of_public_reads_and_webhooks_are_ignored() {
     let sender = Sender::new().await;
@@ -99,7 +99,7 @@ async fn unknown_parameters_of_public_reads_and_webhooks_are_ignored() {
     }
 }
 
-/// nginx, and those that follow it, would gather a stream before they pass it on.
+/// nginx, and proxies that adopted its header, would buffer a stream before forwarding it.
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_are_told_not_to_buffer_streams() {
     let sender = Sender::new().await;

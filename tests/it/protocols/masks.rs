@@ -1,4 +1,4 @@
-//! A mask leaves fields out, through every protocol, and invents none.
+//! A mask omits fields over every protocol, and adds none.
 
 use serde_json::json;
 
@@ -38,7 +38,7 @@ async fn what_a_mask_leaves_out_is_absent() {
     }
     let list = through_rest(&scene, "/api/v1/tickets?readMask=id").await;
     assert_eq!((&list.body["meta"]["page"], &list.body["meta"]["total"]), (&json!(1), &json!("1")));
-    // Without a mask, or with one that names everything, nothing is missing.
+    // Without a mask, or with a mask of all fields, nothing is missing.
     let whole = through_rest(&scene, &format!("/api/v1/tickets/{ticket}")).await;
     assert_eq!((&whole.data()["tags"], &whole.data()["subject"]), (&json!([]), &draft()["subject"]));
     assert_eq!(through_rest(&scene, &format!("/api/v1/tickets/{ticket}?readMask=*")).await.body, whole.body);

@@ -71,7 +71,7 @@ async fn unacceptable_requests_get_the_same_refusal() {
     sender.send(Raw::new("POST", TICKETS).json(deep)).await.failure("MALFORMED_REQUEST");
 }
 
-/// Envoy drops them silently.
+/// Envoy drops these fields silently.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_and_read_only_fields_are_refused_by_name() {
     let sender = Sender::new().await;
@@ -97,7 +97,7 @@ async fn unknown_and_read_only_fields_are_refused_by_name() {
     assert_eq!(misspelt.body["error"]["fields"], serde_json::json!({ "pagesize": fault }));
 }
 
-/// Envoy refuses the first unknown name of an enum itself.
+/// Envoy itself rejects the first unknown name of an enum.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_enum_names_are_refused() {
     let sender = Sender::new().await;
@@ -141,7 +141,7 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
         let answer = sender.send(Raw::new("GET", &path).header(name, value)).await;
         assert_eq!((answer.status, answer.header("etag")), (status, Some("\"1\"")), "{name}: {value}");
     }
-    // Several lines are one list.
+    // Several header lines form one list.
     for (lines, status) in [(["\"7\"", "\"2\", W/\"1\""], 304), (["\"1\"", "\"7\""], 304), (["\"2\"", "\"7\""], 200)] {
         let listed = lines.iter().fold(Raw::new("GET", &path), |raw, line| raw.header("if-none-match", *line));
         assert_eq!(sender.send(listed).await.status, status, "{lines:?}");
@@ -160,7 +160,7 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
     }
 }
 
-/// The value in the path wins. Where Envoy can detect the conflict, it refuses the request.
+/// The value in the path wins. Where Envoy can detect the conflict, it rejects the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_does_not_overrule_the_path() {
     let sender = Sender::new().await;
@@ -183,7 +183,7 @@ fn body(bytes: usize) -> String {
     empty.replace("\"\"}", &format!("\"{}\"}}", "x".repeat(bytes - empty.len())))
 }
 
-/// Reads while it writes, since a server that refuses a body need not wait for its end.
+/// Reads while it writes, because a server that rejects a body need not wait for its end.
 async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> String {
     let (mut from, mut to) = TcpStream::connect(address).await.expect("connected").into_split();
     let head = format!(
@@ -200,7 +200,7 @@ async fn upload(address: SocketAddr, path: &str, token: &str, body: &str) -> Str
     let mut answer = Vec::new();
     // The connection may end with a reset after the response.
     from.read_to_end(&mut answer).await.ok();
-    // Only now, since closing the write half would tell the server that the caller has left.
+    // Only now, because closing the write half would signal a disconnect to the server.
     drop(sending.await.expect("no panic"));
     String::from_utf8_lossy(&answer).into_owned()
 }

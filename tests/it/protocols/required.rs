@@ -1,4 +1,4 @@
-//! What the API description requires of responses, and so generated clients don't check for, is in them.
+//! Responses contain all fields that the API description requires, because generated clients do not check for them.
 
 use std::sync::LazyLock;
 
@@ -12,8 +12,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     openapi::document(None)
 });
 
-/// Returns the required fields that a response lacks, by their paths. A mask leaves fields out, so what was asked for
-/// with one lacks nothing.
+/// Returns the required fields that a response lacks, by their paths. A request with a mask lacks nothing.
 pub(super) fn missing(method: &str, request: &Value, answer: &Response) -> Vec<String> {
     let mut missing = Vec::new();
     if request.get("readMask").is_none() {

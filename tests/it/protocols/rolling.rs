@@ -1,4 +1,4 @@
-//! Two instances behind Envoy are replaced one after the other, or die, while customers keep calling.
+//! Two instances behind Envoy are replaced one after the other, or die, while customers continue to call.
 
 use std::{
     net::SocketAddr,
@@ -35,7 +35,7 @@ fn draft_of(account: &str) -> Value {
 struct Fleet {
     database: TestDatabase,
     instances: Vec<(SocketAddr, ChildProcess)>,
-    /// What was replaced, for its log.
+    /// The replaced instance, for its log.
     predecessors: Vec<ChildProcess>,
     envoy: Envoy,
 }
@@ -82,7 +82,7 @@ impl Fleet {
         self.wait_until_healthy().await;
     }
 
-    /// A response with what the instances logged of its request.
+    /// Returns a response with the log lines of its request.
     fn explain(&self, answer: &Response) -> String {
         let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
         let running = self.instances.iter().map(|(_, instance)| instance);
@@ -92,7 +92,7 @@ impl Fleet {
     }
 }
 
-/// Customers who each create tickets one after the other, over both protocols, every ticket under its own key.
+/// Customers who create tickets sequentially, over both protocols, every ticket under its own key.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -155,8 +155,8 @@ async fn callers_do_not_notice_a_rolling_restart() {
     assert_eq!(fleet.database.number("SELECT count(*) FROM tickets").await, i64::try_from(answers.len()).expect("few"));
 }
 
-/// Whether a failed response says so: by its envelope, or, if Envoy answered a gRPC call itself, by its status alone, which
-/// gRPC's retry policies go by.
+/// Returns whether a failed response is retryable: by its envelope, or, if Envoy answered a gRPC call itself, by its
+/// status alone, which gRPC's retry policies use.
 fn may_be_retried(answer: &Response) -> bool {
     answer.body["error"]["retryable"] == json!(true) || answer.reason.starts_with("no reason (Unavailable:")
 }
@@ -174,7 +174,7 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
     let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
     let account = cast.customer.as_user().account.to_string();
     for (key, answer) in &answers {
-        // A failed response says that the request may be retried, and the retry succeeds.
+        // A failed response is marked as retryable, and the retry succeeds.
         if answer.status != 201 {
             assert!(may_be_retried(answer), "{}", fleet.explain(answer));
             let again =

@@ -1,5 +1,5 @@
-//! Exports through every protocol: a reader that stops reading pauses the server, and an error in mid-stream reaches the
-//! reader.
+//! Exports over every protocol: a reader that stops reading pauses the server (backpressure), and an error in the
+//! middle of a stream reaches the reader.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Reading {
             Self::Web(mut response) => {
                 let mut last = Vec::new();
                 while let Some(piece) = response.chunk().await.expect("a piece") {
-                    // A marker may begin in the piece before.
+                    // A marker may begin in the previous chunk.
                     let offset = last.len().saturating_sub(MARKER.len() - 1);
                     last.extend_from_slice(&piece);
                     tickets += last[offset..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
@@ -105,7 +105,7 @@ async fn every_kind(who: &Actor, envoy: &Endpoint) -> Vec<Reading> {
     all
 }
 
-/// Process statistics from Linux's /proc. Other systems have no such source for these tests.
+/// Process statistics from Linux's /proc, which other systems lack.
 #[cfg(target_os = "linux")]
 mod process {
     use std::time::{Duration, Instant};

@@ -1,17 +1,17 @@
-//! Which protocol was seen to give which reason. Every reason is seen through every protocol, but for a short list.
+//! The coverage of reasons by protocol. Every reason is observed over every protocol, except for a short list.
 
 use crate::support::{PROTOCOLS, Protocol, Response};
 
-/// A reason that is not seen through some protocols.
+/// A reason that is not observed over some protocols.
 pub(super) struct Gap {
     pub(super) reason: &'static str,
     pub(super) protocols: &'static [Protocol],
-    /// Why it can't be seen there.
+    /// The reason why it can't be observed there.
     #[expect(dead_code, reason = "documentation")]
     why: &'static str,
 }
 
-/// The list may only shrink: a test that sees what is listed here fails.
+/// The list may only shrink: a test that observes a listed combination fails.
 pub(super) const GAPS: [Gap; 5] = [
     Gap {
         reason: "BUSINESS_RULE_VIOLATION",
@@ -42,7 +42,7 @@ pub(super) const GAPS: [Gap; 5] = [
     },
 ];
 
-/// The protocols through which one reason was seen. At its end, these and the gaps must be all there are.
+/// The protocols over which one reason was observed. At its end, these and the gaps must cover all protocols.
 pub(super) struct ReasonCoverage {
     reason: &'static str,
     protocols: Vec<Protocol>,
@@ -53,7 +53,7 @@ impl ReasonCoverage {
         Self { reason, protocols: Vec::new() }
     }
 
-    /// Takes a response, which must be refused for the reason.
+    /// Records a response, which must be an error with the reason.
     #[track_caller]
     pub(super) fn failure(&mut self, protocol: Protocol, answer: Response) -> Response {
         let answer = answer.failure(self.reason);
@@ -61,7 +61,7 @@ impl ReasonCoverage {
         answer
     }
 
-    /// Takes the code of a refusal, which must be the reason's.
+    /// Records the code of an error, which must be the reason's.
     #[track_caller]
     pub(super) fn code(&mut self, protocol: Protocol, code: &str) {
         assert_eq!(code, self.reason, "over {protocol:?}");

@@ -75,7 +75,7 @@ async fn client_closed_request() {
     }
     let metrics = server.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains("status=\\\"499\\\""), "{metrics}");
-    // And no partial work remains.
+    // No partial work remains.
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
     let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.success();
@@ -115,7 +115,7 @@ async fn idempotency_key_expired() {
     }
 }
 
-/// A gateway that refuses connections: the first payments are pending, and after a while none is started.
+/// A gateway that rejects connections: the first payments are pending, and after a while none is started.
 #[tokio::test(flavor = "multi_thread")]
 async fn circuit_open() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
@@ -130,7 +130,7 @@ async fn circuit_open() {
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(protocol, "PaymentService.ChargePayment", request, key).await
     };
-    // Made before the circuit opens, because it lets one request through after a while.
+    // Created before the circuit opens, because an open circuit lets one request through after a while.
     let mut orders = Vec::new();
     for _ in PROTOCOLS {
         orders.push(order(&scene).await);

@@ -109,12 +109,12 @@ async fn deadline_exceeded() {
     ] {
         let since = Instant::now();
         let call = cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
-        // Tonic's gRPC client keeps the deadline itself and may time out first.
+        // Tonic's gRPC client enforces the deadline too, and may time out first.
         let by_client = protocol == Protocol::Grpc && call.reason.contains("Timeout expired");
         coverage.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
-    // Canceled in Postgres too, not left waiting there.
+    // The statement is canceled in Postgres too.
     app.database.locks_waited_for(0).await;
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);

@@ -50,7 +50,7 @@ async fn route_not_found() {
     coverage.code(Protocol::Grpc, mainstay_kernel::contract::status::reason(&status).facts().code);
 }
 
-/// The operator's domain stands in every error, and REST finds the reason all the same.
+/// The operator's domain is in every error, and REST still finds the reason.
 #[tokio::test]
 async fn the_domain_of_the_reasons_can_be_set() {
     use tonic_types::StatusExt as _;
@@ -127,7 +127,7 @@ async fn unsupported_media_type() {
     for protocol in REST {
         coverage.failure(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
     }
-    // gRPC is one media type itself, but for what a file says that it is.
+    // gRPC itself is one media type, so only the declared type of a file can be wrong.
     let page = json!({ "name": "a.png", "file": body("image/png", "<script>alert(1)</script>") });
     coverage.failure(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
 }
@@ -153,7 +153,7 @@ async fn malformed_request() {
     }
 }
 
-/// An unknown name of an enum is one fault of a request among others, and says which names there are.
+/// An unknown name of an enum is reported together with the request's other faults, with the list of valid names.
 #[tokio::test]
 async fn unknown_enum_names_are_listed_with_every_other_fault() {
     let app = TestApp::start().await;

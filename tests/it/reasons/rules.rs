@@ -1,4 +1,4 @@
-//! Broken rules that no case of the table reaches.
+//! Business rules that no case of the table violates.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     webhook::inbound::{deliver, event_in_state, stored_event_id},
 };
 
-/// An inbound event that can't be accepted is dead at once; nobody waits for the response.
+/// An inbound event that can't be accepted becomes dead at once; no caller waits for the response.
 #[tokio::test(flavor = "multi_thread")]
 async fn business_rule_violation() {
     let app = TestApp::builder().with_jobs().start().await;

@@ -1,4 +1,4 @@
-//! Reasons for a watch that is refused or ends.
+//! Reasons for a watch that is rejected or ends.
 
 use chrono::TimeDelta;
 use mainstay_kernel::{
@@ -34,7 +34,7 @@ async fn resume_token_expired() {
     }
 }
 
-/// What a caller does not read stays in Postgres, and not in the memory of the server: it resumes.
+/// Changes that a caller does not read stay in Postgres instead of the server's memory, and the caller resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn watch_lagged() {
     const CHANGES: usize = 90_000;
@@ -50,7 +50,7 @@ async fn watch_lagged() {
         cast.customer.as_user().account
     );
     app.database.sql(&many).await;
-    // Somebody else, who reads, is not affected.
+    // Another caller, who reads, is not affected.
     let mut quick = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let id = ticket(&cast.customer).await;
     while change_of(&quick.item().await).0 != id {}
@@ -79,7 +79,7 @@ async fn metric(app: &TestApp, name: &str) -> f64 {
     line.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-/// Watches are counted, and a caller who leaves gives its place back.
+/// Watches are counted, and a caller who disconnects frees its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_watches() {
     let app = TestApp::start().await;

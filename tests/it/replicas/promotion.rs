@@ -1,4 +1,5 @@
-//! A standby becomes the primary: nothing that was acknowledged is lost, writes go on, and it is read as a replica no more.
+//! A standby becomes the primary: no acknowledged write is lost, writes continue, and it is no longer read as a
+//! replica.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,7 @@ use crate::{
     support::{Actor, PROTOCOLS, Process, Protocol, TestApp, database::sql, eventually, people::Cast, unique},
 };
 
-/// A URL may name all servers of a cluster, in whatever order, as managed ones do.
+/// A URL may name all servers of a cluster in any order, as those of managed services do.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
     let pair = Pair::start().await;
@@ -29,7 +30,7 @@ async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
     }
 }
 
-/// Creates tickets until told to stop, each under a key with which it is tried until it succeeds. Returns the ids.
+/// Creates tickets until told to stop, each under a key with which it is retried until it succeeds. Returns the ids.
 async fn write(who: &Actor, request: &Value, stop: &AtomicBool, last: &Mutex<Instant>) -> Vec<String> {
     let mut ids = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -94,7 +95,7 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     assert_eq!(acknowledged, ids, "every write that was acknowledged, and each once");
     println!("{} writes, the next one {gap:?} after the promotion", ids.len());
 
-    // What was a replica is the primary; it is not read as a replica, and every response is current.
+    // The former replica is the primary; it is not read as a replica, and every response is current.
     let ticket = ids.last().expect("a ticket");
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "After" } });
     for protocol in PROTOCOLS {
@@ -103,7 +104,7 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     }
 }
 
-/// A standby that is promoted while its primary goes on has a history of its own.
+/// A standby that is promoted while its primary continues has a divergent history.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_was_promoted_is_no_replica() {
     let pair = Pair::start().await;

@@ -1,5 +1,5 @@
-//! How long a connection lasts: of HTTP/2, while its peer answers pings, and until it is old and its requests have ended; of
-//! HTTP/1.1, a while after its last request.
+//! The lifetime of a connection. HTTP/2: while its peer answers pings, until it is old and its requests have ended.
+//! HTTP/1.1: a while after its last request.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::support::{TestApp, eventually, modules};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves an app on one more port, with bounds of its own.
+/// Serves an app on one more port, with the given bounds.
 async fn listen(app: &TestApp, bounds: Bounds) -> SocketAddr {
     let service = service::build(modules(), &app.app, Readiness::default()).expect("the contract holds");
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -71,15 +71,15 @@ async fn a_connection_lasts_while_its_peer_answers_pings() {
     assert_eq!(get(client, address).await, 200);
 }
 
-/// Asks over HTTP/1.1, and returns whether there is a response.
+/// Sends a request over HTTP/1.1, and returns whether there is a response.
 async fn ask(stream: &mut TcpStream) -> bool {
     let asked = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut head = [0; 15];
     asked.is_ok() && stream.read_exact(&mut head).await.is_ok() && &head == b"HTTP/1.1 200 OK"
 }
 
-/// Proxies keep connections for later requests, nginx and AWS' load balancer for a minute: one that the server closes sooner
-/// takes a request with it now and then.
+/// Proxies keep connections for later requests, nginx and AWS' load balancer for a minute. If the server closes a
+/// connection sooner, a request on it is occasionally lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_stays_open_for_the_next_request_as_long_as_configured() {
     const LONGER_THAN_HEADERS_TAKE: Duration = Duration::from_secs(12);
@@ -97,7 +97,7 @@ async fn a_connection_stays_open_for_the_next_request_as_long_as_configured() {
     let [first, second] = &mut streams;
     let mut rest = Vec::new();
     timeout(TIMEOUT, second.read_to_end(&mut rest)).await.expect("it is closed").expect("without an error");
-    // The rest of the first response comes before the second one.
+    // The rest of the first response precedes the second one.
     let length = first.read(&mut [0; 4096]).await.expect("the rest");
     assert!(length > 0);
     assert!(ask(first).await, "it is still open");

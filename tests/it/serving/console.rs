@@ -49,6 +49,6 @@ async fn files_with_a_hash_in_their_name_are_kept_for_good() {
         count += 1;
     }
     assert!(count >= 2, "a script and a style sheet: {page}");
-    // A page of another version must not take the page for a script.
+    // A page of another version must not receive the page instead of a script.
     assert_eq!(app.endpoint.get("/console/assets/gone.js").await.failure("ROUTE_NOT_FOUND").status, 404);
 }

@@ -43,7 +43,7 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     assert!(status.success(), "{status}: {}", server.log());
 }
 
-/// A server that may take long to drain.
+/// Starts a server with a long drain timeout.
 async fn patient() -> (TestDatabase, Process) {
     let database = TestDatabase::new().await;
     let server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m"), ("WRITE_TIMEOUT", "10m")]).await;
@@ -69,7 +69,7 @@ async fn a_peer_that_never_answers_is_not_waited_for() {
     ends_soon(server).await;
 }
 
-/// A request that does not end in time is cut off, and the exit status says so: whoever stops the server must not wait for
+/// A request that does not end in time is aborted, and the exit status reports that, because a stop must not wait for
 /// the 600 seconds that an export may take.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_end_is_cut_off() {
@@ -94,7 +94,7 @@ async fn what_does_not_end_is_cut_off() {
     assert_eq!(cut_off.status, 0, "{cut_off:#?}");
 }
 
-/// A Ctrl-C reaches all processes of the foreground, and a launcher such as npx passes it on besides.
+/// A Ctrl-C reaches all processes of the foreground group, and a launcher such as npx forwards it in addition.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_interrupt_is_the_same_one_and_a_later_one_is_not() {
     let database = TestDatabase::new().await;

@@ -95,7 +95,7 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     }
 }
 
-/// The text has no place for an error: whoever takes a part for the whole would lose tickets without noticing.
+/// CSV has no place for an error: a client that mistakes a part for the whole would lose tickets unnoticed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
     let database = TestDatabase::new().await;

@@ -46,7 +46,7 @@ async fn both_reflections_list_our_services() {
     assert!(is_file, "{response:?}");
 }
 
-/// What a caller has compressed is read, and what it can take compressed is compressed, in the coding that it knows.
+/// Compressed requests are read, and responses are compressed in a coding that the client accepts.
 #[tokio::test]
 async fn messages_are_compressed_on_request() {
     let app = TestApp::start().await;
@@ -65,7 +65,7 @@ async fn messages_are_compressed_on_request() {
     }
 }
 
-/// They are for browsers, which speak gRPC-Web.
+/// CORS headers are for browsers, which use gRPC-Web.
 #[tokio::test]
 async fn a_grpc_answer_has_no_headers_of_cors() {
     let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;

@@ -66,11 +66,11 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
 }
 
-/// How many rows `many_tickets` has, the last of which is cut off.
+/// The number of rows of `many_tickets`, the last of which is cut off.
 const MANY: usize = 1201;
 
-/// A file as other systems write it: more columns than most rows fill, two languages, quotes and commas inside the texts,
-/// rows without a subject, and an end in the middle of a row.
+/// Returns a file like those of other systems: more columns than most rows fill, two languages, quotes and commas
+/// inside the texts, rows without a subject, and an end in the middle of a row.
 fn many_tickets() -> String {
     let mut csv = "subject,body,answer,type,queue,priority,language".to_owned();
     csv.extend((1..=8).map(|number| format!(",tag_{number}")));
@@ -130,7 +130,7 @@ async fn many_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     assert_eq!(count("tickets WHERE cardinality(tags) = 8").await, 133, "and their tags");
 }
 
-/// Uploads a file as a program does that knows nothing but HTTP, and returns the tickets, oldest first, and the errors.
+/// Uploads a file like a generic HTTP client, and returns the tickets, oldest first, and the errors.
 async fn import(app: &TestApp, who: &Actor, content_type: &str, query: &str, body: Vec<u8>) -> (Vec<Value>, Value) {
     let cast = app.cast().await;
     let (token, account) = (who.token().await.expect("a token"), cast.customer.as_user().account);
@@ -152,7 +152,7 @@ fn texts(tickets: &[Value]) -> Vec<(&str, &str)> {
     texts.map(|(subject, body)| (subject.unwrap_or_default(), body.unwrap_or_default())).collect()
 }
 
-/// What spreadsheets and shells write.
+/// Formats that spreadsheets and shells write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_another_charset_or_delimiter_is_imported() {
     let text = "Subject;Body\r\nGrüße;\"Müller, ß; \"\"x\"\"\"\r\nZwei;Ende\r\n";
@@ -263,7 +263,7 @@ async fn the_same_key_is_answered_with_the_current_state() {
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 1);
 }
 
-/// Uploads that send nothing keep only their own principal from uploading more.
+/// Idle uploads block further uploads of their own principal only.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_uploads_leave_space_to_others() {
     let app = TestApp::builder().set("MAX_UPLOADS", "2").start().await;

@@ -1,4 +1,4 @@
-//! What a service manager hears of a process, and whether it understands the unit.
+//! The notifications to a service manager, and the validity of the systemd unit.
 
 use std::{os::unix::net::UnixDatagram, process::Stdio, time::Duration};
 
@@ -44,8 +44,8 @@ async fn the_service_manager_is_told() {
     assert!(server.wait().await.success());
 }
 
-/// systemd reads the unit, and finds nothing in it to object to; where it is not installed, `scripts/test` leaves the test
-/// out. The server says itself what keeps it from starting: a second program would say it again, and more, at every attempt.
+/// systemd validates the unit without warnings; where it is not installed, `scripts/test` excludes the test. The server
+/// reports faults that prevent its start; a second program would repeat them at every attempt.
 #[tokio::test]
 async fn systemd_understands_the_unit() {
     let unit = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/mainstay.service");

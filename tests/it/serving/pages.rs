@@ -105,7 +105,7 @@ async fn the_files_of_the_reference_are_compressed_once_and_kept() {
                 |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             assert_eq!(header("content-encoding").as_deref(), Some(coding), "{path}");
             assert!(header("cache-control").is_some_and(|value| value.contains("no-cache")), "{path}");
-            // What is compressed for each request has no length.
+            // A response that is compressed on the fly has no length.
             assert!(header("content-length").is_some(), "{path} {coding}");
             let tag = header("etag").expect("a tag");
             assert!(answer.bytes().await.expect("a body").len() < plain / 3, "{path} {coding}");

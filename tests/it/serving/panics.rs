@@ -1,5 +1,5 @@
-//! A panic, wherever it happens, costs its caller one request: the error is an error like any other, over both
-//! protocols, it is counted, and its connection goes on.
+//! A panic at any place costs its caller one request: the error has the usual form, over both protocols, it is counted,
+//! and its connection continues.
 
 mod connection;
 
@@ -21,7 +21,7 @@ async fn server(point: &str) -> (TestDatabase, Process, Cast) {
     (database, server, cast)
 }
 
-/// Asserts that the server has counted the panics and goes on.
+/// Asserts that the server has counted the panics and continues.
 async fn assert_survived(server: &Process, panics: usize) {
     let line = format!("mainstay_panics_total {panics}\\n");
     let is_counted = async || server.private.get("/metrics").await.body.to_string().contains(&line);
@@ -72,7 +72,7 @@ async fn in_a_middleware_of_every_request() {
             let answer = cast.anonymous.call(protocol, "UserService.GetMe", json!({})).await;
             assert_eq!(answer.failure("INTERNAL_ERROR").status, 500, "{point}, {protocol:?}");
         }
-        // No request on this server is spared, so all that others can notice is that the connection goes on.
+        // All requests of this server panic, so the only observation is that the connection continues.
         let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "", ""), Call::grpc(GET_ME, "", &[]));
         let connection = Http2::connect(&server).await;
         for call in [&rest, &grpc, &rest] {
@@ -115,7 +115,7 @@ async fn in_a_body() {
         Err(error) => Err(error),
     };
     assert!(text.is_err(), "a part must not be taken for the whole");
-    // Over HTTP/2, what breaks off is the stream, and those beside it go on.
+    // Over HTTP/2, only the stream is reset, and concurrent streams continue.
     let connection = Http2::connect(&server).await;
     let docs = connection.call(&Call::rest(Method::GET, "/docs", "", "")).await;
     assert!(docs.is_err(), "a part must not be taken for the whole: {docs:?}");

@@ -14,7 +14,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_reaches_postgres_through_a_socket() {
     let directory = tempfile::tempdir().expect("a directory");
-    // As root, Postgres runs as another user, who makes the socket.
+    // As root, Postgres runs as another user, who creates the socket.
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("ours");
     let path = directory.path().to_str().expect("text");
     let options = Options::temporary().set("max_connections", "50").set("unix_socket_directories", path);
@@ -24,13 +24,13 @@ async fn a_server_reaches_postgres_through_a_socket() {
     let encoded = path.replace('/', "%2F");
     let database = TestDatabase::foreign(&format!("postgres://{sign_in}@/mainstay?host={path}&port={port}"));
     servers::migrate(&database.url).await;
-    // A socket has no TLS, whatever the URL says.
+    // A socket has no TLS, regardless of the URL.
     for url in [database.url.clone(), format!("postgres://{sign_in}@{encoded}:{port}/mainstay?sslmode=require")] {
         let server = Process::with(&database, &[("DATABASE_URL", url.as_str())]).await;
         let cast = Cast::new(&server.endpoint, &database).await;
         let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
 
-        // Whoever gives up has the statement cancelled, which takes a connection of its own.
+        // A caller that gives up cancels its statement, which takes a separate connection.
         let holder = connect(&database.url).await;
         holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
         let change = json!({ "ticketId": response.id(), "ticket": { "subject": "Later" } });

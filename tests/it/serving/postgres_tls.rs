@@ -1,4 +1,4 @@
-//! TLS on the way to Postgres: a certificate is checked, and whoever has one that is refused learns what to do.
+//! TLS to Postgres: the certificate is verified, and the error for a rejected certificate names the remedy.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::{
     tls::certificates::{Authority, Pair},
 };
 
-/// A Postgres as far as its TLS, after which it ends the connection.
+/// A server that performs Postgres' TLS handshake, and then ends the connection.
 struct Handshakes {
     port: u16,
     succeeded: Arc<AtomicUsize>,
@@ -43,7 +43,7 @@ impl Handshakes {
         let count = succeeded.clone();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                // SSLRequest, and that there is TLS.
+                // SSLRequest, and the answer that TLS is supported.
                 stream.read_exact(&mut [0; 8]).await.expect("a request");
                 stream.write_all(b"S").await.expect("sent");
                 if acceptor.accept(stream).await.is_ok() {
@@ -64,7 +64,7 @@ impl Handshakes {
     }
 }
 
-/// As that of Debian's Postgres is to begin with, which has TLS, with a certificate that it signed itself.
+/// The default of Debian's Postgres: TLS with a self-signed certificate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nobody_trusts_is_refused_with_the_cure() {
     let authority = Authority::new();
@@ -74,7 +74,7 @@ async fn a_certificate_that_nobody_trusts_is_refused_with_the_cure() {
     for part in ["certificate", "SSL_CERT_FILE", "sslmode=disable"] {
         assert!(!good && text.contains(part), "{part} is not in:\n{text}");
     }
-    // Whatever it was told by then, it was no secret.
+    // The server received no secret by then.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(postgres.succeeded(), 0);
 
@@ -86,7 +86,7 @@ async fn a_certificate_that_nobody_trusts_is_refused_with_the_cure() {
     eventually("the handshake succeeds", async || postgres.succeeded() > 0).await;
 }
 
-/// URLs as libpq reads them, which other services print.
+/// URLs in libpq's format, as other services print them.
 #[tokio::test(flavor = "multi_thread")]
 async fn options_of_libpq_are_refused_with_what_stands_for_them() {
     let url = "postgres://me:hunter2@db.example.com/shop?sslmode=verify-full&sslrootcert=/etc/ca.pem";

@@ -1,5 +1,5 @@
-//! What tells operators and load balancers of an instance: health over gRPC during the drain, and the listener of a
-//! worker.
+//! The signals of an instance for operators and load balancers: health over gRPC during the drain, and the listener of
+//! a worker.
 
 use std::{
     sync::Arc,
@@ -67,7 +67,7 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
     assert!(worker.wait().await.success(), "{}", worker.log());
 }
 
-/// Many ask, and Postgres is asked once a second at most, over a connection that no request waits for.
+/// Many clients request a report, and Postgres is queried at most once per second, over a separate connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_costs_the_pool_nothing() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "200ms").start().await;
@@ -94,8 +94,8 @@ async fn the_report_costs_the_pool_nothing() {
     assert_eq!(app.database.number(sessions).await, 1, "one connection of its own");
 }
 
-/// However slow the machine is, a report stands for a second from its end, so that as many are made as seconds pass, and the
-/// first. A report that nobody reuses is made for every call.
+/// A report is cached for a second from its end, on a machine of any speed, so at most one per elapsed second is made,
+/// plus the first. Without caching, every call would make a report.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_made_once_a_second_at_most() {
     let database = Arc::new(TestDatabase::new().await);
@@ -110,19 +110,19 @@ async fn a_report_is_made_once_a_second_at_most() {
     }
     let (reports, seconds) = (count(), usize::try_from(since.elapsed().as_secs()).expect("few"));
     assert!((1..=1 + seconds).contains(&reports), "{reports} reports in {seconds} seconds");
-    // Nor does it stand for longer.
+    // It is not cached for longer.
     tokio::time::sleep(Duration::from_secs(1)).await;
     app.private.get("/health").await;
     assert_eq!(count(), 1, "a report that is a second old is made anew");
 }
 
-/// Whoever asks while a report is made gets that one, even if the caller for whom it was begun has left.
+/// Callers that request a report while one is being made share it, even if the first caller has disconnected.
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_ask_at_once_share_a_report() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
-    // A report of what is unavailable is no refusal: it has no envelope.
+    // A report about unavailable dependencies is not an error, so it has no envelope.
     let health = async || {
         let answer = reqwest::get(format!("http://{}/health", app.private.address)).await.expect("an answer");
         let status = answer.status().as_u16();
@@ -139,10 +139,10 @@ async fn those_who_ask_at_once_share_a_report() {
     eventually("a report is made anew", async || health().await.0 == 200).await;
 }
 
-/// Neither limits nor the log know the probes of a load balancer; everything else counts.
+/// A load balancer's probes are exempt from limits and logging; all other requests count.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_probes_are_exempt() {
-    // All tests have the same address, so a small limit needs a Redis of its own.
+    // All tests have the same address, so a small limit needs a separate Redis.
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_ADDRESS", "10/1h").start().await;
     let mut health = HealthClient::new(app.endpoint.channel.clone());
@@ -160,7 +160,7 @@ async fn only_probes_are_exempt() {
     assert_eq!(app.endpoint.get("/docs").await.status, 429);
 }
 
-/// A stream without an end must not hold up a drain, and its last message is that the instance drains.
+/// An endless stream must not delay a drain, and its last message announces the drain.
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_are_told_of_the_drain_and_do_not_hold_it_up() {
     let database = TestDatabase::new().await;
@@ -182,7 +182,7 @@ async fn watchers_are_told_of_the_drain_and_do_not_hold_it_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_of_reflection_counts() {
-    // All tests have the same address, so a small limit needs a Redis of its own.
+    // All tests have the same address, so a small limit needs a separate Redis.
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_ADDRESS", "200/1h").start().await;
     let list = || ServerReflectionRequest {
@@ -201,7 +201,7 @@ async fn every_answer_of_reflection_counts() {
         }
     };
     assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
-    // A quarter of the quota at once.
+    // The burst is a quarter of the quota.
     assert!((40..=52).contains(&count), "{count} answers");
 }
 

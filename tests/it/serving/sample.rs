@@ -1,4 +1,4 @@
-//! Sample data: what a new private database begins with, and how it is removed.
+//! Sample data: the initial contents of a new private database, and their removal.
 
 use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt as _};
 
@@ -16,14 +16,14 @@ use crate::support::{
     process,
 };
 
-/// What `serve` prints after a name.
+/// Returns the text that `serve` prints after a name.
 fn printed(server: &Process, name: &str) -> String {
     let log = server.log();
     let value = log.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix("  "));
     value.unwrap_or_else(|| panic!("no {name} in:\n{log}")).trim().to_owned()
 }
 
-/// The demo user at a server.
+/// Returns the demo user at a server.
 fn demo(server: &Process, password: &str) -> Actor {
     let nil = uuid::Uuid::nil();
     let email = "demo@example.com".to_owned();
@@ -38,7 +38,8 @@ async fn rows(admin: &Actor, method: &str, request: Value) -> Vec<Value> {
     response.data().as_array().unwrap_or_else(|| panic!("{method} has no list: {response:?}")).clone()
 }
 
-/// The number of rows that each list of the console has, by its method; lists of more than one kind by their request, too.
+/// Returns the number of rows in each list of the console, by its method, and for lists of several kinds by their
+/// request.
 async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for (name, method, request) in [
@@ -69,7 +70,7 @@ async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-/// Checks what the lists above do not show.
+/// Checks details that the lists above do not show.
 async fn check_details(admin: &Actor) {
     for endpoint in rows(admin, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await {
         let of =
@@ -98,10 +99,10 @@ async fn check_details(admin: &Actor) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_private_database_begins_with_sample_data_that_one_command_removes() {
     let directory = tempfile::tempdir().expect("a directory");
-    // As root, Postgres runs as another user, who has to pass.
+    // As root, Postgres runs as another user, who needs access.
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
     let data = directory.path().to_str().expect("text");
-    // As `make run` does: with nothing but what is in this process.
+    // Like `make run`, with in-process dependencies only.
     let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("REDIS_URL", "")];
     let private = TestDatabase::foreign("");
 
@@ -169,9 +170,9 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
     assert!(empty.wait().await.success());
 }
 
-/// The rows of every table that holds what callers made, as one text per table.
+/// Returns the rows of every table with callers' data, as one hash per table.
 async fn tables(database: &TestDatabase) -> BTreeMap<String, i64> {
-    // What servers keep for a while about anything that happens, and what is compared by its sums.
+    // Tables with temporary records of any event, and tables that are compared by their sums.
     const PASSING: &str = "'changes', 'content_revision', 'jobs', 'system_logs', 'system_log_ring', 'scheduled_tasks', \
         'ticket_counts'";
     let names = format!(
@@ -208,14 +209,14 @@ async fn a_removal_leaves_what_is_no_sample() {
                    <> lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')";
     assert_eq!(app.database.number(stamped).await, 0, "the ids match the times");
 
-    // As if the process had ended in the middle.
+    // Simulates a process that ended in the middle.
     app.database.sql("DELETE FROM users WHERE email = 'oliver.grant@sample.invalid'").await;
     app.database.sql("DELETE FROM accounts WHERE name = 'Grant Studio (sample)'").await;
     assert_eq!(sample::state(&app.app).await.expect("a state"), State::Partial);
     sample::add(&app.app).await.expect("added again");
     assert_eq!(tables(&app.database).await, full);
 
-    // A sample agent works for somebody else, and somebody else buys a sample product.
+    // A sample agent works for another account, and another account buys a sample product.
     let agent = app.database.sql("SELECT id::text FROM users WHERE email = 'tom.hayes@sample.invalid'").await;
     let assignee = agent[0][0].clone().expect("an id");
     let assign = json!({ "ticketId": ticket, "assigneeId": assignee });

@@ -1,4 +1,4 @@
-//! A server that can't work refuses to start, and says what to do.
+//! Fails fast on misconfiguration: a server that can't work does not start, and reports the remedy.
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::support::{Process, TestDatabase, eventually, process};
 
-/// Runs `serve` or `worker` until it refuses, and returns what it says.
+/// Runs `serve` or `worker` until it exits, and returns its output.
 async fn refusal(command: &str, database: &TestDatabase, own: &[(&str, &str)]) -> String {
     let (good, text) = process::run(&[command], database, own).await;
     assert!(!good, "{command} should refuse:\n{text}");
@@ -32,7 +32,7 @@ async fn a_database_that_does_not_fit_is_refused_with_both_versions() {
             assert!(text.contains(part), "{command} does not say {part}:\n{text}");
         }
     }
-    // A command has no such option, and names none.
+    // A command has no such option, and its error mentions none.
     let (good, text) = process::run(&["jobs", "dead"], &newer, &[]).await;
     assert!(!good && text.contains("use the program that migrated it") && !text.contains("--allow"), "{text}");
     let back = Process::with(&newer, &[("MAINSTAY_ALLOW_NEWER_DATABASE", "true")]).await;
@@ -43,7 +43,7 @@ async fn a_database_that_does_not_fit_is_refused_with_both_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_does_not_fit_is_refused_whenever_it_answers() {
     let database = TestDatabase::empty().await;
-    // Refuses connections as a server does that has too many of them, until the limit is lifted.
+    // Rejects connections like a server that has reached its limit, until the limit is lifted.
     let name = Url::parse(&database.url).expect("a URL").path().trim_start_matches('/').to_owned();
     let role = format!("{name}_role");
     database.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0")).await;
@@ -74,7 +74,7 @@ async fn a_database_error_names_host_database_and_cure() {
     let stranger =
         url(|url| url.set_username("stranger").and_then(|()| url.set_password(Some("hunter2"))).expect("a host"));
     let silent = url(|url| url.set_port(Some(1)).expect("a host"));
-    // What the first server said is not lost behind what the last one did.
+    // The first server's error is not hidden by the last one's.
     let several = TestDatabase::foreign(&nowhere.url.replacen("/nowhere", ",127.0.0.1:1/nowhere", 1));
     for (database, parts) in [
         (&nowhere, ["database nowhere", "3D000", "create the database"]),
@@ -95,7 +95,7 @@ async fn a_database_error_names_host_database_and_cure() {
     }
 }
 
-/// Not as if it were not set: the server would begin with a default, or without what it protects.
+/// An invalid value must not be treated as unset: the server would start with a default, or without a protection.
 #[test]
 fn a_value_that_is_not_utf_8_is_refused_by_name() {
     use std::os::unix::ffi::OsStrExt as _;
@@ -153,7 +153,7 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     }
 }
 
-/// As files are that a variable of a module names.
+/// For example, files that a module's variable names.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_module_checks_is_named_with_all_other_faults() {
     let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");
@@ -168,7 +168,7 @@ async fn what_a_module_checks_is_named_with_all_other_faults() {
     }
 }
 
-/// Whoever starts the server learns all that is wrong with its URLs at once, and no password.
+/// All faults in the URLs are reported together, without passwords.
 #[tokio::test(flavor = "multi_thread")]
 async fn urls_of_another_kind_are_refused_all_at_once() {
     let database = TestDatabase::foreign("mysql://me:hunter2@db.example.com/shop");
@@ -186,7 +186,7 @@ async fn urls_of_another_kind_are_refused_all_at_once() {
     }
 }
 
-/// Postgres hangs: its system accepts connections and acknowledges what is sent, and nobody answers.
+/// Postgres hangs: its system accepts connections and acknowledges data, but nothing answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
     let hung = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -201,16 +201,16 @@ async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
     drop(hung);
 }
 
-/// As `make run` does: with a Postgres of its own, whose disk is measured beside that of the files.
+/// Like `make run`, with a private Postgres, whose disk is measured in addition to that of the files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_private_postgres_measures_its_disks() {
     let directory = tempfile::tempdir().expect("a directory");
-    // As root, Postgres runs as another user, who has to pass.
+    // As root, Postgres runs as another user, who needs access.
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
     let data = directory.path().to_str().expect("text");
     let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("MAINSTAY_EMPTY", "true")];
     let mut server = Process::with(&TestDatabase::foreign(""), &own).await;
-    // It has a demo account, whose password is shown, and ways to try it out.
+    // The output contains a demo account with its password, and commands to try.
     for line in [
         "Demo sign-in, an admin, shown this once:\n",
         "  e-mail    demo@example.com\n",
@@ -221,7 +221,7 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
         server.wait_for_log(line).await;
     }
     assert!(!server.log().contains("\"password\":\"…\""), "{}", server.log());
-    // It was asked to begin empty.
+    // The server was started with an empty database.
     assert!(!server.log().contains("ample data"), "{}", server.log());
     assert_eq!(server.endpoint.get("/api/v1/posts").await.body["meta"]["total"], "0");
     for disk in ["postgres", "files"] {
@@ -243,8 +243,8 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
     assert!(server.wait().await.success());
 }
 
-/// A demo account is for the private Postgres of a try-out: on a database of one's own, nobody can sign in until an admin
-/// was created.
+/// The demo account is for the private Postgres of a trial only; on a configured database, an admin must be created
+/// before any sign-in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_ones_own_has_no_user_to_begin_with() {
     let database = TestDatabase::new().await;

@@ -66,7 +66,7 @@ async fn the_cookie_is_secure_if_the_page_came_over_tls() {
     assert!(secure.contains("; Path=/;") && !secure.contains("Domain"), "as the prefix demands: {secure}");
 }
 
-/// A session that began before the cookie had its prefix goes on.
+/// A session that began before the cookie had its prefix continues.
 #[tokio::test]
 async fn a_cookie_of_the_former_name_is_taken_over() {
     let app = TestApp::start().await;
@@ -97,7 +97,7 @@ async fn a_refresh_rotates_the_cookie_and_a_stolen_one_ends_the_session() {
     let second = cookie(&refresh(&app, &first).await.success());
     assert_ne!(first, second);
     let third = cookie(&refresh(&app, &second).await.success());
-    // The grace of concurrent refreshes covers one generation.
+    // The grace period of concurrent refreshes covers one generation.
     let reused = refresh(&app, &first).await.failure("SESSION_REVOKED");
     assert!(reused.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{reused:#?}");
     refresh(&app, &third).await.failure("SESSION_REVOKED");
@@ -114,7 +114,7 @@ async fn signing_out_ends_the_session_and_clears_the_cookie() {
     assert!(out.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{out:#?}");
     refresh(&app, &cookie(&signed)).await.failure("SESSION_REVOKED");
     caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
-    // Whoever has no session any more is signed out, too.
+    // Signing out without a session succeeds, too.
     for cookie in ["mainstay_session=nonsense", "other=1"] {
         assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.success().status, 204);
     }

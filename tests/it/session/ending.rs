@@ -83,7 +83,7 @@ async fn a_new_role_is_in_the_next_token() {
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
     let refreshed = refresh(&app, &pair, 0).await;
-    // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
+    // Either the session continues with the new role, or the user must sign in again; the old role has ended in both
     // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { new_session(&app, &cast.customer).await };
     caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.success();
@@ -97,7 +97,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    // Stopped rather than killed, so it continues with all its data.
+    // Suspended instead of killed, so it resumes with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
     caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.failure("UNAVAILABLE");
@@ -115,7 +115,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     }
 }
 
-/// Redis forgets a logout: it was restored, or another one took over that had not replicated it yet.
+/// Redis forgets a sign-out: it was restored from a backup, or failed over to a replica that had not received it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_session() {
     let app = TestApp::start().await;
@@ -135,7 +135,7 @@ async fn a_session_store_with_older_data_revives_no_session() {
     }
     refresh(&app, &mine, 0).await.failure("SESSION_REVOKED");
     refresh(&app, &other, 1).await.success();
-    // The revocation goes once the session would have ended anyway.
+    // The revocation is removed after the session would have expired.
     app.database.sql("UPDATE revocations SET revoked_at = revoked_at - interval '92 days'").await;
     app.run_task("expire_revocations").await.expect("a run");
     assert_eq!(app.database.number("SELECT count(*) FROM revocations").await, 0);

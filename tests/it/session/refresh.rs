@@ -37,14 +37,14 @@ async fn a_reused_token_ends_its_session_and_no_other() {
     for pair in [&first, &latest] {
         caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     }
-    // The other devices of the user go on.
+    // The user's other devices continue.
     caller(&app, &other).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
     let other = refresh(&app, &other, 0).await.success();
     refresh(&app, &other, 1).await.success();
     refresh(&app, &new_session(&app, &cast.customer).await, 0).await.success();
 }
 
-/// A thief uses a token of an earlier generation, within the time in which two tabs may refresh concurrently.
+/// A thief uses a token of an earlier generation, within the grace period of concurrent refreshes.
 #[tokio::test]
 async fn an_older_token_ends_the_session_at_once() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Registration: whoever has the token of the mail creates the account, and nobody else learns anything.
+//! Registration: the holder of the mail's token creates the account, and no other caller learns anything.
 
 use std::sync::Arc;
 

@@ -81,7 +81,7 @@ async fn a_common_password_is_refused() {
     cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
 }
 
-/// A refusal for want of a slot must not tell either whether a user exists.
+/// An error for lack of a slot must not reveal whether a user exists either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
     let app = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start().await;
@@ -101,7 +101,7 @@ async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
     sign_in(&unknown).await.failure("INVALID_CREDENTIALS");
 }
 
-/// Otherwise the time of a response would tell whether a user exists: without a hash, it takes a hundredth.
+/// Otherwise the response time would reveal whether a user exists: without a hash, it is a hundredth.
 #[tokio::test]
 async fn an_unknown_user_costs_a_hash() {
     let passwords = Passwords::new(1);
@@ -154,7 +154,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "the token is created on sending");
 }
 
-/// A password is set on one system and typed on another.
+/// A password is set on one operating system and entered on another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_the_same_in_every_form_of_unicode() {
     let app = TestApp::start().await;
@@ -177,7 +177,7 @@ async fn a_password_is_the_same_in_every_form_of_unicode() {
         }
         sign_in(Protocol::Rest, "gru\u{308}ne Strasse 12 ete").await.failure("INVALID_CREDENTIALS");
     }
-    // A hash from before the normalization is of the text as it was typed then; the sign-in replaces it.
+    // A hash from before the normalization was made of the raw text; the sign-in replaces it.
     let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
     let params = Params::new(7168, 5, 1, None).expect("parameters");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);

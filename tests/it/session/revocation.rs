@@ -20,10 +20,10 @@ async fn use_token(apps: [&TestApp; 2], pair: &Response) {
     }
 }
 
-/// The longest that the news of a revocation takes here.
+/// The maximum propagation delay of a revocation here.
 const MAX_NEWS_DELAY: Duration = Duration::from_secs(2);
 
-/// Waits until an access token is refused, before the 3 s fallback (`STALE`) re-checks each token.
+/// Waits until an access token is rejected, before the 3 s fallback (`STALE`) checks each token again.
 async fn wait_until_refused(app: &TestApp, pair: &Response) {
     let since = Instant::now();
     eventually("the access token is refused", async || {
@@ -58,7 +58,7 @@ async fn a_revoked_session_ends_its_access_token() {
     let (mine, other) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
     use_token([&here, &there], &other).await;
     let request = json!({ "sessionId": other.text("/data/sessionId") });
-    // Nobody but its user can end it.
+    // Only its user can end the session.
     let stranger = new_session(&here, &cast.stranger).await;
     let response = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
     response.failure("NOT_FOUND");

@@ -1,4 +1,4 @@
-//! Service keys: only the whole secret counts, and not beyond its time.
+//! Service keys: only the complete secret is valid, and only until its expiry.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
@@ -28,7 +28,7 @@ async fn the_id_of_a_key_with_another_secret_is_refused() {
             assert_eq!(forged.len(), secret.len());
             Actor::bearer(&app.endpoint, forged.clone()).call(protocol, LIST, json!({})).await.failure("INVALID_TOKEN");
             if number == 1 {
-                // The right one makes the wrong one no better, once it is in the cache.
+                // A cached valid secret does not make a wrong one valid.
                 Actor::bearer(&app.endpoint, secret.clone()).call(protocol, LIST, json!({})).await.success();
             }
         }
@@ -64,7 +64,7 @@ async fn an_expired_key_is_refused_whether_it_was_used_before_or_not() {
         create(&cast.admin, Some(end.to_rfc3339())).await.text("/secret"),
     ];
     Actor::bearer(&app.endpoint, secrets[0].clone()).call(Protocol::Rest, LIST, json!({})).await.success();
-    // Less than the cache trusts what it has verified.
+    // Less than the cache's maximum age.
     app.app.clock.advance(TimeDelta::seconds(7));
     for secret in secrets {
         for protocol in PROTOCOLS {

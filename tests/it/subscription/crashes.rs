@@ -14,7 +14,7 @@ use crate::{
     support::{Protocol, TestDatabase, eventually},
 };
 
-/// What runs first after the crash.
+/// The first process to run after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Retry,
@@ -49,7 +49,7 @@ async fn kill_create_at(point: &str, intended: bool, first: First) {
     assert_eq!(gateway.objects("customer").len(), 1, "one customer after {point}");
 }
 
-/// As [`kill_create_at`], for a cancellation.
+/// Does the same as [`kill_create_at`], for a cancellation.
 async fn kill_cancel_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;

@@ -1,4 +1,4 @@
-//! Customers at the gateway: one per account, whatever card is used and whatever is paid.
+//! Customers at the gateway: one per account, for all cards and all payments.
 
 use mainstay::{payments::settlement::ops::run_detached, subscriptions::model::Subscription};
 use serde_json::json;
@@ -95,7 +95,7 @@ async fn an_existing_customer_is_found() {
     assert_eq!(gateway.objects("customer").len(), 1);
 }
 
-/// Somebody deleted the customer in the gateway's console: the charge fails with a code of its own.
+/// An operator deleted the customer in the gateway's console: the charge fails with a specific code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
     let gateway = FakeGateway::start().await;

@@ -20,7 +20,7 @@ use crate::{
     support::{Protocol, TestDatabase, eventually, unique},
 };
 
-/// Retries are too late to matter within a test.
+/// Postpones retries beyond the end of a test.
 const WITHOUT_RETRIES: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 const UPDATED: &str = "customer.subscription.updated";
 const DELETED: &str = "customer.subscription.deleted";
@@ -198,8 +198,8 @@ async fn the_ledger_is_consistent_with_subscriptions() {
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (3, 3, 0, &Vec::new()));
 }
 
-/// A second subscription at the gateway for the same resource bills every month: an alert calls the operator, and the
-/// ledger check names what is not booked.
+/// A second subscription at the gateway for the same resource bills every month: an alert is raised, and the ledger
+/// check names the unbooked invoices.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let gateway = FakeGateway::start().await;
@@ -246,8 +246,8 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     eventually("an alert is raised", async || calls() == 2).await;
 }
 
-/// An answer to the request comes so late that the subscription has begun, and its cancellation been asked for, meanwhile:
-/// the job of the cancellation stays. And if that job is lost, the next query makes up for it.
+/// An answer to the request comes so late that the subscription has begun, and its cancellation been requested,
+/// meanwhile: the cancellation's job stays. If that job is lost, the next query makes up for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let gateway = FakeGateway::start().await;
@@ -279,7 +279,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     gateway.behave_well().await;
     app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
     app.run_task("ask_about_subscriptions").await.expect("done");
-    // Its key is a day old by now, so that it is looked up first.
+    // Its key is a day old by now, so the subscription is looked up first.
     eventually("the cancellation is carried out", async || {
         app.app.clock.advance(TimeDelta::hours(2));
         app.database.sql(MAKE_DUE).await;

@@ -162,7 +162,7 @@ async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
-/// A cancellation whose intent is committed takes effect, whatever happens to the calls to the gateway.
+/// A cancellation whose intent is committed takes effect, even if calls to the gateway fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let mut gateway = FakeGateway::start().await;
@@ -210,7 +210,7 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     }
 }
 
-/// The subscription goes on and collects money, so an operator is told; the cancellation is asked for again.
+/// The subscription continues and collects money, so an alert is raised; the cancellation is requested again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
     let gateway = FakeGateway::start().await;

@@ -1,4 +1,4 @@
-//! Refunds of invoices, which only the gateway's console makes.
+//! Refunds of invoices, which are made only in the gateway's console.
 
 use serde_json::json;
 
@@ -17,7 +17,8 @@ async fn find(app: &TestApp) {
     idle(app).await;
 }
 
-/// More refunds than come with an invoice, each reported twice, and the last one after the subscription ended.
+/// More refunds than an invoice's response contains, each reported twice, and the last one after the subscription
+/// ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_an_invoice_is_booked_once() {
     let gateway = FakeGateway::start().await;
@@ -38,7 +39,7 @@ async fn a_refund_of_an_invoice_is_booked_once() {
     assert_eq!(app.database.number(REFUNDED).await, 900);
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(is_ok && output.contains("5 movements are booked, the gateway has 5"), "{output}");
-    // What others refund in the same account of the gateway is none of ours.
+    // Refunds of other users of the gateway account are ignored.
     let foreign = json!({ "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1", "currency": "eur" });
     deliver(&scene, &event("charge.refunded", &foreign)).await;
     idle(&app).await;
@@ -51,7 +52,7 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    // One that goes on is queried within a day anyway.
+    // An ongoing subscription is queried within a day anyway.
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
     assert!(gateway.refund_at_console(&id, 400).await);
     let (is_ok, output) = check(&app, &gateway).await;
@@ -72,7 +73,7 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     }
 }
 
-/// The bank returned it before anybody told of it, so no money moved.
+/// The bank returned it before any event reported it, so no money moved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_booked() {
     const INVOICES: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";

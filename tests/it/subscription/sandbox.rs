@@ -13,7 +13,7 @@ async fn count_transactions(app: &TestApp, id: &str) -> i64 {
     app.database.number(&format!("SELECT count(*) FROM ledger_transactions WHERE subscription_id = '{id}'")).await
 }
 
-/// Advances the clock by days, then runs what is due.
+/// Advances the clock by days, then runs due work.
 async fn pass(app: &TestApp, days: i64) {
     app.app.clock.advance(TimeDelta::days(days));
     app.run_task("ask_about_subscriptions").await.expect("done");
@@ -65,7 +65,7 @@ async fn the_job_recovers_a_lost_answer() {
     );
 }
 
-/// However many are due, one run queues a query for each of them, and the next one none twice.
+/// One run queues a query for each due subscription, and the next run queues none twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_are_due_are_queried_in_one_run() {
     const MAKE_DUE: &str = "

@@ -45,7 +45,7 @@ impl Endpoint {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // Sooner than the server closes it: a request that crosses that is lost.
+            // Shorter than the server's idle timeout: a request that crosses the server's close is lost.
             .pool_idle_timeout(std::time::Duration::from_secs(30))
             .http1_only()
             .build()
@@ -54,8 +54,8 @@ impl Endpoint {
         Self { address, http, channel, app: None, envoy: Arc::default() }
     }
 
-    /// An endpoint of a server in this process. Its callers begin their sessions without a password, whose deliberately
-    /// slow hash would be most of what the tests of all methods and roles cost.
+    /// An endpoint of a server in this process. Its callers begin sessions without a password, because its deliberately
+    /// slow hash would dominate the cost of tests that cover all methods and roles.
     pub(crate) fn of(address: SocketAddr, app: &App) -> Self {
         Self { app: Some(InProcess(app.clone())), ..Self::new(address) }
     }
@@ -94,7 +94,7 @@ impl fmt::Debug for InProcess {
     }
 }
 
-/// The options of an Envoy in front of these servers, on ports of its own.
+/// The options of an Envoy in front of these servers, on free ports.
 pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
     let free = || "127.0.0.1:0".parse().expect("an address");
     envoy::Options {
@@ -215,12 +215,12 @@ impl Actor {
         self.call_with(protocol, name, request, &[]).await
     }
 
-    /// As [`Actor::call`], with an idempotency key.
+    /// Does the same as [`Actor::call`], with an idempotency key.
     pub(crate) async fn keyed(&self, protocol: Protocol, name: &str, request: Value, key: &str) -> Response {
         self.call_with(protocol, name, request, &[("idempotency-key", key)]).await
     }
 
-    /// As [`Actor::call`], with headers, which are metadata over gRPC.
+    /// Does the same as [`Actor::call`], with headers, which are metadata over gRPC.
     pub(crate) async fn call_with(
         &self,
         protocol: Protocol,
@@ -249,7 +249,7 @@ pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Response {
     Actor::anonymous(endpoint).call(Protocol::Rest, "AuthService.Login", request).await
 }
 
-/// Begins a session as a sign-in does, and returns its access token.
+/// Begins a session without a password, and returns its access token.
 async fn begin_session(app: &App, user: &User) -> String {
     let id = UserId(user.id);
     let owner = app.database.autocommit(async move |connection| users::get(connection, Visibility::All, id).await);

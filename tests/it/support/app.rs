@@ -1,4 +1,4 @@
-//! The whole app in this process, behind a real socket, on a database of its own.
+//! The whole app in this process, behind a real socket, on a separate database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -145,20 +145,20 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
     let common = [
         ("FILES_URL", files.as_str()),
         ("MAINSTAY_DATA_DIR", data.to_str().expect("a path that is text")),
-        // Waiting for a connection is normal where all tests share two cores.
+        // Waiting for a connection is normal when all tests share two cores.
         ("DATABASE_POOL_WAIT", "5s"),
         ("DATABASE_URL", database.url.as_str()),
         ("DATABASE_POOL_SIZE", "8"),
         ("MAX_UPLOADS", "64"),
         ("REDIS_URL", servers.redis_url.as_str()),
-        // A busy test machine is slower than a Redis in the same network would be.
+        // A busy test machine is slower than a Redis in the same network.
         ("REDIS_TIMEOUT", "500ms"),
         ("SECRET_KEY", servers::SECRET_KEY),
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
         // The receivers of tests are on this machine.
         ("WEBHOOK_ALLOW_PRIVATE", "true"),
-        // Envoy stands in front of every app, beside the direct way.
+        // An Envoy runs in front of every app, in addition to direct access.
         ("TRUSTED_PROXY_HOPS", "1"),
     ];
     let mut values: Vec<(String, String)> = common

@@ -10,7 +10,7 @@ use tokio_postgres::NoTls;
 pub(crate) use super::sql::{connect, sql};
 use super::{servers, sql::url_of, unique};
 
-/// How long a test waits at its end until its database is dropped.
+/// The maximum time a test waits at its end until its database is dropped.
 const LONGEST_DROP: Duration = Duration::from_secs(1);
 
 /// A clone of the migrated template; dropped with this value.
@@ -34,7 +34,7 @@ impl TestDatabase {
         Self::cloned(servers::servers().await.postgres_url.clone(), "template0").await
     }
 
-    /// A database that is created and removed elsewhere.
+    /// Returns a database that is created and removed elsewhere.
     pub(crate) fn foreign(url: &str) -> Self {
         Self { url: url.to_owned(), name: String::new(), server: String::new() }
     }
@@ -92,8 +92,8 @@ impl Drop for TestDatabase {
             signal.send(()).ok();
             dropped
         });
-        // Postgres goes on without us if it takes longer: it waits for connections that log in, at most
-        // `authentication_timeout`, and this test's can't while its runtime is blocked.
+        // If dropping takes longer, Postgres completes it alone. It waits for connections that are logging in, for at
+        // most `authentication_timeout`, and this test's connections can't log in while its runtime is blocked.
         end.recv_timeout(LONGEST_DROP).ok();
     }
 }

@@ -24,8 +24,8 @@ pub(crate) struct FakeGateway {
     subscription: Mutex<Option<Value>>,
 }
 
-/// Three records that must agree: the gateway's movements of money, what succeeded here, and what the ledger has
-/// booked.
+/// Three records that must agree: the gateway's movements of money, the successful payments and refunds here, and the
+/// ledger's bookings.
 #[derive(Debug, PartialEq, Eq)]
 struct Books {
     movements: Vec<Moved>,
@@ -84,7 +84,7 @@ impl FakeGateway {
         }
     }
 
-    /// Restarts the gateway with a refund in its ledger that no request to it made.
+    /// Restarts the gateway with a refund in its ledger that was not requested through its API.
     pub(crate) async fn refund_from_nowhere(&mut self, charge: &str, amount: i64, currency: &str, metadata: Value) {
         use std::io::Write as _;
         self.kill();
@@ -128,7 +128,7 @@ impl FakeGateway {
         self.behave_at("", behaviour, times).await;
     }
 
-    /// As [`FakeGateway::behave`], for requests that begin with `of`, such as `GET /v1/subscriptions`.
+    /// Does the same as [`FakeGateway::behave`], for requests that begin with `of`, such as `GET /v1/subscriptions`.
     pub(crate) async fn behave_at(&self, of: &str, behaviour: Value, times: u32) {
         let response = self.http.post(format!("http://{}/_behave", self.address));
         let response = response.body(json!({ "behaviour": behaviour, "times": times, "of": of }).to_string()).send();
@@ -141,7 +141,7 @@ impl FakeGateway {
         behaviour.await.expect("an answer").text().await.expect("a number") == "0"
     }
 
-    /// Changes a subscription past the API; returns the gateway's subscription.
+    /// Changes a subscription, bypassing the API; returns the gateway's subscription.
     pub(crate) async fn change_subscription(&self, subscription: &str, change: &str) -> Value {
         let response = self.http.post(format!("http://{}/_subscription", self.address));
         let response = response.body(json!({ "subscription": subscription, "change": change }).to_string()).send();
@@ -201,8 +201,8 @@ impl FakeGateway {
         self.movements().iter().filter(|movement| movement.subject == "nobody").count()
     }
 
-    /// Refunds the rest of a payment, or of a subscription's latest invoice, at most `amount`, at the console, past the
-    /// API. Returns whether the gateway knew it; the request may kill the gateway.
+    /// Refunds the rest of a payment, or of a subscription's latest invoice, at most `amount`, at the console,
+    /// bypassing the API. Returns whether the gateway knew it; the request may kill the gateway.
     pub(crate) async fn refund_at_console(&self, of: &str, amount: i64) -> bool {
         let body = json!({ "of": of, "amount": amount }).to_string();
         let request = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();

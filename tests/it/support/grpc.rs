@@ -48,8 +48,8 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
     }
 }
 
-/// Removes what is not in the mask and has a default value. On the wire such a field is absent, and only who knows the mask
-/// can tell that from its default.
+/// Removes fields outside the mask that have default values. On the wire such a field is absent, and only the mask
+/// distinguishes absence from the default.
 fn remove_defaults(value: &mut Value, mask: &[&str]) {
     let is_default = |value: &Value| match value {
         Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
@@ -152,7 +152,7 @@ fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Res
     Response { status, reason: String::new(), headers, body }
 }
 
-/// The text of a file that is sent in pieces.
+/// Returns the text of a file that is sent in chunks.
 fn file(method: &Method, messages: &[Bytes]) -> Option<String> {
     let data = method.descriptor.output().get_field_by_name("data")?;
     data.kind().as_message().filter(|message| message.full_name() == "google.api.HttpBody")?;

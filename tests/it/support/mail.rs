@@ -123,12 +123,12 @@ impl MailProvider {
 
     /// The mail accepted so far, in order.
     pub(crate) fn mails(&self) -> Vec<Value> {
-        // SMTP ends lines in its own way.
+        // SMTP uses CRLF line endings.
         let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("a mail").replace(r"\r\n", r"\n");
         self.files("json").iter().map(|path| serde_json::from_str(&read(path)).expect("JSON")).collect()
     }
 
-    /// The number of recipients the provider was requested to accept.
+    /// Returns the number of recipients that the provider was asked to accept.
     pub(crate) fn attempts(&self) -> usize {
         self.files("attempt").len()
     }

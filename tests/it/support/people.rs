@@ -1,4 +1,4 @@
-//! Users inserted directly into the database, since registration deliberately costs a real password hash each.
+//! Users inserted directly into the database, because registration computes a deliberately slow password hash for each.
 
 use std::sync::LazyLock;
 
@@ -39,7 +39,8 @@ pub(crate) async fn users(database: &TestDatabase, roles: &[(Role, Option<Uuid>)
         };
         let User { id, account, email, role, .. } = &user;
         let (role, hash) = (*role as i32, &*HASH);
-        // Not now(), which is the same for all of them: lists are sorted by time, and their order would be undefined.
+        // A distinct time for each, because now() is the same for all: lists are sorted by time, and their order would
+        // be undefined.
         statements.push_str(&format!(
             "INSERT INTO accounts (id, name, created_at) VALUES ('{account}', 'Account', now()) ON CONFLICT DO NOTHING;
              INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)

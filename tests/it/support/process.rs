@@ -33,7 +33,7 @@ pub(crate) struct Process {
 pub(crate) struct ChildProcess {
     child: Child,
     log: Arc<Mutex<String>>,
-    /// Whoever holds it keeps the log from being read.
+    /// While this lock is held, the log is not read.
     log_reader: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -86,7 +86,7 @@ impl ChildProcess {
         self.log.lock().expect("no reader panicked").clone()
     }
 
-    /// Has nobody read what the process logs, beyond the next 4 KiB, until the guard is dropped.
+    /// Stops reading the process's log, beyond the next 4 KiB, until the guard is dropped.
     pub(crate) async fn stop_reading_log(&self) -> OwnedMutexGuard<()> {
         self.log_reader.clone().lock_owned().await
     }
@@ -151,7 +151,7 @@ fn program() -> OsString {
 pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &str)]) -> (bool, String) {
     let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut command = tokio::process::Command::new(program());
-    // A mutation that is tried applies to the program, too.
+    // A mutation under test applies to the program, too.
     let mutation = std::env::vars_os().filter(|(name, _)| name == "MAINSTAY_MUTATION");
     command.args(args).env_clear().envs(mutation).envs(environment(database, &own).await);
     command.stdin(Stdio::null()).kill_on_drop(true);

@@ -32,7 +32,8 @@ pub(crate) enum Cut {
     AfterCommit,
 }
 
-/// How long a response is held back while round trips are counted: what is sent without waiting for it comes before.
+/// How long a response is held back while round trips are counted: statements that are sent without waiting for it
+/// arrive before.
 const GATHERING: Duration = Duration::from_millis(50);
 
 /// The proxy.
@@ -45,11 +46,11 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
-    /// How often a transaction sent something after it had received something.
+    /// The number of round trips: sends of a transaction that follow a received response.
     trips: AtomicU64,
     /// Whether responses are held back.
     holds: AtomicBool,
-    /// The texts of those that a request may wait for.
+    /// The texts of the statements that a request may wait for.
     texts: Mutex<Vec<String>>,
     /// The number of freezes so far.
     freezes: AtomicU64,
@@ -85,8 +86,8 @@ impl Proxy {
         self.state.statements.load(Ordering::SeqCst)
     }
 
-    /// Counts the round trips of the transactions that a call runs: statements that are sent without waiting for each
-    /// other share one, and a statement that has to be prepared costs one more.
+    /// Counts the round trips of the transactions that a call runs. Statements that are sent without waiting for each
+    /// other share one; a statement that has to be prepared costs one more.
     pub(crate) async fn count_trips<T>(&self, call: impl Future<Output = T>) -> (T, u64) {
         let before = self.state.trips.load(Ordering::SeqCst);
         self.state.holds.store(true, Ordering::SeqCst);
@@ -100,14 +101,14 @@ impl Proxy {
         std::mem::take(&mut *self.state.texts.lock().expect("the texts"))
     }
 
-    /// Freezes the current connections: they pass nothing on but stay open, as when a firewall has dropped their state.
+    /// Freezes the current connections: they forward nothing but stay open, as when a firewall has dropped their state.
     /// New connections work normally.
     pub(crate) fn freeze(&self) {
         self.state.freezes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Breaks the connection of the next transaction that commits such a statement, or sends it, once. Background transactions of
-    /// the app pass the same proxy and are not affected.
+    /// Breaks the connection of the next transaction that commits such a statement, or sends it, once. Background
+    /// transactions of the app use the same proxy and are not affected.
     pub(crate) fn cut(&self, cut: Cut, statement: &'static str) {
         *self.state.cut.lock().expect("the cut") = Some((cut, statement));
     }
@@ -127,7 +128,7 @@ impl State {
 /// The parts of a connection's traffic that decide about a cut.
 #[derive(Debug, Default)]
 struct Traffic {
-    /// Whether the connection looks for revocations or changes, which no request waits for.
+    /// Whether the connection polls for revocations or changes, for which no request waits.
     watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
@@ -168,7 +169,7 @@ impl Traffic {
         false
     }
 
-    /// Whether the last statement is one with which a connection begins, which no request waits for.
+    /// Returns whether the last statement sets up the connection, for which no request waits.
     fn sets_up(&self) -> bool {
         let is_setting =
             |last: &String| ["SET CLIENT_ENCODING", "SET TIME ZONE"].iter().any(|set| last.starts_with(set));

@@ -7,8 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Starts a program below `tests/processes` with the interpreter that a variable names, and returns it with the port that
-/// it prints once it listens. Nothing ends it but its owner.
+/// Starts a program below `tests/processes` with the interpreter that a variable names, and returns it with the port
+/// that it prints once it listens. The caller must end it.
 pub(crate) async fn start(interpreter: &str, program: &str, arguments: &[&OsStr]) -> (Child, u16) {
     #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
     let python = std::env::var(interpreter).unwrap_or_else(|_| panic!("no {interpreter}, which scripts/test sets"));

@@ -1,4 +1,4 @@
-//! A webhook receiver that records deliveries and answers as a test wants.
+//! A webhook receiver that records deliveries and returns the statuses that a test sets.
 
 use std::{
     net::SocketAddr,
@@ -62,7 +62,7 @@ impl Receiver {
         Self::start(&[204], false, Duration::ZERO).await
     }
 
-    /// As [`Receiver::answering`], with a delay before each answer.
+    /// Does the same as [`Receiver::answering`], with a delay before each answer.
     pub(crate) async fn slow(answers: &[u16], delay: Duration) -> Self {
         Self::start(answers, true, delay).await
     }

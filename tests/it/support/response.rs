@@ -67,27 +67,27 @@ impl Response {
         self.header("idempotent-replayed") == Some("true")
     }
 
-    /// The parts that must be the same through every protocol, with ids, times, tokens and counters normalized.
+    /// The parts that must be equal over every protocol, with ids, times, tokens and counters normalized.
     pub(crate) fn comparable(&self) -> Value {
         let mut names = Names::default();
         let body = names.value("", &self.body);
         let mut headers = Map::new();
         for name in ["etag", "location", "cache-control", "idempotent-replayed", "www-authenticate", "ratelimit-policy"]
         {
-            // No cache sits between a gRPC client and the server, so a refusal need not forbid caching.
+            // No cache is between a gRPC client and the server, so an error need not forbid caching.
             let matters = name != "cache-control" || self.reason.is_empty();
             if let Some(value) = self.header(name).filter(|_| matters) {
                 headers.insert(name.to_owned(), names.text("", value).into());
             }
         }
-        // Only the presence matters; the value changes from moment to moment.
+        // Only the presence is compared; the value changes over time.
         for name in ["retry-after", "last-modified", "ratelimit", "x-request-id"] {
             headers.insert(name.to_owned(), self.headers.contains_key(name).into());
         }
         json!({ "status": self.status, "reason": self.reason, "headers": headers, "body": body })
     }
 
-    /// As [`Response::comparable`], with everything that a REST caller can see.
+    /// Does the same as [`Response::comparable`], including everything that a REST caller can see.
     pub(crate) fn comparable_rest(&self) -> Value {
         let mut value = self.comparable();
         for name in REST_HEADERS {
@@ -95,7 +95,7 @@ impl Response {
                 value["headers"][name] = header.into();
             }
         }
-        // One header line or several, in any order, are the same list.
+        // The list is the same in one header line or several, in any order.
         let vary = self.header("vary").unwrap_or_default().to_lowercase();
         let mut vary: Vec<_> = vary.split(',').map(str::trim).collect();
         vary.sort_unstable();

@@ -39,7 +39,7 @@ pub(crate) async fn call(
     }
 }
 
-/// The response as the caller of a server that died during the request sees it.
+/// Returns the response that a caller observes when the server dies during the request.
 fn no_response(error: &reqwest::Error) -> Response {
     Response { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
 }

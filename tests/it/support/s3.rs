@@ -1,4 +1,4 @@
-//! An S3 server as a process, which a test can kill or make hang.
+//! An S3 server as a process, which a test can kill or suspend.
 
 use std::{ffi::OsStr, process::Child};
 
@@ -25,7 +25,7 @@ impl S3 {
         Self::on(0).await
     }
 
-    /// Starts a server, without any object, on the port of one that was killed.
+    /// Starts an empty server on the port of a killed one.
     pub(crate) async fn again(self) -> Self {
         let port = self.port;
         drop(self);
@@ -55,7 +55,7 @@ impl S3 {
         self.child.wait().expect("our own child");
     }
 
-    /// Makes the server hang, or go on.
+    /// Suspends or resumes the server.
     pub(crate) fn hang(&self, hangs: bool) {
         let signal = if hangs { Signal::SIGSTOP } else { Signal::SIGCONT };
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));

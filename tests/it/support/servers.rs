@@ -15,15 +15,15 @@ pub(crate) const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE
 pub(crate) struct Servers {
     pub(crate) postgres_url: String,
     pub(crate) redis_url: String,
-    /// Servers started by the tests themselves unless the environment names others: they end with this process, however
-    /// it ends.
+    /// Servers that the tests start unless the environment names others. They end with this process, even if it is
+    /// killed.
     _own: (Option<Postgres>, Option<Redis>),
 }
 
 static SERVERS: OnceCell<Servers> = OnceCell::const_new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
-/// The servers of this run: those that the environment names, else new ones.
+/// The servers of this run: the ones that the environment names, else new ones.
 pub(crate) async fn servers() -> &'static Servers {
     SERVERS.get_or_init(start).await
 }
@@ -90,7 +90,7 @@ fn schema_hash() -> String {
         .map(|entry| entry.expect("an entry").path().join("up.sql"))
         .collect();
     files.sort();
-    // The lock file stands for the job queue's own migrations.
+    // The lock file identifies the job queue's own migrations.
     files.push(root.join("Cargo.lock"));
     let mut hash = Sha256::new();
     for file in files {

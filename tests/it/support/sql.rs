@@ -1,4 +1,4 @@
-//! SQL that goes around the server.
+//! SQL that bypasses the server.
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;

@@ -1,4 +1,4 @@
-//! Providers that sign their webhook events, each in its own way.
+//! Providers that sign their webhook events, each with its own scheme.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};

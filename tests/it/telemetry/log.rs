@@ -1,4 +1,4 @@
-//! The log line of a request, also where nobody reads the log.
+//! The log line of a request, including the case that the log is not read.
 
 use std::{
     io::{Read as _, Write as _},
@@ -92,7 +92,7 @@ async fn what_leads_nowhere_has_a_bounded_line_that_nobody_can_forge() {
     let (address, id) = ("mallory.private@example.com", "0197b5f4-8a20-7d13-9c4b-6e5f7a8b9c01");
     server.endpoint.get(&format!("/api/v1/users/by-email/{address}")).await;
     line(&server, "the address", |line| line["path"] == "/api/v1/users/by-email/…").await;
-    // Who knows the id of an avatar may see it.
+    // The unguessable id of an avatar is its only credential.
     server.endpoint.get(&format!("/avatars/{id}/64")).await;
     line(&server, "the page", |line| line["path"] == "/avatars/{id}/{size}").await;
     assert!(!server.log().contains(address) && !server.log().contains(id), "{}", server.log());
@@ -100,7 +100,7 @@ async fn what_leads_nowhere_has_a_bounded_line_that_nobody_can_forge() {
     assert!(!server.log().contains(&token) && !server.log().contains("not-for-logs"), "{}", server.log());
 }
 
-/// A table that is gone is a defect: the line has the causes, and where it was noticed.
+/// A missing table is a defect: the line has the causes, and a backtrace.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_defect_has_its_causes_and_a_backtrace() {
     let database = TestDatabase::new().await;
@@ -117,7 +117,7 @@ async fn a_defect_has_its_causes_and_a_backtrace() {
     assert_eq!(line["method"], "TicketService.ListTickets");
 }
 
-/// Balancers ask every second or so.
+/// Load balancers probe about every second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_has_no_line_unless_it_fails() {
     let database = TestDatabase::new().await;
@@ -132,7 +132,7 @@ async fn a_probe_has_no_line_unless_it_fails() {
     assert_eq!(lines(&server).len(), 1, "{}", server.log());
 }
 
-/// How many lines were dropped because stderr took none.
+/// Returns the number of lines that were dropped because stderr was blocked.
 async fn dropped(server: &Process) -> u64 {
     let metrics =
         server.private.http.get(format!("{}/metrics", server.private.base())).send().await.expect("an answer");
@@ -141,7 +141,7 @@ async fn dropped(server: &Process) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no such metric in {metrics}"))
 }
 
-/// Makes requests that leave long lines, until more lines were dropped than before.
+/// Makes requests with long lines, until more lines were dropped than before.
 async fn fill_log(server: &Process) {
     let (path, before) = (format!("/{}", "nowhere/".repeat(25)), dropped(server).await);
     let fill = async {
@@ -152,7 +152,7 @@ async fn fill_log(server: &Process) {
     tokio::time::timeout(Duration::from_secs(120), fill).await.expect("answers, and lines that were dropped");
 }
 
-/// Whatever collects the log may hang: requests are answered, and the server ends when it is asked to.
+/// The log collector may hang: requests are answered, and the server ends when it is told to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_holds_up_nobody() {
     let database = TestDatabase::new().await;
@@ -165,14 +165,14 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
         cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
     }
     drop(unread);
-    // What waited is written once there is room, and so is what comes after it.
+    // Waiting lines are written once there is room, followed by new lines.
     eventually("the log goes on", async || {
         server.endpoint.get("/somewhere/else").await;
         server.log().contains("/somewhere/else")
     })
     .await;
     let log = server.log();
-    // The first one may have begun before.
+    // The first line may have begun earlier.
     let lines: Vec<_> = log[start..].split('\n').skip(1).collect();
     let (_, whole) = lines.split_last().expect("lines");
     assert!(whole.len() > 1000, "{} lines", whole.len());
@@ -185,13 +185,13 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     assert!(server.wait().await.success());
 }
 
-/// Whoever asks twice doesn't wait for what is going on, but learns what that was.
+/// A second signal skips the drain, but the log is written first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_server_but_not_before_its_log_is_written() {
     let database = TestDatabase::new().await;
     let mut server = Process::with(&database, &[("DRAIN_DELAY", "10m")]).await;
     let unread = server.stop_reading_log().await;
-    // More than a pipe holds, and less than may wait.
+    // More than a pipe holds, and less than the buffer holds.
     let path = format!("/{}", "nowhere/".repeat(25));
     for _ in 0..10 {
         join_all((0..50).map(|_| server.endpoint.get(&path))).await;
@@ -208,7 +208,7 @@ async fn a_second_signal_ends_the_server_but_not_before_its_log_is_written() {
     server.wait_for_log("/the-end").await;
 }
 
-/// A panic is logged as everything else is, and the thread that panics waits for nobody either.
+/// A panic is logged like everything else, and the panicking thread does not wait either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_one_line_that_nobody_waits_for() {
     let database = TestDatabase::new().await;
@@ -236,7 +236,7 @@ async fn a_panic_is_one_line_that_nobody_waits_for() {
     panic().await;
 }
 
-/// The stderr of a program that takes nothing until somebody reads from its other end.
+/// Returns a program's stderr that blocks until its other end is read.
 fn full_stderr() -> (UnixStream, OwnedFd) {
     let (reader, mut writer) = UnixStream::pair().expect("sockets");
     writer.set_nonblocking(true).expect("an option");
@@ -245,7 +245,7 @@ fn full_stderr() -> (UnixStream, OwnedFd) {
     (reader, writer.into())
 }
 
-/// What the program says at the end comes after its log, and is waited for no longer than that.
+/// The program's final message follows its log, and is waited for no longer than the log.
 #[tokio::test]
 async fn an_error_that_nobody_reads_keeps_no_program_from_ending() {
     let (_reader, stderr) = full_stderr();
@@ -256,7 +256,7 @@ async fn an_error_that_nobody_reads_keeps_no_program_from_ending() {
     assert_eq!(status.expect("the binary runs").code(), Some(1));
 }
 
-/// The thread that runs a command panics: that ends the process, but not before stderr had a second to take the line.
+/// A panic of the main thread ends the process, after stderr had a second to accept the line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_that_ends_the_process_is_written_first() {
     let app = TestApp::start().await;
@@ -268,7 +268,7 @@ async fn a_panic_that_ends_the_process_is_written_first() {
     command.args(["users", "create-admin", email.as_str()]).envs(environment(&app.database, &own).await);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
     let mut child = command.spawn().expect("the binary runs");
-    // It holds the socket open, too.
+    // The command holds the socket open, too.
     drop(command);
     let query = format!("SELECT count(*) FROM users WHERE email = '{email}'");
     eventually("it commits, and panics", async || app.database.number(&query).await == 1).await;

@@ -1,4 +1,4 @@
-//! The metrics, as a real Prometheus reads them and as the documentation has them.
+//! The metrics, as read by a real Prometheus, compared with the documentation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use crate::{
     tls::{Files, certificates::Authority},
 };
 
-/// A Prometheus that scrapes a server, and of one with TLS what only such a one has; ends with the test.
+/// A Prometheus that scrapes a server, and the TLS metrics of another one; ends with the test.
 struct Prometheus {
     base: String,
     http: reqwest::Client,
@@ -48,7 +48,7 @@ impl Prometheus {
                 },
             ],
         });
-        // JSON is YAML.
+        // JSON is a subset of YAML.
         std::fs::write(data.path().join("prometheus.yml"), config.to_string()).expect("written");
         let mut command = Command::new("prometheus");
         command
@@ -81,7 +81,7 @@ impl Prometheus {
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_reads_every_metric_with_its_meaning() {
     let database = TestDatabase::new().await;
-    // A provider and a replica, so that there are metrics of them.
+    // A provider and a replica are configured, so that their metrics exist.
     let settings = [
         ("ON_CALL_ROUTING_KEY", "a-key"),
         ("ON_CALL_URL", "http://127.0.0.1:1"),
@@ -94,7 +94,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
     let tls = Process::with(&database, &tls).await;
     let prometheus = Prometheus::start(&server, &tls).await;
     eventually("the first scrapes", async || prometheus.count("up == 1").await == 2).await;
-    // From the start, before any request: counters of which an increase matters.
+    // Counters whose first increase matters exist from the start, before any request.
     for query in [
         "mainstay_panics_total == 0",
         "mainstay_alerts_total{provider=\"gateway\",cause=\"mismatch\"} == 0",
@@ -155,7 +155,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
     assert!(text.contains("# UNIT mainstay_request_seconds seconds\\n"), "{text}");
 }
 
-/// Every query of the dashboards is one that Prometheus understands, about series that this server has.
+/// Checks that Prometheus understands every query of the dashboards, and that its series exist on this server.
 async fn check_dashboards(prometheus: &Prometheus) {
     let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
     let mut visible = BTreeSet::new();
@@ -174,7 +174,7 @@ async fn check_dashboards(prometheus: &Prometheus) {
     assert!(hidden.is_empty(), "on no dashboard: {hidden:?}");
 }
 
-/// Every alert that the server may raise has a row where the runbook sends whoever it wakes.
+/// Checks that every alert of the server has a row in the runbook.
 async fn check_alerts(prometheus: &Prometheus) {
     let document = include_str!("../../../docs/operations.md");
     let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).map(|(first, _)| first);
@@ -210,7 +210,7 @@ fn is_metric(word: &str) -> bool {
     ["mainstay_", "process_", "http_server", "rpc_server"].iter().any(|start| word.starts_with(start))
 }
 
-/// Every metric that the code records is declared, and stands in the table of the documentation with its labels.
+/// Every metric that the code records is declared, and documented in the table with its labels.
 #[test]
 fn every_metric_is_declared_and_documented() {
     modules();

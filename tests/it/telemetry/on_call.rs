@@ -1,4 +1,4 @@
-//! Alerts at a real receiver in the place of the on-call service.
+//! Alerts, sent to a real receiver in place of the on-call service.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,7 @@ struct Event {
     body: Value,
 }
 
-/// The on-call service: refuses the first alerts with these statuses, and takes the others.
+/// The on-call service: rejects the first alerts with these statuses, and accepts the others.
 #[derive(Debug, Clone, Default)]
 struct Service {
     refusals: Arc<Mutex<Vec<u16>>>,
@@ -83,7 +83,7 @@ async fn an_alert_reaches_the_on_call_service_once() {
     let server = server_that_alerts(&database, &url).await;
     eventually("the service has the event", async || service.raised_alerts().len() > 1).await;
     let events = service.raised_alerts();
-    // The one that was refused for now, and the same again.
+    // The temporarily rejected alert, and its repetition.
     assert_eq!(events[0], events[1]);
     let event = &events[1];
     assert_eq!((&event["event_action"], &event["routing_key"]), (&json!("trigger"), &json!(KEY)));
@@ -93,7 +93,7 @@ async fn an_alert_reaches_the_on_call_service_once() {
     assert_eq!((&payload["severity"], &payload["source"]), (&json!("error"), &json!("mainstay")));
     assert!(payload["timestamp"].as_str().is_some_and(|time| time.contains('T')), "{event}");
 
-    // The loop goes on to panic, and a second instance has the same trouble: all of it is one incident.
+    // The loop continues to panic, and a second instance has the same fault: all of it is one incident.
     let second = server_that_alerts(&database, &url).await;
     eventually("the second instance reports it too", async || service.raised_alerts().len() > 2).await;
     assert_eq!(service.raised_alerts()[2]["dedup_key"], event["dedup_key"]);
@@ -117,14 +117,14 @@ async fn an_alert_that_the_service_rejects_is_counted() {
     assert!(metrics.contains("mainstay_alerts_undelivered_total 1"), "{metrics}");
 }
 
-/// The key of the incident about a payment that is not settled.
+/// Returns the key of the incident about an unsettled payment.
 fn unsettled(id: &str) -> String {
     let hash = Sha256::digest(format!("mainstay/gateway/unsettled/{id}"));
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Has a server's credentials rejected by the gateway, and then those of its successor accepted. Returns the alert, and what
-/// followed it.
+/// Lets the gateway reject a server's credentials, and then accept those of its successor. Returns the alert, and the
+/// following events.
 async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) {
     let (service, url) = Service::start(&[]).await;
     let url = format!("{url}{path}");
@@ -146,9 +146,9 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
     let is_about_it =
         |event: &Event| event.is_raised() && event.body.to_string().contains("stripe: auth (credentials)");
     eventually("the alert is raised", async || service.events().iter().any(is_about_it)).await;
-    // So late that somebody may have been told that the payment is not settled.
+    // So late that an alert about the unsettled payment may have been sent.
     database.sql("UPDATE payments SET created_at = created_at - interval '10 minutes'").await;
-    // An operator corrects the key, and starts the server anew.
+    // An operator corrects the key, and restarts the server.
     assert!(!server.log().contains("hunter2"), "{}", server.log());
     drop(server);
     gateway.behave_well().await;
@@ -190,7 +190,7 @@ async fn opsgenie_takes_alerts_and_closes_what_is_over() {
     assert!(!followed.iter().any(Event::is_raised), "{followed:#?}");
 }
 
-/// What was rolled back is not over.
+/// An incident whose resolution was rolled back is not over.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_outlasts_a_commit_that_fails() {
     let (service, url) = Service::start(&[]).await;
@@ -207,7 +207,7 @@ async fn an_incident_outlasts_a_commit_that_fails() {
     assert_eq!(charge.status, 202);
     let failed = async |times| server.log().matches("a worker will retry").count() >= times;
     eventually("the outcome can't be stored", async || failed(1).await).await;
-    // So late that somebody may have been told, and at once.
+    // So late that an alert may have been sent, and due at once.
     let overdue = "SET created_at = created_at - interval '10 minutes', leased_until = now(), due_at = now()";
     database.sql(&format!("UPDATE payments {overdue}")).await;
     eventually("a worker fails alike", async || failed(2).await).await;

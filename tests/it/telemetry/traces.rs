@@ -74,7 +74,7 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     assert!(insert.attribute("postgresql.process_id").parse::<i32>().is_ok_and(|id| id > 0), "{insert:?}");
     collector.wait_for("command", |span| of_trace(span) && span.attribute("db.system.name") == "redis").await;
 
-    // The job continues the trace, and so does what it sends.
+    // The job continues the trace, and so do its outgoing requests.
     let [delivery] = &receiver.wait_for(1).await[..] else { panic!("one delivery") };
     let call = collector.wait_for("call", |span| of_trace(span) && !span.attribute("server.address").is_empty()).await;
     let job = collector.wait_for("job", |span| span.id == call.parent).await;
@@ -87,8 +87,8 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     server.wait_for_log(&format!("\"trace_id\":\"{TRACE}\"")).await;
 }
 
-/// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the
-/// mail about it.
+/// Work that the caller does not wait for belongs to its trace too: a charge whose gateway does not answer in time, and
+/// the mail about it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_is_settled_under_the_trace_of_its_caller() {
     let (collector, address) = Collector::http().await;
@@ -121,7 +121,7 @@ async fn a_charge_is_settled_under_the_trace_of_its_caller() {
     assert!(!mail.attribute("server.port").is_empty(), "{mail:?}");
 }
 
-/// A call to the storage has a span within that of its request, and a run of a scheduled task is a trace of its own.
+/// A call to the storage has a span within that of its request, and each run of a scheduled task is a separate trace.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_storage_and_scheduled_tasks_are_traced() {
     let (collector, address) = Collector::http().await;
@@ -141,7 +141,7 @@ async fn the_storage_and_scheduled_tasks_are_traced() {
     assert!(run.parent.trim_matches('0').is_empty(), "{run:?}");
     let is_statement = |span: &Span| span.parent == run.id && !span.attribute("db.query.text").is_empty();
     collector.wait_for("statement of the run", is_statement).await;
-    // The log line of one that fails has a request id.
+    // The log line of a failing task has a request id.
     database.sql("ALTER TABLE ledger_unsummed RENAME TO elsewhere").await;
     server.wait_for_log(r#""span":{"name":"task","task":"sum_ledger","id":""#).await;
 }
@@ -160,7 +160,7 @@ async fn traces_go_over_http_too_and_are_sampled_as_configured() {
     sampled.endpoint.get("/api/v1/nothing").await;
     let span = collector.wait_for("request", |span| span.attribute("url.path") == "/api/v1/nothing").await;
     assert_eq!((span.name.as_str(), span.attribute("service.name")), ("GET", "mainstay"));
-    // What is not yet sent when the server stops is sent then.
+    // Unsent spans are sent when the server stops.
     silent.signal(nix::sys::signal::Signal::SIGTERM);
     sampled.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(silent.wait().await.success() && sampled.wait().await.success());
@@ -182,7 +182,7 @@ async fn what_is_not_yet_sent_when_the_server_stops_is_sent_then() {
     assert!(collector.spans().iter().any(is_last), "{:?}", collector.spans());
 }
 
-/// Without a receiver, the trace of a caller is passed on as it came.
+/// Without a receiver, the trace of a caller is propagated unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_exports_nothing_passes_the_trace_on() {
     let (collector, address) = Collector::http().await;
@@ -208,7 +208,7 @@ async fn a_server_that_exports_nothing_passes_the_trace_on() {
     assert!(collector.spans().is_empty(), "{:?}", collector.spans());
 }
 
-/// Those of telemetry are read before the configuration, and yet are named with it.
+/// Telemetry settings are read before the configuration, but reported together with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_that_cant_be_used_are_named_all_at_once() {
     let database = TestDatabase::foreign("postgres://localhost/mainstay");
@@ -229,7 +229,7 @@ async fn variables_that_cant_be_used_are_named_all_at_once() {
             assert!(text.contains(&format!("  {name}: must be ")), "{command:?} does not name {name}:\n{text}");
         }
     }
-    // By itself, too, each is a fault, and what the library finds.
+    // Each is a fault individually as well, and so are faults that the library detects.
     for (name, value) in bad.into_iter().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", "no URL")]) {
         let (good, text) = process::run(&["config", "check"], &database, &[endpoint, (name, value)]).await;
         assert!(!good && text.contains(&format!(" {name}: ")), "{name}: {text}");

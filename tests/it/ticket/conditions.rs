@@ -72,7 +72,7 @@ async fn if_match_lets_one_of_two_writers_through() {
     cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.success();
     let listed = [("if-match", "\"7\", \"3\"")];
     cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.success();
-    // As a proxy that compresses gives the tag back.
+    // The tag as a compressing proxy returns it.
     for (text, protocol) in
         [("W/\"4\"", Protocol::Rest), ("\"5-gzip\"", Protocol::Grpc), ("W/\"6.br\"", Protocol::Rest)]
     {
@@ -83,8 +83,8 @@ async fn if_match_lets_one_of_two_writers_through() {
     }
 }
 
-/// A tag that is not ASCII is legal, and is none of ours: the change must not be made as if nothing had been asked. Several
-/// lines are one list.
+/// A tag that is not ASCII is legal, and never matches: the change must not be made as if it were unconditional.
+/// Several lines form one list.
 #[tokio::test]
 async fn a_tag_that_is_not_ascii_matches_nothing_and_several_lines_are_one_list() {
     let app = TestApp::start().await;
@@ -103,8 +103,8 @@ async fn a_tag_that_is_not_ascii_matches_nothing_and_several_lines_are_one_list(
     assert_eq!(change(&[b"\"7\"", b"\"1\""]).await, 200);
 }
 
-/// A tag is made of the version, the mask and the coding, and `If-Match` compares the version alone: whoever has read a part
-/// of a resource, or a compressed form of it, can change it.
+/// A tag consists of the version, the mask and the coding, and `If-Match` compares only the version. So a caller who
+/// has read a part of a resource, or a compressed form of it, can change it.
 #[tokio::test]
 async fn the_tag_of_any_form_names_the_version() {
     let app = TestApp::start().await;

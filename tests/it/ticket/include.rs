@@ -1,4 +1,4 @@
-//! Tickets with what belongs to them, in one request.
+//! Tickets with their related resources, in one request.
 
 use serde_json::{Value, json};
 

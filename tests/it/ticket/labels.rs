@@ -1,4 +1,4 @@
-//! The queues and tags that a list of tickets can be filtered by.
+//! The queues and tags by which a list of tickets can be filtered.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn queues_and_tags_are_those_that_tickets_have() {
     }
     let masked = cast.agent.call(Protocol::Rest, LABELS, json!({ "readMask": "queues" })).await.success();
     assert_eq!(*masked.data(), json!({ "queues": ["Billing", "Sales", "Übersee"] }));
-    // They are no more than what there is.
+    // The labels include only those of existing tickets.
     cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", json!({ "ticketId": last })).await.success();
     app.database.sql("DELETE FROM tickets WHERE queue = 'Sales'").await;
     assert_eq!(labels(Protocol::Grpc).await, json!({ "queues": ["Billing", "Übersee"], "tags": ["paper"] }));

@@ -12,7 +12,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_of_thirty_two_concurrent_creates_succeed() {
-    // One process alone runs the creates of a customer serially; what holds across processes is the lock in Postgres.
+    // One process runs a customer's creates serially; across processes, a lock in Postgres enforces the limit.
     let app = TestApp::start().await;
     let other = TestApp::builder().on(&app.database).start().await;
     let cast = app.cast().await;
@@ -44,12 +44,12 @@ async fn resolving_makes_room_and_reopening_needs_it() {
         .call(Protocol::Rest, "TicketService.ReopenTicket", first.clone())
         .await
         .failure("OPEN_TICKET_LIMIT_REACHED");
-    // Agents may exceed the limit, at their own discretion.
+    // Agents may exceed the limit.
     cast.agent.call(Protocol::Rest, "TicketService.ReopenTicket", first).await.success();
     ticket(&cast.colleague).await;
 }
 
-/// Batches and imports are the staff's; what they bring in is not what one customer has opened.
+/// Batches and imports are made by staff and do not count as opened by one customer.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_and_imports_are_exempt() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start().await;
@@ -122,7 +122,7 @@ async fn one_customer_does_not_exhaust_the_pool() {
     locker.batch_execute("COMMIT").await.expect("the lock ends");
     for answer in join_all(crowd).await {
         let answer = answer.expect("no panic");
-        // On a slow machine the last request may wait too long, but none may be refused for lack of a connection.
+        // On a slow machine the last request may wait too long, but none may be rejected for lack of a connection.
         assert!(["", "OPEN_TICKET_LIMIT_REACHED", "DEADLINE_EXCEEDED"].contains(&&*answer.reason), "{answer:#?}");
     }
 }

@@ -64,7 +64,7 @@ async fn a_token_is_valid_only_for_its_own_list() {
     assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");
 }
 
-/// Only the server makes tokens: one whose position was changed is refused and never reaches Postgres.
+/// Only the server issues tokens: a token with a changed position is rejected and never reaches Postgres.
 #[tokio::test]
 async fn a_forged_token_is_refused() {
     let app = TestApp::start().await;
@@ -106,7 +106,7 @@ async fn totals_are_exact() {
     assert_eq!(total(&cast.agent, json!({})).await, "3", "folding loses nothing");
 }
 
-/// The last page that has a number begins at row 10,000; who wants more is told how.
+/// The last numbered page begins at row 10,000; the error for deeper pages names the alternative.
 #[tokio::test]
 async fn a_page_that_is_too_deep_points_to_the_token() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! A patch changes the present fields, or those that the mask names.
+//! A patch changes the present fields, or the fields that the mask names.
 
 use serde_json::{Value, json};
 

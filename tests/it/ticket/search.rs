@@ -1,4 +1,4 @@
-//! Search finds what a person sees, in every script and in every encoding of it.
+//! Search finds the displayed text, in every script and every Unicode normalization form.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn create(who: &Actor, subject: &str, body: &str) {
     who.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
 }
 
-/// A word of these scripts has no space around it.
+/// Words in these scripts are not separated by spaces.
 #[tokio::test]
 async fn words_of_scripts_without_spaces_are_found() {
     let app = TestApp::start().await;
@@ -70,7 +70,7 @@ async fn a_text_is_found_in_whichever_form_it_was_typed() {
             assert_eq!(subjects(&customer, Protocol::Rest, query).await, [composed, composed], "{query}");
         }
     }
-    // What selects by equality is the same text, too.
+    // Filters by equality normalize the text, too.
     let draft = json!({ "subject": "one", "body": "b", "queue": "Bu\u{308}ro", "tags": ["e\u{301}"] });
     customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft).await.success();
     for filter in [json!({ "queues": ["Büro"] }), json!({ "tags": ["é"] }), json!({ "queues": ["Bu\u{308}ro"] })] {
@@ -102,7 +102,7 @@ async fn addresses_and_paths_are_found_by_their_parts_and_as_a_whole() {
     }
 }
 
-/// The server takes a query apart, and Postgres a text: by the same rules, or words would not be found.
+/// The server splits a query, and Postgres a text, by the same rules; otherwise words would not be found.
 #[tokio::test]
 async fn a_text_that_changes_is_found_by_its_new_words_alone() {
     let app = TestApp::start().await;

@@ -65,7 +65,7 @@ impl Client {
         Arc::new(config)
     }
 
-    /// Performs the handshake. In TLS 1.3 the client reads the refusal of its certificate only afterwards.
+    /// Performs the handshake. In TLS 1.3 the client reads the rejection of its certificate only afterwards.
     pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         connect(self.config(), address).await
     }

@@ -1,4 +1,4 @@
-//! The protocols of the listener, and the clients it refuses before reading a request.
+//! The protocols of the listener, and the clients it rejects before reading a request.
 
 use std::process::Command;
 

@@ -40,7 +40,7 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     let response = old.send_request(request).await.expect("an answer");
     assert_eq!(client::read(response).await.expect("an answer").status, 200);
 
-    // A certificate without its key, and an invalid file: the old pair stays in use, and the log says so.
+    // A certificate without its key, and an invalid file: the old pair stays in use, and the log reports it.
     let complaints = || server.log().matches("can't be used: keeping the previous ones").count();
     for broken in [&*authority.server().certificate, "nonsense"] {
         let before = complaints();
@@ -55,7 +55,7 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     assert!(!server.log().contains("PRIVATE KEY"), "a key is in the log");
 }
 
-/// The metrics say when the files in use expire: the first of several certificates.
+/// The metrics report the expiry of the files in use: that of the first certificate to expire.
 #[tokio::test]
 async fn the_end_of_the_certificates_in_use_is_measured() {
     let (authority, other) = (Authority::new(), Authority::until(2041));

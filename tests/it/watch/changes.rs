@@ -1,4 +1,4 @@
-//! What a watch makes of the changes that were noted: which of them it tells, and how often.
+//! The recorded changes that a watch reports, and how often.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{PROTOCOLS, Protocol, TestApp},
 };
 
-/// Notes changes in one transaction: the topic, the resource, its version, and whether it was deleted.
+/// Records changes in one transaction: the topic, the resource, its version, and whether it was deleted.
 async fn note(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
     let account = scene.account();
     let values = changes.iter().map(|(topic, resource, version, is_deleted)| {
@@ -19,7 +19,7 @@ async fn note(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
     scene.database.sql(&format!("INSERT INTO changes ({columns}) VALUES {values}")).await;
 }
 
-/// What a reader is told of, up to a ticket that is created now.
+/// Returns the changes that a reader receives, up to a ticket that is created now.
 async fn changes_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, Option<String>)> {
     let last = ticket(&scene.cast.customer).await;
     let mut all = Vec::new();
@@ -32,7 +32,7 @@ async fn changes_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, O
     }
 }
 
-/// Nor are they told twice, if the resource has changed again meanwhile: it comes with its last change.
+/// A change is not reported twice if the resource has changed again meanwhile: it is reported with its last change.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
     let app = TestApp::start().await;
@@ -51,7 +51,7 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
     }
 }
 
-/// As of a ticket that several people comment on at once.
+/// For example, several users comment on a ticket at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_changes_that_leave_the_version_are_one_message() {
     let app = TestApp::start().await;
@@ -65,7 +65,7 @@ async fn several_changes_that_leave_the_version_are_one_message() {
     }
 }
 
-/// More than are read at once, for a reader that was connected and for one that resumes.
+/// More changes than a batch, for a connected reader and for one that resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_changes_of_a_large_transaction_are_told() {
     let app = TestApp::start().await;

@@ -1,4 +1,5 @@
-//! How a watch ends: with its caller's access, with the server, with its time, and with a caller who does not read.
+//! The end of a watch: with its caller's access, with the server, with its deadline, and with a caller who does not
+//! read.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::{
     support::{Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, actor::sign_in, people::Cast},
 };
 
-/// The documented time, and what a busy machine takes.
+/// The documented time, plus a margin for a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +57,7 @@ async fn a_watch_ends_when_its_access_token_expires() {
     assert_eq!(reader.failure().await, "TOKEN_EXPIRED");
 }
 
-/// Without an error: it is resumed.
+/// It ends without an error, and is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_ends_before_its_deadline() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Operations as they progress.
+//! The progress of operations.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
         let latest =
             other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.success().id();
         theirs.push(latest.clone());
-        // One that was begun over the previous protocol may still end.
+        // An operation begun over the previous protocol may still end.
         let mut id = String::new();
         while id != latest {
             id = foreign.item().await["data"]["id"].as_str().expect("an id").to_owned();

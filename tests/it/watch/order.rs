@@ -8,7 +8,7 @@ use crate::{
     support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
 };
 
-/// A change of a ticket that does not exist any more, as a transaction of its own would note it.
+/// Returns a change of a ticket that no longer exists, as a separate transaction would record it.
 fn deletion(id: &str, account: uuid::Uuid) -> String {
     format!(
         "INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
@@ -24,7 +24,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let (early, earlier) = (crate::cases::unknown_id(), crate::cases::unknown_id());
-    // The first has the lower id of a transaction, and the second the lower number of a change.
+    // The first has the lower transaction id, and the second the lower change number.
     let (first, second) = (connect(&app.database.url).await, connect(&app.database.url).await);
     first.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
     second.batch_execute(&format!("BEGIN; {}", deletion(&earlier, account))).await.expect("a change");
@@ -34,7 +34,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     first.batch_execute("COMMIT").await.expect("a commit");
     let message = reader.item().await;
     assert_eq!(change_of(&message), (early, None));
-    // Whoever resumes while the second is still open misses nothing either.
+    // A reader that resumes while the second transaction is open misses nothing either.
     let mut resumed = Reader::open(&cast.customer, Protocol::Rest, TICKETS, &super::token(&message)).await;
     let later = ticket(&cast.customer).await;
     for reader in [&mut reader, &mut resumed] {
@@ -46,7 +46,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     }
 }
 
-/// A transaction that began before another one may change a resource after it: the versions say which change is the last.
+/// A transaction that began before another one may change a resource after it: the versions determine the last change.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_change_is_told_whichever_transaction_began_first() {
     let app = TestApp::start().await;
@@ -67,7 +67,7 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
     earlier.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
     later.batch_execute(&format!("BEGIN; {}; COMMIT", change("Second", version + 1))).await.expect("a change");
     earlier.batch_execute(&format!("{}; COMMIT", change("Third", version + 2))).await.expect("a change");
-    // The one before it may come first, if it was looked for in between.
+    // The previous change may come first, if it was read in between.
     let mut change = change_of(&reader.item().await);
     if change.1 == Some((version + 1).to_string()) {
         change = change_of(&reader.item().await);
@@ -75,7 +75,7 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
     assert_eq!(change, (id, Some((version + 2).to_string())));
 }
 
-/// A transaction that is rolled back is no change.
+/// A rolled-back transaction is not a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rolled_back_is_not_seen() {
     let app = TestApp::start().await;
@@ -96,7 +96,7 @@ async fn readers(database: &TestDatabase) -> i64 {
     database.number(reading).await
 }
 
-/// The changes are read while somebody watches, once for all of them.
+/// The changes are read while there are watchers, once for all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
     let app = TestApp::start().await;
@@ -118,7 +118,7 @@ async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
     assert_eq!(readers(&app.database).await, 1);
     drop(watches);
     eventually("the reader ends", async || readers(&app.database).await == 0).await;
-    // And it begins again.
+    // Reading starts again.
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let request = json!({ "ticketId": id });

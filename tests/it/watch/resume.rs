@@ -1,4 +1,4 @@
-//! A stream that breaks off goes on where it did, on any instance.
+//! An interrupted stream continues at the same position, on any instance.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{
     support::{PROTOCOLS, Protocol, TestApp, method},
 };
 
-/// Cut after every few messages, and resumed on the other instance, while four writers write.
+/// Interrupted after every few messages, and resumed on the other instance, while four writers write.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
     const TICKETS_EACH: usize = 40;
@@ -32,7 +32,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
             for number in 0..TICKETS_EACH {
                 let mut one = crate::cases::draft();
                 one["accountId"] = account.clone().into();
-                // Several in one transaction, now and then.
+                // Occasionally several in one transaction.
                 let batch = json!({ "tickets": vec![one; number % 3 + 1] });
                 who.call(Protocol::Grpc, "TicketService.BatchCreateTickets", batch).await.success();
             }
@@ -64,7 +64,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
     assert!(again.is_empty(), "{} of {all} came twice", again.len());
 }
 
-/// More changes than are read at once, in a single transaction.
+/// More changes than a batch, in a single transaction.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_transaction_is_resumed_in_its_middle() {
     const CHANGES: usize = 1000;
@@ -89,7 +89,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
             reader = Reader::open(&cast.customer, protocol, TICKETS, &last).await;
         }
     }
-    // At the end, only what is new follows.
+    // At the end, only new changes follow.
     for token in [last.as_str(), ""] {
         let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, token).await;
         let id = ticket(&cast.colleague).await;
@@ -97,7 +97,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     }
 }
 
-/// Of several changes of one ticket, whoever was not connected gets the last.
+/// Of several changes of one ticket, a reader that was disconnected gets the last.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_gets_each_ticket_as_it_is_now() {
     let app = TestApp::start().await;
@@ -129,7 +129,7 @@ async fn changes_are_removed_once_no_token_is_good_for_them() {
     assert_eq!(app.run_task("forget_changes").await.expect("done"), 1);
 }
 
-/// A database that was restored from a copy counts its transactions anew.
+/// A database restored from a copy restarts its transaction numbers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_another_database_has_expired() {
     let app = TestApp::start().await;
@@ -138,7 +138,7 @@ async fn a_token_of_another_database_has_expired() {
     let token = app.app.resume_tokens.seal(&Cursor::whole(future), &method(TICKETS).path);
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &token).await;
     assert_eq!(reader.failure().await, "RESUME_TOKEN_EXPIRED");
-    // Its changes would be those of transactions that have not begun.
+    // Its token would refer to transactions that have not begun.
     let restored = format!(
         "INSERT INTO changes (writer, topic, resource_id, account_id, version, is_deleted)
          VALUES (9000000000, 'support.ticket', gen_random_uuid(), '{}', 1, true)",

@@ -1,4 +1,4 @@
-//! Who sees what: as GetTicket and ListTickets would have it.
+//! Visibility of changes, the same as of GetTicket and ListTickets.
 
 use serde_json::json;
 
@@ -8,15 +8,15 @@ use crate::{
     support::{PROTOCOLS, TestApp},
 };
 
-/// The next two that a reader is told of, in the order of their ids.
+/// Returns the next two changes of a reader, in the order of their ids.
 async fn two(reader: &mut Reader) -> [(String, Option<String>); 2] {
     let mut two = [change_of(&reader.item().await), change_of(&reader.item().await)];
     two.sort_unstable();
     two
 }
 
-/// Each sees the tickets within its reach and no trace of others: what it is told of first, after foreign changes, is its
-/// own.
+/// Each customer sees the visible tickets and no trace of others: the first reported change after foreign ones is the
+/// customer's own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_sees_the_tickets_of_its_own_account() {
     let app = TestApp::start().await;

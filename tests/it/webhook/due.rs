@@ -1,4 +1,4 @@
-//! Which deliveries there are, and what becomes of one that is due.
+//! The creation of deliveries, and the outcome of a due one.
 
 use mainstay::webhooks::{
     delivery::{job::DeliverWebhook, ops::deliver_due},
@@ -33,7 +33,7 @@ async fn deliver(app: &TestApp, job: DeliverWebhook) {
     deliver_due(&app.app, job, &CancellationToken::new()).await.expect("recorded");
 }
 
-/// The state of the only delivery, and the numbers of its attempts, those that are counted and those that are recorded.
+/// Returns the state of the only delivery, and the numbers of its counted and of its recorded attempts.
 async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
     let number = async |sql| app.database.number(sql).await;
     (
@@ -43,7 +43,7 @@ async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
     )
 }
 
-/// As two do when the lease of the first one's job ends before the delivery does.
+/// Two workers send it when the lease of the first one's job ends before the delivery does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_two_workers_send_is_recorded_once() {
     let (app, scene) = start_app().await;

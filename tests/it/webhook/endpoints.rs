@@ -1,5 +1,5 @@
-//! Endpoints: what URL they may have, that none reaches a private network, when a failing one is disabled, and what
-//! happens when one moves or is removed.
+//! Endpoints: permitted URLs, no access to private networks, disabling after failures, and moving or removing an
+//! endpoint.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
 }
 
 /// Removing an endpoint does not touch its deliveries, of which there may be a million, so a locked delivery does not
-/// block it. A job removes them afterwards, and until then they are hidden.
+/// block it. A job removes them afterwards; until then they are hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let app = start_app(&[]).await;
@@ -117,7 +117,7 @@ async fn an_endpoint_is_public_and_uses_tls() {
     }
 }
 
-/// The old URL of an endpoint answers late that it is gone: that is no reason to disable the new one.
+/// The old URL of an endpoint answers late with 410 (Gone), which must not disable the new one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     let app = start_app(&[]).await;
@@ -133,7 +133,7 @@ async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
 }
 
-/// An endpoint is being removed while an event happens, and then is not: it gets the event.
+/// An event happens while an endpoint is being removed, and the removal is rolled back: the endpoint gets the event.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
     let app = start_app(&[]).await;
@@ -158,8 +158,8 @@ async fn private_networks_are_not_reachable() {
     let scene = Scene::new(&allowed).await;
     let receiver = Receiver::answering(&[200]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
-    // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
-    // connect.
+    // The same endpoint in an app that does not allow private addresses: the app does not connect to any stored URL
+    // there.
     let strict = TestApp::builder().on(&allowed.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
     for url in
         [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]

@@ -34,7 +34,7 @@ use crate::{
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
 
-/// A handler with a countable effect that fails for as long as the test wants.
+/// A handler with a countable effect that fails as long as the test requests it.
 #[derive(Debug, Default)]
 struct Maker {
     fails: AtomicBool,
@@ -136,7 +136,7 @@ async fn an_event_received_a_hundred_times_is_processed_once() {
     let id = stored_event_id(&app.database).await;
     let event = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&event["attempts"], &event["payload"]), (&json!(1), &json!(body)), "byte for byte");
-    // A job that is done is removed with the next ones.
+    // A completed job is removed together with the next ones.
     let jobs = async || app.database.number("SELECT count(*) FROM jobs").await;
     eventually("the job is removed", async || jobs().await == 0).await;
     // The same event again, long after it was processed.
@@ -198,7 +198,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     for protocol in PROTOCOLS {
         let now = cast.admin.keyed(protocol, redrive, json!({ "eventId": id }), "again").await.success();
         assert!(now.is_replayed(), "{now:#?}");
-        // A 202 is followed to its current state.
+        // A 202 response is updated to its current state.
         assert_eq!((now.status, now.text("/data/state")), (200, "INBOUND_EVENT_STATE_PROCESSED".to_owned()));
         assert_eq!((now.header("location"), now.header("retry-after")), (None, None), "{now:#?}");
     }

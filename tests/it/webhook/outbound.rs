@@ -1,4 +1,4 @@
-//! Outbound deliveries: committed with the change that caused them or not at all, signed, and retried after failures.
+//! Outbound deliveries: committed atomically with the change that caused them, signed, and retried after failures.
 
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     assert_eq!(delivery["attemptCount"], 4, "{delivery}");
     for protocol in PROTOCOLS {
         let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.success();
-        // A 202 is followed to its current state.
+        // A 202 response is updated to its current state.
         assert!(now.is_replayed() && now.status == 200, "{now:#?}");
         assert_eq!(now.data()["attemptCount"], 4, "{now:#?}");
     }

@@ -1,4 +1,4 @@
-//! Secrets of endpoints: their rotation, and those that were sealed under another SECRET_KEY.
+//! Secrets of endpoints: their rotation, and secrets that were sealed under another SECRET_KEY.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn both_secrets_sign_during_a_rotation() {
     scene.ticket().await;
     let deliveries = receiver.wait_for(2).await;
     assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
-    // Neither secret is readable anywhere.
+    // Neither secret is readable.
     let response = scene
         .cast
         .admin
@@ -44,7 +44,7 @@ async fn both_secrets_sign_during_a_rotation() {
     assert!(!format!("{rows:?}").contains(&second[6..]), "{rows:?}");
 }
 
-/// A secret that is being replaced and can't be read any more is left out; the new one signs alone.
+/// An old secret that can't be unsealed is skipped; the new one signs alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;

@@ -1,4 +1,4 @@
-//! How the gateway treats the next requests: those that change something, or those named explicitly.
+//! The treatment of the next requests: requests that change something, or explicitly named ones.
 
 use std::{
     collections::VecDeque,
@@ -12,14 +12,14 @@ use serde::Deserialize;
 
 use crate::Response;
 
-/// How to treat a request.
+/// The treatment of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Behaviour {
     /// Answers normally.
     #[default]
     Normal,
-    /// Refuses with this status before execution; stores nothing.
+    /// Rejects with this status before execution; stores nothing.
     Refuse(u16),
     /// Fails without moving money, and stores the failure under the key.
     Break,
@@ -56,12 +56,12 @@ struct Order {
     behaviour: Behaviour,
     /// The number of requests; 0: until the next call.
     times: u32,
-    /// The beginning of the requests, such as `GET /v1/subscriptions`; empty: all except GET.
+    /// The prefix of the requests, such as `GET /v1/subscriptions`; empty for all except GET.
     #[serde(default)]
     of: String,
 }
 
-/// The behaviors to come.
+/// The pending behaviors.
 #[derive(Debug, Default)]
 pub(crate) struct Queue(Mutex<VecDeque<Order>>);
 
@@ -80,7 +80,7 @@ impl Queue {
         response
     }
 
-    /// The number of behaviors still to come.
+    /// Returns the number of pending behaviors.
     pub(crate) fn remaining(&self) -> Response {
         let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Response::new(Full::from(queue.len().to_string()))

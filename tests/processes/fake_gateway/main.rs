@@ -1,12 +1,14 @@
-//! A payment gateway for the fault tests: its own process with its own ledger, shaped like Stripe.
+//! A payment gateway for the fault tests: a separate process with a separate ledger, modeled on Stripe.
 //!
 //! It honors `Idempotency-Key` as Stripe documents it: the first response to an *executed* request is stored and
-//! replayed, 500s included; a request refused before execution stores nothing. Its ledger is an append-only file with a
-//! line for each movement of money, each stored response, each event and each acknowledgment, so a restart loses
-//! nothing. `POST /_behave` sets how the next requests are treated, `POST /_webhooks` where and how events are sent;
-//! `POST /_refund` makes a refund as an operator at the console does, `POST /_return` has the bank return a refund,
-//! `POST /_index` freezes the search index for a while, as Stripe's may lag, and `POST /_subscription` changes a
-//! subscription past the API.
+//! replayed, 500s included; a request rejected before execution stores nothing. Its ledger is an append-only file with
+//! a line for each movement of money, each stored response, each event and each acknowledgment, so a restart loses
+//! nothing.
+//!
+//! Control requests: `POST /_behave` sets the treatment of the next requests, `POST /_webhooks` the receivers and the
+//! manner of events. `POST /_refund` makes a refund like an operator at the console, `POST /_return` lets the bank
+//! return a refund, `POST /_index` freezes the search index for a while, as Stripe's may lag, and `POST /_subscription`
+//! changes a subscription without the API.
 
 mod behaviour;
 mod books;

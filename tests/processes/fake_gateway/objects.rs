@@ -1,4 +1,4 @@
-//! What requests and responses are made of.
+//! The building blocks of requests and responses.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(crate) fn wrong(code: &str) -> Value {
     problem("invalid_request_error", code, "The request is not right.")
 }
 
-/// Says that an object of a parameter does not exist.
+/// Returns the error that an object named by a parameter does not exist.
 pub(crate) fn missing(param: &str) -> Value {
     let mut problem = problem("invalid_request_error", "resource_missing", "No such object.");
     problem["error"]["param"] = param.into();
@@ -63,7 +63,7 @@ pub(crate) fn object(books: &Books, movement: &Movement) -> Value {
     })
 }
 
-/// The id of the intent that a charge belongs to; one that paid an invoice has an intent of its own.
+/// Returns the id of the intent that a charge belongs to; a charge that paid an invoice has a separate intent.
 pub(crate) fn intent_of(of: &str) -> String {
     if of.starts_with("in_") { format!("pi_{of}") } else { of.to_owned() }
 }

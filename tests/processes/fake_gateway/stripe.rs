@@ -70,7 +70,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     Ok(respond(status, &body, replayed))
 }
 
-/// The body of a refusal that was told to, with the type that Stripe gives it: what it won't do is no failure of its own.
+/// Returns the body of a scripted error, with Stripe's error type: a rejected request is not an API failure.
 fn refusal(status: u16) -> Value {
     let kind = if matches!(status, 400 | 404) { "invalid_request_error" } else { "api_error" };
     problem(kind, "told_to", "As instructed.")
@@ -108,7 +108,7 @@ async fn once(
     books.running.remove(key);
     let (status, body, mut lines) = match run(&books, what, form, key, behaviour) {
         Ok(ran) => ran,
-        // Refused before execution: nothing is stored.
+        // Rejected before execution: nothing is stored.
         Err(refusal) => return (400, refusal, false),
     };
     lines.extend(webhooks::events_of(&books, &lines));

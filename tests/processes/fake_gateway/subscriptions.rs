@@ -39,7 +39,7 @@ pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> 
     Some(respond(200, &body, false))
 }
 
-/// Whether a request changes something about subscriptions.
+/// Returns whether a request changes something about subscriptions.
 pub(crate) fn is_known(method: &Method, path: &str) -> bool {
     let one = path.starts_with("/v1/subscriptions/");
     let many = ["/v1/customers", "/v1/payment_methods", "/v1/prices", "/v1/subscriptions"].contains(&path);
@@ -185,19 +185,19 @@ fn invoices(books: &Books, query: &Form) -> Value {
     json!({ "object": "list", "has_more": rest.len() > page.len(), "data": page })
 }
 
-/// A change of a subscription past the API.
+/// A change of a subscription that bypasses the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Change {
-    /// Its period ends: it is renewed and paid, or ends if that was scheduled.
+    /// The period ends: the subscription is renewed and paid, or ends if that was scheduled.
     Renewed,
-    /// It is renewed without a payment.
+    /// The subscription is renewed without a payment.
     Unpaid,
     /// The amount due is paid.
     Paid,
-    /// An operator deletes it.
+    /// An operator deletes the subscription.
     Deleted,
-    /// It is created once more, past its key.
+    /// The subscription is created once more, bypassing its key.
     Again,
 }
 

@@ -28,13 +28,13 @@ use crate::{
     objects::{charge_of, intent_of, invoice_of, respond},
 };
 
-/// How events are sent.
+/// The manner of sending events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Manner {
     /// Not at all, until the next setting.
     Never,
-    /// As they happen.
+    /// When they happen.
     Once,
     /// Each of them twice, at the same time.
     Twice,
@@ -44,7 +44,7 @@ pub(crate) enum Manner {
     Backwards,
 }
 
-/// Where and how to send events.
+/// The receivers of events, and the manner of sending them.
 #[derive(Debug, Clone, Deserialize)]
 struct Subscription {
     /// The URLs; each attempt goes to the next one.
@@ -205,11 +205,11 @@ fn movement_event(books: &Books, movement: &Movement) -> Event {
     Event { id: format!("evt_{}", movement.id), kind: kind.to_owned(), object }
 }
 
-/// The charge that a refund belongs to, as it is afterwards.
+/// Returns the charge that a refund belongs to, in its later state.
 fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
     let charge = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
-    // What pays an invoice has no metadata of its own.
+    // An intent that pays an invoice has no metadata.
     let metadata = if invoice_of(&intent).is_some() { &BTreeMap::new() } else { &charge.metadata };
     let refunded = charge.amount - books.refundable(&intent).unwrap_or_default() + refund.amount;
     json!({
@@ -259,7 +259,7 @@ pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
     respond(200, &json!({}), false)
 }
 
-/// Makes a refund past the API, like an operator at the gateway's console.
+/// Makes a refund that bypasses the API, like an operator at the gateway's console.
 pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Console { of, amount }) = serde_json::from_slice(body) else {
         return respond(400, &json!({}), false);

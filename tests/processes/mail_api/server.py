@@ -1,4 +1,4 @@
-"""The HTTP APIs of Resend, SendGrid and Amazon SES, as far as mail is sent through them.
+"""The parts of the HTTP APIs of Resend, SendGrid and Amazon SES that send mail.
 
 Arguments: the directory for accepted mail and for the file "behaviour", and a port (0: any). Prints the port.
 """
@@ -28,7 +28,7 @@ def behaviour():
 
 
 def signature(handler, body):
-    """The signature that AWS would compute, from what arrived."""
+    """The signature that AWS would compute for a request."""
     said = dict(part.strip().split("=", 1) for part in handler.headers["authorization"].split(" ", 1)[1].split(","))
     _, day, region, service, _ = said["Credential"].split("/")
     names = said["SignedHeaders"].split(";")
@@ -46,7 +46,7 @@ def signature(handler, body):
 
 
 def read(path, body):
-    """What a mail says, however the API is given it."""
+    """The content of a mail, from any API's request."""
     if path == "/emails":
         mail = {"to": body["to"], "from": body["from"], "subject": body["subject"], "text": body["text"]}
         return mail | {"html": body["html"], "headers": body["headers"]}

@@ -1,4 +1,4 @@
-/** The keys of services, whose secret is shown once. */
+/** Service keys, whose secret is shown once. */
 
 import type { Schemas } from "../../api/client";
 import { api, read } from "../../api/client";

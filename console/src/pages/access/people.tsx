@@ -1,4 +1,4 @@
-/** The people who may sign in, and what each may do. */
+/** The users, and their roles. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";

@@ -1,4 +1,4 @@
-/** Where the user is signed in. */
+/** The user's sessions. */
 
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
@@ -37,7 +37,7 @@ export function SessionsPage() {
   );
 }
 
-/** A browser and its system, such as `Chrome, Linux`, as far as a user agent can be trusted. */
+/** Returns the browser and operating system, such as `Chrome, Linux`, as claimed by the user agent. */
 function browserOf(agent: string): string {
   const browser = ["Edg", "Firefox", "Chrome", "Safari", "curl"].find((name) => agent.includes(name)) ?? agent.slice(0, 40);
   const system = ["Android", "iPhone", "Windows", "Mac OS", "Linux"].find((name) => agent.includes(name));

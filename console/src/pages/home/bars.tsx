@@ -1,4 +1,4 @@
-/** A few numbers beside each other, as bars. */
+/** A bar chart of a few numbers. */
 
 import type { ReactNode } from "react";
 
@@ -8,7 +8,7 @@ export type BarRow = {
   name: string;
   label?: ReactNode;
   value: number | undefined;
-  /** Whether counting stopped there. */
+  /** Whether counting stopped at this number. */
   more?: boolean;
 };
 

@@ -1,4 +1,7 @@
-/** The chart of revenue: net and refunds as bars, the periods before as a dashed line. The chosen period is also told in words. */
+/**
+ * The chart of revenue: net and refunds as bars, the comparison periods as a dashed line. The chosen period is also
+ * described in text.
+ */
 
 import { scaleBand, scaleLinear } from "@visx/scale";
 import { LinePath } from "@visx/shape";
@@ -11,7 +14,7 @@ const HEIGHT = 240;
 const MARGIN = { top: 10, right: 4, bottom: 24, left: 64 };
 const LABEL_WIDTH = 76;
 
-/** The width of an element; 0 before it is on the screen. */
+/** Returns the width of an element; 0 before it is rendered. */
 function useWidth() {
   const element = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
@@ -77,7 +80,7 @@ function Drawing({ points, tick, chosen, width }: { points: readonly Point[]; ti
   );
 }
 
-/** A bar between two heights, whichever is above. */
+/** A bar between two heights, in any order. */
 function Span({ className, x, width, from, to }: { className: string; x: number; width: number; from: number; to: number }) {
   return <rect className={className} x={x} width={width} y={Math.min(from, to)} height={Math.abs(from - to)} rx={Math.min(2, width / 4)} />;
 }

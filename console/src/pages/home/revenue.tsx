@@ -1,4 +1,4 @@
-/** What was sold and refunded by day, week or month, beside the same time before; currency by currency. */
+/** Revenue and refunds by day, week or month, compared with the preceding periods, by currency. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -35,7 +35,7 @@ export function Revenue() {
     queryFn: async ({ signal }) => {
       const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
       const { data } = await read(api.GET("/api/v1/dashboard/revenue", { params: { query: { interval: INTERVALS[by][0], timeZone } }, signal }));
-      // With what it was asked for, because it stays until the next answer is there.
+      // Includes the query, because the previous answer stays visible until the next one arrives.
       return { ...data, by };
     },
     placeholderData: keepPreviousData,
@@ -111,7 +111,7 @@ function Figure({ label, value, children }: { label: string; value: string; chil
   return <div><dt>{label}</dt><dd><b className="number">{value}</b> <small>{children}</small></dd></div>;
 }
 
-/** How net revenue compares with the time before. */
+/** The change of net revenue compared with the preceding periods. */
 function Change({ total, previous, by, money }: { total: Figures; previous: Figures; by: By; money: (value: MoneyValue) => string }) {
   const t = useText();
   const locale = useLocale();
@@ -141,7 +141,7 @@ function PeriodTable({ periods, label, money, before }: { periods: readonly Peri
   );
 }
 
-/** The name of the period that begins on a day. */
+/** Returns the name of the period that begins on a day. */
 function labels(by: By, locale: string): (date: string) => string {
   const form: Intl.DateTimeFormatOptions = by === "month" ? { month: "short", year: "2-digit" } : { day: "numeric", month: "short" };
   const format = new Intl.DateTimeFormat(locale, { ...form, timeZone: "UTC" });

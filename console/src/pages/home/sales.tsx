@@ -1,4 +1,4 @@
-/** The orders and payments of the last days, by their state. */
+/** The orders and payments of the last days, by status. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";

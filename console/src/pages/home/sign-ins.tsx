@@ -19,7 +19,7 @@ export function SignIns() {
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/dashboard/sign-ins", { params: { query: { days: 7 } }, signal }))).data,
     refetchInterval: REFRESH_MS,
   });
-  // Guessing shows as one bad hour.
+  // Password guessing shows as a peak in one hour.
   const worst = data?.hours.reduce((one, other) => (Number(other.refusedCount) > Number(one.refusedCount) ? other : one), data.hours[0] ?? { startTime: "", acceptedCount: "0", refusedCount: "0" });
   const time = new Intl.DateTimeFormat(locale, { weekday: "short", hour: "numeric", minute: "2-digit" });
   return (

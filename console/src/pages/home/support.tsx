@@ -1,4 +1,4 @@
-/** How long tickets wait, and who works on them. */
+/** The waiting times of tickets, and the workload of agents. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";

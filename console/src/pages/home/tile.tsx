@@ -1,4 +1,4 @@
-/** A number that people look at first, which leads to what it counts. */
+/** A key figure, with a link to the counted items. */
 
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";

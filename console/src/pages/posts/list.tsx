@@ -1,4 +1,4 @@
-/** Posts: what is published, and what its author still works on. */
+/** Posts: published ones, and drafts. */
 
 import { Link, useNavigate } from "@tanstack/react-router";
 

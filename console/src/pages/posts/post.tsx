@@ -1,4 +1,7 @@
-/** One post: the editor and the preview. If somebody else saved first, both texts are merged, and only the fields that conflict are asked. */
+/**
+ * One post: the editor and the preview. After a concurrent change, both texts are merged, and the user decides only
+ * about the conflicting fields.
+ */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -35,7 +38,7 @@ export function PostPage() {
   const { data, error, refetch } = useQuery({
     queryKey: postKey(id),
     queryFn: ({ signal }) => fetchPost(id, signal),
-    // The text would change under whoever reads it.
+    // The text must not change while the user reads it.
     refetchOnWindowFocus: false,
   });
   const above = <Link to="/posts">{t("Posts")}</Link>;
@@ -64,7 +67,7 @@ function PostView({ post }: { post: Post }) {
 
 const IMAGES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** The first text alternative of an image, which the author may replace. */
+/** Returns the default alternative text of an image, which the author may replace. */
 function altText(name: string): string {
   return name.replace(/\.\w+$/, "").replace(/[[\]\\_-]+/g, " ").trim();
 }
@@ -73,18 +76,21 @@ function textsOf({ title, summary, body = "" }: Pick<Post, "title" | "summary" |
   return { title, summary, body };
 }
 
-/** What a merge shows of a post. Who saves into one that was published meanwhile is to know. */
+/**
+ * Returns the fields of a post that a merge shows. They include the status, because the post may have been published
+ * meanwhile.
+ */
 function mergeable(post: Post): Values {
   return { ...textsOf(post), status: post.status };
 }
 
-/** The text, and beside it the saved version as the server renders it. */
+/** The text, with the saved version as rendered by the server. */
 function Editor({ post }: { post: Post }) {
   const t = useText();
   const name = useName();
   const id = useId();
   const client = useQueryClient();
-  // The version that the texts began with: what differs from it was changed here, and is saved only on top of it.
+  // The version that the texts are based on: differences from it were made here, and are saved only on top of it.
   const [base, setBase] = useState(post);
   const [texts, setTexts] = useState(() => textsOf(post));
   const [conflict, setConflict] = useState<{ base: Post; merged: Texts | undefined; latest: Post }>();
@@ -92,15 +98,15 @@ function Editor({ post }: { post: Post }) {
   const [busy, setBusy] = useState(false);
   const [keys] = useState(() => new IdempotencyKeys());
   const text = useRef<HTMLTextAreaElement>(null);
-  /** What was sent last, if it may have been saved although there was no answer. */
+  /** The last sent texts, if they may have been saved although there was no response. */
   const unanswered = useRef<Texts | undefined>(undefined);
   const isChanged = !same(texts, textsOf(base));
-  // The page has read a later version: it is the one to go on with, unless somebody else changed a text under the writer.
+  // The page has read a later version, which becomes the base unless a concurrent change affects a text being edited.
   if (BigInt(post.version) > BigInt(base.version) && (!isChanged || same(textsOf(post), textsOf(base)))) {
     setBase(post);
     if (!isChanged) setTexts(textsOf(post));
   }
-  /** Goes on with another version; with these texts, or with those in the form. */
+  /** Continues with another version, with these texts or those in the form. */
   const goOn = (version: Post, next?: Texts) => {
     unanswered.current = undefined;
     client.setQueryData(postKey(post.id), version);
@@ -118,13 +124,16 @@ function Editor({ post }: { post: Post }) {
       return read(api.PATCH("/api/v1/posts/{postId}", { params, body }));
     })).data;
   };
-  /** If the texts were saved although the answer was lost, what is written next is based on them, and is no conflict. */
+  /** If the texts were saved although the response was lost, later changes are based on them, and do not conflict. */
   const takeOver = async (sent: Texts, merged?: Texts) => {
     unanswered.current = sent;
     const latest = await fetchPost(post.id);
     if (same(textsOf(latest), sent)) goOn(latest, merged);
   };
-  /** Saves what is in the form, or the result of a merge, on top of a version. If there is a later one, both are to be merged. */
+  /**
+   * Saves the form's values, or the result of a merge, on top of a version. If there is a later version, both must be
+   * merged.
+   */
   const save = async (version: Post, merged?: Texts): Promise<void> => {
     const mine = merged ?? texts;
     try {
@@ -147,7 +156,7 @@ function Editor({ post }: { post: Post }) {
     await save(base).catch(setError);
     setBusy(false);
   };
-  /** Puts an image where the cursor is. */
+  /** Inserts an image at the cursor. */
   const insert = ([file]: StoredFile[]) => {
     const { selectionStart: at = texts.body.length, selectionEnd: end = at } = text.current ?? {};
     if (file) setTexts({ ...texts, body: `${texts.body.slice(0, at)}![${altText(file.name)}](/images/${file.id})${texts.body.slice(end)}` });

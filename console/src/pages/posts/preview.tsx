@@ -1,4 +1,4 @@
-/** A post as readers will see it, rendered by the server. */
+/** A post as rendered by the server for its readers. */
 
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
@@ -9,10 +9,10 @@ import { linkTo } from "../../api/files";
 import { Problem } from "../../ui/problem";
 
 const IMAGE = /^\/images\/([0-9a-f-]{36})(?=$|[?#])/;
-/** Less than a link is valid. A new link makes the browser load the image again. */
+/** Shorter than the lifetime of a link. A new link makes the browser load the image again. */
 const LINKS_MS = 60_000;
 
-/** The link of an image; empty if it was deleted, so that its alternative text is shown. */
+/** Returns the link of an image; empty if it was deleted, so that its alternative text is shown. */
 async function linkIfAny(id: string): Promise<string> {
   return await linkTo(id).catch((error: unknown) => {
     if (asApiError(error).status === 404) return "";
@@ -20,7 +20,7 @@ async function linkIfAny(id: string): Promise<string> {
   });
 }
 
-/** Parses without loading the images, because the document is not part of the page. */
+/** Parses without loading the images, because the document is not attached to the page. */
 function parse(html: string): Document {
   return new DOMParser().parseFromString(html, "text/html");
 }
@@ -30,7 +30,7 @@ function imageIds(html: string): string[] {
   return [...new Set(found.filter((id) => id !== undefined))].sort();
 }
 
-/** Replaces the sources of our images by their links. */
+/** Replaces the sources of images on this server by signed links. */
 function withLinks(html: string, links: ReadonlyMap<string, string>): string {
   const page = parse(html);
   for (const image of page.images) {
@@ -44,7 +44,7 @@ function withLinks(html: string, links: ReadonlyMap<string, string>): string {
 
 export function Preview({ post }: { post: Schemas["Post"] }) {
   const html = post.html ?? "";
-  // The images of published posts are public; those of others need a link that the author is allowed to make.
+  // The images of published posts are public; images of drafts need a link that the author is allowed to create.
   const isPublic = post.status === "POST_STATUS_PUBLISHED";
   const ids = useMemo(() => (isPublic ? [] : imageIds(html)), [isPublic, html]);
   const { data, error, refetch } = useQuery({

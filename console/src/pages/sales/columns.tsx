@@ -1,4 +1,4 @@
-/** The columns of what customers buy, on lists and on the pages of customers. */
+/** The columns of purchases, in lists and on the pages of customers. */
 
 import { Link } from "@tanstack/react-router";
 
@@ -14,7 +14,7 @@ export type Refund = Schemas["Refund"];
 
 type Sale = { id: string; accountId: string; status: string; createTime: string };
 
-/** The columns of a table that stands where the others say nothing new. */
+/** Returns the columns without those that are redundant in this place. */
 export function without<T>(columns: readonly Column<T>[], ...names: string[]): Column<T>[] {
   return columns.filter(({ name }) => !names.includes(name));
 }

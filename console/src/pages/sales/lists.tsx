@@ -9,7 +9,7 @@ const ORDER_STATUSES = ["ORDER_STATUS_OPEN", "ORDER_STATUS_PAYING", "ORDER_STATU
 const PAYMENT_STATUSES = ["PAYMENT_STATUS_PENDING", "PAYMENT_STATUS_SUCCEEDED", "PAYMENT_STATUS_FAILED"] as const satisfies readonly Payment["status"][];
 const SUBSCRIPTION_STATUSES = ["SUBSCRIPTION_STATUS_PENDING", "SUBSCRIPTION_STATUS_ACTIVE", "SUBSCRIPTION_STATUS_PAST_DUE", "SUBSCRIPTION_STATUS_CANCELLED", "SUBSCRIPTION_STATUS_FAILED"] as const satisfies readonly Subscription["status"][];
 
-/** The query of a list; an invalid value in the URL filters nothing. */
+/** Returns the query of a list; invalid values in the URL are ignored. */
 function queryOf<S extends string>(search: Search, statuses: readonly S[]) {
   const status = statuses.find((one) => one === search["status"]);
   return {

@@ -1,4 +1,4 @@
-/** One order: what was bought, and how it was paid for. */
+/** One order: its items, and its payment. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";

@@ -1,4 +1,4 @@
-/** One payment: what happened to it, and the way back of its money. */
+/** One payment: its history, and its refunds. */
 
 import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
@@ -14,7 +14,7 @@ import { Fields } from "../../ui/value";
 import type { Payment, Refund } from "./columns";
 import { RefundSheet } from "./refund";
 
-/** How soon what the gateway has not answered yet is looked at again. */
+/** The polling interval for a payment with an unknown outcome, in milliseconds. */
 const PENDING_MS = 2000;
 
 export function PaymentPage() {

@@ -1,4 +1,4 @@
-/** The form of a refund. However often the same amount is sent, money goes back once. */
+/** The form of a refund. Repeated submissions of the same amount refund it once. */
 
 import { useState, type FormEvent } from "react";
 
@@ -45,7 +45,7 @@ export function RefundSheet({ payment, remaining, onClose, onDone }: RefundProps
       setBusy(false);
     }
   };
-  /** Leaves a page behind that shows what was refunded, although the request failed. */
+  /** Refreshes the page when the form closes, so that it shows the refund although the request failed. */
   const close = () => {
     if (error !== undefined) onDone();
     onClose();

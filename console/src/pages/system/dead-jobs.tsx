@@ -1,4 +1,4 @@
-/** The jobs that used up their attempts: one, or all that are listed, can be run again. */
+/** The dead jobs, which have used up their attempts: one job, or all listed jobs, can be redriven. */
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
@@ -12,7 +12,7 @@ import { toast } from "../../ui/toast";
 
 type DeadJob = Schemas["DeadJob"];
 const REFRESH_MS = 5000;
-/** The server lists so many, and has no further pages. */
+/** The server's limit of the list, which has no further pages. */
 const MAX_LISTED = 100;
 
 export function DeadJobs() {

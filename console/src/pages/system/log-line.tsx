@@ -1,4 +1,4 @@
-/** One line of the log, with everything that was written in it. */
+/** One line of the log, with all its members. */
 
 import { Link } from "@tanstack/react-router";
 

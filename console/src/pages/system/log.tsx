@@ -5,7 +5,7 @@ import { useLocale } from "../../ui/format";
 
 export type SystemLog = Schemas["SystemLog"];
 
-/** A time to the millisecond, which is what orders lines. */
+/** A time in milliseconds, which determines the order of lines. */
 export function Moment({ value }: { value: string }) {
   const locale = useLocale();
   const time = new Date(value);

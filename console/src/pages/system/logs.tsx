@@ -24,7 +24,7 @@ const LEVELS = ["SYSTEM_LOG_LEVEL_ERROR", "SYSTEM_LOG_LEVEL_WARNING", "SYSTEM_LO
 const TEXTS = ["method", "requestId", "principalId", "text"] as const;
 const TIMES = ["startTime", "endTime"] as const;
 
-/** Reads the URL's query; an invalid level or time filters nothing. */
+/** Reads the URL's query; an invalid level or time is ignored. */
 function listQuery(search: Search): ListQuery {
   const query: ListQuery = { pageSize: PAGE_SIZE };
   const level = LEVELS.find((one) => one === search["level"]);
@@ -54,12 +54,12 @@ export function LogsPage() {
     initialPageParam: undefined as string | undefined,
     getNextPageParam: ({ meta }) => meta.nextPageToken,
     placeholderData: keepPreviousData,
-    // Every look at the log adds a line to it.
+    // Every request for the log adds a line to it.
     refetchOnWindowFocus: false,
   });
   const [following, setFollowing] = useState(false);
   const { lines: fresh, open: isFollowing, clear } = useTail(asked, following && !asked.endTime, () => void refetch());
-  // The lines of a stream that ends are in the list then.
+  // When the stream ends, its lines are in the list.
   const follow = () => {
     setFollowing(!following);
     void refetch();
@@ -105,7 +105,7 @@ function useColumns(onOpen: (line: SystemLog) => void): Column<SystemLog>[] {
   ];
 }
 
-/** What tells one line from others with the same message. */
+/** The members that distinguish lines with the same message. */
 function Gist({ line }: { line: string }) {
   const { route, path, status, error, kind, span } = facts(line);
   const request = [span?.verb, route ?? path, status].filter(Boolean).join(" ");

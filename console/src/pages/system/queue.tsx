@@ -1,4 +1,4 @@
-/** Background work: what waits and for how long, and what was given up. */
+/** Background work: pending work with its waiting times, and dead jobs. */
 
 import { Link } from "@tanstack/react-router";
 
@@ -14,7 +14,7 @@ import { useWork } from "./work";
 
 type Lane = Schemas["LaneDepth"];
 type InboundEvent = Schemas["InboundEvent"];
-/** How far the server counts. */
+/** The server's bound on counts. */
 const MOST = 10_000;
 const REFRESH_MS = 5000;
 

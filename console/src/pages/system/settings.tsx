@@ -1,4 +1,4 @@
-/** The configuration in effect, to look at: each value, where it comes from, and what it is for. */
+/** The configuration in effect, read-only: each value, its source, and its purpose. */
 
 import { useQuery } from "@tanstack/react-query";
 import { useId } from "react";

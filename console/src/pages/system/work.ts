@@ -1,4 +1,4 @@
-/** What waits in the background. */
+/** Pending background work. */
 
 import { useQuery } from "@tanstack/react-query";
 

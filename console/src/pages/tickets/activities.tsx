@@ -1,4 +1,4 @@
-/** What happened to a ticket, the latest last. */
+/** The activities of a ticket, oldest first. */
 
 import { useQuery } from "@tanstack/react-query";
 

@@ -1,4 +1,4 @@
-/** Tickets: what the pages ask of the API. */
+/** The ticket requests of the pages. */
 
 import { useMutation, useQueryClient, type QueryClient } from "@tanstack/react-query";
 
@@ -19,7 +19,7 @@ export type Change =
   | { kind: "assign"; assigneeId: string | undefined }
   | { kind: "patch"; patch: TicketPatch };
 
-/** What a ticket is going to be if the server agrees. */
+/** Returns the expected ticket after a successful change. */
 function expected(ticket: Ticket, change: Change): Ticket {
   switch (change.kind) {
     case "resolve": return { ...ticket, status: "TICKET_STATUS_RESOLVED" };
@@ -36,14 +36,14 @@ function expected(ticket: Ticket, change: Change): Ticket {
 const keys = new IdempotencyKeys();
 
 /**
- * Sends a change, on the condition that the ticket still has the version that the agent has seen. One whose outcome is
- * unknown may be sent again: it is no conflict with itself.
+ * Sends a change, on the condition that the ticket still has the displayed version. A change with an unknown outcome
+ * may be repeated, and does not conflict with itself.
  */
 function send(ticket: Ticket, change: Change): Promise<Ticket> {
   return keys.send({ id: ticket.id, version: ticket.version, change }, (key) => sendUnder(key, ticket, change));
 }
 
-/** Deletes a ticket that still has the version that the agent has seen. */
+/** Deletes a ticket that still has the displayed version. */
 export async function remove({ id, version }: Ticket): Promise<void> {
   await keys.send({ id, version, change: "delete" }, (key) =>
     api.DELETE("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id }, header: { ...ifMatch(version), "Idempotency-Key": key } } }));
@@ -68,18 +68,18 @@ async function sendUnder(key: string, ticket: Ticket, change: Change): Promise<T
 
 export const ticketKey = (id: string) => ["ticket", id] as const;
 
-/** Shows a ticket as it now is on every page that has it, unless a later version stands there. */
+/** Updates a ticket on every page that shows it, unless a later version is shown. */
 export function show(client: QueryClient, ticket: Ticket): void {
-  // What only the list was asked to include stays.
+  // The parts that only the list requested to include are kept.
   const latest = (one: Ticket) => (one.id === ticket.id && BigInt(one.version) <= BigInt(ticket.version) ? { ...ticket, included: { ...ticket.included, ...one.included } } : one);
   client.setQueryData<Ticket>(ticketKey(ticket.id), (one) => (one ? latest(one) : ticket));
   client.setQueriesData<List>({ queryKey: ["tickets"] }, (list) => list && { ...list, data: list.data.map(latest) });
 }
 
-/** The last change of each ticket that is on its way. */
+/** The last change in flight of each ticket. */
 const underway = new Map<string, Promise<Ticket>>();
 
-/** Sends a change after those of the same ticket that are on their way, so that one's own quick keys are no conflict. */
+/** Sends a change after those in flight for the same ticket, so that rapid keystrokes do not conflict. */
 function sendInTurn(ticket: Ticket, change: Change): Promise<Ticket> {
   const before = underway.get(ticket.id);
   const work = (async () => {
@@ -95,7 +95,7 @@ function sendInTurn(ticket: Ticket, change: Change): Promise<Ticket> {
   return work;
 }
 
-/** Changes tickets at once on the screen, and takes it back if the server refuses. */
+/** Changes tickets optimistically, and reverts the change if the server rejects it. */
 export function useChange() {
   const client = useQueryClient();
   return useMutation({

@@ -1,4 +1,4 @@
-/** Actions on several tickets. Each ticket is a request of its own; those that fail stay selected. */
+/** Actions on several tickets. Each ticket is a separate request; tickets whose request failed stay selected. */
 
 import { useState, type ReactNode } from "react";
 
@@ -12,7 +12,7 @@ import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
 
 type BulkProps = { tickets: readonly Ticket[]; all: boolean; isStaff: boolean; label: string; onAll: () => void; onNone: () => void; onDone: (failed: string[]) => void; children: ReactNode };
 
-/** Concurrent requests, so that a large selection does not use up the user's rate limit in a moment. */
+/** The number of concurrent requests. It keeps a large selection from exhausting the user's rate limit. */
 const CONCURRENCY = 4;
 
 export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, children }: BulkProps) {

@@ -1,4 +1,4 @@
-/** The choices that are made on a ticket's page. */
+/** The inputs with choices on a ticket's page. */
 
 import { useName, useText } from "../../text";
 import { short } from "../../ui/format";

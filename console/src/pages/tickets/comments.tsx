@@ -1,4 +1,4 @@
-/** The comments on a ticket, and the next one. */
+/** The comments on a ticket, and the form for a new one. */
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useId, useState } from "react";
@@ -63,9 +63,9 @@ function NewComment({ ticketId, accountId }: { ticketId: string; accountId: stri
       return read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: sent }));
     }),
     onSuccess: (_, sent) => {
-      // The comments that are read again show whether an earlier one was saved.
+      // Reading the comments again shows whether an earlier one was saved.
       setKeys(new IdempotencyKeys());
-      // What was entered while it was on its way is the next comment.
+      // Text entered while the request was in flight is the next comment.
       setBody((now) => (now === sent.body ? "" : now));
       setFiles((now) => now.filter((file) => !sent.attachmentIds.includes(file.id)));
       void client.invalidateQueries({ queryKey: ["comments", ticketId] });

@@ -1,4 +1,4 @@
-/** Shows why a change of a ticket failed, and for a conflict the ways out of it. */
+/** Shows why a change of a ticket failed, and the resolutions of a conflict. */
 
 import { useQueryClient } from "@tanstack/react-query";
 

@@ -1,4 +1,4 @@
-/** One ticket: what it says, who works on it, and everything that happened to it. */
+/** One ticket: its text, its assignee, and its history. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -40,7 +40,7 @@ export function TicketPage() {
   return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
 }
 
-/** Leads back to the list, as it was. */
+/** A link back to the list in its previous state. */
 function ToList() {
   const t = useText();
   const [search] = useLastSearch();

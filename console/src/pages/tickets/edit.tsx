@@ -1,4 +1,7 @@
-/** The form for a ticket. If somebody else saved first, both changes are merged, and only the fields that conflict are asked. */
+/**
+ * The form for a ticket. After a concurrent change, both changes are merged, and the user decides only about the
+ * conflicting fields.
+ */
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -22,7 +25,7 @@ function editable(ticket: Ticket): Values {
   return Object.fromEntries(FIELDS.map((field) => [field, ticket[field]]));
 }
 
-/** The fields of the form. Files have a place of their own on the page. */
+/** Returns the fields of the form. Files are edited elsewhere on the page. */
 function formOf(contract: Contract): Schema | undefined {
   const body = contract.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_UpdateTicket")?.body;
   const { attachmentIds: _, ...properties } = body?.properties ?? {};

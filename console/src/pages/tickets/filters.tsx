@@ -15,7 +15,7 @@ import { useAgents } from "./people";
 
 export type TicketSearch = { query?: string | undefined; status?: string | undefined; priority?: string | undefined; assignee?: string | undefined; account?: string | undefined; queue?: string | undefined; tag?: string | undefined; order?: string | undefined };
 type ListQuery = NonNullable<paths["/api/v1/tickets"]["get"]["parameters"]["query"]>;
-/** What selects the tickets of a list, and their order. */
+/** The selection and the order of tickets in a list. */
 export type TicketFilter = Omit<ListQuery, "page" | "pageSize" | "pageToken" | "readMask" | "include">;
 
 const ORDERS: readonly [NonNullable<ListQuery["order"]>, Text][] = [
@@ -24,7 +24,7 @@ const ORDERS: readonly [NonNullable<ListQuery["order"]>, Text][] = [
   ["TICKET_ORDER_UPDATE_TIME_DESC", "Recently changed"],
 ];
 
-/** Reads the URL's query; an invalid value filters nothing. */
+/** Reads the URL's query; invalid values are ignored. */
 export function filterOf(search: TicketSearch): TicketFilter {
   const query: TicketFilter = {};
   const status = STATUSES.find((one) => one === search.status);
@@ -72,7 +72,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
       <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={search.query ? t("Best match first") : t("Default")} />
     </form>
   );
-  // Without the labels, the filters by queue and tag have nothing to choose from.
+  // Without the labels, the filters by queue and tag offer no choices.
   return <>{form}{labels.error && !labels.data && <Problem error={labels.error} onRetry={() => void labels.refetch()} />}</>;
 }
 

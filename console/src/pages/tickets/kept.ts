@@ -1,4 +1,4 @@
-/** What an agent finds as it was when they come back to the list from a ticket. */
+/** The state that is restored when an agent returns from a ticket to the list. */
 
 import { useKept } from "../../ui/kept";
 import type { Ticket } from "./api";
@@ -7,7 +7,7 @@ import type { TicketSearch } from "./filters";
 const NONE: ReadonlyMap<string, Ticket> = new Map();
 const EVERYTHING: TicketSearch = {};
 
-/** The tickets that are selected, by their ids. */
+/** The selected tickets, by their ids. */
 export const useChosen = () => useKept("tickets.chosen", NONE);
 
 /** The filters of the list. */

@@ -1,4 +1,4 @@
-/** The keys that change a ticket: the current one of the list, or the one whose page is open. */
+/** The keyboard shortcuts that change a ticket: the current one of the list, or the one whose page is open. */
 
 import { asApiError } from "../../api/errors";
 import { useUser } from "../../shell/user";
@@ -6,13 +6,13 @@ import { useText } from "../../text";
 import { toast } from "../../ui/toast";
 import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
 
-/** Whether a key is meant for the page, and not for a field, a dialog or the browser. */
+/** Returns whether a key event is meant for the page, not for a field, a dialog or the browser. */
 export function isForPage({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
   const typing = target instanceof HTMLElement && target.closest("input:not([type=checkbox]), textarea, select, [role=dialog]");
   return !typing && !ctrlKey && !metaKey && !altKey;
 }
 
-/** Returns a function that changes the ticket as the key says, and returns whether the key says anything. */
+/** Returns a function that applies the shortcut of a key to a ticket, and returns whether the key is a shortcut. */
 export function useTicketKeys(): (key: string, ticket: Ticket) => boolean {
   const t = useText();
   const user = useUser();

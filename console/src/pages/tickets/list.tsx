@@ -68,7 +68,7 @@ export function TicketsPage() {
   );
 }
 
-/** The tickets that are chosen for what is done to several at once. */
+/** The tickets that are selected for bulk actions. */
 function useSelection(rows: TicketRows) {
   const t = useText();
   const [chosen, setChosen] = useChosen();
@@ -78,7 +78,7 @@ function useSelection(rows: TicketRows) {
   return {
     selected: chosen,
     toggle: (ticket: Ticket) => choose(chosen.has(ticket.id) ? [...chosen.values()].filter(({ id }) => id !== ticket.id) : [...chosen.values(), ticket]),
-    // As they are by now.
+    // In their current state.
     tickets: chosen.size === 0 ? [] : [...new Map([...chosen, ...loaded.filter(({ id }) => chosen.has(id)).map((ticket) => [ticket.id, ticket] as const)]).values()],
     all,
     label: loaded.length < rows.count ? t("Select the {count} that are loaded", { count: loaded.length }) : t("Select all"),

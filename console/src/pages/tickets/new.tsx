@@ -1,4 +1,4 @@
-/** The way to a new ticket, in the name of an account. */
+/** The dialog for a new ticket, on behalf of an account. */
 
 import { useNavigate } from "@tanstack/react-router";
 

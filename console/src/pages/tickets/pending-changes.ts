@@ -9,12 +9,15 @@ import type { TicketFilter } from "./filters";
 import type { TicketRows } from "./rows";
 import { useTicketWatch, type Changed } from "./watch";
 
-/** The least interval between two requests, which count against the agent's rate limit. */
+/** The minimum interval between two requests, which count against the agent's rate limit, in milliseconds. */
 const CHECK_INTERVAL_MS = 2000;
 const PAGE_SIZE = 100;
 const MAX_PAGES = 5;
 
-/** The ids of the changed tickets that match the filter. The server decides, as for the list: it returns the latest changes first. */
+/**
+ * Returns the ids of the changed tickets that match the filter. The server decides, as for the list: it returns the
+ * latest changes first.
+ */
 async function matching(filter: TicketFilter, changed: readonly Ticket[]): Promise<Set<string>> {
   const ids = new Set(changed.map(({ id }) => id));
   const since = Math.min(...changed.map(({ updateTime }) => Date.parse(updateTime)));
@@ -31,7 +34,7 @@ async function matching(filter: TicketFilter, changed: readonly Ticket[]): Promi
   return found;
 }
 
-/** Whether a ticket belongs into a page that is not loaded, with which it will appear. */
+/** Returns whether a ticket belongs to a page that is not loaded, with which it will appear. */
 function isInUnloadedPage({ createTime }: Ticket, filter: TicketFilter, rows: TicketRows): boolean {
   const order = filter.order ?? (filter.query === undefined ? "TICKET_ORDER_CREATE_TIME_DESC" : undefined);
   const sign = order === "TICKET_ORDER_CREATE_TIME_DESC" ? -1 : order === "TICKET_ORDER_CREATE_TIME_ASC" ? 1 : 0;
@@ -72,7 +75,7 @@ export function usePendingChanges(filter: TicketFilter, rows: TicketRows): { pen
         const found = there.length > 0 ? await matching(filter, there) : new Set();
         if (list.current.name === name) setPending((before) => merge(before, changed, found, filter, list.current.rows));
       } catch {
-        // The next change starts another check; what is missed here still appears when the list is read again.
+        // The next change starts another check; missed changes appear when the list is read again.
       }
       await new Promise((done) => setTimeout(done, CHECK_INTERVAL_MS));
     }
@@ -95,7 +98,7 @@ function merge(before: ReadonlySet<string>, changed: [string, Ticket | undefined
   const after = new Set(before);
   for (const [id, ticket] of changed) {
     const isShown = rows.indexOf(id) >= 0;
-    // A row that is shown follows its changes by itself, so only a deleted one counts.
+    // A displayed row is updated by the watch, so only a deleted one counts.
     if (ticket ? !isShown && found.has(id) && !isInUnloadedPage(ticket, filter, rows) : isShown) after.add(id);
     else after.delete(id);
   }

@@ -1,11 +1,11 @@
-/** The people of a ticket: the agents and admins who work on it, and those who ask. Only the former may list people. */
+/** The people of a ticket: the agents and admins who work on it, and the requesters. Only staff may list users. */
 
 import { useQuery } from "@tanstack/react-query";
 
 import { api, read, readAll } from "../../api/client";
 import { useIsStaff } from "../../shell/user";
 
-/** The most on one page. */
+/** The maximum page size. */
 const PAGE_SIZE = 100;
 
 export function useAgents() {
@@ -21,7 +21,7 @@ export function useAgents() {
   });
 }
 
-/** The latest people of an account, for their names: of an account that has more, the others are told by their ids. */
+/** Reads the latest users of an account, for their names. Further users are shown by their ids. */
 export function usePeople(accountId: string) {
   const isStaff = useIsStaff();
   return useQuery({
@@ -32,12 +32,12 @@ export function usePeople(accountId: string) {
   });
 }
 
-/** What an account is called: by the name of its latest user, until it has one of its own. */
+/** Returns the display name of an account: the name of its latest user, until the account has a name. */
 export function useCustomerName(accountId: string): string | undefined {
   return usePeople(accountId).data?.data[0]?.name;
 }
 
-/** Names those who have to do with the tickets of an account. */
+/** Returns the names of the people of an account's tickets. */
 export function useNames(accountId: string): (id: string | undefined) => string | undefined {
   const { data: agents = [] } = useAgents();
   const { data: people } = usePeople(accountId);

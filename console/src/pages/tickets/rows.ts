@@ -1,4 +1,4 @@
-/** The tickets that the filters let through, however many: their pages are loaded where somebody looks. */
+/** The rows of a filtered list of any length: pages are loaded when they scroll into view. */
 
 import { keepPreviousData, queryOptions, useQueries, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 
@@ -10,7 +10,7 @@ import type { TicketFilter } from "./filters";
 type List = Schemas["ListTicketsResponse"];
 
 const PAGE_SIZE = 100;
-/** The pages that have a number; deeper ones are found only by way of the page before. */
+/** The number of pages that are reachable by number; deeper ones need the token of the preceding page. */
 const NUMBERED = 101;
 
 const key = (filter: TicketFilter, page: number) => ["tickets", "rows", filter, page] as const;
@@ -26,7 +26,10 @@ function pageOptions(client: QueryClient, filter: TicketFilter, page: number) {
   });
 }
 
-/** Where a page starts: after the last ticket of the page before, so that none shows twice because of a new one; else by its number. */
+/**
+ * Returns the start of a page: after the last ticket of the preceding page, so that a new ticket causes no duplicate;
+ * else by its number.
+ */
 async function startOf(client: QueryClient, filter: TicketFilter, page: number): Promise<{ page: number } | { pageToken: string } | undefined> {
   if (page === 0) return { page: 1 };
   const before = client.getQueryState<List>(key(filter, page - 1));
@@ -48,27 +51,27 @@ export function useTicketRows(filter: TicketFilter) {
   const first = useQuery({ ...pageOptions(client, filter, 0), placeholderData: keepPreviousData });
   const further = pages.filter((page) => page > 0);
   const others = useQueries({ queries: further.map((page) => pageOptions(client, filter, page)) });
-  // Read here, and not only from the cache, so that the rows are drawn when their page is there.
+  // Read here in addition to the cache, so that the rows are rendered when their page arrives.
   const inSight = new Map([[0, first.data], ...further.map((page, index) => [page, others[index]?.data] as const)]);
   const pageOf = (page: number) => inSight.get(page) ?? client.getQueryData<List>(key(filter, page));
   const cached = (): [number, List][] => client.getQueriesData<List>({ queryKey: ["tickets", "rows", filter] })
     .flatMap(([[, , , page], list]): [number, List][] => (list ? [[Number(page), list]] : []));
   const { total = "0", totalIsLowerBound = false } = first.data?.meta ?? {};
-  // A page without another after it is the end, whatever was counted.
+  // A page without a next page is the end, regardless of the total.
   const ends = cached().map(([page, { data, meta }]) => (meta.nextPageToken === undefined ? page * PAGE_SIZE + data.length : Number.POSITIVE_INFINITY));
   const counted = totalIsLowerBound ? Number.POSITIVE_INFINITY : Number(total);
   const failed = [first, ...others].filter(({ error }) => error !== null);
   return {
     first,
-    /** Why a page that somebody looks at is not loaded; the list as a whole shows its own. */
+    /** The error of a visible page that is not loaded; the list as a whole shows its own error. */
     error: first.data ? failed[0]?.error : undefined,
     retry: () => failed.forEach((query) => void query.refetch()),
-    /** How many rows can be reached from where somebody has looked. */
+    /** The number of rows that can be reached from the loaded pages. */
     count: first.isPlaceholderData || !first.data ? (first.data?.data.length ?? 0) : Math.min(counted, reach * PAGE_SIZE, ...ends),
     total: Number(total),
     more: totalIsLowerBound,
     at: (index: number): Ticket | undefined => pageOf(Math.floor(index / PAGE_SIZE))?.data[index % PAGE_SIZE],
-    /** Where a ticket stands among those that are loaded, or -1. */
+    /** Returns the index of a ticket among the loaded rows, or -1. */
     indexOf: (id: string): number => {
       for (const [page, { data }] of cached()) {
         const index = data.findIndex((ticket) => ticket.id === id);
@@ -76,9 +79,9 @@ export function useTicketRows(filter: TicketFilter) {
       }
       return -1;
     },
-    /** The pages that are loaded, each with its number. */
+    /** The loaded pages, by their numbers. */
     cached,
-    /** Somebody looks at these rows. */
+    /** Loads the pages of these visible rows. */
     look: (from: number, to: number) => {
       const [start, end] = [Math.floor(from / PAGE_SIZE), Math.floor(to / PAGE_SIZE)];
       const looked = Array.from({ length: end - start + 1 }, (_, index) => start + index);

@@ -1,4 +1,4 @@
-/** The keys of the triage. */
+/** The keyboard shortcuts of the triage. */
 
 import { useEffect, useState } from "react";
 

@@ -1,4 +1,4 @@
-/** Triage by keyboard: the current ticket goes up and down. */
+/** Triage by keyboard: moves the current ticket up and down. */
 
 import { useEffect } from "react";
 
@@ -8,7 +8,7 @@ import { isForPage, useTicketKeys } from "./keyboard";
 import type { TicketRows } from "./rows";
 
 type TriageProps = {
-  /** Names the list, to whose current ticket an agent comes back from the ticket's page. */
+  /** The name of the list, whose current ticket is restored when an agent returns from the ticket's page. */
   name: string;
   rows: TicketRows;
   onReveal: (index: number) => void;
@@ -19,7 +19,7 @@ type TriageProps = {
 type Triage = {
   /** The current ticket's row, or -1. */
   current: number;
-  /** Where an agent goes on: there, or where a ticket stood that is gone. */
+  /** The row from which an agent continues: the current one, or the former row of a ticket that has disappeared. */
   start: number;
   mark: (index: number) => void;
 };
@@ -29,7 +29,7 @@ const NOWHERE: Place = { id: "", index: -1 };
 
 export function useTriage({ name, rows, onReveal, onOpen, onSelect }: TriageProps): Triage {
   const changeByKey = useTicketKeys();
-  // By its id: a list that is read again moves rows, and the next key must not hit another ticket.
+  // Stored by id, because reading a list again moves rows, and the next key must not affect another ticket.
   const [known, setKnown] = useKept("tickets.place", { name: "", place: NOWHERE });
   const place = known.name === name ? known.place : NOWHERE;
   const there = rows.at(place.index);

@@ -1,4 +1,4 @@
-/** Views of the tickets: filters under a name. One's own are kept in this browser. */
+/** Views of the tickets: named filters. Personal views are stored in this browser. */
 
 import { Link } from "@tanstack/react-router";
 import { useState, useSyncExternalStore, type FormEvent } from "react";
@@ -16,7 +16,7 @@ const MAX_NAME = 40;
 const listeners = new Set<() => void>();
 let known: { text: string; views: View[] } = { text: "", views: [] };
 
-/** What stands in the storage, which other tabs write too; what is not a view there is left out. */
+/** Reads the views in the storage, which other tabs write too; invalid entries are ignored. */
 function kept(): View[] {
   const text = localStorage.getItem(KEY) ?? "[]";
   if (text !== known.text) known = { text, views: parse(text) };
@@ -51,7 +51,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The filters in one order, so that equal ones are equal texts. */
+/** Returns the filters in a canonical order, so that equal filters are equal texts. */
 function filters(search: TicketSearch): string {
   return JSON.stringify(Object.entries(search).filter(([, value]) => value).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

@@ -1,4 +1,4 @@
-/** Tickets as they change, by whomever. */
+/** Live changes of tickets. */
 
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
@@ -6,13 +6,13 @@ import { useEffect, useRef } from "react";
 import { useWatch } from "../../api/watch";
 import { show, type Ticket } from "./api";
 
-/** How long changes are gathered before what depends on them is read again. */
+/** How long changes are collected before dependent queries are read again, in milliseconds. */
 const GATHER_MS = 700;
-/** What depends on tickets, by the beginnings of the queries' keys. */
+/** The queries that depend on tickets, by the prefixes of their keys. */
 const SHOWN = ["tickets", "ticket", "count", "comments", "activities"];
 
 type Item = { data?: Ticket; deletedId?: string };
-/** What has changed lately, by its id; undefined if it was deleted. */
+/** The recent changes, by ticket id; undefined for a deleted ticket. */
 export type Changed = ReadonlyMap<string, Ticket | undefined>;
 
 type TicketWatch = {
@@ -21,7 +21,10 @@ type TicketWatch = {
   onGap?: () => void;
 };
 
-/** Shows changes where the ticket stands. Lists keep their rows and their order, lest a row moves under the hand of an agent. */
+/**
+ * Updates displayed tickets in place. Lists keep their rows and their order, so that no row moves while an agent uses
+ * it.
+ */
 export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
   const client = useQueryClient();
   const changed = useRef(new Map<string, Ticket | undefined>());
@@ -54,10 +57,13 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
   useWatch<Item>({ path: "/api/v1/tickets/watch", onItem, onGap: gap, onBegin: () => void readSinceBegin(client) });
 }
 
-/** Reads again what the page shows, also what is on its way: a change that came after the reading and before the stream is in neither. */
+/**
+ * Reads the displayed data again, including queries in flight: a change between the read and the beginning of the
+ * stream is in neither.
+ */
 async function readSinceBegin(client: QueryClient): Promise<void> {
   const shown = SHOWN.flatMap((name) => client.getQueryCache().findAll({ queryKey: [name], type: "active" }));
   await Promise.allSettled(shown.filter(({ state }) => state.fetchStatus === "fetching").map(({ promise }) => promise));
-  // What could not be read says so, and has a button for it.
+  // A failed query shows its error, with a button to retry.
   for (const query of shown) if (query.state.status === "success") void client.invalidateQueries({ queryKey: query.queryKey, exact: true });
 }

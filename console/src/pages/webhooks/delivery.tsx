@@ -1,4 +1,4 @@
-/** One delivery of an event: what was sent, what came back, and the way to send it again. */
+/** One delivery of an event: its request, its responses, and a button to resend it. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";

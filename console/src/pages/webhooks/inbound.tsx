@@ -1,4 +1,4 @@
-/** The events that providers sent us; those that could not be processed wait to be tried again. */
+/** The events received from providers; dead events can be redriven. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";

@@ -11,7 +11,7 @@ const VERBATIM: &str = "mainstay.policy.v1.is_verbatim";
 /// The rules of one field.
 #[derive(Default)]
 pub(crate) struct Rules {
-    /// Whether the field must be set. Without presence this is one of the `checks`.
+    /// Whether the field must be set. For a field without presence, one of the `checks` covers this.
     pub(crate) required: bool,
     /// The checks of the value, or of the list as a whole.
     pub(crate) checks: Vec<Check>,
@@ -21,7 +21,7 @@ pub(crate) struct Rules {
     pub(crate) is_text: bool,
 }
 
-/// What a string is.
+/// The kind of a string.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Text {
     /// Any text, which is normalized.
@@ -39,7 +39,7 @@ impl Text {
             let extension = field.parent_pool().get_extension_by_name(name);
             extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))
         };
-        // Google's own option for what must not be shown.
+        // Google's standard option for values that must not be shown.
         let is_secret = options.get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true));
         match (marked(LINE), marked(VERBATIM) || is_secret) {
             (true, true) => Err("a line is normalized, and can't be verbatim".to_owned()),
@@ -52,7 +52,7 @@ impl Text {
 
 /// A condition under which `value` is invalid, and the message for it.
 pub(crate) struct Check {
-    /// An item that the condition names; empty if it names none.
+    /// The item that the condition applies to; empty if there is none.
     pub(crate) item: String,
     pub(crate) fault: String,
     pub(crate) message: String,
@@ -68,7 +68,7 @@ impl Rules {
     /// Reads the rules of a field.
     pub(crate) fn read(field: &FieldDescriptor) -> Result<Self, String> {
         let options = field.options();
-        // Nothing imports the option: no field can have a rule.
+        // No file imports the option, so no field has a rule.
         let extension = field.parent_pool().get_extension_by_name(OPTION);
         let extension = extension.filter(|extension| options.has_extension(extension));
         let option = extension.map(|extension| options.get_extension(&extension).into_owned());
@@ -131,8 +131,8 @@ impl Rules {
     }
 }
 
-/// Returns whether the rules of a string demand a format, all of which are ASCII: what is not of that format must not become
-/// so by normalization.
+/// Returns whether the rules of a string demand a format. All formats are ASCII, and normalization must not turn other
+/// text into a valid value.
 fn is_format(typed: Option<&(String, DynamicMessage)>) -> bool {
     let rules = typed.filter(|(name, _)| name == "string").map(|(_, raw)| raw);
     rules.is_some_and(|raw| raw.fields().any(|(rule, _)| matches!(rule.name(), "pattern" | "email" | "uuid")))
@@ -153,7 +153,8 @@ fn item_rules(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, 
 /// Returns the checks of a single value of a kind.
 fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Result<Vec<Check>, String> {
     let mut checks = Vec::new();
-    // Postgres can't store NUL, so no string may contain it. This check is last: a wrong length matters more.
+    // Postgres can't store NUL, so no string may contain it. This check is last, because a wrong length is the more
+    // useful error.
     let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
     let is_formatted = is_format(typed.as_ref());
     let Some((name, raw)) = typed else {
@@ -223,8 +224,8 @@ fn matching(text: &str) -> Result<Check, String> {
     Ok(Check { item, ..Check::new("!PATTERN.matches(value)", format!("must match {text}")) })
 }
 
-/// Returns the check of an enum. With or without rules, a value must be declared: one that is not would be read as
-/// unset.
+/// Returns the check of an enum. A value must be declared, even without rules, because an undeclared one would be read
+/// as unset.
 fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<Check, String> {
     let (mut within, mut without) = (Vec::new(), Vec::new());
     for (rule, value) in raw.into_iter().flat_map(DynamicMessage::fields) {
@@ -238,7 +239,7 @@ fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<
     if within.is_empty() {
         within = values.values().map(|value| value.number()).collect();
     }
-    // Of aliases, the first.
+    // Only the first of several aliases is used.
     let mut numbers = HashSet::new();
     within.retain(|number| !without.contains(number) && numbers.insert(*number));
     // The zero value of proto3 means unset, so it is not listed.

@@ -1,4 +1,4 @@
-//! The servers of a process that was killed: they end with it, or with the next start.
+//! The servers of a killed process end with it, or at the next start.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::{EXIT_TIMEOUT, TestResult, accessible_dir, query, wait_for_exit};
 /// The directory of the helper process's cluster; only the helper has this variable.
 const HELPER_DIR: &str = "MAINSTAY_TEST_HELPER_DIR";
 
-/// Not a test of its own: the process that the following tests kill.
+/// A helper, not a test: the process that the following tests kill.
 #[tokio::test]
 #[ignore = "run by the tests that kill it"]
 #[expect(clippy::disallowed_methods, reason = "how the parent test talks to this process")]

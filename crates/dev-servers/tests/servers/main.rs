@@ -1,4 +1,4 @@
-//! What survives a restart or a crash of the servers, what must not, and the errors they report.
+//! State that survives a restart or a crash of the servers, state that must not, and the reported errors.
 
 mod killed_parent;
 mod pgbouncer;

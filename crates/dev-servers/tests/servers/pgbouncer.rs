@@ -1,4 +1,4 @@
-//! PgBouncer: it leads to every database of its Postgres, also after a restart, and ends with its value.
+//! PgBouncer: it serves every database of its Postgres, also after a restart, and ends when its value is dropped.
 
 use mainstay_dev_servers::{Options, PgBouncer, Postgres};
 

@@ -44,7 +44,7 @@ async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
     // A kill during initdb.
     std::fs::create_dir_all(home.join("cluster.new/base"))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
-    // A power failure, after which an unrelated process has the pid. Postgres by itself refuses to start in that case.
+    // A power failure, after which an unrelated process has the pid. Postgres alone does not start in that case.
     let stale = home.join("cluster/postmaster.pid");
     std::fs::write(&stale, format!("{}\n{}\n", getpid(), home.join("cluster").display()))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
@@ -68,7 +68,7 @@ async fn a_lost_password_is_reported_not_replaced() -> TestResult {
     Ok(())
 }
 
-/// `scripts/test` leaves it out for other users.
+/// `scripts/test` excludes this test for users other than root.
 #[tokio::test]
 async fn a_root_run_reports_the_inaccessible_directory() -> TestResult {
     assert!(nix::unistd::geteuid().is_root(), "only root runs Postgres as another user");
@@ -139,7 +139,7 @@ async fn a_standby_follows_until_it_is_promoted() -> TestResult {
     Ok(())
 }
 
-/// Whether there is room in memory depends on the machine.
+/// The available memory depends on the machine.
 #[tokio::test]
 async fn a_cluster_in_memory_leaves_nothing_there() -> TestResult {
     let postgres = Postgres::start(Options::in_memory()).await?;

@@ -1,4 +1,4 @@
-//! Compares a shape with the one before it: what relies on that may do all that it did.
+//! Compares a shape with the previous one: every operation that the previous version performs must still be possible.
 
 use tokio_postgres::Client;
 
@@ -14,7 +14,7 @@ const FILL: &str = "Give it a default, or let it be null until a later release";
 const WAIT: &str = "Let this release write what the rule permits, correct the rows, and say COMMENT ON COLUMN … IS 'to be \
                     contracted: why'; a migration of a later release may then add the rule";
 
-/// Returns what the version before can no longer do, and the cure of each.
+/// Returns the operations that the previous version can no longer perform, with the remedy for each.
 pub(super) async fn compare(client: &Client, before: &Shape, after: &Shape) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, old) in before.relations.iter().filter(|(_, old)| !old.is_contracted) {
@@ -77,18 +77,18 @@ impl Pair<'_> {
         }));
     }
 
-    /// Whether one of these columns is to be contracted: no program relies on what may be in it.
+    /// Returns whether one of these columns is to be contracted, so that no program relies on its content.
     fn is_contracted(&self, columns: &[String]) -> bool {
         columns.iter().filter_map(|column| self.old.columns.get(column)).any(|column| column.is_contracted)
     }
 
-    /// Whether the version before leaves this column null, because it does not know it.
+    /// Returns whether the previous version leaves this column null, because it does not know the column.
     fn stays_null(&self, column: &str) -> bool {
         let is_null = |new: &Column| !new.is_required && !new.has_default;
         !self.old.columns.contains_key(column) && self.new.columns.get(column).is_some_and(is_null)
     }
 
-    /// Looks for a row that the checks accepted before, and this one does not.
+    /// Searches for a row that the previous checks accepted and this one rejects.
     async fn check(&self, check: &Check) -> Option<String> {
         let is_known = self.old.checks.iter().any(|old| old.condition == check.condition);
         if is_known || self.is_contracted(&check.columns) {
@@ -109,7 +109,7 @@ impl Pair<'_> {
         Some(format!("the check {} of {} refuses {example}. {WAIT}", check.name, self.name))
     }
 
-    /// Whether rows may collide that did not before.
+    /// Returns a fault if rows may violate uniqueness that did not before.
     async fn unique(&self, unique: &Unique) -> Option<String> {
         let is_of_old = unique.columns.iter().any(|column| self.old.columns.contains_key(column));
         let never_collides = !unique.nulls_collide && unique.keys.iter().any(|key| self.stays_null(key));
@@ -143,7 +143,7 @@ impl Pair<'_> {
         is_fault.then(|| format!("the constraint {name} of {} is new: {definition}. {WAIT}", self.name))
     }
 
-    /// Describes a row of the version before for which a condition is true, or why none can be looked for.
+    /// Describes a row of the previous version that meets a condition, or the reason why the search failed.
     async fn example(&self, mut columns: Vec<String>, texts: &str, condition: &str) -> Option<String> {
         columns.sort_unstable();
         columns.dedup();
@@ -169,7 +169,7 @@ impl Pair<'_> {
                 let null = (!old.is_required).then(|| "NULL".to_owned());
                 example::values(old, texts, ID).into_iter().chain(null).collect()
             }
-            // The version before does not write it.
+            // The previous version does not write this column.
             (None, new) => vec![new.and_then(|new| new.default.clone()).unwrap_or_else(|| "NULL".to_owned())],
         };
         let type_name = old.or(new).map(|column| column.type_name.clone()).unwrap_or_default();
@@ -177,7 +177,7 @@ impl Pair<'_> {
     }
 }
 
-/// Whether a column holds all values of the one that it was.
+/// Returns whether a column can hold all values of its previous type.
 fn is_as_long(old: &Column, new: &Column) -> bool {
     let is_longer = old.type_name == "character varying" && old.modifier != -1 && new.modifier > old.modifier;
     new.modifier == old.modifier || new.modifier == -1 || is_longer

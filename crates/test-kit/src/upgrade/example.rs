@@ -1,4 +1,4 @@
-//! Finds values that satisfy a condition, by trying those that its constants suggest.
+//! Finds values that satisfy a condition, by trying values derived from its constants.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -7,12 +7,12 @@ use tokio_postgres::{Client, Error};
 
 use super::shape::Column;
 
-/// Combinations of values that are tried where all of them may have to be.
+/// The maximum number of combinations of values that are tried.
 const MOST_COMBINATIONS: usize = 100_000;
-/// The longest text, in characters, that a number in a condition suggests.
+/// The maximum length of a generated text, in characters, derived from a number in a condition.
 const LONGEST_TEXT: i64 = 10_000;
 
-/// A column with the values to try, in SQL.
+/// A column with its candidate values, in SQL.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
     pub(super) column: String,
@@ -20,7 +20,7 @@ pub(super) struct Field {
     pub(super) values: Vec<String>,
 }
 
-/// Returns the first values, in SQL, of which a condition is true.
+/// Returns the first values, in SQL, that satisfy a condition.
 pub(super) async fn find(client: &Client, fields: &[Field], condition: &str) -> Result<Option<Vec<String>>, Error> {
     if fields.is_empty() {
         return Ok(Some(Vec::new()));
@@ -50,8 +50,8 @@ fn combinations(fields: &[Field]) -> usize {
     fields.iter().fold(1, |product: usize, field| product.saturating_mul(field.values.len().max(1)))
 }
 
-/// Returns values, in SQL, of a column that these conditions are about: the constants in them, what lies beside those, and
-/// some that are common. `id` is that of every UUID, so that references between rows fit.
+/// Returns candidate values, in SQL, of a column in these conditions: the constants, their neighbors, and some common
+/// values. `id` is the value of every UUID, so that references between rows match.
 pub(super) fn values(column: &Column, conditions: &str, id: &str) -> Vec<String> {
     static TEXT: LazyLock<Regex> = LazyLock::new(|| Regex::new("'(?:[^']|'')*'").expect("an expression"));
     static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new("[0-9]+").expect("an expression"));

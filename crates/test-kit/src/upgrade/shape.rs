@@ -1,4 +1,4 @@
-//! What a program can rely on in a database: its tables, views and sequences, and its functions.
+//! The shape of a database: the tables, views, sequences and functions that a program can rely on.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use tokio_postgres::{Client, Row};
 pub(super) struct Shape {
     /// By their names in SQL.
     pub(super) relations: BTreeMap<String, Relation>,
-    /// Whether each is to be contracted: a later migration may remove or restrict it, because its comment, in the database,
-    /// begins with these words. Functions of triggers are not among them, because no program calls those.
+    /// The functions, each with a flag whether it is to be contracted: a later migration may remove or restrict it,
+    /// because its comment in the database begins with these words. Trigger functions are excluded, because no program
+    /// calls them.
     pub(super) functions: BTreeMap<String, bool>,
 }
 
@@ -31,11 +32,11 @@ pub(super) struct Column {
     /// As Postgres encodes length and precision; -1 is unlimited.
     pub(super) modifier: i32,
     pub(super) is_required: bool,
-    /// Whether an insert may leave it out although it is required.
+    /// Whether an insert may omit the column although it is required.
     pub(super) has_default: bool,
-    /// In SQL; identities and generated columns have none.
+    /// The default in SQL; identities and generated columns have none.
     pub(super) default: Option<String>,
-    /// Whether Postgres insists on giving its values.
+    /// Whether Postgres always generates the values.
     pub(super) is_generated: bool,
     pub(super) is_contracted: bool,
 }
@@ -52,9 +53,9 @@ pub(super) struct Unique {
     pub(super) name: String,
     /// Columns and expressions.
     pub(super) keys: Vec<String>,
-    /// The columns that they, and the predicate, read.
+    /// The columns that the keys and the predicate read.
     pub(super) columns: Vec<String>,
-    /// Empty: all rows are in it.
+    /// The predicate of a partial index; empty if the index covers all rows.
     pub(super) predicate: String,
     pub(super) nulls_collide: bool,
 }
@@ -68,7 +69,7 @@ pub(super) struct Reference {
     pub(super) definition: String,
 }
 
-/// What a program names. A partition is part of its table, and a sequence that a column owns part of that.
+/// The relations that a program can name. Partitions and owned sequences belong to their tables.
 const RELATIONS: &str = "
     SELECT pg_class.oid, relkind FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname::text = ANY ($1) AND relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT relispartition
@@ -95,7 +96,7 @@ const CHECKS: &str = "
     FROM relation JOIN pg_constraint ON conrelid = relation.oid
     WHERE contype = 'c' ORDER BY conname";
 
-/// The index of a constraint depends on that, and not on its columns.
+/// The index of a constraint depends on the constraint, not on its columns.
 const UNIQUES: &str = "
     SELECT indrelid::regclass::text, indexrelid::regclass::text,
         ARRAY(SELECT pg_get_indexdef(indexrelid, n, true) FROM generate_series(1, indnkeyatts) AS n),

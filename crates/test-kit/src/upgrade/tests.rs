@@ -2,7 +2,7 @@ use diesel_migrations::{EmbeddedMigration, EmbeddedMigrations, EmbeddedName, Tom
 
 use super::*;
 
-/// A first version. No row of `papers` can be made up.
+/// A first version. No row of `papers` can be generated.
 const FIRST: &str = "
     CREATE TABLE vehicles (
         id uuid PRIMARY KEY,
@@ -26,7 +26,7 @@ const FIRST: &str = "
 
 const MARK: &str = "COMMENT ON COLUMN vehicles.colour IS 'to be contracted: no program since 1.4 names it'";
 
-/// Returns what is wrong with the versions that follow the first one.
+/// Returns the faults of the versions that follow the first one.
 async fn faults_of(versions: &[&'static str]) -> Vec<String> {
     let modules = mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:#?}"));
     let ups = std::iter::once(&FIRST).chain(versions).enumerate();
@@ -38,7 +38,7 @@ async fn faults_of(versions: &[&'static str]) -> Vec<String> {
     faults(modules, vec![Set { schema: "garage", migrations }].leak()).await
 }
 
-/// Checks that a migration is refused, with these reasons.
+/// Checks that a migration is rejected, with these reasons.
 async fn assert_refused(up: &'static str, parts: &[&str]) {
     let faults = faults_of(&[up]).await.join("\n");
     for part in [&["garage, migration 2026-01-02-000000_change: "][..], parts].concat() {
@@ -109,7 +109,7 @@ async fn what_could_be_written_can_be_written() {
     }
 }
 
-/// What the catalogs do not tell.
+/// Faults that the catalogs do not show.
 #[tokio::test]
 async fn a_row_of_the_version_before_is_read_and_written() {
     let trigger = "
@@ -171,7 +171,7 @@ async fn the_modules_of_the_product_can_be_upgraded() {
     check_migrations(mainstay::product()).await;
 }
 
-/// The rows that can be made up are not only those of tables without rules.
+/// Rows can be generated even for tables with constraints.
 #[tokio::test]
 async fn rows_are_made_up_for_the_tables_of_the_product() {
     let modules = mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:#?}"));

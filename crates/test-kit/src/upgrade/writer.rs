@@ -1,4 +1,4 @@
-//! A writer in the shape before a migration: what it could do then, it must be able to do afterwards.
+//! A writer for the shape before a migration: all statements that worked before must still work afterwards.
 
 use tokio_postgres::{Client, Error};
 
@@ -10,20 +10,21 @@ use super::{
 
 const TRANSACTION: &str = "BEGIN; SET CONSTRAINTS ALL IMMEDIATE";
 
-/// A statement that worked.
+/// A statement that succeeded.
 #[derive(Debug)]
 struct Statement {
     table: String,
     sql: String,
 }
 
-/// Statements that work in the shape in which they were made, in this order and in one transaction.
+/// Statements that succeed in the shape for which they were generated, in this order and in one transaction.
 #[derive(Debug)]
 pub(super) struct Script(Vec<Statement>);
 
 impl Script {
-    /// Leaves a row in every table for which one can be made up, and returns what worked beside: reading and writing them,
-    /// inserting others, and removing all. A table with a column that is to be contracted is only read.
+    /// Inserts a row into every table for which one can be generated, and returns further statements that succeeded:
+    /// reading and writing the rows, inserting others, and deleting all. A table with a column that is to be contracted
+    /// is only read.
     pub(super) async fn prepare(client: &Client, shape: &Shape) -> Self {
         let tables: Vec<_> = shape.relations.iter().filter(|(_, relation)| !relation.is_contracted).collect();
         let targets: Vec<_> = tables.iter().copied().filter(|(_, relation)| is_written(relation)).collect();
@@ -50,7 +51,7 @@ impl Script {
         Self(script)
     }
 
-    /// Runs the statements, leaves nothing behind, and returns what does not work any more.
+    /// Runs the statements, rolls them back, and returns the ones that no longer work.
     pub(super) async fn run(self, client: &Client) -> Vec<String> {
         execute(client, TRANSACTION).await;
         let mut faults = Vec::new();
@@ -64,7 +65,7 @@ impl Script {
         faults
     }
 
-    /// Returns the tables into which it inserts.
+    /// Returns the tables that the script inserts into.
     #[cfg(test)]
     pub(super) fn inserted(&self) -> Vec<&str> {
         let inserts = self.0.iter().filter(|statement| statement.sql.starts_with("INSERT"));
@@ -76,7 +77,7 @@ fn is_written(relation: &Relation) -> bool {
     relation.is_table && relation.columns.values().all(|column| !column.is_contracted)
 }
 
-/// Makes up a row for each table: one that its checks accept. Whether its references and triggers do is found out later.
+/// Generates a row for each table that satisfies its checks. References and triggers are only checked on insertion.
 async fn inserts(client: &Client, tables: &[(&String, &Relation)], is_second: bool) -> Vec<Statement> {
     let mut inserts = Vec::new();
     for (table, relation) in tables {
@@ -95,7 +96,7 @@ async fn inserts(client: &Client, tables: &[(&String, &Relation)], is_second: bo
     inserts
 }
 
-/// Returns the columns that a row must have or that its checks are about, with the values that they may have.
+/// Returns the columns that a row must have or that its checks mention, with candidate values.
 fn fields(relation: &Relation, is_second: bool) -> Vec<Field> {
     let texts: String = relation.checks.iter().map(|check| format!("{} ", check.condition)).collect();
     let id = if is_second { OTHER_ID } else { ID };
@@ -117,7 +118,8 @@ fn fields(relation: &Relation, is_second: bool) -> Vec<Field> {
     fields
 }
 
-/// Inserts as many of these rows as it can, each after those that it refers to, and returns their statements in that order.
+/// Inserts as many of these rows as possible, each after the rows that it refers to, and returns their statements in
+/// that order.
 async fn insert(client: &Client, mut waiting: Vec<Statement>) -> Vec<Statement> {
     let mut inserted = Vec::new();
     loop {
@@ -148,7 +150,7 @@ fn update(name: &str, relation: &Relation) -> String {
     format!("UPDATE {name} SET {}", columns.join(", "))
 }
 
-/// Runs a statement of a transaction, without an effect if it fails.
+/// Runs a statement of a transaction in a savepoint, so that a failure has no effect.
 async fn attempt(client: &Client, table: &str, sql: String) -> Result<Statement, Error> {
     execute(client, "SAVEPOINT attempt").await;
     let result = client.batch_execute(&sql).await;

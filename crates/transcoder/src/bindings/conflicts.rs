@@ -1,4 +1,4 @@
-//! Fields that a request sets more than once, where one value would silently overrule another.
+//! Conflicts: fields that a request sets more than once, where one value would silently override another.
 
 use super::{FieldPath, Result, Step, spell};
 use crate::json::{Cardinality, Codec, Field, Kind, ReadError};
@@ -7,10 +7,10 @@ use crate::wire::{Reader, Value};
 const TWICE: &str = "given twice";
 const ONEOF: &str = "only one member of its oneof may be given";
 
-/// Rejects query parameters that overrule each other; each comes with its position. Returns the fields, each once.
+/// Rejects query parameters that conflict; each is given with its position. Returns the fields, deduplicated.
 ///
-/// Sorted, paths that conflict are neighbors, or something between them conflicts too. So no pair is compared in vain,
-/// however many there are.
+/// In sorted order, conflicting paths are adjacent, or a path between them conflicts too. So only neighbors are
+/// compared, and the work is linear after sorting.
 ///
 /// # Errors
 /// A second value for a scalar with explicit presence or for another member of a oneof; a field inside a message that
@@ -27,13 +27,13 @@ pub(super) fn check_parameters(codec: &Codec, mut parameters: Vec<(FieldPath, us
     Ok(parameters.into_iter().map(|(path, _)| path).collect())
 }
 
-/// Returns why parameters for both fields can't be given together, if they can't.
+/// Returns the reason why parameters for both fields conflict; `None` if they do not.
 fn fault(codec: &Codec, one: &FieldPath, other: &FieldPath) -> Option<&'static str> {
     let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     match (one.get(common), other.get(common)) {
         (None, None) => one.last().is_some_and(|step| has_explicit_presence(step.field(codec))).then_some(TWICE),
         (Some(a), Some(b)) => (a.oneof.is_some() && a.oneof == b.oneof).then_some(ONEOF),
-        // A message as text, and a field of it.
+        // One parameter is a message as text, the other a field of it.
         _ => Some(TWICE),
     }
 }
@@ -46,7 +46,7 @@ fn has_explicit_presence(field: &Field) -> bool {
 /// Rejects a request that sets a field to different values in `bound` and `other`, that sets a field with explicit
 /// presence in both, or that sets one member of a oneof in `bound` and another in `other`.
 ///
-/// Otherwise the later value would win, and the client could not tell that its body was overruled. Envoy rejects this
+/// Otherwise the later value would win, and the client could not tell that its body was overridden. Envoy rejects this
 /// too with `reject_binding_body_field_collisions`.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub(crate) fn check_conflicts(codec: &Codec, fields: &[FieldPath], bound: &[u8],
     Ok(())
 }
 
-/// Another member of a oneof that is on the path.
+/// Another member of a oneof on the path.
 struct Rival;
 
 /// Finds the value of a field in bytes that this module or the JSON reader wrote.

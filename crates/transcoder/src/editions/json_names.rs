@@ -1,8 +1,9 @@
 //! Fields of one message with the same JSON name.
 //!
-//! `foo_bar` and `fooBar` have the same JSON name by default. Compilers warn of it in proto2, and in a file or message with
-//! an option that keeps such names (`json_format = LEGACY_BEST_EFFORT`, `deprecated_legacy_json_field_conflicts`).
-//! `prost_reflect` refuses the set, so all but one of the fields get another JSON name.
+//! `foo_bar` and `fooBar` have the same JSON name by default. Compilers warn about this in proto2, and in a file or
+//! message with an option that permits such names (`json_format = LEGACY_BEST_EFFORT`,
+//! `deprecated_legacy_json_field_conflicts`). `prost_reflect` rejects the set, so all but one of the fields get another
+//! JSON name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +12,8 @@ use tracing::warn;
 
 use super::{each, text};
 
-/// Gives the fields of each message of a file different JSON names, and logs a warning for each name that changes. Returns
-/// whether one did.
+/// Gives the fields of each message of a file different JSON names, and logs a warning for each name that changes.
+/// Returns whether any name changed.
 pub(super) fn separate(file: &mut DynamicMessage) -> bool {
     let (path, mut is_changed) = (text(file, "name"), false);
     each(file, "message_type", &mut |message| is_changed |= separate_fields(message, &path));
@@ -31,7 +32,7 @@ fn separate_fields(message: &mut DynamicMessage, file: &str) -> bool {
     let mut keepers: HashMap<String, usize> = HashMap::new();
     for (index, names) in fields.iter().enumerate() {
         let keeper = keepers.entry(names.json.clone()).or_insert(index);
-        // Of equal claims, the first is kept.
+        // Of equal claims, the first field wins.
         if names.claim() > fields[*keeper].claim() {
             *keeper = index;
         }
@@ -40,7 +41,7 @@ fn separate_fields(message: &mut DynamicMessage, file: &str) -> bool {
     each(message, "field", &mut |field| {
         let names = &fields[index];
         let keeper = keepers[&names.json];
-        // Two names that were both given by hand are a fault of the set.
+        // Two equal names that were both set explicitly are a fault of the set.
         if keeper != index && !names.is_custom() {
             let mut free = names.proto.clone();
             while !taken.insert(free.clone()) {
@@ -58,11 +59,11 @@ fn separate_fields(message: &mut DynamicMessage, file: &str) -> bool {
     is_changed
 }
 
-/// How a field is called.
+/// The names of a field.
 struct Names {
     proto: String,
     json: String,
-    /// The JSON name that follows from the other.
+    /// The JSON name that is derived from the field's name.
     default: String,
 }
 
@@ -77,13 +78,14 @@ impl Names {
         self.json != self.default
     }
 
-    /// Which of two fields keeps their JSON name: the one that was given it, else the one that is spelled so.
+    /// Determines which of two fields keeps their JSON name: a field whose name was set explicitly, else a field whose
+    /// proto name equals it.
     fn claim(&self) -> (bool, bool) {
         (self.is_custom(), self.json == self.proto)
     }
 }
 
-/// Returns a name without underscores, and with a capital behind each.
+/// Returns a name without underscores, with the following letter in upper case.
 fn default_json_name(name: &str) -> String {
     let (mut out, mut begins_word) = (String::with_capacity(name.len()), false);
     for letter in name.chars() {

@@ -1,4 +1,4 @@
-//! The two conversions of a [`Codec`], and how it is made.
+//! The two conversions of a [`Codec`], and its construction.
 
 use std::collections::HashMap;
 
@@ -21,15 +21,16 @@ impl Codec {
         Self { messages, enums, ids, max_depth: MAX_DEPTH, passes_unknown_enum_names: false }
     }
 
-    /// Sets how many levels deep objects and arrays may nest in JSON that is read, the outermost included: 64 by default.
-    /// JSON that is written may be as deep, and at least 100 levels.
+    /// Sets the maximum nesting depth of objects and arrays in JSON that is read, including the outermost level: 64 by
+    /// default. JSON that is written has the same limit, but at least 100 levels.
     #[must_use]
     pub fn with_max_depth(self, max_depth: u32) -> Self {
         Self { max_depth, ..self }
     }
 
-    /// Reads an unknown name of an enum as a number that the enum does not declare, and not as an error, so that whoever
-    /// checks the message can list it among its other faults. Two of them in one document have different numbers.
+    /// Reads an unknown name of an enum as a number that the enum does not declare, instead of failing, so that a
+    /// validator of the message can report it together with other faults. Two unknown names in one document get
+    /// different numbers.
     #[must_use]
     pub fn with_unknown_enum_names(self) -> Self {
         Self { passes_unknown_enum_names: true, ..self }
@@ -38,8 +39,8 @@ impl Codec {
     /// Appends the JSON of one encoded message to `out`; after an error `out` holds a partial document.
     ///
     /// # Errors
-    /// The message is invalid, is nested too deeply, or has no JSON (a timestamp in the year 10000, an `Any` of an
-    /// unknown type); or its type is not in the codec's pool.
+    /// An error if the message is invalid, is nested too deeply, has no JSON (a timestamp in the year 10000, an `Any`
+    /// of an unknown type), or has a type outside the codec's pool.
     pub fn write_json(&self, message: &MessageDescriptor, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| WriteError::UnknownType(message.full_name().to_owned()))?;

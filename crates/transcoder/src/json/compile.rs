@@ -24,7 +24,7 @@ pub(super) fn all(pool: &DescriptorPool, message_ids: &HashMap<Box<str>, Message
 fn enumeration(descriptor: &EnumDescriptor) -> Enum {
     let mut values: Vec<(i32, Box<[u8]>)> = Vec::new();
     let mut names = HashMap::new();
-    // Not `values()`, which is in another order.
+    // `values()` has another order.
     for value in &descriptor.enum_descriptor_proto().value {
         names.insert(value.name().into(), value.number());
         values.push((value.number(), format!("\"{}\"", value.name()).into_bytes().into()));
@@ -60,7 +60,7 @@ impl Compiler<'_> {
             if let Some(slot) = dense.get_mut(field.number as usize) {
                 *slot = index as FieldId + 1;
             }
-            // The JSON names are inserted last, because they win over other fields' proto names.
+            // The JSON names are inserted last, because they take precedence over other fields' proto names.
             names.entry(spellings[0].clone()).or_insert(index as FieldId);
         }
         for (index, (_, [_, json_name])) in fields.iter().enumerate() {
@@ -105,7 +105,7 @@ impl Compiler<'_> {
             number: extension.number(),
             name: extension.json_name().into(),
             key: key(extension.json_name()),
-            // Extensions of a message are open-ended; listing all absent ones would bury the rest.
+            // Extensions of a message are open-ended; printing all absent ones would bury the other members.
             default_member: None,
             kind: self.kind(&extension.kind(), extension.is_group()),
             cardinality: if repeated { Cardinality::Repeated } else { Cardinality::Singular },
@@ -136,7 +136,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Returns the JSON of a scalar that is not on the wire.
+    /// Returns the JSON of an absent scalar.
     fn default_value(&self, kind: Kind) -> Vec<u8> {
         match kind {
             Kind::Enum(id) if self.enums[id as usize].is_null => b"null".to_vec(),
@@ -149,7 +149,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Returns `"name":`, as it stands before a value.
+/// Returns `"name":`, the text before a value.
 fn key(json_name: &str) -> Box<[u8]> {
     let mut key = Vec::with_capacity(json_name.len() + 3);
     write_string(json_name, &mut key);

@@ -1,7 +1,7 @@
-//! The paths of a `google.protobuf.FieldMask`: snake case on the wire, camel case in JSON. Keys of maps in quotes stay as
-//! they are.
+//! The paths of a `google.protobuf.FieldMask`: snake case on the wire, camel case in JSON. Quoted map keys are
+//! unchanged.
 
-/// The marks around a key of a map: `"` as in Envoy, and the backtick of AIP-161.
+/// The quotation marks around a map key: `"` as in Envoy, and the backtick of AIP-161.
 const QUOTES: [char; 2] = ['"', '`'];
 
 /// Splits a mask at the commas outside quotes.
@@ -17,8 +17,9 @@ pub(super) fn split(mask: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Converts `a_b.c_d` to `aB.cD`. A part that would not be read back from its camel case (`a_1`, `_a`, `a_b_c`) is printed
-/// as it is, which is read unchanged unless it has capitals: a field named `fooBar` or `Foo` has no form that is read back.
+/// Converts `a_b.c_d` to `aB.cD`. A part that would not survive a round trip (`a_1`, `_a`, `a_b_c`) is printed
+/// unchanged, and read back unchanged unless it has capitals. A field named `fooBar` or `Foo` has no form that survives
+/// a round trip.
 pub(super) fn write_path(path: &str, out: &mut String) {
     convert(path, out, |part, out| {
         let camel = camel_case(part);
@@ -34,7 +35,7 @@ pub(super) fn read_path(path: &str) -> String {
     out
 }
 
-/// Copies a path with its parts converted: what stands between dots and outside quotes.
+/// Copies a path with its parts converted: the text between dots and outside quotes.
 fn convert(path: &str, out: &mut String, part: impl Fn(&str, &mut String)) {
     let mut rest = path;
     loop {
@@ -64,7 +65,8 @@ fn snake_case(part: &str) -> String {
     let mut out = String::with_capacity(part.len() + 4);
     let letters = part.as_bytes();
     for (at, letter) in part.char_indices() {
-        // A word begins at a capital after another character, and at the last of several capitals: `anID`, `IDOf`.
+        // A word begins at a capital after a character that is not a capital, and at the last of several capitals:
+        // `anID`, `IDOf`.
         let before = at.checked_sub(1).map(|before| letters[before]).filter(|before| *before != b'_');
         let ends_acronym = || letters.get(at + 1).is_some_and(u8::is_ascii_lowercase);
         if letter.is_ascii_uppercase() && before.is_some_and(|before| !before.is_ascii_uppercase() || ends_acronym()) {
@@ -97,7 +99,7 @@ mod tests {
             ("Ab.CD", "ab.cd", "ab.cd"),
             ("theIDOf", "the_id_of", "theIdOf"),
             ("a_B", "a_b", "aB"),
-            // As Envoy 1.40 reads them.
+            // The results of Envoy 1.40.
             ("useTLS13", "use_tls13", "useTls13"),
             ("useTLS13Only", "use_tls13_only", "useTls13Only"),
             ("sha256Sum", "sha256_sum", "sha256Sum"),
@@ -110,9 +112,9 @@ mod tests {
         ] {
             assert_eq!((read_path(text).as_str(), written(wire).as_str()), (wire, json), "{text}");
         }
-        // Not `aBC`, which is read as `a_bc`.
+        // `aBC` would be read as `a_bc`.
         assert_eq!(written("a_b_c"), "a_b_c");
-        // No form of these is read back.
+        // These have no form that survives a round trip.
         for (wire, read) in [("fooBar", "foo_bar"), ("Foo", "foo")] {
             assert_eq!((written(wire).as_str(), read_path(wire).as_str()), (wire, read));
         }

@@ -1,11 +1,11 @@
-//! Which fields of a message are printed.
+//! Sets of fields of a message.
 
 use std::collections::BTreeMap;
 
-/// Fields of a message by their numbers, and of the messages in them; the empty set stands for all fields.
+/// Fields of a message by their numbers, and recursively of the messages in them; the empty set stands for all fields.
 ///
-/// As an extension of the upstream's response, it says which fields of the message there are for this caller. Others are
-/// not in the JSON, not even with the default value that a field without presence would have there.
+/// As an extension of the upstream's response, it selects the fields of the message that exist for this caller. Other
+/// fields are omitted from the JSON, including the default values of fields without presence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet(BTreeMap<u32, FieldSet>);
 
@@ -18,7 +18,7 @@ impl FieldSet {
         self.0.is_empty()
     }
 
-    /// Returns what is in the set of the message in a field, or `None` if the field is not in the set.
+    /// Returns the set of the message in a field, or `None` if the field is not in the set.
     #[inline]
     pub fn within(&self, number: u32) -> Option<&Self> {
         if self.0.is_empty() { Some(Self::ALL) } else { self.0.get(&number) }
@@ -29,7 +29,7 @@ impl FieldSet {
         self.0.insert(number, within);
     }
 
-    /// Adds the field at the end of `path` with all that is in it. A whole field overrides parts of it.
+    /// Adds the field at the end of `path` with all its content. A whole field overrides parts of it.
     pub fn add(&mut self, path: &[u32]) {
         let Some((first, rest)) = path.split_first() else {
             self.0.clear();

@@ -124,7 +124,7 @@ fn element(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Ve
     Ok(())
 }
 
-/// Reads an array. `null` is an element only of types that have it as a value.
+/// Reads an array. `null` is a valid element only for types that have it as a value.
 fn repeated(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<()> {
     if !field.kind.is_packable() {
         return scanner

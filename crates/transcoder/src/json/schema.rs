@@ -1,13 +1,13 @@
-//! What is known of a message, field or enum before the first conversion.
+//! Properties of messages, fields and enums that are computed before the first conversion.
 
 use std::collections::HashMap;
 
 use super::ReadError;
 
-/// The bytes of an unknown name that are compared to the known ones.
+/// The number of bytes of an unknown name that are compared to the known ones.
 const MAX_COMPARED_BYTES: usize = 64;
 
-/// The values of an enum that an error lists.
+/// The maximum number of enum values that an error lists.
 const MAX_LISTED_VALUES: usize = 50;
 
 /// The index of a message in its codec.
@@ -27,9 +27,9 @@ pub struct Codec {
     pub(super) messages: Vec<Message>,
     pub(super) enums: Vec<Enum>,
     pub(super) ids: HashMap<Box<str>, MessageId>,
-    /// How deep objects and arrays may nest in JSON that is read.
+    /// The maximum nesting depth of objects and arrays in JSON that is read.
     pub(super) max_depth: u32,
-    /// An unknown name of an enum is read as a number that the enum does not declare.
+    /// Whether an unknown name of an enum is read as a number that the enum does not declare.
     pub(super) passes_unknown_enum_names: bool,
 }
 
@@ -53,9 +53,9 @@ impl Codec {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) shape: Shape,
-    /// In the order of their numbers, in which encoders write and we print.
+    /// In the order of their numbers, in which encoders write and the codec prints.
     pub(crate) fields: Box<[Field]>,
-    /// Field number → index + 1 for small numbers; others are searched in `fields`.
+    /// Field number → index + 1 for small numbers; other numbers are searched in `fields`.
     pub(super) dense: Box<[FieldId]>,
     /// By proto and by JSON name.
     pub(super) names: HashMap<Box<str>, FieldId>,
@@ -91,7 +91,7 @@ pub(crate) struct Field {
     pub(crate) oneof: Option<u16>,
 }
 
-/// How many values a field has.
+/// The number of values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cardinality {
     Singular,
@@ -148,8 +148,8 @@ impl Message {
         self.names.get(name).copied()
     }
 
-    /// Returns the error for a name that no field has, with the field that was probably meant. Only fields that `accepts`
-    /// allows are suggested, so that no suggestion is refused in turn.
+    /// Returns the error for an unknown field name, with the most similar field name as a suggestion. Only fields that
+    /// `accepts` allows are suggested, so that the suggestion is valid.
     #[cold]
     pub(crate) fn unknown(&self, what: &str, name: &str, accepts: impl Fn(&Field) -> bool) -> ReadError {
         let fault = match self.nearest(name, accepts) {
@@ -163,7 +163,7 @@ impl Message {
     /// punctuation don't count.
     fn nearest(&self, name: &str, accepts: impl Fn(&Field) -> bool) -> Option<&str> {
         let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-        // A longer name is none of ours, and comparing it costs the product of the lengths.
+        // A longer name matches no field, and comparing it costs the product of the lengths.
         let target = letters(name.get(..name.len().min(MAX_COMPARED_BYTES))?);
         let distance = |field: &Field| strsim::osa_distance(&target, &letters(&field.name));
         let candidates = self.fields.iter().filter(|field| accepts(field));
@@ -173,12 +173,12 @@ impl Message {
 }
 
 impl Field {
-    /// Returns whether it is an extension, whose JSON name is `[package.name]`.
+    /// Returns whether the field is an extension, whose JSON name is `[package.name]`.
     pub(crate) fn is_extension(&self) -> bool {
         self.name.starts_with('[')
     }
 
-    /// Returns whether a query parameter can set it.
+    /// Returns whether a query parameter can set the field.
     pub(crate) fn has_text_form(&self, codec: &Codec) -> bool {
         let is_text = match self.kind {
             Kind::Message(id) => codec.message(id).shape.is_text(),
@@ -241,8 +241,8 @@ impl Enum {
         Some(&self.values[at].1)
     }
 
-    /// Returns the error for a value that is none, which lists those there are. The zero value of proto3 means that
-    /// nothing was said, so it is not listed.
+    /// Returns the error for an unknown value, which lists the valid ones. The zero value of proto3 means unspecified,
+    /// so it is not listed.
     #[cold]
     pub(crate) fn unknown(&self) -> ReadError {
         let named = self.values.iter().filter(|(number, _)| *number != 0 || self.values.len() == 1);
@@ -253,7 +253,7 @@ impl Enum {
         }
     }
 
-    /// Returns a number that is not declared: the `index`th, from the least one.
+    /// Returns the `index`th number that is not declared, counted from the least integer.
     #[cold]
     pub(super) fn undeclared(&self, index: usize) -> i32 {
         let first = i32::MIN.saturating_add(i32::try_from(index).unwrap_or(i32::MAX));
@@ -267,7 +267,7 @@ impl Enum {
 }
 
 impl Shape {
-    /// Returns whether messages of this form can be given as text.
+    /// Returns whether messages of this form have a text form.
     fn is_text(self) -> bool {
         matches!(self, Self::Timestamp | Self::Duration | Self::FieldMask | Self::Wrapper)
     }

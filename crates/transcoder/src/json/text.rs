@@ -10,7 +10,7 @@ use crate::wire::{put_bytes, put_delimited, put_tag, put_varint, zigzag};
 
 type Result<T> = std::result::Result<T, ReadError>;
 
-// Padding is optional and the last character's spare bits are ignored, as every protobuf JSON parser does.
+// Padding is optional and the last character's spare bits are ignored, like in all protobuf JSON parsers.
 const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
     .with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -20,7 +20,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64
 /// Writes the value of one singular field (or one element), without its tag, from the text of a path or query.
 ///
 /// # Errors
-/// The text is not such a value, or the field is a message without a text form.
+/// An error if the text is not such a value, or if the field is a message without a text form.
 pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
     match kind {
         Kind::String => {
@@ -33,7 +33,7 @@ pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>)
         Kind::Enum(id) => put_enum(codec, id, text, out),
         Kind::Message(id) => put_delimited(out, |out| put_message_text(codec, id, text, out)),
         Kind::Group(_) => Err(ReadError::new("can't be given as text")),
-        // JSON may also write 1e3 and 10.0, Envoy takes neither here.
+        // JSON also permits 1e3 and 10.0; Envoy accepts neither here.
         number
             if number.is_whole_number() && !text.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit()) =>
         {
@@ -43,7 +43,7 @@ pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>)
     }
 }
 
-/// Returns whether the text of a kind may have a `+` and never has a space: base64, and times with an offset.
+/// Returns whether texts of a kind may contain a `+` and never contain a space: base64, and times with an offset.
 pub(crate) fn writes_plus(codec: &Codec, kind: Kind) -> bool {
     match kind {
         Kind::Bytes => true,
@@ -52,7 +52,7 @@ pub(crate) fn writes_plus(codec: &Codec, kind: Kind) -> bool {
             Shape::Wrapper => writes_plus(codec, codec.message(id).fields[0].kind),
             _ => false,
         },
-        // Envoy reads no number that has one.
+        // Envoy accepts no number with a `+` here.
         _ => false,
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn writes_plus(codec: &Codec, kind: Kind) -> bool {
 /// Writes a number from a JSON string, which may begin with `+`, as in Envoy.
 ///
 /// # Errors
-/// The text is not such a number.
+/// An error if the text is not such a number.
 pub(super) fn put_quoted_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let digits = text.strip_prefix('+').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     put_number(kind, digits.unwrap_or(text), out)
@@ -148,15 +148,15 @@ pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
 pub(super) fn put_enum(codec: &Codec, id: EnumId, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let kind = codec.enumeration(id);
     let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
-    // Another number at each position: two unknown names need not be the same value twice.
+    // Each position gets another number, because two unknown names need not be the same value.
     let number = number.or_else(|| codec.passes_unknown_enum_names.then(|| kind.undeclared(out.len())));
     let number = number.ok_or_else(|| kind.unknown())?;
     put_varint(out, i64::from(number) as u64);
     Ok(())
 }
 
-/// Writes bytes from base64, standard or URL-safe. The line breaks of MIME and PEM are skipped, as in Envoy; other
-/// whitespace is refused, because a space in a query may be a `+` that was not escaped.
+/// Writes bytes from base64, standard or URL-safe. The line breaks of MIME and PEM are skipped, as in Envoy. Other
+/// whitespace is rejected, because a space in a query may be an unescaped `+`.
 pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
     let joined = text.contains(['\r', '\n']).then(|| text.replace(['\r', '\n'], ""));
     let text = joined.as_deref().unwrap_or(text);
@@ -215,7 +215,7 @@ pub(super) fn double(text: &str) -> Result<f64> {
     non_finite(text).map_or_else(|| finite(text, text.parse().ok(), f64::is_finite), Ok)
 }
 
-/// Parses directly as a float: the shortest text of the largest float is above it as a double.
+/// Parses directly as a float, because the shortest text of the largest float exceeds it as a double.
 fn float(text: &str) -> Result<f32> {
     non_finite(text).map_or_else(|| finite(text, text.parse().ok(), f32::is_finite), |value| Ok(value as f32))
 }
@@ -234,7 +234,7 @@ fn non_finite(text: &str) -> Option<f64> {
     }
 }
 
-/// Returns whether the text has only the characters of a decimal. Rust would also parse `inf` and `nan`.
+/// Returns whether the text contains only characters of a decimal number. Rust would also parse `inf` and `nan`.
 fn is_decimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
 }

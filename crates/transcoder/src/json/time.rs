@@ -46,8 +46,8 @@ pub(super) fn write_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is refused:
-/// a timestamp can't hold one, and protobuf's conformance suite requires the refusal.
+/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is rejected: a
+/// timestamp can't represent one, and protobuf's conformance suite requires the rejection.
 pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     let bytes = text.as_bytes();
     let (head, tail) = bytes.split_at_checked(19)?;

@@ -1,9 +1,9 @@
 //! Wire bytes → JSON.
 //!
 //! The fields of a message are indexed in one pass, then printed in the order of their numbers. Encoders write in that
-//! order, so the index is nearly always sorted; if it is not (merged, repeated or interleaved fields, two members of a
-//! oneof), it is sorted first. Nothing is printed and then removed, so the work grows no faster than the length of the
-//! input, even if it is hostile.
+//! order, so the index is nearly always sorted; otherwise (merged, repeated or interleaved fields, two members of a
+//! oneof) it is sorted first. Printed output is never removed, so the work is linear in the length of the input, even
+//! for hostile input.
 
 mod collection;
 mod error;
@@ -17,7 +17,7 @@ use crate::wire::{Reader, Value};
 pub use error::WriteError;
 pub(crate) use string::write_string;
 
-/// Protobuf's own recursion limit, below which no message is too deep to be written.
+/// Protobuf's own recursion limit. Messages up to this depth can always be written.
 const MIN_DEPTH: u32 = 100;
 
 /// The form of enum values.
@@ -28,7 +28,7 @@ pub(crate) enum EnumFormat {
     Number,
 }
 
-/// What of a message is printed, and how.
+/// The fields of a message to print, and their format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PrintOptions<'s> {
     pub(crate) enums: EnumFormat,
@@ -86,7 +86,7 @@ struct Occurrence<'a> {
 struct Writer<'t, 'o, 'a> {
     codec: &'t Codec,
     enums: EnumFormat,
-    /// Of the message that is written next.
+    /// The printed fields of the next message.
     fields: &'t FieldSet,
     out: &'o mut Vec<u8>,
     /// The indexed fields of all messages being written, innermost last.
@@ -105,7 +105,7 @@ impl<'a> Writer<'_, '_, 'a> {
         }
         let start = self.occurrences.len();
         self.index_fields(message, bytes, start)?;
-        // It is one value, however many fields it has.
+        // A well-known type is a single value, regardless of its number of fields.
         self.fields = FieldSet::ALL;
         self.well_known(message, start, depth)?;
         self.occurrences.truncate(start);
@@ -121,7 +121,7 @@ impl<'a> Writer<'_, '_, 'a> {
         Ok(depth + 1)
     }
 
-    /// Writes everything between the braces. `first` means nothing stands there yet.
+    /// Writes everything between the braces. `first` is true if no member has been written yet.
     fn members(&mut self, message: &Message, bytes: &'a [u8], depth: u32, first: bool) -> Result<(), WriteError> {
         let start = self.occurrences.len();
         self.index_fields(message, bytes, start)?;
@@ -185,7 +185,7 @@ impl<'a> Writer<'_, '_, 'a> {
 
     /// Drops superseded oneof members: setting a member clears the others, so only the last run survives.
     fn drop_superseded(&mut self, message: &Message, start: usize) {
-        // Per oneof: the member that won, and whether an earlier rival ended its run.
+        // Per oneof: the winning member, and whether an earlier rival ended its run.
         let mut winners: Vec<(u16, FieldId, bool)> = Vec::new();
         let mut remaining: Vec<Occurrence<'a>> = Vec::with_capacity(self.occurrences.len() - start);
         for occurrence in self.occurrences.drain(start..).rev() {

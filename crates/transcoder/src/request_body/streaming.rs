@@ -1,4 +1,4 @@
-//! The body of a client stream, as messages that are produced as fast as the upstream takes them.
+//! The body of a client stream, as messages that are produced at the upstream's pace (backpressure).
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -19,15 +19,15 @@ use crate::shared::Shared;
 use crate::splitter::Splitter;
 use crate::{BoxError, frame, media_type};
 
-/// The reason why a streamed request stopped, if it did. The upstream only sees a broken stream, and its response to
-/// that is not what the client should receive.
+/// The reason why a streamed request was aborted, if it was. The upstream only sees a broken stream, so its response
+/// does not explain the failure to the client.
 pub(crate) type BodyFailure = Arc<OnceLock<Failure>>;
 
 /// Builds a stream of messages. The first one carries the path and the query.
 ///
 /// # Errors
-/// The path or the query is invalid, or the body is announced as too long. Later failures of the body, and a first
-/// message that contradicts the path or the query, go to the [`BodyFailure`].
+/// An error if the path or the query is invalid, or if the declared length of the body exceeds the limit. Later
+/// failures of the body, and a first message that contradicts the path or the query, are stored in the [`BodyFailure`].
 pub(crate) fn streaming<B, D: Dialect>(
     shared: &Arc<Shared<D>>,
     plan_index: usize,
@@ -40,7 +40,7 @@ where
     B::Error: Into<BoxError>,
 {
     let plan = &shared.plans[plan_index];
-    // What is wrong with the bindings themselves fails before the upstream is called.
+    // Faults in the bindings themselves are reported before the upstream is called.
     let mut bytes = Vec::new();
     plan.put_bindings(&shared.codec, &query, head.uri.path(), 0, &mut bytes)?;
     let bindings = Bindings { query, uri: head.uri.clone(), bytes: bytes.len() };
@@ -48,7 +48,7 @@ where
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(Failure::PayloadTooLarge { max_bytes });
     }
-    // Without a body rule there is no body to be an array.
+    // Without a body rule, the body can't be an array.
     let is_ndjson = !plan.has_body() || media_type::content_type(&head.headers).is_some_and(|media| media.is_ndjson());
     let failure = BodyFailure::default();
     let messages = RequestMessages {
@@ -82,11 +82,11 @@ where
     Ok((Body::new(StreamBody::new(frames)), failure))
 }
 
-/// The path and the query.
+/// The values of the path and the query.
 struct Bindings {
     query: Query,
     uri: Uri,
-    /// Their length when encoded.
+    /// Their encoded length in bytes.
     bytes: usize,
 }
 
@@ -95,9 +95,9 @@ struct RequestMessages<B, D> {
     shared: Arc<Shared<D>>,
     plan_index: usize,
     body: Pin<Box<B>>,
-    /// Nothing follows in the body.
+    /// Whether the body has ended.
     has_ended: bool,
-    /// Sent with the first message; `None` afterwards.
+    /// The bindings, sent with the first message; `None` afterwards.
     bindings: Option<Bindings>,
     content_type: String,
     /// Raw bytes that have not been sent yet.
@@ -146,7 +146,7 @@ where
                 return self.finish(message).map(Some);
             }
             if self.has_ended {
-                // The path and the query must be sent even if no message follows.
+                // The path and the query must be sent even if there is no message.
                 return if self.bytes_of_bindings() > 0 { self.finish(frame::begin(64)).map(Some) } else { Ok(None) };
             }
             if let Some(data) = self.read().await? {
@@ -155,7 +155,7 @@ where
         }
     }
 
-    /// Returns the length of the bindings that are still to be sent.
+    /// Returns the length of the bindings that have not been sent yet.
     fn bytes_of_bindings(&self) -> usize {
         self.bindings.as_ref().map_or(0, |bindings| bindings.bytes)
     }

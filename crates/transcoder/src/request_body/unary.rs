@@ -16,7 +16,7 @@ use crate::shared::Shared;
 /// Reads the whole request as one framed message.
 ///
 /// # Errors
-/// The body is too long, incomplete, late, or not the message.
+/// An error if the body is too long, incomplete, late, or not the message.
 pub(crate) async fn unary<B, D: Dialect>(
     shared: &Shared<D>,
     plan: &Plan,
@@ -63,7 +63,7 @@ where
         if first.len() + joined.len() + data.len() > max_bytes {
             return Err(Failure::PayloadTooLarge { max_bytes });
         }
-        // Most bodies arrive in one piece, which is then used without a copy.
+        // Most bodies arrive in one piece, which is used without a copy.
         if first.is_empty() && joined.is_empty() {
             first = data;
         } else {

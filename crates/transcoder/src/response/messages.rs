@@ -17,7 +17,7 @@ pub(crate) struct Messages<B> {
     deframer: Deframer,
     /// A message that was read ahead.
     read_ahead: Option<Bytes>,
-    /// Set when nothing follows.
+    /// The outcome, once no more messages follow.
     outcome: Option<Result<(), Status>>,
 }
 
@@ -26,7 +26,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Starts to read a response whose messages have at most `max_message_bytes`.
+    /// Starts to read a response with a limit of `max_message_bytes` per message.
     ///
     /// # Errors
     /// The status of an upstream that failed without sending a message.
@@ -70,7 +70,7 @@ where
         }
     }
 
-    /// Returns the failure with which the stream ended, if it did.
+    /// Returns the failure that ended the stream, if it failed.
     pub(super) fn failure(&self) -> Option<&Status> {
         self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
     }
@@ -101,7 +101,7 @@ where
     /// Returns the only message of a unary response.
     ///
     /// # Errors
-    /// The upstream's status, or an error if it sent no message or several.
+    /// The upstream's status, or an error if the upstream sent no message or several.
     pub(super) async fn only(mut self) -> Result<Bytes, Status> {
         let first = self.next().await;
         let second = if first.is_some() { self.next().await } else { None };

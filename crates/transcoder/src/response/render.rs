@@ -1,4 +1,4 @@
-//! One message as the client receives it: JSON, or the bytes of a `google.api.HttpBody`.
+//! Renders one message for the client: as JSON, or as the bytes of a `google.api.HttpBody`.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -8,7 +8,7 @@ use crate::json::{Codec, FieldId, MessageId, PrintOptions, WriteError, write_fie
 use crate::plan::Plan;
 use crate::wire::{Reader, Value};
 
-/// Appends the JSON of a message, or of the one field of it that is the response body.
+/// Appends the JSON of a message, or of the field that is the response body.
 pub(super) fn put_json(
     codec: &Codec,
     plan: &Plan,
@@ -44,7 +44,7 @@ pub(super) fn http_body(codec: &Codec, plan: &Plan, message: &Bytes) -> Result<(
     }
     let content_type = HeaderValue::from_bytes(content_type).ok().filter(|value| !value.is_empty());
     let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    // `slice_ref` needs a part of the message's memory, which an empty field is not.
+    // `slice_ref` requires a part of the message's memory, which an empty field is not.
     let data = if data.is_empty() { Bytes::new() } else { message.slice_ref(data) };
     Ok((content_type, data))
 }

@@ -18,19 +18,19 @@ use crate::media_type::Format;
 use crate::shared::Shared;
 use crate::wire::{Reader, Value};
 
-/// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
+/// The amount of JSON that is buffered before it is sent, if the upstream has that much ready.
 const BATCH_BYTES: usize = 32 << 10;
 
-/// Tells proxies not to gather a stream of messages before they pass it on: nginx, and those that follow it.
+/// Tells proxies not to buffer a stream of messages: nginx, and proxies that adopted its header.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Builds the body of a streamed response, and its headers.
 ///
 /// Waits briefly for the first message, so that a stream that fails immediately still gets an error status. For raw
-/// bytes it waits without limit, since the first message contains their media type.
+/// bytes it waits without limit, because the first message contains their media type.
 ///
 /// # Errors
-/// The upstream failed before its first message.
+/// The upstream's failure before its first message.
 pub(crate) async fn streaming<B, D: Dialect>(
     shared: &Arc<Shared<D>>,
     plan_index: usize,
@@ -76,7 +76,7 @@ where
     Ok(Body::new(StreamBody::new(chunks)))
 }
 
-/// A streamed response. The client's connection pulls it: nothing is read before the client wants it.
+/// A streamed response. The client's connection pulls it, so backpressure reaches the upstream.
 struct ResponseStream<B, D> {
     shared: Arc<Shared<D>>,
     plan_index: usize,
@@ -85,7 +85,7 @@ struct ResponseStream<B, D> {
     id_field: Option<u32>,
     messages: Messages<B>,
     head: RequestHead,
-    /// Nothing follows, because the upstream ended or failed.
+    /// Whether the upstream has ended or failed.
     has_ended: bool,
 }
 
@@ -120,7 +120,7 @@ where
         None
     }
 
-    /// How long it may be silent. Only events have comments.
+    /// Returns the maximum silence of the stream. Only event streams have comments.
     fn silence(&self) -> Duration {
         match self.form.format {
             Format::ServerSentEvents => self.shared.limits.event_stream_silence,
@@ -128,7 +128,7 @@ where
         }
     }
 
-    /// Renders this message and those that have already arrived.
+    /// Renders this message and all messages that have already arrived.
     fn batch(&mut self, message: Bytes) -> Bytes {
         let mut out = Vec::with_capacity(message.len() * 2 + 128);
         let mut next = Some(message);
@@ -149,7 +149,7 @@ where
         out.into()
     }
 
-    /// Appends the line with the id of an event, if it has one that fits on a line.
+    /// Appends the line with the id of an event, if the event has an id that fits on one line.
     fn put_id(&self, message: &[u8], out: &mut Vec<u8>) {
         let Some(field) = self.id_field else { return };
         let (mut reader, mut id) = (Reader::new(message), &b""[..]);
@@ -173,8 +173,8 @@ where
         if self.form.format == Format::ServerSentEvents { b"\n\n" } else { b"\n" }
     }
 
-    /// Reports a failure in band, since the status line has been sent. Raw bytes have no band, so the connection must
-    /// break, or the client would take a part for the whole.
+    /// Reports a failure in band, because the status line has been sent. Raw bytes have no in-band errors, so the
+    /// connection must be reset; otherwise the client would mistake a part for the whole.
     fn failure(&self, status: Status) -> Result<Bytes, Status> {
         if self.form.format == Format::Raw { Err(status) } else { Ok(self.error_event(status).into()) }
     }
@@ -184,7 +184,7 @@ where
         let mut line =
             if self.form.format == Format::ServerSentEvents { b"event: error\n".to_vec() } else { Vec::new() };
         line.extend_from_slice(self.prefix());
-        // A line break is whitespace between JSON's tokens, and can't occur inside one.
+        // A line break is whitespace between JSON's tokens, and can't occur inside a token.
         line.extend(rendered.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
         line.extend_from_slice(self.suffix());
         line

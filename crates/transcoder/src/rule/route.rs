@@ -10,18 +10,18 @@ use crate::template::Template;
 /// The message that represents raw bytes with a media type.
 pub const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// One rule of one method; each additional binding is a route of its own.
+/// One rule of one method; each additional binding is a separate route.
 #[derive(Debug)]
 pub struct Route {
     /// The gRPC method that handles the request.
     pub method: MethodDescriptor,
     /// `None` means every method, from a `custom` rule of kind `*`.
     pub http_method: Option<Method>,
-    /// The path that it matches.
+    /// The parsed path template.
     pub template: Template,
-    /// The template as the rule has it.
+    /// The template as written in the rule.
     pub pattern: String,
-    /// What the request's body sets.
+    /// The part of the message that the request's body sets.
     pub body: BodyRule,
     /// The field that is the whole response body.
     pub response_body: Option<FieldDescriptor>,
@@ -29,12 +29,12 @@ pub struct Route {
     pub grpc_path: Uri,
 }
 
-/// What the request's body sets.
+/// The part of the message that the request's body sets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BodyRule {
-    /// Nothing: there is no body.
+    /// Nothing: the request has no body.
     None,
-    /// The whole message, less what the path sets: `body: "*"`.
+    /// The whole message, except the fields that the path sets: `body: "*"`.
     Whole,
     /// One field.
     Field(FieldDescriptor),
@@ -44,7 +44,7 @@ impl Route {
     /// Reads a rule.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the fault in the rule.
     pub(super) fn new(method: &MethodDescriptor, rule: &DynamicMessage) -> Result<Self, String> {
         let (http_method, path) = method_and_path(rule)?;
         let template = Template::parse(&path).map_err(|error| format!("'{path}': {error}"))?;
@@ -103,7 +103,7 @@ fn top_level_field(message: &MessageDescriptor, name: &str) -> Result<FieldDescr
     message.get_field_by_name(name).ok_or_else(|| format!("{} has no field {name}", message.full_name()))
 }
 
-/// Returns the method (`None` means every one) and the path.
+/// Returns the method (`None` for any method) and the path.
 fn method_and_path(rule: &DynamicMessage) -> Result<(Option<Method>, String), String> {
     for name in ["get", "put", "post", "delete", "patch"] {
         if rule.has_field_by_name(name) {

@@ -209,7 +209,7 @@ async fn an_unknown_route_is_not_found_and_an_unknown_method_not_allowed() {
     for (method, uri, allow) in [
         ("DELETE", "/v1/items/7", "GET, HEAD, PATCH, PUT"),
         ("GET", "/v1/items/7:resolve", "POST"),
-        // With a slash behind it, it is no verb.
+        // A trailing slash makes it a plain segment instead of a verb.
         ("POST", "/v1/items/7:resolve/", "GET, HEAD, PATCH, PUT"),
         ("OPTIONS", "/v1/items", "POST, REPORT"),
     ] {
@@ -266,7 +266,7 @@ async fn media_types_are_negotiated() {
     }
 }
 
-/// As forms, `URLSearchParams` and the libraries of most languages write it.
+/// Forms, `URLSearchParams` and the libraries of most languages write spaces as `+`.
 #[tokio::test]
 async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
     for (query, field, expected) in [
@@ -291,7 +291,7 @@ async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
     }
 }
 
-/// Ignores unknown parameters where the method only reads.
+/// A dialect that ignores unknown parameters of read-only methods.
 #[derive(Clone)]
 struct Lenient(StatusDialect);
 
@@ -350,7 +350,7 @@ async fn headers_and_extensions_cross_over() {
     assert_eq!(leaked, None);
 }
 
-/// The upstream leaves fields out, and says which there are; a default is printed for none of the others.
+/// The upstream omits fields and passes the set of present ones; defaults are printed only for present fields.
 #[tokio::test]
 async fn fields_that_the_upstream_left_out_are_absent() {
     let whole = call("GET", "/v1/items/7?numbers=1&numbers=2", "").await.json();
@@ -397,7 +397,7 @@ async fn raw_bytes_cross_both_ways_unchanged() {
     assert_eq!(response.text(), bytes);
 }
 
-/// A thread that serves others must not write a large one meanwhile; to change threads for a small one would cost more.
+/// A large document must not block a thread that serves other tasks; for a small one, changing threads would cost more.
 #[tokio::test]
 async fn a_large_document_is_written_beside_the_other_tasks() {
     for (length, is_ready) in [(1000, true), (1 << 20, false)] {

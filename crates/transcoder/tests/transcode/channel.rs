@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::support::compile_text;
 
-/// The health service's public contract, with HTTP rules that its own file does not have.
+/// The health service's public contract, with HTTP rules that its official file lacks.
 const HEALTH: &str = r#"
 syntax = "proto3";
 package grpc.health.v1;

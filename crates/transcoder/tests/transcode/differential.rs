@@ -1,5 +1,5 @@
-//! Our reading of JSON against prost-reflect's, over documents that are valid or nearly so: both refuse, or both read the
-//! same message. `PROPTEST_CASES` sets how many are tried.
+//! The JSON reader compared with prost-reflect's, over documents that are valid or nearly so: both reject a document,
+//! or both read the same message. `PROPTEST_CASES` sets the number of cases.
 
 use proptest::prelude::*;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
@@ -34,7 +34,8 @@ fn read(descriptor: &MessageDescriptor, json: &str) -> Result<DynamicMessage, se
     Ok(message)
 }
 
-/// An object with some members of a message. Few values are wrong, or every document would be refused.
+/// Returns an object with some members of a message. Few values are wrong, because otherwise every document would be
+/// rejected.
 fn object(message: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> String {
     let mut members = Vec::new();
     for field in message.fields() {
@@ -49,7 +50,7 @@ fn object(message: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> String {
 }
 
 fn value(field: &FieldDescriptor, rng: &mut StdRng, depth: u32) -> String {
-    // The oracle refuses an empty Any, and a NullValue by its number.
+    // The oracle rejects an empty Any, and a NullValue given by its number.
     let is_special = matches!(field.name(), "any" | "chosen_null");
     if rng.random_bool(0.02) && !is_special {
         let any = ["null", "[]", "{}", "\"\"", "0", "true", "[null]", "{\"a\":null}", "\"x\"", "1.5", "nul", ""];
@@ -76,8 +77,8 @@ fn value(field: &FieldDescriptor, rng: &mut StdRng, depth: u32) -> String {
     single(&field.kind(), rng, depth)
 }
 
-/// Without what the oracle reads wrongly: the largest float and 2⁶⁴ (it rounds), and more than nine digits of a second.
-/// `mapping` has these.
+/// Excludes values that the oracle reads wrongly: the largest float and 2⁶⁴ (it rounds), and more than nine digits of a
+/// second. `mapping` covers these.
 fn single(kind: &Kind, rng: &mut StdRng, depth: u32) -> String {
     let (valid, invalid): (&[&str], &[&str]) = match kind {
         Kind::Double => (

@@ -1,4 +1,4 @@
-//! Descriptor sets of editions 2023 and 2024: served as what they mean.
+//! Descriptor sets of editions 2023 and 2024, served with their semantics.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -130,7 +130,7 @@ fn closed_enum(name: &str, numbers: &[i32]) -> serde_json::Value {
 
 #[test]
 fn a_closed_enum_anywhere_leaves_implicit_presence_as_it_is() {
-    // In the file, in a message, in a nested one: none of them is used.
+    // The places of an unused enum: in the file, in a message, in a nested message.
     type Place = fn(&mut serde_json::Value) -> &mut serde_json::Value;
     let places: [Place; 3] = [
         |file| &mut file["enumType"],

@@ -1,4 +1,4 @@
-//! Malicious or broken requests: each gets its 4xx, which names the field.
+//! Malicious or broken requests: each gets its 4xx status, with the name of the field.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
@@ -60,7 +60,7 @@ async fn bad_bodies_are_malformed_and_name_the_field() {
     }
 }
 
-/// A limit above the default, too: whoever sets it may have a reason to.
+/// The limit may also exceed the default.
 #[tokio::test]
 async fn a_body_nests_as_deep_as_the_limit_says() {
     let nested = |levels: usize| format!("{}{{}}{}", "{\"self\":".repeat(levels - 1), "}".repeat(levels - 1));

@@ -1,4 +1,4 @@
-//! Fields of one message whose names are the same in JSON, or nearly so: the set is served, with a warning.
+//! Fields of one message whose JSON names are equal, or nearly equal: the set is served, with a warning.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::editions::{field, set};
 
-/// Serves a message with these fields of type int32, and returns each field's number as JSON has it.
+/// Serves a message with these fields of type int32, and returns the JSON with each field's number.
 fn printed(syntax: &str, fields: &[(&str, Option<&str>)]) -> Result<Value, String> {
     let members = fields.iter().zip(1..).map(|((name, json_name), number)| {
         let more = json_name.map_or(json!({}), |json_name| json!({ "jsonName": json_name }));
@@ -45,12 +45,12 @@ fn printed(syntax: &str, fields: &[(&str, Option<&str>)]) -> Result<Value, Strin
 fn fields_with_one_json_name_keep_apart() {
     for syntax in ["proto2", "proto3", "editions"] {
         for (fields, expected) in [
-            // The field that is spelled so has the name, else the first.
+            // The field whose proto name equals the JSON name keeps it, else the first field.
             (&[("foo_bar", None), ("fooBar", None)][..], json!({ "foo_bar": 1, "fooBar": 2 })),
             (&[("fooBar", None), ("foo_bar", None)], json!({ "fooBar": 1, "foo_bar": 2 })),
             (&[("foo_bar", None), ("foo__bar", None)], json!({ "fooBar": 1, "foo__bar": 2 })),
             (&[("foo_bar", Some("fooBar")), ("fooBar", Some("fooBar"))], json!({ "foo_bar": 1, "fooBar": 2 })),
-            // A name that was given comes first.
+            // An explicit name takes precedence.
             (&[("foo_bar", None), ("x", Some("fooBar"))], json!({ "foo_bar": 1, "fooBar": 2 })),
             (&[("fooBar", None), ("x", Some("fooBar"))], json!({ "fooBar_": 1, "fooBar": 2 })),
             (&[("a_b", None), ("a__b", None), ("x", Some("a__b"))], json!({ "aB": 1, "a__b_": 2, "a__b": 3 })),
@@ -58,7 +58,7 @@ fn fields_with_one_json_name_keep_apart() {
         ] {
             assert_eq!(printed(syntax, fields), Ok(expected), "{syntax} {fields:?}");
         }
-        // Given to two fields by hand: every compiler refuses it.
+        // Two explicit equal names: every compiler rejects them.
         assert!(printed(syntax, &[("x", Some("a")), ("y", Some("a"))]).is_err());
     }
 }
@@ -100,7 +100,7 @@ fn a_proto3_file_with_such_names_is_proto3_all_the_same() {
     assert_eq!(text, br#"{"fooBar":0,"packed":[],"expanded":[]}"#);
 }
 
-/// What is written to it, for a test to look at.
+/// Captures the written log for assertions.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

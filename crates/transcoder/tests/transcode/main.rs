@@ -1,4 +1,4 @@
-//! Tests from outside: the JSON against an oracle, the rules, and whole calls.
+//! Black-box tests: the JSON against an oracle, the rules, and whole calls.
 
 mod calls;
 mod channel;

@@ -1,4 +1,4 @@
-//! The JSON mapping case by case: the edges that random messages of `oracle` rarely touch, in both directions.
+//! The JSON mapping case by case: edge cases that random messages of `oracle` rarely cover, in both directions.
 
 use mainstay_transcoder::json::Codec;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
@@ -10,7 +10,7 @@ fn codec() -> (Codec, DescriptorPool) {
     (Codec::new(&pool), pool)
 }
 
-/// Reads JSON as a message, and returns it as it is printed.
+/// Reads JSON as a message, and returns its printed form.
 fn round_trip(codec: &Codec, pool: &DescriptorPool, message: &str, json: &str) -> Result<String, String> {
     let descriptor = pool.get_message_by_name(message).unwrap();
     let (mut wire, mut printed) = (Vec::new(), Vec::new());
@@ -125,7 +125,7 @@ fn unknown_enum_names_are_passed_on_to_who_checks_them() {
     let single = scalars.as_message().unwrap().get_field_by_name("a_color").unwrap().as_enum_number().unwrap();
     assert_eq!(color.get_value(single), None);
     assert_eq!(message.get_field_by_name("maybe_long").unwrap().as_i64(), Some(7), "what follows is read");
-    // Names alone: what is no enum value in any form is still refused.
+    // Only unknown names pass; other invalid values are still rejected.
     for json in [r#"{"colors":[true]}"#, r#"{"colors":[1.5]}"#, r#"{"colors":[null]}"#, r#"{"colors":"PINK"}"#] {
         assert!(lenient.read_json(&message.descriptor(), json.as_bytes(), &mut Vec::new()).is_err(), "{json}");
     }

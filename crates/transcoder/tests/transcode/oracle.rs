@@ -1,4 +1,4 @@
-//! Our JSON against prost-reflect's, over random messages of every kind.
+//! The JSON codec compared with prost-reflect's, over random messages of every kind.
 
 use bytes::Bytes;
 use mainstay_transcoder::json::Codec;
@@ -26,8 +26,8 @@ proptest! {
         let ours = print(codec, &descriptor, &bytes);
         same(&ours, &oracle(&message))?;
 
-        // Fields in another order are the same message, unless members of one oneof or map entries change places: here
-        // each field occurs at most once.
+        // Fields in another order encode the same message, unless members of one oneof or map entries change places:
+        // here each field occurs at most once.
         let shuffled = shuffle(&bytes, &mut rng);
         let message = DynamicMessage::decode(descriptor.clone(), &*shuffled).unwrap();
         same(&print(codec, &descriptor, &shuffled), &oracle(&message))?;

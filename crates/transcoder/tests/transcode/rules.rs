@@ -75,7 +75,7 @@ fn the_same_path_under_other_methods_or_verbs_does_not_collide() {
     ])
     .unwrap();
     assert!(table.route(&Method::POST, "/x/7:go").is_some());
-    // A verb is the end of a path.
+    // A verb is only valid at the end of a path.
     assert!(table.route(&Method::POST, "/x/7:go/").is_none());
     assert_eq!(table.route(&Method::GET, "/x/7:go/").unwrap().template.to_string(), "/x/{a}");
 }

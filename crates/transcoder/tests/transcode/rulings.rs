@@ -1,4 +1,4 @@
-//! The choices that the README lists beside Envoy's, and well-known types at their bounds.
+//! The choices that the README compares with Envoy's, and well-known types at their bounds.
 
 use std::future::ready;
 
@@ -58,7 +58,7 @@ fn a_verb_is_what_follows_the_last_colon_of_the_last_segment() {
                 rpc All(M) returns (M) { option (google.api.http) = { get: '/all/{x=**}:verb' }; }\n\
                 rpc Colon(M) returns (M) { option (google.api.http) = { get: '/in:side/{x}' }; } }";
     let table = RuleTable::new(&compile_text(text), &["own.S"]).unwrap();
-    // The same as in Envoy, but for `Colon`, which it refuses to load.
+    // The same as in Envoy, except for `Colon`, which Envoy does not load.
     for (path, method) in [
         ("/bar:verb", Some("One")),
         ("/bar:baz:verb", Some("One")),
@@ -77,7 +77,7 @@ fn a_verb_is_what_follows_the_last_colon_of_the_last_segment() {
     }
 }
 
-/// Sends a request to a service of one method, and returns the message that reaches the upstream, or the refusal.
+/// Sends a request to a service of one method, and returns the message that reaches the upstream, or the error.
 async fn sent(request: Request<Body>) -> Result<Vec<u8>, String> {
     let pool = compile_text(
         "syntax = \"proto2\"; package own; import \"google/api/annotations.proto\";\n\
@@ -118,7 +118,7 @@ async fn a_wrapper_is_set_by_its_name_or_by_its_value() {
         assert_eq!(sent(request("GET", query, "")).await.as_deref(), Ok(expected), "{query}");
     }
     assert_eq!(sent(request("GET", "/wrapped?value=x", "")).await, Err("value: not true or false".to_owned()));
-    // Text does not say whether it is a string, a number or a bool.
+    // Text does not distinguish between a string, a number and a bool.
     let refusal = call("GET", "/v1/items/x?value=true", "").await;
     assert_eq!(refusal.json()["message"], "value: can't be given as text");
 }
@@ -129,7 +129,7 @@ async fn a_name_that_would_be_refused_is_not_suggested() {
         ("[own.ext]=1", "[own.ext]: unknown query parameter"),
         ("[ext]=1", "[ext]: unknown query parameter"),
         ("ext=1", "ext: unknown query parameter"),
-        // A map and a message have no text.
+        // A map and a message have no text form.
         ("lables=1", "lables: unknown query parameter"),
         ("iner=1", "iner: unknown query parameter"),
         ("tilte=1", "tilte: unknown query parameter; did you mean \"title\"?"),
@@ -137,7 +137,7 @@ async fn a_name_that_would_be_refused_is_not_suggested() {
     ] {
         assert_eq!(sent(request("GET", &format!("/of?{query}"), "")).await, Err(refusal.to_owned()), "{query}");
     }
-    // In a body, it would not be refused.
+    // In a body, an extension is accepted, and suggested for a misspelled name.
     let text = "syntax = \"proto2\"; message M { extensions 100 to 200; } extend M { optional int32 ext = 100; }";
     let pool = compile_text(text);
     assert_eq!(wire(&pool, "M", r#"{"[ext]":1}"#), Ok(vec![0xa0, 6, 1]));
@@ -145,7 +145,7 @@ async fn a_name_that_would_be_refused_is_not_suggested() {
     assert_eq!(wire(&pool, "M", r#"{"[exd]":1}"#), Err(suggestion.to_owned()));
 }
 
-/// An `Echo` of a request with this duration and this time, each as seconds and nanoseconds.
+/// Returns an `Echo` of a request with this duration and this time, each as seconds and nanoseconds.
 fn echo(patience: (i64, i32), since: (i64, i32)) -> Vec<u8> {
     use prost::Message as _;
     let pool = pool();

@@ -1,4 +1,4 @@
-//! Streams, down and up.
+//! Streams in both directions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -176,7 +176,7 @@ async fn the_first_message_of_an_upload_contradicts_neither_query_nor_path() {
         let response = send(upload(uri, "application/json", vec![Ok(body)])).await;
         assert_eq!((response.status, &response.json()["message"]), (StatusCode::BAD_REQUEST, &message.into()), "{uri}");
     }
-    // The others have no bindings.
+    // Only the first message has bindings.
     let good = r#"[{"name":"n"},{"byNumber":1},{"name":"other"}]"#;
     let response = send(upload("/v1/requests/n?byName=a", "application/json", vec![Ok(good)])).await;
     assert_eq!(trace(&response), [r#"name:"n",by_name:"a""#, "by_number:1", r#"name:"other""#]);

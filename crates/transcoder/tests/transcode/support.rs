@@ -60,7 +60,7 @@ impl Reply {
     }
 }
 
-/// Returns a transcoder of the shop's rules over any upstream, with limits that a test can reach.
+/// Returns a transcoder of the shop's rules over any upstream, with low limits for tests.
 pub(crate) fn over<S>(upstream: S) -> Transcoder<S, StatusDialect> {
     let pool = pool();
     let dialect = StatusDialect::new(&pool, 1000).with_timeout_header(HeaderName::from_static("x-request-timeout"));
@@ -78,7 +78,7 @@ pub(crate) async fn send(request: Request<Body>) -> Reply {
     read(transcoder.oneshot(request).await.unwrap()).await
 }
 
-/// Sends a request through a transcoder with limits of its own, over a service that answers each call with an empty
+/// Sends a request through a transcoder with the given limits, over a service that answers each call with an empty
 /// message.
 pub(crate) async fn send_within(limits: Limits, request: Request<Body>) -> Reply {
     let pool = pool();

@@ -1,7 +1,7 @@
-//! What can be done with leases.
+//! Operations on leases.
 //!
-//! Each function that takes a `Work` or a connection runs in its caller's transaction: the lease, the status of its vehicle and the
-//! job that recharges it change together or not at all.
+//! Each function that takes a `Work` or a connection runs in its caller's transaction: the lease, the status of its
+//! vehicle and the job that recharges it change atomically.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -45,12 +45,11 @@ pub async fn create(
     begin(connection, vehicle, account, None, duration, now).await
 }
 
-/// Leases an available vehicle to the account that paid an order. An order comes with one lease, however often this
-/// runs.
+/// Leases an available vehicle to the account that paid an order. Idempotent: an order has at most one lease.
 ///
 /// # Errors
-/// `UNAVAILABLE` if there is no such vehicle: the job runs again, and in the end it is among the dead ones, from where
-/// it can be run once there is a vehicle. What was paid for is never forgotten.
+/// `UNAVAILABLE` if no vehicle is available. The job is then retried and finally becomes a dead job, which an operator
+/// can redrive once a vehicle is available. So no paid order is lost.
 pub(crate) async fn grant(
     connection: &mut Connection,
     account: AccountId,
@@ -87,7 +86,7 @@ async fn begin(
 /// Returns a lease.
 ///
 /// # Errors
-/// `NOT_FOUND`, also for a lease outside the caller's reach.
+/// `NOT_FOUND`, also for a lease that is not visible to the caller.
 pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Result<Lease> {
     store::get(connection, permit.visibility(), id).await
 }
@@ -120,10 +119,10 @@ pub async fn end(work: &mut Work, id: LeaseId, expected: Option<ExpectedVersions
     Ok(lease)
 }
 
-/// Leases a vehicle to the account that paid an order, in a transaction of its own.
+/// Leases a vehicle to the account that paid an order, in a separate transaction.
 ///
 /// # Errors
-/// As [`grant`].
+/// See [`grant`].
 pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelta) -> Result<()> {
     let (account, order) = (event.account, event.resource);
     let transaction = app.database.transaction(async move |work: &mut Work| {
@@ -133,8 +132,8 @@ pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelt
     transaction.await
 }
 
-/// Ends the leases whose time is over, in a transaction each; returns how many there were. What exceeds a batch is left
-/// to the next run.
+/// Ends the expired leases, each in a separate transaction; returns their number. Leases beyond a batch are left to the
+/// next run.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -149,7 +148,7 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
     Ok(due.len())
 }
 
-/// Ends a lease whose time is over. Does nothing if somebody ended it first.
+/// Ends an expired lease. Does nothing if it has been ended already.
 ///
 /// # Errors
 /// `NOT_FOUND` if it was removed with its vehicle.
@@ -160,7 +159,7 @@ async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) ->
     }
 }
 
-/// Stores the end of a lease, and has its vehicle recharged.
+/// Stores the end of a lease, and enqueues the recharging of its vehicle.
 async fn finish(connection: &mut Connection, lease: &Lease, now: DateTime<Utc>) -> Result<()> {
     let vehicle = vehicles::lock(connection, lease.vehicle).await?.give_back(now);
     vehicles::update(connection, &vehicle).await?;

@@ -64,7 +64,7 @@ impl From<Row> for Lease {
     }
 }
 
-/// Selects the leases that a caller reaches. A lease belongs to an account, not to one of its users.
+/// Selects the leases that are visible to a caller. A lease belongs to an account, not to one of its users.
 fn visible<'q>(visibility: Visibility) -> leases::BoxedQuery<'q, diesel::pg::Pg> {
     let query = leases::table.into_boxed();
     match visibility {
@@ -77,7 +77,7 @@ fn visible<'q>(visibility: Visibility) -> leases::BoxedQuery<'q, diesel::pg::Pg>
 /// Stores a new lease.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such account.
+/// `NOT_FOUND` if the account does not exist.
 pub(super) async fn insert(connection: &mut Connection, lease: &Lease) -> Result<()> {
     match diesel::insert_into(leases::table).values(Row::from(lease)).execute(connection).await {
         Err(error) if violated_foreign_key(&error) == Some("leases_account_id_fkey") => {
@@ -92,16 +92,16 @@ pub(super) async fn get(connection: &mut Connection, visibility: Visibility, id:
     query.first(connection).await.optional()?.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
 }
 
-/// Returns a lease that the caller reaches, locked against changes until the transaction ends.
+/// Returns a lease that is visible to the caller, locked against changes until the transaction ends.
 pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = leases::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, None));
     row.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
 }
 
-/// Returns whether an order has come with its lease.
+/// Returns whether a lease exists for an order.
 pub(super) async fn exists_for_order(connection: &mut Connection, order: Uuid) -> Result<bool> {
     let of_order = leases::table.filter(leases::order_id.eq(order));
     Ok(diesel::select(diesel::dsl::exists(of_order)).get_result(connection).await?)
@@ -118,7 +118,7 @@ pub(super) async fn end(connection: &mut Connection, lease: &Lease) -> Result<()
     one_row(diesel::update(earlier).set(values).execute(connection).await?, "update", "leases", lease.id)
 }
 
-/// Returns at most `limit` open leases whose time is over.
+/// Returns at most `limit` expired open leases.
 pub(super) async fn expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
     let expired = leases::table.filter(leases::ended_at.is_null()).filter(leases::expires_at.le(now));
     Ok(expired.order(leases::expires_at).select(leases::id).limit(limit).load(connection).await?)

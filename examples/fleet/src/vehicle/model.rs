@@ -1,4 +1,4 @@
-//! A vehicle, and what may happen to it: available → leased → recharging → available.
+//! A vehicle and its transitions: available → leased → recharging → available.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{error::Result, id::ids, numbered::numbered, page::Key};
@@ -13,11 +13,11 @@ ids! {
 numbered! {
     /// Whether a vehicle can be leased.
     Status {
-        /// It can be leased.
+        /// The vehicle can be leased.
         Available = 1,
-        /// Somebody leases it.
+        /// The vehicle is leased.
         Leased = 2,
-        /// It is being recharged after a lease.
+        /// The vehicle is being recharged after a lease.
         Recharging = 3,
     }
 }
@@ -61,7 +61,7 @@ impl Vehicle {
         (next != *self).then(|| Self { version: self.version + 1, updated_at: now, ..next })
     }
 
-    /// Checks that nobody leases the vehicle.
+    /// Checks that the vehicle is not leased.
     ///
     /// # Errors
     /// `VEHICLE_LEASED`.
@@ -81,7 +81,7 @@ impl Vehicle {
         }
     }
 
-    /// Ends the lease; the vehicle is to be recharged.
+    /// Ends the lease; the vehicle then needs recharging.
     #[must_use]
     pub fn give_back(self, now: DateTime<Utc>) -> Self {
         self.with_status(Status::Recharging, now)

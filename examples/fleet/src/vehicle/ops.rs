@@ -1,4 +1,4 @@
-//! What can be done with vehicles. Each function runs in its caller's transaction.
+//! Operations on vehicles. Each function runs in its caller's transaction.
 
 use mainstay_kernel::{
     app::App,
@@ -82,12 +82,12 @@ pub async fn delete(work: &mut Work, id: VehicleId, expected: Option<ExpectedVer
     store::delete(connection, id).await
 }
 
-/// Makes a recharged vehicle available, in a transaction of its own. Does nothing if it is not being recharged.
+/// Makes a recharged vehicle available, in a separate transaction. Does nothing if it is not being recharged.
 ///
 /// # Errors
 /// `NOT_FOUND` if it was removed.
 pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
-    // A real one would call the charging station first; see `mainstay_kernel::outbound`.
+    // A real implementation would call the charging station first; see `mainstay_kernel::outbound`.
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();
         let connection = work.connection().await?;

@@ -50,7 +50,7 @@ fn require(row: Option<Row>) -> Result<Vehicle> {
     row.ok_or_else(|| Error::not_found("vehicle"))?.try_into()
 }
 
-/// Names the plate, if that is what a statement failed for.
+/// Maps a unique violation of the plate to its error.
 fn plate_taken(error: DieselError) -> Error {
     match violated_unique(&error) {
         Some("vehicles_plate_key") => Error::with_message(Reason::AlreadyExists, "Another vehicle has this plate."),

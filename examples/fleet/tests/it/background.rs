@@ -47,7 +47,7 @@ async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
         vehicle(&admin, plate).await;
     }
     let order = mainstay_kernel::id::new(server.app().clock.now());
-    // An event is handled at least once, so here twice.
+    // Events are delivered at least once, here twice.
     for version in [2, 3] {
         server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, version)]).await;
         server.run_jobs().await;
@@ -57,7 +57,7 @@ async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
     assert_eq!(leases[0]["orderId"], order.to_string());
 }
 
-/// An order that was paid while every vehicle was away gets its lease later.
+/// An order that was paid while no vehicle was available gets its lease later.
 #[tokio::test]
 async fn an_order_gets_its_lease_once_a_vehicle_is_available() {
     let server = start().await;

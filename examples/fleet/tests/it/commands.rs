@@ -1,4 +1,4 @@
-//! The module's command, as an operator runs it.
+//! The module's command, run like an operator does.
 
 use mainstay_test_kit::TestDatabase;
 

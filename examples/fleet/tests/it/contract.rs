@@ -1,5 +1,5 @@
-//! What follows from the contract without a line of the module: access, the API description, reflection, Envoy's
-//! configuration, and a schema of its own.
+//! The features that the contract provides without code in the module: access, the API description, reflection, Envoy's
+//! configuration, and a separate schema.
 
 use mainstay_kernel::contract::policy::Access;
 use serde_json::json;

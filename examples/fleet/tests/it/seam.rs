@@ -1,4 +1,5 @@
-//! Mistakes of a module: each stops the start, with a message that names the cure. And what a module starts.
+//! Faults of a module: each prevents the start, with a message that names the remedy. Also tests the background tasks
+//! that a module starts.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ use protox::{
 
 use crate::{product, run, start};
 
-/// One of the module's files, with a change.
+/// A changed file of the module.
 struct Changed {
     name: &'static str,
     text: String,
@@ -40,7 +41,7 @@ impl FileResolver for Changed {
     }
 }
 
-/// Returns what the start reports if a text in one of the module's files is replaced.
+/// Returns the faults reported at startup if a text in one of the module's files is replaced.
 fn faults(name: &'static str, from: &str, to: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("proto").join(name)).expect("the file");
@@ -58,7 +59,7 @@ fn faults(name: &'static str, from: &str, to: &str) -> String {
     report(Module::new("fleet", compiler.encode_file_descriptor_set().leak()))
 }
 
-/// Returns what the start of the product with one more module reports.
+/// Returns the report of a start of the product with one more module.
 fn report(module: Module) -> String {
     let faults = mainstay::product().with(module).install().expect_err("a fault");
     faults.iter().map(|fault| format!("{fault}\n")).collect()
@@ -135,7 +136,7 @@ fn faults_of_policies_and_routes_are_reported_together() {
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
 }
 
-/// The route would take the place of the page, and of the others below it.
+/// The route would shadow the page, and the other pages below it.
 #[test]
 fn a_route_where_pages_are() {
     for (path, page) in [
@@ -158,7 +159,7 @@ fn a_page_of_another_module() {
     let faults = report(fleet::module().pages([("/feed.atom", get(async || "Vehicles"))]));
     let both = "the module fleet registers the page /feed.atom, which is one of the module content";
     assert_names(&faults, &[both, "give it another path"]);
-    // The router can't tell them apart by the names of their variables.
+    // The router can't distinguish routes by the names of their variables.
     let faults = report(fleet::module().pages([("/files/{name}", get(async || "Vehicles"))]));
     assert_names(&faults, &["the module fleet registers the page /files/{name}, which is one of the module files"]);
 }
@@ -177,7 +178,7 @@ fn a_module_that_says_nothing_of_its_tables() {
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS).service(vehicles).service(leases);
     let cure = "add its folder with `Module::migrations`, or say `Module::without_migrations`";
     assert_names(&report(module), &["module fleet registers no migrations", cure]);
-    // It has another fault, and this one no longer.
+    // The report has another fault, and no longer this one.
     let faults = report(Module::new("fleet", fleet::proto::DESCRIPTORS).without_migrations());
     assert!(!faults.contains("migrations"), "{faults}");
 }
@@ -210,7 +211,7 @@ fn a_service_without_implementation() {
     assert_names(&report(module), &[cure]);
 }
 
-/// As in a test runner that runs all tests in one process.
+/// A test runner may run all tests in one process.
 #[test]
 fn a_module_with_the_name_of_one_that_runs_is_checked_too() {
     product().install().expect("good modules");
@@ -229,7 +230,7 @@ fn two_modules_of_one_name() {
     );
 }
 
-/// All at once, with the faults of other kinds.
+/// All partitioned tables are reported at once, with the faults of other kinds.
 #[test]
 fn tables_that_another_module_has_partitioned() {
     let twice = ["activities", "public.webhook_deliveries"].map(PartitionedTable::by_month);
@@ -263,7 +264,7 @@ async fn a_migration_that_did_not_run() {
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
 }
 
-/// As the tests of one process do.
+/// Concurrent tests in one process do this.
 #[test]
 fn servers_that_start_at_the_same_time_share_one_list() {
     let at_once = std::sync::Barrier::new(8);
@@ -279,16 +280,16 @@ fn servers_that_start_at_the_same_time_share_one_list() {
     });
 }
 
-/// What modules did, each with the process in which they did it.
+/// The actions of modules, each with the process that performed it.
 static NOTES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// Returns the notes of a process: of a server, by its URL, or of a worker.
+/// Returns the notes of a process: a server, identified by its URL, or a worker.
 fn notes(process: &str) -> Vec<String> {
     let notes = NOTES.lock().expect("no panic");
     notes.iter().filter(|(of, _)| of == process).map(|(_, note)| note.clone()).collect()
 }
 
-/// Notes that something starts, and that it closes.
+/// Records that a component starts, and that it closes.
 fn take_notes(process: &mut Process, name: &'static str) {
     let of = match &process.purpose {
         Purpose::Server { url, .. } => url.clone(),
@@ -304,7 +305,7 @@ fn start_noted(process: &mut Process, name: &'static str) -> BoxFuture<'static, 
     Box::pin(async { Ok(()) })
 }
 
-/// Adds what every test's server starts; a worker does not get far.
+/// Adds the components that every test's server starts; a worker stops earlier.
 pub(crate) fn with_starts(module: Module) -> Module {
     module
         .start(|process| start_noted(process, "pool"))

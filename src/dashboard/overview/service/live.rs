@@ -1,4 +1,4 @@
-//! The overview of tickets as it changes.
+//! The live overview of tickets.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use crate::{
     support::ticket::ops::TOPIC,
 };
 
-/// The shortest time between two overviews.
+/// The minimum time between two overviews.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(5);
-/// The longest time between two overviews: ages change although no ticket does.
+/// The maximum time between two overviews, because ages change without changes of tickets.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
 struct OverviewStream {
@@ -32,20 +32,20 @@ struct OverviewStream {
     watch: Watch<RecordedChange>,
     days: i32,
     last: Option<TicketOverview>,
-    /// When a ticket last changed that may not be in the last overview.
+    /// The time of the last change that the last overview may not include.
     changed_at: Option<DateTime<Utc>>,
     sent_at: Instant,
     next_read_at: Instant,
     end_at: Instant,
 }
 
-/// Streams the overview of tickets: now, and whenever it has changed.
+/// Streams the overview of tickets: now, and after each change.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicketOverviewResponse>> {
     let (watch, now) = (app.changes.watch(None).await?, Instant::now());
-    // Before any reading, so the first overview is read at once.
+    // A time before any reading, so the first overview is read at once.
     let (app, changed_at) = (app.clone(), Some(DateTime::UNIX_EPOCH));
     let updates =
         OverviewStream { app, watch, days, last: None, changed_at, sent_at: now, next_read_at: now, end_at: end_at() };
@@ -77,7 +77,7 @@ impl OverviewStream {
                             self.changed_at = Some(self.app.clock.now());
                         }
                     }
-                    // Whatever was missed is in the next overview.
+                    // The next overview includes all missed changes.
                     Err(error) if error.reason() == Reason::WatchLagged => self.changed_at = Some(self.app.clock.now()),
                     Err(error) => return Err(error),
                 },

@@ -9,7 +9,7 @@ fn query(interval: Interval, time_zone: &str, start_date: &str, end_date: &str) 
     Query { interval, time_zone, start_date, end_date }
 }
 
-/// The beginnings of the periods that are asked for, and the end of the last.
+/// Returns the beginnings of the requested periods, and the end of the last.
 fn bounds(interval: Interval, zone: &str, start: &str, end: &str) -> Vec<String> {
     let periods = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect("periods");
     let bounds = periods.bounds()[periods.count()..].iter();
@@ -22,7 +22,7 @@ fn days_have_23_and_25_hours_when_the_clocks_change() {
     assert_eq!(bounds(Interval::Day, "Europe/Berlin", "2026-03-28", "2026-03-30"), spring);
     let autumn = ["2026-10-24T22:00", "2026-10-25T23:00"];
     assert_eq!(bounds(Interval::Day, "Europe/Berlin", "2026-10-25", "2026-10-25"), autumn);
-    // By half an hour.
+    // A shift of half an hour.
     assert_eq!(
         bounds(Interval::Day, "Australia/Lord_Howe", "2026-04-05", "2026-04-05"),
         ["2026-04-04T13:00", "2026-04-05T13:30"]
@@ -43,7 +43,7 @@ fn a_day_without_midnight_begins_after_the_gap_and_one_with_two_at_the_first() {
         bounds(Interval::Day, "America/Havana", "2025-11-02", "2025-11-02"),
         ["2025-11-02T04:00", "2025-11-03T05:00"]
     );
-    // Samoa had no 30 December 2011.
+    // Samoa skipped 30 December 2011.
     let samoa = ["2011-12-29T10:00", "2011-12-30T10:00", "2011-12-30T10:00", "2011-12-31T10:00"];
     assert_eq!(bounds(Interval::Day, "Pacific/Apia", "2011-12-29", "2011-12-31"), samoa);
 }
@@ -130,12 +130,12 @@ fn sums_stand_beside_those_of_the_period_before() {
     assert_eq!((total.gross_minor, total.net_minor(), previous.gross_minor), (40, 39, 10));
 }
 
-/// The stored sums are of quarters of an hour, so this is what makes them exact in every time zone.
+/// The stored sums cover quarters of an hour, so this property makes them exact in every time zone.
 #[test]
 fn every_day_of_every_time_zone_begins_on_a_quarter_of_an_hour() {
     let first = NaiveDate::from_ymd_opt(*YEARS.start(), 1, 1).expect("a day");
     for zone in chrono_tz::TZ_VARIANTS {
-        // Changes last for weeks, so that no offset is missed.
+        // Offset changes last for weeks, so that no offset is missed.
         for day in first.iter_days().step_by(5).take_while(|day| YEARS.contains(&day.year())) {
             assert_eq!(start_of_day(day, zone).timestamp() % (15 * 60), 0, "{day} in {zone}");
         }

@@ -1,4 +1,4 @@
-//! The lines that follow others, in the order of their commits.
+//! Reads the lines after a cursor, in commit order.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -56,7 +56,7 @@ impl EntryRow for Row {
     }
 }
 
-/// Reads what follows a cursor, and the snapshot that it is read in. `None` for the cursor reads the snapshot alone.
+/// Reads the lines after a cursor, and the snapshot of that read. Without a cursor, only the snapshot is read.
 ///
 /// # Errors
 /// Any error of Postgres.

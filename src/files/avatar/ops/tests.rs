@@ -1,4 +1,4 @@
-//! The memory of the pictures that are decoded at once, measured by its limit: beyond that, the process is killed.
+//! The memory of concurrent decoding, measured under a resource limit: a process that exceeds it is killed.
 
 use std::{
     env,
@@ -13,9 +13,9 @@ use nix::sys::resource::{Resource, setrlimit};
 use super::*;
 use crate::files::picture::tests::samples::{png_with_bomb, progressive_jpeg};
 
-/// Set in the process that has the limit.
+/// Set in the child process that has the limit.
 const CHILD: &str = "MAINSTAY_TEST_WITHIN_MEMORY";
-/// What the process takes beside the pictures: the stacks of its threads, and what the allocator keeps.
+/// The memory of the process apart from pictures: thread stacks, and memory that the allocator retains.
 const MARGIN: u64 = 64 << 20;
 
 #[test]
@@ -33,7 +33,7 @@ fn pictures_at_once_stay_within_their_memory() {
     assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
 }
 
-/// The private memory of this process that can be written.
+/// Returns the private writable memory of this process, in bytes.
 fn data_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).expect("its data");
@@ -49,17 +49,17 @@ fn within_limit() {
         let drawings = (0..count).map(|_| draw(&painter, spooled(&file)));
         runtime.block_on(join_all(drawings))
     };
-    // 392 kB each, which a decoder makes 275 MB.
+    // Each has 392 kB, and a decoder needs 275 MB for it.
     for result in at_once(progressive_jpeg(5000, 5000, 4, 0), 2) {
         let error = result.expect_err("more than all pictures may take");
         assert_eq!(error.reason(), Reason::UnsupportedMediaType);
         assert!(error.message().contains("memory"), "{}", error.message());
     }
-    // A profile of 300 MiB, which nothing reads.
+    // An unread profile of 300 MiB.
     for pictures in at_once(png_with_bomb(b"iCCP", b"profile\0\0", 300), 8) {
         assert_eq!(pictures.expect("a picture").len(), SIZES.len());
     }
-    // Each takes more than half of the memory, so one waits for the other.
+    // Each needs more than half of the memory, so one waits for the other.
     for pictures in at_once(progressive_jpeg(3000, 3400, 4, 0), 2) {
         assert_eq!(pictures.expect("a picture").len(), SIZES.len());
     }
@@ -72,7 +72,7 @@ fn spooled(bytes: &[u8]) -> File {
     file
 }
 
-/// A scan takes a few bytes, and visits every block of the picture.
+/// A scan takes a few bytes in the file, and decoding it visits every block of the picture.
 #[tokio::test]
 async fn a_picture_of_many_scans_is_refused() {
     let jpeg = progressive_jpeg(2000, 2000, 1, 20_000);

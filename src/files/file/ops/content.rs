@@ -1,4 +1,4 @@
-//! The content of files, on its way into the storage. No transaction is open meanwhile.
+//! Stores the content of files. No transaction is open meanwhile.
 
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
@@ -27,16 +27,16 @@ use crate::{
     proto::files::v1::Reason as FilesReason,
 };
 
-/// From when on an object that nobody keeps is an orphan: longer than any request takes.
+/// The age from which an object that no transaction kept is an orphan: longer than any request takes.
 const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
-/// The largest image that browsers are asked to show, in each dimension.
+/// The maximum width and height of an image that browsers are asked to show.
 const MAX_SIDE: u32 = 16_384;
 
 fn incomplete(message: &'static str) -> Error {
     Error::with_message(FilesReason::UploadIncomplete, message)
 }
 
-/// Checks what was uploaded for a file, and stores it; `None` if the file is ready already.
+/// Checks the upload of a file, and stores it; `None` if the file is already ready.
 ///
 /// # Errors
 /// `NOT_FOUND`, `UPLOAD_INCOMPLETE`, `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
@@ -57,7 +57,8 @@ pub async fn receive(app: &App, permit: &Permit, id: FileId) -> Result<Option<Co
     store_upload(app, file.id, &mut upload, &file.content_type, file.purpose).await.map(Some)
 }
 
-/// Reads what was uploaded. It may be replaced at any time, so this copy is what is checked and stored.
+/// Downloads the uploaded content. The upload may be replaced at any time, so this copy is the one that is checked and
+/// stored.
 async fn fetch(app: &App, file: &File) -> Result<Upload> {
     let (storage, key) = (app.part::<Storage>(), File::upload_key(file.id));
     let size = storage.size(&key).await?.ok_or_else(|| incomplete("Nothing was uploaded yet."))?;
@@ -77,7 +78,7 @@ async fn fetch(app: &App, file: &File) -> Result<Upload> {
     if upload.bytes() == announced { Ok(upload) } else { Err(wrong_size()) }
 }
 
-/// Checks an upload, and stores it. Unless somebody keeps the object, it is deleted after an hour.
+/// Checks an upload, and stores it. Unless a transaction keeps the object, it is deleted after an hour.
 ///
 /// # Errors
 /// `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
@@ -108,7 +109,8 @@ pub async fn store_upload(
     Ok(Content { key, content_type, sha256: upload.hash() })
 }
 
-/// Has a stored object deleted soon, unless it was kept after all. If that fails, it is deleted later.
+/// Schedules the deletion of a stored object, unless a transaction kept it. If scheduling fails, the object is deleted
+/// as an orphan.
 pub async fn abandon(app: &App, key: String) {
     let now = app.clock.now();
     let abandon = async move |connection: &mut _| store::abandon(connection, &key, now).await;
@@ -119,13 +121,13 @@ fn refuse(message: String) -> Error {
     Error::with_message(Reason::UnsupportedMediaType, message)
 }
 
-/// Decides the media type.
+/// Determines the media type.
 fn content_type(declared: &str, head: &[u8]) -> Result<String> {
     let media_type = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
     media_type.ok_or_else(|| refuse(format!("The content is not {declared}.")))
 }
 
-/// Checks what browsers are asked to show.
+/// Checks an image that browsers are asked to show.
 async fn check_image(content_type: &str, upload: &mut Upload) -> Result<()> {
     if !media::is_image(content_type) {
         let types = media::IMAGES.join(", ");

@@ -1,4 +1,4 @@
-//! What refers to files. Other modules call this in the transactions that change the parents.
+//! References to files. Other modules call these functions in the transactions that change the parents.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
@@ -17,11 +17,11 @@ use crate::files::{
     id::FileId,
 };
 
-/// Attaches files to a parent. Anyone who can see the parent can see them from then on.
+/// Attaches files to a parent. From then on, every caller to whom the parent is visible can see them.
 ///
 /// # Errors
-/// `NOT_FOUND` for a file that the caller does not see; `VALIDATION_FAILED` about `field` for one that is not ready, or for
-/// another purpose.
+/// `NOT_FOUND` for a file that is not visible to the caller; `VALIDATION_FAILED` about `field` for a file that is not
+/// ready, or has another purpose.
 pub async fn attach(
     connection: &mut Connection,
     permit: &Permit,
@@ -63,8 +63,8 @@ async fn link_locked(
     }
 }
 
-/// Checks that the caller sees all files: those of the own account, those that the caller uploaded, and those that are
-/// attached to what the account reaches. What a caller may write is decided by the parent's method.
+/// Checks that all files are visible to the caller: files of the caller's account, files that the caller uploaded, and
+/// files attached to parents visible to the account. The parent's method decides what the caller may write.
 async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[FileId], files: &[File]) -> Result<()> {
     let own = permit.user().map(|(_, account, _)| account);
     let sees_all = permit.visibility() == Visibility::All;
@@ -80,11 +80,11 @@ async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[File
     if ids.iter().all(is_seen) { Ok(()) } else { Err(Error::not_found("file")) }
 }
 
-/// Replaces the files that are attached to a parent. Those that nothing refers to any more stay in their accounts for
+/// Replaces the files that are attached to a parent. Files without any remaining reference stay in their accounts for
 /// [`File::UNUSED_LIFETIME`].
 ///
 /// # Errors
-/// As [`attach`], for those that were not attached before.
+/// As [`attach`], for files that were not attached before.
 pub async fn replace(
     connection: &mut Connection,
     permit: &Permit,
@@ -99,7 +99,7 @@ pub async fn replace(
     if removed.is_empty() {
         return attach(connection, permit, parent, &new, purpose, field).await;
     }
-    // All at once, and so in one order: two transactions that exchange files never wait for each other.
+    // One statement locks all files in id order, so that two transactions that exchange files can't deadlock.
     let mut files = store::lock_all(connection, &[&*removed, &*new].concat()).await?;
     store::unlink(connection, parent.id, &removed, now + File::UNUSED_LIFETIME).await?;
     if new.is_empty() {
@@ -109,12 +109,12 @@ pub async fn replace(
     link_locked(connection, permit, parent, (&new, &files), purpose, field).await
 }
 
-/// Lets anyone see the files of a parent, or no longer.
+/// Makes the files of a parent public or private.
 pub async fn set_public(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
     store::set_public(connection, parent, is_public).await
 }
 
-/// Removes the files of what is being deleted, except those that something else refers to.
+/// Removes the files of deleted parents, except files with other references.
 pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime<Utc>) -> Result<()> {
     if parents.is_empty() {
         return Ok(());
@@ -124,6 +124,6 @@ pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime
         return Ok(());
     }
     let files = store::delete_unlinked(connection, &ids).await?;
-    // `None`: completed uploads have nothing left to end.
+    // `None`: completed uploads have no upload left to end.
     reclaim(connection, files, None, now).await
 }

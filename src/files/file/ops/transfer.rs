@@ -1,4 +1,4 @@
-//! Where callers send content to, and get it from.
+//! The URLs for uploads and downloads of content.
 
 use std::fmt::Write as _;
 
@@ -20,20 +20,20 @@ use crate::files::{
     storage::Storage,
 };
 
-/// A URL, and what to send there.
+/// A URL, with the method and headers to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// A path without a host, if this server is to be called.
+    /// The URL; a path without a host for this server.
     pub url: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub expires: DateTime<Utc>,
 }
 
-/// Returns where to upload the content of a file that will have this id. The storage's own URL accepts only this media
-/// type; how much was sent there is checked when the upload is completed.
+/// Returns the upload URL for a file that will have this id. The storage's own URL accepts only this media type; the
+/// size is checked when the upload is completed.
 ///
 /// # Errors
-/// Those of the storage, if it has to be asked.
+/// The errors of the storage, if it has to be called.
 pub async fn upload_target(app: &App, id: FileId, draft: &Draft, now: DateTime<Utc>) -> Result<Target> {
     let expires = now + Limits::new(app).url_lifetime;
     let content_type = HeaderValue::from_str(&draft.content_type).map_err(Error::internal)?;
@@ -43,10 +43,10 @@ pub async fn upload_target(app: &App, id: FileId, draft: &Draft, now: DateTime<U
     Ok(Target { url: url.unwrap_or_else(own), headers, expires })
 }
 
-/// Returns where to download the content of a file.
+/// Returns the download URL of a file.
 ///
 /// # Errors
-/// `NOT_FOUND` while it is pending, and those of the storage, if it has to be asked.
+/// `NOT_FOUND` while the file is pending, and the errors of the storage, if it has to be called.
 pub async fn download(app: &App, file: &File, now: DateTime<Utc>) -> Result<Target> {
     let State::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let expires = now + Limits::new(app).url_lifetime;

@@ -1,5 +1,5 @@
 //! `UploadFile`: spools the content as it arrives, and stores it when it is complete. No transaction waits for the
-//! caller.
+//! upload.
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -34,8 +34,8 @@ pub(super) async fn upload(
     request: Request<Streaming<pb::UploadFileRequest>>,
 ) -> Reply<pb::UploadFileResponse> {
     let (metadata, extensions, stream) = request.into_parts();
-    // Always set: the middleware admitted the caller, and the contract limits this method. Without them, nothing is
-    // accepted.
+    // Both are always set: the middleware admitted the caller, and the contract limits this method. Without them, the
+    // upload is rejected.
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
     let method = extensions.get::<&'static mainstay_kernel::contract::Method>();
     let max_bytes = method.and_then(|method| method.max_request_bytes).unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) async fn upload(
     call.respond(committed?)
 }
 
-/// What the caller said about the file, as far as it is known yet.
+/// The fields of the form that have arrived so far.
 #[derive(Debug, Default)]
 struct Fields {
     name: String,

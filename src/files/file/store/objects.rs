@@ -1,7 +1,7 @@
 //! The objects in the storage.
 //!
-//! A statement about several objects locks them in the order of their keys first, so that two transactions with the same
-//! objects never wait for each other.
+//! A statement about several objects locks them in key order first, so that two transactions with the same objects
+//! can't deadlock.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -20,7 +20,7 @@ use mainstay_kernel::{
 
 use crate::{files::file::model::File, schema::stored_objects};
 
-/// Registers objects that are about to be written. They are deleted at `delete_at` unless somebody [keeps](keep) them.
+/// Registers objects before they are written. They are deleted at `delete_at` unless a transaction [keeps](keep) them.
 pub async fn register(connection: &Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     let row = |key: &String| (stored_objects::key.eq(key.clone()), stored_objects::delete_at.eq(delete_at));
     let rows: Vec<_> = keys.iter().map(row).collect();
@@ -32,10 +32,10 @@ pub async fn register(connection: &Connection, keys: &[String], delete_at: DateT
     Ok(())
 }
 
-/// Keeps objects, so that they are no longer to be deleted.
+/// Keeps objects: cancels their deletion.
 ///
 /// # Errors
-/// `UNAVAILABLE` if one is being deleted: whoever wrote it took too long.
+/// `UNAVAILABLE` if an object is being deleted, because its writer took too long.
 pub async fn keep(connection: &Connection, keys: &[String]) -> Result<()> {
     const SQL: &str = "UPDATE stored_objects SET delete_at = NULL WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE key = ANY ($1) AND delete_at IS NOT NULL AND NOT is_deleting \
@@ -48,7 +48,7 @@ pub async fn keep(connection: &Connection, keys: &[String]) -> Result<()> {
     Err(Error::unavailable(anyhow::anyhow!("{updated} of {} objects can be kept", keys.len())))
 }
 
-/// Gives up an object that nobody has kept.
+/// Schedules the deletion of an object that no transaction has kept.
 pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.find(key).filter(stored_objects::delete_at.is_not_null());
     let target = target.filter(stored_objects::is_deleting.eq(false));
@@ -56,7 +56,7 @@ pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>)
     Ok(())
 }
 
-/// Gives objects up that were kept, from a time on.
+/// Schedules the deletion of kept objects at a time.
 pub async fn release(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "UPDATE stored_objects SET delete_at = $2 WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE key = ANY ($1) AND NOT is_deleting \
@@ -66,15 +66,15 @@ pub async fn release(connection: &mut Connection, keys: &[String], delete_at: Da
     Ok(())
 }
 
-/// Has what was uploaded to a place deleted at `ends`, from when on nothing more can arrive there.
+/// Schedules the deletion of an upload at `ends`, the time after which no upload can arrive at its key.
 pub async fn end_upload(connection: &Connection, key: &str, ends: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.find(key).filter(stored_objects::delete_at.gt(ends));
     diesel::update(target).set(stored_objects::delete_at.eq(ends)).prepared().execute(&mut &*connection).await?;
     Ok(())
 }
 
-/// Holds the space of removed files until what was uploaded for them is deleted, at `ends` if that is sooner than planned.
-/// Returns the keys of the places that still exist; the space of the other files is held by nothing.
+/// Holds the quota of removed files until their uploads are deleted, at `ends` if that is sooner than planned. Returns
+/// the keys that still exist; the quota of the other files is not held.
 pub async fn hold_space(
     connection: &mut Connection,
     removed: &[File],
@@ -106,7 +106,8 @@ struct Key {
     key: String,
 }
 
-/// Returns at most `limit` objects to delete, which nobody can keep any more. Nobody else gets them until `retry_at`.
+/// Returns at most `limit` objects to delete, which can no longer be kept. No other worker claims them until
+/// `retry_at`.
 pub async fn claim_deletable(
     connection: &mut Connection,
     now: DateTime<Utc>,
@@ -125,7 +126,7 @@ pub async fn claim_deletable(
     Ok(keys.into_iter().map(|row| row.key).collect())
 }
 
-/// Forgets objects that are no longer in the storage. Returns the space that they held.
+/// Removes the records of objects that are no longer in the storage. Returns the quota that they held.
 pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<(AccountId, i64)>> {
     const SQL: &str = "DELETE FROM stored_objects WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE key = ANY ($1) AND is_deleting ORDER BY key FOR UPDATE)) \

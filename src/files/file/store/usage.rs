@@ -1,5 +1,5 @@
-//! The space of accounts. The row of an account is locked from the first change until the transaction ends, so concurrent
-//! uploads see each other's.
+//! The storage usage of accounts. The row of an account is locked from the first change until the transaction ends, so
+//! concurrent uploads are serialized.
 
 use diesel::{prelude::*, sql_types::BigInt, sql_types::Uuid};
 use diesel_async::RunQueryDsl;
@@ -14,7 +14,7 @@ use crate::{
     schema::{file_usage, stored_objects},
 };
 
-/// Takes space from an account.
+/// Reserves quota of an account.
 ///
 /// # Errors
 /// `STORAGE_QUOTA_EXCEEDED`.
@@ -32,14 +32,14 @@ pub async fn reserve(connection: &Connection, account: AccountId, bytes: i64, qu
     if rows == 1 { Ok(()) } else { Err(Reason::StorageQuotaExceeded.into()) }
 }
 
-/// Returns space to an account.
+/// Returns quota to an account.
 pub async fn give_back(connection: &mut Connection, account: AccountId, bytes: i64) -> Result<()> {
     let usage = diesel::update(file_usage::table.find(account));
     let usage = usage.set(file_usage::size_bytes.eq(file_usage::size_bytes - bytes));
     one_row(usage.prepared().execute(connection).await?, "update", "file_usage", account)
 }
 
-/// Forgets the space of accounts that are removed: what is still to be deleted gives none back to them.
+/// Removes the usage of removed accounts: their objects return no quota when they are deleted.
 pub async fn erase_usage(connection: &mut Connection, accounts: &[AccountId]) -> Result<()> {
     let objects = stored_objects::table.filter(stored_objects::account_id.eq_any(accounts.to_vec()));
     let none = (stored_objects::account_id.eq(None::<AccountId>), stored_objects::size_bytes.eq(None::<i64>));

@@ -10,10 +10,11 @@ const PLAIN_PATH: &str = "/session";
 /// A cookie, by its two names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cookie {
-    /// The name over TLS. A browser keeps a cookie with this prefix only if it is `Secure`, for the whole host and for no
-    /// other one (RFC 6265bis, 4.1.3.2), so that no other host of the site can set or replace it.
+    /// The name over TLS. A browser accepts a cookie with this prefix only if it is `Secure` and bound to exactly this
+    /// host (RFC 6265bis, 4.1.3.2), so that no other host of the site can set or replace it.
     name: &'static str,
-    /// The name without TLS, for development, and that of cookies which were set before there was a prefix.
+    /// The name without TLS, for development, and the former name of cookies that were set before the prefix was
+    /// introduced.
     plain_name: &'static str,
 }
 
@@ -21,26 +22,26 @@ pub(super) const SESSION: Cookie = Cookie { name: "__Host-mainstay_session", pla
 pub(super) const DEVICE: Cookie = Cookie { name: "__Host-mainstay_device", plain_name: "mainstay_device" };
 
 impl Cookie {
-    /// Reads the token. The plain cookie counts only without the other one, and is replaced by it over TLS. Two cookies of a
-    /// name count as none: another host of the site may have set one of them.
+    /// Reads the token. The plain cookie counts only if the prefixed cookie is absent, and is replaced by it over TLS.
+    /// Two cookies of one name count as none, because another host of the site may have set one of them.
     pub(super) fn read(self, headers: &HeaderMap) -> Option<&str> {
         let name = if of_name(headers, self.name).next().is_some() { self.name } else { self.plain_name };
         let mut tokens = of_name(headers, name);
         tokens.next().filter(|token| !token.is_empty() && tokens.next().is_none())
     }
 
-    /// Returns the lines of `Set-Cookie` that keep a token.
+    /// Returns the `Set-Cookie` lines that store a token.
     pub(super) fn set(self, headers: &HeaderMap, token: &str, life: Duration) -> Vec<String> {
         self.lines(headers, token, life.as_secs())
     }
 
-    /// Returns the lines of `Set-Cookie` that remove it.
+    /// Returns the `Set-Cookie` lines that remove the token.
     pub(super) fn clear(self, headers: &HeaderMap) -> Vec<String> {
         self.lines(headers, "", 0)
     }
 
-    /// `Secure` unless the page itself came without TLS, as its origin says whether or not a proxy ends the TLS: not every
-    /// browser keeps a secure cookie of `http://localhost`.
+    /// The cookie is `Secure` unless the page's origin is without TLS; the origin is correct even behind a proxy that
+    /// terminates TLS. Not every browser keeps a secure cookie of `http://localhost`.
     fn lines(self, headers: &HeaderMap, token: &str, age_s: u64) -> Vec<String> {
         let plain = |token: &str, age_s: u64, secure: &str| {
             let name = self.plain_name;
@@ -107,7 +108,7 @@ mod tests {
         assert!(SESSION.clear(&HeaderMap::new())[0].starts_with("__Host-mainstay_session=; Path=/; Max-Age=0;"));
     }
 
-    /// A session goes on under the new name; the browser forgets the old one.
+    /// A session continues under the new name; the browser drops the old cookie.
     #[test]
     fn a_cookie_of_the_former_name_is_replaced() {
         let headers = headers(&[(header::ORIGIN, "https://a.example"), (header::COOKIE, "mainstay_session=t")]);

@@ -1,4 +1,4 @@
-//! Refuses what a page of another origin sends.
+//! Rejects requests from pages of another origin.
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use mainstay_kernel::error::{Error, Reason};
 
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Passes on what a page of this origin sends.
+/// Forwards requests from pages of this origin and rejects all others.
 pub(super) async fn require_same(request: Request, next: Next) -> Response {
     if is_same(request.headers(), request.uri()) {
         return next.run(request).await;
@@ -19,8 +19,8 @@ pub(super) async fn require_same(request: Request, next: Next) -> Response {
     super::refusal(Error::with_message(Reason::PermissionDenied, message))
 }
 
-/// Every current browser says where a request comes from, unless the page came without TLS; then its `Origin` must name
-/// the host that the request is for. Neither can be set by a script.
+/// Every current browser sends `Sec-Fetch-Site`, unless the page was loaded without TLS; then its `Origin` must name
+/// the request's host. Scripts can set neither header.
 fn is_same(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(FETCH_SITE) {

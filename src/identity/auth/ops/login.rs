@@ -22,7 +22,7 @@ use crate::{
 };
 use mainstay_kernel::{app::App, error::Result, secret::random};
 
-/// Who signs in, and from where.
+/// The credentials and the origin of a sign-in.
 #[derive(Debug)]
 pub struct Attempt {
     pub email: EmailAddress,
@@ -33,8 +33,8 @@ pub struct Attempt {
     pub from: IpAddr,
 }
 
-/// Begins a session, and tells the user if the network is a new one. Beside its tokens, returns that of the device. An unknown
-/// user costs the same as a known one: the same statement and the same hash.
+/// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's
+/// token. An unknown user costs the same as a known one: the same statement and the same hash.
 ///
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
@@ -46,7 +46,8 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> 
         device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
     let (attempt, is_known) = limits::sign_in(app, &email, from, device_id).await?;
     let verified = verify(app, &email, password).await;
-    // Only a wrong password counts; the attempt was counted before, or else any number of concurrent ones would pass.
+    // Only a wrong password counts against the limit. The attempt is counted in advance and refunded here, because
+    // otherwise any number of concurrent attempts would pass.
     if !matches!(verified, Ok(None)) {
         app.limiter.take_back(attempt).await;
     }

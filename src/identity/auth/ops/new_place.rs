@@ -1,4 +1,4 @@
-//! Tells users of sign-ins from networks that they have not signed in from: it may be somebody else.
+//! Notifies users of sign-ins from unknown networks, which may be unauthorized.
 
 use chrono::TimeDelta;
 
@@ -8,13 +8,13 @@ use crate::{
 };
 use mainstay_kernel::{app::App, error::Result, id::SessionId, unit_of_work::Work};
 
-/// A user this young has not signed in from anywhere yet, and knows of the first time.
+/// A user younger than this has no known network yet, and expects the first sign-in.
 const NEW_USER_AGE: TimeDelta = TimeDelta::days(1);
 
-/// Queues the mail about a session from a network that is not known.
+/// Queues the mail about a session from an unknown network.
 ///
 /// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable: the user is told, or the sign-in fails.
+/// `UNAVAILABLE` if Postgres is unreachable: the sign-in fails if its notice can't be queued.
 pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<()> {
     let now = app.clock.now();
     if now - user.created_at < NEW_USER_AGE {

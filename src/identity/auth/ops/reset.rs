@@ -50,8 +50,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
 pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from: IpAddr) -> Result<()> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let password = Password::choose(password)?;
-    // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
-    // again.
+    // The token is checked before hashing, so that callers without a valid token cause no hashing. The transaction
+    // checks it again.
     if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
         return Err(Reason::InvalidToken.into());
     }

@@ -26,11 +26,11 @@ pub struct NewUser {
     pub name: String,
     /// The name of the customer organization; if empty, the user's name.
     pub account_name: String,
-    /// The language of mail; that of the registration if absent.
+    /// The language of mail; the registration's language if absent.
     pub language: Option<Language>,
 }
 
-/// Creates an account and its first user, a customer, and uses up the token, atomically.
+/// Creates an account and its first user, a customer, and consumes the token, atomically.
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown, used or expired; `ALREADY_EXISTS` if an admin has created the user
@@ -39,7 +39,7 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
     let (hash, now) = (token::hash(token), app.clock.now());
     let NewUser { password, name, account_name, language } = new;
     let password = Password::choose(password)?;
-    // As with a reset: no hashing for callers without a token.
+    // As with a password reset, callers without a valid token cause no hashing.
     if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
         return Err(Reason::InvalidToken.into());
     }

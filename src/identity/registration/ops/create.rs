@@ -35,12 +35,12 @@ impl Profile {
     }
 }
 
-/// Creates an account and its first user, whose address somebody vouches for.
+/// Creates an account and its first user, without confirming the address: the caller vouches for it.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
 pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) -> Result<User> {
-    // Hash before the transaction begins, because hashing takes longer than the transaction should.
+    // The password is hashed before the transaction begins, because hashing takes longer than the transaction should.
     let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
     let now = app.clock.now();
     app.database

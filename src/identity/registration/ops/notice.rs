@@ -1,4 +1,4 @@
-//! What is sent to the address of a registration.
+//! The mail to the address of a registration.
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,17 +10,17 @@ use crate::identity::{
 };
 use mainstay_kernel::{database::Connection, error::Result, secret::SecretKey};
 
-/// What the mail about a registration says.
+/// The content of a registration's mail.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// The token, with which the address can be confirmed.
+    /// The token that confirms the address.
     Token(Registration, SecretString),
-    /// A user has the address; and the user's language.
+    /// The address belongs to an existing user; the user's language.
     Known(Registration, Language),
 }
 
-/// Makes the token of a registration, of which only the hash is stored; `None` if there is no such registration any more.
-/// The token is valid for as long as its mail is worth sending, `until`: one that is redriven has a day more.
+/// Creates the token of a registration and stores its hash; `None` if the registration no longer exists. The token is
+/// valid until `until`, the time after which its mail is not sent. A redriven mail extends that by a day.
 ///
 /// # Errors
 /// Any error of Postgres.

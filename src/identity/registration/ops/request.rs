@@ -12,7 +12,8 @@ use crate::{
 };
 use mainstay_kernel::{app::App, error::Result, unit_of_work::Work};
 
-/// Sends a token to an address; if a user has it, the mail says so instead. The work is the same.
+/// Sends a token to an address, or a notice if the address belongs to a user. Both cases do the same work, so timing
+/// does not reveal whether the address is registered.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.

@@ -1,4 +1,4 @@
-//! The password that a command needs.
+//! The password argument of a command.
 
 use std::{
     fs, io,

@@ -1,13 +1,13 @@
-//! E-mail addresses, in the one form in which they are stored, compared, counted by the limits and written to.
+//! E-mail addresses, in one canonical form that is stored, compared, rate-limited and written to.
 //!
-//! That form is ASCII without capitals; other text is no address here. Three readings of one text (Rust's lower case,
-//! Postgres' and the mail server's) would otherwise have to agree on all of Unicode, which they do not: `İ` is `i̇` to
-//! one and `i` to another, so one mailbox would have several spellings, each with attempts of its own.
+//! The canonical form is lowercase ASCII; any other text is rejected. Otherwise three implementations (Rust's
+//! lowercasing, Postgres' and the mail server's) would have to agree on all of Unicode, and they do not: `İ` becomes
+//! `i̇` in one and `i` in another, so one mailbox would have several spellings, each with separate rate limits.
 //!
-//! What is given up is small. A local part beyond ASCII (RFC 6531) is delivered only if every server on the way supports
-//! SMTPUTF8, and comparing it takes a profile of its own (RFC 8265). A domain beyond ASCII has an ASCII form, `xn--…`
-//! (RFC 5890), into which browsers convert what is typed into an `<input type=email>`. The capitals of a local part could
-//! tell two mailboxes apart by RFC 5321, 2.4, which itself advises against it.
+//! Little is lost. A local part beyond ASCII (RFC 6531) is delivered only if every server on the way supports SMTPUTF8,
+//! and comparing it needs a separate profile (RFC 8265). A domain beyond ASCII has an ASCII form, `xn--…` (RFC 5890),
+//! into which browsers convert the text of an `<input type=email>`. RFC 5321, 2.4 allows capitals in a local part to
+//! distinguish two mailboxes, but advises against it.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use mainstay_kernel::{
     error::{Error, Result},
 };
 
-/// The longest address that SMTP can deliver to (RFC 5321, 4.5.3.1.3, without the angle brackets).
+/// The longest address that SMTP can deliver to, in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
 const MAX_BYTES: usize = 254;
 
 /// An e-mail address.
@@ -24,11 +24,11 @@ const MAX_BYTES: usize = 254;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// What is wrong with an address to which no mail can be sent.
+    /// The message for an address to which no mail can be sent.
     pub const FAULT: &str = "must be an e-mail address that mail can be sent to";
 
-    /// Reads an address that mail is to be sent to, and folds it. It accepts exactly what the library parses that writes the
-    /// mail: an address that is accepted, and to which no mail can be written, would wait for mail for ever.
+    /// Parses a mail recipient and converts it to the canonical form. The accepted set equals that of the library that
+    /// composes the mail. An address that was accepted here but rejected there would never receive its mail.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for other text, and for anything beyond ASCII.
@@ -41,8 +41,8 @@ impl EmailAddress {
         }
     }
 
-    /// Reads an address by which something is looked for, as HTML forms define it. Earlier versions accepted all of these, and
-    /// who has one still signs in.
+    /// Parses an address for a lookup, as defined by HTML forms. Earlier versions accepted these addresses, and their
+    /// owners can still sign in.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for other text, and for anything beyond ASCII.
@@ -54,7 +54,7 @@ impl EmailAddress {
         }
     }
 
-    /// Returns the folded text.
+    /// Returns the canonical form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,7 +66,7 @@ impl From<EmailAddress> for String {
     }
 }
 
-/// Without the address, which belongs in no log.
+/// Omits the address, which must not appear in logs.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EmailAddress(…)")
@@ -119,7 +119,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the contract accepts, and what mail is written to, is the same.
+        /// The contract and the mail library accept the same addresses.
         #[test]
         fn there_is_one_validator(local in "[a-z.!'+_=-]{1,66}", domain in "[a-z0-9.-]{1,70}") {
             let text = format!("{local}@{domain}");

@@ -6,7 +6,7 @@ use oxilangtag::LanguageTag;
 
 use mainstay_kernel::error::{Error, Result};
 
-/// The most characters of a tag.
+/// The maximum length of a tag, in characters.
 const MAX_CHARS: usize = 35;
 
 /// A language, as a BCP 47 tag in the case that RFC 5646 recommends, such as `de` or `zh-Hant-TW`.
@@ -14,7 +14,7 @@ const MAX_CHARS: usize = 35;
 pub struct Language(String);
 
 impl Default for Language {
-    /// English: the language of whoever names none.
+    /// English, the default language.
     fn default() -> Self {
         Self("en".to_owned())
     }
@@ -24,15 +24,15 @@ impl Language {
     /// Parses a tag.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if it is not well-formed.
+    /// `VALIDATION_FAILED` if the tag is not well-formed.
     pub fn parse(text: &str) -> Result<Self> {
         Self::of_field("language", Some(text))
     }
 
-    /// Parses the tag in a field of a request; without one, the language is the default.
+    /// Parses the tag in a field of a request; an absent tag yields the default language.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` about the field if it is not well-formed.
+    /// `VALIDATION_FAILED` about the field if the tag is not well-formed.
     pub fn of_field(field: impl Into<String>, text: Option<&str>) -> Result<Self> {
         let Some(text) = text else { return Ok(Self::default()) };
         let tag = Some(text).filter(|text| text.len() <= MAX_CHARS).map(LanguageTag::parse_and_normalize);
@@ -47,7 +47,7 @@ impl Language {
         &self.0
     }
 
-    /// Returns the tag, then each shorter one that stands for the same language (the look-up of RFC 4647).
+    /// Returns the tag, then each shorter tag of the same language (RFC 4647, lookup).
     pub fn lookup(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(self.as_str()), |tag| tag.rsplit_once('-').map(|(shorter, _)| shorter))
     }

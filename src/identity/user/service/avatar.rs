@@ -1,4 +1,4 @@
-//! `SetUserAvatar`: spools the picture as it comes; no transaction waits for the caller.
+//! `SetUserAvatar`: spools the picture as it arrives, so that no transaction waits for the upload.
 
 use futures_util::{Stream, stream};
 use mainstay_kernel::{
@@ -37,7 +37,7 @@ pub(super) async fn set(
     let fingerprint = Sha256::new().chain_update(id.0.as_bytes()).chain_update(upload.hash());
     let call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
     let (permit, expected) = (call.permit()?, call.if_match.clone());
-    // A caller who may not change the user does not have the picture drawn either.
+    // Permission is checked first, so that a caller without it causes no image processing.
     app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
     let new = avatar::store(app, &mut upload).await?;
     let committed = call.commit(app, async move |work: &mut Work| {

@@ -12,7 +12,7 @@ use crate::mail::{
     transport::{OutgoingMail, Sender},
 };
 
-/// The headers that a mail has in addition to those that an API has fields for.
+/// Returns the headers of a mail for which an API has no field.
 fn headers(mail: &OutgoingMail, from: &Sender) -> Map<String, Value> {
     let automation = from.automation_headers(mail).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
     std::iter::once(("Message-ID".to_owned(), from.message_id(mail).into())).chain(automation).collect()
@@ -52,8 +52,7 @@ pub(super) fn ses(mail: &OutgoingMail, from: &Sender, mime_base64: &str) -> Valu
     })
 }
 
-/// Adds the headers that authenticate the request, and for Resend the one by which it recognizes a mail that it has sent
-/// already.
+/// Adds the headers that authenticate the request, and for Resend the idempotency key.
 pub(super) fn authorize(
     headers: &mut HeaderMap,
     provider: &Provider,

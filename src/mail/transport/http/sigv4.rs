@@ -1,6 +1,6 @@
-//! Signature Version 4, by which AWS knows who calls
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>), for requests without a
-//! query.
+//! AWS Signature Version 4
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>), for requests without
+//! a query.
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
@@ -22,7 +22,7 @@ pub(super) fn sign(
     let (time, day) = (now.format("%Y%m%dT%H%M%SZ").to_string(), now.format("%Y%m%d").to_string());
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
     let token = credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-    // In the order of their names.
+    // The headers are sorted by name.
     let mut signed = vec![("host", host), ("x-amz-date", time.clone())];
     signed.extend(token.map(|token| ("x-amz-security-token", token)));
     let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
@@ -38,7 +38,7 @@ pub(super) fn sign(
         credentials.access_key_id,
         hex(&mac(&key, &text)),
     );
-    // The client writes the host by itself.
+    // The HTTP client sets the host header.
     let headers = signed.into_iter().filter(|(name, _)| *name != "host");
     headers.chain([("authorization", authorization)]).collect()
 }
@@ -55,7 +55,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// `get-vanilla` of AWS' own test suite.
+    /// The case `get-vanilla` of AWS' test suite.
     #[test]
     fn the_signature_is_that_of_aws() {
         let credentials = AwsCredentials {

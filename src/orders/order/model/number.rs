@@ -1,14 +1,14 @@
-//! Numbers of orders.
+//! Order numbers.
 
 use std::fmt;
 
 use mainstay_kernel::error::{Error, Result};
 
-/// The number of an order, which people read to each other: digits, of which the last one is a check digit.
+/// The number of an order: decimal digits, of which the last is a check digit, because people read order numbers aloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderNumber(i64);
 
-/// H. Michael Damm's quasigroup of order 10: the check digit finds every wrong digit and every swap of neighbors.
+/// H. Michael Damm's quasigroup of order 10: the check digit detects every wrong digit and every swap of neighbors.
 const DAMM: [[u8; 10]; 10] = [
     [0, 3, 1, 7, 5, 9, 8, 6, 4, 2],
     [7, 0, 9, 2, 1, 5, 4, 8, 6, 3],
@@ -22,7 +22,7 @@ const DAMM: [[u8; 10]; 10] = [
     [2, 5, 8, 1, 4, 3, 6, 7, 9, 0],
 ];
 
-/// Returns the check digit of some digits; 0 for digits that end with theirs.
+/// Returns the check digit of some digits; 0 for digits that end with their check digit.
 fn check(digits: &str) -> u8 {
     let digits = digits.bytes().map(|byte| usize::from(byte - b'0'));
     digits.fold(0, |interim, digit| DAMM[usize::from(interim)][digit])
@@ -39,10 +39,10 @@ impl OrderNumber {
         self.0
     }
 
-    /// Parses a number, which may have spaces around it.
+    /// Parses a number; spaces around it are ignored.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if it is not the number of an order, as after a typing error.
+    /// `VALIDATION_FAILED` if the text is not a valid order number, as after a typing error.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let is_number = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit()) && check(text) == 0;

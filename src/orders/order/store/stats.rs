@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::schema::orders;
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Counts the orders that were created since a time, by status (as its column has it).
+/// Counts the orders that were created since a time, by status (as the number in its column).
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -29,7 +29,7 @@ pub struct Row {
     pub currency: String,
     /// The amount, in the smallest unit.
     pub amount_minor: i64,
-    /// The reason why no money moved.
+    /// The reason for a refusal, for a movement that moved no money.
     pub refusal_code: Option<String>,
     /// The time of creation.
     pub created_at: DateTime<Utc>,
@@ -40,7 +40,7 @@ pub struct Row {
 /// The page size of [`list_movements`].
 pub const PAGE_SIZE: usize = 500;
 
-/// Stores a movement under its key, or returns the one stored there before; the flag says whether it is new.
+/// Stores a movement under its key, or returns the stored one; the flag says whether the movement is new.
 pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(movements::table).values(&row).on_conflict(movements::key).do_nothing();
     if inserted.prepared().execute(connection).await? == 1 {
@@ -49,7 +49,7 @@ pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row
     Ok((movements::table.find(&row.key).select(Row::as_select()).first(connection).await?, false))
 }
 
-/// Returns the sandbox's id of the movement for a subject, if money moved.
+/// Returns the sandbox's id of the movement for a subject; `None` if no money moved.
 pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Result<Option<String>> {
     let query = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(kind));
     let query = query.filter(movements::refusal_code.is_null()).select(movements::gateway_id);

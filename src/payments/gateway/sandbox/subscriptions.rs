@@ -1,6 +1,5 @@
-//! Subscriptions of the sandbox. It sends no webhooks and runs no timers: when a subscription is queried, the sandbox
-//! first catches up on the periods that ended since. Each period is billed under its own key, so that concurrent
-//! queries bill it once.
+//! Subscriptions of the sandbox. The sandbox sends no webhooks and runs no timers: a query first processes all periods
+//! that ended since the last one. Each period is billed under its own key, so concurrent queries bill it once.
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -135,7 +134,7 @@ impl Sandbox {
     }
 
     async fn end(&self, cancel: Cancel) -> Result<Snapshot> {
-        // A subscription that ended by itself is not canceled now.
+        // A subscription that has already ended is not canceled again.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
         let cancellation = self

@@ -5,12 +5,12 @@
 //! |---|---|---|
 //! | ISK, UGX | whole | hundredths that are always 00 (`#special-cases`) |
 //! | MGA | hundredths | whole (`#zero-decimal`) |
-//! | those with thousandths | thousandths | thousandths that end in 0 (`#three-decimal`) |
+//! | currencies with thousandths | thousandths | thousandths that end in 0 (`#three-decimal`) |
 
 use mainstay_kernel::money::{Currency, Money};
 
-/// Returns the factor, the number that the product must be a multiple of, and the divisor by which an amount in ISO
-/// 4217's smallest unit is converted.
+/// Returns the conversion of an amount from ISO 4217's smallest unit: a factor, the number that the product must be a
+/// multiple of, and a divisor.
 fn scale(currency: Currency) -> (i64, i64, i64) {
     match (currency.code(), currency.places()) {
         ("ISK" | "UGX", _) => (100, 1, 1),

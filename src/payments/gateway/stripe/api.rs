@@ -1,15 +1,15 @@
 //! Stripe's HTTP API: form-encoded requests, `Idempotency-Key`, JSON responses, paged lists, and Stripe's taxonomy of
 //! errors (<https://docs.stripe.com/api/errors>, <https://docs.stripe.com/api/idempotent_requests>).
 //!
-//! What an error says about the request:
+//! What an error implies for the request:
 //!
 //! | response | outcome |
 //! |---|---|
 //! | 402 `card_error` | refused: Stripe stores it under the key |
-//! | 400, 404 `invalid_request_error` | refused: it never ran, and never will |
+//! | 400, 404 `invalid_request_error` | refused: the request never ran, and never will |
 //! | 400 `idempotency_error`, 409 | unknown: the key was used for another request, or the request is still running |
 //! | 401, 403, 429 | unknown: this request did nothing, but an earlier one under the key may have |
-//! | 5xx, no response | unknown; a 5xx with `Idempotent-Replayed` is repeated under the key for good |
+//! | 5xx, no response | unknown; a 5xx with `Idempotent-Replayed` is repeated under the key permanently |
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -30,7 +30,8 @@ use mainstay_kernel::{
 const VERSION: &str = "2024-06-20";
 /// The maximum page size.
 const PAGE_SIZE: &str = "100";
-/// The most pages of a whole list: no payment has 10,000 refunds, and no subscription as many invoices.
+/// The maximum number of pages of a whole list (10,000 objects), more than any payment has refunds or any subscription
+/// has invoices.
 const MAX_PAGES: usize = 100;
 
 /// The fields of a form or a query string.
@@ -58,7 +59,7 @@ pub(crate) struct Page<T> {
     pub(crate) next: Option<String>,
 }
 
-/// A list, or the part of it that a response has.
+/// A list, or the part of it that a response contains.
 #[derive(Debug, Deserialize)]
 pub(crate) struct List<T> {
     pub(crate) data: Vec<T>,
@@ -85,7 +86,7 @@ struct ProblemBody {
 }
 
 impl ProblemBody {
-    /// Returns the most specific code that Stripe or this module has for the problem.
+    /// Returns the most specific code that Stripe or this module defines for the problem.
     fn code(&self) -> Option<&str> {
         match (self.code.as_deref(), self.param.as_deref()) {
             (Some("resource_missing"), Some("customer")) => Some(CUSTOMER_MISSING),
@@ -115,8 +116,8 @@ impl Api {
         read(&self.send(Method::POST, path, fields, Some(key)).await?)
     }
 
-    /// Sends a DELETE request and returns the object, or the outcome of the error. Stripe ignores the key here; our
-    /// client does not retry without one.
+    /// Sends a DELETE request and returns the object, or the outcome of the error. Stripe ignores idempotency keys
+    /// here; the client does not retry a request without a key.
     pub(crate) async fn delete<O: DeserializeOwned, T>(&self, path: &str, key: &str) -> Result<O, Outcome<T>> {
         read(&self.send(Method::DELETE, path, &[], Some(key)).await?)
     }
@@ -149,8 +150,7 @@ impl Api {
     /// Returns a whole list, newest first.
     ///
     /// # Errors
-    /// When the list has no end: more pages than any payment or subscription can fill, or a page that leads back to
-    /// itself.
+    /// An error if the list does not end: it exceeds `MAX_PAGES`, or a page leads back to itself.
     pub(crate) async fn all<O: Listed>(&self, path: &str, filter: &Fields<'_>) -> anyhow::Result<Vec<O>> {
         let mut pages = Pages::default();
         loop {
@@ -161,7 +161,7 @@ impl Api {
         }
     }
 
-    /// Returns all objects with an id under a name in their metadata, as far as Stripe's index is up to date
+    /// Returns all objects with an id under a name in their metadata. Stripe's index is eventually consistent
     /// (<https://docs.stripe.com/search#data-freshness>).
     pub(crate) async fn search<O: DeserializeOwned>(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Vec<O>> {
         let query = format!("metadata['{name}']:'{id}'");
@@ -210,7 +210,7 @@ impl Api {
 struct Pages<T> {
     items: Vec<T>,
     count: usize,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     after: Option<String>,
 }
 
@@ -242,7 +242,7 @@ pub(crate) fn unknown<T>(why: impl ToString) -> Outcome<T> {
     Outcome::Unknown { why: why.to_string(), remembered: false }
 }
 
-/// Returns what a failed call says about the request.
+/// Returns what a failed call implies for the request.
 fn outcome_of_failure<T>(error: &Error) -> Outcome<T> {
     let Some(answer) = &error.answer else { return unknown(error) };
     let problem = serde_json::from_slice::<Problem>(answer.body()).map(|problem| problem.error);

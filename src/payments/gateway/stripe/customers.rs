@@ -3,16 +3,16 @@
 //! Stripe's rules (<https://docs.stripe.com/api/payment_methods/attach>,
 //! <https://docs.stripe.com/api/payment_intents/create#create_payment_intent-customer>):
 //!
-//! - A payment method belongs to at most one customer, and can then only be charged together with that customer. So
-//!   there is one customer for everything an account pays, and charges name it too, once it exists.
+//! - A payment method belongs to at most one customer, and can then only be charged together with that customer. So an
+//!   account has one customer for all its payments, and charges name the customer too, once it exists.
 //! - A payment method without a customer can be charged together with a customer, once.
 //! - A subscription's `default_payment_method` must belong to its customer; two subscriptions of an account can use
-//!   different ones.
+//!   different payment methods.
 //! - A test token, such as `pm_card_visa`, creates a new payment method each time it is used.
 //!
-//! A customer is created empty, and is used only after its id is stored here. So a duplicate is harmless; it can arise
-//! if the first one was lost before its id was stored, and Stripe has forgotten its key but does not find it by a
-//! search yet.
+//! A customer is created empty, and is used only after its id is stored here. So a duplicate is harmless. A duplicate
+//! arises if the first customer's id was lost before it was stored, Stripe has forgotten the key, and Stripe's search does
+//! not return the customer yet.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! Our ids in the metadata of Stripe's objects (<https://docs.stripe.com/metadata>).
+//! This service's ids in the metadata of Stripe's objects (<https://docs.stripe.com/metadata>).
 
 use std::{collections::BTreeMap, str::FromStr};
 

@@ -40,8 +40,8 @@ pub(crate) struct Refund {
     pub(crate) metadata: Metadata,
 }
 
-/// A charge that was refunded: its id or, where it was to be expanded
-/// (<https://docs.stripe.com/expand>), the object.
+/// A charge that was refunded: its id or, where the request asked to expand it (<https://docs.stripe.com/expand>), the
+/// object.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Charge {
@@ -111,7 +111,7 @@ impl Refund {
         }
     }
 
-    /// Returns a refund of an invoice, unless it is not known whether money moved.
+    /// Returns a refund of an invoice; `None` while its outcome is unknown.
     pub(crate) fn of_invoice(self) -> Option<InvoiceRefund> {
         let amount = from_stripe(self.amount, &self.currency)?;
         let (gateway_id, is_returned) = (self.id.clone(), self.is_failed());
@@ -124,7 +124,7 @@ impl Refund {
         matches!(self.status.as_str(), "failed" | "canceled")
     }
 
-    /// A refund that is `pending` is in progress, and Stripe is committed to it.
+    /// Returns the outcome. A `pending` refund counts as done, because Stripe is committed to it.
     pub(crate) fn outcome(self) -> Outcome {
         match self.status.as_str() {
             "succeeded" | "pending" => Outcome::Done(self.id),

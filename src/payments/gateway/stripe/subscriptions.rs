@@ -52,7 +52,7 @@ struct PaidInvoice {
     #[serde(default)]
     subscription: Option<String>,
     subscription_details: Option<SubscriptionDetails>,
-    /// How it was paid; `None` if no charge was needed.
+    /// The charge that paid the invoice; `None` if no charge was needed.
     charge: Option<Charge>,
 }
 
@@ -143,7 +143,7 @@ impl Stripe {
         Ok(statement)
     }
 
-    /// Returns the refunds of an invoice. Those that did not come with it are read on their own.
+    /// Returns the refunds of an invoice. Refunds that the invoice's response did not include are fetched separately.
     async fn refunds_of_invoice(&self, paid: &mut PaidInvoice) -> anyhow::Result<Vec<Refund>> {
         match paid.charge.take() {
             None => Ok(Vec::new()),
@@ -152,8 +152,8 @@ impl Stripe {
         }
     }
 
-    /// Returns the state of a subscription. Invoices are read after the subscription, so one that is paid in between is
-    /// booked early rather than missed.
+    /// Returns the state of a subscription. Invoices are read after the subscription, so an invoice that is paid in
+    /// between is booked early rather than missed.
     async fn snapshot(&self, id: &str) -> anyhow::Result<Snapshot> {
         let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
         let filter = [PAID_INVOICES.as_slice(), &[("subscription", id)]].concat();
@@ -222,7 +222,7 @@ impl Subscriptions for Stripe {
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
             let request = self.request_cancellation(&cancel).await;
-            // Whatever was answered, the subscription may be canceled already.
+            // Whatever the request's outcome, an earlier request may have canceled the subscription.
             match (self.outcome(&cancel.gateway_id).await, request) {
                 (Outcome::Done(snapshot), _) if snapshot.is_cancelled(cancel.how) => Outcome::Done(snapshot),
                 (_, Outcome::Unknown { why, .. }) | (Outcome::Unknown { why, .. }, _) => unknown(why),

@@ -1,4 +1,4 @@
-//! What is made of Stripe's answers, by a server that answers as each test says.
+//! Tests of how Stripe's responses are interpreted, against a server with scripted responses.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,12 +18,12 @@ use uuid::Uuid;
 use super::*;
 use crate::{orders::id::OrderId, payments::gateway::stripe::api::unknown};
 
-/// A request's method and path, the status of its answer, whether that one is a replay, and the answer.
+/// A request's method and path, the response's status, whether it is marked as a replay, and its body.
 type Answer = (&'static str, u16, bool, Value);
-/// The requests, and the idempotency key of each.
+/// The received requests, each with its idempotency key.
 type Requests = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
-/// Starts a Stripe with these answers.
+/// Starts a client and a server that returns these responses in order.
 async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
     let requests = Requests::default();
     let answer = async move |State((answers, requests)): State<(Arc<Vec<Answer>>, Requests)>, request: Request| {
@@ -85,7 +85,7 @@ async fn only_what_did_nothing_and_never_will_is_a_refusal() {
     assert!(matches!(outcome, Outcome::Unknown { remembered: true, .. }), "{outcome:?}");
 }
 
-/// The payment that is to be refunded was charged.
+/// A refund is refused only after its payment was charged, so the refusal must not mark the payment as uncharged.
 #[tokio::test]
 async fn a_refused_refund_does_not_say_that_nothing_was_charged() {
     let error = json!({ "error": { "type": "invalid_request_error", "code": "charge_already_refunded" } });
@@ -106,7 +106,7 @@ fn intent(status: &str, payment: Uuid) -> Value {
     json!({ "id": "pi_1", "status": status, "amount": 450, "currency": "eur", "metadata": metadata })
 }
 
-/// Looks a payment up whose search finds these intents.
+/// Looks up a payment for which Stripe's search returns these intents.
 async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
     let list = json!({ "data": intents, "has_more": has_more });
     let canceled = intent("canceled", Uuid::nil());
@@ -120,7 +120,7 @@ async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
     (lookup, count)
 }
 
-/// Stripe's search may find what only resembles the query.
+/// Stripe's search may return objects that only resemble the query.
 #[tokio::test]
 async fn a_search_is_read_whole_and_only_for_what_is_ours() {
     let (ours, other) = (Uuid::nil(), Uuid::max());

@@ -8,28 +8,28 @@ use mainstay_kernel::{money::Currency, numbered::numbered};
 numbered! {
     /// The length of time that a stored sum covers.
     Span {
-        /// A quarter of an hour: the first minute of every day, in every time zone, is that of a quarter.
+        /// A quarter of an hour. In every time zone, a day begins at the start of a quarter.
         Quarter = 1,
         /// A day of UTC.
         Day = 2,
     }
 }
 
-/// What was sold and refunded in one currency.
+/// The sales and refunds in one currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// What was sold, in the currency's smallest unit.
+    /// The sold amount, in the currency's smallest unit.
     pub gross_minor: i64,
-    /// What was refunded, less what came back of it.
+    /// The refunded amount, less returned refunds, in the currency's smallest unit.
     pub refunds_minor: i64,
     /// The number of charges and paid invoices.
     pub sales: i64,
-    /// The number of refunds, less those that came back.
+    /// The number of refunds, less returned refunds.
     pub refunds: i64,
 }
 
 impl Figures {
-    /// Returns what remains after refunds.
+    /// Returns the amount that remains after refunds, in the currency's smallest unit.
     pub fn net_minor(&self) -> i64 {
         self.gross_minor - self.refunds_minor
     }
@@ -63,8 +63,8 @@ pub struct Slice {
     pub period: usize,
 }
 
-/// Returns the slices of the periods between consecutive bounds: the days of UTC that a period contains, and the quarters
-/// before and after them. So a period costs a row per day and at most two days' quarters, however long it is.
+/// Returns the slices of the periods between consecutive bounds: the UTC days that a period contains, and the quarters
+/// before and after them. So a period of any length costs one row per day plus the quarters of at most two days.
 pub fn slices(bounds: &[DateTime<Utc>]) -> Vec<Slice> {
     let mut slices = Vec::new();
     for (period, edges) in bounds.windows(2).enumerate() {
@@ -82,12 +82,12 @@ pub fn slices(bounds: &[DateTime<Utc>]) -> Vec<Slice> {
     slices
 }
 
-/// Returns the beginning of the day of UTC.
+/// Returns the beginning of the UTC day.
 fn midnight(time: DateTime<Utc>) -> DateTime<Utc> {
     time.date_naive().and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
-/// Returns the next beginning of a day of UTC, or the time itself if it is one.
+/// Returns the next beginning of a UTC day, or the time itself if it is one.
 fn first_midnight(time: DateTime<Utc>) -> DateTime<Utc> {
     let before = midnight(time);
     if before == time { time } else { before + TimeDelta::days(1) }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(describe(&["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]), ["0 Day 01 00:00 – 02 00:00"]);
         let local = ["2026-03-01T05:00:00Z", "2026-03-01T12:00:00Z", "2026-03-02T05:00:00Z"];
         assert_eq!(describe(&local), ["0 Quarter 01 05:00 – 01 12:00", "1 Quarter 01 12:00 – 02 05:00"]);
-        // A day that a time zone left out.
+        // A day that a time zone skipped.
         assert_eq!(describe(&["2026-03-01T05:00:00Z", "2026-03-01T05:00:00Z"]), [""; 0]);
     }
 

@@ -5,13 +5,13 @@ use mainstay_kernel::{app::App, database::Connection, error::Result, unit_of_wor
 
 use crate::payments::ledger::{model::sums::Sum, store::sums as store};
 
-/// Movements that are added in one transaction.
+/// The maximum number of movements added in one transaction.
 const BATCH: i64 = 10_000;
-/// Transactions of one run.
+/// The maximum number of transactions of one run.
 const MAX_BATCHES: usize = 50;
 
 /// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period.
-/// Everything that is committed is in them.
+/// The sums include every committed movement.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -19,7 +19,7 @@ pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Resu
     store::sums(connection, bounds).await
 }
 
-/// Adds to the sums what was booked; returns the number of movements.
+/// Adds new bookings to the sums; returns the number of movements added.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -35,16 +35,16 @@ pub async fn add(app: &App) -> Result<usize> {
     Ok(total)
 }
 
-/// The result of making the sums anew.
+/// The result of rebuilding the sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RebuildReport {
     /// The number of sums.
     pub sums: usize,
-    /// What was stored and was not what the ledger adds up to, one sentence each.
+    /// Stored sums that differed from the ledger, one sentence each.
     pub faults: Vec<String>,
 }
 
-/// Compares the sums with the ledger, makes them anew, and compares them again. Readers and bookings go on meanwhile.
+/// Compares the sums with the ledger, rebuilds them, and compares them again. Reads and bookings continue meanwhile.
 ///
 /// # Errors
 /// Any error of Postgres, and `INTERNAL_ERROR` if the new sums differ too; nothing has changed then.
@@ -56,7 +56,10 @@ pub async fn rebuild(app: &App) -> Result<RebuildReport> {
             let before = store::differences(connection).await?;
             let sums = store::replace(connection).await?;
             if let Some(difference) = store::differences(connection).await?.first() {
-                return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!("after all: {}", difference.sum)));
+                return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!(
+                    "the new sums differ: {}",
+                    difference.sum
+                )));
             }
             let faults = before.into_iter().map(|difference| difference.sum).collect();
             Ok(RebuildReport { sums, faults })

@@ -1,4 +1,4 @@
-//! The sums of the ledger: kept up to date, read together with what is not in them yet, and made anew.
+//! The sums of the ledger in SQL: their maintenance, reads that include bookings not yet summed, and the rebuild.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -15,8 +15,8 @@ use mainstay_kernel::{
     money::Currency,
 };
 
-/// Adds to the sums what is not in them yet, at most `limit` movements; returns how many. What another process is adding
-/// is left to it.
+/// Adds at most `limit` movements that are not in the sums yet; returns how many were added. Rows that another process
+/// has locked are skipped.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -75,8 +75,8 @@ impl TryFrom<Row> for Sum {
     }
 }
 
-/// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period. One
-/// statement, so that everything is of one snapshot.
+/// Returns the sums of the periods between consecutive bounds, each on a quarter of an hour, by currency and period. A
+/// single statement reads everything from one snapshot.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -120,7 +120,7 @@ pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Resu
     rows.into_iter().map(Sum::try_from).collect()
 }
 
-/// What the ledger adds up to.
+/// The sums computed from the ledger.
 const LEDGER: &str = "
     SELECT span, CASE span WHEN 1 THEN date_bin('15 minutes', created_at, '2000-01-01Z')
             ELSE date_trunc('day', created_at, 'UTC') END AS starts_at, currency,
@@ -131,7 +131,7 @@ const LEDGER: &str = "
         count(*) FILTER (WHERE debit_account = 3) - count(*) FILTER (WHERE credit_account = 3) AS refunds
     FROM ledger_transactions CROSS JOIN (VALUES (1), (2)) AS spans (span) GROUP BY 1, 2, 3";
 
-/// What is stored adds up to: the sums, and what is not in them yet.
+/// The stored sums plus the movements that are not summed yet.
 const STORED: &str = "
     SELECT span, starts_at, currency, sum(gross_minor) AS gross_minor, sum(refunds_minor) AS refunds_minor,
         sum(sales) AS sales, sum(refunds) AS refunds
@@ -143,15 +143,15 @@ const STORED: &str = "
         FROM ledger_unsummed CROSS JOIN (VALUES (1), (2)) AS spans (span)
     ) AS parts GROUP BY 1, 2, 3";
 
-/// A stored sum that is not what the ledger adds up to.
+/// A stored sum that differs from the ledger.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Difference {
-    /// Which sum differs, as a sentence for an operator.
+    /// The sum that differs, as a sentence for an operator.
     #[diesel(sql_type = Text)]
     pub sum: String,
 }
 
-/// Returns the sums that differ from the ledger, which it reads whole.
+/// Returns the sums that differ from the ledger. This reads the whole ledger.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -170,8 +170,8 @@ pub async fn differences(connection: &mut Connection) -> Result<Vec<Difference>>
     Ok(sql_query(sql).load(connection).await?)
 }
 
-/// Begins to make the sums anew: until the transaction ends, nobody else adds to them, and everybody reads them. Must be
-/// its first statement, before it has a snapshot.
+/// Begins a rebuild of the sums: until the transaction ends, no other transaction can add to them, while reads
+/// continue. This must be the transaction's first statement, before it has a snapshot.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -181,13 +181,13 @@ pub async fn begin_again(connection: &mut Connection) -> Result<()> {
     Ok(connection.batch_execute(SQL).await?)
 }
 
-/// Makes the sums anew from the ledger; returns how many there are.
+/// Rebuilds the sums from the ledger; returns their number.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn replace(connection: &mut Connection) -> Result<usize> {
-    // What commits meanwhile is not in this snapshot, in neither table.
+    // Bookings that commit meanwhile are outside this snapshot, in both tables.
     connection.batch_execute("DELETE FROM ledger_unsummed; DELETE FROM ledger_sums").await?;
-    // In order, as bookings arrive: so a period lies on few pages.
+    // The order of bookings keeps the sums of a period on few pages.
     Ok(sql_query(format!("INSERT INTO ledger_sums {LEDGER} ORDER BY 1, 2, 3")).execute(connection).await?)
 }

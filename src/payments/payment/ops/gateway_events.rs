@@ -1,5 +1,5 @@
-//! Payment events that a gateway sends: late, repeatedly, in any order. A success is final and accepted because it is
-//! signed; a failure may be an earlier attempt's, so it only triggers a call to the gateway.
+//! Payment events that a gateway sends: late, repeatedly, in any order. A success is final and is accepted because the
+//! event is signed. A failure may belong to an earlier attempt, so it only triggers a call to the gateway.
 
 use chrono::{DateTime, Utc};
 
@@ -26,7 +26,7 @@ use mainstay_kernel::{
 ///
 /// # Errors
 /// `BUSINESS_RULE_VIOLATION`, after an alert, if the payment is unknown, the gateway or the amount differs, or the
-/// payment has failed or succeeded with another charge; nothing is booked then.
+/// payment has failed or succeeded with another charge. Nothing is booked then.
 pub async fn on_succeeded(
     connection: &mut Connection,
     id: PaymentId,
@@ -62,9 +62,9 @@ pub async fn on_failed(connection: &mut Connection, id: PaymentId) -> Result<()>
     }
 }
 
-/// Queues a synchronization of a payment's refunds. The payment is the one with this id, or else the one that the
-/// gateway knows by `charge_id`. What paid an invoice is no payment: its subscription is synchronized. Events about
-/// what others charged are ignored.
+/// Queues a synchronization of a payment's refunds. The payment is found by this id, or else by the gateway's
+/// `charge_id`. A charge that paid an invoice has no payment: its subscription is synchronized. Events about charges of
+/// other users of the gateway account are ignored.
 ///
 /// # Errors
 /// Any database error.
@@ -87,7 +87,8 @@ pub async fn on_refunds_changed(
 }
 
 /// Raises an alert: the cardholder disputes a payment, so the gateway takes its money back, and an operator has to
-/// answer in time. Disputes are not in the ledger; the gateway moves their money back and forth apart from the payment.
+/// answer before the gateway's deadline. Disputes are not in the ledger, because the gateway moves their money back and
+/// forth separately from the payment.
 ///
 /// # Errors
 /// Any database error.
@@ -104,7 +105,7 @@ pub async fn on_disputed(
     Ok(())
 }
 
-/// Returns the payment with this id, or else the one that the gateway knows by `charge_id`.
+/// Returns the payment with this id, or else the payment with the gateway's `charge_id`.
 async fn find(
     connection: &mut Connection,
     id: Option<PaymentId>,

@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use crate::{payments::settlement::model::Status, schema::payments};
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Counts the payments that were created since a time, by status (as its column has it).
+/// Counts the payments that were created since a time, by status (as the number in its column).
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -19,7 +19,7 @@ pub async fn by_status(connection: &mut Connection, since: DateTime<Utc>) -> Res
     Ok(query.order(payments::status).select((payments::status, count_star())).load(connection).await?)
 }
 
-/// Returns when the oldest payment whose outcome is not known was created.
+/// Returns the creation time of the oldest payment with an unknown outcome.
 ///
 /// # Errors
 /// Any error of Postgres.

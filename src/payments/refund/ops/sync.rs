@@ -1,7 +1,7 @@
-//! Synchronizes the refunds of a payment with the gateway's: refunds that are pending here and done there are settled,
-//! refunds that were made at the gateway itself, such as in its dashboard, are adopted, and refunds that the bank
-//! returned are reversed. Each refund is a transaction of its own, so synchronization is idempotent, and can run in any
-//! order and concurrently with refunds made here.
+//! Synchronizes the refunds of a payment with the gateway's. Refunds that are pending here and done there are settled.
+//! Refunds that were made at the gateway itself, such as in its dashboard, are adopted. Refunds that the bank returned
+//! are reversed. Each refund is committed in a separate transaction, so synchronization is idempotent and can run in
+//! any order and concurrently with refunds made here.
 
 use crate::payments::config::PaymentsConfig;
 use crate::payments::gateway::Gateway;
@@ -68,8 +68,9 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     app.database.autocommit(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
 }
 
-/// Begins a search for refunds of the last `days` days at the gateway that no webhook reported: refunds that were made
-/// there, and refunds that the bank returned. Returns 0 if such a search is still running, or if there can be none.
+/// Begins a search of the gateway's refunds of the last `days` days for changes that no webhook reported: refunds that
+/// were made there, and refunds that the bank returned. Returns 0 if such a search is still running, or if the gateway
+/// reports no external refunds.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -83,11 +84,11 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
     begin.await
 }
 
-/// Searches a number of pages of the gateway's refunds, and adds a job for each payment whose refunds differ; then adds
+/// Searches a number of pages of the gateway's refunds, and adds a job for each payment whose refunds differ. Then adds
 /// the job for the next part of the search.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres or the gateway is unavailable; what was found until then has its jobs.
+/// `UNAVAILABLE` while Postgres or the gateway is unavailable; the jobs for differences found so far are kept.
 pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
     let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
     let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
@@ -110,7 +111,7 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
             let subscriptions = ledger::refunded_subscriptions(connection, &of_invoices).await?;
             let subscriptions = subscriptions.into_iter().map(|subscription| SyncSubscription { subscription });
             let subscriptions: Vec<_> = subscriptions.collect();
-            // What has a job that is waiting for its next attempt keeps that job.
+            // A payment that already has a job waiting for its next attempt keeps that job.
             let count = jobs::enqueue_missing(connection, &payments).await?;
             Ok::<_, Error>(count + jobs::enqueue_missing(connection, &subscriptions).await?)
         });
@@ -133,7 +134,7 @@ pub fn alert_failed(id: PaymentId) {
     alert("refunds_differ", id.0, "its refunds could not be synchronized");
 }
 
-/// Synchronizes the refunds of a payment once. Returns why that has to be repeated, if it does.
+/// Synchronizes the refunds of a payment once. Returns the reason to repeat the synchronization, if there is one.
 async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
     let mut payment = read(app, id).await?;
     if let Some(why) = settle::wrong_gateway(app, &payment.gateway) {
@@ -184,8 +185,8 @@ async fn read(app: &App, id: PaymentId) -> Result<Payment> {
     app.database.autocommit(async move |connection| payment::get(connection, Visibility::All, id).await).await
 }
 
-/// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Locks the
-/// order first, then the payment, then the refund, like all other code.
+/// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Lock order:
+/// order, payment, refund, as everywhere.
 async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
@@ -204,8 +205,8 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
             alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount}"));
             return Ok(true);
         }
-        // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made
-        // twice.
+        // The gateway's refund is a different one: a refund that failed here was abandoned, and a refund that succeeded
+        // was made twice.
         Some((Status::Failed, _)) | None => None,
         Some((Status::Succeeded, refund)) => Some(refund.id),
     };
@@ -213,7 +214,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
         alert("mismatch", id.0, &format!("{gateway_id} refunded {amount} of {}", payment.amount));
         return Ok(true);
     }
-    // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
+    // The amount may be reserved for a pending refund that the gateway will reject; the rejection releases it.
     let reserved = match payment.reserve_refund(amount, now) {
         Ok(reserved) => reserved,
         Err(full) if full.is_rule() => return Ok(false),

@@ -81,7 +81,7 @@ impl GatewayRequest for Payment {
     }
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Self)> {
-        // In one round trip, in this order.
+        // One round trip, in this order.
         pipeline!(
             order::lock(connection, Visibility::All, self.order),
             store::lock(connection, Visibility::All, self.id),
@@ -115,7 +115,7 @@ impl GatewayRequest for Payment {
                 None => Ok(()),
             }
         };
-        // Sent together, in this order: the payment refers to its transaction in the ledger.
+        // Sent together, in this order: the payment refers to its ledger transaction.
         pipeline!(
             book,
             store::update(shared, &settled),

@@ -1,4 +1,4 @@
-//! What settlement needs to know of a gateway request.
+//! The interface of a gateway request that settlement uses.
 
 use std::future::Future;
 
@@ -16,36 +16,37 @@ use mainstay_kernel::{
     unit_of_work,
 };
 
-/// How a gateway request is shown to its caller. Its `convert.rs` implements it, because operations know no messages.
+/// How a gateway request is rendered for its caller. Each resource's `convert.rs` implements it, because operations do
+/// not depend on messages.
 pub trait Respond {
-    /// The form in which the caller sees it.
+    /// The form in which the caller sees the gateway request.
     type View: Clone + Send + Sync + 'static;
 
     /// Returns the encoded response.
     fn respond(view: &Self::View) -> Vec<u8>;
 }
 
-/// The facts about a gateway request that decide how it is carried out.
+/// The facts that decide how a gateway request is carried out.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'r> {
     pub id: Uuid,
-    /// The gateway that it belongs to; no other gateway knows it.
+    /// The gateway that received the request; no other gateway knows it.
     pub gateway: &'r str,
     /// The lease and the attempts.
     pub lease: AttemptLease,
-    /// When it was committed.
+    /// When the gateway request was committed.
     pub created_at: DateTime<Utc>,
-    /// The account for which the gateway needs a customer before the gateway request can be sent, if there is none yet.
+    /// The account for which a customer must be created at the gateway before the gateway request can be sent.
     pub missing_customer: Option<AccountId>,
 }
 
 /// A committed request to a gateway, carried out by the worker that holds its lease.
 pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
-    /// The name of its id in the metadata of an error.
+    /// The name of the gateway request's id in the metadata of an error.
     const ID: &'static str;
-    /// What the gateway returns once it is done.
+    /// The gateway's result of a successful request.
     type Done: Send + 'static;
-    /// What is locked to commit the gateway's answer.
+    /// The rows that are locked to commit the gateway's answer.
     type Locked: Send;
 
     /// Locks and returns the gateway request with this id; `None` if it is settled.
@@ -54,16 +55,16 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// `NOT_FOUND`.
     fn lock_unsettled(connection: &Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
-    /// Returns what a worker needs to know of it.
+    /// Returns the facts that a worker needs.
     fn facts(&self) -> Facts<'_>;
 
     /// Returns the form in which the caller sees it.
     fn view(&self) -> Self::View;
 
-    /// Why it failed, if it did.
+    /// Returns the reason of the failure, if the gateway request failed.
     fn failure(view: &Self::View) -> Option<&Failure>;
 
-    /// Lets a worker look at it at `at`, or at once, if it is not settled by then.
+    /// Makes the gateway request due at `at`, or at once, unless it is settled by then.
     ///
     /// # Errors
     /// Any database error.
@@ -73,7 +74,8 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
         at: Option<DateTime<Utc>>,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Stores the lease and the attempts, while the row is locked, and lets a worker look at it when it is due.
+    /// Stores the lease and the attempts, while the row is locked, together with the time at which the gateway request
+    /// is due.
     ///
     /// # Errors
     /// Any database error.
@@ -96,18 +98,18 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// Sends the request to the gateway, under the key of this attempt.
     fn send(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
-    /// Looks up at the gateway whether it was done, under any key.
+    /// Looks up at the gateway whether the request was carried out, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Lookup<Self::Done>> + Send;
 
-    /// Locks what a [`commit`](Self::commit) changes, and returns it as it is now.
+    /// Locks the rows that a [`commit`](Self::commit) changes, and returns their current state.
     ///
     /// # Errors
     /// Any database error.
     fn lock(&self, connection: &Connection) -> impl Future<Output = Result<Self::Locked>> + Send;
 
-    /// Commits the gateway's answer to what was [locked](Self::lock), unless the gateway request is settled or, for a
-    /// failure, a later attempt has started. Returns what the caller sees if this settled it; that is then
-    /// [concluded](conclude).
+    /// Commits the gateway's answer to the [locked](Self::lock) rows, unless the gateway request is settled or, for a
+    /// failure, a later attempt has started. Returns the caller's view if this call settled the gateway request; the
+    /// view is then [concluded](conclude).
     ///
     /// # Errors
     /// Any database error.
@@ -120,7 +122,7 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Option<Self::View>>> + Send;
 }
 
-/// Returns the error that a caller receives for a gateway request that failed.
+/// Returns the error that a caller receives for a failed gateway request.
 pub(crate) fn failure_error<R: GatewayRequest>(id: Uuid, view: &R::View, is_staff: bool) -> Option<Error> {
     R::failure(view).map(|failure| failure.error(is_staff).with(R::ID, id.to_string()))
 }

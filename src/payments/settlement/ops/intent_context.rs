@@ -1,4 +1,4 @@
-//! What an intent is committed with: gateway, time and lease.
+//! The context in which an intent is committed: gateway, time and lease.
 
 use crate::payments::config::PaymentsConfig;
 use crate::proto::payments::v1::Reason as PaymentsReason;
@@ -36,7 +36,7 @@ impl IntentContext {
         self.now + self.lease
     }
 
-    /// Fails for a gateway request of another gateway, which only that gateway knows.
+    /// Returns an error for a gateway request of another gateway, because only that gateway knows it.
     pub(crate) fn check_gateway(&self, created_at: &str) -> Result<()> {
         if created_at == self.gateway.name() {
             return Ok(());
@@ -48,7 +48,7 @@ impl IntentContext {
         ))
     }
 
-    /// Fails if the circuit is open, so that no intent is committed that can't be carried out.
+    /// Returns an error if the circuit is open, so that no intent is committed that can't be carried out.
     pub(crate) fn check_circuit(&self) -> Result<()> {
         match self.gateway.circuit() {
             Circuit::Open => Err(Error::new(Reason::CircuitOpen).retry_after(std::time::Duration::from_secs(5))),

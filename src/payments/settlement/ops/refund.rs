@@ -1,4 +1,4 @@
-//! Refunds. The order is locked first, then the payment, then the refund.
+//! Refunds. Lock order: order, payment, refund.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -92,7 +92,7 @@ impl GatewayRequest for RefundIntent {
     }
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Payment, Refund)> {
-        // In one round trip, in this order.
+        // One round trip, in this order.
         pipeline!(
             order::lock(connection, Visibility::All, self.order),
             payment::lock(connection, Visibility::All, self.refund.payment),
@@ -115,7 +115,7 @@ impl GatewayRequest for RefundIntent {
         let shared: &Connection = connection;
         let settle =
             async { pipeline!(store::update(shared, &settled), conclude::<Self>(shared, refund.id.0, &settled)) };
-        // Sent together, in this order: what was given back is read once the refund is stored.
+        // Sent together, in this order: the refunded amount is read after the refund is stored.
         if let Some(gateway_id) = settled.state.gateway_id() {
             pipeline!(settle, book(shared, order, &payment, &settled, gateway_id, now))?;
         } else {
@@ -127,8 +127,8 @@ impl GatewayRequest for RefundIntent {
     }
 }
 
-/// Books a refund that succeeded, and is stored and reserved; the order ends once the full amount is refunded. The
-/// caller holds the locks on the order and the payment.
+/// Books a refund that succeeded, and is stored and reserved. A refund of the full amount ends the order. The caller
+/// holds the locks on the order and the payment.
 pub(crate) async fn book(
     connection: &Connection,
     order: Order,

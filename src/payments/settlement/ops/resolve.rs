@@ -1,8 +1,8 @@
 //! Calls the gateway or, once the idempotency key is abandoned, looks the gateway request up.
 //!
 //! A look-up may lag: Stripe's search does not reliably return recent writes
-//! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned, which is stored, and no
-//! request is sent under it any more; GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
+//! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned in the database, after
+//! which no request is sent under it. GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
 //! until then. Listing all charges since then would need no wait, but its cost grows with all customers' charges of
 //! that day.
 
@@ -26,11 +26,11 @@ const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
 /// cardholder.
 const LAST_ATTEMPT: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of a gateway request after calling the gateway.
+/// The knowledge about a gateway request after calling the gateway.
 pub(crate) enum Resolution<T> {
-    /// It was done.
+    /// The gateway carried out the request.
     Done(T),
-    /// It was not done, and will not be.
+    /// The request was not carried out, and will not be.
     Failed(Failure),
     /// This attempt did nothing, and its key can't be used again.
     NextAttempt,

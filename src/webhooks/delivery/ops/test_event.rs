@@ -1,14 +1,14 @@
-//! Test events: sent now and once, and not recorded.
+//! Test events: sent once, immediately, and not recorded.
 
 use std::time::{Duration, Instant};
 
 use crate::webhooks::{endpoint::store as endpoints, id::WebhookEndpointId};
 use mainstay_kernel::{app::App, caller::Permit, error::Result, id, outbound::Receivers};
 
-/// How the receiver answered.
+/// The receiver's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestAnswer {
-    /// The HTTP status, which is a success.
+    /// The HTTP status, always a success.
     pub status: u16,
     /// How long the answer took.
     pub duration: Duration,

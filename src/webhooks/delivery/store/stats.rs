@@ -10,7 +10,7 @@ use crate::{
 };
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Counts the deliveries that were created since a time, by state (as its column has it).
+/// Counts the deliveries that were created since a time, by state (as the number in its column).
 ///
 /// # Errors
 /// Any error of Postgres.

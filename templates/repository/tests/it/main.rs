@@ -2,7 +2,7 @@
 
 use mainstay_test_kit::TestServer;
 
-/// Starts a server with the module, on a database of its own.
+/// Starts a server with the module, on a separate database.
 async fn start() -> TestServer {
     TestServer::start(mainstay::product().with(my_module::module())).await
 }

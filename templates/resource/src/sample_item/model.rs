@@ -1,4 +1,4 @@
-//! A sample item, and how it changes.
+//! A sample item and its transitions.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{

@@ -1,4 +1,4 @@
-//! What can be done with sample items. Each function runs in its caller's transaction.
+//! Operations on sample items. Each function runs in its caller's transaction.
 
 use mainstay_kernel::{
     caller::Permit,
@@ -18,7 +18,7 @@ use super::{
 /// Creates a sample item, for the caller's account unless another is named.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such account; `VALIDATION_FAILED` if the caller has none and names none.
+/// `NOT_FOUND` if the account does not exist; `VALIDATION_FAILED` if the caller has no account and names none.
 pub async fn create(work: &mut Work, account: Option<AccountId>, name: String) -> Result<SampleItem> {
     let sample_item = SampleItem::new(work.permit()?.account(account)?, name, work.now());
     store::insert(work.connection().await?, &sample_item).await?;
@@ -28,7 +28,7 @@ pub async fn create(work: &mut Work, account: Option<AccountId>, name: String) -
 /// Returns a sample item.
 ///
 /// # Errors
-/// `NOT_FOUND`, also for one outside the caller's reach.
+/// `NOT_FOUND`, also for a sample item that is not visible to the caller.
 pub async fn get(connection: &Connection, permit: &Permit, id: SampleItemId) -> Result<SampleItem> {
     store::get(connection, permit.visibility(), id).await
 }

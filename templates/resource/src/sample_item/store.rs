@@ -42,7 +42,7 @@ impl From<Row> for SampleItem {
     }
 }
 
-/// Selects the sample items that a caller reaches: they belong to an account, not to one of its users.
+/// Selects the sample items that are visible to a caller: they belong to an account, not to one of its users.
 fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::pg::Pg> {
     let query = sample_items::table.into_boxed();
     match visibility {
@@ -59,7 +59,7 @@ fn require(row: Option<Row>) -> Result<SampleItem> {
 /// Stores a new sample item.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such account.
+/// `NOT_FOUND` if the account does not exist.
 pub(super) async fn insert(connection: &mut Connection, sample_item: &SampleItem) -> Result<()> {
     match diesel::insert_into(sample_items::table).values(Row::from(sample_item)).execute(connection).await {
         Err(error) if violated_foreign_key(&error) == Some("sample_items_account_id_fkey") => {
@@ -74,9 +74,9 @@ pub(super) async fn get(connection: &Connection, visibility: Visibility, id: Sam
     require(query.first(&mut &*connection).await.optional()?)
 }
 
-/// Returns a sample item that the caller reaches, locked against changes until the transaction ends.
+/// Returns a sample item that is visible to the caller, locked against changes until the transaction ends.
 pub(super) async fn lock(connection: &Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = sample_items::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     require(row.filter(|row| visibility.reaches(row.account_id, None)))

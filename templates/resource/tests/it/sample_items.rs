@@ -1,4 +1,4 @@
-//! Sample items: created, read, listed, changed and deleted, and out of reach for others.
+//! Sample items: created, read, listed, changed and deleted, and invisible to other accounts.
 
 use mainstay_test_kit::Client;
 use serde_json::{Value, json};

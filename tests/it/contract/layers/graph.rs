@@ -1,4 +1,4 @@
-//! Which file of a crate needs which: the paths, resolved to the files that define what they name.
+//! The dependency graph between the files of a crate: paths are resolved to the files that define their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,15 @@ impl<'a> Graph<'a> {
         Self { by_module: sources.iter().map(|source| (source.module.as_slice(), source)).collect() }
     }
 
-    /// The file of this crate that defines what a path names, and the rest of the path inside it. `None` for a path into
-    /// another crate or to a local name.
+    /// Returns the file of this crate that defines the name of a path, and the rest of the path inside it. `None` for a
+    /// path into another crate or to a local name.
     ///
-    /// A name that a file only exports with `pub use` is defined where it comes from.
+    /// A name that a file only re-exports with `pub use` is resolved to its definition.
     pub(super) fn resolve(&self, from: &'a Source, segments: &[String]) -> Option<(&'a Source, Vec<String>)> {
         self.follow(from, segments, 0)
     }
 
-    /// The file of this crate that a path leads to, which may only export what the path names.
+    /// Returns the file of this crate that a path refers to, which may only re-export the name.
     pub(super) fn reach(&self, from: &'a Source, segments: &[String]) -> Option<&'a Source> {
         let absolute = self.absolute(from, segments, 0)?;
         (0..=absolute.len()).rev().find_map(|length| self.by_module.get(&absolute[..length]).copied())
@@ -43,7 +43,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The path from the root of the crate.
+    /// Returns the path from the root of the crate.
     fn absolute(&self, from: &Source, segments: &[String], depth: u8) -> Option<Vec<String>> {
         let (first, rest) = segments.split_first()?;
         let below = |module: &[String], rest: &[String]| module.iter().chain(rest).cloned().collect::<Vec<_>>();
@@ -67,11 +67,12 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The other files that a file needs, each with a path that shows it.
+    /// Returns the other files that a file depends on, each with a path that shows it.
     ///
-    /// What a parent only exports from a child does not count. Neither does what a private child takes from its parent:
-    /// they are one module, cut into files. A public child is a module of its own. Whoever takes a name from another
-    /// module of the product needs the file that offers it too, for that file may change what it exports.
+    /// Names that a parent only re-exports from a child do not count. Neither do names that a private child takes from
+    /// its parent, because they are one module, split into files; a public child is a separate module. A name that is
+    /// taken from another module of the product also adds a dependency on the file that offers it, because that file
+    /// may change its exports.
     pub(super) fn needs(&self, from: &'a Source) -> BTreeMap<&'a [String], &'a NamedPath> {
         let mut needs = BTreeMap::new();
         for named in &from.paths {
@@ -83,7 +84,7 @@ impl<'a> Graph<'a> {
             }
             let is_of_another = |file: &&Source| match (file.module.first(), from.module.first()) {
                 (Some(other), Some(own)) => other != own,
-                // The root of a crate only lists what there is.
+                // The root of a crate only lists modules.
                 _ => false,
             };
             if let Some(file) = self.reach(from, &named.segments).filter(is_of_another) {
@@ -93,7 +94,7 @@ impl<'a> Graph<'a> {
         needs
     }
 
-    /// Whether each step from a file down to another is a private module.
+    /// Returns whether each step from a file down to another is a private module.
     fn is_private_part(&self, part: &[String], whole: &[String]) -> bool {
         part.starts_with(whole)
             && (whole.len()..part.len()).all(|length| {
@@ -101,7 +102,7 @@ impl<'a> Graph<'a> {
             })
     }
 
-    /// The sets of files that need each other, directly or through others.
+    /// Returns the cycles: the sets of files that depend on each other, directly or transitively.
     pub(super) fn circles(&self) -> Vec<BTreeSet<&'a [String]>> {
         let edges: BTreeMap<_, _> = self.by_module.values().map(|file| (&*file.module, self.needs(file))).collect();
         let reached: BTreeMap<&[String], BTreeSet<&[String]>> = edges

@@ -13,21 +13,21 @@ use super::token::{Token, tokens};
 pub(super) struct NamedPath {
     pub(super) segments: Vec<String>,
     pub(super) line: usize,
-    /// Whether `pub use` names it, so that others find it here.
+    /// Whether a `pub use` re-exports the name.
     pub(super) exported: bool,
 }
 
-/// A file, and what it names outside its tests.
+/// A file, and the names that it uses outside its tests.
 #[derive(Debug)]
 pub(super) struct Source {
     /// Relative to the workspace.
     pub(super) file: PathBuf,
-    /// The modules that lead to it: empty for `lib.rs`.
+    /// The module path: empty for `lib.rs`.
     pub(super) module: Vec<String>,
     pub(super) paths: Vec<NamedPath>,
-    /// What `use` brings into scope, by its name there.
+    /// The names that `use` brings into scope.
     pub(super) imports: BTreeMap<String, NamedPath>,
-    /// The children that only this file and those below it see.
+    /// The children that are visible only to this file and its descendants.
     pub(super) private: BTreeSet<String>,
     pub(super) tokens: Vec<Token>,
 }
@@ -59,7 +59,7 @@ impl Source {
         source
     }
 
-    /// Reads one tree of a `use`, which follows these segments, and returns where it ends.
+    /// Reads one tree of a `use`, which follows these segments, and returns its end.
     fn import(&mut self, tokens: &[Token], mut at: usize, before: &[String], exported: bool) -> usize {
         let mut segments = before.to_vec();
         let line = tokens[at].line;
@@ -100,7 +100,7 @@ impl Source {
         at
     }
 
-    /// Reads a path in the code, and returns where it ends.
+    /// Reads a path in the code, and returns its end.
     fn path(&mut self, tokens: &[Token], mut at: usize) -> usize {
         let mut segments = vec![tokens[at].text.clone()];
         let line = tokens[at].line;
@@ -116,14 +116,14 @@ impl Source {
         at + 1
     }
 
-    /// Whether the code has these tokens in a row, such as `.`, `transaction`, `(`.
+    /// Returns the lines where the code has these consecutive tokens, such as `.`, `transaction`, `(`.
     pub(super) fn lines_with(&self, words: &[&str]) -> Vec<usize> {
         let same = |window: &[Token]| window.iter().zip(words).all(|(token, word)| token.text == *word);
         self.tokens.windows(words.len()).filter(|window| same(window)).map(|window| window[0].line).collect()
     }
 }
 
-/// The sources below a `src` directory; files of tests are left out.
+/// Returns the sources below a `src` directory, except files of tests.
 pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
     let base = root.join(src);
     let (mut directories, mut sources) = (vec![base.clone()], Vec::new());
@@ -139,7 +139,7 @@ pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
                 let module = module.filter(|part| !["lib", "main"].contains(&part.as_str())).collect();
                 let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 let file = path.strip_prefix(root).expect("below the workspace").to_owned();
-                // `main.rs` is a crate of its own beside `lib.rs`.
+                // `main.rs` is a separate crate if `lib.rs` exists.
                 if !file.ends_with("main.rs") || !base.join("lib.rs").exists() {
                     sources.push(Source::parse(file, module, &text));
                 }

@@ -1,4 +1,4 @@
-//! The words of a Rust file, without comments, literals and tests.
+//! The tokens of a Rust file, without comments, literals and tests.
 
 /// A word or a sign of the source; `::` is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ impl Token {
     }
 }
 
-/// Splits a file into tokens and removes what `#[cfg(test)]` marks.
+/// Splits a file into tokens and removes items marked `#[cfg(test)]`.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     without_tests(&split(text))
 }
@@ -50,7 +50,7 @@ fn split(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The length of the string literal at the start.
+/// Returns the length of the string literal at the start.
 fn string(text: &str) -> usize {
     let mut escaped = false;
     for (at, character) in text.char_indices().skip(1) {
@@ -69,7 +69,7 @@ fn raw_string(text: &str, quote: usize, hashes: usize) -> usize {
     text[quote + 1..].find(&end).map_or(text.len(), |at| quote + 1 + at + end.len())
 }
 
-/// The length of the character literal at the start, or of the quote of a lifetime.
+/// Returns the length of the character literal at the start, or of the quote of a lifetime.
 fn character(text: &str) -> usize {
     let mut inside = text.chars().skip(1);
     match (inside.next(), inside.next()) {
@@ -94,7 +94,7 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     result
 }
 
-/// Where an item ends: after its `;`, or after its block.
+/// Returns the end of an item: after its `;`, or after its block.
 fn end_of_item(tokens: &[Token], start: usize) -> usize {
     let is_use = tokens.get(start).is_some_and(|token| token.text == "use");
     let mut depth = 0;

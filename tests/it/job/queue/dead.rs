@@ -1,4 +1,4 @@
-//! Jobs that failed for the last time: who is told, and how they are run again.
+//! Jobs that failed for the last time: notification, and redriving.
 
 use std::sync::atomic::Ordering;
 
@@ -36,7 +36,7 @@ async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
     assert_eq!(app.database.autocommit(redrive).await.expect("redriven"), 1);
     wait_for_count(&database, failed, 1).await;
     assert_eq!(state.runs.load(Ordering::SeqCst), 3);
-    // A successor waits, so that a dead one of the same key has nothing to do.
+    // A successor waits, so a dead job of the same key has nothing to do.
     database.sql("UPDATE jobs SET dead_at = now()").await;
     let later = app.clock.now() + chrono::TimeDelta::hours(1);
     let again = async move |connection: &mut Connection| queue::enqueue_at(connection, &job, later).await;
@@ -46,7 +46,7 @@ async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
     assert_eq!(database.number(JOBS).await, 1);
 }
 
-/// Whatever waits for a job is told that it is dead, so that no task has to look for what waits in vain.
+/// The owner of a job is notified of its death, so that no task has to search for stuck work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_not_dead_before_it_is_given_up() {
     let (database, state, app) = start().await;

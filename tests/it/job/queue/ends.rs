@@ -1,4 +1,5 @@
-//! How a run ends: as it went, unless another worker has taken the job over or another job has replaced it.
+//! The end of a run: its outcome is recorded, unless another worker has taken the job over or another job has replaced
+//! it.
 
 use std::{
     sync::atomic::Ordering,
@@ -16,7 +17,7 @@ use crate::{
     support::{database::connect, eventually},
 };
 
-/// Whether the run succeeds, fails, or fails for the last time.
+/// The run succeeds, fails, or fails for the last time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_lost_its_lease_changes_nothing() {
     for (action, attempts, given_up) in [(Action::Wait, 0, 0), (Action::WaitAndFail, 0, 0), (Action::WaitAndFail, 1, 1)]
@@ -30,7 +31,7 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
         database.sql(taken_over).await;
         state.gate.add_permits(1);
         eventually("the run has ended", async || state.given_up.load(Ordering::SeqCst) == given_up).await;
-        // Ends are recorded in turn: that of the last one after that of the first.
+        // Ends are recorded sequentially: that of the last job after that of the first.
         for _ in 0..2 {
             add(&app, plain(Action::Nothing)).await;
             wait_for_count(&database, JOBS, 1).await;
@@ -40,7 +41,7 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
     }
 }
 
-/// The replacement takes care of whatever waits for the job.
+/// The replacement notifies the waiting owner of the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_replaced_during_its_last_attempt_is_not_given_up() {
     let (database, state, app) = start().await;
@@ -70,7 +71,7 @@ async fn a_job_that_cant_be_given_up_is_tried_later_and_later() {
     let (database, state, app) = start().await;
     state.give_up_fails.store(true, Ordering::SeqCst);
     add(&app, plain(Action::Fail)).await;
-    // It used up its two attempts, and could not be given up seven times.
+    // It used up its two attempts, and giving it up failed seven times.
     database.sql("UPDATE jobs SET attempts = 9").await;
     let _worker = work(&app);
     let waits = "SELECT count(*) FROM jobs WHERE lease IS NULL AND due_at > now() + interval '30 minutes'";
@@ -78,7 +79,7 @@ async fn a_job_that_cant_be_given_up_is_tried_later_and_later() {
     assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (0, 1));
 }
 
-/// Postgres can't store a NUL. An error that has one would keep all other failures from being recorded, too.
+/// Postgres can't store NUL. An error that contains one would prevent all other failures from being recorded, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_with_a_nul_is_recorded() {
     let (database, _state, app) = start().await;
@@ -88,8 +89,8 @@ async fn an_error_with_a_nul_is_recorded() {
     wait_for_count(&database, failed, 1).await;
 }
 
-/// A job that fails yields to one that replaces it, and so waits for the transaction that adds that one, such as that of a
-/// server that hangs. The other jobs of its worker keep their leases meanwhile.
+/// A failing job yields to its replacement, and so waits for the transaction that adds it, which may belong to a
+/// hanging server. The other jobs of the worker keep their leases meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_waits_for_a_transaction_costs_no_other_job_its_lease() {
     let (database, state, app) = start().await;

@@ -1,5 +1,5 @@
-//! A release may rename a lane, move a kind of job to another one, or make it serial: the jobs that an earlier release added
-//! run all the same, in the slots that the kind has now.
+//! A release may rename a lane, move a kind of job to another lane, or make it serial. Jobs that an earlier release
+//! added still run, in the current slots of their kind.
 
 use std::{
     sync::{LazyLock, atomic::Ordering},
@@ -113,7 +113,7 @@ impl Handler for GroupedJobInParallelLane {
     }
 }
 
-/// Runs jobs as another release does, until the guard is dropped.
+/// Runs jobs like another release, until the guard is dropped.
 fn work_on(app: &App, jobs: &'static [Kind]) -> DropGuard {
     let (stop, work) = (CancellationToken::new(), Work { jobs, ..sample::jobs() });
     tokio::spawn(worker::run(work, app.clone(), stop.clone()));
@@ -126,7 +126,7 @@ async fn add_waiting_jobs(app: &App, count: usize) {
     }
 }
 
-/// Whether or not its old lane is still there.
+/// The old lane may or may not exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_moved_runs_within_the_slots_of_its_new_lane() {
     static RENAMED: LazyLock<[Kind; 1]> = LazyLock::new(|| [Kind::of::<PlainJobInNarrowLane>()]);
@@ -138,7 +138,7 @@ async fn a_kind_that_moved_runs_within_the_slots_of_its_new_lane() {
         add_waiting_jobs(&app, 12).await;
         let _worker = work_on(&app, kinds);
         eventually("its slots are filled", async || state.runs.load(Ordering::SeqCst) == SLOTS).await;
-        // The worker looks several times meanwhile.
+        // The worker polls several times meanwhile.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(state.runs.load(Ordering::SeqCst), SLOTS);
         state.gate.add_permits(12);
@@ -147,7 +147,7 @@ async fn a_kind_that_moved_runs_within_the_slots_of_its_new_lane() {
     }
 }
 
-/// Jobs with a serial key run one at a time in any lane, and those without one run in a serial lane too.
+/// Jobs with a serial key run one at a time in any lane, and jobs without one run in a serial lane too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_lane_became_serial_or_is_so_no_more_runs() {
     static KINDS: LazyLock<[Kind; 2]> =

@@ -33,10 +33,10 @@ use crate::{
     support::{TestDatabase, eventually},
 };
 
-/// Of one slot, so that nobody gets one beside those whose turn it is.
+/// A lane of one slot, so that turns are observable.
 const LANE: Lane = Lane::new("narrow", |_| 1);
 
-/// How often rows of each table were worked on.
+/// The number of times that rows of each table were processed.
 #[derive(Debug, Default)]
 struct Runs([AtomicUsize; 2]);
 
@@ -46,7 +46,7 @@ impl Runs {
     }
 }
 
-/// Rows that are due again at once.
+/// Rows that are immediately due again.
 struct FirstTable;
 struct SecondTable;
 
@@ -72,7 +72,7 @@ impl DueRows for SecondTable {
 
 async fn set_due_again<D: DueRows>(app: &App, table: usize, id: Uuid) -> Result<()> {
     app.part::<Arc<Runs>>().0[table].fetch_add(1, Ordering::SeqCst);
-    // Longer than to look for more.
+    // Longer than a poll.
     tokio::time::sleep(Duration::from_millis(10)).await;
     let again = async move |connection: &mut Connection| set_due::<D>(connection, id, None).await;
     app.database.autocommit(again).await
@@ -107,7 +107,7 @@ fn work_on(app: &App, jobs: &'static [Kind], rows: &'static [Rows]) -> DropGuard
 }
 
 fn work_on_endless_rows(app: &App) -> DropGuard {
-    // The lane of the other kind has free slots, for which the worker looks all the time.
+    // The lane of the other kind has free slots, for which the worker polls continuously.
     static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<JobBesideRows>(), Kind::of::<PlainJob>()]);
     static ROWS: LazyLock<[Rows; 2]> = LazyLock::new(|| [Rows::of::<FirstTable>(), Rows::of::<SecondTable>()]);
     work_on(app, &*KINDS, &*ROWS)
@@ -132,7 +132,7 @@ async fn start_with_endless_rows() -> (Arc<TestDatabase>, Arc<Runs>, App) {
     (database, runs, app)
 }
 
-/// Neither do jobs wait until no row is due, nor rows until there is no job.
+/// Fairness: jobs do not wait until no row is due, nor rows until there is no job.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_and_rows_that_never_end_share_their_lane() {
     const COUNT: usize = 50;
@@ -153,13 +153,13 @@ async fn tables_whose_rows_never_end_share_their_lane() {
     eventually("both are worked on", async || runs.of(0) > 20 && runs.of(1) > 20).await;
 }
 
-/// Rows at which the work fails.
+/// Rows whose processing fails.
 struct FailingRows;
 
 #[derive(Debug, Default)]
 struct Failing {
     runs: AtomicUsize,
-    /// Whether the work fails only after it has put the row off.
+    /// Whether the processing fails only after it has postponed the row.
     puts_off: AtomicBool,
     is_cured: AtomicBool,
 }
@@ -197,7 +197,7 @@ fn work_on_failing_rows(app: &App) -> DropGuard {
 
 const PUT_OFF_BY_ITS_WORK: &str = "SELECT count(*) FROM failing_rows WHERE due_at > now() + interval '9 hours'";
 
-/// Its attempts are counted, with waits in between, and an operator finds it.
+/// The attempts are counted, with backoff, and the row finally becomes a dead job for an operator.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_cant_be_worked_on_ends_as_a_dead_job() {
     let (database, failing, app) = start_with_failing_rows(1).await;
@@ -213,7 +213,7 @@ async fn a_row_that_cant_be_worked_on_ends_as_a_dead_job() {
     })
     .await;
     assert_eq!(failing.runs.load(Ordering::SeqCst), 8);
-    // The row is looked at now and then, and is no other dead letter.
+    // The row is processed occasionally, and creates no second dead job.
     database.sql("UPDATE failing_rows SET due_at = now()").await;
     wait_for_count(&database, put_off, 1).await;
     assert_eq!((failing.runs.load(Ordering::SeqCst), database.number(JOBS).await), (9, 1));
@@ -225,13 +225,13 @@ async fn a_row_that_cant_be_worked_on_ends_as_a_dead_job() {
     assert_eq!((failing.runs.load(Ordering::SeqCst), database.number(PUT_OFF_BY_ITS_WORK).await), (10, 1));
 }
 
-/// How long it is worked on is up to its module.
+/// The module decides how long it retries such a row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_its_work_has_put_off_becomes_no_job() {
     let (database, failing, app) = start_with_failing_rows(3).await;
     failing.puts_off.store(true, Ordering::SeqCst);
     let _worker = work_on_failing_rows(&app);
-    // One after the other, so that the first two have ended by then.
+    // Sequentially, so that the first two have ended by then.
     wait_for_count(&database, PUT_OFF_BY_ITS_WORK, 3).await;
     assert_eq!((failing.runs.load(Ordering::SeqCst), database.number(JOBS).await), (3, 0));
 }

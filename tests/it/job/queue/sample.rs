@@ -1,4 +1,4 @@
-//! Jobs of the tests, and what they share.
+//! Jobs of the tests, and their shared state.
 
 use std::{
     collections::HashSet,
@@ -27,18 +27,18 @@ use uuid::Uuid;
 
 use crate::support::{TestApp, TestDatabase, modules};
 
-/// What the jobs of a test share.
+/// The shared state of a test's jobs.
 #[derive(Debug)]
 pub(super) struct State {
     running: Mutex<HashSet<String>>,
     pub(super) runs: AtomicUsize,
     pub(super) overlaps: AtomicUsize,
-    /// The most jobs that ran at once.
+    /// The maximum number of jobs that ran concurrently.
     pub(super) peak: AtomicUsize,
     pub(super) given_up: AtomicUsize,
     /// Whether the next attempt to give up a job fails.
     pub(super) give_up_fails: AtomicBool,
-    /// What [`Action::Wait`] and [`Action::WaitAndFail`] wait for.
+    /// The gate of [`Action::Wait`] and [`Action::WaitAndFail`].
     pub(super) gate: Semaphore,
     pub(super) start: Notify,
     pub(super) was_dropped: AtomicBool,
@@ -60,7 +60,7 @@ impl Default for State {
     }
 }
 
-/// What a job does.
+/// The behavior of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Action {
     Nothing,
@@ -72,7 +72,7 @@ pub(super) enum Action {
     Panic,
 }
 
-/// A job in a lane of its own.
+/// A job in a separate lane.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct PlainJob {
     pub(super) subject: Uuid,
@@ -111,7 +111,7 @@ impl Job for GroupedJob {
     }
 }
 
-/// Notes when a run is dropped before its end.
+/// Records that a run was dropped before its end.
 struct DropNote<'a> {
     state: &'a State,
     has_ended: bool,
@@ -175,7 +175,7 @@ impl Handler for GroupedJob {
     }
 }
 
-/// What the workers of these tests run: their own jobs, and no task that would add others.
+/// Returns the work of these tests' workers: their own jobs, and no task that would add others.
 pub(super) fn jobs() -> Work {
     static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<PlainJob>(), Kind::of::<GroupedJob>()]);
     Work { jobs: &*KINDS, tasks: &[], ..modules().work() }
@@ -209,7 +209,7 @@ pub(super) fn plain(action: Action) -> PlainJob {
     PlainJob { subject: id::new(Clock::default().now()), action }
 }
 
-/// Makes jobs that wait for their next attempt due.
+/// Makes jobs due that wait for their next attempt.
 pub(super) async fn make_due(database: &TestDatabase) {
     database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
 }

@@ -13,12 +13,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(random: StdRng) -> Self {
-        // A watch has no end to compare, for minutes.
+        // A watch stays open for minutes, so it has no end to compare.
         let ending = methods().into_iter().filter(|method| !method.watch);
         Self { random, routes: ending.map(rest::route).collect() }
     }
 
-    /// The next request. Words in «» stand for values of a world.
+    /// Returns the next request. Words in «» are placeholders for values of a world.
     pub(super) fn request(&mut self) -> Raw {
         let route = self.routes[self.random.random_range(0..self.routes.len())];
         let method = route.http_method.as_ref().map_or("GET", http::Method::as_str);

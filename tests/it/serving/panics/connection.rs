@@ -1,5 +1,5 @@
-//! Connections that several requests share, without this project's client code: what a panic in one request does to the
-//! others.
+//! Connections that several requests share, without this project's client code: the effect of a panic in one request on
+//! the others.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -64,7 +64,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it says `INTERNAL_ERROR`, as its protocol does.
+    /// Returns whether the response is `INTERNAL_ERROR`, in the form of its protocol.
     pub(super) fn is_internal(&self) -> bool {
         match &self.grpc_status {
             Some(code) => code == "13",
@@ -88,14 +88,14 @@ impl Http2 {
         Self { address, client, connection: tokio::spawn(connection) }
     }
 
-    /// Sends the headers of a request, which may be all of it.
+    /// Sends the headers of a request, which may be the whole request.
     async fn open(&self, call: &Call, end_of_stream: bool) -> (ResponseFuture, SendStream<Bytes>) {
         let head = call.head(format!("http://{}{}", self.address, call.path)).body(()).expect("a request");
         let mut client = self.client.clone().ready().await.expect("the connection is open");
         client.send_request(head, end_of_stream).expect("the connection takes a request")
     }
 
-    /// Sends a request, and reads the response; fails if it breaks off.
+    /// Sends a request, and reads the response; fails if the stream is reset.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome, h2::Error> {
         let (response, mut stream) = self.open(call, call.body.is_empty()).await;
         if !call.body.is_empty() {
@@ -125,7 +125,7 @@ async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {
                 body.flow_control().release_capacity(chunk.len())?;
                 whole.put_slice(&chunk);
             }
-            // All of the response is there, and the server wants no more of the request.
+            // The response is complete, and the server does not need the rest of the request.
             Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => break,
             Some(Err(error)) => return Err(error),
             None => {
@@ -138,8 +138,8 @@ async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {
     Ok(Outcome { status: head.status.as_u16(), grpc_status, body: whole.freeze() })
 }
 
-/// Asserts that these calls panic on one connection over HTTP/2, while another request on it has begun, which is answered
-/// after them as if nothing had been, and so is the next one. Returns the number of panics.
+/// Asserts that these calls panic on one HTTP/2 connection, on which another request has begun. That request is
+/// answered normally after them, and so is the next one. Returns the number of panics.
 pub(super) async fn assert_http2_survives(server: &Process, calls: &[&Call]) -> usize {
     let connection = Http2::connect(server).await;
     let check = Call::grpc("/grpc.health.v1.Health/Check", "", &[]);
@@ -157,8 +157,8 @@ pub(super) async fn assert_http2_survives(server: &Process, calls: &[&Call]) -> 
     calls.len()
 }
 
-/// Asserts that a call panics over HTTP/1.1 and is refused with an envelope, and that its connection takes another one or
-/// has been closed properly. Returns the number of panics.
+/// Asserts that a call panics over HTTP/1.1 and gets an error envelope, and that its connection accepts another request
+/// or was closed properly. Returns the number of panics.
 pub(super) async fn assert_http1_survives(server: &Process, call: &Call) -> usize {
     let address = server.endpoint.address;
     let stream = TcpStream::connect(address).await.expect("connected");

@@ -1,6 +1,6 @@
-//! Why JSON is not a message.
+//! The reasons why JSON is not a message.
 
-/// The number of characters of a name that an error repeats.
+/// The maximum number of characters of a name that an error repeats.
 const MAX_NAME_CHARS: usize = 100;
 
 /// JSON that can't be converted to the message.
@@ -9,7 +9,7 @@ const MAX_NAME_CHARS: usize = 100;
 pub struct ReadError {
     /// The position, as the client spells it: `items[2].unitPrice`. `None` means the whole document.
     pub field: Option<String>,
-    /// The fault, in words that may be shown to the client.
+    /// A description of the fault that may be shown to the client.
     pub message: String,
 }
 
@@ -18,7 +18,8 @@ impl ReadError {
         Self { field: None, message: message.into() }
     }
 
-    /// Adds the name that led here. Called while the error propagates outwards, so that a valid document pays nothing.
+    /// Prepends the name of the enclosing member. Called while the error propagates outwards, so that a valid document
+    /// has no overhead.
     pub(crate) fn within(mut self, name: &str) -> Self {
         // The name may be a key chosen by the client; the response need not echo a megabyte of it.
         let name = name.char_indices().nth(MAX_NAME_CHARS).map_or(name, |(end, _)| &name[..end]);
@@ -30,7 +31,7 @@ impl ReadError {
         self
     }
 
-    /// Adds the index of the array element that led here.
+    /// Prepends the index of the enclosing array element.
     pub(crate) fn within_index(mut self, index: usize) -> Self {
         self.field = Some(match self.field {
             None => format!("[{index}]"),

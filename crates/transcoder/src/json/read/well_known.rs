@@ -1,4 +1,4 @@
-//! `google.protobuf.Value` and `Any`, whose JSON says what they hold.
+//! `google.protobuf.Value` and `Any`, whose JSON determines their content's type.
 
 use super::ReadError;
 use crate::json::scanner::Scanner;
@@ -31,7 +31,7 @@ pub(super) fn value(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message,
     super::element(codec, scanner, &message.fields[usize::from(id)], out)
 }
 
-/// Reads an `Any`. `@type` may be anywhere, so a copy of the scanner finds it before the members are read.
+/// Reads an `Any`. `@type` may be at any position, so a copy of the scanner finds it before the members are read.
 pub(super) fn any(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, out: &mut Vec<u8>) -> Result<()> {
     let (mut type_url, mut empty) = (None, true);
     Scanner::clone(scanner).object(|scanner, name| {
@@ -58,7 +58,7 @@ pub(super) fn any(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, o
     put_tag(out, message.fields[1].number, 2);
     let inner = codec.message(id);
     put_delimited(out, |out| {
-        // Protobuf's implementations don't agree on the form of an Empty: with or without a "value".
+        // Protobuf's implementations disagree on the form of an Empty: with or without a "value".
         if inner.shape == Shape::Object && name != Some("google.protobuf.Empty") {
             return super::object(codec, scanner, inner, true, out);
         }

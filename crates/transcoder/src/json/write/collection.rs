@@ -43,7 +43,7 @@ impl<'a> Writer<'_, '_, 'a> {
         }
     }
 
-    /// Writes the entries sorted by key, so that equal maps print the same; of equal keys the last wins.
+    /// Writes the entries sorted by key, so that equal maps have equal JSON; of equal keys the last wins.
     pub(super) fn map(&mut self, kind: Kind, from: usize, to: usize, depth: u32) -> Result<(), WriteError> {
         let Kind::Message(id) = kind else { return Err(WriteError::Invalid("a map without entries")) };
         let entry = self.codec.message(id);
@@ -54,7 +54,7 @@ impl<'a> Writer<'_, '_, 'a> {
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         let depth = self.open(b'{', depth)?;
-        // A path leads to a map, and no further.
+        // A path can end at a map, but can't descend into it.
         self.fields = FieldSet::ALL;
         for (at, (key, bytes)) in entries.iter().enumerate() {
             if entries.get(at + 1).is_some_and(|next| next.0 == *key) {

@@ -1,4 +1,4 @@
-//! Why a message has no JSON.
+//! The reasons why a message has no JSON.
 
 use crate::wire::WireError;
 
@@ -8,7 +8,7 @@ pub enum WriteError {
     /// The bytes are not a valid encoding.
     #[error("the message is broken: {0}")]
     Wire(#[from] WireError),
-    /// An `Any` holds a type that is unknown here.
+    /// An `Any` holds a type that is not in the descriptor set.
     #[error("the message type {0} is not in the descriptor set")]
     UnknownType(String),
     /// A well-known type holds a value that its JSON form can't express.

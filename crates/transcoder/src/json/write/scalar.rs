@@ -75,7 +75,7 @@ impl<'a> Writer<'_, '_, 'a> {
         match descriptor.json(number).filter(|_| self.enums == EnumFormat::Name) {
             _ if descriptor.is_null => self.out.extend_from_slice(b"null"),
             Some(name) => self.out.extend_from_slice(name),
-            // Asked for, or a value newer than this descriptor set.
+            // A requested number, or a value that is newer than this descriptor set.
             None => put_number(self.out, number),
         }
     }

@@ -1,4 +1,4 @@
-//! Messages whose JSON is not an object of their fields.
+//! Well-known types, whose JSON is not an object of their fields.
 
 use super::{WriteError, Writer, message_bytes, write_string};
 use crate::json::schema::{FieldId, Kind, Message, Shape};

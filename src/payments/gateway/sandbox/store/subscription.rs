@@ -46,7 +46,7 @@ pub struct Row {
     pub cancelled_at: Option<DateTime<Utc>>,
 }
 
-/// Stores a subscription under its key, or returns the one stored there before; the flag says whether it is new.
+/// Stores a subscription under its key, or returns the stored one; the flag says whether the subscription is new.
 pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(subscriptions::table).values(&row).on_conflict(subscriptions::key).do_nothing();
     if inserted.execute(connection).await? == 1 {
@@ -74,7 +74,7 @@ pub async fn invoices(connection: &mut Connection, subject: Uuid) -> Result<Vec<
     Ok(paid.select(Movement::as_select()).load(connection).await?)
 }
 
-/// Stores the state of a subscription after the end of a period, unless another request did.
+/// Stores the state of a subscription after the end of a period, unless a concurrent request did.
 pub async fn update_period(connection: &mut Connection, next: Row, ended_period: i32) -> Result<()> {
     let current =
         subscriptions::table.filter(subscriptions::key.eq(next.key)).filter(subscriptions::periods.eq(ended_period));
