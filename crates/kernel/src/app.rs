@@ -70,14 +70,15 @@ impl App {
         let database = database.with_clock(&clock).with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::start(&config.on_call, &clock)?;
+        let changes = changes::open(&database);
         Ok(Self {
-            cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
+            cache: Cache::new(&database, changes.clone(), config.cache_bytes),
             keyed_mutex: KeyedMutex::default(),
             bulkhead: Bulkhead::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),
-            changes: changes::open(&database),
+            changes,
             resume_tokens: ResumeTokens::new(&secret),
             secret,
             database,

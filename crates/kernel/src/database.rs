@@ -19,6 +19,7 @@ pub mod integrity;
 pub mod migrations;
 mod node;
 pub mod optional_column;
+pub(crate) mod outdated;
 pub mod pipeline;
 mod position;
 mod replica;
@@ -43,6 +44,7 @@ use after_commit::Added;
 pub use connect::ConnectFailure;
 pub(crate) use node::Lease;
 use node::Node;
+use outdated::Outdated;
 pub(crate) use position::Position;
 pub(crate) use replica::{Replicas, with_replica};
 
@@ -66,6 +68,7 @@ pub struct Database {
     clock: Clock,
     jobs_added: Arc<Notify>,
     changes_noted: Arc<Notify>,
+    outdated: Arc<Outdated>,
 }
 
 impl std::fmt::Debug for Database {
@@ -83,8 +86,8 @@ impl Database {
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
         let primary = Node::primary(url.expose_secret(), name, config)?;
-        let (jobs_added, changes_noted) = (Arc::default(), Arc::default());
-        Ok(Self { primary, replicas: None, clock: Clock::default(), jobs_added, changes_noted })
+        let (jobs_added, changes_noted, outdated) = Default::default();
+        Ok(Self { primary, replicas: None, clock: Clock::default(), jobs_added, changes_noted, outdated })
     }
 
     /// Sets the clock of transactions.
@@ -166,15 +169,21 @@ impl Database {
         self.clock.now()
     }
 
-    /// Does in this process what follows a commit.
+    /// Applies the effects of a commit in this process.
     pub(crate) fn wake(&self, additions: Added) {
         if additions.jobs {
             self.jobs_added.notify_one();
         }
-        if additions.changes {
+        if !additions.changes.is_empty() {
+            additions.changes.iter().for_each(|(topic, id)| self.outdated.record(topic, *id));
             self.changes_noted.notify_one();
         }
         additions.actions.into_iter().for_each(|action| action());
+    }
+
+    /// Returns which cached values the committed changes have outdated.
+    pub(crate) fn outdated(&self) -> &Arc<Outdated> {
+        &self.outdated
     }
 
     /// Is notified after each commit of this process that added changes.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
+    changes::{self, Change},
     contract::policy::Role,
     database::{Connection, Database, pipeline::pipeline, time},
     error::{Error, Reason, Result},
@@ -132,36 +133,14 @@ pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: 
     post.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
 
-/// Returns a post if it is published, and the revision as of which that is so.
-pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
-    let revision = store::revision(connection).await?;
-    let post = store::find(connection, name, true).await?.filter(|post| post.state.is_published());
-    Ok((revision, post))
+/// Returns a post if it is published.
+pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<Option<Post>> {
+    Ok(store::find(connection, name, true).await?.filter(|post| post.state.is_published()))
 }
 
-/// Returns the newest published posts without their texts, and the revision as of which they are.
-pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec<Post>)> {
-    let revision = store::revision(connection).await?;
-    let list = List::Published(Filter::default());
-    Ok((revision, store::list(connection, &list, Start::Offset(0), count).await?))
-}
-
-/// Returns the cached entries that a change of a post has invalidated, as of now.
-pub async fn stale_entries(connection: &mut Connection, id: PostId) -> Result<StaleEntries> {
-    let revision = store::revision(connection).await?;
-    let slugs = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug).into_iter().collect();
-    Ok(StaleEntries { id, slugs, revision })
-}
-
-/// Returns a page of published posts, as [`list`] does, and the revision as of which it is.
-pub async fn published_page(
-    connection: &mut Connection,
-    list: &List,
-    start: Start,
-    limit: i64,
-) -> Result<(i64, (Vec<Post>, Option<Total>))> {
-    let revision = store::revision(connection).await?;
-    Ok((revision, self::list(connection, list, start, limit).await?))
+/// Returns the newest published posts without their texts.
+pub async fn newest(connection: &mut Connection, count: i64) -> Result<Vec<Post>> {
+    store::list(connection, &List::Published(Filter::default()), Start::Offset(0), count).await
 }
 
 /// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
@@ -200,53 +179,35 @@ impl Target {
     }
 }
 
-/// A changed post, and what readers may still have of it.
-#[derive(Debug)]
-pub struct PostChange {
-    pub post: Post,
-    pub stale: Option<StaleEntries>,
+/// The topic of changes to published posts, which outdate cached values.
+pub const CHANGES: &str = "content.post";
+
+/// Notes a change if it is visible to readers.
+fn note(work: &mut Work, before: &Post, after: Option<&Post>) {
+    if [Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
+        let version = after.map_or(before.version, |post| post.version);
+        work.note(vec![change(before.id, before.account, version, after.is_none())]);
+    }
 }
 
-/// Cached entries that the change invalidates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaleEntries {
-    pub id: PostId,
-    /// The slugs before and after the change.
-    pub slugs: Vec<String>,
-    /// The revision of the change: entries read before it are stale.
-    pub revision: i64,
+fn change(id: PostId, account: AccountId, version: i64, is_deleted: bool) -> Change {
+    Change { topic: CHANGES.into(), resource: id.0, account, principal: None, version, is_deleted }
 }
 
 /// Stores the next version of a post with its event.
-async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
+async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<Post> {
     work.publish(event(kind, &post));
-    // In one round trip, the post first: its slug may be another one's, and that is then the error.
+    // The update precedes the event in its round trip: if another post has the slug, that is the error.
     work.write(async |connection: &Connection| {
         store::update(connection, &post).await?;
         fault::point("post.between_writes")
     })
     .await?;
-    let connection = work.connection().await?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
-        files::set_public(connection, post.id.0, post.state.is_published()).await?;
+        files::set_public(work.connection().await?, post.id.0, post.state.is_published()).await?;
     }
-    // Not with the others: the counter is held until the transaction ends.
-    let stale = bump_revision(connection, before, Some(&post)).await?;
-    Ok(PostChange { post, stale })
-}
-
-/// Increments the revision if the change is visible to readers; returns what to invalidate.
-async fn bump_revision(
-    connection: &mut Connection,
-    before: &Post,
-    after: Option<&Post>,
-) -> Result<Option<StaleEntries>> {
-    if ![Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
-        return Ok(None);
-    }
-    let mut slugs = vec![before.slug.clone()];
-    slugs.extend(after.map(|post| post.slug.clone()).filter(|slug| *slug != before.slug));
-    Ok(Some(StaleEntries { id: before.id, slugs, revision: store::next_revision(connection).await? }))
+    note(work, before, Some(&post));
+    Ok(post)
 }
 
 /// Updates a post. A patch that changes nothing keeps the version.
@@ -254,12 +215,12 @@ async fn bump_revision(
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and those of
 /// [`files::attach`].
-pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<PostChange> {
+pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Post> {
     let (permit, now) = (work.permit()?, work.now());
     let before = target.lock(work).await?;
     let post = patch.apply(before.clone());
     if post == before {
-        return Ok(PostChange { post, stale: None });
+        return Ok(post);
     }
     let (old, new) = (images(&before), images(&post));
     check_image_count(&new, "post.body")?;
@@ -273,7 +234,7 @@ async fn transition(
     target: Target,
     kind: &'static str,
     step: impl FnOnce(State) -> Result<State>,
-) -> Result<PostChange> {
+) -> Result<Post> {
     let before = target.lock(work).await?;
     let post = Post { state: step(before.state)?, ..before.clone() }.next_version(work.now());
     commit(work, &before, post, kind).await
@@ -283,7 +244,7 @@ async fn transition(
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published.
-pub async fn publish(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn publish(work: &mut Work, target: Target) -> Result<Post> {
     let now = work.now();
     transition(work, target, PostPublished::NAME, |state| state.publish(now)).await
 }
@@ -293,10 +254,10 @@ pub async fn publish(work: &mut Work, target: Target) -> Result<PostChange> {
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published,
 /// `VALIDATION_FAILED` for a time that is not in the future.
-pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Result<PostChange> {
+pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Result<Post> {
     let now = work.now();
     let scheduled = transition(work, target, PostScheduled::NAME, |state| state.schedule(at, now)).await?;
-    queue::enqueue_at(work.connection().await?, &PublishPost { post: scheduled.post.id }, at).await?;
+    queue::enqueue_at(work.connection().await?, &PublishPost { post: scheduled.id }, at).await?;
     Ok(scheduled)
 }
 
@@ -304,7 +265,7 @@ pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Res
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_NOT_PUBLISHED` if it is a draft.
-pub async fn unpublish(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn unpublish(work: &mut Work, target: Target) -> Result<Post> {
     transition(work, target, PostUnpublished::NAME, State::unpublish).await
 }
 
@@ -312,52 +273,49 @@ pub async fn unpublish(work: &mut Work, target: Target) -> Result<PostChange> {
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
-pub async fn delete(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     let (post, now) = (target.lock(work).await?, work.now());
     work.publish(event(PostDeleted::NAME, &post));
     work.write(async |connection: &Connection| store::delete(connection, post.id).await).await?;
-    let connection = work.connection().await?;
     if !images(&post).is_empty() {
-        files::detach(connection, &[post.id.0], now).await?;
+        files::detach(work.connection().await?, &[post.id.0], now).await?;
     }
-    let stale = bump_revision(connection, &post, None).await?;
-    Ok(PostChange { post, stale })
+    note(work, &post, None);
+    Ok(())
 }
 
-/// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for; returns what to
-/// invalidate. If the time is still to come, because the post was scheduled anew, it is tried again then.
+/// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for. If the post was
+/// rescheduled to a later time, the job runs again then.
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
+pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<()> {
     database.transaction(async move |work: &mut Work| publish_if_due(work, id, now).await).await
 }
 
-async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
+async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<()> {
     // In one round trip, the lock first: the time is that of the locked post.
     let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
-    let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(None) };
+    let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(()) };
     match before.state {
         State::Scheduled { at } if at <= now_in_postgres => {
             let post = Post { state: before.state.publish(at)?, ..before.clone() }.next_version(now);
-            Ok(commit(work, &before, post, PostPublished::NAME).await?.stale)
+            commit(work, &before, post, PostPublished::NAME).await.map(drop)
         }
-        State::Scheduled { at } => {
-            queue::enqueue_at(work.connection().await?, &PublishPost { post: id }, at).await?;
-            Ok(None)
-        }
-        State::Draft | State::Published { .. } => Ok(None),
+        State::Scheduled { at } => queue::enqueue_at(work.connection().await?, &PublishPost { post: id }, at).await,
+        State::Draft | State::Published { .. } => Ok(()),
     }
 }
 
-/// Removes the posts of accounts that are removed, with their jobs; returns their ids. What the cache still has of them is
-/// outdated.
+/// Removes the posts of accounts that are removed, with their jobs; returns their ids.
 ///
 /// # Errors
 /// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<uuid::Uuid>> {
-    let ids: Vec<_> = store::erase(connection, accounts).await?.into_iter().map(|id| id.0).collect();
+    let erased = store::erase(connection, accounts).await?;
+    let changes: Vec<_> = erased.iter().map(|(id, account, version)| change(*id, *account, *version, true)).collect();
+    let ids: Vec<_> = erased.iter().map(|(id, ..)| id.0).collect();
     queue::forget::<PublishPost>(connection, &ids).await?;
-    store::next_revision(connection).await?;
+    changes::note(connection, &changes).await?;
     Ok(ids)
 }

@@ -26,7 +26,7 @@ use crate::{
         post::model::{Content, List, Name, Post, State, Status},
     },
     identity::user::model::Language,
-    schema::{content_revision, posts, users},
+    schema::{posts, users},
 };
 
 /// A row without its text, which lists leave out.
@@ -69,7 +69,7 @@ impl From<&Post> for Row {
     }
 }
 
-/// Makes a post of its row and its text.
+/// Builds a post from its row and its text.
 fn post((row, body): (Row, String)) -> Result<Post> {
     let state = match (Status::from_number(row.status.into()), row.published_at) {
         (Some(Status::Draft), None) => State::Draft,
@@ -238,21 +238,8 @@ pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<
     Ok(users::table.find(user).select(columns).first(connection).await.optional()?)
 }
 
-/// Counts a change to what is published, and returns its number. Holds the counter until the transaction ends, so it is
-/// called last.
-pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
-    let counter = diesel::update(content_revision::table.find(1_i16));
-    let next = counter.set(content_revision::revision.eq(content_revision::revision + 1));
-    Ok(next.returning(content_revision::revision).prepared().get_result(connection).await?)
-}
-
-/// Returns the number of the last committed change to what is published.
-pub async fn revision(connection: &mut Connection) -> Result<i64> {
-    Ok(content_revision::table.find(1_i16).select(content_revision::revision).first(connection).await?)
-}
-
-/// Removes the posts of accounts that are removed, and returns their ids.
-pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<PostId>> {
+/// Removes the posts of accounts that are removed, and returns their ids, accounts and versions.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<(PostId, AccountId, i64)>> {
     let erased = diesel::delete(posts::table.filter(posts::account_id.eq_any(accounts.to_vec())));
-    Ok(erased.returning(posts::id).get_results(connection).await?)
+    Ok(erased.returning((posts::id, posts::account_id, posts::version)).get_results(connection).await?)
 }
