@@ -30,7 +30,7 @@ impl PrivateListener {
     /// # Errors
     /// When the address can't be listened on.
     pub(crate) async fn open(app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
-        let pages = pages::private(Modules::installed(), app, readiness.clone());
+        let pages = pages::private(Modules::of(app), app, readiness.clone());
         let stop = CancellationToken::new();
         let address = app.config.server.metrics_listen;
         let listener = TcpListener::bind(address).await;

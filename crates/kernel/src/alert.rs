@@ -8,9 +8,8 @@
 //! people.
 
 use std::{
-    collections::BTreeSet,
     fmt::Display,
-    sync::{LazyLock, Mutex, OnceLock, PoisonError},
+    sync::{LazyLock, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -25,20 +24,10 @@ const COOLDOWN: Duration = Duration::from_secs(5 * 60);
 /// The most subjects that are remembered; beyond it, some are logged again sooner.
 const MAX_SUBJECTS: u64 = 10_000;
 
-/// Makes the counter of an alert exist before the first one: a monitoring system sees no increase in a series that
-/// begins at 1. Modules declare theirs when they are registered.
-pub(crate) fn declare(provider: &'static str, cause: &'static str) {
-    DECLARED.lock().unwrap_or_else(PoisonError::into_inner).insert((provider, cause));
+/// Makes the counter of an alert exist before the first one, because a counter that begins at 1 shows no increase.
+pub(crate) fn register(provider: &'static str, cause: &'static str) {
+    metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(0);
 }
-
-/// Registers the declared counters with the recorder.
-pub(crate) fn register() {
-    for (provider, cause) in DECLARED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        metrics::counter!("mainstay_alerts_total", "provider" => *provider, "cause" => *cause).increment(0);
-    }
-}
-
-static DECLARED: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
 
 static RECENT: LazyLock<RecentAlerts> = LazyLock::new(RecentAlerts::default);
 

@@ -50,9 +50,15 @@ pub struct Contract {
 
 static INSTALLED: OnceLock<Contract> = OnceLock::new();
 
-/// Installs the contract of this process, unless there is one; returns the installed one.
-pub(crate) fn install(contract: Contract) -> &'static Contract {
-    INSTALLED.get_or_init(|| contract)
+/// Installs the contract of this process; returns the installed one if it is the same.
+///
+/// # Errors
+/// If another contract is installed.
+pub(crate) fn install(contract: Contract) -> Result<&'static Contract, String> {
+    let encoded = contract.encoded.clone();
+    let installed = INSTALLED.get_or_init(|| contract);
+    let is_same = installed.encoded == encoded;
+    is_same.then_some(installed).ok_or_else(|| "a process has one contract: start another process".to_owned())
 }
 
 /// Returns the contract of this process.

@@ -26,7 +26,7 @@ use crate::{
     outbound::{Bounds, Client, Kind, Request},
 };
 
-const PROVIDER: &str = "on_call";
+pub(crate) const PROVIDER: &str = "on_call";
 const BOUNDS: Bounds = Bounds {
     total: Duration::from_secs(20),
     attempt_timeout: Duration::from_secs(5),
@@ -51,7 +51,6 @@ pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()
     let Some(key) = config.routing_key.clone() else { return Ok(()) };
     // Of several apps in one process, as in tests, the first one hands them over.
     let Some(alerts) = alert::subscribe() else { return Ok(()) };
-    alert::declare(PROVIDER, "auth");
     let url = config.url.trim_end_matches('/').to_owned();
     let (client, clock) = (Client::new(PROVIDER, BOUNDS)?, clock.clone());
     let service = Service { client, format: config.format, url, key, clock };

@@ -10,7 +10,7 @@ use crate::{
         Kind, Request,
         middleware::{Middleware, Next, ResponseFuture},
     },
-    telemetry::metrics::touch,
+    telemetry::metrics::KERNEL_METRICS,
 };
 
 /// The outcomes of an attempt.
@@ -37,7 +37,7 @@ pub(crate) struct Observe {
 
 impl Observe {
     pub(crate) fn new(provider: &'static str) -> Self {
-        touch("provider", provider);
+        KERNEL_METRICS.iter().for_each(|metric| metric.touch("provider", provider));
         for outcome in OUTCOMES {
             counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(0);
         }
