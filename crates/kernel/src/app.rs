@@ -59,7 +59,7 @@ impl App {
     ///
     /// # Errors
     /// Settings that can't be used, and a secret that can't be read or generated.
-    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: Config, listeners: Arc<dyn Any + Send + Sync>) -> anyhow::Result<Self> {
         if let Some(domain) = config.server.error_domain.clone() {
             crate::contract::status::set_domain(domain);
         }
@@ -67,7 +67,7 @@ impl App {
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, "mainstay", &config.database)?;
-        let database = database.with_clock(&clock).with_replicas("mainstay", &config)?;
+        let database = database.with_clock(&clock).with_listeners(listeners).with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::start(&config.on_call, &clock)?;
         let changes = changes::open(&database);

@@ -32,7 +32,7 @@ pub mod statement;
 pub mod time;
 pub mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -40,7 +40,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Notify, time::timeout};
 
-use after_commit::Added;
+use after_commit::{Added, Listeners, Watch};
 pub use connect::ConnectFailure;
 pub(crate) use node::Lease;
 use node::Node;
@@ -69,6 +69,7 @@ pub struct Database {
     jobs_added: Arc<Notify>,
     changes_noted: Arc<Notify>,
     outdated: Arc<Outdated>,
+    listeners: Listeners,
 }
 
 impl std::fmt::Debug for Database {
@@ -86,13 +87,28 @@ impl Database {
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
         let primary = Node::primary(url.expose_secret(), name, config)?;
-        let (jobs_added, changes_noted, outdated) = Default::default();
-        Ok(Self { primary, replicas: None, clock: Clock::default(), jobs_added, changes_noted, outdated })
+        let (replicas, clock, jobs_added, changes_noted, outdated, listeners) = Default::default();
+        Ok(Self { primary, replicas, clock, jobs_added, changes_noted, outdated, listeners })
     }
 
     /// Sets the clock of transactions.
     pub(crate) fn with_clock(self, clock: &Clock) -> Self {
         Self { clock: clock.clone(), ..self }
+    }
+
+    /// Sets the listeners of events that are published in transactions.
+    pub(crate) fn with_listeners(self, listeners: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { listeners: Some(listeners), ..self }
+    }
+
+    /// Returns the listeners of events, by their type.
+    pub(crate) fn listeners<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.listeners.clone()?.downcast().ok()
+    }
+
+    /// Runs statements, and returns their effects in this process.
+    pub(crate) fn watch<F: Future>(&self, run: F) -> Watch<F> {
+        after_commit::watch(self.listeners.clone(), run)
     }
 
     /// Adds the replicas, which are read once somebody [watches](Replicas::watch) how far they are.
@@ -154,7 +170,7 @@ impl Database {
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let (result, additions) = after_commit::watch(self.primary.lend(run)).await;
+        let (result, additions) = self.watch(self.primary.lend(run)).await;
         self.wake(additions);
         result
     }

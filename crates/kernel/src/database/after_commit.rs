@@ -2,9 +2,11 @@
 //! at their next poll, cached values are outdated, and further actions run.
 
 use std::{
+    any::Any,
     borrow::Cow,
     cell::RefCell,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,9 +14,14 @@ use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
 
+/// A value of the application, which this module does not know.
+pub(crate) type Listeners = Option<Arc<dyn Any + Send + Sync>>;
+
 /// The rows that a transaction, or a statement outside one, has added, and the actions that follow it.
 #[derive(Default)]
 pub(crate) struct Added {
+    /// The listeners of events that are published meanwhile.
+    listeners: Listeners,
     /// Jobs, or rows, that are due at once.
     pub(super) jobs: bool,
     /// Changes: their topics and resources.
@@ -56,9 +63,15 @@ fn note(more: impl FnOnce(&mut Added)) {
     ADDED.try_with(|additions| more(&mut additions.borrow_mut())).ok();
 }
 
+/// Returns the listeners of the database whose transaction, or statement outside one, runs.
+pub(crate) fn listeners<T: Any + Send + Sync>() -> Option<Arc<T>> {
+    let listeners = ADDED.try_with(|additions| additions.borrow().listeners.clone()).ok()??;
+    listeners.downcast().ok()
+}
+
 /// Runs statements, and returns their effects.
-pub(crate) fn watch<F: Future>(run: F) -> Watch<F> {
-    Watch { run: ADDED.scope(RefCell::default(), run) }
+pub(crate) fn watch<F: Future>(listeners: Listeners, run: F) -> Watch<F> {
+    Watch { run: ADDED.scope(RefCell::new(Added { listeners, ..Added::default() }), run) }
 }
 
 pin_project! {

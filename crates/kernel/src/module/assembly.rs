@@ -15,7 +15,7 @@ use crate::{
     config::{Config, ConfigError, SectionReader, Settings, Source, Variable},
     contract::{self, Contract},
     database::migrations::{self, Set},
-    events::{self, HandleEvent, HandlerEntry, Subscriber},
+    events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
     http::{
         health::Dependency,
         openapi::examples::{self, Examples},
@@ -151,7 +151,6 @@ impl Modules {
         for module in modules {
             all.add(module);
         }
-        events::install(all.handlers.clone(), all.subscribers.clone());
         examples::install(all.examples.clone());
         Ok(all)
     }
@@ -187,7 +186,8 @@ impl Modules {
     /// Unusable settings, and a secret that cannot be read or generated.
     pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
         self.register_metrics();
-        let mut app = App::open(config).await?.with_part(self);
+        let (handlers, subscribers) = (self.handlers.clone(), self.subscribers.clone());
+        let mut app = App::open(config, Arc::new(Listeners { handlers, subscribers })).await?.with_part(self);
         for open in &self.parts {
             app = open(app).await?;
         }
