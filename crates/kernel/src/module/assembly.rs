@@ -18,7 +18,7 @@ use crate::{
     events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
     http::{
         health::Dependency,
-        openapi::examples::{self, Examples},
+        openapi::{self, examples::ExampleTable},
         pages::finish::finished,
     },
     on_call,
@@ -72,7 +72,7 @@ pub struct Modules {
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
-    examples: Vec<(&'static str, Examples)>,
+    examples: ExampleTable,
     contributions: Vec<Box<dyn Any + Send + Sync>>,
     metrics: Vec<Metric>,
     alerts: Vec<(&'static str, &'static str)>,
@@ -143,7 +143,7 @@ impl Modules {
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
-            examples: Vec::new(),
+            examples: ExampleTable::default(),
             contributions: Vec::new(),
             metrics: KERNEL_METRICS.to_vec(),
             alerts: vec![("jobs", "loop_panicked"), (on_call::PROVIDER, "auth")],
@@ -151,7 +151,6 @@ impl Modules {
         for module in modules {
             all.add(module);
         }
-        examples::install(all.examples.clone());
         Ok(all)
     }
 
@@ -175,7 +174,7 @@ impl Modules {
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);
         self.dependencies.extend(module.dependencies);
-        self.examples.extend(module.examples);
+        self.examples.0.extend(module.examples);
         self.contributions.extend(module.contributions);
     }
 
@@ -221,6 +220,11 @@ impl Modules {
         self.rows.iter().for_each(|rows| touch("kind", rows.name));
         self.tasks.iter().for_each(|task| touch("task", task.name));
         self.alerts.iter().for_each(|(provider, cause)| alert::register(provider, cause));
+    }
+
+    /// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
+    pub fn openapi(&self, server_url: Option<&str>) -> serde_json::Value {
+        openapi::document(self.contract, self.examples.clone(), server_url)
     }
 
     /// Returns all metrics, those of the kernel first.

@@ -12,15 +12,16 @@ use crate::{
     contract::proto::buf::validate::field_rules::Type,
     http::openapi::{
         comments::{self, Commented},
-        examples,
+        examples::{self, ExampleTable},
         rules::{self, object},
         side::Side,
     },
 };
 
-/// The schemas that are referenced by name.
+/// The schemas that are referenced by name, and the examples.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
+    pub(crate) examples: ExampleTable,
     components: Map<String, Value>,
     names: HashMap<(String, Side), String>,
 }
