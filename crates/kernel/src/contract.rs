@@ -1,7 +1,7 @@
-//! The contract of this process: the merged descriptor sets of its modules, and what is read from them.
+//! The contract of this process: the merged descriptor sets of its modules, and the tables that are read from them.
 //!
-//! Everything that faces a caller derives from the `.proto` files: [`policy`] holds the requirements of each method,
-//! [`reason`] the error catalogue, `lists` the bounds of lists, and [`validate`] what the generated field rules need.
+//! The whole interface derives from the `.proto` files: [`policy`] holds the requirements of each method, [`reason`] the error
+//! catalogue, `lists` the bounds of lists, and [`validate`] the functions of the generated field rules.
 //! [`status`] converts errors to gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
 
 pub(crate) mod lists;
@@ -75,10 +75,10 @@ pub(crate) fn installed() -> Option<&'static Contract> {
 }
 
 impl Contract {
-    /// Merges the descriptor sets of modules, given with their names, and reads what they say.
+    /// Merges the descriptor sets of modules, given with their names, and reads their tables.
     ///
     /// # Errors
-    /// Every fault, one line each, with the method or file that it is about.
+    /// Every fault, one line each, with its method or file.
     pub fn read(modules: &[(&str, &[u8])]) -> Result<Self, Vec<String>> {
         let descriptors = merge(modules).map_err(|fault| vec![fault])?;
         let (policies, catalogue) = (Policies::read(&descriptors), Catalogue::read(&descriptors));
@@ -104,7 +104,7 @@ impl Contract {
 }
 
 impl Reason {
-    /// Returns the reason with this `error.code`, of whichever module.
+    /// Returns the reason of any module with this `error.code`.
     pub fn from_code(code: &str) -> Option<ReasonRef> {
         current().catalogue.find(code)
     }
@@ -115,7 +115,7 @@ impl Reason {
     }
 }
 
-/// Merges descriptor sets; a file that several sets import is taken once, and so is the set of a crate with several modules.
+/// Merges descriptor sets. A file that several sets import is merged once, as is the set of a crate with several modules.
 fn merge(modules: &[(&str, &[u8])]) -> Result<DescriptorPool, String> {
     let mut pool = DescriptorPool::new();
     let mut merged: Vec<&[u8]> = Vec::new();

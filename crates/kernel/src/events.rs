@@ -4,8 +4,6 @@
 //! `orders.order.paid`. Whoever listens is registered by its module: handlers run as jobs that commit with the event,
 //! subscribers run in the publishing transaction itself.
 
-use std::sync::OnceLock;
-
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
@@ -16,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     contract,
-    database::{Connection, pipeline::pipeline},
+    database::{Connection, after_commit, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
     queue::{self, Handler, Job},
@@ -62,7 +60,7 @@ impl Event {
         Self::of_kind(E::NAME, account, resource, version)
     }
 
-    /// Makes an event of a kind that is known by its name alone.
+    /// Makes an event of a kind by its name.
     pub fn of_kind(kind: &'static str, account: AccountId, resource: Uuid, version: i64) -> Self {
         Self { kind: kind.into(), account, resource, version }
     }

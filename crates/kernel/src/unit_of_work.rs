@@ -35,7 +35,7 @@ use crate::{
     caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
-        Connection, after_commit,
+        Connection,
         idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},

@@ -1,4 +1,4 @@
-//! Posts: who may change which, and what is published when.
+//! Posts: access, changes, and publication.
 
 use std::collections::BTreeSet;
 
@@ -104,7 +104,7 @@ fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
     Err(Error::field(field, format!("must have at most {MAX_IMAGES} images")))
 }
 
-/// What makes the images of a post visible.
+/// Returns the parent of the images of a post, which makes them visible.
 fn parent(post: &Post) -> Parent {
     Parent { id: post.id.0, account: None, is_public: post.state.is_published() }
 }
@@ -113,7 +113,7 @@ fn event(kind: &'static str, post: &Post) -> Event {
     Event::of_kind(kind, post.account, post.id.0, post.version)
 }
 
-/// Whether the caller manages the posts of an author: the author does, and whoever reaches those of every author.
+/// Returns whether the caller manages the posts of an author: the author, and callers that reach the posts of all authors.
 fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     match permit.visibility() {
         Visibility::All => true,
@@ -122,8 +122,7 @@ fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     }
 }
 
-/// Returns a post: a published one to anyone, any other to those who manage it. Its text is empty unless it is asked
-/// for.
+/// Returns a post if it is published or the viewer manages it. Its text is empty unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.

@@ -29,7 +29,7 @@ use crate::{
     schema::{posts, users},
 };
 
-/// A row without its text, which lists leave out.
+/// A row without its text, which lists omit.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = posts, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -99,7 +99,7 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not, with an empty text unless that is asked for.
+/// Returns a post, published or not, with an empty text unless it is requested.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
     let query = match name {
         Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
@@ -118,8 +118,8 @@ pub async fn lock(connection: &Connection, id: PostId) -> Result<Option<Post>> {
 /// The words of the texts; `table!` has no type for this column.
 const WORDS: &str = "posts.words";
 
-/// Applies every filter but the text search. The status is not a bind parameter: behind one, the planner can't see that
-/// the partial indexes apply.
+/// Applies every filter except the text search. The status is not a bind parameter, so that the planner can use the partial
+/// indexes.
 fn filtered_query<'q>(list: &List) -> Boxed<'q> {
     let query = posts::table.into_boxed();
     match list {
@@ -161,7 +161,7 @@ fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
     query = match (words(list), list) {
         (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
         (None, List::Published(filter)) if !filter.tag.is_empty() => query,
-        // Their index alone tells how many there are.
+        // An index-only scan counts them.
         (None, List::Published(_)) => query.order((posts::published_at.desc(), posts::id.desc())),
         (None, List::Drafts(..)) => query.order((posts::created_at.desc(), posts::id.desc())),
     };
@@ -177,8 +177,8 @@ pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
 pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
     let mut query = filtered_query(list);
     if let Some(words) = words(list) {
-        // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
-        // would be read to its end.
+        // A few matches are found first and then sorted. Many matches are found early in the index of the order, which would
+        // be read to its end for a few.
         let ids: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
         query = if ids.len() <= count::BOUND as usize {
             query.filter(posts::id.eq_any(ids))
@@ -207,7 +207,7 @@ pub async fn insert(connection: &mut Connection, post: &Post) -> Result<bool> {
     Ok(insert.execute(connection).await? == 1)
 }
 
-/// Returns the error for a slug that another post has.
+/// Returns the error for a slug of another post.
 pub fn slug_taken() -> Error {
     Error::with_message(Reason::AlreadyExists, "Another post has this slug.")
         .about(vec![("slug".to_owned(), "belongs to another post".to_owned())])

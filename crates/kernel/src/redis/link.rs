@@ -3,8 +3,8 @@
 //! A bb8-redis pool opens, checks and replaces the connection, and all requests share it, or, in a Redis Cluster, one to
 //! each node, which the redis crate's `ClusterConnection` uses like one and chooses by the key. The redis crate's
 //! `MultiplexedConnection` sends the commands of concurrent callers in one write and reads the answers in order. That
-//! is implicit pipelining. Checking a connection out for each command was measured, and is slower with any number of
-//! connections as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
+//! is implicit pipelining. A checkout of a connection per command was measured: it is slower with any number of connections
+//! as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
 //! BLPOP).
 //!
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two

@@ -13,13 +13,7 @@ use futures_util::{future::BoxFuture, join};
 use crate::{
     caller::Permit,
     changes::{self, Change},
-    database::{
-        Connection, Database, Lease,
-        after_commit::{self, Added},
-        execute,
-        pipeline::pipeline,
-        statement::Statement,
-    },
+    database::{Connection, Database, Lease, after_commit::Added, execute, pipeline::pipeline, statement::Statement},
     error::{Error, Result},
     events::{self, Event},
     fault,
