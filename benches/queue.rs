@@ -96,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let began = Instant::now();
     let jobs = Vec::leak(vec![Kind::of::<Nothing>()]);
-    let work = Work { jobs, ..Modules::installed().work() };
+    let work = Work { jobs, ..Modules::of(&app).work() };
     let working = tokio::spawn(worker::run(work, app.clone(), stop.clone()));
     // The worker runs this kind alone, so jobs of scheduled tasks remain. A job is complete once its row is deleted.
     let query = "SELECT EXISTS (SELECT FROM jobs WHERE kind = 'nothing')";
@@ -143,7 +143,7 @@ fn durable() -> Options {
 
 /// Opens the product.
 async fn open(url: &str) -> anyhow::Result<App> {
-    let modules = mainstay::product().install().map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    let modules = mainstay::product().modules().map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let settings = [
         ("SECRET_KEY", "dGhlIGJlbmNoIHNlYWxzIGl0cyBrZXlzIGJ5IHRoaXM="),
         ("SINGLE_INSTANCE", "true"),
@@ -152,7 +152,7 @@ async fn open(url: &str) -> anyhow::Result<App> {
     ];
     let config = modules.config(Source::of(settings)).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let app = modules.open(config).await?;
-    migrations::run(app.database.dedicated().await?, Modules::installed().migrations()).await?;
+    migrations::run(app.database.dedicated().await?, modules.migrations()).await?;
     Ok(app)
 }
 

@@ -18,7 +18,6 @@ use mainstay_kernel::{
     app::App,
     command::print,
     config::{Config, ConfigError, Settings, Source},
-    http::openapi,
     module::Modules,
     telemetry,
 };
@@ -123,14 +122,14 @@ async fn dispatch(
         return program::run(command, matches, modules, source).await;
     }
     match Command::from_arg_matches_mut(&mut matches)? {
-        Command::Openapi(command) => print(&format!("{:#}\n", openapi::document(command.server.as_deref()))),
+        Command::Openapi(command) => print(&format!("{:#}\n", modules.openapi(command.server.as_deref()))),
         Command::Descriptors => {
             use std::io::Write as _;
             std::io::stdout().write_all(&modules.contract.encoded)?;
         }
         Command::Envoy(command) => command.run(modules, &read(modules, source)?)?,
         Command::New(command) => command.run(modules)?,
-        Command::Add(command) => command.run()?,
+        Command::Add(command) => command.run(modules)?,
         Command::Config(ConfigCommand::Check) => return Ok(config_check::run(modules, &modules.settings(source))),
         Command::Serve(command) => {
             let config = read_and_check(modules, source, config_check::errors_of_server)?;

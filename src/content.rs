@@ -1,4 +1,4 @@
-//! Content: posts, which their authors write in Markdown and the public reads once they are published, and their feed.
+//! Content: posts in Markdown, which are public once they are published, and their feed.
 
 pub mod config;
 pub mod events;
@@ -13,7 +13,6 @@ use mainstay_kernel::module::Module;
 
 use self::{
     config::ContentConfig,
-    events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
     job::PublishPost,
     post::{published::PublishedPosts, service::Posts},
 };
@@ -26,9 +25,5 @@ pub(crate) fn module() -> Module {
         .part(|app| Ok(PublishedPosts::new(&app.cache)))
         .pages(feed::pages())
         .queue::<PublishPost>()
-        .on::<PostUpdated>(jobs::invalidate)
-        .on::<PostPublished>(jobs::invalidate)
-        .on::<PostUnpublished>(jobs::invalidate)
-        .on::<PostDeleted>(jobs::invalidate)
         .examples(examples::by_name)
 }

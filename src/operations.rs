@@ -29,7 +29,7 @@ pub(crate) use service::render;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
-        .part(|_| Ok(Kinds::new(Modules::installed().contributions::<OperationKind>().copied())))
+        .part(|app| Ok(Kinds::new(Modules::of(app).contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .command::<Jobs>()

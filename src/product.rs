@@ -50,18 +50,18 @@ impl Product {
         self
     }
 
-    /// Validates the modules as a whole and installs them in this process.
+    /// Checks the modules against each other.
     ///
     /// # Errors
-    /// All faults, each with its remedy.
-    pub fn install(self) -> Result<&'static Modules, Vec<Fault>> {
+    /// Every fault, with its remedy.
+    pub fn modules(self) -> Result<&'static Modules, Vec<Fault>> {
         let migrations = Set { schema: PUBLIC, migrations: MIGRATIONS };
-        Modules::install(Some(migrations), &cli::command_names(), self.modules)
+        Modules::new(Some(migrations), &cli::command_names(), self.modules)
     }
 
     /// Runs the command line: `serve`, `worker`, `migrate` and the others.
     pub fn run(self) -> ExitCode {
-        match self.install() {
+        match self.modules() {
             Ok(modules) => cli::run(modules),
             Err(faults) => {
                 eprintln!("mainstay: invalid module configuration:");

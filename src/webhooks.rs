@@ -52,7 +52,7 @@ pub(crate) fn module() -> Module {
             let config = app.config.section::<WebhooksConfig>();
             Verifiers::new(config.secrets(), config.generic()).map_err(anyhow::Error::msg)
         })
-        .part(|_| handlers(Modules::installed()))
+        .part(|app| handlers(Modules::of(app)))
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))

@@ -34,15 +34,15 @@ impl Migrate {
 /// Applies the pending migrations, adds the partitions of the coming months, and returns the names of the migrations.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
-    let modules = Modules::installed();
+    let modules = Modules::of(app);
     let applied = migrations::run(connection, modules.migrations()).await?;
     for_operator(partitions::prepare(app, modules.partitioned()).await)?;
     Ok(applied)
 }
 
-/// Returns whether the applied migrations are those of a new database: they include the very first migration.
-pub(crate) fn is_from_scratch(applied: &[String]) -> anyhow::Result<bool> {
-    let names = Modules::installed().migrations().first().map(migrations::Set::names).transpose()?;
+/// Returns whether the applied migrations made a new database: they begin with the first one.
+pub(crate) fn is_from_scratch(app: &App, applied: &[String]) -> anyhow::Result<bool> {
+    let names = Modules::of(app).migrations().first().map(migrations::Set::names).transpose()?;
     Ok(applied.first().is_some_and(|name| names.is_some_and(|names| names.first() == Some(name))))
 }
 
@@ -124,7 +124,7 @@ async fn check(app: &App, newer_database: Option<NewerDatabase>) -> Result<anyho
         None => ["run this program's `migrate` before", "use the program that migrated it"],
     };
     let mut connection = app.database.dedicated().await?;
-    let differences = migrations::differences(&mut connection, Modules::installed().migrations()).await;
+    let differences = migrations::differences(&mut connection, Modules::of(app).migrations()).await;
     Ok(differences.and_then(|differences| {
         let differences = differences.into_iter().filter(|difference| difference.is_behind() || !allowed);
         let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);

@@ -39,7 +39,7 @@ impl PrivateListener {
     /// # Errors
     /// The listener has no local address.
     pub(crate) fn open(listener: TcpListener, app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
-        let pages = pages::private(Modules::installed(), app, readiness.clone());
+        let pages = pages::private(Modules::of(app), app, readiness.clone());
         let stop = CancellationToken::new();
         let address = listener.local_addr()?;
         let bounds = server::Bounds {

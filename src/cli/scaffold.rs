@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use mainstay_kernel::{clock::Clock, http::openapi, module::Modules};
+use mainstay_kernel::{clock::Clock, module::Modules};
 
 use changes::Changes;
 use name::{Module, Resource};
@@ -82,11 +82,11 @@ impl New {
 }
 
 impl Add {
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, modules: &Modules) -> anyhow::Result<()> {
         let Self::Resource { name, plural } = self;
         let resource = Resource::parse(name, plural.as_deref())?;
         let route = format!("/api/v1/{}", resource.collection());
-        ensure!(openapi::document(None)["paths"].get(&route).is_none(), "{route} is taken: choose another name");
+        ensure!(modules.openapi(None)["paths"].get(&route).is_none(), "{route} is taken: choose another name");
         let files = add(Path::new(""), &resource, Clock::default().now())?;
         println!("Added {name}. `make test` tests it. Begin with its contract:\n");
         for file in &files {

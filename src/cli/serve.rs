@@ -69,14 +69,14 @@ impl Serve {
         let mut is_new = false;
         if instance.is_private() || self.migrate {
             let applied = crate::cli::migrate::apply(app).await?;
-            is_new = crate::cli::migrate::is_from_scratch(&applied)?;
+            is_new = crate::cli::migrate::is_from_scratch(app, &applied)?;
         }
         let schema = SchemaCheck::begin(app, self.newer_database).await?;
         let url = base_url(listeners.public.local_addr()?, listeners.tls.is_some());
         let private_database = PrivateDatabase { is_new, takes_samples: !self.empty };
         let private_database = instance.is_private().then_some(private_database);
         let purpose = Purpose::Server { url: url.clone(), private_database };
-        let mut process = Modules::installed().start(app, purpose).await?;
+        let mut process = Modules::of(app).start(app, purpose).await?;
         let served = serve_until(stop, listeners, &url, schema, &notify, &mut process).await;
         process.close().await;
         served
@@ -102,12 +102,12 @@ async fn serve_until(
     let preparations = process.take_preparations();
     let app = &process.app;
     let readiness = Readiness::default();
-    let service = service::build(Modules::installed(), app, readiness.clone())?;
+    let service = service::build(Modules::of(app), app, readiness.clone())?;
     let private_listener = PrivateListener::open(private, app, &readiness)?;
     banner(url, private_listener.address, process);
 
     let jobs_stop = CancellationToken::new();
-    let work = Modules::installed().work();
+    let work = Modules::of(app).work();
     let jobs = tokio::spawn(jobs_after(preparations, work, app.clone(), jobs_stop.clone()));
     readiness.set(true).await;
     notify.ready();

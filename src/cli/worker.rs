@@ -31,7 +31,7 @@ impl Worker {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
         let schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
-        let process = Modules::installed().start(&instance.app, Purpose::Worker).await?;
+        let process = Modules::of(&instance.app).start(&instance.app, Purpose::Worker).await?;
         let worked = work_until(stop, schema, &notify, &process.app).await;
         process.close().await;
         instance.close().await;
@@ -59,7 +59,7 @@ async fn work_until(
         notify.stopping();
     });
     let jobs_stop = stop.child_token();
-    let mut running = std::pin::pin!(worker::run(Modules::installed().work(), app.clone(), jobs_stop.clone()));
+    let mut running = std::pin::pin!(worker::run(Modules::of(app).work(), app.clone(), jobs_stop.clone()));
     let fault = tokio::select! {
         () = &mut running => None,
         fault = schema.wait_for_fault() => Some(fault),

@@ -15,7 +15,7 @@ use mainstay_kernel::{
 };
 
 fn modules() -> &'static Modules {
-    crate::product().install().expect("they fit together")
+    crate::product().modules().expect("they fit together")
 }
 
 fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {

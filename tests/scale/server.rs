@@ -53,7 +53,7 @@ impl Server {
             .set("wal_level", "minimal")
             .set("max_wal_senders", "0")
             .set("max_wal_size", "256MB");
-        let modules = mainstay::product().install().expect("they fit together");
+        let modules = mainstay::product().modules().expect("they fit together");
         let postgres = Postgres::start(options).await?;
         let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
         tokio::spawn(connection);

@@ -1,16 +1,14 @@
-//! Alerts for an operator. An alert is a counter, for the rules of a monitoring system, a log line at `error`, marked as
-//! an alert, and a message to the on-call service, if there is one. Line and message are rate-limited per subject; the
-//! counter is not.
+//! Alerts for an operator. An alert is a counter for the rules of a monitoring system, a log line at `error` that is marked
+//! as an alert, and a message to the on-call service, if one is configured. Line and message are rate-limited per subject;
+//! the counter is not.
 //!
-//! Some conditions end by themselves, or show that somebody has ended them: the on-call service is then told that its
-//! incident is over ([`resolve`], [`credentials_accepted`]). Whoever cures one often restarts the process, so the first
-//! sign that all is well counts too, whether or not this process has raised an alert. All other incidents are closed by
-//! people.
+//! The process detects the end of some conditions, and resolves their incidents at the on-call service ([`resolve`],
+//! [`credentials_accepted`]). A remedy often includes a restart, so the first success also resolves an alert that an earlier
+//! process may have raised. Operators close all other incidents.
 
 use std::{
-    collections::BTreeSet,
     fmt::Display,
-    sync::{LazyLock, Mutex, OnceLock, PoisonError},
+    sync::{LazyLock, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -19,26 +17,16 @@ use tokio::sync::mpsc;
 
 /// The minimum time between two log lines about the same subject.
 pub(crate) const LOG_INTERVAL: Duration = Duration::from_secs(15 * 60);
-/// How long credentials must not have been rejected before one success counts: they may be good for some calls and not for
-/// others.
+/// The time since the last rejection of credentials after which a success counts: credentials may be valid for some calls and
+/// not for others.
 const COOLDOWN: Duration = Duration::from_secs(5 * 60);
-/// The most subjects that are remembered; beyond it, some are logged again sooner.
+/// The maximum number of remembered subjects; beyond it, some are logged again earlier.
 const MAX_SUBJECTS: u64 = 10_000;
 
-/// Makes the counter of an alert exist before the first one: a monitoring system sees no increase in a series that
-/// begins at 1. Modules declare theirs when they are registered.
-pub(crate) fn declare(provider: &'static str, cause: &'static str) {
-    DECLARED.lock().unwrap_or_else(PoisonError::into_inner).insert((provider, cause));
+/// Makes the counter of an alert exist before the first one, because a counter that begins at 1 shows no increase.
+pub(crate) fn register(provider: &'static str, cause: &'static str) {
+    metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(0);
 }
-
-/// Registers the declared counters with the recorder.
-pub(crate) fn register() {
-    for (provider, cause) in DECLARED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        metrics::counter!("mainstay_alerts_total", "provider" => *provider, "cause" => *cause).increment(0);
-    }
-}
-
-static DECLARED: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
 
 static RECENT: LazyLock<RecentAlerts> = LazyLock::new(RecentAlerts::default);
 
@@ -53,13 +41,12 @@ pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display,
     }
 }
 
-/// Says that what an alert is about is over, so that its incident ends. Does nothing if this process has said so since it
-/// last raised the alert.
+/// Resolves the incident of an alert. Has no effect if this process has resolved it since it last raised the alert.
 pub fn resolve(provider: &'static str, cause: &'static str, subject: impl Display) {
     end(provider, cause, subject.to_string(), Duration::ZERO);
 }
 
-/// Says that a provider has accepted our credentials, which ends an alert about them if none was raised for five minutes.
+/// Records that a provider has accepted the credentials, which resolves an alert about them after five minutes without one.
 pub fn credentials_accepted(provider: &'static str) {
     end(provider, "auth", "credentials".to_owned(), COOLDOWN);
 }
@@ -77,7 +64,7 @@ fn hand_over(alert: Alert) {
     }
 }
 
-/// An alert as the on-call service gets it.
+/// An alert for the on-call service.
 #[derive(Debug)]
 pub(crate) struct Alert {
     pub(crate) provider: &'static str,
@@ -86,17 +73,17 @@ pub(crate) struct Alert {
     pub(crate) event: AlertEvent,
 }
 
-/// What happened to an alert.
+/// A change of an alert.
 #[derive(Debug)]
 pub(crate) enum AlertEvent {
     /// It was raised.
     Raised { detail: String },
-    /// What it was about is over.
+    /// Its condition has ended.
     Resolved,
 }
 
 impl Alert {
-    /// Notes that the on-call service did not get it. An end is worth a line only: somebody looks at the incident anyway.
+    /// Records that the on-call service did not receive it. For an end, a log line suffices, because the incident is open.
     pub(crate) fn give_up(&self, why: &str) {
         match self.event {
             AlertEvent::Raised { .. } => {
@@ -108,7 +95,7 @@ impl Alert {
     }
 }
 
-/// The most alerts that may wait for the on-call service.
+/// The maximum number of alerts that wait for the on-call service.
 const QUEUE_CAPACITY: usize = 1000;
 
 static SINK: OnceLock<mpsc::Sender<Alert>> = OnceLock::new();
@@ -122,7 +109,7 @@ pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
 /// The provider, the cause and the subject.
 type AlertKey = (&'static str, &'static str, String);
 
-/// What this process knows of an alert.
+/// The state of an alert in this process.
 #[derive(Debug, Clone, Copy)]
 struct AlertState {
     /// Whether it was raised since it was last resolved.
@@ -154,8 +141,8 @@ impl RecentAlerts {
         should_log
     }
 
-    /// Records that an alert is over, and returns whether to say so: it was raised here, at least `cooldown` ago, or nothing was
-    /// known of it. Of concurrent calls, only one returns `true`.
+    /// Records the end of an alert, and returns whether to report it: the alert was raised here, at least `cooldown` ago, or is
+    /// unknown. Of concurrent calls, only one returns `true`.
     fn should_resolve(&self, key: AlertKey, now: Instant, cooldown: Duration) -> bool {
         // Most calls end here, at each success of a provider.
         if self.0.get(&key).is_some_and(|state| !state.is_open) {

@@ -1,4 +1,4 @@
-//! The dependencies of a request, built once and passed down: pools, clock, clients, and the parts that modules add.
+//! The dependencies of requests and jobs, built once and passed down: pools, clock, clients, and the parts of modules.
 
 use std::{
     any::{Any, TypeId, type_name},
@@ -24,7 +24,7 @@ use crate::{
     secret::SecretKey,
 };
 
-/// What the operations and the middleware work with. Cheap to clone.
+/// The dependencies of operations and middleware. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The configuration.
@@ -33,9 +33,9 @@ pub struct App {
     pub database: Database,
     /// The clock.
     pub clock: Clock,
-    /// Queues in front of the connection pool, in which the requests of one key wait for each other.
+    /// Queues in front of the connection pool, which serialize the requests of one key.
     pub keyed_mutex: KeyedMutex,
-    /// Limits the large responses that are made at once.
+    /// Limits concurrent large responses.
     pub(crate) bulkhead: Bulkhead,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
@@ -47,7 +47,7 @@ pub struct App {
     pub secret: SecretKey,
     /// The page tokens of lists, under a key of the secret.
     pub page_tokens: PageTokens,
-    /// The changes of resources, for those who watch.
+    /// The changes of resources, for watches and the cache.
     pub changes: Feed<RecordedChange>,
     /// The resume tokens of watches, under a key of the secret.
     pub resume_tokens: ResumeTokens,
@@ -58,8 +58,8 @@ impl App {
     /// Opens the kernel's dependencies. [`Modules::open`](crate::module::Modules::open) adds the parts of the modules.
     ///
     /// # Errors
-    /// Settings that can't be used, and a secret that can't be read or generated.
-    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+    /// Unusable settings, and a secret that cannot be read or generated.
+    pub(crate) async fn open(config: Config, listeners: Arc<dyn Any + Send + Sync>) -> anyhow::Result<Self> {
         if let Some(domain) = config.server.error_domain.clone() {
             crate::contract::status::set_domain(domain);
         }
@@ -67,17 +67,18 @@ impl App {
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, "mainstay", &config.database)?;
-        let database = database.with_clock(&clock).with_replicas("mainstay", &config)?;
+        let database = database.with_clock(&clock).with_listeners(listeners).with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::start(&config.on_call, &clock)?;
+        let changes = changes::open(&database);
         Ok(Self {
-            cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
+            cache: Cache::new(&database, changes.clone(), config.cache_bytes),
             keyed_mutex: KeyedMutex::default(),
             bulkhead: Bulkhead::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),
-            changes: changes::open(&database),
+            changes,
             resume_tokens: ResumeTokens::new(&secret),
             secret,
             database,
@@ -90,21 +91,21 @@ impl App {
     /// Returns the part of a module, by its type.
     ///
     /// # Panics
-    /// If no module provides it, or only one that is registered after the caller's: a mistake in the list of modules,
-    /// which the first start shows.
+    /// If no module provides it, or only one that is registered after the caller's. The first start shows this mistake in the
+    /// list of modules.
     pub fn part<T: Any + Send + Sync>(&self) -> &T {
         let part = self.parts.0.get(&TypeId::of::<T>()).and_then(|part| part.downcast_ref());
         part.unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
     }
 
-    /// Returns the application as of another clock, which units of work then have, too.
+    /// Returns the application with another clock, which its units of work use, too.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { database: self.database.with_clock(&clock), clock, ..self }
     }
 
-    /// Returns the application with one more part, or with another one of its type. The parts that were built before do
-    /// not see it.
+    /// Returns the application with an additional part, or with another one of its type. Parts that were built before do not
+    /// see it.
     #[must_use]
     pub fn with_part<T: Any + Send + Sync>(mut self, part: T) -> Self {
         let mut parts = (*self.parts.0).clone();

@@ -1,132 +1,124 @@
-//! Cache-aside, for what many read and few change: a layer in this process, then Redis, then the source.
+//! Cache-aside in the memory of the process, for values that are read often and changed rarely.
 //!
-//! A value carries a **version**, from 1, that grows with every change to it. Whoever commits a change
-//! [invalidates](Cache::invalidate) the tags of the values that it concerns, with the version of the change: Redis
-//! keeps that version per tag as a floor, and publishes it to every process. No layer keeps a value below the floor of
-//! its tag. So an older value never replaces a newer one, however late its reader writes it back, and a value that no
-//! longer exists stays away. A source that answers below the floor again and again, such as a restored backup, is
-//! believed, and its answers are not kept.
+//! A [`Region`] names the topic of the [changes](crate::changes) that replace its values. A committed change outdates the
+//! values of its resource, and the values that may contain any resource of its topic:
 //!
-//! The **promise**: nobody is given a value that was replaced longer ago than the lifetime of its [`Region`], whatever is
-//! lost. A value's age counts from before it was read at its source, and copies don't extend it. If only the notices are
-//! lost and Redis is reachable, it is [`RECHECK`]; usually it is the milliseconds that a notice takes. While the source
-//! is unavailable, values that nobody outdated are served for up to [`GRACE`] more. A whole response may be reused for
-//! another second ([`REUSE`](crate::http::middleware::microcache::REUSE)), by which its value is then older.
+//! - on the instance that commits it, before the commit is reported;
+//! - on other instances, when they read the change from the feed, usually within 300 ms.
 //!
-//! One reader per process reads a missing value, and one process of all, by a short lease in Redis; the rest wait for
-//! it. That there is no value is remembered only in the process, whose memory for the cache is bounded, because strangers
-//! choose the keys of what does not exist. Redis is an optimization: while it is unavailable, each process reads the source itself, one reader per value.
+//! A read of the source that began before a change is not served after it. After the feed has been interrupted, changes may
+//! have been missed, so that every value is read again.
+//!
+//! **Staleness bound**: no value is served that was replaced longer ago than the lifetime of its region, even if the feed
+//! is lost. The age of a value counts from before it was read at the source. While the source is unavailable, a value that
+//! is not known to be outdated is served for up to [`GRACE`] past its lifetime. A whole response may be reused for another
+//! second ([`REUSE`](crate::http::middleware::microcache::REUSE)).
+//!
+//! Concurrent reads of a missing value share one read of the source (single flight). The absence of a value is cached, too;
+//! the memory of the cache is bounded, because anonymous callers choose the keys.
 
-mod flight;
-mod local;
 mod region;
-mod shared;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use moka::future::Cache as Entries;
 use rand::Rng as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    error::{Error, Reason, Result},
-    redis::Redis,
+    changes::{self, Feed, RecordedChange},
+    database::{
+        Database,
+        outdated::{Outdated, Tag},
+    },
+    error::{Error, Reason, ReasonRef, Result},
 };
 
-use flight::{Failure, Flights};
-use local::Local;
-use shared::{Shared, SharedEntry, WriteBack};
+pub use region::Region;
 
-pub use region::{LoadedValue, Region};
-
-/// How long a process relies on its own copy before it asks Redis whether it was outdated: the oldest that a value can
-/// be if only notices are lost.
-pub const RECHECK: Duration = Duration::from_secs(10);
 /// How long past its lifetime a value is served while its source is unavailable.
 pub const GRACE: Duration = Duration::from_secs(600);
+/// How long a value stays in memory: longer than any lifetime and [`GRACE`].
+const RETENTION: Duration = Duration::from_secs(3600);
 /// The longest that a read of the source may take.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the other processes leave a value to the one that reads it.
-const LEASE: Duration = Duration::from_secs(1);
-/// The interval at which they look whether it is there.
-const POLL: Duration = Duration::from_millis(10);
-/// How often a value is read again because it was outdated meanwhile.
+/// How often the source is read again because of a change meanwhile.
 const MAX_RELOADS: usize = 3;
+/// The memory of an entry besides its key and its value, in bytes.
+const OVERHEAD: usize = 256;
 
 /// The cache of a process. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
-    local: Local,
-    shared: Option<Shared>,
-    flights: Flights,
+    entries: Entries<Arc<str>, Slot>,
+    outdated: Arc<Outdated>,
+    feed: Feed<RecordedChange>,
+    /// Ends the reader of the feed, which starts with the first value that follows a topic.
+    reader: OnceCell<DropGuard>,
 }
 
-impl fmt::Debug for Cache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").finish_non_exhaustive()
-    }
-}
-
-/// A value as it was read, or that there is none.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    version: i64,
+/// A value as it was read, or its absence.
+#[derive(Debug)]
+struct Entry {
     value: Option<Bytes>,
-    /// Before it was read at its source.
+    /// Before it was read at the source.
     read_at: Instant,
     ttl: Duration,
+    /// The generation of the cache before it was read.
+    generation: u64,
 }
 
-impl Entry {
-    fn age(&self) -> Duration {
-        self.read_at.elapsed()
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.age() < self.ttl
-    }
-
-    /// Whether it may be served while its source is unavailable.
-    fn is_within_grace(&self) -> bool {
-        self.age() < self.ttl + GRACE
-    }
-}
-
-/// What is cached under which name, for how long, and what invalidates it.
+/// The last value of a key, and the failure of the last attempt to replace it.
 #[derive(Debug, Clone)]
-pub(crate) struct Key {
+struct Slot {
+    entry: Option<Arc<Entry>>,
+    failure: Option<Failure>,
+}
+
+/// A failed read, for all callers that waited for it.
+#[derive(Debug, Clone)]
+struct Failure {
+    reason: ReasonRef,
+    message: String,
+    detail: String,
+}
+
+/// The name of a value, its lifetime, and the changes that outdate it.
+#[derive(Debug, Clone)]
+struct Key {
     name: Arc<str>,
-    tag: Arc<str>,
     ttl: Duration,
+    tag: Option<Tag>,
 }
 
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Local,
-    Shared,
+enum Origin {
+    Process,
     Source,
-    /// From a layer, past its lifetime, because the source was unavailable.
+    /// From memory, past its lifetime, because the source was unavailable.
     Stale,
-    /// From the read that another reader began.
+    /// From a read that another caller began.
     Coalesced,
 }
 
 impl Cache {
-    /// Makes a cache that keeps at most `max_bytes` in this process, and listens for what other processes of the same
-    /// `scope` invalidate.
-    pub fn new(redis: &Redis, max_bytes: usize, scope: &str) -> Self {
-        let shared = match redis {
-            Redis::Server(link) => Some(Shared::new(link.clone(), scope)),
-            Redis::Local(_) => None,
+    /// Makes a cache of at most `max_bytes`, which follows the commits of this process and the feed of all changes.
+    pub fn new(database: &Database, feed: Feed<RecordedChange>, max_bytes: usize) -> Self {
+        let weight = |name: &Arc<str>, slot: &Slot| {
+            let value = slot.entry.as_ref().and_then(|entry| entry.value.as_ref()).map_or(0, Bytes::len);
+            u32::try_from(name.len() + value + OVERHEAD).unwrap_or(u32::MAX)
         };
-        let inner = Arc::new(Inner { local: Local::new(max_bytes), shared, flights: Flights::default() });
-        if let Some(shared) = &inner.shared {
-            tokio::spawn(shared::listen(shared.clone(), Arc::downgrade(&inner)));
-        }
-        Self(inner)
+        let entries = Entries::builder().weigher(weight).max_capacity(max_bytes as u64).time_to_live(RETENTION).build();
+        Self(Arc::new(Inner { entries, outdated: database.outdated().clone(), feed, reader: OnceCell::new() }))
     }
 
     /// Returns a region: the values of one type, with one lifetime.
@@ -134,139 +126,119 @@ impl Cache {
         Region::new(self.clone(), name, ttl)
     }
 
-    /// Invalidates the values with these tags that are older than `version`. Called after the commit of a change,
-    /// and before it is reported.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE` if Redis could not be told: other processes may then serve what they have for its lifetime.
-    pub async fn invalidate(&self, tags: &[String], version: i64) -> Result<()> {
-        for tag in tags {
-            self.0.local.raise(tag, version);
-        }
-        match &self.0.shared {
-            Some(shared) => Ok(shared.raise(tags, version).await?),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns a number that is another one after any value was outdated, here or by a notice. What was made of values
-    /// since it was read is what would be made of them now, for as long as it stays.
+    /// Returns a number that differs after any cached value was outdated. What was made of cached values remains correct
+    /// while the number stays the same.
     pub fn generation(&self) -> u64 {
-        self.0.local.generation()
+        self.0.outdated.generation()
     }
 
-    /// Returns the entry of a key, from the nearest layer that has one.
-    pub(crate) async fn entry<F>(
-        &self,
-        key: &Key,
-        load: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Result<(Arc<Entry>, Origin)>
+    /// Returns the value of a key from memory, or reads it at the source. The read is a task without the deadline of the
+    /// caller, because other callers may wait for it, too.
+    async fn entry<F>(&self, key: Key, load: impl Fn() -> F + Send + Sync + 'static) -> Result<(Arc<Entry>, Origin)>
     where
-        F: Future<Output = Result<(i64, Option<Bytes>)>> + Send + 'static,
+        F: Future<Output = Result<Option<Bytes>>> + Send + 'static,
     {
-        if let Some(entry) = self.0.local.fresh(key) {
-            return Ok((entry, Origin::Local));
+        if key.tag.is_some() {
+            self.follow().await;
         }
-        let inner = self.0.clone();
-        let owned = key.clone();
-        let load = move || async move { inner.find(&owned, load).await };
-        let recheck = || self.0.local.fresh(key).map(|entry| (entry, Origin::Local));
-        self.0.flights.join(&key.name, recheck, load).await
+        let slot = self.0.entries.get(&key.name).await;
+        if let Some(slot) = slot.as_ref().filter(|slot| self.0.is_current(slot, &key))
+            && let Some(entry) = &slot.entry
+        {
+            return Ok((entry.clone(), Origin::Process));
+        }
+        let (inner, last) = (self.0.clone(), slot.and_then(|slot| slot.entry));
+        let read = tokio::spawn(async move { inner.find(&key, last, load).await });
+        read.await.map_err(Error::internal)?
+    }
+
+    /// Starts the reader of the feed, once.
+    async fn follow(&self) {
+        let start = async || {
+            let token = CancellationToken::new();
+            let follow = changes::follow(self.0.feed.clone(), self.0.outdated.clone());
+            tokio::spawn(token.clone().run_until_cancelled_owned(follow));
+            token.drop_guard()
+        };
+        self.0.reader.get_or_init(start).await;
     }
 }
 
 impl Inner {
-    /// Finds a value that this process does not have. Runs once at a time per key.
-    async fn find<F>(&self, key: &Key, load: impl Fn() -> F) -> Result<(Arc<Entry>, Origin), Failure>
+    /// Returns whether a value may be served without a read of the source.
+    fn is_current(&self, slot: &Slot, key: &Key) -> bool {
+        let is_current = |entry: &Arc<Entry>| {
+            let is_outdated = key.tag.is_some_and(|tag| self.outdated.may_be_outdated(tag, entry.generation));
+            entry.read_at.elapsed() < entry.ttl && !is_outdated
+        };
+        slot.failure.is_none() && slot.entry.as_ref().is_some_and(is_current)
+    }
+
+    /// Returns whether a value may be served while its source is unavailable.
+    fn is_within_grace(&self, entry: &Entry, key: &Key) -> bool {
+        let is_outdated = key.tag.is_some_and(|tag| self.outdated.is_outdated(tag, entry.generation));
+        entry.read_at.elapsed() < entry.ttl + GRACE && !is_outdated
+    }
+
+    /// Reads a value, or waits for the read that is in progress. `last` is the value that is no longer current.
+    async fn find<F>(&self, key: &Key, last: Option<Arc<Entry>>, load: impl Fn() -> F) -> Result<(Arc<Entry>, Origin)>
     where
-        F: Future<Output = Result<(i64, Option<Bytes>)>> + Send + 'static,
+        F: Future<Output = Result<Option<Bytes>>>,
     {
-        let (mut fallback, mut write_back) = (self.local.fallback(key), None);
-        if let Some(shared) = &self.shared {
-            match self.ask(shared, key).await {
-                SharedLookup::Fresh(entry) => {
-                    self.local.put(key, &entry);
-                    return Ok((entry, Origin::Shared));
-                }
-                SharedLookup::Miss { fallback: shared_fallback, write_back: allowed } => {
-                    fallback = shared_fallback.or(fallback);
-                    write_back = allowed;
-                }
+        let read = async {
+            match self.load(key, load).await {
+                Ok(entry) => Slot { entry: Some(Arc::new(entry)), failure: None },
+                Err(error) => Slot { entry: last, failure: Some(Failure::from(&error)) },
             }
-        }
-        let loaded = self.load(key, load).await.map(Arc::new);
-        if let Some(write_back) = write_back {
-            // Without making the readers wait.
-            tokio::spawn(write_back.finish(key.clone(), loaded.as_ref().ok().cloned()));
-        }
-        match loaded {
-            Ok(entry) => {
-                self.local.put(key, &entry);
-                Ok((entry, Origin::Source))
-            }
-            Err(error) => {
-                let fallback =
-                    fallback.filter(|entry| error.is_unavailable() && entry.version >= self.local.floor(&key.tag));
-                fallback.map(|entry| (entry, Origin::Stale)).ok_or_else(|| Failure::from(&error))
+        };
+        // `try_get_with` would drop the last value with the first failure.
+        let entry = self.entries.entry(key.name.clone());
+        let found = entry.or_insert_with_if(read, |slot| !self.is_current(slot, key)).await;
+        let origin = if found.is_fresh() { Origin::Source } else { Origin::Coalesced };
+        match found.into_value() {
+            Slot { entry: Some(entry), failure: None } => Ok((entry, origin)),
+            Slot { entry, failure } => {
+                let error = failure.map_or_else(|| Error::from(Reason::InternalError), Error::from);
+                let stale = entry.filter(|entry| error.is_unavailable() && self.is_within_grace(entry, key));
+                stale.map(|entry| (entry, Origin::Stale)).ok_or(error)
             }
         }
     }
 
-    /// Asks Redis, and waits while another process reads the value.
-    async fn ask(&self, shared: &Shared, key: &Key) -> SharedLookup {
-        let since = Instant::now();
-        loop {
-            match shared.get(key).await {
-                Ok(SharedEntry { entry, floor, write_back }) => {
-                    if floor > 0 {
-                        self.local.raise(&key.tag, floor);
-                    }
-                    let entry = entry.map(Arc::new).filter(|entry| entry.version >= self.local.floor(&key.tag));
-                    match entry {
-                        Some(entry) if entry.is_fresh() => return SharedLookup::Fresh(entry),
-                        fallback if write_back.has_lease() || since.elapsed() >= LEASE => {
-                            return SharedLookup::Miss { fallback, write_back: Some(write_back) };
-                        }
-                        _ => sleep(POLL).await,
-                    }
-                }
-                Err(_) => return SharedLookup::Miss { fallback: None, write_back: None },
-            }
-        }
-    }
-
-    /// Reads the source, again if a change outdated what was read.
+    /// Reads the source, again if the value changed meanwhile.
     async fn load<F>(&self, key: &Key, load: impl Fn() -> F) -> Result<Entry>
     where
-        F: Future<Output = Result<(i64, Option<Bytes>)>>,
+        F: Future<Output = Result<Option<Bytes>>>,
     {
         let mut reloads = 0;
         loop {
-            let read_at = Instant::now();
+            let (generation, read_at) = (self.outdated.generation(), Instant::now());
             let loaded = timeout(LOAD_TIMEOUT, load()).await;
-            let (version, value) = loaded.map_err(|_| Error::from(Reason::DeadlineExceeded))??;
-            if version >= self.local.floor(&key.tag) || reloads == MAX_RELOADS {
-                return Ok(Entry { version, value, read_at, ttl: with_jitter(key.ttl) });
+            let value = loaded.map_err(|_| Error::from(Reason::DeadlineExceeded))??;
+            let is_outdated = key.tag.is_some_and(|tag| self.outdated.is_outdated(tag, generation));
+            if !is_outdated || reloads == MAX_RELOADS {
+                return Ok(Entry { value, read_at, ttl: with_jitter(key.ttl), generation });
             }
             reloads += 1;
         }
     }
 }
 
-/// What was found in Redis.
-enum SharedLookup {
-    Fresh(Arc<Entry>),
-    Miss {
-        /// Past its lifetime.
-        fallback: Option<Arc<Entry>>,
-        /// Where to write the value, unless Redis is unavailable.
-        write_back: Option<WriteBack>,
-    },
-}
-
-/// Shortens a lifetime by up to a tenth, so that values that were read together don't expire together.
+/// Shortens a lifetime by up to a tenth, so that values that were read together do not expire together.
 fn with_jitter(ttl: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let share = rand::rng().random_range(0.9..1.0);
     ttl.mul_f64(share)
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { reason: error.reason(), message: error.message().to_owned(), detail: error.detail() }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::with_message(failure.reason, failure.message).caused_by(anyhow::anyhow!("{}", failure.detail))
+    }
 }

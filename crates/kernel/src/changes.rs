@@ -1,17 +1,19 @@
-//! Changes of resources, for those who watch.
+//! Changes of resources, for watches and for the cache.
 //!
-//! A module notes each change of a resource in the transaction that makes it ([`note`]), in a table that is kept for an
-//! hour. Whoever watches gets them in the order of their commits, on whichever instance, and can resume where the last
-//! stream broke off. [`grpc::watch`](crate::grpc::watch) makes the stream of an RPC of it.
+//! A module notes each change of a resource in the transaction that makes it ([`note`]). The table keeps changes for an
+//! hour. Watches on every instance receive them in the order of their commits, and can resume at the end of an interrupted
+//! stream. [`grpc::watch`](crate::grpc::watch) makes the stream of an RPC of a watch. The [cache](crate::cache) drops the
+//! values that a change replaces.
 //!
 //! ```text
-//! note ─▶ changes ─▶ feed: one reader per process, while anybody watches ─▶ watch: one caller's position ─▶ grpc::watch
+//! note ─▶ changes ─▶ feed: one reader per process ─┬▶ watch: one caller's position ─▶ grpc::watch
+//!                                                  └▶ cache
 //! ```
 //!
-//! Nothing is sent by `NOTIFY`, which takes a lock over all databases at each commit. The reader looks four times a second,
-//! and at once after a commit of its own process. It remembers a snapshot, not a number: what it has not read is what that
-//! snapshot does not contain and the present one does. So a transaction that began early and commits late is read when it
-//! commits, and delays none of the others, as it would if everything waited for the oldest transaction that runs.
+//! `NOTIFY` is not used, because it takes a lock over all databases at each commit. The reader looks four times a second, and
+//! at once after a commit of its process. Its position is a snapshot, not a number: unread changes are those that the old
+//! snapshot lacks and the current one contains. A transaction that began early and commits late is therefore read when it
+//! commits, and delays no other transaction.
 
 mod cursor;
 mod feed;
@@ -20,16 +22,18 @@ mod store;
 mod token;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use tokio::{sync::broadcast::error::RecvError, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    database::{Connection, Database, after_commit},
+    database::{Connection, Database, after_commit, outdated::Outdated},
     error::Result,
     id::AccountId,
 };
+use feed::RETRY_DELAY;
 
 pub use cursor::{Cursor, Snapshot};
 pub use feed::{EntryBatch, Feed, ReadFn};
@@ -38,13 +42,14 @@ pub(crate) use store::delete_expired;
 pub use token::ResumeTokens;
 pub use watch::{Page, Watch};
 
-/// How long a resume token is good for.
+/// The lifetime of a resume token.
 pub const RESUME_WINDOW: TimeDelta = TimeDelta::hours(1);
-/// How long a change is kept: longer than that, by more than a transaction takes and clocks may differ.
+/// How long a change is kept: longer than the lifetime of a token, by more than the longest transaction and the difference
+/// of clocks.
 pub(crate) const RETENTION: TimeDelta = TimeDelta::minutes(70);
-/// The most changes that are read at once.
+/// The maximum number of changes that are read at once.
 pub const BATCH: usize = 200;
-/// How often is looked for the changes of other processes.
+/// The interval between two looks for the changes of other processes.
 pub const PERIOD: Duration = Duration::from_millis(250);
 
 /// A change of a resource.
@@ -64,9 +69,9 @@ pub struct Change {
     pub is_deleted: bool,
 }
 
-/// What stands in an append-only table.
+/// An entry of an append-only table.
 pub trait Entry: Send + Sync + 'static {
-    /// The transaction that wrote it, and its number among what that transaction wrote.
+    /// The transaction that wrote it, and its number among the entries of that transaction.
     fn position(&self) -> (i64, i64);
 }
 
@@ -90,11 +95,34 @@ impl Entry for RecordedChange {
 /// Any error of Postgres.
 pub async fn note(connection: &Connection, changes: &[Change]) -> Result<()> {
     store::insert(connection, changes).await?;
-    after_commit::wake_watches();
+    after_commit::add_changes(changes.iter().map(|change| (change.topic.clone(), change.resource)));
     Ok(())
 }
 
 /// Opens the feed of all changes.
-pub(crate) fn open(database: &Database) -> Feed<RecordedChange> {
+pub fn open(database: &Database) -> Feed<RecordedChange> {
     Feed::new(database.clone(), |connection, cursor| Box::pin(read::<store::Row>(connection, cursor)))
+}
+
+/// Records the changes of all processes for the cache of this one, and the gaps in which changes may have been missed.
+pub(crate) async fn follow(feed: Feed<RecordedChange>, outdated: Arc<Outdated>) {
+    loop {
+        let Ok((_, mut batches)) = feed.subscribe().await else {
+            sleep(RETRY_DELAY).await;
+            continue;
+        };
+        outdated.record_gap();
+        loop {
+            match batches.recv().await {
+                Ok(batch) => {
+                    if batch.follows_gap {
+                        outdated.record_gap();
+                    }
+                    batch.entries.iter().for_each(|entry| outdated.record(&entry.change.topic, entry.change.resource));
+                }
+                Err(RecvError::Lagged(_)) => outdated.record_gap(),
+                Err(RecvError::Closed) => break,
+            }
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub struct Config {
     pub replicas: Replicas,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
-    /// The most that the cache keeps in this process, in bytes.
+    /// The memory of the cache of this process, in bytes.
     pub cache_bytes: usize,
     /// The secret that seals keys and secrets in the database; 32 bytes in base64. `None`: generated into the data
     /// directory.

@@ -1,7 +1,7 @@
-//! The contract of this process: the merged descriptor sets of its modules, and what is read from them.
+//! The contract of this process: the merged descriptor sets of its modules, and the tables that are read from them.
 //!
-//! Everything that faces a caller derives from the `.proto` files: [`policy`] holds the requirements of each method,
-//! [`reason`] the error catalogue, `lists` the bounds of lists, and [`validate`] what the generated field rules need.
+//! The whole interface derives from the `.proto` files: [`policy`] holds the requirements of each method, [`reason`] the error
+//! catalogue, `lists` the bounds of lists, and [`validate`] the functions of the generated field rules.
 //! [`status`] converts errors to gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
 
 pub(crate) mod lists;
@@ -50,9 +50,15 @@ pub struct Contract {
 
 static INSTALLED: OnceLock<Contract> = OnceLock::new();
 
-/// Installs the contract of this process, unless there is one; returns the installed one.
-pub(crate) fn install(contract: Contract) -> &'static Contract {
-    INSTALLED.get_or_init(|| contract)
+/// Installs the contract of this process; returns the installed one if it is the same.
+///
+/// # Errors
+/// If another contract is installed.
+pub(crate) fn install(contract: Contract) -> Result<&'static Contract, String> {
+    let encoded = contract.encoded.clone();
+    let installed = INSTALLED.get_or_init(|| contract);
+    let is_same = installed.encoded == encoded;
+    is_same.then_some(installed).ok_or_else(|| "a process has one contract: start another process".to_owned())
 }
 
 /// Returns the contract of this process.
@@ -69,10 +75,10 @@ pub(crate) fn installed() -> Option<&'static Contract> {
 }
 
 impl Contract {
-    /// Merges the descriptor sets of modules, given with their names, and reads what they say.
+    /// Merges the descriptor sets of modules, given with their names, and reads their tables.
     ///
     /// # Errors
-    /// Every fault, one line each, with the method or file that it is about.
+    /// Every fault, one line each, with its method or file.
     pub fn read(modules: &[(&str, &[u8])]) -> Result<Self, Vec<String>> {
         let descriptors = merge(modules).map_err(|fault| vec![fault])?;
         let (policies, catalogue) = (Policies::read(&descriptors), Catalogue::read(&descriptors));
@@ -98,7 +104,7 @@ impl Contract {
 }
 
 impl Reason {
-    /// Returns the reason with this `error.code`, of whichever module.
+    /// Returns the reason of any module with this `error.code`.
     pub fn from_code(code: &str) -> Option<ReasonRef> {
         current().catalogue.find(code)
     }
@@ -109,7 +115,7 @@ impl Reason {
     }
 }
 
-/// Merges descriptor sets; a file that several sets import is taken once, and so is the set of a crate with several modules.
+/// Merges descriptor sets. A file that several sets import is merged once, as is the set of a crate with several modules.
 fn merge(modules: &[(&str, &[u8])]) -> Result<DescriptorPool, String> {
     let mut pool = DescriptorPool::new();
     let mut merged: Vec<&[u8]> = Vec::new();

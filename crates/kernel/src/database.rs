@@ -1,13 +1,12 @@
-//! Postgres: connections, transactions, migrations, and what the stores of all modules share. The files below run
-//! diesel and nothing of HTTP or gRPC; their functions take a connection.
+//! Postgres: connections, transactions, migrations, and functions for the stores of all modules. The files below use diesel,
+//! and neither HTTP nor gRPC; their functions take a connection.
 //!
-//! There are four ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
-//! [`Database::query`] lends a connection for other reads, and [`Database::autocommit`] for any statements that stand
-//! alone; [`Database::transaction`] runs a [unit of work](crate::unit_of_work::Work). The last three handle a caller that
-//! disconnects: the running statement is cancelled, an open transaction is rolled back, and the connection returns to the
-//! pool clean or not at all.
+//! A connection is obtained in four ways. [`Database::read`] runs short reads on shared connections; [`Database::query`] lends
+//! a connection for other reads, and [`Database::autocommit`] for single statements; [`Database::transaction`] runs a
+//! [unit of work](crate::unit_of_work::Work). The last three handle a disconnected caller: the running statement is cancelled,
+//! an open transaction is rolled back, and the connection returns to the pool clean or is closed.
 //!
-//! The reads of a request whose method permits it are those of a replica (`replica`).
+//! If the policy of a method permits it, its reads use a replica (`replica`).
 
 pub mod after_commit;
 pub mod attempt_limit;
@@ -19,6 +18,7 @@ pub mod integrity;
 pub mod migrations;
 mod node;
 pub mod optional_column;
+pub(crate) mod outdated;
 pub mod pipeline;
 mod position;
 mod replica;
@@ -31,7 +31,7 @@ pub mod statement;
 pub mod time;
 pub mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -39,10 +39,11 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Notify, time::timeout};
 
-use after_commit::Added;
+use after_commit::{Added, Listeners, Watch};
 pub use connect::ConnectFailure;
 pub(crate) use node::Lease;
 use node::Node;
+use outdated::Outdated;
 pub(crate) use position::Position;
 pub(crate) use replica::{Replicas, with_replica};
 
@@ -52,13 +53,13 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-/// The longest wait for the position of a commit, which has been made by then.
+/// The maximum wait for the position of a completed commit.
 const POSITION_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A connection to Postgres.
 pub type Connection = AsyncPgConnection;
 
-/// The connections to Postgres: to the primary, and to the replicas, if there are any.
+/// The connections to Postgres: to the primary, and to replicas, if configured.
 #[derive(Clone)]
 pub struct Database {
     primary: Node,
@@ -66,6 +67,8 @@ pub struct Database {
     clock: Clock,
     jobs_added: Arc<Notify>,
     changes_noted: Arc<Notify>,
+    outdated: Arc<Outdated>,
+    listeners: Listeners,
 }
 
 impl std::fmt::Debug for Database {
@@ -75,16 +78,15 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// Makes a pool of connections to `url`. It connects on first use, so that a server can start while Postgres is
-    /// unavailable.
-    /// `name` is what `pg_stat_activity` calls its connections.
+    /// Makes a pool of connections to `url`. The pool connects at its first use, so that a server can start while Postgres is
+    /// unavailable. `name` is the name of the connections in `pg_stat_activity`.
     ///
     /// # Errors
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
         let primary = Node::primary(url.expose_secret(), name, config)?;
-        let (jobs_added, changes_noted) = (Arc::default(), Arc::default());
-        Ok(Self { primary, replicas: None, clock: Clock::default(), jobs_added, changes_noted })
+        let (replicas, clock, jobs_added, changes_noted, outdated, listeners) = Default::default();
+        Ok(Self { primary, replicas, clock, jobs_added, changes_noted, outdated, listeners })
     }
 
     /// Sets the clock of transactions.
@@ -92,7 +94,22 @@ impl Database {
         Self { clock: clock.clone(), ..self }
     }
 
-    /// Adds the replicas, which are read once somebody [watches](Replicas::watch) how far they are.
+    /// Sets the listeners of events that are published in transactions.
+    pub(crate) fn with_listeners(self, listeners: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { listeners: Some(listeners), ..self }
+    }
+
+    /// Returns the listeners of events, by their type.
+    pub(crate) fn listeners<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.listeners.clone()?.downcast().ok()
+    }
+
+    /// Runs statements, and returns their effects in this process.
+    pub(crate) fn watch<F: Future>(&self, run: F) -> Watch<F> {
+        after_commit::watch(self.listeners.clone(), run)
+    }
+
+    /// Adds the replicas, which are read once their positions are [watched](Replicas::watch).
     ///
     /// # Errors
     /// When a URL is invalid.
@@ -101,20 +118,20 @@ impl Database {
         Ok(self)
     }
 
-    /// Returns the replicas, if there are any.
+    /// Returns the replicas, if configured.
     pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
         self.replicas.as_ref()
     }
 
-    /// Returns a position that covers every commit that was reported so far; `None` if the primary does not say in time.
+    /// Returns a position that covers every reported commit; `None` if the primary does not respond in time.
     pub(crate) async fn position(&self) -> Option<Position> {
         timeout(POSITION_TIMEOUT, self.primary.read(position::of_primary)).await.ok()?.ok()
     }
 
-    /// Runs a read of a few rows by their keys, on a connection that other reads share. `run` must only read, because it
-    /// runs a second time, on a connection of its own, if the shared one breaks or does not answer within 500 ms.
+    /// Runs a read of a few rows by their keys on a shared connection. `run` must be read-only, because it runs again, on a
+    /// connection of the pool, if the shared one breaks or does not respond within 500 ms.
     ///
-    /// On the primary, a read sees all that was committed before it, as everywhere else.
+    /// On the primary, a read sees all earlier commits.
     ///
     /// # Errors
     /// As [`Database::autocommit`].
@@ -127,8 +144,8 @@ impl Database {
         self.primary.read(run).await
     }
 
-    /// Lends a connection for reads that may take longer, such as lists and sums. `run` must only read, because it runs a
-    /// second time, on the primary, if a replica does not answer.
+    /// Lends a connection for longer reads, such as lists and sums. `run` must be read-only, because it runs again, on the
+    /// primary, if a replica does not respond.
     ///
     /// # Errors
     /// As [`Database::autocommit`].
@@ -141,17 +158,17 @@ impl Database {
         self.primary.lend(run).await
     }
 
-    /// The replica of the current request, if it is one of this database's.
+    /// Returns the replica of the current request, if it belongs to this database.
     fn replica(&self) -> Option<Arc<replica::Replica>> {
         self.replicas.as_ref().and_then(|_| replica::of_request())
     }
 
-    /// Lends a connection for statements that stand alone.
+    /// Lends a connection for single statements.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let (result, additions) = after_commit::watch(self.primary.lend(run)).await;
+        let (result, additions) = self.watch(self.primary.lend(run)).await;
         self.wake(additions);
         result
     }
@@ -161,20 +178,26 @@ impl Database {
         self.primary.lease().await
     }
 
-    /// Returns the time, as the clock of the application has it.
+    /// Returns the time by the clock of the application.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Does in this process what follows a commit.
+    /// Applies the effects of a commit in this process.
     pub(crate) fn wake(&self, additions: Added) {
         if additions.jobs {
             self.jobs_added.notify_one();
         }
-        if additions.changes {
+        if !additions.changes.is_empty() {
+            additions.changes.iter().for_each(|(topic, id)| self.outdated.record(topic, *id));
             self.changes_noted.notify_one();
         }
         additions.actions.into_iter().for_each(|action| action());
+    }
+
+    /// Returns which cached values the committed changes have outdated.
+    pub(crate) fn outdated(&self) -> &Arc<Outdated> {
+        &self.outdated
     }
 
     /// Is notified after each commit of this process that added changes.
@@ -190,30 +213,30 @@ impl Database {
     /// Opens a connection outside the pool, for work that must not return it to the pool.
     ///
     /// # Errors
-    /// When Postgres is unavailable or refuses.
+    /// When Postgres is unavailable or refuses the connection.
     pub async fn dedicated(&self) -> Result<Connection, ConnectFailure> {
         self.primary.connector().clone().connect().await
     }
 
-    /// Returns the name of the database, as the URL has it.
+    /// Returns the name of the database in the URL.
     pub fn name(&self) -> &str {
         self.primary.connector().database()
     }
 
-    /// Returns the number of connections to the primary, and how many of them are idle.
+    /// Returns the numbers of connections and of idle connections to the primary.
     pub fn connections(&self) -> (u32, u32) {
         let state = self.primary.pool().state();
         (state.connections, state.idle_connections)
     }
 
-    /// Returns how long this process has waited for connections to the primary.
+    /// Returns the waits of this process for connections to the primary.
     pub(crate) fn waits(&self) -> Waits {
         let statistics = self.primary.pool().state().statistics;
         Waits { count: statistics.get_waited + statistics.get_timed_out, total: statistics.get_wait_time }
     }
 }
 
-/// How often somebody had to wait for a connection, and for how long in all.
+/// The number of waits for a connection, and their total time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Waits {
     pub(crate) count: u64,
@@ -221,15 +244,14 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Returns the average of the waits that have ended since.
+    /// Returns the average of the waits since an earlier measurement.
     pub(crate) fn average_since(&self, earlier: &Self) -> Duration {
         let count = u32::try_from(self.count - earlier.count).unwrap_or(u32::MAX);
         self.total.saturating_sub(earlier.total).checked_div(count).unwrap_or_default()
     }
 }
 
-/// Runs a statement that begins or ends a transaction. Not by diesel's transaction manager, which can't send it together
-/// with others.
+/// Runs a statement that begins or ends a transaction. Diesel's transaction manager cannot send it together with others.
 pub(crate) async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
     Ok(connection.batch_execute(statement).await?)
 }
@@ -237,8 +259,7 @@ pub(crate) async fn execute(mut connection: &Connection, statement: &'static str
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         let cause = match &error {
-            // The connection broke during COMMIT, and so did the ROLLBACK after it; the first error is the relevant
-            // one.
+            // The connection broke during COMMIT, so that the ROLLBACK failed, too; the first error is the cause.
             DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
             error => error,
         };
@@ -250,7 +271,7 @@ impl From<DieselError> for Error {
                 _,
             ) => Reason::Unavailable,
             DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => unclassified(info.message()),
-            // A server that only reads, such as one that was demoted: another one will write.
+            // A read-only server, such as a demoted primary: another server accepts writes.
             DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Reason::Unavailable,
             DieselError::BrokenTransactionManager => Reason::Unavailable,
             _ => Reason::InternalError,

@@ -4,8 +4,6 @@
 //! `orders.order.paid`. Whoever listens is registered by its module: handlers run as jobs that commit with the event,
 //! subscribers run in the publishing transaction itself.
 
-use std::sync::OnceLock;
-
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
@@ -16,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     contract,
-    database::{Connection, pipeline::pipeline},
+    database::{Connection, after_commit, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
     queue::{self, Handler, Job},
@@ -62,7 +60,7 @@ impl Event {
         Self::of_kind(E::NAME, account, resource, version)
     }
 
-    /// Makes an event of a kind that is known by its name alone.
+    /// Makes an event of a kind by its name.
     pub fn of_kind(kind: &'static str, account: AccountId, resource: Uuid, version: i64) -> Self {
         Self { kind: kind.into(), account, resource, version }
     }
@@ -85,22 +83,11 @@ pub struct HandlerEntry {
     pub handle: Handle,
 }
 
-/// Who listens to events in this process.
-static LISTENERS: OnceLock<Listeners> = OnceLock::new();
-
+/// The listeners of an application.
 #[derive(Debug)]
-struct Listeners {
-    handlers: Vec<HandlerEntry>,
-    subscribers: Vec<Subscriber>,
-}
-
-/// Makes these the listeners of this process. A second call has no effect.
-pub(crate) fn install(handlers: Vec<HandlerEntry>, subscribers: Vec<Subscriber>) {
-    LISTENERS.get_or_init(|| Listeners { handlers, subscribers });
-}
-
-fn listeners() -> &'static Listeners {
-    LISTENERS.get().expect("the modules are installed before anything is published")
+pub(crate) struct Listeners {
+    pub(crate) handlers: Vec<HandlerEntry>,
+    pub(crate) subscribers: Vec<Subscriber>,
 }
 
 /// Publishes events within the caller's transaction. The listeners' statements are pipelined.
@@ -111,9 +98,10 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
     if events.is_empty() {
         return Ok(());
     }
-    let listeners = listeners();
+    let listeners = after_commit::listeners::<Listeners>();
+    let listeners = listeners.ok_or_else(|| Error::internal(anyhow::anyhow!("events outside a unit of work")))?;
     for Event { kind, .. } in events {
-        // Nobody could ask for it by name. Found by the first test that publishes it; no reason to fail in production.
+        // A listener could not ask for it by name. The first test that publishes it finds this; production need not fail.
         debug_assert!(contract::current().policies.event(kind).is_some(), "{kind} is declared in no module.proto");
     }
     let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
@@ -158,7 +146,8 @@ impl Job for HandleEvent {
 
 impl Handler for HandleEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        let mut handlers = listeners().handlers.iter();
+        let listeners = app.database.listeners::<Listeners>();
+        let mut handlers = listeners.iter().flat_map(|listeners| &listeners.handlers);
         let handler = handlers.find(|entry| entry.kind == self.event.kind && entry.module == self.module);
         let Some(entry) = handler else {
             // A module that was removed, or an event of a version that this one no longer knows.

@@ -1,10 +1,9 @@
-//! Hands alerts to the service that wakes an operator, in the form of PagerDuty's Events API v2, which others read too, or of
+//! Sends alerts to an on-call service, in the format of PagerDuty's Events API v2, which other services support, or of
 //! Opsgenie's Alert API.
 //!
-//! An alert is handed over once per subject in 15 minutes, like its log line, and under a key of its own by which the
-//! service takes repetitions, of all instances, for one incident; under the same key it learns that the incident is over. It
-//! is tried for about an hour. Alerts that wait are in memory only, so rules over `mainstay_alerts_total` are still needed:
-//! they also see a process that is gone.
+//! An alert is sent once per subject in 15 minutes, like its log line. Its key identifies one incident, so the service merges
+//! the alerts of all instances and recognizes the end of the incident. Delivery is retried for about an hour. Waiting alerts
+//! are in memory only, so rules over `mainstay_alerts_total` are still needed: they also detect a process that has ended.
 
 use std::time::Duration;
 
@@ -26,32 +25,31 @@ use crate::{
     outbound::{Bounds, Client, Kind, Request},
 };
 
-const PROVIDER: &str = "on_call";
+pub(crate) const PROVIDER: &str = "on_call";
 const BOUNDS: Bounds = Bounds {
     total: Duration::from_secs(20),
     attempt_timeout: Duration::from_secs(5),
     max_concurrency: 4,
     max_attempts: 3,
 };
-/// Calls for one alert, each with its own attempts.
+/// Calls for one alert, each with several attempts.
 const CALLS: u32 = 60;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The longest that the services take, in characters: PagerDuty's summary; Opsgenie's message and description.
+/// The maximum lengths of the services, in characters: PagerDuty's summary; Opsgenie's message and description.
 const MAX_SUMMARY: usize = 1024;
 const MAX_MESSAGE: usize = 130;
 const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Starts to hand over the alerts of this process, if the configuration names a service.
+/// Starts to send the alerts of this process, if the configuration names a service.
 ///
 /// # Errors
 /// If the system has no root certificates.
 pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
     let Some(key) = config.routing_key.clone() else { return Ok(()) };
-    // Of several apps in one process, as in tests, the first one hands them over.
+    // Of several applications in one process, as in tests, the first one sends them.
     let Some(alerts) = alert::subscribe() else { return Ok(()) };
-    alert::declare(PROVIDER, "auth");
     let url = config.url.trim_end_matches('/').to_owned();
     let (client, clock) = (Client::new(PROVIDER, BOUNDS)?, clock.clone());
     let service = Service { client, format: config.format, url, key, clock };
@@ -68,22 +66,22 @@ struct Service {
 }
 
 impl Service {
-    /// Hands over alerts until there are no more.
+    /// Sends alerts until the application ends.
     async fn hand_over(self, mut alerts: mpsc::Receiver<Alert>) {
         loop {
             match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
-                // It has no incident about itself, because it would have had to accept one.
+                // The service has no incident about itself: it would have had to accept one.
                 Ok(Some(Alert { provider: PROVIDER, event: AlertEvent::Resolved, .. })) => {}
                 Ok(Some(alert)) => self.deliver(&alert).await,
                 Ok(None) => return,
-                // Nothing else would show that it is back: its circuit, and the page about that, would outlast the outage.
+                // Without a probe, the circuit, and the page about it, would outlast the outage.
                 Err(_) if self.client.circuit() != Circuit::Closed => self.probe().await,
                 Err(_) => {}
             }
         }
     }
 
-    /// Tries until the service accepts the alert, or its end, or says that it never will.
+    /// Retries until the service accepts or refuses the alert or its end.
     async fn deliver(&self, alert: &Alert) {
         let mut wait = FIRST_WAIT;
         for call in 1..=CALLS {
@@ -102,18 +100,18 @@ impl Service {
         }
     }
 
-    /// Ends an incident that never was, to find out whether the service answers.
+    /// Ends an incident that does not exist, to determine whether the service responds.
     async fn probe(&self) {
         let over = Alert { provider: PROVIDER, cause: "probe", subject: String::new(), event: AlertEvent::Resolved };
         if let Ok(request) = self.request(&over) {
-            // The circuit learns from it, and it is sent again as long as that is not closed.
+            // The result changes the circuit. Probes are repeated until the circuit is closed.
             self.client.send(request).await.ok();
         }
     }
 
     fn request(&self, alert: &Alert) -> http::Result<Request> {
         let name = format!("mainstay/{}/{}/{}", alert.provider, alert.cause, alert.subject);
-        // The services take 255 characters and more, and subjects may be longer.
+        // The services accept 255 characters and more, and subjects may be longer.
         let key: String = Sha256::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
         match self.format {
             OnCallFormat::PagerDuty => self.pagerduty(alert, &key),
@@ -173,7 +171,7 @@ fn post(url: &str, alert: &Alert, key: &str, credentials: Option<HeaderValue>, b
     };
     let mut request = http::Request::post(url)
         .header(CONTENT_TYPE, "application/json")
-        // The key of the incident makes a repetition harmless, so the client may repeat it.
+        // The key of the incident makes a repetition safe, so the client may retry.
         .header(IDEMPOTENCY_KEY, format!("{key}-{step}"));
     if let Some(credentials) = credentials {
         request = request.header(AUTHORIZATION, credentials);
@@ -185,7 +183,7 @@ fn summary(alert: &Alert, max_chars: usize) -> String {
     truncate(&format!("{}: {} ({})", alert.provider, alert.cause, alert.subject), max_chars)
 }
 
-/// Returns a text without what follows the first `max_chars` characters.
+/// Returns the first `max_chars` characters of a text.
 fn truncate(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }

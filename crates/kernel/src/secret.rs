@@ -124,13 +124,6 @@ impl SecretKey {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose))
     }
 
-    /// Returns a name for what the servers on a database cache together: whoever shares their Redis by accident has another
-    /// one.
-    pub fn cache_scope(&self, database: &str) -> String {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.derive("cache scope v1")), database.as_bytes());
-        tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     fn sealer(&self) -> RandomizedNonceKey {
         let key = self.derive("signing keys v1");
         RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key")

@@ -35,7 +35,7 @@ use crate::{
     caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
-        Connection, after_commit,
+        Connection,
         idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},
@@ -119,7 +119,7 @@ pub async fn run<M: Message + Default>(
         }
     }
     let mut work = Work::open(&app.database, permit).await?;
-    let (committed, additions) = after_commit::watch(attempt(&mut work, claim.as_ref(), run)).await;
+    let (committed, additions) = app.database.watch(attempt(&mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
     match (work.end(&app.database, additions, committed).await, claim) {
         (Err(refusal), Some(claim)) if refusal.reason().facts().storable => settle(app, claim, Some(refusal)).await,

@@ -72,7 +72,7 @@ impl TestServer {
     /// # Panics
     /// Panics if the module configuration is invalid.
     pub fn builder(product: Product) -> Builder {
-        let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let modules = product.modules().unwrap_or_else(|faults| panic!("{faults:#?}"));
         Builder { modules, settings: Vec::new() }
     }
 
@@ -126,7 +126,7 @@ impl TestServer {
     /// # Panics
     /// Panics if the queue can't be read.
     pub async fn run_jobs(&self) {
-        worker::run_due(Modules::installed().work(), &self.app).await.expect("the queue");
+        worker::run_due(Modules::of(&self.app).work(), &self.app).await.expect("the queue");
     }
 
     /// Runs a scheduled task, by its name, and returns the number of items that it processed.
@@ -134,7 +134,7 @@ impl TestServer {
     /// # Panics
     /// Panics if the task fails, or if no module registers it.
     pub async fn run_task(&self, name: &str) -> usize {
-        schedule::run_now(&self.app, Modules::installed().work().tasks, name)
+        schedule::run_now(&self.app, Modules::of(&self.app).work().tasks, name)
             .await
             .unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
@@ -194,5 +194,5 @@ pub(crate) fn configure(modules: &Modules, url: &str, settings: &[(String, Strin
 
 async fn migrate(app: &App) {
     let connection = app.database.dedicated().await.expect("a connection");
-    migrations::run(connection, Modules::installed().migrations()).await.expect("migrations");
+    migrations::run(connection, Modules::of(app).migrations()).await.expect("migrations");
 }

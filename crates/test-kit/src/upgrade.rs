@@ -50,7 +50,7 @@ const SEARCH: &str = "SET statement_timeout = '5s'";
 /// # Panics
 /// Panics with the migration, the operations that the previous version can no longer perform, and the remedy for each.
 pub async fn check_migrations(product: Product) {
-    let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let modules = product.modules().unwrap_or_else(|faults| panic!("{faults:#?}"));
     let faults = faults(modules, modules.migrations()).await;
     assert!(faults.is_empty(), "the version before can't go on after these migrations:\n{}", faults.join("\n"));
 }

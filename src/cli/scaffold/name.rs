@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn modules_that_exist_are_refused() {
-        let modules = crate::product().install().expect("they fit together");
+        let modules = crate::product().modules().expect("they fit together");
         for (name, why) in [
             ("orders", "a module of Mainstay"),
             ("console", "the name of a library"),

@@ -10,7 +10,7 @@ fn new(folder: &Path) -> anyhow::Result<()> {
 
 fn new_beside(folder: &Path, sources: Option<&Path>) -> anyhow::Result<()> {
     let new = New { folder: folder.to_owned(), path: sources.map(Path::to_owned) };
-    new.run(crate::product().install().expect("they fit together"))
+    new.run(crate::product().modules().expect("they fit together"))
 }
 
 fn add_named(root: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,10 +1,11 @@
-//! Posts: permissions to change them, and their publication.
+//! Posts: access, changes, and publication.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
+    changes::{self, Change},
     contract::policy::Role,
     database::{Connection, Database, pipeline::pipeline, time},
     error::{Error, Reason, Result},
@@ -103,7 +104,7 @@ fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
     Err(Error::field(field, format!("must have at most {MAX_IMAGES} images")))
 }
 
-/// Returns the parent that makes the images of a post visible.
+/// Returns the parent of the images of a post, which makes them visible.
 fn parent(post: &Post) -> Parent {
     Parent { id: post.id.0, account: None, is_public: post.state.is_published() }
 }
@@ -112,8 +113,7 @@ fn event(kind: &'static str, post: &Post) -> Event {
     Event::of_kind(kind, post.account, post.id.0, post.version)
 }
 
-/// Returns whether the caller manages the posts of an author: the caller is the author, or manages the posts of all
-/// authors.
+/// Returns whether the caller manages the posts of an author: the author, and callers that reach the posts of all authors.
 fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     match permit.visibility() {
         Visibility::All => true,
@@ -122,8 +122,7 @@ fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     }
 }
 
-/// Returns a post: a published post to any caller, any other post to its managers. The text is empty unless it is
-/// requested.
+/// Returns a post if it is published or the viewer manages it. Its text is empty unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -133,36 +132,14 @@ pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: 
     post.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
 
-/// Returns a post if it is published, and the revision at which it was read.
-pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
-    let revision = store::revision(connection).await?;
-    let post = store::find(connection, name, true).await?.filter(|post| post.state.is_published());
-    Ok((revision, post))
+/// Returns a post if it is published.
+pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<Option<Post>> {
+    Ok(store::find(connection, name, true).await?.filter(|post| post.state.is_published()))
 }
 
-/// Returns the newest published posts without their texts, and the revision at which they were read.
-pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec<Post>)> {
-    let revision = store::revision(connection).await?;
-    let list = List::Published(Filter::default());
-    Ok((revision, store::list(connection, &list, Start::Offset(0), count).await?))
-}
-
-/// Returns the cached entries that a change of a post has invalidated, as of now.
-pub async fn stale_entries(connection: &mut Connection, id: PostId) -> Result<StaleEntries> {
-    let revision = store::revision(connection).await?;
-    let slugs = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug).into_iter().collect();
-    Ok(StaleEntries { id, slugs, revision })
-}
-
-/// Returns a page of published posts, like [`list`], and the revision at which it was read.
-pub async fn published_page(
-    connection: &mut Connection,
-    list: &List,
-    start: Start,
-    limit: i64,
-) -> Result<(i64, (Vec<Post>, Option<Total>))> {
-    let revision = store::revision(connection).await?;
-    Ok((revision, self::list(connection, list, start, limit).await?))
+/// Returns the newest published posts without their texts.
+pub async fn newest(connection: &mut Connection, count: i64) -> Result<Vec<Post>> {
+    store::list(connection, &List::Published(Filter::default()), Start::Offset(0), count).await
 }
 
 /// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
@@ -201,53 +178,35 @@ impl Target {
     }
 }
 
-/// A changed post, and the cached entries that the change made stale.
-#[derive(Debug)]
-pub struct PostChange {
-    pub post: Post,
-    pub stale: Option<StaleEntries>,
+/// The topic of changes to published posts, which outdate cached values.
+pub const CHANGES: &str = "content.post";
+
+/// Notes a change if it is visible to readers.
+fn note(work: &mut Work, before: &Post, after: Option<&Post>) {
+    if [Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
+        let version = after.map_or(before.version, |post| post.version);
+        work.note(vec![change(before.id, before.account, version, after.is_none())]);
+    }
 }
 
-/// Cached entries that the change invalidates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaleEntries {
-    pub id: PostId,
-    /// The slugs before and after the change.
-    pub slugs: Vec<String>,
-    /// The revision of the change: entries read before it are stale.
-    pub revision: i64,
+fn change(id: PostId, account: AccountId, version: i64, is_deleted: bool) -> Change {
+    Change { topic: CHANGES.into(), resource: id.0, account, principal: None, version, is_deleted }
 }
 
 /// Stores the next version of a post with its event.
-async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
+async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<Post> {
     work.publish(event(kind, &post));
-    // One round trip, the post first, so that a slug conflict is the reported error.
+    // The update precedes the event in its round trip: if another post has the slug, that is the error.
     work.write(async |connection: &Connection| {
         store::update(connection, &post).await?;
         fault::point("post.between_writes")
     })
     .await?;
-    let connection = work.connection().await?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
-        files::set_public(connection, post.id.0, post.state.is_published()).await?;
+        files::set_public(work.connection().await?, post.id.0, post.state.is_published()).await?;
     }
-    // Sent separately and last, because the counter's lock is held until the transaction ends.
-    let stale = bump_revision(connection, before, Some(&post)).await?;
-    Ok(PostChange { post, stale })
-}
-
-/// Increments the revision if the change is visible to readers; returns the entries to invalidate.
-async fn bump_revision(
-    connection: &mut Connection,
-    before: &Post,
-    after: Option<&Post>,
-) -> Result<Option<StaleEntries>> {
-    if ![Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
-        return Ok(None);
-    }
-    let mut slugs = vec![before.slug.clone()];
-    slugs.extend(after.map(|post| post.slug.clone()).filter(|slug| *slug != before.slug));
-    Ok(Some(StaleEntries { id: before.id, slugs, revision: store::next_revision(connection).await? }))
+    note(work, before, Some(&post));
+    Ok(post)
 }
 
 /// Updates a post. A patch that changes nothing keeps the version.
@@ -255,12 +214,12 @@ async fn bump_revision(
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and the errors of
 /// [`files::attach`].
-pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<PostChange> {
+pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Post> {
     let (permit, now) = (work.permit()?, work.now());
     let before = target.lock(work).await?;
     let post = patch.apply(before.clone());
     if post == before {
-        return Ok(PostChange { post, stale: None });
+        return Ok(post);
     }
     let (old, new) = (images(&before), images(&post));
     check_image_count(&new, "post.body")?;
@@ -274,7 +233,7 @@ async fn transition(
     target: Target,
     kind: &'static str,
     step: impl FnOnce(State) -> Result<State>,
-) -> Result<PostChange> {
+) -> Result<Post> {
     let before = target.lock(work).await?;
     let post = Post { state: step(before.state)?, ..before.clone() }.next_version(work.now());
     commit(work, &before, post, kind).await
@@ -284,7 +243,7 @@ async fn transition(
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published.
-pub async fn publish(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn publish(work: &mut Work, target: Target) -> Result<Post> {
     let now = work.now();
     transition(work, target, PostPublished::NAME, |state| state.publish(now)).await
 }
@@ -294,10 +253,10 @@ pub async fn publish(work: &mut Work, target: Target) -> Result<PostChange> {
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published,
 /// `VALIDATION_FAILED` for a time that is not in the future.
-pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Result<PostChange> {
+pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Result<Post> {
     let now = work.now();
     let scheduled = transition(work, target, PostScheduled::NAME, |state| state.schedule(at, now)).await?;
-    queue::enqueue_at(work.connection().await?, &PublishPost { post: scheduled.post.id }, at).await?;
+    queue::enqueue_at(work.connection().await?, &PublishPost { post: scheduled.id }, at).await?;
     Ok(scheduled)
 }
 
@@ -305,7 +264,7 @@ pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Res
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_NOT_PUBLISHED` if it is a draft.
-pub async fn unpublish(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn unpublish(work: &mut Work, target: Target) -> Result<Post> {
     transition(work, target, PostUnpublished::NAME, State::unpublish).await
 }
 
@@ -313,52 +272,49 @@ pub async fn unpublish(work: &mut Work, target: Target) -> Result<PostChange> {
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
-pub async fn delete(work: &mut Work, target: Target) -> Result<PostChange> {
+pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     let (post, now) = (target.lock(work).await?, work.now());
     work.publish(event(PostDeleted::NAME, &post));
     work.write(async |connection: &Connection| store::delete(connection, post.id).await).await?;
-    let connection = work.connection().await?;
     if !images(&post).is_empty() {
-        files::detach(connection, &[post.id.0], now).await?;
+        files::detach(work.connection().await?, &[post.id.0], now).await?;
     }
-    let stale = bump_revision(connection, &post, None).await?;
-    Ok(PostChange { post, stale })
+    note(work, &post, None);
+    Ok(())
 }
 
-/// Publishes a scheduled post if its time has come, by the clock of Postgres, like its job; returns the entries to
-/// invalidate. If the time is in the future, because the post was rescheduled, the job is postponed until then.
+/// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for. If the post was
+/// rescheduled to a later time, the job runs again then.
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
+pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<()> {
     database.transaction(async move |work: &mut Work| publish_if_due(work, id, now).await).await
 }
 
-async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
-    // One round trip, the lock first, so that the time is read from the locked post.
+async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<()> {
+    // In one round trip, the lock first: the time is that of the locked post.
     let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
-    let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(None) };
+    let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(()) };
     match before.state {
         State::Scheduled { at } if at <= now_in_postgres => {
             let post = Post { state: before.state.publish(at)?, ..before.clone() }.next_version(now);
-            Ok(commit(work, &before, post, PostPublished::NAME).await?.stale)
+            commit(work, &before, post, PostPublished::NAME).await.map(drop)
         }
-        State::Scheduled { at } => {
-            queue::enqueue_at(work.connection().await?, &PublishPost { post: id }, at).await?;
-            Ok(None)
-        }
-        State::Draft | State::Published { .. } => Ok(None),
+        State::Scheduled { at } => queue::enqueue_at(work.connection().await?, &PublishPost { post: id }, at).await,
+        State::Draft | State::Published { .. } => Ok(()),
     }
 }
 
-/// Removes the posts of removed accounts, with their jobs; returns their ids. Cached entries of these posts become
-/// stale.
+/// Removes the posts of accounts that are removed, with their jobs; returns their ids.
 ///
 /// # Errors
 /// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<uuid::Uuid>> {
-    let ids: Vec<_> = store::erase(connection, accounts).await?.into_iter().map(|id| id.0).collect();
+    let erased = store::erase(connection, accounts).await?;
+    let changes: Vec<_> = erased.iter().map(|(id, account, version)| change(*id, *account, *version, true)).collect();
+    let ids: Vec<_> = erased.iter().map(|(id, ..)| id.0).collect();
     queue::forget::<PublishPost>(connection, &ids).await?;
-    store::next_revision(connection).await?;
+    changes::note(connection, &changes).await?;
     Ok(ids)
 }

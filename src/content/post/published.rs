@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use mainstay_kernel::{
     app::App,
-    cache::{Cache, LoadedValue, Region},
+    cache::{Cache, Region},
     database::Connection,
     error::{Error, Result},
     grpc::page::Pager,
-    page::Total,
 };
 
 use crate::{
@@ -17,25 +16,24 @@ use crate::{
         post::{
             convert,
             model::{Filter, List, Name, Post},
-            ops::{self, StaleEntries},
+            ops,
         },
     },
     proto::content::v1 as pb,
 };
 
-/// The maximum age of a post that readers receive, even if invalidations are lost.
+/// The longest time for which a replaced post is served.
 const POST_TTL: Duration = Duration::from_secs(300);
-/// The maximum age of a list and of the feed.
+/// The longest time for which an outdated list or feed is served.
 const LIST_TTL: Duration = Duration::from_secs(60);
-/// The tag of all lists, because each change may affect any list.
-const LISTS: &str = "all";
+/// The key of the feed.
+const FEED: &str = "all";
 
 /// The published posts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PublishedPosts {
-    cache: Cache,
     posts: Region<pb::Post>,
-    /// The id of the post with a slug. An entry is only a hint, which the post's own slug confirms.
+    /// The id of the post with a slug.
     slugs: Region<String>,
     lists: Region<pb::ListPostsResponse>,
     feed: Region<String>,
@@ -44,11 +42,10 @@ pub struct PublishedPosts {
 impl PublishedPosts {
     pub fn new(cache: &Cache) -> Self {
         Self {
-            posts: cache.region("content.posts", POST_TTL),
-            slugs: cache.region("content.slugs", POST_TTL),
-            lists: cache.region("content.lists", LIST_TTL),
-            feed: cache.region("content.feed", LIST_TTL),
-            cache: cache.clone(),
+            posts: cache.region("content.posts", POST_TTL).follow(ops::CHANGES),
+            slugs: cache.region("content.slugs", POST_TTL).follow(ops::CHANGES),
+            lists: cache.region("content.lists", LIST_TTL).follow(ops::CHANGES),
+            feed: cache.region("content.feed", LIST_TTL).follow(ops::CHANGES),
         }
     }
 
@@ -65,19 +62,18 @@ impl PublishedPosts {
     }
 
     async fn by_id(&self, app: &App, id: PostId) -> Result<Option<pb::Post>> {
-        let (key, app) = (id.to_string(), app.clone());
-        let load = move || read(app.clone(), Name::Id(id), convert::post);
-        self.posts.get(&key, &key, load).await
+        let app = app.clone();
+        self.posts.get_resource(id.0, move || read(app.clone(), Name::Id(id), convert::post)).await
     }
 
     async fn by_slug(&self, app: &App, slug: String) -> Result<Option<pb::Post>> {
         let (owner, name) = (app.clone(), Name::Slug(slug.clone()));
         let load = move || read(owner.clone(), name.clone(), |post| post.id.to_string());
-        let Some(id) = self.slugs.get(&slug, &slug, load).await? else { return Ok(None) };
+        let Some(id) = self.slugs.get(&slug, load).await? else { return Ok(None) };
         match self.by_id(app, PostId::parse(&id)?).await? {
             Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
-            // The hint is out of date, because the invalidation was lost.
-            _ => Ok(read(app.clone(), Name::Slug(slug), convert::post).await?.value),
+            // The slug moved to another post between the two reads.
+            _ => read(app.clone(), Name::Slug(slug), convert::post).await,
         }
     }
 
@@ -86,23 +82,18 @@ impl PublishedPosts {
     /// # Errors
     /// Any database error.
     pub async fn list(&self, app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
-        // Only common requests are cached, because strangers could fill the cache with arbitrary filters. For the same
-        // reason an empty list is not cached: any caller can invent a tag.
+        // Only the most frequent requests are cached, because anonymous callers could fill the cache with the others.
         if !filter.query.is_empty() || !pager.is_default() {
-            return Ok(page(app, filter, pager).await?.1);
+            return page(app, filter, pager).await;
         }
         let author = filter.author.map(|author| author.to_string()).unwrap_or_default();
         let key = format!("{author} {}", filter.tag);
         let owned = app.clone();
         let load = move || {
             let (app, filter) = (owned.clone(), filter.clone());
-            async move {
-                let (version, page) = page(&app, filter, pager).await?;
-                Ok(LoadedValue { value: Some(page).filter(|page| !page.data.is_empty()), version })
-            }
+            async move { page(&app, filter, pager).await.map(Some) }
         };
-        let list = self.lists.get(&key, LISTS, load).await?;
-        Ok(list.unwrap_or_else(|| response(app, pager, Vec::new(), Some(Total::exact(0)))))
+        Ok(self.lists.get(&key, load).await?.unwrap_or_default())
     }
 
     /// Returns the feed of the newest `count` posts, as rendered by `render`.
@@ -112,51 +103,24 @@ impl PublishedPosts {
     pub async fn feed(&self, app: &App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<String> {
         let app = app.clone();
         let load = move || newest(app.clone(), count, render);
-        Ok(self.feed.get(LISTS, LISTS, load).await?.unwrap_or_default())
-    }
-
-    /// Invalidates entries of the cache. Called after the commit of the change.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE` if other servers could not be notified.
-    pub async fn invalidate(&self, stale: &StaleEntries) -> Result<()> {
-        let mut tags = vec![self.posts.tag(&stale.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
-        tags.extend(stale.slugs.iter().map(|slug| self.slugs.tag(slug)));
-        self.cache.invalidate(&tags, stale.revision).await
+        Ok(self.feed.get(FEED, load).await?.unwrap_or_default())
     }
 }
 
-impl PublishedPosts {
-    /// Does the same as [`PublishedPosts::invalidate`] for a change that is about to be reported. A failure must not
-    /// turn the change into an error; the job that handles its event retries.
-    pub async fn invalidate_now(&self, stale: &StaleEntries) {
-        if let Err(error) = self.invalidate(stale).await {
-            tracing::debug!(post = %stale.id, error = error.detail(), "other servers were not told of a change");
-        }
-    }
-}
-
-async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<LoadedValue<V>> {
+async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Option<V>> {
     let read = async move |connection: &mut Connection| ops::get_published(connection, &name).await;
-    let (version, post) = app.database.autocommit(read).await?;
-    Ok(LoadedValue { value: post.map(render), version })
+    Ok(app.database.autocommit(read).await?.map(render))
 }
 
-async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListPostsResponse)> {
+async fn page(app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
     let list = List::Published(filter);
-    let read =
-        async move |connection: &mut Connection| ops::published_page(connection, &list, pager.start, pager.size).await;
-    let (version, (posts, total)) = app.database.autocommit(read).await?;
-    Ok((version, response(app, pager, posts, total)))
-}
-
-fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>) -> pb::ListPostsResponse {
+    let read = async move |connection: &mut Connection| ops::list(connection, &list, pager.start, pager.size).await;
+    let (mut posts, total) = app.database.autocommit(read).await?;
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
-    pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta }
+    Ok(pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta })
 }
 
-async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<LoadedValue<String>> {
-    let read = async move |connection: &mut Connection| ops::newest(connection, count).await;
-    let (version, posts) = app.database.autocommit(read).await?;
-    Ok(LoadedValue { value: Some(render(&app, posts)), version })
+async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Option<String>> {
+    let posts = app.database.autocommit(async move |connection| ops::newest(connection, count).await).await?;
+    Ok(Some(render(&app, posts)))
 }

@@ -8,7 +8,6 @@ use mainstay_kernel::{
     id::UserId,
     unit_of_work::Work,
 };
-use prost::Message;
 use tonic::Request;
 
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
         post::{
             convert,
             model::{Filter, List, Name, Post},
-            ops::{self, PostChange},
+            ops,
             published::PublishedPosts,
         },
     },
@@ -35,33 +34,12 @@ fn target<M>(call: &Call<M>, post_id: &str) -> Result<ops::Target> {
 }
 
 impl Posts {
-    /// Returns a post that is visible to the caller. Callers who may see drafts receive the current state, all others
-    /// the cached one.
+    /// Returns a post that the caller may see: the current state for callers that may see drafts, the cached one for others.
     async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
         let Some(viewer) = call.viewer() else { return self.app.part::<PublishedPosts>().get(&self.app, name).await };
         let text = call.asks_for("body") || call.asks_for("html");
         let read = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
         Ok(convert::post(self.app.database.autocommit(read).await?))
-    }
-
-    /// Runs a change, and invalidates the cached entries that it makes stale.
-    async fn change<M, R: Message + Default>(
-        &self,
-        call: &Call<M>,
-        change: impl AsyncFnOnce(&mut Work) -> Result<PostChange>,
-        response: impl FnOnce(Post) -> R,
-    ) -> Reply<R> {
-        let mut outdated = None;
-        let reply = call.write(&self.app, async |work: &mut Work| {
-            let PostChange { post, stale } = change(work).await?;
-            outdated = stale;
-            Ok(response(post))
-        });
-        let reply = reply.await?;
-        if let Some(stale) = outdated {
-            self.app.part::<PublishedPosts>().invalidate_now(&stale).await;
-        }
-        Ok(reply)
     }
 }
 
@@ -122,36 +100,51 @@ impl PostService for Posts {
         let (message, mask) = (call.message.post.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("post", &message, mask)?;
         let patch = convert::patch(message, &paths)?;
-        let change = async move |work: &mut Work| ops::update(work, target, patch).await;
-        self.change(&call, change, |post| pb::UpdatePostResponse { data: Some(convert::post(post)) }).await
+        call.write(&self.app, async move |work: &mut Work| {
+            let post = ops::update(work, target, patch).await?;
+            Ok(pb::UpdatePostResponse { data: Some(convert::post(post)) })
+        })
+        .await
     }
 
     async fn publish_post(&self, request: Request<pb::PublishPostRequest>) -> Reply<pb::PublishPostResponse> {
         let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let change = async move |work: &mut Work| ops::publish(work, target).await;
-        self.change(&call, change, |post| pb::PublishPostResponse { data: Some(convert::post(post)) }).await
+        call.write(&self.app, async move |work: &mut Work| {
+            let post = ops::publish(work, target).await?;
+            Ok(pb::PublishPostResponse { data: Some(convert::post(post)) })
+        })
+        .await
     }
 
     async fn schedule_post(&self, request: Request<pb::SchedulePostRequest>) -> Reply<pb::SchedulePostResponse> {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
         let at = parse::time(call.message.publish_time.take().unwrap_or_default(), "publishTime")?;
-        let change = async move |work: &mut Work| ops::schedule(work, target, at).await;
-        self.change(&call, change, |post| pb::SchedulePostResponse { data: Some(convert::post(post)) }).await
+        call.write(&self.app, async move |work: &mut Work| {
+            let post = ops::schedule(work, target, at).await?;
+            Ok(pb::SchedulePostResponse { data: Some(convert::post(post)) })
+        })
+        .await
     }
 
     async fn unpublish_post(&self, request: Request<pb::UnpublishPostRequest>) -> Reply<pb::UnpublishPostResponse> {
         let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let change = async move |work: &mut Work| ops::unpublish(work, target).await;
-        self.change(&call, change, |post| pb::UnpublishPostResponse { data: Some(convert::post(post)) }).await
+        call.write(&self.app, async move |work: &mut Work| {
+            let post = ops::unpublish(work, target).await?;
+            Ok(pb::UnpublishPostResponse { data: Some(convert::post(post)) })
+        })
+        .await
     }
 
     async fn delete_post(&self, request: Request<pb::DeletePostRequest>) -> Reply<pb::DeletePostResponse> {
         let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let change = async move |work: &mut Work| ops::delete(work, target).await;
-        self.change(&call, change, |_| pb::DeletePostResponse {}).await
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, target).await?;
+            Ok(pb::DeletePostResponse {})
+        })
+        .await
     }
 }

@@ -26,10 +26,10 @@ use crate::{
         post::model::{Content, List, Name, Post, State, Status},
     },
     identity::user::model::Language,
-    schema::{content_revision, posts, users},
+    schema::{posts, users},
 };
 
-/// A row without its text, which lists leave out.
+/// A row without its text, which lists omit.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = posts, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -99,7 +99,7 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not, with an empty text unless the text is requested.
+/// Returns a post, published or not, with an empty text unless it is requested.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
     let query = match name {
         Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
@@ -118,8 +118,8 @@ pub async fn lock(connection: &Connection, id: PostId) -> Result<Option<Post>> {
 /// The text search vector; `table!` has no type for this column.
 const WORDS: &str = "posts.words";
 
-/// Applies all filters except the text search. The status is not a bind parameter, because the planner would then not
-/// see that the partial indexes apply.
+/// Applies every filter except the text search. The status is not a bind parameter, so that the planner can use the partial
+/// indexes.
 fn filtered_query<'q>(list: &List) -> Boxed<'q> {
     let query = posts::table.into_boxed();
     match list {
@@ -161,7 +161,7 @@ fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
     query = match (words(list), list) {
         (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
         (None, List::Published(filter)) if !filter.tag.is_empty() => query,
-        // An index-only scan counts the rows.
+        // An index-only scan counts them.
         (None, List::Published(_)) => query.order((posts::published_at.desc(), posts::id.desc())),
         (None, List::Drafts(..)) => query.order((posts::created_at.desc(), posts::id.desc())),
     };
@@ -177,8 +177,8 @@ pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
 pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
     let mut query = filtered_query(list);
     if let Some(words) = words(list) {
-        // A few matches are loaded first and then sorted. Many matches are found early in an ordered index scan, which
-        // for a few matches would read the whole index.
+        // A few matches are found first and then sorted. Many matches are found early in the index of the order, which would
+        // be read to its end for a few.
         let ids: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
         query = if ids.len() <= count::BOUND as usize {
             query.filter(posts::id.eq_any(ids))
@@ -207,7 +207,7 @@ pub async fn insert(connection: &mut Connection, post: &Post) -> Result<bool> {
     Ok(insert.execute(connection).await? == 1)
 }
 
-/// Returns the error for a taken slug.
+/// Returns the error for a slug of another post.
 pub fn slug_taken() -> Error {
     Error::with_message(Reason::AlreadyExists, "Another post has this slug.")
         .about(vec![("slug".to_owned(), "belongs to another post".to_owned())])
@@ -238,21 +238,8 @@ pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<
     Ok(users::table.find(user).select(columns).first(connection).await.optional()?)
 }
 
-/// Increments the revision of published content, and returns the new number. The counter's lock is held until the
-/// transaction ends, so this is called last.
-pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
-    let counter = diesel::update(content_revision::table.find(1_i16));
-    let next = counter.set(content_revision::revision.eq(content_revision::revision + 1));
-    Ok(next.returning(content_revision::revision).prepared().get_result(connection).await?)
-}
-
-/// Returns the revision of the last committed change to published content.
-pub async fn revision(connection: &mut Connection) -> Result<i64> {
-    Ok(content_revision::table.find(1_i16).select(content_revision::revision).first(connection).await?)
-}
-
-/// Removes the posts of removed accounts, and returns their ids.
-pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<PostId>> {
+/// Removes the posts of accounts that are removed, and returns their ids, accounts and versions.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<(PostId, AccountId, i64)>> {
     let erased = diesel::delete(posts::table.filter(posts::account_id.eq_any(accounts.to_vec())));
-    Ok(erased.returning(posts::id).get_results(connection).await?)
+    Ok(erased.returning((posts::id, posts::account_id, posts::version)).get_results(connection).await?)
 }

@@ -1,11 +1,11 @@
-//! Cached overviews: each counts many rows, and many users request them.
+//! Overviews from the cache, because they count many rows and have many readers.
 
 use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    cache::{Cache, LoadedValue, Region},
+    cache::{Cache, Region},
     error::{Error, Result},
     grpc::render::time,
 };
@@ -19,12 +19,10 @@ use crate::{
     webhooks::delivery::model::DeliveryState,
 };
 
-/// The maximum age of an overview.
+/// The lifetime of an overview, which nothing else ends.
 const TTL: Duration = Duration::from_secs(10);
-/// The maximum age of the overview of background work, which changes faster.
+/// The lifetime of the overview of background work, which changes faster.
 const WORK_TTL: Duration = Duration::from_secs(5);
-/// The tag of all overviews. They are never invalidated, only expired.
-const TAG: &str = "all";
 
 /// The overviews. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,9 +90,9 @@ async fn get_or_read<V: Message + Default, F: Future<Output = Result<V>> + Send 
     let app = app.clone();
     let load = move || {
         let (app, read, now) = (app.clone(), read.clone(), app.clock.now());
-        async move { Ok(LoadedValue { value: Some(read(app, now).await?), version: now.timestamp_micros() }) }
+        async move { read(app, now).await.map(Some) }
     };
-    let value = region.get(key, TAG, load).await?;
+    let value = region.get(key, load).await?;
     value.ok_or_else(|| Error::internal(anyhow::anyhow!("an overview was cached as absent")))
 }
 

@@ -74,7 +74,7 @@ pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
 /// # Errors
 /// Any error of Postgres.
 pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
-    let work = Modules::installed().work();
+    let work = Modules::of(app).work();
     let lanes = depth::by_lane(app, work.jobs, work.rows).await?;
     app.database
         .query(async move |connection| {

@@ -24,7 +24,7 @@ struct Fixture {
 
 fn config() -> IdentityConfig {
     let source = Source::of([("TOKEN_ISSUER", "here")]);
-    let config = crate::product().install().expect("they fit together").config(source);
+    let config = crate::product().modules().expect("they fit together").config(source);
     config.expect("a configuration").section::<IdentityConfig>().clone()
 }
 

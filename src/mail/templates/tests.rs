@@ -6,7 +6,7 @@ use super::*;
 use mainstay_kernel::config::Source as Variables;
 
 fn brand(values: &[(&str, &str)]) -> Brand {
-    let config = crate::product().install().expect("they fit").config(Variables::of(values.iter().copied()));
+    let config = crate::product().modules().expect("they fit").config(Variables::of(values.iter().copied()));
     config.expect("good values").section::<crate::mail::config::MailConfig>().brand.clone()
 }
 

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use mainstay_kernel::http::openapi::document as render;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::modules;
 
-/// Returns the document of the whole product, generated from the installed modules.
+/// Returns the document of the whole product.
 fn document(server: Option<&str>) -> Value {
-    modules();
-    render(server)
+    modules().openapi(server)
 }
 
 /// Returns every operation with its HTTP method and path.

@@ -31,7 +31,7 @@ fn verifiers(provider: Provider, secrets: &[&str]) -> Verifiers {
 /// Returns the verifiers of a provider of the operator's choice, by these settings.
 fn generic(settings: &[(&str, &str)], secret: &str) -> Verifiers {
     let settings = [settings, &[("WEBHOOK_SECRETS_GENERIC", secret)]].concat();
-    let modules = crate::product().install().expect("they fit together");
+    let modules = crate::product().modules().expect("they fit together");
     let config = modules.config(Source::of(settings)).expect("a good configuration");
     let config = config.section::<WebhooksConfig>();
     Verifiers::new(config.secrets(), config.generic()).expect("good secrets")

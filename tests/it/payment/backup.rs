@@ -1,16 +1,10 @@
 //! The drill of docs/backup.md, step by step: a backup is restored in place of the database, Redis is flushed, and the
 //! ledger is checked against the gateway.
 
-use std::{
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Stdio, sync::Arc};
 
 use mainstay_dev_servers::{Redis, RedisOptions};
 use nix::sys::signal::Signal;
-use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use url::Url;
 
@@ -50,15 +44,6 @@ async fn title(server: &Process, post: &str) -> String {
     read.success().text("/data/title")
 }
 
-/// Returns whether Redis has a post with a title.
-async fn has_cached(redis: &mut MultiplexedConnection, post: &str, title: &str) -> bool {
-    let pattern = format!("*:value:content.posts/{post}");
-    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(redis).await.expect("an answer");
-    let [key] = &keys[..] else { return false };
-    let value: Vec<u8> = redis::cmd("GET").arg(key).query_async(redis).await.expect("an answer");
-    value.windows(title.len()).any(|part| part == title.as_bytes())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let gateway = FakeGateway::start().await;
@@ -82,12 +67,7 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let after = pay(&scene).await.id();
     let change = json!({ "postId": post, "post": { "title": NEWER } });
     scene.cast.agent.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
-    // A read makes Redis cache the post.
-    let since = Instant::now();
-    while !has_cached(&mut redis, &post, NEWER).await {
-        assert!(since.elapsed() < Duration::from_secs(30), "Redis does not have the post");
-        title(&server, &post).await;
-    }
+    assert_eq!(title(&server, &post).await, NEWER);
 
     // Steps 1 and 2: writes stop, and the current data is kept.
     server.signal(Signal::SIGTERM);
@@ -96,7 +76,7 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &database.url, file];
     run_postgres_program(&database, "pg_restore", &arguments).await;
 
-    // Step 3: the cache is newer than the restored data.
+    // 3: sessions and counters are newer than the restored data.
     redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.expect("emptied");
     let (is_ok, output) = process::run(&["migrate"], &database, &own).await;
     assert!(is_ok && output.contains("no pending migrations"), "{output}");

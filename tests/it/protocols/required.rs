@@ -2,15 +2,11 @@
 
 use std::sync::LazyLock;
 
-use mainstay_kernel::http::openapi;
 use serde_json::Value;
 
 use crate::support::{Response, modules};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    modules();
-    openapi::document(None)
-});
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| modules().openapi(None));
 
 /// Returns the required fields that a response lacks, by their paths. A request with a mask lacks nothing.
 pub(super) fn missing(method: &str, request: &Value, answer: &Response) -> Vec<String> {

@@ -10,7 +10,7 @@ use mainstay_kernel::{
 /// The product's modules.
 pub(crate) fn modules() -> &'static Modules {
     static MODULES: LazyLock<&Modules> =
-        LazyLock::new(|| mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:?}")));
+        LazyLock::new(|| mainstay::product().modules().unwrap_or_else(|faults| panic!("{faults:?}")));
     *MODULES
 }
 

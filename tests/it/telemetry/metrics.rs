@@ -7,7 +7,6 @@ use std::{
 };
 
 use mainstay::{mail::model::Kind, webhooks::inbound_event::model::Provider};
-use mainstay_kernel::telemetry::metrics::declared;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -143,12 +142,12 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
         .filter_map(|entry| Some((entry["metric"].as_str()?, entry["help"].as_str()?)))
         .collect();
     assert!(helps.values().all(|help| !help.is_empty()), "{helps:?}");
-    for metric in declared() {
+    for metric in modules().metrics() {
         if let Some(help) = helps.get(metric.name) {
             assert_eq!(*help, metric.help, "{}", metric.name);
         }
     }
-    let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
+    let names: BTreeSet<_> = modules().metrics().iter().map(|metric| metric.name).collect();
     let foreign: Vec<_> = helps.keys().filter(|name| !names.contains(*name)).collect();
     assert!(foreign.is_empty(), "not declared: {foreign:?}");
     let text = server.private.get("/metrics").await.body.to_string();
@@ -157,7 +156,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
 
 /// Checks that Prometheus understands every query of the dashboards, and that its series exist on this server.
 async fn check_dashboards(prometheus: &Prometheus) {
-    let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
+    let names: BTreeSet<_> = modules().metrics().iter().map(|metric| metric.name).collect();
     let mut visible = BTreeSet::new();
     for (file, query) in dashboard_queries() {
         let query = query.replace("$__rate_interval", "1m").replace("$instance", ".*");
@@ -224,7 +223,7 @@ fn every_metric_is_declared_and_documented() {
         .map(|code| code.split('{').next().unwrap_or_default())
         .filter(|name| is_metric(name))
         .collect();
-    let names: BTreeSet<&str> = declared().iter().map(|metric| metric.name).collect();
+    let names: BTreeSet<&str> = modules().metrics().iter().map(|metric| metric.name).collect();
     assert_eq!(documented, names);
 
     let mut recorded = BTreeSet::new();

@@ -11,25 +11,20 @@ use std::{
 use bytes::Bytes;
 use metrics::{Counter, Histogram};
 use prost::Message;
+use uuid::Uuid;
 
 use super::{Cache, Key, Origin};
-use crate::error::{Error, Result};
-
-/// What was read at the source.
-#[derive(Debug, Clone)]
-pub struct LoadedValue<V> {
-    /// The value; `None`: there is none, which this process remembers too.
-    pub value: Option<V>,
-    /// The version: at least that of every change that the value contains, and below that of every change that it may
-    /// not contain. Read before the value.
-    pub version: i64,
-}
+use crate::{
+    database::outdated::Tag,
+    error::{Error, Result},
+};
 
 /// The values of one type, with one lifetime.
 pub struct Region<V> {
     cache: Cache,
     name: &'static str,
     ttl: Duration,
+    topic: Option<&'static str>,
     /// Made at the first read, when there is a recorder.
     metrics: Arc<OnceLock<Metrics>>,
     value: PhantomData<fn() -> V>,
@@ -37,8 +32,8 @@ pub struct Region<V> {
 
 impl<V> Clone for Region<V> {
     fn clone(&self) -> Self {
-        let Self { cache, name, ttl, metrics, .. } = self;
-        Self { cache: cache.clone(), name, ttl: *ttl, metrics: metrics.clone(), value: PhantomData }
+        let Self { cache, metrics, .. } = self;
+        Self { cache: cache.clone(), metrics: metrics.clone(), value: PhantomData, ..*self }
     }
 }
 
@@ -49,8 +44,7 @@ impl<V> fmt::Debug for Region<V> {
 }
 
 struct Metrics {
-    local: Counter,
-    shared: Counter,
+    process: Counter,
     source: Counter,
     stale: Counter,
     coalesced: Counter,
@@ -62,8 +56,7 @@ impl Metrics {
         let from =
             |origin: &'static str| metrics::counter!("mainstay_cache_reads_total", "cache" => cache, "from" => origin);
         Self {
-            local: from("process"),
-            shared: from("redis"),
+            process: from("process"),
             source: from("source"),
             stale: from("stale"),
             coalesced: metrics::counter!("mainstay_cache_stampedes_avoided_total", "cache" => cache),
@@ -73,8 +66,7 @@ impl Metrics {
 
     fn count(&self, origin: Origin, age: Duration) {
         match origin {
-            Origin::Local => self.local.increment(1),
-            Origin::Shared => self.shared.increment(1),
+            Origin::Process => self.process.increment(1),
             Origin::Source => self.source.increment(1),
             Origin::Stale => self.stale.increment(1),
             Origin::Coalesced => self.coalesced.increment(1),
@@ -85,35 +77,57 @@ impl Metrics {
 
 impl<V> Region<V> {
     pub(super) fn new(cache: Cache, name: &'static str, ttl: Duration) -> Self {
-        Self { cache, name, ttl, metrics: Arc::default(), value: PhantomData }
+        Self { cache, name, ttl, topic: None, metrics: Arc::default(), value: PhantomData }
     }
 
-    /// Returns the name of a tag of this region, for [`Cache::invalidate`].
-    pub fn tag(&self, tag: &str) -> String {
-        format!("{}/{tag}", self.name)
+    /// Outdates the values with the changes of a topic. Without a topic, only their lifetime ends them.
+    #[must_use]
+    pub fn follow(self, topic: &'static str) -> Self {
+        self.cache.0.outdated.add_topic(topic);
+        Self { topic: Some(topic), ..self }
     }
 }
 
 impl<V: Message + Default> Region<V> {
-    /// Returns the value of a key, which is outdated with its tag. `load` reads it at the source; it runs on its own,
-    /// without the deadline of the request, because others wait for it too.
+    /// Returns the value of a key; `None` is its absence. Each change of the region's topic outdates it. `load` reads it at
+    /// the source, in a task without the caller's deadline.
     ///
     /// # Errors
     /// Any error of `load`.
-    pub async fn get<F>(&self, key: &str, tag: &str, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
+    pub async fn get<F>(&self, key: &str, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
     where
-        F: Future<Output = Result<LoadedValue<V>>> + Send + 'static,
+        F: Future<Output = Result<Option<V>>> + Send + 'static,
     {
-        let key = Key { name: self.tag(key).into(), tag: self.tag(tag).into(), ttl: self.ttl };
+        self.tagged(key, self.topic.map(Tag::topic), load).await
+    }
+
+    /// As [`Region::get`], for the value of a resource, which only changes of this resource outdate.
+    ///
+    /// # Errors
+    /// Any error of `load`.
+    pub async fn get_resource<F>(&self, id: Uuid, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
+    where
+        F: Future<Output = Result<Option<V>>> + Send + 'static,
+    {
+        self.tagged(&id.to_string(), self.topic.map(|topic| Tag::resource(topic, id)), load).await
+    }
+
+    async fn tagged<F>(
+        &self,
+        key: &str,
+        tag: Option<Tag>,
+        load: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Option<V>>
+    where
+        F: Future<Output = Result<Option<V>>> + Send + 'static,
+    {
+        let key = Key { name: format!("{}/{key}", self.name).into(), ttl: self.ttl, tag };
         let load = move || {
             let loaded = load();
-            async move {
-                let LoadedValue { value, version } = loaded.await?;
-                Ok((version, value.map(|value| Bytes::from(value.encode_to_vec()))))
-            }
+            async move { Ok(loaded.await?.map(|value| Bytes::from(value.encode_to_vec()))) }
         };
-        let (entry, origin) = self.cache.entry(&key, load).await?;
-        self.metrics.get_or_init(|| Metrics::new(self.name)).count(origin, entry.age());
+        let (entry, origin) = self.cache.entry(key, load).await?;
+        self.metrics.get_or_init(|| Metrics::new(self.name)).count(origin, entry.read_at.elapsed());
         entry.value.clone().map(V::decode).transpose().map_err(Error::internal)
     }
 }

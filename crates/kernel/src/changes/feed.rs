@@ -1,4 +1,4 @@
-//! One reader per process, for all who watch.
+//! One reader per process, for all watchers.
 
 use std::{
     any::Any,
@@ -20,32 +20,32 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Batches that a slow watcher may be behind: at least ten seconds.
+/// The number of batches by which a slow watcher may be behind: at least ten seconds.
 const MAX_BEHIND: usize = 256;
 /// The shortest time between two looks, unless there is more than a batch: commits that follow each other closely are read
 /// together.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
-/// The longest that a look may take; a connection that is silent for longer is replaced.
+/// The timeout of a look, after which the connection is replaced.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a reader that can't read waits.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The watchers that read at once what they have missed; each reads one batch after the other, and connections of the pool
-/// are there for others, too.
+/// The wait after a failed look.
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The number of watchers that read missed entries at once. Each reads one batch after the other; the other connections of
+/// the pool remain available to requests.
 const CATCHING_UP: usize = 2;
 
-/// What was read, and the snapshot that it was read in.
+/// The entries of a read, and its snapshot.
 #[derive(Debug)]
 pub struct EntryBatch<E> {
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// What follows the cursor, in order, at most [`BATCH`].
+    /// The entries after the cursor, in order, at most [`BATCH`].
     pub entries: Vec<E>,
 }
 
-/// Reads what follows a cursor; without one, the snapshot alone.
+/// Reads the entries after a cursor; without one, the snapshot alone.
 pub type ReadFn<E> = for<'c> fn(&'c mut Connection, Option<&'c Cursor>) -> BoxFuture<'c, Result<EntryBatch<E>>>;
 
-/// What follows in an append-only table, for all watchers of this process. Cheap to clone.
+/// The new entries of an append-only table, for all watchers of this process. Cheap to clone.
 pub struct Feed<E: Entry>(Arc<Inner<E>>);
 
 impl<E: Entry> Clone for Feed<E> {
@@ -64,31 +64,32 @@ struct Inner<E> {
     database: Database,
     read: ReadFn<E>,
     sender: broadcast::Sender<Arc<Batch<E>>>,
-    /// How far the reader is; `None` while there is none.
+    /// The position of the reader; `None` while there is none.
     reader: Mutex<Option<Cursor>>,
     /// Held to start the reader.
     starting: tokio::sync::Mutex<()>,
     catching_up: Semaphore,
 }
 
-/// A value of some type, of which several have a part.
+/// A shared value of some type.
 type Shared = dyn Any + Send + Sync;
 
-/// What was read at once.
+/// The entries of one look.
 pub(super) struct Batch<E> {
     /// The position before it.
     pub(super) start: Cursor,
     pub(super) snapshot: Snapshot,
     pub(super) entries: Vec<E>,
-    /// What belongs to some of the entries, by a name and the number of the first one, for as long as anybody waits for it or
-    /// uses it.
+    /// Whether the look before it failed.
+    pub(super) follows_gap: bool,
+    /// Values of some of the entries, by a name and the number of the first one, while they are awaited or used.
     loaded: Mutex<HashMap<(&'static str, usize), Weak<Shared>>>,
 }
 
 impl<E: Entry> Batch<E> {
     pub(super) fn new(start: Cursor, read: EntryBatch<E>) -> Self {
         let EntryBatch { snapshot, entries } = read;
-        Self { start, snapshot, entries, loaded: Mutex::default() }
+        Self { start, snapshot, entries, follows_gap: false, loaded: Mutex::default() }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -103,14 +104,14 @@ impl<E: Entry> Batch<E> {
         }
     }
 
-    /// Returns what belongs to the entries from `first` on: the first who asks loads it for all who wait meanwhile.
+    /// Returns the value of the entries from `first` on. The first caller loads it for all callers that wait meanwhile.
     pub(super) async fn load<T: Any + Send + Sync>(
         &self,
         name: &'static str,
         first: usize,
         load: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<Arc<T>> {
-        // Whoever waits holds the cell, so that nobody loads again what was loaded while he waited.
+        // Each waiting caller holds the cell, so that the value is loaded once.
         let cell = self.cell::<Arc<T>>(name, first);
         cell.get_or_try_init(|| async { load().await.map(Arc::new) }).await.cloned()
     }
@@ -128,7 +129,7 @@ impl<E: Entry> Batch<E> {
 }
 
 impl<E: Entry> Feed<E> {
-    /// Makes a feed, which reads nothing while nobody watches.
+    /// Makes a feed, which reads only while it has subscribers.
     pub fn new(database: Database, read: ReadFn<E>) -> Self {
         let (sender, _) = broadcast::channel(MAX_BEHIND);
         let (reader, starting) = Default::default();
@@ -136,15 +137,15 @@ impl<E: Entry> Feed<E> {
         Self(Arc::new(Inner { database, read, sender, reader, starting, catching_up }))
     }
 
-    /// Reads what follows a position, for one watcher alone.
+    /// Reads the entries after a position for a single watcher.
     pub(super) async fn read_after(&self, cursor: &Cursor) -> Result<EntryBatch<E>> {
         let (database, read) = (&self.0.database, self.0.read);
-        // It is never closed.
+        // The semaphore is never closed.
         let _turn = self.0.catching_up.acquire().await.ok();
         database.autocommit(async |connection| read(connection, Some(cursor)).await).await
     }
 
-    /// Returns how far the reader is, and what it reads from there on.
+    /// Returns the position of the reader, and the batches that it reads after it.
     pub(super) async fn subscribe(&self) -> Result<(Cursor, broadcast::Receiver<Arc<Batch<E>>>)> {
         let subscribed = timeout(TIMEOUT, self.subscribe_or_start()).await;
         subscribed.unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no snapshot in time"))))
@@ -169,7 +170,7 @@ impl<E: Entry> Feed<E> {
         Ok((cursor, receiver))
     }
 
-    /// How far the reader is, if the receiver has taken all that it has read.
+    /// Returns the position of the reader, if the receiver has taken all batches.
     pub(super) fn position(&self, receiver: &broadcast::Receiver<Arc<Batch<E>>>) -> Option<Cursor> {
         let reader = self.0.lock();
         reader.clone().filter(|_| receiver.is_empty())
@@ -181,9 +182,9 @@ impl<E: Entry> Inner<E> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until nobody watches any more.
+    /// Reads until the last subscriber leaves.
     async fn run(self: Arc<Self>, connection: Connection) {
-        let mut connection = Some(connection);
+        let (mut connection, mut follows_gap) = (Some(connection), false);
         loop {
             let began = Instant::now();
             let Some(cursor) = self.next_cursor() else { return };
@@ -191,9 +192,10 @@ impl<E: Entry> Inner<E> {
             match read.unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no answer in time")))) {
                 Ok(batch) => {
                     let is_full = batch.is_full();
-                    self.publish(batch);
+                    self.publish(Batch { follows_gap, ..batch });
+                    follows_gap = false;
                     if is_full {
-                        // Who reads at all keeps up: many changes at once are read a little at a time.
+                        // Many changes at once are read in small steps, so that active watchers keep up.
                         let is_behind = self.sender.len() > MAX_BEHIND / 2;
                         sleep(if is_behind { SHORTEST_PERIOD } else { Duration::ZERO }).await;
                         continue;
@@ -201,7 +203,10 @@ impl<E: Entry> Inner<E> {
                 }
                 Err(error) => {
                     connection = None;
-                    tracing::warn!(error = error.detail(), "changes can't be read");
+                    if !follows_gap {
+                        tracing::warn!(error = error.detail(), "changes can't be read");
+                    }
+                    follows_gap = true;
                     sleep(RETRY_DELAY).await;
                 }
             }
@@ -213,7 +218,7 @@ impl<E: Entry> Inner<E> {
         }
     }
 
-    /// How far was read; `None`, and the end of the reader, if nobody watches.
+    /// Returns the position of the reader; `None`, which ends the reader, without subscribers.
     fn next_cursor(&self) -> Option<Cursor> {
         let mut reader = self.lock();
         if self.sender.receiver_count() == 0 {
@@ -223,8 +228,8 @@ impl<E: Entry> Inner<E> {
     }
 
     async fn look(&self, connection: &mut Option<Connection>, cursor: &Cursor) -> Result<Batch<E>> {
-        // A connection of its own, so that a busy pool does not make the news late. It is taken out, so that one whose
-        // answer is not awaited is not used again.
+        // A dedicated connection, so that a busy pool does not delay changes. It is taken out, so that a connection with a
+        // pending response is not used again.
         let mut own = match connection.take() {
             Some(connection) => connection,
             None => self.database.dedicated().await.map_err(Error::unavailable)?,
@@ -237,9 +242,9 @@ impl<E: Entry> Inner<E> {
     fn publish(&self, batch: Batch<E>) {
         let mut reader = self.lock();
         *reader = Some(batch.end());
-        if !batch.entries.is_empty() {
+        if !batch.entries.is_empty() || batch.follows_gap {
             metrics::counter!("mainstay_changes_read_total").increment(batch.entries.len() as u64);
-            // Fails if nobody watches any more.
+            // Fails without subscribers.
             self.sender.send(Arc::new(batch)).ok();
         }
     }

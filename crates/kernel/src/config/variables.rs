@@ -96,7 +96,7 @@ pub(super) const KERNEL: &[Variable] = &[
         "URLs of Redis Sentinels, separated by commas; the host of REDIS_URL is then the name of the primary they watch",
     ),
     Variable::plain("REDIS_TIMEOUT", "20ms", "Maximum wait for Redis, after which it counts as unavailable"),
-    Variable::plain("CACHE_MEMORY", "64MiB", "Memory for cached values in each process, beside those in Redis"),
+    Variable::plain("CACHE_MEMORY", "64MiB", "Memory for cached values in each process"),
     Variable::plain("SINGLE_INSTANCE", "false", "Allows DATABASE_URL without REDIS_URL"),
     Variable::plain("INSTANCES", "1", "Number of instances that divide the rate limits while Redis is unavailable"),
     Variable::secret(

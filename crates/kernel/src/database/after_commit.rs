@@ -1,22 +1,31 @@
-//! What happens in this process after a commit: those who wait for what it added, the workers of jobs and the reader of
-//! changes, are told, so that none of them waits for the next poll; and what else was to follow is done.
+//! The effects of a commit in this process. Workers of jobs and the reader of changes look for new rows at once instead of
+//! at their next poll, cached values are outdated, and further actions run.
 
 use std::{
+    any::Any,
+    borrow::Cow,
     cell::RefCell,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
+use uuid::Uuid;
 
-/// What a transaction, or a statement outside one, has added, and what follows it.
+/// A value of the application, which this module does not know.
+pub(crate) type Listeners = Option<Arc<dyn Any + Send + Sync>>;
+
+/// The rows that a transaction, or a statement outside one, has added, and the actions that follow it.
 #[derive(Default)]
 pub(crate) struct Added {
+    /// The listeners of events that are published meanwhile.
+    listeners: Listeners,
     /// Jobs, or rows, that are due at once.
     pub(super) jobs: bool,
-    /// Changes.
-    pub(super) changes: bool,
+    /// Changes: their topics and resources.
+    pub(super) changes: Vec<(Cow<'static, str>, Uuid)>,
     /// In this order.
     pub(super) actions: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -25,8 +34,9 @@ tokio::task_local! {
     static ADDED: RefCell<Added>;
 }
 
-/// Does something once the current transaction is committed, and never if it is not: what can't be taken back. Outside a
-/// transaction, it is done after the statements of the current [`autocommit`](super::Database::autocommit), or at once.
+/// Runs an action once the current transaction is committed, and never if it is not. It is for effects that cannot be
+/// undone. Outside a transaction, the action runs after the statements of the current
+/// [`autocommit`](super::Database::autocommit), or at once.
 pub fn run(action: impl FnOnce() + Send + 'static) {
     let mut action = Some(action);
     note(|additions| {
@@ -44,18 +54,24 @@ pub fn wake_workers() {
 }
 
 /// Notes that the current transaction, or the current statement outside one, adds changes.
-pub(crate) fn wake_watches() {
-    note(|additions| additions.changes = true);
+pub(crate) fn add_changes(changes: impl Iterator<Item = (Cow<'static, str>, Uuid)>) {
+    note(|additions| additions.changes.extend(changes));
 }
 
 fn note(more: impl FnOnce(&mut Added)) {
-    // Outside of both, as on a dedicated connection, what was added waits for a poll.
+    // Outside of both, as on a dedicated connection, added rows wait for a poll.
     ADDED.try_with(|additions| more(&mut additions.borrow_mut())).ok();
 }
 
-/// Runs statements, and returns what they added.
-pub(crate) fn watch<F: Future>(run: F) -> Watch<F> {
-    Watch { run: ADDED.scope(RefCell::default(), run) }
+/// Returns the listeners of the database whose transaction, or statement outside one, runs.
+pub(crate) fn listeners<T: Any + Send + Sync>() -> Option<Arc<T>> {
+    let listeners = ADDED.try_with(|additions| additions.borrow().listeners.clone()).ok()??;
+    listeners.downcast().ok()
+}
+
+/// Runs statements, and returns their effects.
+pub(crate) fn watch<F: Future>(listeners: Listeners, run: F) -> Watch<F> {
+    Watch { run: ADDED.scope(RefCell::new(Added { listeners, ..Added::default() }), run) }
 }
 
 pin_project! {

@@ -1,6 +1,6 @@
 //! The API reference at `/docs`: Scalar's page, fed with the OpenAPI document.
 //!
-//! Everything the page loads is in this binary and comes from this origin.
+//! All files of the page are in this binary and come from this origin.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use axum::{
 
 use crate::http::asset::{Asset, Caching};
 
-/// What the page may load.
+/// The content security policy of the page.
 ///
-/// No script is inline, and `eval` stays forbidden. `style-src 'unsafe-inline'` is needed because Scalar writes its
-/// style sheet and the theme into `<style>` elements, and style attributes into the code samples it renders.
-/// `img-src data:` is needed for the icons in that style sheet.
+/// No script is inline, and `eval` is forbidden. `style-src 'unsafe-inline'` is needed because Scalar writes its style sheet
+/// and the theme into `<style>` elements, and style attributes into code samples. `img-src data:` is needed for the icons in
+/// that style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the reference page, what it loads, and the OpenAPI document, which is rendered when it is first asked for: each
-/// with its path.
-pub fn pages(document: fn() -> &'static str) -> [(&'static str, MethodRouter); 5] {
+/// Returns the reference page, its files, and the OpenAPI document, which is rendered at its first request: each with its
+/// path.
+pub(crate) fn pages(document: impl Fn() -> Bytes + Send + Sync + 'static) -> [(&'static str, MethodRouter); 5] {
     let page = || Bytes::from_static(include_bytes!("docs/page.html"));
     let start = || Bytes::from_static(include_bytes!("docs/start.js"));
     let mark = || Bytes::from_static(include_bytes!("docs/mark.svg"));
     [
-        ("/openapi.json", file("application/json", move || Bytes::from_static(document().as_bytes()))),
+        ("/openapi.json", file("application/json", document)),
         ("/docs", file("text/html; charset=utf-8", page).layer(axum::middleware::map_response(restrict))),
         ("/docs/start.js", file("text/javascript; charset=utf-8", start)),
         ("/docs/scalar.js", file("text/javascript; charset=utf-8", scalar)),
@@ -56,7 +56,7 @@ async fn restrict(mut response: Response) -> Response {
 mod tests {
     use std::borrow::Cow;
 
-    /// Like Scalar's own files; a development build without the feature `debug-embed` would read them at run time.
+    /// As Scalar's files; a development build without the feature `debug-embed` would read them at run time.
     #[derive(rust_embed::RustEmbed)]
     #[folder = "src/http/docs"]
     struct Files;

@@ -1,7 +1,7 @@
 //! The OpenAPI document: the contract for REST callers.
 //!
 //! The document and the server are built from the same sources (HTTP rules, policies, field rules, the error catalogue
-//! and the comments of the `.proto` files), so they can't drift apart.
+//! and the comments of the `.proto` files), so that they always agree.
 
 mod comments;
 mod errors;
@@ -15,26 +15,22 @@ mod schema;
 mod side;
 mod system;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::collections::HashMap;
 
 use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    contract::{self, Contract, Policies},
-    http::openapi::{comments::Commented as _, schema::Schemas},
+    contract::{Contract, Policies},
+    http::openapi::{comments::Commented as _, examples::ExampleTable, schema::Schemas},
 };
 
 const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 
-/// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
-///
-/// # Panics
-/// Before the modules are installed.
-pub fn document(server_url: Option<&str>) -> Value {
-    let contract = contract::current();
+/// Returns the OpenAPI 3.1 document of a contract. Without a server URL, paths are relative to the document's own URL.
+pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, server_url: Option<&str>) -> Value {
     let services: Vec<_> = contract.services().collect();
-    let mut schemas = Schemas::default();
+    let mut schemas = Schemas::new(examples);
     errors::describe(&mut schemas);
     let mut paths = operations(&mut schemas, contract);
     paths.extend(system::paths());
@@ -66,12 +62,6 @@ pub fn document(server_url: Option<&str>) -> Value {
         },
         "x-error-catalogue": errors::catalogue(),
     })
-}
-
-/// Returns the document for callers of this server, rendered once.
-pub fn json() -> &'static str {
-    static JSON: LazyLock<String> = LazyLock::new(|| document(None).to_string());
-    &JSON
 }
 
 fn operations(schemas: &mut Schemas, contract: &'static Contract) -> Map<String, Value> {

@@ -31,9 +31,9 @@ use crate::{
     telemetry,
 };
 
-/// Returns the pages for everybody, with those of the modules.
-pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
-    router(own::pages(readiness))
+/// Returns the public pages, with those of the modules.
+pub fn public(modules: &'static Modules, app: &App, readiness: Readiness) -> Router {
+    router(own::pages(readiness, || modules.openapi(None).to_string().into()))
         .merge(modules.pages(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// Reflection that can't read the descriptors, which the check of the modules rules out.
-pub fn build(modules: &Modules, app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
+pub fn build(modules: &'static Modules, app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let routes = modules.routes(app).add_service(readiness.service());
     let routes = add_reflection(routes, &contract::current().encoded)?;
     let draining = readiness.draining().clone();

@@ -1,29 +1,27 @@
-//! All modules of a process, checked against each other.
+//! All modules of a program, checked against each other.
 
 mod check;
 
-use std::{
-    any::Any,
-    fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::{any::Any, fmt, sync::Arc};
 
 use tonic::service::Routes;
 
 use super::{AddService, Check, Module, OpenAuthenticator, OpenPart, Page, Process, Purpose, Start, Warn};
 use crate::{
+    alert,
     app::App,
     caller::Authenticator,
     command,
     config::{Config, ConfigError, SectionReader, Settings, Source, Variable},
     contract::{self, Contract},
     database::migrations::{self, Set},
-    events::{self, HandleEvent, HandlerEntry, Subscriber},
+    events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
     http::{
         health::Dependency,
-        openapi::examples::{self, Examples},
+        openapi::{self, examples::ExampleTable},
         pages::finish::finished,
     },
+    on_call,
     partitions::PartitionedTable,
     queue::{
         Kind,
@@ -31,10 +29,14 @@ use crate::{
         worker::{Measure, Work},
     },
     schedule::Task,
-    sweep, telemetry,
+    sweep,
+    telemetry::{
+        self,
+        metrics::{KERNEL_METRICS, Metric},
+    },
 };
 
-/// A fault in the list of modules: what is wrong, and its cure.
+/// A fault in the list of modules, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(pub String);
 
@@ -44,10 +46,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The modules that a process is made of. There is one list per process, because the contract, whose policies and error
-/// reasons are looked up everywhere, is one.
+/// The modules of a program. A process may have several lists of one contract, because policies and error reasons are
+/// looked up in the contract of the process.
 pub struct Modules {
-    fingerprints: Vec<Fingerprint>,
+    names: Vec<&'static str>,
     /// The merged contract.
     pub contract: &'static Contract,
     migrations: Vec<Set>,
@@ -70,82 +72,33 @@ pub struct Modules {
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
-    examples: Vec<(&'static str, Examples)>,
+    examples: ExampleTable,
     contributions: Vec<Box<dyn Any + Send + Sync>>,
+    metrics: Vec<Metric>,
+    alerts: Vec<(&'static str, &'static str)>,
 }
 
 impl fmt::Debug for Modules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.fingerprints.iter().map(|fingerprint| fingerprint.name).collect();
-        f.debug_tuple("Modules").field(&names).finish()
+        f.debug_tuple("Modules").field(&self.names).finish()
     }
 }
-
-/// What tells a module from another one of its name: its contract, and how much it registers of each.
-#[derive(PartialEq, Eq)]
-struct Fingerprint {
-    name: &'static str,
-    descriptors: &'static [u8],
-    registered: [usize; 13],
-}
-
-impl Fingerprint {
-    fn of(module: &Module) -> Self {
-        let registered = [
-            module.checks.len(),
-            module.first_starts.len(),
-            module.starts.len(),
-            module.services.len(),
-            module.pages.len(),
-            module.commands.len(),
-            module.jobs.len(),
-            module.rows.len(),
-            module.tasks.len(),
-            module.partitioned.len(),
-            module.handlers.len(),
-            module.subscribers.len(),
-            module.contributions.len(),
-        ];
-        Self { name: module.name, descriptors: module.descriptors, registered }
-    }
-}
-
-static INSTALLED: OnceLock<Modules> = OnceLock::new();
-/// Held while modules are checked and installed: the tests of one process start servers at the same time.
-static INSTALLING: Mutex<()> = Mutex::new(());
 
 impl Modules {
-    /// Checks the modules and makes them those of this process, whose program has these commands of its own. A second call
-    /// with the same modules, as in tests, returns the first.
+    /// Checks the modules of a program, which has `commands` itself. They live until the process ends.
     ///
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
     /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
-    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
-    pub fn install(
-        product: Option<Set>,
-        commands: &[String],
-        modules: Vec<Module>,
-    ) -> Result<&'static Self, Vec<Fault>> {
-        let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(installed) = INSTALLED.get()
-            && installed.fingerprints.iter().eq(&modules.iter().map(Fingerprint::of).collect::<Vec<_>>())
-        {
-            return Ok(installed);
-        }
-        let modules = Self::assemble(product, commands, modules)?;
-        events::install(modules.handlers.clone(), modules.subscribers.clone());
-        examples::install(modules.examples.clone());
-        INSTALLED.set(modules).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
-        Ok(Self::installed())
+    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one;
+    /// a contract that differs from an earlier one of this process.
+    pub fn new(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
+        Ok(Box::leak(Box::new(Self::assemble(product, commands, modules)?)))
     }
 
-    /// Returns the modules of this process.
-    ///
-    /// # Panics
-    /// Before [`Modules::install`].
-    pub fn installed() -> &'static Self {
-        INSTALLED.get().expect("the modules are installed before anything is served")
+    /// Returns the modules of an application.
+    pub fn of(app: &App) -> &'static Self {
+        app.part::<&'static Self>()
     }
 
     fn assemble(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
@@ -165,12 +118,12 @@ impl Modules {
         let (Some(contract), Some(authenticator), true) = (contract, authenticator, faults.is_empty()) else {
             return Err(faults);
         };
-        crate::alert::declare("jobs", "loop_panicked");
+        // Read until the process ends, by every request.
+        let contract = contract::install(contract).map_err(|fault| vec![Fault(fault)])?;
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
-            fingerprints: modules.iter().map(Fingerprint::of).collect(),
-            // Read until the process ends, by every request.
-            contract: contract::install(contract),
+            names: modules.iter().map(|module| module.name).collect(),
+            contract,
             migrations: [migrations::kernel()].into_iter().chain(product).collect(),
             sections: Vec::new(),
             warnings: Vec::new(),
@@ -190,8 +143,10 @@ impl Modules {
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
-            examples: Vec::new(),
+            examples: ExampleTable::default(),
             contributions: Vec::new(),
+            metrics: KERNEL_METRICS.to_vec(),
+            alerts: vec![("jobs", "loop_panicked"), (on_call::PROVIDER, "auth")],
         };
         for module in modules {
             all.add(module);
@@ -200,10 +155,8 @@ impl Modules {
     }
 
     fn add(&mut self, module: Module) {
-        for (provider, cause) in module.alerts {
-            crate::alert::declare(provider, cause);
-        }
-        telemetry::metrics::declare(module.metrics);
+        self.alerts.extend(module.alerts);
+        self.metrics.extend(module.metrics);
         self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
         self.sections.extend(module.sections);
         self.warnings.extend(module.warnings);
@@ -221,7 +174,7 @@ impl Modules {
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);
         self.dependencies.extend(module.dependencies);
-        self.examples.extend(module.examples);
+        self.examples.0.extend(module.examples);
         self.contributions.extend(module.contributions);
     }
 
@@ -229,23 +182,22 @@ impl Modules {
     /// module in the order of registration. Postgres and Redis may be unavailable; an invalid setting is an error.
     ///
     /// # Errors
-    /// Settings that can't be used, and a secret that can't be read or generated.
+    /// Unusable settings, and a secret that cannot be read or generated.
     pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
-        // Whatever is opened may record something.
-        telemetry::metrics();
-        self.touch_metrics();
-        let mut app = App::open(config).await?;
+        self.register_metrics();
+        let (handlers, subscribers) = (self.handlers.clone(), self.subscribers.clone());
+        let mut app = App::open(config, Arc::new(Listeners { handlers, subscribers })).await?.with_part(self);
         for open in &self.parts {
             app = open(app).await?;
         }
         Ok(app)
     }
 
-    /// Starts what the modules have in a process beside requests and jobs: to be called on a database that has the
-    /// schema of this program, unless Postgres does not answer yet.
+    /// Starts the background tasks of the modules. The database must have the schema of this program, unless Postgres does not
+    /// answer yet.
     ///
     /// # Errors
-    /// That of the first module that can't start something; whatever was started before is closed again.
+    /// The error of the first module that fails to start a task; the tasks that were started before are closed.
     pub async fn start(&self, app: &App, purpose: Purpose) -> anyhow::Result<Process> {
         let mut process = Process::new(app.clone(), purpose);
         for &(module, start) in self.first_starts.iter().chain(&self.starts) {
@@ -257,13 +209,27 @@ impl Modules {
         Ok(process)
     }
 
-    /// Makes the series exist whose labels are the names of what the modules registered.
-    fn touch_metrics(&self) {
-        use telemetry::metrics::touch;
+    /// Describes the metrics to the recorder, and makes their series exist. Called before anything is recorded, which would
+    /// be lost.
+    fn register_metrics(&self) {
+        telemetry::metrics();
+        self.metrics.iter().for_each(Metric::register);
+        let touch = |label, value| self.metrics.iter().for_each(|metric| metric.touch(label, value));
         self.contract.policies.iter().for_each(|method| touch("method", &method.name));
         self.jobs.iter().for_each(|kind| touch("kind", kind.name));
         self.rows.iter().for_each(|rows| touch("kind", rows.name));
         self.tasks.iter().for_each(|task| touch("task", task.name));
+        self.alerts.iter().for_each(|(provider, cause)| alert::register(provider, cause));
+    }
+
+    /// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
+    pub fn openapi(&self, server_url: Option<&str>) -> serde_json::Value {
+        openapi::document(self.contract, self.examples.clone(), server_url)
+    }
+
+    /// Returns all metrics, those of the kernel first.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
     }
 
     /// Reads the configuration: the kernel's sections and those of the modules.
@@ -284,22 +250,22 @@ impl Modules {
         Config::variables(&self.sections)
     }
 
-    /// Returns what an operator is warned of whose configuration this is, beside a database that is not the private one.
+    /// Returns the warnings for an operator with this configuration, beside a database that is not the private one.
     pub fn warnings(&self, config: &Config) -> impl Iterator<Item = &'static str> {
         self.warnings.iter().filter_map(|warn| warn(config))
     }
 
-    /// Returns what the modules find wrong with a configuration beyond its values.
+    /// Returns the errors that modules find in a configuration beyond its values.
     pub fn config_errors(&self, config: &Config) -> Vec<ConfigError> {
         self.checks.iter().flat_map(|check| check(config)).collect()
     }
 
-    /// Returns what other modules contributed of a type.
+    /// Returns the contributions of a type by other modules.
     pub fn contributions<T: Any>(&self) -> impl Iterator<Item = &T> {
         self.contributions.iter().filter_map(|value| value.downcast_ref())
     }
 
-    /// Returns what a worker runs.
+    /// Returns the work of a worker.
     pub fn work(&'static self) -> Work {
         Work {
             jobs: &self.jobs,

@@ -1,5 +1,5 @@
-//! Records metrics of every attempt, but of a [`Confidential`] one only if the provider is at fault. Raises an alert
-//! when the provider rejects our credentials, and resolves it when the provider accepts them again.
+//! Records metrics of every attempt; of a [`Confidential`] one, only failures of the provider. Raises an alert when the
+//! provider rejects the credentials, and resolves it when the provider accepts them again.
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -10,20 +10,20 @@ use crate::{
         Kind, Request,
         middleware::{Middleware, Next, ResponseFuture},
     },
-    telemetry::metrics::touch,
+    telemetry::metrics::KERNEL_METRICS,
 };
 
 /// The outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
 
-/// An extension of a request of which the metrics must not tell: neither that it was made, nor whether the provider
-/// rejects it. The log has a line of each failure.
+/// An extension of a request that the metrics must not reveal: neither its existence, nor its rejection by the provider. The
+/// log has a line of each failure.
 #[derive(Debug, Clone, Copy)]
 pub struct Confidential;
 
 impl Confidential {
-    /// Returns whether the outcome of such an attempt, by its name in the metrics, is counted: it says nothing but that the
-    /// provider does not work.
+    /// Returns whether the outcome of such an attempt, by its name in the metrics, is counted: only outcomes that show nothing
+    /// but a failure of the provider.
     pub fn is_counted(outcome: &str) -> bool {
         !matches!(outcome, "ok" | "rejected")
     }
@@ -37,7 +37,7 @@ pub(crate) struct Observe {
 
 impl Observe {
     pub(crate) fn new(provider: &'static str) -> Self {
-        touch("provider", provider);
+        KERNEL_METRICS.iter().for_each(|metric| metric.touch("provider", provider));
         for outcome in OUTCOMES {
             counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(0);
         }

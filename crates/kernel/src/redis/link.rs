@@ -3,9 +3,9 @@
 //! A bb8-redis pool opens, checks and replaces the connection, and all requests share it, or, in a Redis Cluster, one to
 //! each node, which the redis crate's `ClusterConnection` uses like one and chooses by the key. The redis crate's
 //! `MultiplexedConnection` sends the commands of concurrent callers in one write and reads the answers in order. That
-//! is implicit pipelining. Checking a connection out for each command was measured, and is slower with any number of
-//! connections as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
-//! BLPOP). A [subscription](RedisLink::subscribe) has a connection of its own, outside the pool.
+//! is implicit pipelining. A checkout of a connection per command was measured: it is slower with any number of connections
+//! as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
+//! BLPOP).
 //!
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
 //! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
@@ -25,9 +25,8 @@ use std::{
 };
 
 use bb8_redis::bb8::{ErrorSink, ManageConnection, Pool, PooledConnection};
-use futures_util::{StreamExt as _, stream::BoxStream};
 use opentelemetry::{KeyValue, trace::Status};
-use redis::{Cmd, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind, ToRedisArgs};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, ToRedisArgs};
 use secrecy::SecretString;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span, debug_span};
@@ -113,7 +112,7 @@ impl RedisLink {
     /// Whether the keys are spread over the nodes of a Redis Cluster: those of one script must then have the same hash tag,
     /// which is the part of a key in braces.
     pub fn is_cluster(&self) -> bool {
-        matches!(*self.0.source, Source::Cluster(..))
+        matches!(*self.0.source, Source::Cluster(_))
     }
 
     /// Runs a command.
@@ -150,19 +149,6 @@ impl RedisLink {
             result => result,
         })
         .await
-    }
-
-    /// Opens a connection of its own that receives the messages of a channel until it breaks.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
-    pub async fn subscribe(&self, channel: &str) -> Result<BoxStream<'static, Msg>, Unavailable> {
-        let connect = async {
-            let mut subscription = self.0.source.subscriber().await?;
-            subscription.subscribe(channel).await?;
-            Ok::<_, RedisError>(subscription.into_on_message().boxed())
-        };
-        Ok(timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| Unavailable::Timeout)??)
     }
 
     async fn run<T>(

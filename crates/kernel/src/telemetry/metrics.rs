@@ -1,11 +1,13 @@
-//! Metrics: what there is, and the recorder behind `/metrics`.
+//! The metrics, and the recorder behind `/metrics`.
 //!
-//! Every metric is declared with its meaning and the labels it can have: [`metrics`] describes them to Prometheus and
-//! makes their series exist from the start, because a counter that begins at 1 shows no increase.
+//! Every metric is declared with its meaning and its labels. At the start, they are described to Prometheus and their series
+//! made, because a counter that begins at 1 shows no increase.
 
 mod kernel;
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+pub(crate) use kernel::METRICS as KERNEL_METRICS;
+
+use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -13,7 +15,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 const BUCKETS: [f64; 19] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.5, 5.0, 10.0, 30.0];
 
-/// How often the samples of histograms are folded into their buckets.
+/// The interval at which the samples of histograms are added to their buckets.
 const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A metric.
@@ -21,7 +23,7 @@ const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
 pub struct Metric {
     /// The name; it ends with the unit, and a counter with `_total`.
     pub name: &'static str,
-    /// What it counts or measures.
+    /// Its meaning.
     pub help: &'static str,
     kind: Kind,
     labels: &'static [(&'static str, &'static [&'static str])],
@@ -50,24 +52,42 @@ impl Metric {
         Self { name, help, kind: Kind::Histogram, labels: &[] }
     }
 
-    /// Declares the labels, with the values that series have from the start: mostly all there are. No values: they are
-    /// known only when they occur.
+    /// Declares the labels, with the values that have a series from the start. A label without values has its series made
+    /// when they occur.
     #[must_use]
     pub const fn labels(mut self, labels: &'static [(&'static str, &'static [&'static str])]) -> Self {
         self.labels = labels;
         self
     }
 
-    fn describe(&self) {
+    /// Describes the metric to the recorder, and makes its series exist.
+    pub(crate) fn register(&self) {
         match self.kind {
             Kind::Counter => metrics::describe_counter!(self.name, self.help),
             Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
             Kind::Histogram => metrics::describe_histogram!(self.name, self.help),
         }
+        self.touch_all();
     }
 
-    /// Makes every series exist. A gauge without a measurement would lie.
-    fn touch(&self) {
+    /// Makes the series of a method, a job, a scheduled task or a provider exist, by the name of its label.
+    pub(crate) fn touch(&self, label: &'static str, value: &'static str) {
+        let [(own, []), others @ ..] = self.labels else { return };
+        match (self.kind, others) {
+            _ if *own != label => {}
+            (Kind::Gauge, _) => {}
+            (Kind::Histogram, _) => drop(metrics::histogram!(self.name, label => value)),
+            (Kind::Counter, []) => metrics::counter!(self.name, label => value).increment(0),
+            (Kind::Counter, [(other, values), ..]) => {
+                for other_value in *values {
+                    metrics::counter!(self.name, label => value, *other => *other_value).increment(0);
+                }
+            }
+        }
+    }
+
+    /// Makes every series exist, except those of gauges, which would have a value without a measurement.
+    fn touch_all(&self) {
         let mut series: Vec<Vec<(&'static str, &'static str)>> = vec![Vec::new()];
         for (label, values) in self.labels {
             let with = |one: &Vec<_>, value| one.iter().copied().chain([(*label, value)]).collect();
@@ -83,27 +103,14 @@ impl Metric {
     }
 }
 
-static DECLARED: Mutex<Vec<Metric>> = Mutex::new(Vec::new());
-
-/// Declares metrics, as a module that is registered does.
-pub(crate) fn declare(metrics: Vec<Metric>) {
-    DECLARED.lock().unwrap_or_else(PoisonError::into_inner).extend(metrics);
-}
-
-/// Returns all metrics that are declared, those of the kernel first.
-pub fn declared() -> Vec<Metric> {
-    let of_modules = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
-    kernel::METRICS.iter().chain(of_modules.iter()).copied().collect()
-}
-
-/// Returns the recorder behind `/metrics`; one per process. Called before anything is recorded, which would be lost.
+/// Returns the recorder behind `/metrics`; one per process.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
             let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("there are buckets");
             let handle = builder.install_recorder().expect("the first recorder");
-            // Samples of histograms are kept until somebody reads them; nobody may.
+            // Samples of histograms are kept until they are read, and there may be no reader.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 let upkeep = handle.clone();
                 runtime.spawn(async move {
@@ -114,11 +121,6 @@ pub fn metrics() -> PrometheusHandle {
                     }
                 });
             }
-            for metric in declared() {
-                metric.describe();
-                metric.touch();
-            }
-            crate::alert::register();
             let build = [
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("os", std::env::consts::OS),
@@ -130,26 +132,7 @@ pub fn metrics() -> PrometheusHandle {
         .clone()
 }
 
-/// Makes the series of a method, a job or a scheduled task exist, by the name of the label that it is found under.
-pub(crate) fn touch(label: &'static str, value: &'static str) {
-    for metric in declared() {
-        let [(own, []), others @ ..] = metric.labels else { continue };
-        if *own != label || metric.kind == Kind::Gauge {
-            continue;
-        }
-        match (metric.kind, others) {
-            (Kind::Histogram, _) => drop(metrics::histogram!(metric.name, label => value)),
-            (_, []) => metrics::counter!(metric.name, label => value).increment(0),
-            (_, [(other, values), ..]) => {
-                for other_value in *values {
-                    metrics::counter!(metric.name, label => value, *other => *other_value).increment(0);
-                }
-            }
-        }
-    }
-}
-
-/// Renders all metrics, each with its unit, which the exporter leaves out.
+/// Renders all metrics, each with its unit, which the exporter omits.
 pub(crate) fn render(handle: &PrometheusHandle) -> String {
     let text = handle.render();
     let mut with_units = String::with_capacity(text.len() + (4 << 10));
@@ -168,7 +151,7 @@ pub(crate) fn render(handle: &PrometheusHandle) -> String {
     with_units
 }
 
-/// Returns the unit that a name ends with; what is only counted has none.
+/// Returns the unit at the end of a name, if any.
 fn unit(name: &str) -> Option<&'static str> {
     let name = name.strip_suffix("_total").unwrap_or(name);
     ["seconds", "bytes"].into_iter().find(|unit| name.ends_with(&format!("_{unit}")))

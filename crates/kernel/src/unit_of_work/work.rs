@@ -13,13 +13,7 @@ use futures_util::{future::BoxFuture, join};
 use crate::{
     caller::Permit,
     changes::{self, Change},
-    database::{
-        Connection, Database, Lease,
-        after_commit::{self, Added},
-        execute,
-        pipeline::pipeline,
-        statement::Statement,
-    },
+    database::{Connection, Database, Lease, after_commit::Added, execute, pipeline::pipeline, statement::Statement},
     error::{Error, Result},
     events::{self, Event},
     fault,
@@ -267,7 +261,7 @@ impl Database {
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
     pub async fn transaction<T>(&self, run: impl AsyncFnOnce(&mut Work) -> Result<T>) -> Result<T> {
         let mut work = Work::open(self, None).await?;
-        let outcome = after_commit::watch(async {
+        let outcome = self.watch(async {
             let value = run(&mut work).await?;
             work.commit(None).await?;
             Ok::<_, Error>(value)

@@ -206,7 +206,7 @@ mod tests {
     /// Begins an upload of at most [`MAX_BYTES`].
     async fn begin() -> Upload {
         // An error crosses the parser as a status.
-        contract::install(Contract::read(&[]).expect("the kernel's own"));
+        contract::install(Contract::read(&[]).expect("the kernel's own")).expect("the same");
         Upload::begin(&Spool::new(usize::MAX, 1), Uuid::nil(), MAX_BYTES).await.expect("an upload")
     }
 

@@ -28,7 +28,7 @@ const MARK: &str = "COMMENT ON COLUMN vehicles.colour IS 'to be contracted: no p
 
 /// Returns the faults of the versions that follow the first one.
 async fn faults_of(versions: &[&'static str]) -> Vec<String> {
-    let modules = mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let modules = mainstay::product().modules().unwrap_or_else(|faults| panic!("{faults:#?}"));
     let ups = std::iter::once(&FIRST).chain(versions).enumerate();
     let migrations = ups.map(|(number, &up)| {
         let name = EmbeddedName::new(format!("2026-01-{:02}-000000_change", number + 1).leak());
@@ -174,7 +174,7 @@ async fn the_modules_of_the_product_can_be_upgraded() {
 /// Rows can be generated even for tables with constraints.
 #[tokio::test]
 async fn rows_are_made_up_for_the_tables_of_the_product() {
-    let modules = mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let modules = mainstay::product().modules().unwrap_or_else(|faults| panic!("{faults:#?}"));
     let database = TestDatabase::empty().await;
     let config = configure(modules, database.url(), &[]).database;
     let migrated = Database::new(&SecretString::from(database.url()), "migrations", &config).expect("a URL");

@@ -90,8 +90,8 @@ async fn the_version_before_each_migration_can_go_on_after_it() {
 
 #[tokio::test]
 async fn the_variables_are_listed_with_the_others() {
-    let _server = start().await;
-    let variables = mainstay_kernel::module::Modules::installed().variables();
+    let server = start().await;
+    let variables = mainstay_kernel::module::Modules::of(server.app()).variables();
     let variable = variables.iter().find(|variable| variable.name == "LEASE_DAYS").expect("the variable");
     assert_eq!(variable.default, "30");
 }

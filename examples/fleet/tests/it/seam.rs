@@ -61,7 +61,7 @@ fn faults(name: &'static str, from: &str, to: &str) -> String {
 
 /// Returns the report of a start of the product with one more module.
 fn report(module: Module) -> String {
-    let faults = mainstay::product().with(module).install().expect_err("a fault");
+    let faults = mainstay::product().with(module).modules().expect_err("a fault");
     faults.iter().map(|fault| format!("{fault}\n")).collect()
 }
 
@@ -214,15 +214,15 @@ fn a_service_without_implementation() {
 /// A test runner may run all tests in one process.
 #[test]
 fn a_module_with_the_name_of_one_that_runs_is_checked_too() {
-    product().install().expect("good modules");
-    product().install().expect("the same once more");
+    product().modules().expect("good modules");
+    product().modules().expect("the same once more");
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
     assert_names(&report(module), &["no module serves fleet.v1.LeaseService"]);
 }
 
 #[test]
 fn two_modules_of_one_name() {
-    let faults = mainstay::product().with(fleet::module()).with(fleet::module()).install().expect_err("a fault");
+    let faults = mainstay::product().with(fleet::module()).with(fleet::module()).modules().expect_err("a fault");
     let faults = format!("{faults:?}");
     assert_names(
         &faults,
@@ -266,17 +266,16 @@ async fn a_migration_that_did_not_run() {
 
 /// Concurrent tests in one process do this.
 #[test]
-fn servers_that_start_at_the_same_time_share_one_list() {
+fn servers_that_start_at_the_same_time_share_one_contract() {
     let at_once = std::sync::Barrier::new(8);
-    let install = || {
+    let read = || {
         at_once.wait();
-        let installed = product().install();
-        installed.map(|modules| std::ptr::from_ref(modules).addr())
+        product().modules().map(|modules| std::ptr::from_ref(modules.contract).addr())
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(install)).collect();
-        let installed: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
-        assert!(installed.iter().all(|one| one.is_ok() && *one == installed[0]), "{installed:?}");
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
+        let contracts: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        assert!(contracts.iter().all(|one| one.is_ok() && *one == contracts[0]), "{contracts:?}");
     });
 }
 
@@ -336,7 +335,7 @@ async fn what_a_module_starts_is_closed_in_the_reverse_order() {
 #[tokio::test]
 async fn a_start_that_fails_closes_what_was_started_before() {
     let server = start().await;
-    let fault = Modules::installed().start(server.app(), Purpose::Worker).await.expect_err("a fault");
+    let fault = Modules::of(server.app()).start(server.app(), Purpose::Worker).await.expect_err("a fault");
     assert_eq!(fault.to_string(), "the broker does not answer");
     let starts = ["recorder starts", "pool starts", "consumer starts"];
     let closes = ["consumer closes", "pool closes", "recorder closes"];

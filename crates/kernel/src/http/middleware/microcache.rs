@@ -1,10 +1,9 @@
-//! Reuses the response of a public method for a moment: microcaching, as proxies call it.
+//! Microcaching: reuses the response of a public method for a moment.
 //!
-//! What is public is the same for everybody who sends no credentials, so its response need not be made anew for each of
-//! them: no transcoding, no policy, no call. A response is reused for at most [`REUSE`], and only while nothing that the
-//! [`Cache`] holds has been outdated since before its call: it is then what the call would return now. A method becomes
-//! public with `public_max_age_seconds` in its policy. Query parameters that such a method ignores do not tell its
-//! responses apart.
+//! The response of a public method is the same for all callers without credentials. A reuse saves transcoding, the policy
+//! and the call. A response is reused for at most [`REUSE`], and only while no value of the [`Cache`] has been outdated
+//! since before its call, so that a new call would return the same. A method is public by `public_max_age_seconds` in its
+//! policy. Query parameters that the method ignores are not part of the key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,13 +30,13 @@ use crate::{
     },
 };
 
-/// How long a response is reused. The cache's promise gets older by as much.
+/// How long a response is reused. The staleness bound of the cache increases by as much.
 pub const REUSE: Duration = Duration::from_secs(1);
-/// The memory of all responses, whose keys strangers choose.
+/// The memory of all responses, in bytes. Anonymous callers choose the keys.
 const MAX_BYTES: u64 = 8 << 20;
-/// The largest response that is cached.
+/// The largest cached response, in bytes.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
-/// What a response costs besides its body and its key.
+/// The memory of a response besides its body and its key, in bytes.
 const OVERHEAD: usize = 1 << 10;
 
 /// A middleware that reuses responses of public methods.
@@ -60,8 +59,8 @@ struct CachedResponse {
 }
 
 impl Microcache {
-    /// Makes a middleware whose responses are made of what is in `cache`, or are public for as long as they are reused.
-    /// `rules` has the methods of the requests.
+    /// Makes a middleware for responses that are made of values of `cache`, or that may be outdated by [`REUSE`]. `rules` has
+    /// the methods of the requests.
     pub fn new(cache: Cache, rules: &'static RuleTable) -> Self {
         let weight = |key: &String, cached: &Arc<CachedResponse>| {
             u32::try_from(key.len() + cached.body.len() + OVERHEAD).unwrap_or(u32::MAX)
@@ -92,8 +91,7 @@ impl<S: Next> Middleware<Request, S> for Microcache {
             let response = response.await;
             let Some(method) = public_method(&response) else { return Ok(response) };
             let (mut parts, body) = response.into_parts();
-            // Nobody else has the deadline of this caller, and what is kept must not keep its slot, which it needs until it
-            // is whole.
+            // The deadline is this caller's alone. The slot is needed until the response is complete.
             parts.extensions.remove::<ResponseDeadline>();
             let slot = parts.extensions.remove::<Slot>();
             let body = match body.collect().await {
@@ -117,7 +115,7 @@ impl CachedResponse {
     }
 }
 
-/// The headers by which what is further in tells requests without a body apart, besides `Accept`.
+/// The headers, besides `Accept`, on which responses to requests without a body may depend.
 static DISTINGUISHING: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::COOKIE,
@@ -127,8 +125,8 @@ static DISTINGUISHING: [HeaderName; 6] = [
     HeaderName::from_static("grpc-timeout"),
 ];
 
-/// Returns what identifies the response of an anonymous GET; `None` for any other request. A client certificate is a
-/// credential without a header.
+/// Returns the key of the response to an anonymous GET; `None` for any other request. A client certificate is a credential
+/// without a header.
 fn key(request: &Request, rules: &RuleTable) -> Option<String> {
     let headers = request.headers();
     let is_plain = request.method() == Verb::GET
@@ -141,18 +139,18 @@ fn key(request: &Request, rules: &RuleTable) -> Option<String> {
     let mut key = request.uri().path().to_owned();
     key.extend(known_parameters(request.uri(), rules));
     for accept in headers.get_all(header::ACCEPT) {
-        // A URI has no line feed, and neither has a header.
+        // Neither a URI nor a header contains a line feed.
         key.push('\n');
         key.push_str(accept.to_str().ok()?);
     }
     Some(key)
 }
 
-/// The system parameter by which responses differ.
+/// The system parameter that selects the format of a response.
 const FORMAT: [&str; 2] = ["alt", "$alt"];
 
-/// Returns the parameters of a query that name a field of the request or a format, each after `?`, which no path has. A method
-/// whose responses are cached ignores all others.
+/// Returns the parameters of a query that name a field of the request or a format, each after `?`, which no path contains.
+/// Methods with cached responses ignore all other parameters.
 fn known_parameters<'u>(uri: &'u Uri, rules: &RuleTable) -> impl Iterator<Item = String> + use<'u> {
     let input = uri.query().and_then(|_| Some(rules.route(&Verb::GET, uri.path())?.method.input()));
     let is_known = move |pair: &&str| {

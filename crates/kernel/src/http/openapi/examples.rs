@@ -1,6 +1,4 @@
-//! Realistic examples: those that the modules give for their fields, and a table of names that many resources have.
-
-use std::sync::OnceLock;
+//! Realistic examples: those of the modules for their fields, and a table of common names of fields.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value as Protobuf};
 use serde_json::{Map, Value, json};
@@ -12,7 +10,7 @@ use crate::{
 
 const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 
-/// The id in a field of which no module says more.
+/// The id in a field without an example of a module.
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
 /// A consistency token.
@@ -24,12 +22,12 @@ pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
 /// A resume token.
 pub(super) const RESUME_TOKEN: &str = "AYCw3dUGgeD4tBoAMmE3YjRjOWQ4ZTBm";
 
-/// An example of a field, as a module gives it.
+/// A module's example of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Example {
     /// A value.
     Value(Value),
-    /// The field is absent: its caller would not send it, or the example's resource does not have it.
+    /// The field is absent: callers do not send it, or the resource of the example lacks it.
     Omitted,
 }
 
@@ -43,21 +41,11 @@ impl<T: Into<Value>> From<T> for Example {
 /// messages of the module's own packages, those with its name as a segment.
 pub type Examples = fn(message: &str, field: &str) -> Option<Example>;
 
-static OF_MODULES: OnceLock<Vec<(&'static str, Examples)>> = OnceLock::new();
+/// The examples of the modules, each with the name of its module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExampleTable(pub(crate) Vec<(&'static str, Examples)>);
 
-/// Makes these the examples of this process, by module. A second call has no effect.
-pub(crate) fn install(examples: Vec<(&'static str, Examples)>) {
-    OF_MODULES.get_or_init(|| examples);
-}
-
-/// Returns the example that the field's module gives.
-fn by_module(package: &str, message: &str, field: &str) -> Option<Example> {
-    let is_own = |module: &str| package.split('.').any(|segment| segment == module);
-    let mut of_module = OF_MODULES.get().into_iter().flatten().filter(|(module, _)| is_own(module));
-    of_module.find_map(|(_, examples)| examples(message, field))
-}
-
-/// Returns the example of a field that many resources have.
+/// Returns the example of a common field.
 fn by_name(field: &str) -> Option<Example> {
     Some(match field {
         "account_id" => ACCOUNT.into(),
@@ -83,75 +71,80 @@ fn by_name(field: &str) -> Option<Example> {
     })
 }
 
-/// Returns the example of a field: its module's, else one by its name.
-fn example(field: &FieldDescriptor) -> Option<Example> {
-    let message = field.parent_message();
-    let of_module = by_module(message.parent_file().package_name(), message.name(), field.name());
-    of_module.or_else(|| by_name(field.name()))
-}
-
-/// Returns whether an example omits a field.
-fn is_left_out(field: &FieldDescriptor, side: Side) -> bool {
-    if side == Side::Request && field.name() == "account_id" {
-        return !rules::is_required(field);
+impl ExampleTable {
+    /// Returns the example of a field: its module's, else one by its name.
+    fn example(&self, field: &FieldDescriptor) -> Option<Example> {
+        let message = field.parent_message();
+        let file = message.parent_file();
+        let is_own = |module: &str| file.package_name().split('.').any(|segment| segment == module);
+        let mut of_module = self.0.iter().filter(|(module, _)| is_own(module));
+        let of_module = of_module.find_map(|(_, examples)| examples(message.name(), field.name()));
+        of_module.or_else(|| by_name(field.name()))
     }
-    // Only the first member of a oneof is shown.
-    let is_other_member = || {
-        field
-            .containing_oneof()
-            .filter(|oneof| !oneof.is_synthetic())
-            .is_some_and(|oneof| oneof.fields().next().is_some_and(|first| first.number() != field.number()))
-    };
-    example(field) == Some(Example::Omitted) || is_other_member()
-}
 
-/// Returns an example of a message, without the fields that the path contains.
-pub(crate) fn message(message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
-    match message.full_name() {
-        "google.protobuf.Timestamp" => return json!("2026-03-02T08:15:30Z"),
-        "google.protobuf.FieldMask" => return json!("id"),
-        "google.protobuf.Duration" => return json!("1.5s"),
-        _ => {}
-    }
-    let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
-    let entries = fields.filter_map(|field| {
-        // A response has its lists even if they are empty.
-        let is_empty = side == Side::Response && field.is_list() && rules::is_always_present(&field);
-        let value = match is_left_out(&field, side) {
-            true => is_empty.then(|| json!([]))?,
-            false => self::field(&field, side),
-        };
-        Some((field.json_name().to_owned(), value))
-    });
-    entries.collect::<Map<_, _>>().into()
-}
-
-/// Returns an example of a field.
-pub(crate) fn field(field: &FieldDescriptor, side: Side) -> Value {
-    let named = match example(field) {
-        Some(Example::Value(value)) => Some(value),
-        Some(Example::Omitted) | None => None,
-    };
-    let value = named.unwrap_or_else(|| match field.kind() {
-        Kind::Message(inner) => message(&inner, side, &[]),
-        Kind::Enum(values) => {
-            let rules = rules::of(field).r#type;
-            let rules = match &rules {
-                Some(Type::Enum(rules)) => Some(rules),
-                _ => None,
-            };
-            let is_shown = |number: i32| number != 0 && rules::allows(rules, number);
-            values.values().find(|value| is_shown(value.number())).map_or(Value::Null, |value| json!(value.name()))
+    /// Returns whether an example omits a field.
+    fn is_left_out(&self, field: &FieldDescriptor, side: Side) -> bool {
+        if side == Side::Request && field.name() == "account_id" {
+            return !rules::is_required(field);
         }
-        Kind::Bool => json!(true),
-        Kind::Float | Kind::Double => json!(1.5),
-        Kind::String if is_id(field) => json!(ID),
-        Kind::String => json!("text"),
-        Kind::Bytes => json!("AA=="),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("1"),
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => json!(1),
-    });
-    if field.is_list() { json!([value]) } else { value }
+        // Only the first member of a oneof is shown.
+        let is_other_member = || {
+            field
+                .containing_oneof()
+                .filter(|oneof| !oneof.is_synthetic())
+                .is_some_and(|oneof| oneof.fields().next().is_some_and(|first| first.number() != field.number()))
+        };
+        self.example(field) == Some(Example::Omitted) || is_other_member()
+    }
+
+    /// Returns an example of a message, without the fields that the path contains.
+    pub(crate) fn message(&self, message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
+        match message.full_name() {
+            "google.protobuf.Timestamp" => return json!("2026-03-02T08:15:30Z"),
+            "google.protobuf.FieldMask" => return json!("id"),
+            "google.protobuf.Duration" => return json!("1.5s"),
+            _ => {}
+        }
+        let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
+        let entries = fields.filter_map(|field| {
+            // A response has its lists even if they are empty.
+            let is_empty = side == Side::Response && field.is_list() && rules::is_always_present(&field);
+            let value = match self.is_left_out(&field, side) {
+                true => is_empty.then(|| json!([]))?,
+                false => self.field(&field, side),
+            };
+            Some((field.json_name().to_owned(), value))
+        });
+        entries.collect::<Map<_, _>>().into()
+    }
+
+    /// Returns an example of a field.
+    pub(crate) fn field(&self, field: &FieldDescriptor, side: Side) -> Value {
+        let named = match self.example(field) {
+            Some(Example::Value(value)) => Some(value),
+            Some(Example::Omitted) | None => None,
+        };
+        let value = named.unwrap_or_else(|| match field.kind() {
+            Kind::Message(inner) => self.message(&inner, side, &[]),
+            Kind::Enum(values) => {
+                let rules = rules::of(field).r#type;
+                let rules = match &rules {
+                    Some(Type::Enum(rules)) => Some(rules),
+                    _ => None,
+                };
+                let is_shown = |number: i32| number != 0 && rules::allows(rules, number);
+                values.values().find(|value| is_shown(value.number())).map_or(Value::Null, |value| json!(value.name()))
+            }
+            Kind::Bool => json!(true),
+            Kind::Float | Kind::Double => json!(1.5),
+            Kind::String if is_id(field) => json!(ID),
+            Kind::String => json!("text"),
+            Kind::Bytes => json!("AA=="),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("1"),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => json!(1),
+        });
+        if field.is_list() { json!([value]) } else { value }
+    }
 }
 
 /// Returns an example of a raw body, by its media type.

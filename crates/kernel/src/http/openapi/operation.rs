@@ -121,7 +121,7 @@ fn body(schemas: &mut Schemas, route: &Route, policy: &Method, in_path: &[String
         BodyRule::Field(field) if field.kind().as_message().is_some_and(is_raw) => Some(raw(policy)),
         BodyRule::Field(field) => {
             let schema = schemas.field(field, Side::Request);
-            Some(json(&schema, &examples::field(field, Side::Request), rules::is_required(field)))
+            Some(json(&schema, &schemas.examples.field(field, Side::Request), rules::is_required(field)))
         }
         BodyRule::Whole => {
             let in_body: Vec<_> = input.fields().filter(|field| !in_path.iter().any(|p| p == field.name())).collect();
@@ -129,7 +129,7 @@ fn body(schemas: &mut Schemas, route: &Route, policy: &Method, in_path: &[String
                 return None;
             }
             let schema = schemas.body(&input, Side::Request, in_path);
-            let example = examples::message(&input, Side::Request, in_path);
+            let example = schemas.examples.message(&input, Side::Request, in_path);
             Some(json(&schema, &example, in_body.iter().any(rules::is_required)))
         }
     }

@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 4;
 pub(crate) fn path(schemas: &mut Schemas, field: &FieldDescriptor, name: &str) -> Value {
     let mut parameter = parameter(schemas, field, name, "path");
     parameter.insert("required".to_owned(), true.into());
-    parameter.insert("example".to_owned(), examples::field(field, Side::Request));
+    parameter.insert("example".to_owned(), schemas.examples.field(field, Side::Request));
     parameter.into()
 }
 
@@ -92,7 +92,7 @@ fn collect(
                 let mut parameter = parameter(schemas, &field, &name, "query");
                 if rules::is_required(&field) {
                     parameter.insert("required".to_owned(), true.into());
-                    parameter.insert("example".to_owned(), examples::field(&field, Side::Request));
+                    parameter.insert("example".to_owned(), schemas.examples.field(&field, Side::Request));
                 }
                 if field.is_list() {
                     parameter.insert("style".to_owned(), "form".into());

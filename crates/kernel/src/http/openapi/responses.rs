@@ -94,12 +94,12 @@ fn content(schemas: &mut Schemas, route: &Route, policy: &Method) -> Value {
     if route.method.is_server_streaming() {
         // OpenAPI 3.1 can't describe the items of a stream; by convention the schema is that of one item.
         let schema = schemas.message(&output, Side::Response);
-        let item = json!({ "schema": schema, "example": examples::message(&output, Side::Response, &[]) });
+        let item = json!({ "schema": schema, "example": schemas.examples.message(&output, Side::Response, &[]) });
         return json!({ "application/x-ndjson": item, "text/event-stream": item });
     }
     let (schema, example) = match &route.response_body {
-        Some(field) => (schemas.field(field, Side::Response), examples::field(field, Side::Response)),
-        None => (schemas.message(&output, Side::Response), examples::message(&output, Side::Response, &[])),
+        Some(field) => (schemas.field(field, Side::Response), schemas.examples.field(field, Side::Response)),
+        None => (schemas.message(&output, Side::Response), schemas.examples.message(&output, Side::Response, &[])),
     };
     json!({ "application/json": { "schema": schema, "example": example } })
 }

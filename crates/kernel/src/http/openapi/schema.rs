@@ -12,20 +12,25 @@ use crate::{
     contract::proto::buf::validate::field_rules::Type,
     http::openapi::{
         comments::{self, Commented},
-        examples,
+        examples::{self, ExampleTable},
         rules::{self, object},
         side::Side,
     },
 };
 
-/// The schemas that are referenced by name.
+/// The schemas that are referenced by name, and the examples.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
+    pub(super) examples: ExampleTable,
     components: Map<String, Value>,
     names: HashMap<(String, Side), String>,
 }
 
 impl Schemas {
+    pub(crate) fn new(examples: ExampleTable) -> Self {
+        Self { examples, ..Self::default() }
+    }
+
     /// Returns every component, in the order of first use.
     pub(crate) fn into_components(self) -> Map<String, Value> {
         self.components
@@ -272,7 +277,7 @@ mod tests {
 
     /// Returns a message with these fields and as many oneofs.
     fn message(oneofs: usize, field: Vec<FieldDescriptorProto>) -> MessageDescriptor {
-        contract::install(Contract::read(&[]).expect("the kernel's own"));
+        contract::install(Contract::read(&[]).expect("the kernel's own")).expect("the same");
         let mut pool = DescriptorPool::global();
         let declared = |number| OneofDescriptorProto { name: Some(format!("choice_{number}")), options: None };
         let message = DescriptorProto {

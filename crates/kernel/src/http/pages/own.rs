@@ -1,7 +1,8 @@
-//! The pages for everybody that are not those of a module.
+//! The public pages of the kernel.
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -9,24 +10,27 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::http::{docs, health::Readiness, openapi};
+use crate::http::{docs, health::Readiness};
 
-/// Returns the pages, each with its path.
-pub(crate) fn pages(readiness: Readiness) -> impl Iterator<Item = (&'static str, MethodRouter)> {
-    probes(readiness).into_iter().chain([("/", get(root))]).chain(docs::pages(openapi::json))
+/// Returns the pages, each with its path; `document` renders the OpenAPI document.
+pub(crate) fn pages(
+    readiness: Readiness,
+    document: impl Fn() -> Bytes + Send + Sync + 'static,
+) -> impl Iterator<Item = (&'static str, MethodRouter)> {
+    probes(readiness).into_iter().chain([("/", get(root))]).chain(docs::pages(document))
 }
 
 /// Returns the paths of the pages.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
-    pages(Readiness::default()).map(|(path, _)| path)
+    pages(Readiness::default(), Bytes::new).map(|(path, _)| path)
 }
 
-/// Returns the pages that load balancers and orchestrators ask for.
+/// Returns the pages for load balancers and orchestrators.
 pub(crate) fn probes(readiness: Readiness) -> [(&'static str, MethodRouter); 2] {
     [("/livez", get(|| async { Json(json!({ "status": "ok" })) })), ("/readyz", get(readyz).with_state(readiness))]
 }
 
-/// Says where to go: a browser goes to the reference.
+/// Lists the entry points; redirects browsers to the reference.
 async fn root(headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {

@@ -1,4 +1,4 @@
-//! Which server to connect to.
+//! Selects the server to connect to.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,6 @@ use bb8_redis::{RedisConnectionManager, bb8::ManageConnection as _};
 use futures_util::future::{FutureExt as _, select_ok};
 use redis::{
     Client, ConnectionAddr, ErrorKind, RedisResult, TlsMode,
-    aio::PubSub,
     cluster::ClusterClient,
     sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
 };
@@ -16,24 +15,23 @@ use tokio::sync::Mutex;
 use super::connection::OpenConnection;
 use crate::config;
 
-/// The longest wait for one node of a cluster: a quarter of what a probe may take, because a node that is silent must not
-/// use up the time for the others, and they are connected to in two rounds.
+/// The longest wait for one node of a cluster: a quarter of the timeout of a probe. Nodes are connected to in two rounds, and
+/// a silent node must leave time for the others.
 const NODE_TIMEOUT: Duration = Duration::from_millis(125);
-/// How often a command is sent again: it may have to follow its slot to another node, more than once while that moves and
-/// others ask for it, too, or to wait until all keys of a script have moved.
+/// The retries of a command, which may have to follow its slot to another node several times, or to wait until all keys of a
+/// script have moved.
 const RETRIES: u32 = 6;
-/// The shortest and the longest of such a wait, in milliseconds.
+/// The shortest and the longest wait before a retry, in milliseconds.
 const RETRY_WAIT_MS: [u64; 2] = [1, 4];
 
-/// A server, or how to find it.
+/// A server, or the way to find it.
 pub(super) enum Source {
-    /// Has a fixed address.
+    /// A server with a fixed address.
     Server(Box<Client>),
-    /// The primary that Redis Sentinels name. One client for each of them, so that one that does not answer holds up no
-    /// other.
+    /// The primary that Redis Sentinels name. Each Sentinel has a client, so that a silent one does not delay the others.
     Sentinels(Vec<Mutex<SentinelClient>>),
-    /// All primaries of a Redis Cluster, and the nodes that the configuration names.
-    Cluster(Box<ClusterClient>, Vec<Client>),
+    /// All primaries of a Redis Cluster.
+    Cluster(Box<ClusterClient>),
 }
 
 impl fmt::Debug for Source {
@@ -77,13 +75,13 @@ impl Source {
         let cluster = ClusterClient::builder(nodes.iter().map(|node| node.get_connection_info().clone()))
             .connection_timeout(NODE_TIMEOUT)
             .response_timeout(timeout)
-            // Callers bound the whole by themselves.
+            // Callers bound the total time.
             .overall_response_timeout(None)
             .retries(RETRIES)
             .min_retry_wait(shortest_ms)
             .max_retry_wait(longest_ms)
             .build()?;
-        Ok(Self::Cluster(Box::new(cluster), nodes))
+        Ok(Self::Cluster(Box::new(cluster)))
     }
 
     /// Opens a connection for commands.
@@ -91,29 +89,16 @@ impl Source {
         let server = match self {
             Self::Server(server) => Client::clone(server),
             Self::Sentinels(sentinels) => primary(sentinels).await?,
-            Self::Cluster(cluster, _) => return cluster.get_async_connection().await.map(OpenConnection::Cluster),
+            Self::Cluster(cluster) => return cluster.get_async_connection().await.map(OpenConnection::Cluster),
         };
         let manager = RedisConnectionManager::new(server.get_connection_info().clone())?;
         let server = manager.connect().await?;
         Ok(OpenConnection::Server(Box::new(manager), server))
     }
-
-    /// Opens a connection for subscriptions; in a cluster to the first node that answers, because each passes on what is
-    /// published at any.
-    pub(super) async fn subscriber(&self) -> RedisResult<PubSub> {
-        match self {
-            Self::Server(server) => server.get_async_pubsub().await,
-            Self::Sentinels(sentinels) => primary(sentinels).await?.get_async_pubsub().await,
-            Self::Cluster(_, nodes) => {
-                let attempts = nodes.iter().map(|node| node.get_async_pubsub().boxed());
-                select_ok(attempts).await.map(|(subscriber, _)| subscriber)
-            }
-        }
-    }
 }
 
-/// Returns the primary. The first Sentinel to name one that says itself that it is a primary is believed: one that was cut
-/// off from the others may still name the primary before.
+/// Returns the primary that the first Sentinel names, if that server confirms its role: a partitioned Sentinel may still name
+/// the previous primary.
 async fn primary(sentinels: &[Mutex<SentinelClient>]) -> RedisResult<Client> {
     let attempts = sentinels.iter().map(|sentinel| async { sentinel.lock().await.async_get_client().await }.boxed());
     select_ok(attempts).await.map(|(server, _)| server)

@@ -10,7 +10,7 @@ use super::Metric;
 /// compares.
 const FAILURES: &[&str] = &["500", "502", "503", "504"];
 
-pub(super) const METRICS: &[Metric] = &[
+pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_alerts_total", "Alerts: an operator is needed")
         .labels(&[("provider", &[]), ("cause", &[])]),
     Metric::counter("mainstay_alerts_undelivered_total", "Alerts that the on-call service did not accept"),

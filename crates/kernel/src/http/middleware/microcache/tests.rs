@@ -1,4 +1,4 @@
-//! The middleware around a stub that counts the calls it gets.
+//! The middleware around a stub that counts its calls.
 
 use std::{
     convert::Infallible,
@@ -19,16 +19,16 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     caller::Caller,
-    clock::Clock,
+    changes, config,
     contract::{Policies, policy::tests},
+    database::Database,
     http::middleware::layer::MiddlewareLayer,
     id::ServiceKeyId,
-    redis::{Local, Redis},
 };
 
 /// A public method, and a microcache around a stub of it.
 struct Server {
-    cache: Cache,
+    database: Database,
     middleware: Microcache,
     calls: Arc<AtomicU32>,
 }
@@ -46,8 +46,17 @@ fn rules() -> &'static RuleTable {
 
 impl Server {
     fn new() -> Self {
-        let cache = Cache::new(&Redis::Local(Local::new(Clock::default())), 1 << 20, "test");
-        Self { middleware: Microcache::new(cache.clone(), rules()), cache, calls: Arc::default() }
+        let config = config::Database {
+            url: None,
+            pool_size: 1,
+            pool_wait: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(1),
+            data_dir: "/nonexistent".into(),
+        };
+        let database = Database::new(&"postgres://127.0.0.1:1/none".into(), "test", &config).unwrap();
+        let cache = Cache::new(&database, changes::open(&database), 1 << 20);
+        drop(cache.region::<String>("test.posts", REUSE).follow("test.post"));
+        Self { middleware: Microcache::new(cache, rules()), database, calls: Arc::default() }
     }
 
     /// Sends a request; the stub's response has the number of the call in its body, and these headers.
@@ -85,24 +94,26 @@ async fn a_public_response_is_reused_for_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_reused_that_was_outdated() {
+async fn an_outdated_response_is_not_reused() {
     let server = Server::new();
     assert_eq!(server.get(http::Request::get(PATH)).await, "0");
-    server.cache.invalidate(&["posts/1".to_owned()], 7).await.unwrap();
+    server.database.outdated().record("test.post", Uuid::nil());
     assert_eq!(server.get(http::Request::get(PATH)).await, "1");
-    // What was known already invalidates nothing.
-    server.cache.invalidate(&["posts/1".to_owned()], 7).await.unwrap();
+    // Without a cached value, a change outdates no response.
+    server.database.outdated().record("test.ticket", Uuid::nil());
     assert_eq!(server.get(http::Request::get(PATH)).await, "1");
+    server.database.outdated().record_gap();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_made_while_something_is_outdated_is_not_reused() {
     let server = Server::new();
-    let cache = server.cache.clone();
+    let outdated = server.database.outdated().clone();
     let slow = tower::service_fn(move |_: Request| {
-        let cache = cache.clone();
+        let outdated = outdated.clone();
         async move {
-            cache.invalidate(&["posts/1".to_owned()], 1).await.unwrap();
+            outdated.record("test.post", Uuid::nil());
             let response = http::Response::builder().header(header::CACHE_CONTROL, PUBLIC).extension(method());
             Ok::<_, Infallible>(response.body(Body::new(Full::new(Bytes::from_static(b"old")))).unwrap())
         }
@@ -134,7 +145,7 @@ async fn what_may_differ_is_called_for() {
     assert_eq!(server.get(http::Request::get(PATH).header("user-agent", "curl")).await, "0");
 }
 
-/// Otherwise anybody could fill the cache with the responses to one request, and none would be reused.
+/// With them in the key, a caller could fill the cache with copies of one response.
 #[tokio::test(start_paused = true)]
 async fn ignored_parameters_are_no_part_of_the_key() {
     let server = Server::new();
@@ -159,7 +170,7 @@ async fn only_what_is_public_is_reused() {
     }
 }
 
-/// A body that notes whether a slot had ended when it was read.
+/// A body that records whether a slot had ended at each read.
 struct SlotWatch {
     body: Full<Bytes>,
     end: Arc<Mutex<oneshot::Receiver<()>>>,

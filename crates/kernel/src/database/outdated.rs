@@ -1,0 +1,95 @@
+//! Which cached values the committed changes have outdated.
+//!
+//! Each change increments a counter, the generation, and stores it in the slots of its topic and of its resource. A value
+//! that was read before the generation of its slot is outdated. The number of slots is fixed: two tags may share one, which
+//! causes an additional read of the source, and never a stale value.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use uuid::Uuid;
+
+/// Slots, of 8 bytes each. A change has a spurious effect on one of so many cached values.
+const SLOTS: usize = 1 << 14;
+
+/// The changes that this process knows of.
+#[derive(Debug)]
+pub(crate) struct Outdated {
+    generation: AtomicU64,
+    slots: Box<[AtomicU64]>,
+    /// The generation up to which changes may have been missed.
+    missed_until: AtomicU64,
+    /// The topics of cached values. Changes of other topics have no effect.
+    topics: RwLock<Vec<&'static str>>,
+}
+
+/// The changes that outdate a value: of a whole topic, or of one resource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tag(usize);
+
+impl Tag {
+    pub(crate) fn topic(topic: &str) -> Self {
+        Self::of(topic, None)
+    }
+
+    pub(crate) fn resource(topic: &str, id: Uuid) -> Self {
+        Self::of(topic, Some(id))
+    }
+
+    fn of(topic: &str, id: Option<Uuid>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (topic, id).hash(&mut hasher);
+        #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
+        Self((hasher.finish() % SLOTS as u64) as usize)
+    }
+}
+
+impl Default for Outdated {
+    fn default() -> Self {
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { generation: AtomicU64::new(0), slots, missed_until: AtomicU64::new(0), topics: RwLock::default() }
+    }
+}
+
+impl Outdated {
+    /// Adds a topic whose changes outdate cached values.
+    pub(crate) fn add_topic(&self, topic: &'static str) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).push(topic);
+    }
+
+    /// Records a committed change.
+    pub(crate) fn record(&self, topic: &str, id: Uuid) {
+        if self.topics.read().unwrap_or_else(PoisonError::into_inner).contains(&topic) {
+            let generation = self.generation.fetch_add(1, SeqCst) + 1;
+            for tag in [Tag::topic(topic), Tag::resource(topic, id)] {
+                self.slots[tag.0].fetch_max(generation, SeqCst);
+            }
+        }
+    }
+
+    /// Records that changes may have been missed until now.
+    pub(crate) fn record_gap(&self) {
+        let generation = self.generation.fetch_add(1, SeqCst) + 1;
+        self.missed_until.fetch_max(generation, SeqCst);
+    }
+
+    /// Returns the number of changes and gaps so far.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(SeqCst)
+    }
+
+    /// Returns whether a value that was read at a generation is known to be outdated.
+    pub(crate) fn is_outdated(&self, tag: Tag, generation: u64) -> bool {
+        generation < self.slots[tag.0].load(SeqCst)
+    }
+
+    /// Returns whether a value is known to be outdated, or a change of it may have been missed.
+    pub(crate) fn may_be_outdated(&self, tag: Tag, generation: u64) -> bool {
+        generation < self.missed_until.load(SeqCst) || self.is_outdated(tag, generation)
+    }
+}
