@@ -23,6 +23,8 @@ pub fn conversations_in(language: &str) -> &'static [Conversation] {
 pub const DOMAIN: &str = "sample.invalid";
 /// The end of the names of sample accounts, products and keys.
 pub const MARK: &str = " (sample)";
+/// An internal note of an agent.
+pub const NOTE: &str = "The second request of this kind this month. Please tell the product team.";
 /// The days that the sample data covers.
 pub const DAYS: i64 = 90;
 

@@ -26,6 +26,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Comment" | "CreateCommentRequest" | "CommentPatch", "body") => {
             json!("A restart did not help; the queue is still stuck.").into()
         }
+        ("Comment" | "CreateCommentRequest", "internal") => json!(false).into(),
         (_, "author_role" | "actor_role") => json!("ROLE_CUSTOMER").into(),
         (_, "subject") => json!("Invoices are printed twice").into(),
         (_, "body") => json!("Since this morning every invoice comes out of the printer twice.").into(),

@@ -6,6 +6,7 @@ mod conditions;
 mod filters;
 mod include;
 mod labels;
+mod notes;
 mod open_limit;
 mod paging;
 mod patch;

@@ -34,7 +34,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Active": "Aktiv", "Past due": "Überfällig", "Month": "Monat", "Year": "Jahr", "Draft": "Entwurf", "Scheduled": "Geplant",
   "Published": "Veröffentlicht", "Delivered": "Zugestellt", "Dead": "Aufgegeben", "Disabled": "Abgeschaltet", "Processed": "Verarbeitet", "Ignored": "Übergangen",
   "Created": "Erstellt", "Updated": "Geändert", "Assigned": "Zugewiesen", "Unassigned": "Zuweisung aufgehoben", "Reopened": "Wieder geöffnet",
-  "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Imported": "Importiert", "Deleted": "Gelöscht",
+  "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   // Operations.

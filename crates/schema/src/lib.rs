@@ -52,6 +52,7 @@ diesel::table! {
     comments (id) {
         id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
         attachment_ids -> Array<Uuid>, created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
+        is_internal -> Bool,
     }
 }
 diesel::table! {

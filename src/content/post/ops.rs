@@ -105,7 +105,7 @@ fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
 
 /// What makes the images of a post visible.
 fn parent(post: &Post) -> Parent {
-    Parent { id: post.id.0, account: None, is_public: post.state.is_published() }
+    Parent { id: post.id.0, account: None, is_public: post.state.is_published(), hidden_from: None }
 }
 
 fn event(kind: &'static str, post: &Post) -> Event {

@@ -76,7 +76,18 @@ numbered! {
         Imported = 10,
         /// A comment was edited.
         CommentEdited = 11,
+        /// An internal note was added.
+        NoteAdded = 12,
+        /// An internal note was edited.
+        NoteEdited = 13,
+        /// An internal note was removed.
+        NoteDeleted = 14,
     }
+}
+
+impl ActivityKind {
+    /// The kinds that customers never see.
+    pub const INTERNAL: [Self; 3] = [Self::NoteAdded, Self::NoteEdited, Self::NoteDeleted];
 }
 
 /// The state of a ticket, with its data. A transition consumes the state and may be refused.

@@ -37,7 +37,7 @@ pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
-pub(crate) use watch::{change, note_imported};
+pub(crate) use watch::{change, internal_change, note_imported};
 
 /// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///
@@ -74,7 +74,7 @@ pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, ki
 }
 
 fn parent(ticket: &Ticket) -> Parent {
-    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false }
+    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, hidden_from: None }
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {
@@ -126,7 +126,7 @@ pub async fn get_with(
     texts: bool,
 ) -> Result<(Ticket, IncludedResources)> {
     let ticket = store::get(connection, permit.visibility(), id, texts).await?;
-    let included = include(connection, std::slice::from_ref(&ticket), includes).await?;
+    let included = include(connection, permit, std::slice::from_ref(&ticket), includes).await?;
     Ok((ticket, included))
 }
 
