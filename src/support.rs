@@ -1,4 +1,4 @@
-//! Support: tickets, comments, and imports and exports of tickets.
+//! Support: tickets, comments, links between tickets, and imports and exports of tickets.
 
 pub mod comment;
 pub mod config;
@@ -8,6 +8,7 @@ mod formula;
 pub mod id;
 pub mod import;
 mod jobs;
+pub mod link;
 pub mod seed;
 pub mod ticket;
 
@@ -24,6 +25,7 @@ use self::{
     comment::service::Comments,
     config::SupportConfig,
     import::{command::Import, job::ImportTickets},
+    link::service::TicketLinks,
     seed::command::Seed,
     ticket::service::Tickets,
 };
@@ -32,7 +34,7 @@ use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
         activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
-        ticket_service_server::TicketServiceServer,
+        ticket_link_service_server::TicketLinkServiceServer, ticket_service_server::TicketServiceServer,
     },
 };
 
@@ -42,6 +44,7 @@ pub(crate) fn module() -> Module {
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
+        .service(|app| TicketLinkServiceServer::new(TicketLinks { app: app.clone() }))
         .start(|process| {
             suggest_commands(process);
             Box::pin(async { Ok(()) })

@@ -45,7 +45,7 @@ diesel::table! {
         id -> Uuid, account_id -> Uuid, requester_id -> Nullable<Uuid>, subject -> Text, body -> Text, kind -> SmallInt,
         status -> SmallInt, priority -> SmallInt, queue -> Text, language -> Text, tags -> Array<Text>,
         attachment_ids -> Array<Uuid>, assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
-        resolved_at -> Nullable<Timestamptz>,
+        resolved_at -> Nullable<Timestamptz>, merged_into_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -59,6 +59,11 @@ diesel::table! {
     activities (id) {
         id -> Uuid, ticket_id -> Uuid, actor_id -> Nullable<Uuid>, actor_role -> SmallInt, kind -> SmallInt,
         detail -> Text, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ticket_links (id) {
+        id -> Uuid, source_id -> Uuid, target_id -> Uuid, kind -> SmallInt, author_id -> Uuid, created_at -> Timestamptz,
     }
 }
 diesel::table! {

@@ -180,6 +180,17 @@ impl TicketService for Tickets {
         .await
     }
 
+    async fn merge_ticket(&self, request: Request<pb::MergeTicketRequest>) -> Reply<pb::MergeTicketResponse> {
+        let call = Call::admit(request)?;
+        let source = target(&call, &call.message.ticket_id)?;
+        let target = TicketId::parse(&call.message.target_id)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::merge(work, source, target).await?;
+            Ok(pb::MergeTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
+        .await
+    }
+
     async fn batch_create_tickets(
         &self,
         request: Request<pb::BatchCreateTicketsRequest>,

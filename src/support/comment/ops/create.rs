@@ -23,7 +23,7 @@ use mainstay_kernel::{
 /// about an internal note.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` for an internal note by a customer, `NOT_FOUND`, and those of [`files::attach`].
+/// `PERMISSION_DENIED` for an internal note by a customer, `NOT_FOUND`, `TICKET_MERGED`, and those of [`files::attach`].
 pub async fn create(work: &mut Work, ticket: TicketId, draft: Draft) -> Result<Comment> {
     let (permit, now) = (work.permit()?, work.now());
     let lock = async |connection: &Connection| ticket::lock(connection, permit.visibility(), ticket).await;
@@ -32,6 +32,7 @@ pub async fn create(work: &mut Work, ticket: TicketId, draft: Draft) -> Result<C
     if is_internal && !Audience::of(permit.visibility()).sees_notes() {
         return Err(Error::with_message(Reason::PermissionDenied, "Only staff may write internal comments."));
     }
+    ticket.check_unmerged()?;
     let caller = permit.caller();
     let comment = Comment {
         id: CommentId::generate(now),
