@@ -1,5 +1,6 @@
-//! Support: tickets, comments, links between tickets, and imports and exports of tickets.
+//! Support: tickets, comments, links between tickets, canned answers, and imports and exports of tickets.
 
+pub mod answer;
 pub mod comment;
 pub mod config;
 pub mod events;
@@ -22,6 +23,7 @@ use mainstay_kernel::{
 };
 
 use self::{
+    answer::service::CannedAnswers,
     comment::service::Comments,
     config::SupportConfig,
     import::{command::Import, job::ImportTickets},
@@ -33,8 +35,9 @@ use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
-        activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
-        ticket_link_service_server::TicketLinkServiceServer, ticket_service_server::TicketServiceServer,
+        activity_service_server::ActivityServiceServer, canned_answer_service_server::CannedAnswerServiceServer,
+        comment_service_server::CommentServiceServer, ticket_link_service_server::TicketLinkServiceServer,
+        ticket_service_server::TicketServiceServer,
     },
 };
 
@@ -45,6 +48,7 @@ pub(crate) fn module() -> Module {
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
         .service(|app| TicketLinkServiceServer::new(TicketLinks { app: app.clone() }))
+        .service(|app| CannedAnswerServiceServer::new(CannedAnswers { app: app.clone() }))
         .start(|process| {
             suggest_commands(process);
             Box::pin(async { Ok(()) })

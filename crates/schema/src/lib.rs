@@ -67,6 +67,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    canned_answers (id) {
+        id -> Uuid, name -> Text, body -> Text, author_id -> Uuid, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
     ticket_counts (account_id, assignee_id, status, priority, writer) {
         account_id -> Uuid, assignee_id -> Uuid, status -> SmallInt, priority -> SmallInt, writer -> Integer,
         tickets -> BigInt,
