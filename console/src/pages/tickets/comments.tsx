@@ -13,6 +13,7 @@ import { Age, Badge, Id } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { SentBefore } from "../../ui/sent-before";
+import { AnswerPicker } from "./answers";
 import type { Ticket } from "./api";
 import { useNames } from "./people";
 
@@ -43,7 +44,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
         ))}
       </ol>
       {data?.length === 0 && <p className="empty">{t("No comment yet. The first one is written below.")}</p>}
-      <NewComment ticketId={ticket.id} accountId={ticket.accountId} />
+      {!ticket.mergedIntoId && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
     </Card>
   );
 }
@@ -83,6 +84,7 @@ function NewComment({ ticketId, accountId }: { ticketId: string; accountId: stri
       <label htmlFor={id}>{t("New comment")}</label>
       <textarea id={id} rows={3} required value={body} onChange={(event) => setBody(event.target.value)}
         onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) send(); }} />
+      {isStaff && <AnswerPicker ticketId={ticketId} onText={(text) => setBody((now) => (now.trim() ? `${now.trimEnd()}\n\n${text}` : text))} />}
       {/* The files of a note are in the account of its author, because a customer sees all files of its account. */}
       <AttachmentInput accountId={internal ? undefined : accountId} files={files} onChange={setFiles} />
       {isStaff && (

@@ -9,7 +9,7 @@ import { show, type Ticket } from "./api";
 /** How long changes are gathered before what depends on them is read again. */
 const GATHER_MS = 700;
 /** What depends on tickets, by the beginnings of the queries' keys. */
-const SHOWN = ["tickets", "ticket", "count", "comments", "activities"];
+const SHOWN = ["tickets", "ticket", "count", "comments", "activities", "links"];
 
 type Item = { data?: Ticket; deletedId?: string };
 /** What has changed lately, by its id; undefined if it was deleted. */
@@ -34,7 +34,7 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     gathering.current = undefined;
     void client.invalidateQueries({ queryKey: ["count"] });
     for (const id of changed.current.keys()) {
-      for (const key of [["comments", id], ["activities", id]]) void client.invalidateQueries({ queryKey: key });
+      for (const key of [["comments", id], ["activities", id], ["links", id]]) void client.invalidateQueries({ queryKey: key });
     }
     handler.current?.(changed.current);
     changed.current = new Map();
@@ -47,7 +47,7 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     gathering.current ??= setTimeout(readAgain, GATHER_MS);
   };
   const gap = () => {
-    for (const name of ["ticket", "count", "comments", "activities"]) void client.invalidateQueries({ queryKey: [name] });
+    for (const name of ["ticket", "count", "comments", "activities", "links"]) void client.invalidateQueries({ queryKey: [name] });
     onGap?.();
   };
   useEffect(() => () => clearTimeout(gathering.current), []);
