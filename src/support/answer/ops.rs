@@ -35,25 +35,26 @@ pub async fn create(work: &mut Work, name: String, body: String) -> Result<Canne
     Ok(answer)
 }
 
-/// Returns a canned answer.
+/// Returns a canned answer, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, _: &Permit, id: CannedAnswerId) -> Result<CannedAnswer> {
-    store::get(connection, id).await
+pub async fn get(connection: &Connection, _: &Permit, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
+    store::get(connection, id, texts).await
 }
 
 /// Returns a page of the canned answers whose name contains a text plus one more if another page follows, and the total
-/// unless paging by key.
+/// unless paging by key. They have empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     _: Permit,
     name: &str,
     start: Start,
     limit: i64,
+    texts: bool,
 ) -> Result<(Vec<CannedAnswer>, Option<Total>)> {
     let total = start.total(store::total(connection, name)).await?;
-    Ok((store::list(connection, name, start, limit + 1).await?, total))
+    Ok((store::list(connection, name, start, limit + 1, texts).await?, total))
 }
 
 /// Locks a canned answer until the transaction ends.
@@ -96,7 +97,7 @@ pub async fn delete(work: &mut Work, id: CannedAnswerId, expected: Option<Expect
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn render(connection: &Connection, permit: &Permit, id: CannedAnswerId, ticket: TicketId) -> Result<String> {
-    let answer = store::get(connection, id).await?;
+    let answer = store::get(connection, id, true).await?;
     let ticket = tickets::get(connection, permit.visibility(), ticket, false).await?;
     let agent = permit.user().map(|(user, ..)| user);
     let people: Vec<_> = ticket.requester.into_iter().chain(agent).collect();

@@ -72,7 +72,9 @@ impl CannedAnswerService for CannedAnswers {
     ) -> Reply<pb::GetCannedAnswerResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, CannedAnswerId::parse(&call.message.canned_answer_id)?);
-        let answer = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        let texts = call.asks_for("body");
+        let read = async move |connection: &_| ops::get(connection, &permit, id, texts).await;
+        let answer = self.app.database.read(read).await?;
         call.read(pb::GetCannedAnswerResponse { data: Some(render(answer)) })
     }
 
@@ -82,11 +84,12 @@ impl CannedAnswerService for CannedAnswers {
     ) -> Reply<pb::ListCannedAnswersResponse> {
         let call = Call::admit(request)?;
         let (permit, pager, name) = (call.permit()?, call.pager(&self.app)?, call.message.name.clone());
+        let texts = call.asks_for("body");
         let (answers, meta) = call
             .list(
                 &self.app,
                 pager,
-                async move |connection| ops::list(connection, permit, &name, pager.start, pager.size).await,
+                async move |connection| ops::list(connection, permit, &name, pager.start, pager.size, texts).await,
                 CannedAnswer::key,
             )
             .await?;

@@ -11,13 +11,19 @@ use crate::{
     support::answer::model::CannedAnswer,
 };
 use mainstay_kernel::{
-    database::{Connection, count, seek::newest_first, statement::Prepare as _, violated_unique},
+    database::{
+        Connection, count,
+        optional_column::{Optional, optional},
+        seek::newest_first,
+        statement::Prepare as _,
+        violated_unique,
+    },
     error::{Error, Reason, Result},
     id::AccountId,
     page::{Start, Total},
 };
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = canned_answers)]
 struct Row {
     id: CannedAnswerId,
@@ -43,6 +49,22 @@ impl From<Row> for CannedAnswer {
     }
 }
 
+/// The columns of a [`Row`].
+type Columns = (
+    canned_answers::id,
+    canned_answers::name,
+    Optional<canned_answers::body>,
+    canned_answers::author_id,
+    canned_answers::version,
+    canned_answers::created_at,
+    canned_answers::updated_at,
+);
+
+fn columns(texts: bool) -> Columns {
+    use canned_answers::{author_id, body, created_at, id, name, updated_at, version};
+    (id, name, optional(body, texts), author_id, version, created_at, updated_at)
+}
+
 /// Reports a name that is taken.
 fn check_name<T>(written: QueryResult<T>) -> Result<T> {
     match written {
@@ -62,12 +84,12 @@ pub async fn insert(connection: &Connection, answer: CannedAnswer) -> Result<()>
     check_name(insert.execute(&mut &*connection).await).map(drop)
 }
 
-/// Returns one canned answer.
+/// Returns one canned answer, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, id: CannedAnswerId) -> Result<CannedAnswer> {
-    let query = canned_answers::table.find(id).select(Row::as_select());
+pub async fn get(connection: &Connection, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
+    let query = canned_answers::table.find(id).select(columns(texts));
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
 }
@@ -77,7 +99,7 @@ pub async fn get(connection: &Connection, id: CannedAnswerId) -> Result<CannedAn
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, id: CannedAnswerId) -> Result<CannedAnswer> {
-    let query = canned_answers::table.find(id).select(Row::as_select()).for_update();
+    let query = canned_answers::table.find(id).select(columns(true)).for_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.map(CannedAnswer::from).ok_or_else(|| Error::not_found("canned answer"))
 }
@@ -111,10 +133,17 @@ fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
     query.filter(canned_answers::name.ilike(format!("%{escaped}%")))
 }
 
-/// Returns at most `limit` canned answers whose name contains a text, newest first.
-pub async fn list(connection: &mut Connection, name: &str, start: Start, limit: i64) -> Result<Vec<CannedAnswer>> {
+/// Returns at most `limit` canned answers whose name contains a text, newest first, with empty texts unless these are asked
+/// for.
+pub async fn list(
+    connection: &mut Connection,
+    name: &str,
+    start: Start,
+    limit: i64,
+    texts: bool,
+) -> Result<Vec<CannedAnswer>> {
     let query = newest_first!(named(name), canned_answers::created_at, start, limit);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(columns(texts)).load(connection).await?;
     Ok(rows.into_iter().map(CannedAnswer::from).collect())
 }
 

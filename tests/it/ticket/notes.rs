@@ -12,8 +12,11 @@ use crate::{
 /// A word of the note and of nothing else.
 const SECRET: &str = "quicksilver";
 
-/// What a customer can ask about a ticket: the name of the path, the method, and the request.
-const PATHS: [(&str, &str, fn(&str) -> Value); 13] = [
+/// The name of a path, the method, and the request about a ticket.
+type Path = (&'static str, &'static str, fn(&str) -> Value);
+
+/// What a customer can ask about a ticket.
+const PATHS: [Path; 13] = [
     ("the ticket", "TicketService.GetTicket", |id| json!({ "ticketId": id })),
     (
         "what it includes",
