@@ -1,5 +1,6 @@
-//! Support: tickets, comments, and imports and exports of tickets.
+//! Support: tickets, comments, links between tickets, canned answers, and imports and exports of tickets.
 
+pub mod answer;
 pub mod comment;
 pub mod config;
 pub mod events;
@@ -8,6 +9,7 @@ mod formula;
 pub mod id;
 pub mod import;
 mod jobs;
+pub mod link;
 pub mod seed;
 pub mod ticket;
 
@@ -21,9 +23,11 @@ use mainstay_kernel::{
 };
 
 use self::{
+    answer::service::CannedAnswers,
     comment::service::Comments,
     config::SupportConfig,
     import::{command::Import, job::ImportTickets},
+    link::service::TicketLinks,
     seed::command::Seed,
     ticket::service::Tickets,
 };
@@ -31,7 +35,8 @@ use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
-        activity_service_server::ActivityServiceServer, comment_service_server::CommentServiceServer,
+        activity_service_server::ActivityServiceServer, canned_answer_service_server::CannedAnswerServiceServer,
+        comment_service_server::CommentServiceServer, ticket_link_service_server::TicketLinkServiceServer,
         ticket_service_server::TicketServiceServer,
     },
 };
@@ -42,6 +47,8 @@ pub(crate) fn module() -> Module {
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
+        .service(|app| TicketLinkServiceServer::new(TicketLinks { app: app.clone() }))
+        .service(|app| CannedAnswerServiceServer::new(CannedAnswers { app: app.clone() }))
         .start(|process| {
             suggest_commands(process);
             Box::pin(async { Ok(()) })

@@ -116,6 +116,10 @@ impl TicketService for Bare {
         left_out()
     }
 
+    async fn merge_ticket(&self, _: Request<pb::MergeTicketRequest>) -> Reply<pb::MergeTicketResponse> {
+        left_out()
+    }
+
     async fn assign_ticket(&self, _: Request<pb::AssignTicketRequest>) -> Reply<pb::AssignTicketResponse> {
         left_out()
     }

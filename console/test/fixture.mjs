@@ -44,6 +44,7 @@ export async function fill() {
   }
   await post(`tickets/${tickets[0].id}/comments`, { body: "We have found the cause: the queue was restarted during a job." });
   const file = (await send("POST", `files?name=printed%20twice.txt&purpose=FILE_PURPOSE_ATTACHMENT`, "Invoice 2041, and invoice 2041 again.", token, { "content-type": "text/plain" })).data;
+  await post(`tickets/${tickets[0].id}/comments`, { body: "The account is on the list for the pilot.", internal: true });
   await post(`tickets/${tickets[0].id}/comments`, { body: "Thank you. It is better since ten o'clock.", attachmentIds: [file.id] });
   await post(`tickets/${tickets[0].id}/assign`, { assigneeId: me.id });
   const desk = await post("products", { name: "Standing desk", price: { amountMinor: "39900", currencyCode: "EUR" } });

@@ -23,7 +23,27 @@ pub fn conversations_in(language: &str) -> &'static [Conversation] {
 pub const DOMAIN: &str = "sample.invalid";
 /// The suffix of the names of sample accounts, products and keys.
 pub const MARK: &str = " (sample)";
-/// The number of days that the sample data covers.
+/// An internal note of an agent.
+pub const NOTE: &str = "The second request of this kind this month. Please tell the product team.";
+/// The canned answers of the agents: name, without the mark, and text.
+pub const ANSWERS: [(&str, &str); 3] = [
+    (
+        "Ask for the serial number",
+        "Dear {{customer.name}},\n\nthank you for your message about \u{201c}{{ticket.subject}}\u{201d}. Please send us the serial number; it is on the \
+         label below the seat or the desktop.\n\nKind regards\n{{agent.name}}",
+    ),
+    (
+        "Replacement is on its way",
+        "Dear {{customer.name}},\n\nthe replacement leaves our warehouse today. You need not return the old part.\n\nKind \
+         regards\n{{agent.name}}",
+    ),
+    (
+        "Seriennummer erfragen",
+        "Guten Tag {{customer.name}},\n\nbitte senden Sie uns die Seriennummer; sie steht auf dem Etikett unter der Sitzfläche \
+         oder der Tischplatte.\n\nMit freundlichen Grüßen\n{{agent.name}}",
+    ),
+];
+/// The days that the sample data covers.
 pub const DAYS: i64 = 90;
 
 /// A person, the only user of an account.

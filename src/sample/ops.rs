@@ -2,6 +2,7 @@
 
 mod cast;
 mod content;
+mod desk;
 mod remove;
 mod sales;
 mod subscriptions;
@@ -102,6 +103,7 @@ pub async fn add(app: &App) -> Result<()> {
     }
     topics.extend(writer.tell(rest).await?);
     tickets::import(&writer).await?;
+    desk::write(&writer).await?;
     for (plan, endpoint) in endpoints {
         webhooks::deliver(&writer, plan, endpoint).await?;
     }

@@ -11,6 +11,8 @@ mainstay_kernel::event_kinds! {
     TicketResolved = "support.ticket.resolved";
     /// A ticket was reopened.
     TicketReopened = "support.ticket.reopened";
+    /// A ticket was merged into another one, which resolves it.
+    TicketMerged = "support.ticket.merged";
     /// A ticket was deleted.
     TicketDeleted = "support.ticket.deleted";
 }

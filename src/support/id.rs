@@ -5,6 +5,10 @@ mainstay_kernel::id::ids! {
     TicketId
     /// A comment on a ticket.
     CommentId
+    /// A canned answer.
+    CannedAnswerId
+    /// A link between tickets.
+    TicketLinkId
     /// An entry in the history of a ticket.
     ActivityId
 }

@@ -2,6 +2,7 @@
 //! protocol, and the access tests take their valid requests from it.
 
 pub(crate) mod auth;
+pub(crate) mod canned_answer;
 pub(crate) mod comment;
 pub(crate) mod dashboard;
 pub(crate) mod file;
@@ -14,6 +15,7 @@ pub(crate) mod service_key;
 pub(crate) mod session;
 pub(crate) mod subscription;
 pub(crate) mod ticket;
+pub(crate) mod ticket_link;
 pub(crate) mod ticket_list;
 pub(crate) mod user;
 pub(crate) mod webhook;
@@ -26,6 +28,8 @@ pub(crate) fn all() -> Vec<Case> {
     let mut cases = ticket::cases();
     cases.extend(ticket_list::cases());
     cases.extend(comment::cases());
+    cases.extend(ticket_link::cases());
+    cases.extend(canned_answer::cases());
     cases.extend(file::cases());
     cases.extend(operation::cases());
     cases.extend(post::cases());

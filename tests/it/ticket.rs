@@ -1,11 +1,15 @@
 //! Tickets: behavior beyond a single response.
 
+mod answers;
 mod atomic;
 mod batch;
 mod conditions;
 mod filters;
 mod include;
 mod labels;
+mod links;
+mod merge;
+mod notes;
 mod open_limit;
 mod paging;
 mod patch;

@@ -9,7 +9,11 @@ use mainstay::{
         },
     },
     operations::store as operation,
-    support::{comment::store as comment, ticket::store as ticket},
+    support::{
+        comment::{model::Audience, store as comment},
+        link::store as link,
+        ticket::store as ticket,
+    },
 };
 use mainstay::{
     operations::id::OperationId,
@@ -42,14 +46,20 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
         let task = server.database.autocommit(async move |connection| {
             let ticket = ticket::get(connection, Visibility::All, id, true).await?;
             ticket::get(connection, Visibility::Account(ticket.account), id, true).await?;
-            let row = comment::get(connection, id, comment, true).await?;
+            let row = comment::get(connection, Audience::Customer, id, comment, true).await?;
             let key = Key { rank: None, time: row.created_at, id: row.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
-                comment::list(connection, id, start, 21, true).await?;
-                comment::activities(connection, id, start, 21).await?;
+                link::list(connection, id, start, 21).await?;
             }
-            comment::total(connection, id).await?;
-            comment::total_activities(connection, id).await?;
+            link::total(connection, id).await?;
+            for audience in [Audience::Staff, Audience::Customer] {
+                for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
+                    comment::list(connection, audience, id, start, 21, true).await?;
+                    comment::activities(connection, audience, id, start, 21).await?;
+                }
+                comment::total(connection, audience, id).await?;
+                comment::total_activities(connection, audience, id).await?;
+            }
             idempotency::find(connection, &[7; 32]).await?;
             Ok(())
         });
@@ -157,6 +167,10 @@ const MORE: &str = "
         now() - n * interval '1 second'
     FROM generate_series(1, 50000) AS n
     JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM users LIMIT 1000) AS creator ON creator.number = 1 + n % 1000;
+    WITH numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS number FROM tickets)
+    INSERT INTO ticket_links (id, source_id, target_id, kind, author_id, created_at)
+    SELECT gen_random_uuid(), one.id, other.id, 1, one.id, now()
+    FROM numbered AS one JOIN numbered AS other ON other.number = one.number + 1;
     INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
     SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()
     FROM users, generate_series(1, 3) AS n;

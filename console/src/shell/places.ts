@@ -15,8 +15,9 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
   {
     title: "Support",
     pages: [
-      { to: "/tickets", title: "Tickets", services: ["TicketService", "CommentService", "ActivityService"] },
+      { to: "/tickets", title: "Tickets", services: ["TicketService", "CommentService", "ActivityService", "TicketLinkService"] },
       { to: "/customers", title: "Customers", services: ["UserService"] },
+      { to: "/s/CannedAnswerService", title: "Canned answers", services: ["CannedAnswerService"] },
     ],
   },
   {

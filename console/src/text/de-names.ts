@@ -5,7 +5,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Content": "Inhalte", "Fleet": "Fuhrpark", "Identity": "Zugänge", "Operations": "Vorgänge", "Orders": "Bestellungen", "Order": "Bestellung",
   "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
   "Products": "Produkte", "Refunds": "Erstattungen", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
-  "Tickets": "Tickets", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
+  "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
   "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
@@ -34,7 +34,8 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Active": "Aktiv", "Past due": "Überfällig", "Month": "Monat", "Year": "Jahr", "Draft": "Entwurf", "Scheduled": "Geplant",
   "Published": "Veröffentlicht", "Delivered": "Zugestellt", "Dead": "Aufgegeben", "Disabled": "Abgeschaltet", "Processed": "Verarbeitet", "Ignored": "Übergangen",
   "Created": "Erstellt", "Updated": "Geändert", "Assigned": "Zugewiesen", "Unassigned": "Zuweisung aufgehoben", "Reopened": "Wieder geöffnet",
-  "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Imported": "Importiert", "Deleted": "Gelöscht",
+  "Commented": "Kommentiert", "Comment deleted": "Kommentar gelöscht", "Comment edited": "Kommentar bearbeitet", "Merged": "Mit einem Ticket zusammengeführt", "Merged into": "In ein Ticket übernommen", "Linked": "Verknüpft", "Unlinked": "Verknüpfung entfernt",
+  "Related": "Verwandt", "Blocks": "Blockiert", "Blocked by": "Blockiert von", "Duplicate of": "Duplikat von", "Duplicated by": "Hat Duplikat", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   // Operations.

@@ -45,19 +45,31 @@ diesel::table! {
         id -> Uuid, account_id -> Uuid, requester_id -> Nullable<Uuid>, subject -> Text, body -> Text, kind -> SmallInt,
         status -> SmallInt, priority -> SmallInt, queue -> Text, language -> Text, tags -> Array<Text>,
         attachment_ids -> Array<Uuid>, assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
-        resolved_at -> Nullable<Timestamptz>,
+        resolved_at -> Nullable<Timestamptz>, merged_into_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
     comments (id) {
         id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
         attachment_ids -> Array<Uuid>, created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
+        is_internal -> Bool,
     }
 }
 diesel::table! {
     activities (id) {
         id -> Uuid, ticket_id -> Uuid, actor_id -> Nullable<Uuid>, actor_role -> SmallInt, kind -> SmallInt,
         detail -> Text, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ticket_links (id) {
+        id -> Uuid, source_id -> Uuid, target_id -> Uuid, kind -> SmallInt, author_id -> Uuid, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    canned_answers (id) {
+        id -> Uuid, name -> Text, body -> Text, author_id -> Uuid, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 diesel::table! {

@@ -174,6 +174,8 @@ pub struct Parent {
     pub account: Option<AccountId>,
     /// Whether the parent is public.
     pub is_public: bool,
+    /// The account that must not reach it, and so none of its files.
+    pub hidden_from: Option<AccountId>,
 }
 
 /// A filter of files, in addition to the caller's visibility.

@@ -29,7 +29,7 @@ use crate::{
     payments::{ledger::ops as ledger, payment::ops::read as read_payment, refund::ops::read as read_refund},
     subscriptions::{id::SubscriptionId, model::Subscription, ops::read as read_subscription},
     support::{
-        comment::ops::read as read_comment,
+        comment::ops::read_for_customer as read_comment,
         id::{CommentId, TicketId},
         ticket::{model::Ticket, ops::read as read_ticket},
     },
@@ -214,7 +214,7 @@ async fn reply(
     ticket: TicketId,
     links: Links<'_>,
 ) -> Result<Option<Draft>> {
-    let comment = read_comment(connection, ticket, comment, true).await?;
+    let comment = read_comment(connection, ticket, comment).await?;
     let content = |ticket: Ticket| Content::TicketReply {
         title: ticket.content.subject,
         reply: comment.body,

@@ -15,11 +15,11 @@ use crate::{
     orders::{order::ops as order, product::ops as product},
     payments::{customer::ops as payment, ledger::ops as ledger},
     sample::{
-        model::{ARTICLES, DOMAIN, EXPORTS, INBOUND_PREFIX, MARK, PLANS, SERVICE_KEY},
+        model::{ANSWERS, ARTICLES, DOMAIN, EXPORTS, INBOUND_PREFIX, MARK, PLANS, SERVICE_KEY},
         store,
     },
     subscriptions::ops as subscription,
-    support::ticket::ops as ticket,
+    support::{answer::ops as answer, ticket::ops as ticket},
     webhooks::{endpoint::ops as endpoint, inbound_event::ops as inbound_event},
 };
 
@@ -67,6 +67,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         store::resume_triggers(connection).await?;
         let topics = [tickets.as_slice(), &subscriptions, &orders, &payments].concat();
         mail::erase(connection, &topics).await?;
+        answer::erase(connection, &answers()).await?;
         let archived_products = product::retire(connection, &products(), now).await?;
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
         // Foreign keys reject this while any other row refers to the accounts.
@@ -75,6 +76,11 @@ pub async fn remove(app: &App) -> Result<Removal> {
         Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })
     });
     removal.await
+}
+
+/// Returns the names of the sample canned answers.
+fn answers() -> Vec<String> {
+    ANSWERS.iter().map(|(name, _)| format!("{name}{MARK}")).collect()
 }
 
 /// Returns the names of the sample products.

@@ -12,13 +12,14 @@ use uuid::Uuid;
 use super::{Writer, cast::Actor};
 use crate::{
     sample::model::{
-        IMPORT,
+        IMPORT, NOTE,
         conversations::Conversation,
         conversations_in,
         timeline::{BUSY, Story, index, minutes, pick},
     },
     support::{
-        comment::ops as comment,
+        comment::{model::Draft as CommentDraft, ops as comment},
+        id::TicketId,
         import::{
             job::ImportTickets,
             model::{Format, ReadOptions},
@@ -39,6 +40,8 @@ const STAYS_OPEN: u64 = 0;
 const STAYS_IN_PROGRESS: u64 = 1;
 /// One ticket in so many has a rare outcome.
 const RARITY: u64 = 14;
+/// One ticket in so many has an internal note.
+const NOTED: u64 = 6;
 
 /// A ticket that is being written, in one transaction.
 struct Scene<'a> {
@@ -72,6 +75,10 @@ impl Scene<'_> {
         let target = || Target { id: ticket.id, expected: None };
         work.act_as(self.agent.permit("support.v1.TicketService/AssignTicket")?, at).await?;
         ticket::assign(work, target(), Some(self.agent.user.id)).await?;
+        if self.seed.is_multiple_of(NOTED) {
+            work.act_as(self.agent.permit("support.v1.CommentService/CreateComment")?, at).await?;
+            ids.push(write_comment(work, ticket.id, NOTE, true).await?);
+        }
         for (turn, body) in (0..).zip(self.conversation.comments) {
             at += minutes(self.seed * 5 + turn, 9, 240);
             if at >= self.now {
@@ -79,8 +86,7 @@ impl Scene<'_> {
             }
             let author = if turn % 2 == 0 { self.agent } else { self.requester };
             work.act_as(author.permit("support.v1.CommentService/CreateComment")?, at).await?;
-            let comment = comment::create(work, ticket.id, (*body).to_owned(), Vec::new()).await?;
-            ids.push(comment.id.0);
+            ids.push(write_comment(work, ticket.id, body, false).await?);
         }
         at += minutes(self.seed + 3, 15, 600);
         if at < self.now && fate != STAYS_IN_PROGRESS {
@@ -106,7 +112,13 @@ impl Scene<'_> {
     }
 }
 
-/// Imports a file of tickets, dated some days ago.
+/// Writes a comment by the caller that the work acts for; returns its id.
+async fn write_comment(work: &mut Work, ticket: TicketId, body: &str, is_internal: bool) -> Result<Uuid> {
+    let draft = CommentDraft { body: body.to_owned(), attachments: Vec::new(), is_internal };
+    Ok(comment::create(work, ticket, draft).await?.id.0)
+}
+
+/// Imports a file of tickets, some days ago.
 pub(super) async fn import(writer: &Writer) -> Result<()> {
     let app = writer.at(writer.now - TimeDelta::days(5))?;
     let agent = &writer.cast.agents[0];

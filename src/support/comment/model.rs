@@ -1,7 +1,7 @@
 //! Comments on tickets, and activities, which record what happened to them.
 
 use chrono::{DateTime, Utc};
-use mainstay_kernel::page::Key;
+use mainstay_kernel::{caller::Visibility, page::Key};
 use uuid::Uuid;
 
 use crate::files::id::FileId;
@@ -25,6 +25,41 @@ pub struct Comment {
     pub created_at: DateTime<Utc>,
     /// When it was last edited, if ever.
     pub edited_at: Option<DateTime<Utc>>,
+    /// Whether it is a note, which only staff sees.
+    pub is_internal: bool,
+}
+
+/// A comment to be created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    pub body: String,
+    /// The attached files.
+    pub attachments: Vec<FileId>,
+    pub is_internal: bool,
+}
+
+/// Who reads the comments and activities of a ticket that the reader reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// A reader who reaches all accounts. Internal notes are for this audience only.
+    Staff,
+    /// A reader of the ticket's account.
+    Customer,
+}
+
+impl Audience {
+    /// Returns the audience that a caller belongs to.
+    pub fn of(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::All => Self::Staff,
+            Visibility::Account(_) | Visibility::Principal(_) => Self::Customer,
+        }
+    }
+
+    /// Whether internal notes are shown.
+    pub fn sees_notes(self) -> bool {
+        self == Self::Staff
+    }
 }
 
 /// New values for some of a comment.

@@ -11,7 +11,7 @@ use crate::files::file::{
 use crate::support::id::{CommentId, TicketId};
 use crate::support::{
     comment::{
-        model::{Activity, Comment, Patch},
+        model::{Activity, Audience, Comment, Patch},
         store,
     },
     ticket::{
@@ -28,10 +28,15 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-// For mail, which has no caller.
-pub(crate) use store::get as read;
-
 pub use create::create;
+
+/// Returns a comment for mail to the customer, which has no caller.
+///
+/// # Errors
+/// `NOT_FOUND`, also for an internal note.
+pub(crate) async fn read_for_customer(connection: &Connection, ticket: TicketId, id: CommentId) -> Result<Comment> {
+    store::get(connection, Audience::Customer, ticket, id, true).await
+}
 
 /// Returns a comment, with an empty text unless that is asked for.
 ///
@@ -45,7 +50,7 @@ pub async fn get(
     texts: bool,
 ) -> Result<Comment> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
-    store::get(connection, ticket, id, texts).await
+    store::get(connection, Audience::of(permit.visibility()), ticket, id, texts).await
 }
 
 /// Returns a page of comments plus one more if another page follows, and the total unless paging by key. The comments
@@ -62,26 +67,52 @@ pub async fn list(
     texts: bool,
 ) -> Result<(Vec<Comment>, Option<Total>)> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
-    let total = start.total(store::total(connection, ticket)).await?;
-    Ok((store::list(connection, ticket, start, limit + 1, texts).await?, total))
+    let audience = Audience::of(permit.visibility());
+    let total = start.total(store::total(connection, audience, ticket)).await?;
+    Ok((store::list(connection, audience, ticket, start, limit + 1, texts).await?, total))
 }
 
 /// Locks the ticket of a comment until the transaction ends. The comment has an empty text unless that is asked for.
 async fn lock(work: &mut Work, ticket: TicketId, id: CommentId, texts: bool) -> Result<(Ticket, Comment)> {
     let visibility = work.permit()?.visibility();
+    let audience = Audience::of(visibility);
     // In one round trip, in this order: the comment is read once the lock is held, so that it is the present one.
     work.read(async |connection: &Connection| {
         let (ticket, comment) =
-            join!(ticket::lock(connection, visibility, ticket), store::get(connection, ticket, id, texts));
+            join!(ticket::lock(connection, visibility, ticket), store::get(connection, audience, ticket, id, texts));
         Ok((ticket?, comment?))
     })
     .await
 }
 
-/// Queues what happened to a comment of a ticket, for its history and for those who watch it.
-fn record(work: &mut Work, permit: Permit, ticket: &Ticket, kind: ActivityKind, comment: CommentId) {
-    tickets::record(work, permit, vec![ticket.id], kind, comment.to_string());
-    work.note(vec![tickets::change(ticket)]);
+/// Queues what happened to a comment of a ticket, for its history and for those who watch it. Of an internal note, only
+/// staff reads it in the history, and only staff is notified.
+fn record(work: &mut Work, permit: Permit, ticket: &Ticket, comment: &Comment, kinds: Kinds) {
+    let (kind, change) = match comment.is_internal {
+        true => (kinds.of_note, tickets::internal_change(ticket)),
+        false => (kinds.of_comment, tickets::change(ticket)),
+    };
+    tickets::record(work, permit, vec![ticket.id], kind, comment.id.to_string());
+    work.note(vec![change]);
+}
+
+/// The kinds of activity of one action on a comment.
+struct Kinds {
+    of_comment: ActivityKind,
+    of_note: ActivityKind,
+}
+
+const ADDED: Kinds = Kinds { of_comment: ActivityKind::Commented, of_note: ActivityKind::NoteAdded };
+const EDITED: Kinds = Kinds { of_comment: ActivityKind::CommentEdited, of_note: ActivityKind::NoteEdited };
+const DELETED: Kinds = Kinds { of_comment: ActivityKind::CommentDeleted, of_note: ActivityKind::NoteDeleted };
+
+/// Returns what files are attached to.
+fn parent(ticket: &Ticket, comment: &Comment) -> Parent {
+    let (account, hidden_from) = match comment.is_internal {
+        true => (None, Some(ticket.account)),
+        false => (Some(ticket.account), None),
+    };
+    Parent { id: comment.id.0, account, is_public: false, hidden_from }
 }
 
 /// Edits a comment of the caller's own. A patch that changes nothing is no edit.
@@ -102,13 +133,13 @@ pub async fn update(work: &mut Work, ticket: TicketId, id: CommentId, patch: Pat
         return Ok(comment);
     }
     let comment = Comment { edited_at: Some(now), ..comment };
-    let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
+    let parent = parent(&ticket, &comment);
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
     files::replace(work.connection().await?, &permit, parent, attached, purpose, field, now).await?;
     let edited = comment.clone();
     work.queue(move |connection| Box::pin(async move { store::update(connection, &edited).await }));
-    record(work, permit, &ticket, ActivityKind::CommentEdited, comment.id);
+    record(work, permit, &ticket, &comment, EDITED);
     Ok(comment)
 }
 
@@ -124,7 +155,7 @@ pub async fn delete(work: &mut Work, ticket: TicketId, id: CommentId) -> Result<
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
     work.queue(move |connection| Box::pin(async move { store::delete(connection, id).await }));
-    record(work, permit, &ticket, ActivityKind::CommentDeleted, id);
+    record(work, permit, &ticket, &comment, DELETED);
     if comment.attachments.is_empty() {
         return Ok(());
     }
@@ -143,6 +174,7 @@ pub async fn activities(
     limit: i64,
 ) -> Result<(Vec<Activity>, Option<Total>)> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
-    let total = start.total(store::total_activities(connection, ticket)).await?;
-    Ok((store::activities(connection, ticket, start, limit + 1).await?, total))
+    let audience = Audience::of(permit.visibility());
+    let total = start.total(store::total_activities(connection, audience, ticket)).await?;
+    Ok((store::activities(connection, audience, ticket, start, limit + 1).await?, total))
 }

@@ -7,7 +7,7 @@ use crate::proto::support::v1::{
     self as pb, activity_service_server::ActivityService, comment_service_server::CommentService,
 };
 use crate::support::comment::{
-    model::{Activity, Comment, Patch},
+    model::{Activity, Comment, Draft, Patch},
     ops,
 };
 use crate::support::id::{CommentId, TicketId};
@@ -33,6 +33,7 @@ pub(crate) fn comment(comment: Comment) -> pb::Comment {
         attachment_ids: comment.attachments.iter().map(ToString::to_string).collect(),
         create_time: Some(time(comment.created_at)),
         edit_time: comment.edited_at.map(time),
+        internal: comment.is_internal,
     }
 }
 
@@ -74,8 +75,9 @@ impl CommentService for Comments {
         let ticket = TicketId::parse(&call.message.ticket_id)?;
         let attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let body = std::mem::take(&mut call.message.body);
+        let draft = Draft { body, attachments, is_internal: call.message.internal };
         call.write(&self.app, async move |work: &mut Work| {
-            let value = ops::create(work, ticket, body, attachments).await?;
+            let value = ops::create(work, ticket, draft).await?;
             Ok(pb::CreateCommentResponse { data: Some(comment(value)) })
         })
         .await

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{self, Array, BigInt},
+    sql_types::{self, Array, BigInt, Bool, SmallInt},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -13,13 +13,14 @@ use crate::support::id::{ActivityId, CommentId, TicketId};
 use crate::{
     schema::{activities, comments},
     support::{
-        comment::model::{Activity, Comment},
+        comment::model::{Activity, Audience, Comment},
         ticket::model::ActivityKind,
     },
 };
 use mainstay_kernel::{
     database::{
         Connection,
+        condition::Condition,
         integrity::corrupt,
         optional_column::{Optional, optional},
         seek::seek,
@@ -41,21 +42,38 @@ struct CommentRow {
     attachment_ids: Vec<FileId>,
     created_at: DateTime<Utc>,
     edited_at: Option<DateTime<Utc>>,
+    is_internal: bool,
 }
 
 impl From<CommentRow> for Comment {
     fn from(row: CommentRow) -> Self {
-        let CommentRow { id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at } = row;
-        let (ticket, author, attachments) = (ticket_id, author_id, attachment_ids);
-        Self { id, ticket, author, author_role, body, attachments, created_at, edited_at }
+        Self {
+            id: row.id,
+            ticket: row.ticket_id,
+            author: row.author_id,
+            author_role: row.author_role,
+            body: row.body,
+            attachments: row.attachment_ids,
+            created_at: row.created_at,
+            edited_at: row.edited_at,
+            is_internal: row.is_internal,
+        }
     }
 }
 
 /// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
 pub async fn insert(connection: &Connection, comment: &Comment) -> Result<()> {
-    let Comment { id, ticket, author, author_role, body, attachments, created_at, edited_at } = comment.clone();
-    let (ticket_id, author_id, attachment_ids) = (ticket, author, attachments);
-    let row = CommentRow { id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at };
+    let row = CommentRow {
+        id: comment.id,
+        ticket_id: comment.ticket,
+        author_id: comment.author,
+        author_role: comment.author_role,
+        body: comment.body.clone(),
+        attachment_ids: comment.attachments.clone(),
+        created_at: comment.created_at,
+        edited_at: comment.edited_at,
+        is_internal: comment.is_internal,
+    };
     diesel::insert_into(comments::table).values(&row).execute(&mut &*connection).await?;
     Ok(())
 }
@@ -70,19 +88,32 @@ type Columns = (
     comments::attachment_ids,
     comments::created_at,
     comments::edited_at,
+    comments::is_internal,
 );
 
 fn columns(texts: bool) -> Columns {
-    use comments::{attachment_ids, author_id, author_role, body, created_at, edited_at, id, ticket_id};
-    (id, ticket_id, author_id, author_role, optional(body, texts), attachment_ids, created_at, edited_at)
+    use comments::{attachment_ids, author_id, author_role, body, created_at, edited_at, id, is_internal, ticket_id};
+    (id, ticket_id, author_id, author_role, optional(body, texts), attachment_ids, created_at, edited_at, is_internal)
+}
+
+/// The condition of the comments that an audience sees. Every query of comments has it.
+fn shown(audience: Audience) -> Condition {
+    Condition::plain(if audience.sees_notes() { "true" } else { "NOT comments.is_internal" })
 }
 
 /// Returns one comment of a ticket, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, ticket: TicketId, id: CommentId, texts: bool) -> Result<Comment> {
-    let query = comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket));
+pub async fn get(
+    connection: &Connection,
+    audience: Audience,
+    ticket: TicketId,
+    id: CommentId,
+    texts: bool,
+) -> Result<Comment> {
+    let query =
+        comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
     let row: Option<CommentRow> = query.select(columns(texts)).first(&mut &*connection).await.optional()?;
     row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
 }
@@ -90,13 +121,14 @@ pub async fn get(connection: &Connection, ticket: TicketId, id: CommentId, texts
 /// Returns at most `limit` comments of a ticket, oldest first, with empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
+    audience: Audience,
     ticket: TicketId,
     start: Start,
     limit: i64,
     texts: bool,
 ) -> Result<Vec<Comment>> {
-    let query =
-        comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
+    let query = comments::table.filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
+    let query = query.order((comments::created_at, comments::id)).limit(limit);
     let query = query.select(columns(texts)).into_boxed();
     let query = seek(query, start, "(comments.created_at, comments.id)", false);
     let rows: Vec<CommentRow> = query.load(connection).await?;
@@ -104,20 +136,28 @@ pub async fn list(
 }
 
 /// Returns at most `limit` comments of each of these tickets, oldest first.
-pub async fn first(connection: &Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Comment>> {
+pub async fn first(
+    connection: &Connection,
+    audience: Audience,
+    tickets: &[TicketId],
+    limit: i64,
+) -> Result<Vec<Comment>> {
     const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
-                         SELECT id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at \
-                         FROM comments WHERE ticket_id = wanted.id ORDER BY created_at, comments.id LIMIT $2) AS found \
+                         SELECT id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at, \
+                             is_internal \
+                         FROM comments WHERE ticket_id = wanted.id AND (NOT is_internal OR $3) \
+                         ORDER BY created_at, comments.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
+    let query = query.bind::<Bool, _>(audience.sees_notes());
     let rows: Vec<CommentRow> = query.prepared().load(&mut &*connection).await?;
     Ok(rows.into_iter().map(Comment::from).collect())
 }
 
 /// Counts the comments of a ticket.
-pub async fn total(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
-    let rows = comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?;
-    Ok(Total::exact(rows))
+pub async fn total(connection: &mut Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
+    let rows = comments::table.filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
+    Ok(Total::exact(rows.count().get_result(connection).await?))
 }
 
 /// Stores an edited comment. The caller holds the ticket locked.
@@ -166,11 +206,13 @@ impl TryFrom<ActivityRow> for Activity {
 /// Returns at most `limit` activities of a ticket, oldest first.
 pub async fn activities(
     connection: &mut Connection,
+    audience: Audience,
     ticket: TicketId,
     start: Start,
     limit: i64,
 ) -> Result<Vec<Activity>> {
     let query = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
+    let query = query.filter(activities::kind.ne_all(hidden_kinds(audience)));
     let query = query.order((activities::created_at, activities::id)).limit(limit);
     let query = query.select(ActivityRow::as_select()).into_boxed();
     let query = seek(query, start, "(activities.created_at, activities.id)", false);
@@ -178,23 +220,35 @@ pub async fn activities(
 }
 
 /// Returns at most `limit` activities of each of these tickets, oldest first.
-pub async fn first_activities(connection: &Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Activity>> {
+pub async fn first_activities(
+    connection: &Connection,
+    audience: Audience,
+    tickets: &[TicketId],
+    limit: i64,
+) -> Result<Vec<Activity>> {
     const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
                          SELECT id, ticket_id, actor_id, actor_role, kind, detail, created_at \
-                         FROM activities WHERE ticket_id = wanted.id AND activities.id >= $3 \
+                         FROM activities WHERE ticket_id = wanted.id AND activities.id >= $3 AND kind <> ALL($4) \
                          ORDER BY created_at, activities.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let oldest = tickets.iter().map(|ticket| lower_bound_after(ticket.0)).min().unwrap_or_default();
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
-    let query = query.bind::<sql_types::Uuid, _>(oldest);
+    let query = query.bind::<sql_types::Uuid, _>(oldest).bind::<Array<SmallInt>, _>(hidden_kinds(audience));
     let rows: Vec<ActivityRow> = query.prepared().load(&mut &*connection).await?;
     rows.into_iter().map(Activity::try_from).collect()
 }
 
 /// Counts the activities of a ticket.
-pub async fn total_activities(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
+pub async fn total_activities(connection: &mut Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
     let rows = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
+    let rows = rows.filter(activities::kind.ne_all(hidden_kinds(audience)));
     Ok(Total::exact(rows.count().get_result(connection).await?))
+}
+
+/// Returns the numbers of the kinds that an audience does not see.
+fn hidden_kinds(audience: Audience) -> Vec<i16> {
+    let kinds = ActivityKind::INTERNAL.into_iter().filter(|_| !audience.sees_notes());
+    kinds.map(ActivityKind::number).collect()
 }
 
 /// The condition of the activities that can be a ticket's.

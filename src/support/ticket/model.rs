@@ -76,7 +76,24 @@ numbered! {
         Imported = 10,
         /// A comment was edited.
         CommentEdited = 11,
+        /// An internal note was added.
+        NoteAdded = 12,
+        /// An internal note was edited.
+        NoteEdited = 13,
+        /// An internal note was removed.
+        NoteDeleted = 14,
+        /// Another ticket was merged into it.
+        Merged = 15,
+        /// It was merged into another ticket.
+        MergedInto = 16,
+        Linked = 17,
+        Unlinked = 18,
     }
+}
+
+impl ActivityKind {
+    /// The kinds that customers never see.
+    pub const INTERNAL: [Self; 3] = [Self::NoteAdded, Self::NoteEdited, Self::NoteDeleted];
 }
 
 /// The state of a ticket, with its data. A transition consumes the state and may be refused.
@@ -201,6 +218,8 @@ pub struct Ticket {
     pub requester: Option<UserId>,
     pub content: Content,
     pub state: State,
+    /// The ticket that it was merged into; it is resolved for good.
+    pub merged_into: Option<TicketId>,
     /// The version, which each change increments by one.
     pub version: i64,
     /// When it was created.
@@ -213,7 +232,55 @@ impl Ticket {
     /// Creates an open ticket.
     pub fn new(account: AccountId, requester: Option<UserId>, content: Content, now: DateTime<Utc>) -> Self {
         let id = TicketId::generate(now);
-        Self { id, account, requester, content, state: State::Open, version: 1, created_at: now, updated_at: now }
+        Self {
+            id,
+            account,
+            requester,
+            content,
+            state: State::Open,
+            merged_into: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Checks that the ticket was not merged into another one.
+    ///
+    /// # Errors
+    /// `TICKET_MERGED`, which names the other one.
+    pub fn check_unmerged(&self) -> Result<()> {
+        match self.merged_into {
+            Some(target) => Err(Error::from(SupportReason::TicketMerged).with("ticketId", target.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the next version, merged into another ticket, which stays; `None` if that was done before.
+    ///
+    /// A target was never merged, and a merge is final, so no chain of merges leads back to a ticket.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED`, `TICKET_MERGED`, `TICKET_RESOLVED`.
+    pub fn merge_into(&self, target: &Self, now: DateTime<Utc>) -> Result<Option<Self>> {
+        let is_resolved = |ticket: &Self| matches!(ticket.state, State::Resolved { .. });
+        if target.id == self.id {
+            return Err(Error::field("targetId", "must be another ticket"));
+        }
+        if target.account != self.account {
+            return Err(Error::field("targetId", "must be a ticket of the same account"));
+        }
+        if self.merged_into == Some(target.id) {
+            return Ok(None);
+        }
+        self.check_unmerged()?;
+        target.check_unmerged()?;
+        if is_resolved(target) && !is_resolved(self) {
+            let message = "The target is resolved; reopen it first.";
+            return Err(Error::with_message(SupportReason::TicketResolved, message));
+        }
+        let state = if is_resolved(self) { self.state } else { self.state.resolve(now)? };
+        Ok(Some(Self { state, merged_into: Some(target.id), ..self.clone() }.next_version(now)))
     }
 
     /// Returns the next version.
@@ -336,5 +403,55 @@ impl Ticket {
             time: if by_update { self.updated_at } else { self.created_at },
             id: self.id.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(account: AccountId, now: DateTime<Utc>) -> Ticket {
+        let content = Content {
+            subject: "S".to_owned(),
+            body: "B".to_owned(),
+            kind: Kind::Request,
+            priority: Priority::Low,
+            queue: DEFAULT_QUEUE.to_owned(),
+            language: Language::default(),
+            tags: Vec::new(),
+            attachments: Vec::new(),
+        };
+        Ticket::new(account, None, content, now)
+    }
+
+    #[test]
+    fn a_merge_is_final_and_forms_no_circle() {
+        let now = DateTime::<Utc>::default();
+        let account = AccountId::generate(now);
+        let [a, b, c] = [(); 3].map(|()| ticket(account, now));
+        let merged = a.merge_into(&b, now).expect("a merge").expect("a change");
+        assert_eq!((merged.merged_into, merged.state.status(), merged.version), (Some(b.id), Status::Resolved, 2));
+        assert_eq!(merged.merge_into(&b, now).expect("a repetition"), None);
+        let reason = |from: &Ticket, into: &Ticket| from.merge_into(into, now).expect_err("a refusal").detail();
+        assert_eq!(reason(&merged, &c), reason(&b, &merged), "TICKET_MERGED");
+        // The chain goes on, and does not return.
+        let next = b.merge_into(&c, now).expect("a merge").expect("a change");
+        for earlier in [&merged, &next] {
+            c.merge_into(earlier, now).expect_err("a circle");
+        }
+    }
+
+    #[test]
+    fn a_resolved_ticket_keeps_its_time_and_takes_no_open_one() {
+        let now = DateTime::<Utc>::default();
+        let later = now + chrono::TimeDelta::hours(1);
+        let account = AccountId::generate(now);
+        let [open, other] = [(); 2].map(|()| ticket(account, now));
+        let resolved = Ticket { state: open.state.resolve(now).expect("open"), ..open };
+        let merged = resolved.merge_into(&other, later).expect("a merge").expect("a change");
+        assert_eq!(merged.state, resolved.state);
+        other.merge_into(&resolved, later).expect_err("the request would be lost");
+        other.merge_into(&ticket(AccountId::generate(now), now), later).expect_err("another account");
+        other.merge_into(&other, later).expect_err("itself");
     }
 }

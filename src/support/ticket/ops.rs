@@ -1,6 +1,7 @@
 //! Tickets: every change commits together with the activity that records it.
 
 mod include;
+mod merge;
 mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
@@ -34,10 +35,11 @@ use mainstay_kernel::{
 };
 
 pub use include::{IncludedResources, Includes, include};
+pub use merge::merge;
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
-pub(crate) use watch::{change, note_imported};
+pub(crate) use watch::{change, internal_change, note_imported};
 
 /// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///
@@ -74,7 +76,7 @@ pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, ki
 }
 
 fn parent(ticket: &Ticket) -> Parent {
-    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false }
+    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, hidden_from: None }
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {
@@ -126,7 +128,7 @@ pub async fn get_with(
     texts: bool,
 ) -> Result<(Ticket, IncludedResources)> {
     let ticket = store::get(connection, permit.visibility(), id, texts).await?;
-    let included = include(connection, std::slice::from_ref(&ticket), includes).await?;
+    let included = include(connection, permit, std::slice::from_ref(&ticket), includes).await?;
     Ok((ticket, included))
 }
 
@@ -274,11 +276,12 @@ pub async fn resolve(work: &mut Work, target: Target) -> Result<Ticket> {
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPEN_TICKET_LIMIT_REACHED`, `TICKET_NOT_RESOLVED`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPEN_TICKET_LIMIT_REACHED`, `TICKET_NOT_RESOLVED`, `TICKET_MERGED`.
 pub async fn reopen(work: &mut Work, target: Target, limit: i64) -> Result<Ticket> {
     let permit = work.permit()?;
     let lock = async |connection: &Connection| target.lock_to_reopen(connection, &permit, limit).await;
     let ticket = work.read(lock).await?;
+    ticket.check_unmerged()?;
     transition(work, permit, ticket, (ActivityKind::Reopened, TicketReopened::NAME), State::reopen)
 }
 

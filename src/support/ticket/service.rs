@@ -93,6 +93,7 @@ impl TicketService for Tickets {
         let max_size = if includes.comments { MAX_SIZE_WITH_COMMENTS } else { Pager::MAX_SIZE };
         let pager = call.pager_of_at_most(&self.app, max_size)?;
         let (permit, texts) = (call.permit()?, call.asks_for("body"));
+        let reader = permit.clone();
         let (tickets, meta) = call
             .list(
                 &self.app,
@@ -104,7 +105,7 @@ impl TicketService for Tickets {
             )
             .await?;
         let rows = &tickets;
-        let include = async move |connection: &_| ops::include(connection, rows, includes).await;
+        let include = async move |connection: &_| ops::include(connection, &reader, rows, includes).await;
         let included = match includes.is_empty() {
             true => IncludedResources::default(),
             false => self.app.database.read(include).await?,
@@ -175,6 +176,17 @@ impl TicketService for Tickets {
         call.write(&self.app, async move |work: &mut Work| {
             let ticket = ops::assign(work, target, assignee).await?;
             Ok(pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
+        .await
+    }
+
+    async fn merge_ticket(&self, request: Request<pb::MergeTicketRequest>) -> Reply<pb::MergeTicketResponse> {
+        let call = Call::admit(request)?;
+        let source = target(&call, &call.message.ticket_id)?;
+        let target = TicketId::parse(&call.message.target_id)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::merge(work, source, target).await?;
+            Ok(pb::MergeTicketResponse { data: Some(convert::ticket(ticket)) })
         })
         .await
     }

@@ -64,6 +64,7 @@ struct Row {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     resolved_at: Option<DateTime<Utc>>,
+    merged_into_id: Option<TicketId>,
 }
 
 impl From<&Ticket> for Row {
@@ -86,6 +87,7 @@ impl From<&Ticket> for Row {
             created_at: ticket.created_at,
             updated_at: ticket.updated_at,
             resolved_at: state.resolved_at(),
+            merged_into_id: ticket.merged_into,
         }
     }
 }
@@ -119,6 +121,7 @@ impl TryFrom<(Row, String)> for Ticket {
                 attachments: row.attachment_ids,
             },
             state,
+            merged_into: row.merged_into_id,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -213,6 +216,24 @@ async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Res
 pub async fn lock(connection: &Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
     let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
     reached(query.first(&mut &*connection).await.optional()?, visibility)
+}
+
+/// Returns two tickets that the caller reaches, locked against changes until the transaction ends. They may be the same.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock_pair(
+    connection: &Connection,
+    visibility: Visibility,
+    [first, second]: [TicketId; 2],
+) -> Result<[Ticket; 2]> {
+    // In the order of their ids, so that two transactions with the same tickets never wait for each other.
+    let query = tickets::table.filter(tickets::id.eq_any([first, second])).order(tickets::id);
+    let query = query.select((Row::as_select(), tickets::body)).for_update();
+    let rows: Vec<(Row, String)> = query.load(&mut &*connection).await?;
+    let tickets: Vec<_> = rows.into_iter().map(|row| reached(Some(row), visibility)).collect::<Result<_>>()?;
+    let find = |id| tickets.iter().find(|ticket| ticket.id == id).cloned().ok_or_else(|| Error::not_found("ticket"));
+    Ok([find(first)?, find(second)?])
 }
 
 /// Returns at most `limit` tickets, with empty texts unless these are asked for.

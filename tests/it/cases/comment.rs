@@ -1,6 +1,6 @@
 //! Comments.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Case,
@@ -10,6 +10,11 @@ use super::{
     ticket::with_files,
     unknown_id,
 };
+
+/// A request for an internal comment.
+fn internal(ticket: &str, files: &[String]) -> Value {
+    with_files(json!({ "ticketId": ticket, "body": "They are late with paying.", "internal": true }), files)
+}
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
@@ -32,6 +37,18 @@ pub(crate) fn cases() -> Vec<Case> {
                 let file = announce(&scene.cast.customer).await;
                 call(&scene.cast.customer, with_files(request, &[file]))
             };
+            "an internal one of staff" => Status(201), |scene| call(&scene.cast.agent, internal(&scene.ticket().await, &[]));
+            "an internal one of a customer" => Reason("PERMISSION_DENIED"), |scene| {
+                call(&scene.cast.customer, internal(&scene.ticket().await, &[]))
+            };
+            "an internal one with a file of staff" => Status(201), |scene| {
+                let file = upload(&scene.cast.agent).await;
+                call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
+            };
+            "an internal one with a file that the customer sees" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = upload(&scene.cast.customer).await;
+                call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
+            };
             "an empty one" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));
             "on another account's ticket" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await, "body": "Hello" }))
@@ -41,6 +58,14 @@ pub(crate) fn cases() -> Vec<Case> {
             "on the caller's own ticket" => Status(200), |scene| {
                 let ticket = scene.ticket().await;
                 call(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
+            };
+            "an internal one by staff" => Status(200), |scene| {
+                let (ticket, note) = scene.note().await;
+                call(&scene.cast.agent, json!({ "commentId": note, "ticketId": ticket }))
+            };
+            "an internal one by a customer" => Reason("NOT_FOUND"), |scene| {
+                let (ticket, note) = scene.note().await;
+                call(&scene.cast.customer, json!({ "commentId": note, "ticketId": ticket }))
             };
             "under another ticket" => Reason("NOT_FOUND"), |scene| {
                 let (ticket, other) = (scene.ticket().await, scene.ticket().await);
@@ -78,6 +103,20 @@ pub(crate) fn cases() -> Vec<Case> {
                 let comment = scene.comment(&ticket).await;
                 call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": {}, "updateMask": "body" }))
             };
+            "the caller's own internal one" => Status(200), |scene| {
+                let (ticket, note) = scene.note().await;
+                let file = upload(&scene.cast.agent).await;
+                call(&scene.cast.agent, json!({ "commentId": note, "ticketId": ticket, "comment": with_files(json!({}), &[file]) }))
+            };
+            "an internal one, a file that the customer sees" => Reason("VALIDATION_FAILED"), |scene| {
+                let (ticket, note) = scene.note().await;
+                let file = upload(&scene.cast.customer).await;
+                call(&scene.cast.agent, json!({ "commentId": note, "ticketId": ticket, "comment": with_files(json!({}), &[file]) }))
+            };
+            "an internal one by a customer" => Reason("NOT_FOUND"), |scene| {
+                let (ticket, note) = scene.note().await;
+                call(&scene.cast.customer, json!({ "commentId": note, "ticketId": ticket, "comment": { "body": "Mine." } }))
+            };
             "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
                 let ticket = scene.ticket().await;
                 let comment = scene.comment(&ticket).await;
@@ -91,6 +130,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "the caller's own" => Status(204), |scene| {
                 let ticket = scene.ticket().await;
                 call(&scene.cast.customer, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
+            };
+            "an internal one by a customer" => Reason("NOT_FOUND"), |scene| {
+                let (ticket, note) = scene.note().await;
+                call(&scene.cast.customer, json!({ "commentId": note, "ticketId": ticket }))
             };
             "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
                 let ticket = scene.ticket().await;

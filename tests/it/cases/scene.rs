@@ -102,6 +102,14 @@ impl Scene {
         self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.success().id()
     }
 
+    /// Creates a ticket of the customer with an internal note of the agent; returns the ids of both.
+    pub(crate) async fn note(&self) -> (String, String) {
+        let ticket = self.ticket().await;
+        let request = json!({ "ticketId": ticket, "body": "They are late with paying.", "internal": true });
+        let note = self.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", request).await.success().id();
+        (ticket, note)
+    }
+
     /// Starts an import by the agent, with one invalid row.
     pub(crate) async fn operation(&self) -> String {
         let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });

@@ -21,8 +21,8 @@ async fn fill(database: &TestDatabase) {
              FROM (SELECT users.id AS agent, users.account_id, 1 + floor(random() * 3)::smallint AS status,
                        now() - random() * random() * interval '20 days' AS at
                    FROM users, generate_series(1, 60) WHERE role = 2) AS drawn;
-             INSERT INTO comments (id, ticket_id, author_role, body, created_at)
-             SELECT gen_random_uuid(), id, 1 + floor(random() * 3), 'C', created_at + random() * interval '5 hours'
+             INSERT INTO comments (id, ticket_id, author_role, body, created_at, is_internal)
+             SELECT gen_random_uuid(), id, 1 + floor(random() * 3), 'C', created_at + random() * interval '5 hours', random() < 0.3
              FROM tickets, generate_series(1, 3) WHERE random() < 0.4;
              SET session_replication_role = replica;
              INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, payment_id, paid_at, ended_at,
@@ -97,7 +97,8 @@ async fn tickets_are_counted_as_by_plain_sql() {
     let since = format!("'{}'::timestamptz - interval '5 days'", answer.text("/data/asOfTime"));
     let responses = format!(
         "SELECT min(comments.created_at) - tickets.created_at AS took FROM tickets
-        JOIN comments ON ticket_id = tickets.id AND author_role IN (2, 3) WHERE tickets.created_at >= {since}
+        JOIN comments ON ticket_id = tickets.id AND author_role IN (2, 3) AND NOT is_internal
+        WHERE tickets.created_at >= {since}
         GROUP BY tickets.id, tickets.created_at"
     );
     let resolutions =

@@ -64,6 +64,7 @@ async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
         ("operations", "OperationService.ListOperations", json!({})),
         ("service keys", "ServiceKeyService.ListServiceKeys", json!({})),
         ("dead jobs", "DeadJobService.ListDeadJobs", json!({})),
+        ("canned answers", "CannedAnswerService.ListCannedAnswers", json!({})),
     ] {
         counts.insert(name, rows(admin, method, request).await.len());
     }
@@ -138,6 +139,7 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
         ("operations", 1),
         ("service keys", 1),
         ("dead jobs", 1),
+        ("canned answers", 3),
     ] {
         assert_eq!(first[name], exactly, "{name}: {first:?}");
     }
@@ -198,6 +200,9 @@ async fn a_removal_leaves_what_is_no_sample() {
     sample::add(&app.app).await.expect("added");
     let full = tables(&app.database).await;
     assert!(full["tickets"] > 100 && full["ledger_transactions"] > 90, "{full:?}");
+    assert_eq!(full["ticket_links"], 1, "{full:?}");
+    let notes = "SELECT count(*) FROM comments WHERE is_internal";
+    assert!(app.database.number(notes).await >= 5, "agents write notes");
     assert_eq!(full["mails"], before["mails"], "mail about what happened long ago");
     sample::add(&app.app).await.expect("nothing to do");
     assert_eq!(tables(&app.database).await, full);

@@ -16,6 +16,7 @@ export const STATUSES = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS", "TIC
 export type Change =
   | { kind: "resolve" }
   | { kind: "reopen" }
+  | { kind: "merge"; targetId: string }
   | { kind: "assign"; assigneeId: string | undefined }
   | { kind: "patch"; patch: TicketPatch };
 
@@ -24,6 +25,7 @@ function expected(ticket: Ticket, change: Change): Ticket {
   switch (change.kind) {
     case "resolve": return { ...ticket, status: "TICKET_STATUS_RESOLVED" };
     case "reopen": return { ...ticket, status: ticket.assigneeId ? "TICKET_STATUS_IN_PROGRESS" : "TICKET_STATUS_OPEN" };
+    case "merge": return { ...ticket, status: "TICKET_STATUS_RESOLVED", mergedIntoId: change.targetId };
     case "patch": return { ...ticket, ...change.patch };
     case "assign": {
       const { assigneeId: _, ...rest } = ticket;
@@ -55,6 +57,7 @@ async function sendUnder(key: string, ticket: Ticket, change: Change): Promise<T
   switch (change.kind) {
     case "resolve": return (await read(api.POST("/api/v1/tickets/{ticketId}/resolve", { params: { path, header } }))).data;
     case "reopen": return (await read(api.POST("/api/v1/tickets/{ticketId}/reopen", { params: { path, header } }))).data;
+    case "merge": return (await read(api.POST("/api/v1/tickets/{ticketId}/merge", { params: { path, header }, body: { targetId: change.targetId } }))).data;
     case "assign": {
       const body = change.assigneeId === undefined ? {} : { assigneeId: change.assigneeId };
       return (await read(api.POST("/api/v1/tickets/{ticketId}/assign", { params: { path, header }, body }))).data;

@@ -6,12 +6,14 @@ import { useId, useState } from "react";
 import { api, read, readAll } from "../../api/client";
 import type { StoredFile } from "../../api/files";
 import { IdempotencyKeys } from "../../api/idempotency";
+import { useIsStaff } from "../../shell/user";
 import { useText } from "../../text";
 import { AttachmentInput, Attachments } from "../../ui/attachments";
 import { Age, Badge, Id } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { SentBefore } from "../../ui/sent-before";
+import { AnswerPicker } from "./answers";
 import type { Ticket } from "./api";
 import { useNames } from "./people";
 
@@ -31,10 +33,10 @@ export function Comments({ ticket }: { ticket: Ticket }) {
       {!data && !error && <Skeleton lines={3} />}
       <ol className="thread">
         {data?.map((comment) => (
-          <li key={comment.id} className={comment.authorRole === "ROLE_CUSTOMER" ? "customer" : "staff"}>
+          <li key={comment.id} className={comment.internal ? "note" : comment.authorRole === "ROLE_CUSTOMER" ? "customer" : "staff"}>
             <p className="byline">
               <b><Id value={comment.authorId} field="authorId" name={nameOf(comment.authorId)} /></b>{" "}
-              <Badge value={comment.authorRole} /> <Age value={comment.createTime} />
+              <Badge value={comment.authorRole} /> {comment.internal && <span className="mark">{t("Internal note")}</span>} <Age value={comment.createTime} />
             </p>
             <p className="text">{comment.body}</p>
             <Attachments parentId={comment.id} version={comment.editTime ?? comment.createTime} ids={comment.attachmentIds} />
@@ -42,12 +44,12 @@ export function Comments({ ticket }: { ticket: Ticket }) {
         ))}
       </ol>
       {data?.length === 0 && <p className="empty">{t("No comment yet. The first one is written below.")}</p>}
-      <NewComment ticketId={ticket.id} accountId={ticket.accountId} />
+      {!ticket.mergedIntoId && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
     </Card>
   );
 }
 
-type Draft = { body: string; attachmentIds: string[] };
+type Draft = { body: string; attachmentIds: string[]; internal: boolean };
 
 function NewComment({ ticketId, accountId }: { ticketId: string; accountId: string }) {
   const t = useText();
@@ -55,8 +57,10 @@ function NewComment({ ticketId, accountId }: { ticketId: string; accountId: stri
   const client = useQueryClient();
   const [body, setBody] = useState("");
   const [files, setFiles] = useState<StoredFile[]>([]);
+  const [internal, setInternal] = useState(false);
+  const isStaff = useIsStaff();
   const [keys, setKeys] = useState(() => new IdempotencyKeys());
-  const comment: Draft = { body, attachmentIds: files.map((file) => file.id) };
+  const comment: Draft = { body, attachmentIds: files.map((file) => file.id), internal };
   const { mutate, isPending, error } = useMutation({
     mutationFn: (sent: Draft) => keys.send(sent, (key) => {
       const params = { path: { ticketId }, header: { "Idempotency-Key": key } };
@@ -76,14 +80,22 @@ function NewComment({ ticketId, accountId }: { ticketId: string; accountId: stri
     if (!isPending) mutate(comment);
   };
   return (
-    <form className="form" onSubmit={(event) => { event.preventDefault(); send(); }}>
+    <form className={internal ? "form note" : "form"} onSubmit={(event) => { event.preventDefault(); send(); }}>
       <label htmlFor={id}>{t("New comment")}</label>
       <textarea id={id} rows={3} required value={body} onChange={(event) => setBody(event.target.value)}
         onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) send(); }} />
-      <AttachmentInput accountId={accountId} files={files} onChange={setFiles} />
+      {isStaff && <AnswerPicker ticketId={ticketId} onText={(text) => setBody((now) => (now.trim() ? `${now.trimEnd()}\n\n${text}` : text))} />}
+      {/* The files of a note are in the account of its author, because a customer sees all files of its account. */}
+      <AttachmentInput accountId={internal ? undefined : accountId} files={files} onChange={setFiles} />
+      {isStaff && (
+        <label className="check">
+          <input type="checkbox" checked={internal} disabled={files.length > 0} onChange={(event) => setInternal(event.target.checked)} />
+          {t("Internal: the customer never sees this")}
+        </label>
+      )}
       {error && <Problem error={error} />}
       <SentBefore keys={keys} request={comment} />
-      <footer><small>Ctrl Enter</small><button type="submit" className="primary" disabled={isPending}>{t("Comment")}</button></footer>
+      <footer><small>Ctrl Enter</small><button type="submit" className="primary" disabled={isPending}>{internal ? t("Add note") : t("Comment")}</button></footer>
     </form>
   );
 }

@@ -22,6 +22,8 @@ import { Conflict } from "./conflict";
 import { EditTicket } from "./edit";
 import { useChosen, useLastSearch } from "./kept";
 import { isForPage, useTicketKeys } from "./keyboard";
+import { Links } from "./links";
+import { Merge, MergedNotice } from "./merge";
 import { useCustomerName, useNames } from "./people";
 import { useTicketWatch } from "./watch";
 
@@ -74,13 +76,15 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       actions={<>
         <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
         {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
-        {resolved
+        {isStaff && !ticket.mergedIntoId && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
+        {ticket.mergedIntoId ? null : resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
         {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
       </>}
     >
       {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onRetry={() => mutate(variables)} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
+      {ticket.mergedIntoId && <MergedNotice targetId={ticket.mergedIntoId} />}
       <div className="columns">
         <div>
           <Card title={t("Request")}>
@@ -92,6 +96,7 @@ function TicketView({ ticket }: { ticket: Ticket }) {
         </div>
         <div>
           <Properties ticket={ticket} isStaff={isStaff} onChange={apply} />
+          <Links ticket={ticket} />
           <Activities ticketId={ticket.id} accountId={ticket.accountId} />
         </div>
       </div>

@@ -8,8 +8,8 @@ import { show, type Ticket } from "./api";
 
 /** How long changes are collected before dependent queries are read again, in milliseconds. */
 const GATHER_MS = 700;
-/** The queries that depend on tickets, by the prefixes of their keys. */
-const SHOWN = ["tickets", "ticket", "count", "comments", "activities"];
+/** What depends on tickets, by the beginnings of the queries' keys. */
+const SHOWN = ["tickets", "ticket", "count", "comments", "activities", "links"];
 
 type Item = { data?: Ticket; deletedId?: string };
 /** The recent changes, by ticket id; undefined for a deleted ticket. */
@@ -37,7 +37,7 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     gathering.current = undefined;
     void client.invalidateQueries({ queryKey: ["count"] });
     for (const id of changed.current.keys()) {
-      for (const key of [["comments", id], ["activities", id]]) void client.invalidateQueries({ queryKey: key });
+      for (const key of [["comments", id], ["activities", id], ["links", id]]) void client.invalidateQueries({ queryKey: key });
     }
     handler.current?.(changed.current);
     changed.current = new Map();
@@ -50,7 +50,7 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     gathering.current ??= setTimeout(readAgain, GATHER_MS);
   };
   const gap = () => {
-    for (const name of ["ticket", "count", "comments", "activities"]) void client.invalidateQueries({ queryKey: [name] });
+    for (const name of ["ticket", "count", "comments", "activities", "links"]) void client.invalidateQueries({ queryKey: [name] });
     onGap?.();
   };
   useEffect(() => () => clearTimeout(gathering.current), []);

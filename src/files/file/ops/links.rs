@@ -20,8 +20,8 @@ use crate::files::{
 /// Attaches files to a parent. From then on, every caller to whom the parent is visible can see them.
 ///
 /// # Errors
-/// `NOT_FOUND` for a file that is not visible to the caller; `VALIDATION_FAILED` about `field` for a file that is not
-/// ready, or has another purpose.
+/// `NOT_FOUND` for a file that the caller does not see; `VALIDATION_FAILED` about `field` for one that is not ready, for
+/// another purpose, or of the account that the parent is hidden from.
 pub async fn attach(
     connection: &mut Connection,
     permit: &Permit,
@@ -53,11 +53,15 @@ async fn link_locked(
     };
     let pending = files.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
     let wrong_purpose = files.iter().filter(|file| file.purpose != purpose).collect();
+    let exposed = files.iter().filter(|file| Some(file.account) == parent.hidden_from).collect();
     let requirement = match purpose {
         Purpose::Attachment => "must be of FILE_PURPOSE_ATTACHMENT",
         Purpose::Image => "must be of FILE_PURPOSE_IMAGE",
     };
-    match fault(requirement, wrong_purpose).or_else(|| fault("must be uploaded first", pending)) {
+    let fault = fault(requirement, wrong_purpose)
+        .or_else(|| fault("must be uploaded first", pending))
+        .or_else(|| fault("must not belong to the customer's account, which sees all of its files", exposed));
+    match fault {
         Some(fault) => Err(Error::field(field, fault)),
         None => store::link(connection, parent, ids).await,
     }

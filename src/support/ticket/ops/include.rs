@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use mainstay_kernel::{
+    caller::Permit,
     database::{Connection, pipeline::pipeline},
     error::Result,
     id::UserId,
@@ -10,7 +11,7 @@ use mainstay_kernel::{
 
 use crate::support::{
     comment::{
-        model::{Activity, Comment},
+        model::{Activity, Audience, Comment},
         store as comments,
     },
     id::TicketId,
@@ -46,13 +47,19 @@ pub struct IncludedResources {
 }
 
 /// Returns what belongs to tickets that the caller reaches, in one round trip.
-pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Includes) -> Result<IncludedResources> {
+pub async fn include(
+    connection: &Connection,
+    permit: &Permit,
+    tickets: &[Ticket],
+    includes: Includes,
+) -> Result<IncludedResources> {
+    let audience = Audience::of(permit.visibility());
     let ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
     let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
     let limit = includes.limit + 1;
     let (comments, activities, requesters) = pipeline!(
-        when(includes.comments, comments::first(connection, &ids, limit)),
-        when(includes.activities, comments::first_activities(connection, &ids, limit)),
+        when(includes.comments, comments::first(connection, audience, &ids, limit)),
+        when(includes.activities, comments::first_activities(connection, audience, &ids, limit)),
         when(includes.requester, store::names(connection, &requesters)),
     )?;
     let mut included =

@@ -1,6 +1,7 @@
 //! The changes of tickets, for those who watch.
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::support::{
     id::TicketId,
@@ -29,6 +30,11 @@ pub(crate) fn change(ticket: &Ticket) -> Change {
     }
 }
 
+/// Returns the change of a ticket about which only staff is notified: no customer's account has the nil id.
+pub(crate) fn internal_change(ticket: &Ticket) -> Change {
+    Change { account: AccountId(Uuid::nil()), principal: None, ..change(ticket) }
+}
+
 /// Notes that tickets were imported, which have no requester.
 pub(crate) async fn note_imported(
     connection: &Connection,
@@ -48,7 +54,7 @@ pub(crate) async fn note_imported(
 }
 
 /// Returns tickets that were changed, for all who watch; what each of them reaches is decided by the changes.
-pub fn load_changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Ticket>>> {
+pub fn load_changed(connection: &mut Connection, ids: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Ticket>>> {
     Box::pin(async move {
         let ids: Vec<_> = ids.into_iter().map(TicketId).collect();
         store::get_batch(connection, Visibility::All, &ids, true).await

@@ -34,6 +34,7 @@ pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
         update_time: Some(time(ticket.updated_at)),
         resolve_time: state.resolved_at().map(time),
         included: None,
+        merged_into_id: ticket.merged_into.map(|id| id.to_string()),
     }
 }
 

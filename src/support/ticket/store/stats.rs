@@ -84,7 +84,7 @@ pub async fn stats(connection: &mut Connection, since: DateTime<Utc>, now: DateT
                    floor(extract(epoch FROM resolved_at - created_at) * 1000)::bigint AS resolution \
                FROM tickets CROSS JOIN LATERAL ( \
                    SELECT min(comments.created_at) AS at FROM comments \
-                   WHERE ticket_id = tickets.id AND author_role IN (2, 3)) AS first \
+                   WHERE ticket_id = tickets.id AND author_role IN (2, 3) AND NOT is_internal) AS first \
                WHERE created_at >= $1) AS times";
     let counts: Vec<Count> = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;
     let agents: Vec<AgentRow> = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;

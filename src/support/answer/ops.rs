@@ -1,0 +1,117 @@
+//! Canned answers: all staff reads and maintains them.
+
+use crate::support::{
+    answer::{
+        model::{
+            CannedAnswer, Patch,
+            template::{self, Values},
+        },
+        store,
+    },
+    id::{CannedAnswerId, TicketId},
+    ticket::store as tickets,
+};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    page::{Start, Total},
+    unit_of_work::Work,
+    version::ExpectedVersions,
+};
+
+// For the sample data.
+pub(crate) use store::erase;
+
+/// Creates a canned answer.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a faulty placeholder, `ALREADY_EXISTS`.
+pub async fn create(work: &mut Work, name: String, body: String) -> Result<CannedAnswer> {
+    let author = work.permit()?.caller().principal();
+    let answer = CannedAnswer::new(name, body, author, work.now())?;
+    let new = answer.clone();
+    work.write(async move |connection: &Connection| store::insert(connection, new).await).await?;
+    Ok(answer)
+}
+
+/// Returns a canned answer, with an empty text unless that is asked for.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &Connection, _: &Permit, id: CannedAnswerId, texts: bool) -> Result<CannedAnswer> {
+    store::get(connection, id, texts).await
+}
+
+/// Returns a page of the canned answers whose name contains a text plus one more if another page follows, and the total
+/// unless paging by key. They have empty texts unless these are asked for.
+pub async fn list(
+    connection: &mut Connection,
+    _: Permit,
+    name: &str,
+    start: Start,
+    limit: i64,
+    texts: bool,
+) -> Result<(Vec<CannedAnswer>, Option<Total>)> {
+    let total = start.total(store::total(connection, name)).await?;
+    Ok((store::list(connection, name, start, limit + 1, texts).await?, total))
+}
+
+/// Locks a canned answer until the transaction ends.
+async fn lock(work: &mut Work, id: CannedAnswerId, expected: Option<ExpectedVersions>) -> Result<CannedAnswer> {
+    work.permit()?;
+    let answer = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    ExpectedVersions::check(expected.as_ref(), answer.version)?;
+    Ok(answer)
+}
+
+/// Updates a canned answer. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` for a faulty placeholder, `ALREADY_EXISTS`.
+pub async fn update(
+    work: &mut Work,
+    id: CannedAnswerId,
+    expected: Option<ExpectedVersions>,
+    patch: Patch,
+) -> Result<CannedAnswer> {
+    let answer = lock(work, id, expected).await?;
+    let Some(next) = answer.apply(patch, work.now())? else { return Ok(answer) };
+    let row = next.clone();
+    work.write(async move |connection: &Connection| store::update(connection, row).await).await?;
+    Ok(next)
+}
+
+/// Deletes a canned answer.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn delete(work: &mut Work, id: CannedAnswerId, expected: Option<ExpectedVersions>) -> Result<()> {
+    lock(work, id, expected).await?;
+    work.queue(move |connection| Box::pin(async move { store::delete(connection, id).await }));
+    Ok(())
+}
+
+/// Returns the text of a canned answer for a ticket.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn render(connection: &Connection, permit: &Permit, id: CannedAnswerId, ticket: TicketId) -> Result<String> {
+    let answer = store::get(connection, id, true).await?;
+    let ticket = tickets::get(connection, permit.visibility(), ticket, false).await?;
+    let agent = permit.user().map(|(user, ..)| user);
+    let people: Vec<_> = ticket.requester.into_iter().chain(agent).collect();
+    let names = tickets::names(connection, &people).await?;
+    let name = |id| names.iter().find(|(user, _)| Some(*user) == id).map(|(_, name)| name.clone());
+    let customer_name = match name(ticket.requester) {
+        Some(name) => name,
+        None => store::account_name(connection, ticket.account).await?,
+    };
+    let values = Values {
+        customer_name,
+        ticket_id: ticket.id.to_string(),
+        ticket_subject: ticket.content.subject,
+        agent_name: name(agent).unwrap_or_default(),
+    };
+    Ok(template::render(&answer.body, &values))
+}

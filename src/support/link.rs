@@ -1,0 +1,6 @@
+//! Links between tickets.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;
