@@ -10,13 +10,13 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    bulkhead::Bulkhead,
     cache::Cache,
     changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
     config::Config,
     database::Database,
     keyed_mutex::KeyedMutex,
+    large_responses::LargeResponses,
     on_call,
     page::PageTokens,
     rate_limit::Limiter,
@@ -35,8 +35,8 @@ pub struct App {
     pub clock: Clock,
     /// Queues in front of the connection pool, in which the requests of one key wait for each other.
     pub keyed_mutex: KeyedMutex,
-    /// Limits the large responses that are made at once.
-    pub(crate) bulkhead: Bulkhead,
+    /// Limits how many large responses are produced at once.
+    pub(crate) large_responses: LargeResponses,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
     /// The cache.
@@ -73,7 +73,7 @@ impl App {
         Ok(Self {
             cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
             keyed_mutex: KeyedMutex::default(),
-            bulkhead: Bulkhead::default(),
+            large_responses: LargeResponses::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),

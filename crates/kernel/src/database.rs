@@ -213,7 +213,7 @@ impl Database {
     }
 }
 
-/// How often somebody had to wait for a connection, and for how long in all.
+/// The number of waits, such as those for a connection, and the sum of their durations.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Waits {
     pub(crate) count: u64,

@@ -99,7 +99,9 @@ pub async fn serve<S: Next + Sync>(
         };
         if let Some((stream, peer, place)) = arrival {
             stream.set_nodelay(true).ok();
-            connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
+            let connection = place.connection.clone();
+            let task = connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
+            connection.note_task(task.abort_handle());
         }
     }
     if let Some(renewing) = renewing {

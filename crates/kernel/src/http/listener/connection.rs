@@ -63,7 +63,7 @@ pub(super) struct ConnectionServer<S> {
 impl<S: Next + Sync> ConnectionServer<S> {
     /// Serves a connection to its end.
     pub(super) async fn run(self: Arc<Self>, stream: TcpStream, peer: PeerAddress, place: Place) {
-        place.connection.clone().run(self.handshake(stream, peer, &place)).await;
+        place.connection.clone().scope(self.handshake(stream, peer, &place)).await;
     }
 
     async fn handshake(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {

@@ -230,18 +230,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::rate_limit::Network;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn connection() -> Arc<Connection> {
-        Connection::new(Network::of(IpAddr::from([127, 0, 0, 1])), CancellationToken::new())
+        Connection::new(CancellationToken::new())
     }
 
     async fn first_bytes(bytes: &[u8]) -> io::Result<usize> {

@@ -1,8 +1,9 @@
-//! Bounds what has no policy, and so no deadline: the streams of `Health/Watch` and of reflection, and the probes.
+//! Bounds the methods without a policy, which have no deadline: the streams of `Health/Watch` and of reflection, and probes.
 //!
-//! Nobody needs a credential for them. So a network may have only a few streams, each message counts against the limit of
-//! the address, and all end when the drain begins, which would otherwise wait for them. What does not even send its
-//! first message has little time, and since nothing limits the probes, few of them may be late with it.
+//! These methods need no credential. A network may therefore have only a few streams, each message counts against the limit
+//! of the address, and all streams end when the drain begins, which would otherwise wait for them. A stream must send its
+//! first message soon. Probes have no rate limit, so the number of probes with a late message is bounded. The timeout and
+//! concurrency layers of tower have neither shares per network nor a charge per message of a stream.
 
 use std::{
     convert::Infallible,
@@ -20,25 +21,25 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 use crate::{
-    budget::{Budget, Reservation},
     contract::Method,
     error::{Error, Reason},
+    fair_share::{FairShare, Rule, Share},
     http::middleware::{
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
-    rate_limit::{Charges, Limiter},
+    rate_limit::{Charges, Limiter, Network},
 };
 
-/// The most streams of all addresses, and the most probes whose message is late.
+/// The maximum number of streams of all addresses, and of probes whose message is late.
 const MAX_STREAMS: usize = 256;
-/// One network gets at most all of them divided by this; less while others have some.
+/// One network has at most the total divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
-/// How long a probe may take before it counts as late. The message of a load balancer's arrives with its headers.
+/// The time after which a probe counts as late. The message of a load balancer's probe arrives with its headers.
 const LATE_PROBE: Duration = Duration::from_millis(200);
-/// The longest that a probe takes. A load balancer has a shorter timeout of its own.
+/// The timeout of a probe. That of a load balancer is shorter.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a stream may take to begin, which is as soon as its first message has arrived.
+/// The timeout of a stream's beginning, which is as soon as its first message has arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A middleware that bounds the streams of methods without a policy.
@@ -46,14 +47,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
-    streams: Budget,
-    late_probes: Budget,
+    streams: FairShare<Network>,
+    late_probes: FairShare<Network>,
 }
 
 impl BoundEndless {
-    /// Makes a middleware whose streams end once `draining` is cancelled.
+    /// Creates a middleware whose streams end once `draining` is cancelled.
     pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
-        let [streams, late_probes] = [(); 2].map(|()| Budget::new(MAX_STREAMS, NETWORK_SHARE_DIVISOR));
+        let [streams, late_probes] = [(); 2].map(|()| FairShare::new(MAX_STREAMS, Rule::OfRest(NETWORK_SHARE_DIVISOR)));
         Self { limiter, draining, streams, late_probes }
     }
 }
@@ -64,15 +65,15 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             return next.pass(request);
         }
         if protocol::is_probe(&request) {
-            let (late, address) = (self.late_probes.clone(), rate_limit::client(&request));
-            return Box::pin(probe(next.run(request), late, address));
+            let (late, network) = (self.late_probes.clone(), Network::of(rate_limit::client(&request)));
+            return Box::pin(probe(next.run(request), late, network));
         }
         let address = rate_limit::client(&request);
-        let Some(place) = self.streams.take(address) else {
+        let Ok(place) = self.streams.take(Network::of(address), 1) else {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let Self { limiter, draining, .. } = self.clone();
-        // Reflection waits for its next message even when nobody reads its responses any more.
+        // Reflection waits for its next message even after its response was dropped.
         let response_end = CancellationToken::new();
         let at_end = response_end.clone().cancelled_owned().boxed();
         let response = next.run(request.map(|body| Body::new(UntilResponseEnds { body, response_end: at_end })));
@@ -92,17 +93,17 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
     }
 }
 
-/// Waits for the response to a probe. One that is late has a place, or is refused.
+/// Waits for the response to a probe. A late probe takes a place, or is rejected.
 async fn probe(
     response: impl Future<Output = Response>,
-    late: Budget,
-    address: IpAddr,
+    late: FairShare<Network>,
+    network: Network,
 ) -> Result<Response, Infallible> {
     let mut response = pin!(response);
     if let Ok(response) = tokio::time::timeout(LATE_PROBE, response.as_mut()).await {
         return Ok(response);
     }
-    let Some(_place) = late.take(address) else {
+    let Ok(_place) = late.take(network, 1) else {
         return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await;
     };
     match tokio::time::timeout(PROBE_TIMEOUT - LATE_PROBE, response).await {
@@ -120,18 +121,18 @@ async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
     true
 }
 
-/// Charges a number of messages; false: refused.
+/// Charges a number of messages; `false`: rejected.
 type ChargeMessages = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
 
 struct Bounded {
     body: Body,
     charge: ChargeMessages,
-    /// Messages, until they are charged.
+    /// The frame whose messages are being charged.
     uncharged: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
-    /// Messages that the charge of the request has paid for.
+    /// The number of messages that the charge of the request covers.
     free: usize,
     draining: BoxFuture<'static, ()>,
-    _counted: (Reservation, DropGuard),
+    _counted: (Share<Network>, DropGuard),
 }
 
 /// A request body that ends with the response.
@@ -174,7 +175,7 @@ impl HttpBody for Bounded {
                 });
             }
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-                // What it had to say before the drain was said.
+                // Messages before the drain are sent first.
                 ready!(this.draining.as_mut().poll(context));
                 return Poll::Ready(this.end(Reason::Unavailable));
             };
@@ -201,7 +202,7 @@ impl Bounded {
     }
 }
 
-/// Counts the messages that begin in a frame of tonic's, which are whole.
+/// Counts the messages in a frame of tonic, which are complete.
 fn messages(data: &Bytes) -> usize {
     let mut rest = &data[..];
     let mut count = 0;

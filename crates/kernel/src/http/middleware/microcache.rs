@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::{
-    bulkhead::Slot,
     cache::Cache,
     caller::PeerCaller,
     contract::Method,
@@ -29,6 +28,7 @@ use crate::{
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
         record,
     },
+    large_responses::Slot,
 };
 
 /// How long a response is reused. The cache's promise gets older by as much.

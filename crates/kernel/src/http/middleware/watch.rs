@@ -1,12 +1,11 @@
-//! Bounds watches: streams of changes that last until their caller leaves.
+//! Bounds watches: streams of changes that last until their caller disconnects.
 //!
-//! A caller may have only a few. Each ends when the server drains, which would otherwise wait for it, and when its caller
-//! loses access: the credential that it began with is checked again and again. It takes no place of other requests.
+//! A caller may have only a few. A watch ends when the server drains, which would otherwise wait for it, and when its caller
+//! loses access: the credential with which it began is checked periodically. A watch takes no turn of other requests.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,6 +22,7 @@ use crate::{
     caller::{Authenticator, Permit},
     contract::Method,
     error::{Error, Reason},
+    fair_share::{FairShare, Full, Rule, Share},
     http::middleware::{
         auth,
         extensions::IsWatch,
@@ -30,13 +30,13 @@ use crate::{
     },
 };
 
-/// The most watches of all callers.
+/// The maximum number of watches of all callers.
 pub const MAX_WATCHES: usize = 10_000;
-/// The most watches of one caller.
+/// The maximum number of watches of one caller.
 const MAX_PER_PRINCIPAL: usize = 32;
-/// How often access is checked again.
+/// The interval between two checks of access.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Checks in a row that may fail because Postgres is unavailable, as it is when another one takes over.
+/// The number of consecutive checks that may fail because Postgres is unavailable, as during a failover.
 const MAX_FAILED_CHECKS: usize = 2;
 
 /// A middleware that bounds watches.
@@ -44,21 +44,16 @@ const MAX_FAILED_CHECKS: usize = 2;
 pub struct BoundWatch {
     authenticator: Arc<dyn Authenticator>,
     draining: CancellationToken,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    total: usize,
-    by_principal: HashMap<Uuid, usize>,
+    open: FairShare<Uuid>,
 }
 
 impl BoundWatch {
-    /// Makes a middleware whose watches end once `draining` is cancelled.
+    /// Creates a middleware whose watches end once `draining` is cancelled.
     pub fn new(authenticator: Arc<dyn Authenticator>, draining: CancellationToken) -> Self {
         // The series exists from the start.
         gauge!("mainstay_watches").increment(0);
-        Self { authenticator, draining, open: Arc::default() }
+        let open = FairShare::new(MAX_WATCHES, Rule::Fixed(MAX_PER_PRINCIPAL));
+        Self { authenticator, draining, open }
     }
 }
 
@@ -91,7 +86,7 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
     }
 }
 
-/// Returns once the caller may no longer watch, or that could not be checked for some time.
+/// Returns when the caller may no longer watch, or when access could not be checked for some time.
 async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
     let mut failed = 0;
     loop {
@@ -108,53 +103,33 @@ async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) 
     }
 }
 
+/// Counts a watch until it is dropped.
 struct Place {
-    open: Arc<Mutex<Open>>,
-    principal: Uuid,
+    _share: Share<Uuid>,
 }
 
 impl Place {
-    fn take(open: &Arc<Mutex<Open>>, principal: Uuid) -> Result<Self, Reason> {
-        let mut all = lock(open);
-        if all.total >= MAX_WATCHES {
-            return Err(Reason::Overloaded);
-        }
-        let own = all.by_principal.entry(principal).or_default();
-        if *own >= MAX_PER_PRINCIPAL {
-            return Err(Reason::TooManyWatches);
-        }
-        *own += 1;
-        all.total += 1;
-        drop(all);
+    fn take(open: &FairShare<Uuid>, principal: Uuid) -> Result<Self, Reason> {
+        let share = open.take(principal, 1).map_err(|full| match full {
+            Full::Total => Reason::Overloaded,
+            Full::Key(_) => Reason::TooManyWatches,
+        })?;
         gauge!("mainstay_watches").increment(1);
-        Ok(Self { open: open.clone(), principal })
+        Ok(Self { _share: share })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut all = lock(&self.open);
-        all.total -= 1;
-        if let Some(own) = all.by_principal.get_mut(&self.principal) {
-            *own -= 1;
-            if *own == 0 {
-                all.by_principal.remove(&self.principal);
-            }
-        }
-        drop(all);
         gauge!("mainstay_watches").decrement(1);
     }
 }
 
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct Watched {
     body: Body,
-    /// What ends it from outside, by the name of the outcome.
+    /// The futures that end the watch, by the name of the outcome.
     ends: [(&'static str, BoxFuture<'static, Error>); 2],
-    /// How it ends, as far as is known.
+    /// The outcome so far.
     outcome: &'static str,
     _place: Place,
 }
@@ -168,7 +143,7 @@ impl HttpBody for Watched {
         if this.outcome != "left" {
             return Poll::Ready(None);
         }
-        // First, because there may always be another message.
+        // Before the body, which may always have another message.
         for (outcome, end) in &mut this.ends {
             if let Poll::Ready(error) = end.poll_unpin(context) {
                 this.outcome = *outcome;
@@ -201,6 +176,8 @@ impl Drop for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{caller::Caller, error::Result};
 
