@@ -3,16 +3,12 @@
 //! A caller may have only a few. A watch ends when the server drains, which would otherwise wait for it, and when its caller
 //! loses access: the credential with which it began is checked periodically. A watch takes no turn of other requests.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
-use http_body::{Body as HttpBody, Frame};
+use futures_util::{FutureExt as _, future::BoxFuture, stream};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -74,14 +70,18 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
             Some(credential) => lost_access(self.authenticator.clone(), credential.to_owned()).boxed(),
             None => std::future::pending().boxed(),
         };
-        let draining = self.draining.clone().cancelled_owned().map(|()| Error::new(Reason::Unavailable)).boxed();
+        let draining = self.draining.clone();
         let response = next.run(request);
         Box::pin(async move {
-            let ends = [("access", access), ("drain", draining)];
-            let mut response =
-                response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place }));
+            let mut response = response.await;
+            let outcome = Outcome("left");
             response.extensions_mut().insert(IsWatch);
-            Ok(response)
+            // A status without messages has to stay one frame.
+            if response.body().is_end_stream() {
+                return Ok(response);
+            }
+            let watched = |body| Watched { body, access, draining, outcome, _place: place };
+            Ok(response.map(|body| Body::new(StreamBody::new(stream::unfold(Some(watched(body)), Watched::next)))))
         })
     }
 }
@@ -125,52 +125,49 @@ impl Drop for Place {
     }
 }
 
+/// The response of a watch.
 struct Watched {
     body: Body,
-    /// The futures that end the watch, by the name of the outcome.
-    ends: [(&'static str, BoxFuture<'static, Error>); 2],
-    /// The outcome so far.
-    outcome: &'static str,
+    access: BoxFuture<'static, Error>,
+    draining: CancellationToken,
+    outcome: Outcome,
     _place: Place,
 }
 
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = Status;
+/// The outcome so far, which is counted at the end.
+struct Outcome(&'static str);
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        if this.outcome != "left" {
-            return Poll::Ready(None);
-        }
-        // Before the body, which may always have another message.
-        for (outcome, end) in &mut this.ends {
-            if let Poll::Ready(error) = end.poll_unpin(context) {
-                this.outcome = *outcome;
-                this.body = Body::empty();
-                return Poll::Ready(Some(trailers(&error.into())));
-            }
-        }
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
-        this.outcome = match &frame {
-            Some(Ok(frame)) => match frame.trailers_ref().map(|trailers| trailers.get("grpc-status")) {
-                None => this.outcome,
-                Some(status) => status.map_or("failed", |status| if status == "0" { "finished" } else { "failed" }),
-            },
-            Some(Err(_)) => "failed",
-            None => "finished",
-        };
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.outcome != "left" || self.body.is_end_stream()
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        counter!("mainstay_watches_ended_total", "outcome" => self.0).increment(1);
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        counter!("mainstay_watches_ended_total", "outcome" => self.outcome).increment(1);
+impl Watched {
+    /// Returns the next frame, with the state after it; `None` after the end.
+    async fn next(state: Option<Self>) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
+        let mut this = state?;
+        let (outcome, error) = tokio::select! {
+            // The body is last, because it may always have another message.
+            biased;
+            error = &mut this.access => ("access", error),
+            () = this.draining.cancelled() => ("drain", Error::new(Reason::Unavailable)),
+            frame = this.body.frame() => {
+                this.outcome.0 = match &frame {
+                    Some(Ok(frame)) => match frame.trailers_ref().map(|trailers| trailers.get("grpc-status")) {
+                        None => this.outcome.0,
+                        Some(status) if status.is_some_and(|status| status == "0") => "finished",
+                        Some(_) => "failed",
+                    },
+                    Some(Err(_)) => "failed",
+                    None => "finished",
+                };
+                let is_over = this.outcome.0 != "left";
+                return Some((frame?, Some(this).filter(|_| !is_over)));
+            }
+        };
+        this.outcome.0 = outcome;
+        Some((trailers(&error.into()), None))
     }
 }
 

@@ -329,10 +329,10 @@ mod tests {
     async fn the_limit_shrinks_while_requests_wait_for_a_thread_after_their_turn() {
         let (queue, _) = queue(1000);
         queue.lock().limit = 1000;
-        let mut turns: Vec<_> = std::iter::from_fn(|| queue.try_enter()).collect();
-        let mut limits = Vec::new();
+        let (mut turns, mut limits) = (Vec::new(), Vec::new());
         for delay in [MAX_START_DELAY / 2, MAX_START_DELAY * 2] {
             for _ in 0..10 {
+                turns.extend(std::iter::from_fn(|| queue.try_enter()));
                 let waiting = tokio::spawn({
                     let queue = queue.clone();
                     async move { queue.enter(false, LONG).await }
