@@ -96,7 +96,7 @@ pub fn stack(
     let contract = contract::current();
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
-    let unread = in_flight::Unread::new(in_flight::Limits::new(server));
+    let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
         .layer(MiddlewareLayer(panic::CatchPanic))

@@ -35,7 +35,7 @@ use crate::{
 use body::{BufferedBody, CountedBody};
 use guard::InFlightGuard;
 use unread::ResponseLimits;
-pub use unread::{Limits, Unread};
+pub use unread::Unread;
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;

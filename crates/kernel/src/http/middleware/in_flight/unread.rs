@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use super::guard::InFlightGuard;
 use crate::{
-    config,
     fair_share::{FairShare, Held, Keys, Rule, Scope, Share},
     http::exchange::{Exchange, LINGER},
 };
@@ -41,22 +40,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The value of `last_piece_ms` while the reader waits.
 const ALL_READ: u64 = u64::MAX;
 
-/// Bounds on unread responses.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The bytes of all responses; a connection and a principal may each have a quarter of them.
-    pub bytes: usize,
-    /// How long a reader may take nothing; shorter while the server drains.
-    pub stalled_after: Duration,
-}
-
-impl Limits {
-    /// Returns the configured limits.
-    pub fn new(server: &config::Server) -> Self {
-        Self { bytes: server.max_unread_bytes, stalled_after: server.write_timeout }
-    }
-}
-
 /// The responses that were not read yet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Unread(Arc<Inner>);
@@ -66,7 +49,8 @@ type HeldResponse = Held<Reader, Response>;
 
 #[derive(Debug)]
 struct Inner {
-    limits: Limits,
+    max_bytes: usize,
+    stalled_after: Duration,
     started_at: Instant,
     memory: Memory,
     /// The principals that are not served while memory is scarce, with the end of the pause in milliseconds after the start.
@@ -131,10 +115,12 @@ pub(super) struct UnreadGuard {
 }
 
 impl Unread {
-    /// Searches for stalled responses periodically, until all clones are dropped.
-    pub fn new(limits: Limits) -> Self {
-        let memory = FairShare::new(limits.bytes, Rule::Fixed(limits.bytes / 4));
-        let inner = Arc::new(Inner { limits, started_at: Instant::now(), memory, pauses: Mutex::default() });
+    /// Bounds all responses to `max_bytes`, of which a connection and a principal may each have a quarter. A reader may take
+    /// nothing for `stalled_after`, and for less while the server drains. Searches for stalled responses periodically, until
+    /// all clones are dropped.
+    pub fn new(max_bytes: usize, stalled_after: Duration) -> Self {
+        let (memory, started_at) = (FairShare::new(max_bytes, Rule::Fixed(max_bytes / 4)), Instant::now());
+        let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, pauses: Mutex::default() });
         tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
         Self(inner)
     }
@@ -148,7 +134,7 @@ impl Unread {
             (memory.used(), memory.used_by(ReaderKey::Watches))
         };
         // The bytes of watches are not scarce memory: most watches have read everything. They are not free memory either.
-        let is_scarce = used - of_watches > inner.limits.bytes.saturating_sub(of_watches) / 2;
+        let is_scarce = used - of_watches > inner.max_bytes.saturating_sub(of_watches) / 2;
         let until_ms = if is_scarce { inner.pauses().get(&principal).copied() } else { None };
         let left_ms = until_ms?.saturating_sub(inner.now_ms());
         (left_ms > 0).then(|| Duration::from_millis(left_ms))
@@ -190,8 +176,7 @@ impl Unread {
         };
         if let Some(principal) = principal
             && bytes > 0
-            && inner.memory.lock().used_by(ReaderKey::Principal(principal))
-                > inner.limits.bytes / PRINCIPAL_SHARE_DIVISOR
+            && inner.memory.lock().used_by(ReaderKey::Principal(principal)) > inner.max_bytes / PRINCIPAL_SHARE_DIVISOR
         {
             inner.pause(principal, now_ms);
         }
@@ -235,7 +220,7 @@ impl Inner {
     /// Ends responses that have stalled for too long or are past their deadlines, and charges watches for what they hold.
     fn sweep(&self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
-        let limit_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
+        let limit_ms = u64::try_from(self.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut memory = self.memory.lock();
         let overdue = memory.held().filter_map(|(number, held)| {
             let response = &held.holder;
@@ -329,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_principal_has_a_quarter_of_the_memory() {
-        let unread = Unread::new(Limits { bytes: BYTES, stalled_after: Duration::from_secs(30) });
+        let unread = Unread::new(BYTES, Duration::from_secs(30));
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let first = reserve(&unread, one, BYTES / 8).expect("an eighth");
         let _second = reserve(&unread, one, BYTES / 8).expect("a quarter");

@@ -43,7 +43,7 @@ mod tests {
     use crate::http::{
         exchange::{Connection, Exchange},
         middleware::in_flight::{
-            Limits, Unread,
+            Unread,
             guard::InFlightGuard,
             unread::{MIN_STALL_TO_EVICT, ReaderKey, ResponseLimits, UnreadGuard},
         },
@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn unread() -> Unread {
-        Unread::new(Limits { bytes: BYTES, stalled_after: Duration::from_secs(30) })
+        Unread::new(BYTES, Duration::from_secs(30))
     }
 
     /// Counts a watch on a separate connection, whose reader has stalled or waits for more.
