@@ -10,13 +10,13 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    bulkhead::Bulkhead,
     cache::Cache,
     changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
     config::Config,
     database::Database,
     keyed_mutex::KeyedMutex,
+    large_responses::LargeResponses,
     on_call,
     page::PageTokens,
     rate_limit::Limiter,
@@ -35,8 +35,8 @@ pub struct App {
     pub clock: Clock,
     /// Queues in front of the connection pool, which serialize the requests of one key.
     pub keyed_mutex: KeyedMutex,
-    /// Limits concurrent large responses.
-    pub(crate) bulkhead: Bulkhead,
+    /// Limits how many large responses are produced at once.
+    pub(crate) large_responses: LargeResponses,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
     /// The cache.
@@ -74,7 +74,7 @@ impl App {
         Ok(Self {
             cache: Cache::new(&database, changes.clone(), config.cache_bytes),
             keyed_mutex: KeyedMutex::default(),
-            bulkhead: Bulkhead::default(),
+            large_responses: LargeResponses::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),

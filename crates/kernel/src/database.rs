@@ -236,7 +236,7 @@ impl Database {
     }
 }
 
-/// The number of waits for a connection, and their total time.
+/// The number of waits, such as those for a connection, and the sum of their durations.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Waits {
     pub(crate) count: u64,

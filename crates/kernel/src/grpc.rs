@@ -28,12 +28,12 @@ use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, 
 
 use crate::{
     app::App,
-    bulkhead::{Admission, Requester},
     caller::{ClientAddress, IdempotencyKey, Permit},
     contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
     error::{Error, Reason, Result},
     http::middleware::protocol::X_TRANSCODED,
+    large_responses::{Admission, Requester},
     page::{Key, Total},
     rate_limit::Network,
     unit_of_work::{self, Claim, Committed, Work},
@@ -279,7 +279,7 @@ impl<M> Call<M> {
             Some(permit) => Requester::Principal(permit.caller().principal()),
             None => Requester::Anonymous(Network::of(self.client)),
         };
-        app.bulkhead.admit(&self.method.path, rows, requester).await
+        app.large_responses.admit(&self.method.path, rows, requester).await
     }
 
     /// Responds with the result of a unit of work.

@@ -1,8 +1,8 @@
 //! Uploads: bytes that arrive at their sender's pace.
 //!
-//! An upload is spooled to an unnamed temporary file, so a slow sender holds neither a connection to Postgres nor memory,
-//! and the hash of the content is known before anything is decided about it. It holds only as much of the [`Spool`]'s
-//! space as has arrived, and ends if it falls behind the slowest [`Pace`]: those who send nothing keep nobody out.
+//! An upload is spooled to an unnamed temporary file, so a slow sender holds neither a connection to Postgres nor memory, and
+//! the hash of the content is known before the upload is processed. An upload holds only as much space of the [`Spool`] as
+//! has arrived, and ends if it falls behind the slowest [`Pace`], so clients that send nothing do not block others.
 
 pub mod form;
 mod pace;

@@ -1,27 +1,22 @@
 //! A handle on a request from outside of it: resets its stream, or closes its connection.
 //!
-//! A response that its reader does not take is not polled, so nothing inside of it notices how the time passes. Whoever
-//! watches it from outside ends it through this handle.
+//! hyper polls a response only while its reader takes it, so a response cannot notice its own timeout. hyper and h2 have no
+//! timeout for a response that is not read, and no handle on a stream. The tasks of connections and of streams are therefore
+//! known here, and are aborted from outside.
 
 use std::{
-    pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::task::AtomicWaker;
-use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::rate_limit::Network;
-
-/// How long a peer that is to close its connection may do nothing, neither send requests nor read: enough to agree, and
-/// to take what was sent last on a slow link, where a socket takes more only once a third of its buffer is free.
+/// How long a peer that is to close its connection may neither send requests nor read: enough to agree to the end, and to
+/// take the last bytes on a slow link, where a socket takes more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
@@ -32,8 +27,8 @@ tokio::task_local! {
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     connection: Arc<Connection>,
-    /// The stream of HTTP/2; `None`: the connection serves one request at a time.
-    stream: Option<Arc<Abort>>,
+    /// The task of the HTTP/2 stream; `None`: the connection serves one request at a time.
+    stream: Option<Arc<OnceLock<AbortHandle>>>,
 }
 
 impl Exchange {
@@ -53,10 +48,15 @@ impl Exchange {
         &self.connection
     }
 
-    /// Ends the exchange, and as little else as possible: a stream that was handed to the connection to its last byte
-    /// can't be reset alone any more.
+    /// Resets the stream. A stream that was handed to the connection to its last byte cannot be reset alone, so its
+    /// connection ends.
     pub(crate) fn abort(&self) {
-        if !self.stream.as_ref().is_some_and(|stream| stream.abort()) {
+        let stream = self.stream.as_ref().and_then(|stream| stream.get());
+        if let Some(stream) = stream {
+            stream.abort();
+        }
+        // An aborted task finishes later, in its own thread.
+        if stream.is_none_or(AbortHandle::is_finished) {
             self.connection.abort();
         }
     }
@@ -65,18 +65,15 @@ impl Exchange {
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The network of the peer.
-    pub(crate) peer: Network,
-    /// Makes the connection end once its requests have.
+    /// Ends the connection after its requests.
     pub(crate) closing: CancellationToken,
-    /// The bytes of responses that its peer has not taken.
-    pub(crate) unread_bytes: AtomicUsize,
-    abort: Arc<Abort>,
+    task: OnceLock<AbortHandle>,
     opened_at: Instant,
-    /// How many requests began, however they ended.
+    /// The number of requests that began.
     begun: AtomicUsize,
+    /// The number of open requests.
     requests: AtomicUsize,
-    /// Further requests do not keep it open.
+    /// Further requests do not keep the connection open.
     is_sealed: AtomicBool,
     /// The last request was answered before its body was received.
     has_unread_request: AtomicBool,
@@ -85,12 +82,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Network, closing: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(closing: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            peer,
             closing,
-            unread_bytes: AtomicUsize::new(0),
-            abort: Arc::default(),
+            task: OnceLock::new(),
             opened_at: Instant::now(),
             begun: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
@@ -100,15 +95,21 @@ impl Connection {
         })
     }
 
-    /// Runs the task of the connection, until it ends or is aborted. Returns whether it ended by itself.
-    pub(crate) fn run<F: Future<Output = ()>>(self: Arc<Self>, task: F) -> impl Future<Output = bool> {
-        let task = Abortable { abort: self.abort.clone(), task };
+    /// Returns the task of the connection, within which [`Exchange::current`] is known.
+    pub(crate) fn scope<F: Future>(self: Arc<Self>, task: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(Exchange { connection: self, stream: None }, task)
+    }
+
+    /// Notes the task, which [`Connection::abort`] aborts.
+    pub(crate) fn note_task(&self, task: AbortHandle) {
+        self.task.set(task).ok();
     }
 
     /// Ends the connection at once, with all that is open on it.
     pub(crate) fn abort(&self) {
-        self.abort.abort();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 
     /// Notes that the headers of a request are complete.
@@ -122,12 +123,12 @@ impl Connection {
         self.has_unread_request.store(is_unread, Ordering::Relaxed);
     }
 
-    /// Returns whether the peer may still send a body that nobody reads.
+    /// Returns whether the peer may still send a body that the server does not read.
     pub(crate) fn has_unread_request(&self) -> bool {
         self.has_unread_request.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests began.
+    /// Returns the number of requests that began.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
@@ -140,8 +141,8 @@ impl Connection {
         })
     }
 
-    /// Waits, once the peer was asked to close the connection, until it was idle for [`LINGER`]. A request that begins
-    /// later than that after it was asked does not count.
+    /// Waits, after the peer was asked to close the connection, until the connection was idle for [`LINGER`]. A request that
+    /// begins later than that after the question does not count.
     pub(crate) async fn wait_until_idle(&self) {
         tokio::time::sleep(LINGER).await;
         self.is_sealed.store(true, Ordering::Relaxed);
@@ -150,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// Since when no request is open; `None` while there is one.
+    /// Returns since when no request is open; `None` while one is.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.requests.load(Ordering::Relaxed) == 0;
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
@@ -170,57 +171,6 @@ impl Drop for Active {
     }
 }
 
-const RUNNING: u8 = 0;
-const ABORTED: u8 = 1;
-const ENDED: u8 = 2;
-
-/// Ends a task from outside.
-#[derive(Debug, Default)]
-struct Abort {
-    state: AtomicU8,
-    waker: AtomicWaker,
-}
-
-impl Abort {
-    /// Returns false if the task had already ended.
-    fn abort(&self) -> bool {
-        match self.state.compare_exchange(RUNNING, ABORTED, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                self.waker.wake();
-                true
-            }
-            Err(state) => state == ABORTED,
-        }
-    }
-}
-
-pin_project! {
-    /// A task that ends as soon as it is aborted; it resolves to whether it ended by itself.
-    ///
-    /// An async function would have the task twice, as its argument and where it runs, and each one around it twice as much
-    /// again: idle connections took 24 KiB more each.
-    struct Abortable<F> {
-        abort: Arc<Abort>,
-        #[pin]
-        task: F,
-    }
-}
-
-impl<F: Future> Future for Abortable<F> {
-    type Output = bool;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
-        let this = self.project();
-        this.abort.waker.register(context.waker());
-        let is_aborted = this.abort.state.load(Ordering::Acquire) == ABORTED;
-        if !is_aborted {
-            ready!(this.task.poll(context));
-        }
-        this.abort.state.compare_exchange(RUNNING, ENDED, Ordering::AcqRel, Ordering::Acquire).ok();
-        Poll::Ready(!is_aborted)
-    }
-}
-
 /// Runs each stream of an HTTP/2 connection as a task that can be aborted, which resets the stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StreamExecutor;
@@ -228,57 +178,64 @@ pub(crate) struct StreamExecutor;
 impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
         let connection = Exchange::current().expect("a connection runs its own streams").connection;
-        let abort = Arc::new(Abort::default());
-        let exchange = Exchange { connection, stream: Some(abort.clone()) };
-        tokio::spawn(CURRENT.scope(exchange, Abortable { abort, task: stream }));
+        let handle = Arc::new(OnceLock::new());
+        let exchange = Exchange { connection, stream: Some(handle.clone()) };
+        let task = tokio::spawn(CURRENT.scope(exchange, stream));
+        handle.set(task.abort_handle()).ok();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn open() -> Arc<Connection> {
-        Connection::new(Network::of(std::net::IpAddr::from([127, 0, 0, 1])), CancellationToken::new())
+        Connection::new(CancellationToken::new())
+    }
+
+    /// Opens a connection, and runs its task.
+    fn run(connection: &Arc<Connection>, task: impl Future<Output: Send> + Send + 'static) -> JoinHandle<()> {
+        let task = tokio::spawn(connection.clone().scope(async move { drop(task.await) }));
+        connection.note_task(task.abort_handle());
+        task
     }
 
     #[tokio::test]
     async fn an_aborted_stream_leaves_its_connection() {
         let connection = open();
-        let has_ended = connection
-            .run(async {
-                let (sender, exchange) = tokio::sync::oneshot::channel();
-                let (alive, dropped) = tokio::sync::oneshot::channel::<()>();
-                hyper::rt::Executor::execute(&StreamExecutor, async move {
-                    let _alive = alive;
-                    sender.send(Exchange::current().expect("within a stream")).expect("awaited");
-                    std::future::pending::<()>().await;
-                });
-                exchange.await.expect("the stream runs").abort();
-                assert!(dropped.await.is_err(), "the stream's task is dropped");
-            })
-            .await;
-        assert!(has_ended, "the connection is not aborted");
+        let task = run(&connection, async {
+            let (sender, exchange) = tokio::sync::oneshot::channel();
+            let (alive, dropped) = tokio::sync::oneshot::channel::<()>();
+            hyper::rt::Executor::execute(&StreamExecutor, async move {
+                let _alive = alive;
+                sender.send(Exchange::current().expect("within a stream")).expect("awaited");
+                std::future::pending::<()>().await;
+            });
+            exchange.await.expect("the stream runs").abort();
+            assert!(dropped.await.is_err(), "the stream's task is dropped");
+        });
+        task.await.expect("the connection is not aborted");
     }
 
     #[tokio::test]
     async fn a_stream_that_has_ended_takes_its_connection_along() {
         let connection = open();
-        let has_ended = connection
-            .run(async {
-                let (sender, exchange) = tokio::sync::oneshot::channel();
-                hyper::rt::Executor::execute(&StreamExecutor, async move {
-                    sender.send(Exchange::current().expect("within a stream")).expect("awaited");
-                });
-                let exchange: Exchange = exchange.await.expect("the stream runs");
-                while exchange.stream.as_ref().is_some_and(|stream| stream.state.load(Ordering::Acquire) != ENDED) {
-                    tokio::task::yield_now().await;
-                }
-                exchange.abort();
-                std::future::pending::<()>().await;
-            })
-            .await;
-        assert!(!has_ended, "the connection is aborted");
+        let task = run(&connection, async {
+            let (sender, exchange) = tokio::sync::oneshot::channel();
+            hyper::rt::Executor::execute(&StreamExecutor, async move {
+                sender.send(Exchange::current().expect("within a stream")).expect("awaited");
+            });
+            let exchange: Exchange = exchange.await.expect("the stream runs");
+            let is_running = || exchange.stream.as_ref().is_some_and(|stream| !stream.get().unwrap().is_finished());
+            while is_running() {
+                tokio::task::yield_now().await;
+            }
+            exchange.abort();
+            std::future::pending::<()>().await;
+        });
+        assert!(task.await.is_err_and(|error| error.is_cancelled()), "the connection is aborted");
     }
 
     #[test]

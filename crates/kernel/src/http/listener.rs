@@ -21,11 +21,11 @@ use tls::Tls;
 /// Bounds on the connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it; up to a
-    /// quarter more are still open because their peers have not agreed to close them yet.
+    /// The maximum number of open connections. A further connection takes the place of an idle one, or waits for it. Up to a
+    /// quarter more may be open until their peers agree to close them.
     pub connections: usize,
     /// The maximum number of connections from one network: an IPv4 address, or an IPv6 address' /64. Those of a site, a
-    /// /48, have twice as many. Further ones are closed while none of these is idle.
+    /// /48, have twice as many. Further connections are closed while none of these is idle.
     pub per_network: usize,
     /// How long a peer may go without reading what is sent to it.
     pub stalled_after: Duration,
@@ -33,11 +33,11 @@ pub struct Bounds {
     pub idle: Duration,
     /// How long requests in flight may take to finish.
     pub drain: Duration,
-    /// How long to keep accepting connections after the stop signal.
+    /// How long connections are accepted after the stop signal.
     pub drain_delay: Duration,
-    /// After how long without a frame an HTTP/2 peer is sent a ping, and how long it may take to answer.
+    /// The time without a frame after which an HTTP/2 peer is sent a ping, and the timeout of its answer.
     pub keep_alive: Duration,
-    /// When a connection is shut down gracefully, so that load spreads over new instances.
+    /// The age at which a connection is shut down gracefully, so that load spreads over new instances.
     pub max_age: Duration,
     /// How long the requests of such a connection may take to finish.
     pub last_requests: Duration,
@@ -49,8 +49,8 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
 
 impl Bounds {
-    /// Returns the bounds that are configured. One network gets a quarter of the connections, and a site half of them,
-    /// unless the peers are proxies.
+    /// Returns the configured bounds. One network has at most a quarter of the connections, and a site half of them, unless
+    /// the peers are proxies.
     pub fn new(server: &config::Server) -> Self {
         let connections = server.max_connections;
         Self {
@@ -68,7 +68,7 @@ impl Bounds {
 }
 
 /// Serves until `stop` resolves, then drains: accepts connections for the drain delay, lets requests in flight finish
-/// within the bound, then cuts off the rest. Returns whether all requests finished.
+/// within the bound, then aborts the others. Returns whether all requests finished.
 pub async fn serve<S: Next + Sync>(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -99,7 +99,9 @@ pub async fn serve<S: Next + Sync>(
         };
         if let Some((stream, peer, place)) = arrival {
             stream.set_nodelay(true).ok();
-            connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
+            let connection = place.connection.clone();
+            let task = connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
+            connection.note_task(task.abort_handle());
         }
     }
     if let Some(renewing) = renewing {
@@ -116,7 +118,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(arrival) => return arrival,
             Err(error) => {
-                // Most likely out of file descriptors: give connections time to end.
+                // Most likely, no file descriptor is free: connections need time to end.
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -2,39 +2,39 @@
 //!
 //! ```text
 //! every request
-//!   without_forged_mark  only Envoy may say that it transcodes
-//!   AssignRequestId   first: everything after it, logs and errors too, names the request
-//!   CatchPanic        a panic in the next four does not end the connection
-//!   Trace             one span, one log line, the metrics; outside everything that may refuse
-//!   EnvoyStatusHeader the real status of what Envoy transcodes; sees the final response
+//!   without_forged_mark  removes Envoy's mark from requests of other peers
+//!   AssignRequestId   first: all later layers, logs and errors name the request
+//!   CatchPanic        a panic in the next four layers does not end the connection
+//!   Trace             one span, one log line, the metrics; outside every layer that may reject
+//!   EnvoyStatusHeader the HTTP status of a response that Envoy transcodes; sees the final response
 //!   SecurityHeaders   on every response, errors and pages included
-//!   Cors              answers preflights before anything is counted or refused
-//!   CatchPanic        a panic further in becomes a response like any other
+//!   Cors              answers preflights before requests are counted or rejected
+//!   CatchPanic        a panic in later layers becomes a response with all headers
 //!   Conditional       304; outside compression, because the tag identifies the encoded bytes
-//!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
+//!   InFlight          counts until the last byte; outside compression, so that no encoder outlives a response
 //!   Compression       inside Conditional
-//!   RestErrorResponse refusals from further in become envelopes for REST
-//!   FindClientAddress  the client's address, behind trusted proxies too; whatever follows shares among addresses
-//!   Shed              lets as many run as can be worked on, and refuses early: cheaper than any check further in
+//!   RestErrorResponse converts rejections of later layers to envelopes for REST
+//!   FindClientAddress  the client's address, also behind trusted proxies; later layers divide limits among addresses
+//!   Shed              adaptive concurrency limit with a bounded queue; cheaper than every later check
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
-//!   Microcache        of REST, what is public: no call at all for what was answered within the last second
-//!   AuthenticateFirst of REST, before a compressed body is inflated
-//!   BoundRequestMemory of all that is read whole; inside decompression, to count what comes out of it
+//!   Microcache        REST, public methods: reuses a response of the last second without a call
+//!   AuthenticateFirst REST: before a compressed body is decompressed
+//!   BoundRequestMemory bodies that are read as a whole; inside decompression, to count the decompressed size
 //! every method call
-//!   FindMethod        the policy, which everything further in reads
+//!   FindMethod        the policy, which all later layers read
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, so that the logs name the method
-//!   BoundEndless      what has no policy and no deadline; outside of what reads them
-//!   LimitBody         before anything reads the body
-//!   Deadline          limits everything further in, authentication included
+//!   BoundEndless      health and reflection, which have neither policy nor deadline; before their messages are read
+//!   LimitBody         before the body is read
+//!   Deadline          limits all later layers, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
 //!   PrincipalLimit    needs the principal
-//!   ReadFirst         makes nothing for who does not read, while memory is scarce; needs the principal
-//!   BoundWatch        a few watches of each principal, which end with its access and with the drain
+//!   ReadFirst         while memory is scarce, rejects callers with unread responses (backpressure); needs the principal
+//!   BoundWatch        limits watches per principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
-//!   InflateMessage    as large as its method takes, of which tonic knows nothing; within what maps its errors
-//!   Consistency       of reads from replicas, if there are any; innermost: it must know what reached its method
+//!   InflateMessage    decompresses within the limit of the method; tonic has one limit for all methods
+//!   Consistency       reads from replicas, if there are any; innermost: it must know which requests reached their method
 //! ```
 
 pub mod auth;
@@ -96,7 +96,7 @@ pub fn stack(
     let contract = contract::current();
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
-    let unread = in_flight::Unread::new(in_flight::Limits::new(server));
+    let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
         .layer(MiddlewareLayer(panic::CatchPanic))

@@ -6,15 +6,16 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Reason, Result};
 
-/// The longest wait for the next piece, and what an upload may lag behind the slowest pace.
+/// The maximum wait for the next piece, and the maximum lag of an upload behind the slowest pace.
 const MAX_LAG: Duration = Duration::from_secs(10);
 /// The slowest pace, in bytes per second: that of a poor mobile connection.
 const SLOWEST: f64 = 8192.0;
 
-/// Ends an upload that does not send.
+/// Ends an upload whose client sends too slowly. A read timeout per piece, as tower or hyper could set, would keep a client
+/// that sends a byte at a time.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Until when the bytes so far suffice: every byte buys time.
+    /// The time for which the bytes so far suffice: every byte extends it.
     until: Instant,
 }
 
@@ -23,7 +24,7 @@ impl Pace {
         Self { until: Instant::now() + MAX_LAG }
     }
 
-    /// Notes that bytes have arrived.
+    /// Records bytes that have arrived.
     pub(super) fn extend(&mut self, bytes: usize) {
         self.until += Duration::from_secs_f64(bytes as f64 / SLOWEST);
     }

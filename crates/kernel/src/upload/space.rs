@@ -1,50 +1,38 @@
-//! The disk space for uploads, shared by all of them.
+//! The disk space of uploads, which all uploads share.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::error::{Error, Reason, Result};
+use crate::{
+    error::{Error, Reason, Result},
+    fair_share::{FairShare, Full, Rule, Share},
+};
 
-/// When to try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The space for uploads. Clones share it.
+/// The space of uploads. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    max_bytes: usize,
-    /// The most uploads of one principal at once.
+    space: FairShare<Uuid>,
+    /// The maximum number of concurrent uploads of a principal.
     max_uploads: usize,
-    by_principal: Arc<Mutex<HashMap<Uuid, Usage>>>,
-}
-
-/// What one principal uploads.
-#[derive(Debug, Clone, Copy, Default)]
-struct Usage {
-    uploads: usize,
-    bytes: usize,
+    uploads: FairShare<Uuid>,
 }
 
 /// The space that an upload holds, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    spool: Spool,
-    principal: Uuid,
-    bytes: usize,
+    space: Share<Uuid>,
+    _upload: Share<Uuid>,
 }
 
 impl Spool {
-    /// Makes a spool of this many bytes, of which one principal gets at most half, for at most `max_uploads` at once.
+    /// Creates a spool of `max_bytes`, of which one principal has at most half, with at most `max_uploads` concurrent
+    /// uploads of a principal.
     pub fn new(max_bytes: usize, max_uploads: usize) -> Self {
-        Self { max_bytes, max_uploads, by_principal: Arc::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Usage>> {
-        self.by_principal.lock().unwrap_or_else(PoisonError::into_inner)
+        let space = FairShare::new(max_bytes, Rule::Fixed(max_bytes.div_ceil(2)));
+        Self { space, max_uploads, uploads: FairShare::new(usize::MAX, Rule::Fixed(max_uploads)) }
     }
 
     /// Counts an upload of a principal, which has no space yet.
@@ -52,54 +40,29 @@ impl Spool {
     /// # Errors
     /// `RATE_LIMIT_EXCEEDED` beyond `max_uploads`.
     pub(super) fn begin(&self, principal: Uuid) -> Result<Reservation> {
-        let mut by_principal = self.lock();
-        let own = by_principal.entry(principal).or_default();
-        if own.uploads >= self.max_uploads {
+        let upload = self.uploads.take(principal, 1).map_err(|_| {
             let message = format!("At most {} files may be uploaded at once.", self.max_uploads);
-            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
-        }
-        own.uploads += 1;
-        Ok(Reservation { spool: self.clone(), principal, bytes: 0 })
+            Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER)
+        })?;
+        Ok(Reservation { space: self.space.count(principal, 0, ()), _upload: upload })
     }
 }
 
 impl Reservation {
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.space.amount().unwrap_or_default()
     }
 
     /// Takes more space.
     ///
     /// # Errors
-    /// `OVERLOADED` when there is none left, `RATE_LIMIT_EXCEEDED` when the principal would have more than half.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<()> {
-        let Spool { max_bytes, .. } = self.spool;
-        let mut by_principal = self.spool.lock();
-        let total: usize = by_principal.values().map(|usage| usage.bytes).sum();
-        if total + bytes > max_bytes {
-            return Err(Error::new(Reason::Overloaded).retry_after(RETRY_AFTER));
-        }
-        let own = by_principal.entry(self.principal).or_default();
-        if own.bytes + bytes > max_bytes.div_ceil(2) {
-            let message = "Too much is being uploaded at once.";
-            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
-        }
-        own.bytes += bytes;
-        self.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        let mut by_principal = self.spool.lock();
-        if let Some(own) = by_principal.get_mut(&self.principal) {
-            own.uploads -= 1;
-            own.bytes -= self.bytes;
-            if own.uploads == 0 {
-                by_principal.remove(&self.principal);
-            }
-        }
+    /// `OVERLOADED` if none is left, `RATE_LIMIT_EXCEEDED` if the principal would have more than half.
+    pub(super) fn grow(&self, bytes: usize) -> Result<()> {
+        let full = |full| match full {
+            Full::Total => Error::new(Reason::Overloaded),
+            Full::Key(_) => Error::with_message(Reason::RateLimitExceeded, "Too much is being uploaded at once."),
+        };
+        self.space.add(bytes).map_err(|bound| full(bound).retry_after(RETRY_AFTER))
     }
 }
 
@@ -111,19 +74,19 @@ mod tests {
     fn one_principal_leaves_space_to_others() {
         let spool = Spool::new(100, 2);
         let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
-        let mut own = [spool.begin(one), spool.begin(one)].map(|space| space.expect("two"));
+        let own = [spool.begin(one), spool.begin(one)].map(|space| space.expect("two"));
         assert_eq!(spool.begin(one).expect_err("a third").reason(), Reason::RateLimitExceeded);
         own[0].grow(30).expect("space");
         own[1].grow(20).expect("half of the space");
         assert_eq!(own[1].grow(1).expect_err("more than half").reason(), Reason::RateLimitExceeded);
-        let mut other = spool.begin(two).expect("one");
+        let other = spool.begin(two).expect("one");
         other.grow(50).expect("the other half");
-        let mut last = spool.begin(three).expect("one that sends nothing yet");
+        let last = spool.begin(three).expect("one that sends nothing yet");
         assert_eq!(last.grow(1).expect_err("no space").reason(), Reason::Overloaded);
         drop(own);
         last.grow(50).expect("space that was given back");
         drop((other, last));
-        assert!(spool.lock().is_empty());
+        assert_eq!((spool.uploads.lock().used(), spool.space.lock().used()), (0, 0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One connection, from its first byte until it ends, grows too old, or the server drains.
+//! One connection, until it ends, reaches its maximum age, or the server drains.
 
 use std::{
     convert::Infallible,
@@ -28,17 +28,17 @@ use crate::{
 };
 
 const MAX_HEADER_BYTES: usize = 32 << 10;
-/// The longest wait for the first bytes, and for the rest of a request's headers after their first byte.
+/// The timeout of the first bytes, and of the headers of a request after their first byte.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 256;
-/// What a stream of HTTP/2 buffers before it asks the response for more.
+/// The send buffer of an HTTP/2 stream; beyond it, the response is not polled.
 const MAX_STREAM_BUFFER: usize = 64 << 10;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
 pub(super) fn protocols(bounds: &Bounds) -> Protocols {
     let mut builder = auto::Builder::new(StreamExecutor);
-    // hyper counts from the end of the request before. The guard bounds the headers themselves, from their first byte on.
+    // The idle timeout: hyper counts from the end of the previous request. The guard bounds the headers.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.idle).max_buf_size(MAX_HEADER_BYTES * 2);
     builder
         .http2()
@@ -52,7 +52,7 @@ pub(super) fn protocols(bounds: &Bounds) -> Protocols {
     builder
 }
 
-/// What all connections of a listener have in common.
+/// The common state of the connections of a listener.
 pub(super) struct ConnectionServer<S> {
     pub(super) protocols: Protocols,
     pub(super) tls: Option<Arc<Tls>>,
@@ -63,7 +63,7 @@ pub(super) struct ConnectionServer<S> {
 impl<S: Next + Sync> ConnectionServer<S> {
     /// Serves a connection to its end.
     pub(super) async fn run(self: Arc<Self>, stream: TcpStream, peer: PeerAddress, place: Place) {
-        place.connection.clone().run(self.handshake(stream, peer, &place)).await;
+        place.connection.clone().scope(self.handshake(stream, peer, &place)).await;
     }
 
     async fn handshake(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
@@ -102,7 +102,7 @@ impl<S: Next + Sync> ConnectionServer<S> {
             tokio::select! {
                 // Most likely the client closed the connection; an interrupted request has its own log line.
                 _ = connection => {}
-                // HTTP/2 waits for the peer's word that it has understood, and takes requests until then.
+                // HTTP/2 waits for the peer's acknowledgement, and accepts requests until then.
                 () = place.connection.wait_until_idle() => {
                     metrics::counter!("mainstay_connections_closed_total", "reason" => "lingering").increment(1);
                 }
@@ -147,8 +147,8 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
             });
         }
         let request = http::Request::from_parts(parts, Body::new(body));
-        // Its stream is a task of its own, which begins with the first poll of this: there the stack finds the stream, and
-        // does not hold up the others of the connection.
+        // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the stream,
+        // and does not delay other streams of the connection.
         let mut service = service.clone();
         Box::pin(async move { Ok(service.run(request).await) })
     }

@@ -1,7 +1,8 @@
-//! Counts the frames of an HTTP/2 connection, to find the peer that sends nothing but control frames.
+//! Counts the frames of an HTTP/2 connection, to detect floods of control frames.
 //!
-//! SETTINGS, PING, PRIORITY, WINDOW_UPDATE and empty DATA cost their sender next to nothing and keep a server busy
-//! (CVE-2019-9512, 9513, 9515, 9518). A peer earns them with requests, and with what it sends and reads.
+//! SETTINGS, PING, PRIORITY, WINDOW_UPDATE and empty DATA cost their sender next to nothing and occupy a server
+//! (CVE-2019-9512, 9513, 9515, 9518). h2 bounds the memory of its replies and the number of reset streams, but not the
+//! number of these frames. Requests, sent data and read data earn a peer further control frames.
 
 use std::time::Instant;
 
@@ -14,20 +15,20 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 
-/// What a new connection may spend at once, and the most that it can save.
+/// The initial and the maximum balance of a connection.
 const MOST: i64 = 10_000;
 const PER_SECOND: i64 = 100;
 const PER_REQUEST: i64 = 8;
-/// A reader opens its window at least this often: a peer that does so byte by byte holds a stream open for nothing.
+/// The bytes read per window update, at least: a peer that opens its window byte by byte only keeps a stream open.
 const BYTES_READ_PER_FRAME: usize = 256;
 
-/// The frames that a peer has sent, and the control frames that it may still send.
+/// The state of the received frames, and the balance of control frames.
 #[derive(Debug)]
 pub(super) struct Frames {
     header: [u8; HEADER],
     /// The bytes of the header that have arrived.
     filled: usize,
-    /// The bytes of the payload that have not.
+    /// The bytes of the payload that have not arrived.
     payload: usize,
     balance: i64,
     refilled: Instant,
@@ -40,7 +41,7 @@ impl Frames {
         Self { header: [0; HEADER], filled: 0, payload: 0, balance: MOST, refilled: now, unearned_bytes: 0 }
     }
 
-    /// Reads what arrived after the preface. Returns whether the peer may go on.
+    /// Reads bytes after the preface. Returns whether the balance suffices.
     pub(super) fn read(&mut self, mut bytes: &[u8], now: Instant) -> bool {
         loop {
             let skipped = self.payload.min(bytes.len());
@@ -58,7 +59,7 @@ impl Frames {
         }
     }
 
-    /// Notes what the peer takes of the responses.
+    /// Records bytes that the peer has taken of the responses.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.unearned_bytes += bytes;
         self.earn(i64::try_from(self.unearned_bytes / BYTES_READ_PER_FRAME).unwrap_or(MOST));

@@ -1,5 +1,9 @@
-//! The bytes of a connection, with an eye on the time: a peer must say which protocol it speaks, read what it asked for,
-//! and not send control frames without end.
+//! The time limits of a connection: a peer must send its first bytes and complete headers in time, read what is sent to it,
+//! and send a bounded number of control frames.
+//!
+//! hyper has none of these. Its `header_read_timeout` begins with the end of the previous request, so it is the timeout of an
+//! idle connection; it applies to HTTP/1.1 only, after the protocol was detected; and writes have no timeout. hyper closes a
+//! connection with unread input at once, which would reset it.
 
 use std::{
     io,
@@ -18,51 +22,51 @@ use tokio::{
 use super::frames::{Frames, PREFACE};
 use crate::http::exchange::Connection;
 
-/// A connection that fails as soon as its peer stalls or floods.
+/// A connection that fails when its peer stalls or floods.
 pub(super) struct Guarded<T> {
     io: T,
     connection: Arc<Connection>,
     protocol: Protocol,
-    /// The longest that the first bytes take, and the headers of a request.
+    /// The timeout of the first bytes, and of the headers of a request.
     headers_within: Duration,
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Runs once the server has ended the connection from its side.
+    /// Set when the server has shut down its side of the connection.
     discarding: Option<Box<Discarding>>,
 }
 
-/// How long a peer may go on to send a request that was answered already; nginx waits as long.
+/// How long a peer may continue to send a request that was already answered; nginx has the same limit.
 const DISCARD_TIME: Duration = Duration::from_secs(30);
-/// How much it may send: more than any request that is read.
+/// How much it may send: more than any accepted request.
 const DISCARD_BYTES: usize = 256 << 20;
 
 const DISCARD_AT_ONCE: usize = 8 << 10;
 
-/// What a peer may still send, before its connection is cut off.
+/// What a peer may still send before its connection ends.
 struct Discarding {
     until: Pin<Box<Sleep>>,
     left: usize,
 }
 
 enum Protocol {
-    /// So far the peer has sent the first `matched` bytes of HTTP/2's preface.
+    /// The peer has sent the first `matched` bytes of the preface of HTTP/2.
     Unknown {
         matched: usize,
         until: Pin<Box<Sleep>>,
     },
     Http1 {
-        /// When the first byte of the headers came that are being received, and how many requests had begun before.
+        /// The arrival of the first byte of the current headers, and the number of requests that had begun before.
         headers: Option<(tokio::time::Instant, usize)>,
-        /// Runs until they must be complete.
+        /// Ends when the headers must be complete.
         until: Option<Pin<Box<Sleep>>>,
     },
     Http2(Frames),
 }
 
 impl<T> Guarded<T> {
-    /// Expects the first bytes, and the headers of each request from their first byte on, within `headers_within`, and the
-    /// peer to read at least once in `stalled_after`.
+    /// Requires the first bytes, and the headers of each request after their first byte, within `headers_within`, and that
+    /// the peer reads at least once in `stalled_after`.
     pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
         let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
         Self { io, connection, protocol, headers_within, stalled_after, stalled: None, discarding: None }
@@ -84,7 +88,7 @@ impl<T> Guarded<T> {
         let frames = match &mut self.protocol {
             Protocol::Unknown { .. } => return Ok(()),
             Protocol::Http1 { headers, until } => {
-                // What arrives while no request is open belongs to the headers of the next one.
+                // Bytes that arrive while no request is open belong to the headers of the next request.
                 let requests = self.connection.begun();
                 let is_first = headers.is_none_or(|(_, before)| before != requests);
                 if is_first && self.connection.idle_since().is_some() {
@@ -124,8 +128,8 @@ impl<T> Guarded<T> {
         }
     }
 
-    /// Returns whether the peer may be in the middle of a request that was answered: one whose body was left unread, or one
-    /// whose headers hyper has refused.
+    /// Returns whether the peer may still send a request that was answered: its body was left unread, or hyper rejected its
+    /// headers.
     fn has_unread_request(&self) -> bool {
         let begun = self.connection.begun();
         let is_refused =
@@ -133,8 +137,8 @@ impl<T> Guarded<T> {
         is_refused || self.connection.has_unread_request()
     }
 
-    /// Reads what the peer still sends, and throws it away: to close the connection at once would reset it, and what the
-    /// peer has not read of the response would be lost (RFC 9112, 9.6).
+    /// Reads and discards what the peer still sends: closing the connection at once would reset it, and the unread part of
+    /// the response would be lost (RFC 9112, 9.6).
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()>
     where
         T: AsyncRead + Unpin,
@@ -230,18 +234,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::rate_limit::Network;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
     fn connection() -> Arc<Connection> {
-        Connection::new(Network::of(IpAddr::from([127, 0, 0, 1])), CancellationToken::new())
+        Connection::new(CancellationToken::new())
     }
 
     async fn first_bytes(bytes: &[u8]) -> io::Result<usize> {

@@ -1,12 +1,14 @@
-//! The places for connections. A newcomer takes the place of whoever has been idle for longest.
+//! The places of connections. A new connection takes the place of the connection that has been idle for longest.
 //!
-//! Connections that send nothing cost an attacker nothing, so they must not keep others out. One network gets only a
-//! part of the places, and those of a site together twice as many, unless the peers are proxies, behind which everybody is.
+//! Connections that send nothing cost an attacker nothing, so they must not keep others out. One network has only a part of
+//! the places, and the networks of a site together have twice as many, unless the peers are proxies, which all clients
+//! share. hyper bounds the requests of a connection, but not the number of connections.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    cmp::Reverse,
+    collections::VecDeque,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,135 +16,90 @@ use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{http::exchange::Connection, rate_limit::Network};
+use crate::{
+    fair_share::{FairShare, Full, Rule, Share},
+    http::exchange::Connection,
+    rate_limit::Network,
+};
 
-/// How often to look for a connection that has become idle, while there is no place.
+/// The interval between two searches for an idle connection, while there is no place.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The places of a listener.
 #[derive(Debug)]
 pub(super) struct Places {
-    total: usize,
-    per_network: usize,
-    per_site: usize,
-    /// How many connections that lost their places may still be closing; the next one ends the first of them.
+    shares: FairShare<Network, Arc<Connection>>,
+    /// The connections that lost their places and are not closed yet, in the order in which they lost them.
+    closing: Mutex<VecDeque<Arc<Connection>>>,
     max_closing: usize,
     draining: CancellationToken,
-    open: Mutex<Open>,
     freed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    connections: HashMap<u64, Arc<Connection>>,
-    /// The connections that lost their places and are not closed yet, in the order in which they lost them.
-    closing: VecDeque<(u64, Arc<Connection>)>,
-    /// By network, and by site.
-    by_network: HashMap<Network, usize>,
-    next: u64,
 }
 
 /// The place of one connection.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
-    number: u64,
+    share: Share<Network, Arc<Connection>>,
     pub(super) connection: Arc<Connection>,
 }
 
 impl Places {
-    /// Makes places for `total` connections, of which one network gets at most `per_network`, and a site twice as many.
-    /// Beside them, up to a quarter as many, which lost theirs, may still be closing at the pace of their peers; beyond
-    /// that, one is cut off for each that follows. All close once `draining` is cancelled.
+    /// Creates places for `total` connections, of which one network has at most `per_network`, and a site twice as many. In
+    /// addition, up to a quarter as many connections that lost their places may still be closing at the pace of their
+    /// peers; beyond that, one is cut off for each further one. All close after `draining` is cancelled.
     pub(super) fn new(total: usize, per_network: usize, draining: CancellationToken) -> Arc<Self> {
-        let (per_site, max_closing) = (per_network.saturating_mul(2), total.div_ceil(4));
-        let (open, freed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { total, per_network, per_site, max_closing, draining, open, freed })
+        let shares = FairShare::new(total, Rule::Fixed(per_network));
+        let (closing, max_closing, freed) = (Mutex::default(), total.div_ceil(4), Notify::new());
+        Arc::new(Self { shares, closing, max_closing, draining, freed })
     }
 
-    /// Takes a place, from an idle connection if need be; waits while all are busy. Returns `None` if the own places of
-    /// the address's network, or of its site, are all busy.
+    /// Takes a place, if necessary that of an idle connection; waits while all connections are busy. Returns `None` if the
+    /// network of the address, or its site, has its share and all of its connections are busy.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let peer = Network::of(address);
         loop {
-            if let Some(outcome) = self.try_take(peer) {
-                return outcome;
+            match self.try_take(peer) {
+                Ok(place) => return Some(place),
+                Err(Full::Key(_)) => {
+                    counter!("mainstay_connections_closed_total", "reason" => "address").increment(1);
+                    return None;
+                }
+                Err(Full::Total) => {}
             }
             tokio::time::timeout(LOOK_AGAIN, self.freed.notified()).await.ok();
         }
     }
 
-    /// Returns `None` while there is no place for anybody.
-    fn try_take(self: &Arc<Self>, peer: Network) -> Option<Option<Place>> {
-        let mut open = self.lock();
-        for (network, most) in peer.with_site().zip([self.per_network, self.per_site]) {
-            let is_full = open.by_network.get(&network).is_some_and(|&own| own >= most);
-            if is_full && !open.close_idle(Some(network), self.max_closing) {
-                counter!("mainstay_connections_closed_total", "reason" => "address").increment(1);
-                return Some(None);
-            }
+    fn try_take(self: &Arc<Self>, peer: Network) -> Result<Place, Full<Network>> {
+        let connection = Connection::new(self.draining.child_token());
+        // Locked first, so that a connection that ends finds itself in one of both.
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (share, evicted) =
+            self.shares.take_over(peer, 1, connection.clone(), |_, _, (_, held)| held.holder.idle_since().map(Reverse));
+        for idle in evicted {
+            idle.holder.closing.cancel();
+            counter!("mainstay_connections_closed_total", "reason" => "idle").increment(1);
+            closing.push_back(idle.holder);
         }
-        if open.connections.len() >= self.total && !open.close_idle(None, self.max_closing) {
-            return None;
-        }
-        let connection = Connection::new(peer, self.draining.child_token());
-        let number = open.next;
-        open.next += 1;
-        open.connections.insert(number, connection.clone());
-        for network in peer.with_site() {
-            *open.by_network.entry(network).or_default() += 1;
-        }
-        Some(Some(Place { places: self.clone(), number, connection }))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Open {
-    /// Closes the connection, of one network or site or of all, that has been idle for longest. Returns whether there was
-    /// one. Cuts off one that has been closing for long if there are too many: peers that do not close must not keep
-    /// everybody else out.
-    fn close_idle(&mut self, of: Option<Network>, max_closing: usize) -> bool {
-        let is_theirs = |connection: &Connection| of.is_none_or(|of| connection.peer.with_site().any(|own| own == of));
-        let connections = self.connections.iter().filter(|(_, connection)| is_theirs(connection));
-        let idle = connections.filter_map(|(&number, connection)| Some((connection.idle_since()?, number)));
-        let Some((_, number)) = idle.min() else { return false };
-        let Some(connection) = self.remove(number) else { return false };
-        connection.closing.cancel();
-        self.closing.push_back((number, connection));
-        while self.closing.len() > max_closing {
-            // One whose peer sent a request before it learned of the end is spared for as long as there is another.
-            let idle = self.closing.iter().position(|(_, connection)| connection.idle_since().is_some());
-            let Some((_, overdue)) = self.closing.remove(idle.unwrap_or_default()) else { break };
+        while closing.len() > self.max_closing {
+            // A connection whose peer sent a request before it learned of the end is spared while there is another one.
+            let idle = closing.iter().position(|connection| connection.idle_since().is_some());
+            let Some(overdue) = closing.remove(idle.unwrap_or_default()) else { break };
             overdue.abort();
             counter!("mainstay_connections_closed_total", "reason" => "lingering").increment(1);
         }
-        counter!("mainstay_connections_closed_total", "reason" => "idle").increment(1);
-        true
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
-        let connection = self.connections.remove(&number)?;
-        for network in connection.peer.with_site() {
-            let Some(own) = self.by_network.get_mut(&network) else { continue };
-            *own -= 1;
-            if *own == 0 {
-                self.by_network.remove(&network);
-            }
-        }
-        Some(connection)
+        Ok(Place { places: self.clone(), share: share?, connection })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.places.lock();
-        if open.remove(self.number).is_none() {
-            open.closing.retain(|&(number, _)| number != self.number);
+        let mut closing = self.places.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.share.release().is_none() {
+            closing.retain(|connection| !Arc::ptr_eq(connection, &self.connection));
         }
-        drop(open);
+        drop(closing);
         self.places.freed.notify_one();
     }
 }
@@ -170,14 +127,15 @@ mod tests {
         let states = [&busy, &first, &second, &newcomer].map(|place| place.connection.closing.is_cancelled());
         assert_eq!(states, [false, false, true, false]);
         drop(second);
-        assert_eq!(places.lock().connections.len(), 3, "a place is given back once");
+        assert_eq!(places.shares.lock().used(), 3, "a place is given back once");
     }
 
-    /// A place, and the task of its connection, which ends only when it is cut off.
-    async fn open(places: &Arc<Places>, last: u8) -> (Place, JoinHandle<bool>) {
+    /// Takes a place, and runs the task of its connection, which ends only when it is aborted.
+    async fn open(places: &Arc<Places>, last: u8) -> (Place, JoinHandle<()>) {
         let place = places.take(address(last)).await.expect("a place, or that of an idle one");
-        let connection = place.connection.clone();
-        (place, tokio::spawn(connection.run(std::future::pending())))
+        let task = tokio::spawn(place.connection.clone().scope(std::future::pending()));
+        place.connection.note_task(task.abort_handle());
+        (place, task)
     }
 
     #[tokio::test]
@@ -187,7 +145,7 @@ mod tests {
         for last in [1, 1, 1, 2, 3] {
             all.push(open(&places, last).await);
         }
-        let state = async |all: &[(Place, JoinHandle<bool>)], index: usize| {
+        let state = async |all: &[(Place, JoinHandle<()>)], index: usize| {
             tokio::task::yield_now().await;
             let (place, task) = &all[index];
             (place.connection.closing.is_cancelled(), task.is_finished())
@@ -201,10 +159,7 @@ mod tests {
         assert_eq!(state(&all, 1).await, (true, false), "its request goes on");
         assert_eq!(state(&all, 2).await, (true, true), "somebody else has a place too");
         drop(request);
-        let counts = || {
-            let state = places.lock();
-            (state.connections.len(), state.closing.len())
-        };
+        let counts = || (places.shares.lock().used(), places.closing.lock().unwrap().len());
         assert_eq!(counts(), (4, 1));
         all.clear();
         assert_eq!(counts(), (0, 0));
@@ -237,7 +192,7 @@ mod tests {
         assert!(waiting.await.expect("no panic").is_some());
     }
 
-    /// A subscriber of IPv6 has as many networks as it likes.
+    /// A subscriber of IPv6 may own all networks of a site.
     #[tokio::test]
     async fn the_networks_of_a_site_together_get_half() {
         let places = Places::new(8, 2, CancellationToken::new());
@@ -253,6 +208,6 @@ mod tests {
         let next = places.take(in_network(4)).await.expect("an idle one of the site goes");
         assert_eq!(own.iter().filter(|place| place.connection.closing.is_cancelled()).count(), 1);
         drop((own, other, next));
-        assert!(places.lock().by_network.is_empty());
+        assert_eq!(places.shares.lock().used(), 0);
     }
 }

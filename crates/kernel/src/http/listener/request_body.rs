@@ -1,8 +1,8 @@
 //! The body of a request of HTTP/1.1, of which a response may leave a part unread.
 //!
-//! What was not read stands before the next request, so the connection has to end: the response says so, and the
-//! connection lingers (RFC 9112, 9.6). A client that still sends would otherwise lose the response to a reset. A small
-//! rest is read instead, since most requests are refused for what their headers say, and a new connection costs more.
+//! The unread part precedes the next request, so the connection must end: the response has `Connection: close`, and the
+//! connection lingers (RFC 9112, 9.6). A client that still sends would otherwise lose the response to a reset. A small part
+//! is read instead, because most requests are rejected for their headers, and a new connection costs more.
 
 use std::{
     pin::Pin,
@@ -22,15 +22,15 @@ use crate::http::{
     middleware::layer::{Body, Response},
 };
 
-/// The largest rest that is read so that the connection can go on.
+/// The largest unread part that is read so that the connection can be reused.
 const MAX_REST_BYTES: usize = 64 << 10;
-/// How long that may take.
+/// The timeout of reading it.
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What became of the body of a request.
+/// The state of the body of a request.
 #[derive(Debug)]
 enum State {
-    /// Something in the server still has it.
+    /// The server still has it.
     Held,
     /// It was dropped before its end.
     Left(Incoming),
@@ -40,16 +40,16 @@ enum State {
     Done,
 }
 
-/// The body as the server reads it; it leaves to [`Rest`] what was not read.
+/// The body as the server reads it. The unread part is left to [`Rest`].
 struct TrackedBody {
     /// `None` once it has ended.
     inner: Option<Incoming>,
-    /// The client waits before it sends the body. To read would ask for it.
+    /// The client waits before it sends the body. Reading would request it.
     is_awaited: bool,
     rest: Arc<Rest>,
 }
 
-/// What a response has left of the body of its request.
+/// The part of a request's body that its response left unread.
 #[derive(Debug)]
 pub(super) struct Rest {
     connection: Arc<Connection>,
@@ -64,9 +64,9 @@ impl Rest {
         (Body::new(TrackedBody { inner: Some(body), is_awaited, rest: rest.clone() }), rest)
     }
 
-    /// Reads a small rest; announces otherwise that the connection ends with this response.
+    /// Reads a small unread part. Announces otherwise that the connection ends with this response.
     pub(super) async fn settle(&self, response: &mut Response) {
-        // What is still held may still be read; the connection notes it if it is not.
+        // A body that the server still has may still be read. Its drop notes an unread part.
         let state = std::mem::replace(&mut *self.lock(), State::Done);
         let is_read = match state {
             State::Left(body) => tokio::time::timeout(REST_TIMEOUT, read_to_end(body)).await == Ok(true),

@@ -3,8 +3,8 @@
 //! The request's credential identifies the caller; without one, the client certificate of its connection does.
 //!
 //! A recently verified credential is answered from memory, without waiting or allocating. A public method accepts any
-//! caller, so a credential sent with it is ignored, valid or not, unless the method grants some roles more: then a valid
-//! credential earns its permit, and an invalid one is refused rather than taken for nobody's.
+//! caller, so its credential is ignored, valid or not, unless the method grants more to some roles: then a valid credential
+//! earns its permit, and an invalid one is rejected instead of being treated as anonymous.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.
+/// A middleware that puts the [`Permit`] into the request extensions, or rejects the request.
 #[derive(Debug, Clone)]
 pub struct Authenticate {
     authenticator: Arc<dyn Authenticator>,
@@ -39,33 +39,19 @@ impl Authenticate {
 impl<S: Next> Middleware<Request, S> for Authenticate {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
-        // Requests without a method are health and reflection calls, which anyone may make.
+        // Requests without a method are health and reflection calls, which are public.
         let Some(method) = method.filter(|method| !method.grants.is_empty()) else {
             return next.pass(request);
         };
         if let Err(error) = crate::fault::point("authenticate") {
             return refuse(error);
         }
-        match identity(&*self.authenticator, &request) {
-            Identity::Known(caller) => admit(method, caller, request, next),
-            Identity::Nobody if method.access == Access::Public => next.pass(request),
-            Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
-            Identity::Claimed(credential) => {
-                let (authenticator, mut next) = (self.authenticator.clone(), next.clone());
-                Box::pin(async move {
-                    match authenticator.verify(&credential).await {
-                        Ok(caller) => admit(method, caller, request, &mut next).await,
-                        Err(error) => refuse(error).await,
-                    }
-                })
-            }
-        }
+        authenticate(&self.authenticator, method, request, next, admit)
     }
 }
 
-/// A middleware of REST that lets a compressed body through only from a caller who may call its method: to inflate it
-/// and to read what comes out costs a thousand times what it costs to send. [`Authenticate`] follows, as for all
-/// others.
+/// A middleware of REST that accepts a compressed body only from a caller who may call its method: to decompress and read a
+/// body costs a thousand times what it costs to send. [`Authenticate`] follows, as for all requests.
 #[derive(Debug, Clone)]
 pub struct AuthenticateFirst {
     authenticator: Arc<dyn Authenticator>,
@@ -82,28 +68,41 @@ impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = compressed_call(&request) else { return next.pass(request) };
         record::method(&request, method);
-        match identity(&*self.authenticator, &request) {
-            Identity::Known(caller) => match Permit::granted(method, caller) {
-                Ok(_) => next.pass(request),
-                Err(error) => refuse(error),
-            },
-            Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
-            Identity::Claimed(credential) => {
-                let (authenticator, mut next) = (self.authenticator.clone(), next.clone());
-                Box::pin(async move {
-                    let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
-                    let verified = verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into()));
-                    match verified.and_then(|caller| Permit::granted(method, caller)) {
-                        Ok(_) => Ok(next.run(request).await),
-                        Err(error) => refuse(error).await,
-                    }
-                })
-            }
+        authenticate(&self.authenticator, method, request, next, |method, caller, request, next| match Permit::granted(
+            method, caller,
+        ) {
+            Ok(_) => next.pass(request),
+            Err(error) => refuse(error),
+        })
+    }
+}
+
+/// Identifies the caller, and passes the request on by `admit`.
+fn authenticate<S: Next>(
+    authenticator: &Arc<dyn Authenticator>,
+    method: &'static Method,
+    request: Request,
+    next: &mut S,
+    admit: fn(&Method, Caller, Request, &mut S) -> ResponseFuture,
+) -> ResponseFuture {
+    match identity(&**authenticator, &request) {
+        Identity::Known(caller) => admit(method, caller, request, next),
+        Identity::Nobody if method.access == Access::Public => next.pass(request),
+        Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
+        Identity::Claimed(credential) => {
+            let (authenticator, mut next) = (authenticator.clone(), next.clone());
+            Box::pin(async move {
+                let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
+                match verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into())) {
+                    Ok(caller) => admit(method, caller, request, &mut next).await,
+                    Err(error) => refuse(error).await,
+                }
+            })
         }
     }
 }
 
-/// Returns the method of a call with a compressed body, unless anybody may call it.
+/// Returns the method of a call with a compressed body, unless the method is public.
 fn compressed_call(request: &Request) -> Option<&'static Method> {
     if !request.headers().contains_key(CONTENT_ENCODING) {
         return None;
@@ -113,15 +112,15 @@ fn compressed_call(request: &Request) -> Option<&'static Method> {
     contract.policies.get(route.grpc_path.path()).filter(|method| method.access == Access::Granted)
 }
 
-/// Who calls, as far as it is known without a wait.
+/// The caller, as far as it is known without a wait.
 enum Identity {
-    /// By a credential that was verified lately, or by a certificate.
+    /// Identified by a recently verified credential, or by a certificate.
     Known(Caller),
-    /// By a credential that is to be verified.
+    /// Identified by a credential that is not verified yet.
     Claimed(String),
-    /// By nothing.
+    /// Anonymous.
     Nobody,
-    /// By what is no credential.
+    /// The header has no credential.
     Unreadable,
 }
 

@@ -1,44 +1,39 @@
-//! Bounds what has no policy, and so no deadline: the streams of `Health/Watch` and of reflection, and the probes.
+//! Bounds the methods without a policy, which have no deadline: the streams of `Health/Watch` and of reflection, and probes.
 //!
-//! Nobody needs a credential for them. So a network may have only a few streams, each message counts against the limit of
-//! the address, and all end when the drain begins, which would otherwise wait for them. What does not even send its
-//! first message has little time, and since nothing limits the probes, few of them may be late with it.
+//! These methods need no credential. A network may therefore have only a few streams, each message counts against the limit
+//! of the address, and all streams end when the drain begins, which would otherwise wait for them. A stream must send its
+//! first message soon. Probes have no rate limit, so the number of probes with a late message is bounded. The timeout and
+//! concurrency layers of tower have neither shares per network nor a charge per message of a stream.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
-use http_body::{Body as HttpBody, Frame};
+use futures_util::{StreamExt as _, stream};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 use crate::{
-    budget::{Budget, Reservation},
     contract::Method,
     error::{Error, Reason},
+    fair_share::{FairShare, Rule, Share},
     http::middleware::{
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
-    rate_limit::{Charges, Limiter},
+    rate_limit::{Charges, Limiter, Network},
 };
 
-/// The most streams of all addresses, and the most probes whose message is late.
+/// The maximum number of streams of all addresses, and of probes whose message is late.
 const MAX_STREAMS: usize = 256;
-/// One network gets at most all of them divided by this; less while others have some.
+/// One network has at most the total divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
-/// How long a probe may take before it counts as late. The message of a load balancer's arrives with its headers.
+/// The time after which a probe counts as late. The message of a load balancer's probe arrives with its headers.
 const LATE_PROBE: Duration = Duration::from_millis(200);
-/// The longest that a probe takes. A load balancer has a shorter timeout of its own.
+/// The timeout of a probe. That of a load balancer is shorter.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a stream may take to begin, which is as soon as its first message has arrived.
+/// The timeout of a stream's beginning, which is as soon as its first message has arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A middleware that bounds the streams of methods without a policy.
@@ -46,14 +41,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
-    streams: Budget,
-    late_probes: Budget,
+    streams: FairShare<Network>,
+    late_probes: FairShare<Network>,
 }
 
 impl BoundEndless {
-    /// Makes a middleware whose streams end once `draining` is cancelled.
+    /// Creates a middleware whose streams end once `draining` is cancelled.
     pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
-        let [streams, late_probes] = [(); 2].map(|()| Budget::new(MAX_STREAMS, NETWORK_SHARE_DIVISOR));
+        let [streams, late_probes] = [(); 2].map(|()| FairShare::new(MAX_STREAMS, Rule::OfRest(NETWORK_SHARE_DIVISOR)));
         Self { limiter, draining, streams, late_probes }
     }
 }
@@ -64,45 +59,47 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             return next.pass(request);
         }
         if protocol::is_probe(&request) {
-            let (late, address) = (self.late_probes.clone(), rate_limit::client(&request));
-            return Box::pin(probe(next.run(request), late, address));
+            let (late, network) = (self.late_probes.clone(), Network::of(rate_limit::client(&request)));
+            return Box::pin(probe(next.run(request), late, network));
         }
         let address = rate_limit::client(&request);
-        let Some(place) = self.streams.take(address) else {
+        let Ok(place) = self.streams.take(Network::of(address), 1) else {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
-        let Self { limiter, draining, .. } = self.clone();
-        // Reflection waits for its next message even when nobody reads its responses any more.
+        // Reflection waits for its next message even after its response was dropped.
         let response_end = CancellationToken::new();
-        let at_end = response_end.clone().cancelled_owned().boxed();
-        let response = next.run(request.map(|body| Body::new(UntilResponseEnds { body, response_end: at_end })));
-        let response_end = response_end.drop_guard();
+        let ends = response_end.clone().cancelled_owned();
+        let until_end = |body| Body::new(StreamBody::new(BodyStream::new(body).take_until(ends)));
+        let response = next.run(request.map(until_end));
+        let Self { limiter, draining, .. } = self.clone();
+        let counted = (place, response_end.drop_guard());
         Box::pin(async move {
-            let charge: ChargeMessages = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
-            let mut draining = draining.cancelled_owned().boxed();
             let response = tokio::select! {
                 response = response => response,
-                () = &mut draining => return refuse(Reason::Unavailable.into()).await,
+                () = draining.cancelled() => return refuse(Reason::Unavailable.into()).await,
                 () = tokio::time::sleep(HEAD_TIMEOUT) => return refuse(Reason::DeadlineExceeded.into()).await,
             };
-            Ok(response.map(|body| {
-                Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, response_end) })
-            }))
+            // A status without messages has to stay one frame.
+            if response.body().is_end_stream() {
+                return Ok(response);
+            }
+            let bounded = |body| Bounded { body, limiter, address, draining, free: 1, _counted: counted };
+            Ok(response.map(|body| Body::new(StreamBody::new(stream::unfold(Some(bounded(body)), Bounded::next)))))
         })
     }
 }
 
-/// Waits for the response to a probe. One that is late has a place, or is refused.
+/// Waits for the response to a probe. A late probe takes a place, or is rejected.
 async fn probe(
     response: impl Future<Output = Response>,
-    late: Budget,
-    address: IpAddr,
+    late: FairShare<Network>,
+    network: Network,
 ) -> Result<Response, Infallible> {
     let mut response = pin!(response);
     if let Ok(response) = tokio::time::timeout(LATE_PROBE, response.as_mut()).await {
         return Ok(response);
     }
-    let Some(_place) = late.take(address) else {
+    let Ok(_place) = late.take(network, 1) else {
         return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await;
     };
     match tokio::time::timeout(PROBE_TIMEOUT - LATE_PROBE, response).await {
@@ -111,97 +108,46 @@ async fn probe(
     }
 }
 
-async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
-    for _ in 0..messages {
-        if !limiter.charge(&Charges::of_address(address)).await.allowed {
-            return false;
-        }
-    }
-    true
-}
-
-/// Charges a number of messages; false: refused.
-type ChargeMessages = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
-
+/// The response of a stream.
 struct Bounded {
     body: Body,
-    charge: ChargeMessages,
-    /// Messages, until they are charged.
-    uncharged: Option<(BoxFuture<'static, bool>, Frame<Bytes>)>,
-    /// Messages that the charge of the request has paid for.
+    limiter: Limiter,
+    address: IpAddr,
+    draining: CancellationToken,
+    /// The number of messages that the charge of the request covers.
     free: usize,
-    draining: BoxFuture<'static, ()>,
-    _counted: (Reservation, DropGuard),
+    _counted: (Share<Network>, DropGuard),
 }
 
-/// A request body that ends with the response.
-struct UntilResponseEnds {
-    body: Body,
-    response_end: BoxFuture<'static, ()>,
-}
-
-impl HttpBody for UntilResponseEnds {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            return Poll::Ready(frame);
-        }
-        ready!(self.response_end.as_mut().poll(context));
-        self.body = Body::empty();
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-}
-
-impl HttpBody for Bounded {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        loop {
-            if let Some((charged, _)) = &mut this.uncharged {
-                let is_admitted = ready!(charged.as_mut().poll(context));
-                let frame = this.uncharged.take().map(|(_, frame)| frame);
-                return Poll::Ready(match frame.filter(|_| is_admitted) {
-                    Some(frame) => Some(Ok(frame)),
-                    None => this.end(Reason::RateLimitExceeded),
-                });
-            }
-            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-                // What it had to say before the drain was said.
-                ready!(this.draining.as_mut().poll(context));
-                return Poll::Ready(this.end(Reason::Unavailable));
-            };
-            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
-            let messages = frame.data_ref().map_or(0, messages);
-            let due = messages.saturating_sub(this.free);
-            this.free -= messages - due;
-            if due == 0 {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            this.uncharged = Some(((this.charge)(due), frame));
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.uncharged.is_none() && self.body.is_end_stream()
-    }
-}
+type NextFrame = Result<Frame<Bytes>, Status>;
 
 impl Bounded {
-    fn end(&mut self, reason: Reason) -> Option<Result<Frame<Bytes>, Status>> {
-        self.body = Body::empty();
-        Some(trailers(&Error::new(reason).into()))
+    /// Returns the next frame, with the state after it; `None` after the end.
+    async fn next(state: Option<Self>) -> Option<(NextFrame, Option<Self>)> {
+        let mut this = state?;
+        let frame = tokio::select! {
+            // Messages before the drain are sent first.
+            biased;
+            frame = this.body.frame() => frame?,
+            () = this.draining.cancelled() => return Some((end(Reason::Unavailable), None)),
+        };
+        let messages = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, messages);
+        let due = messages.saturating_sub(this.free);
+        this.free -= messages - due;
+        for _ in 0..due {
+            if !this.limiter.charge(&Charges::of_address(this.address)).await.allowed {
+                return Some((end(Reason::RateLimitExceeded), None));
+            }
+        }
+        Some((frame, Some(this)))
     }
 }
 
-/// Counts the messages that begin in a frame of tonic's, which are whole.
+fn end(reason: Reason) -> NextFrame {
+    trailers(&Error::new(reason).into())
+}
+
+/// Counts the messages in a frame of tonic, which are complete.
 fn messages(data: &Bytes) -> usize {
     let mut rest = &data[..];
     let mut count = 0;

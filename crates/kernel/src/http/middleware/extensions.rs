@@ -1,19 +1,18 @@
-//! What one middleware tells another, as extensions of a request or a response.
+//! The extensions of a request or a response by which one middleware informs another.
 
-use std::{sync::Arc, time::Instant};
+use std::{any::Any, sync::Arc, time::Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-/// When a request arrived that then waited for its turn: its deadline counts from here.
+/// The arrival of a request that then waited for its turn: its deadline counts from here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ArrivalTime(pub(super) tokio::time::Instant);
 
-/// When the caller stops waiting for the last byte of a response.
+/// The time at which the caller stops waiting for the last byte of a response.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResponseDeadline(pub(super) Instant);
 
-/// Marks the response of a watch that was admitted; the refusal of a watch is a response like others.
+/// Marks the response of an admitted watch. The rejection of a watch is a response like others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsWatch;
 
@@ -21,18 +20,18 @@ pub(super) struct IsWatch;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IsStream;
 
-/// Whom a response is for.
+/// The principal that a response is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Principal(pub(super) Uuid);
 
-/// The place of a request among all in flight, until its response is complete, or is a stream that begins.
+/// The turn of a request, which is held until its response is complete, or is a stream that begins.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
+pub(super) struct HeldTurn {
+    _turn: Arc<dyn Any + Send + Sync>,
 }
 
-impl Place {
-    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: Arc::new(permit) }
+impl HeldTurn {
+    pub(super) fn new(turn: impl Any + Send + Sync) -> Self {
+        Self { _turn: Arc::new(turn) }
     }
 }

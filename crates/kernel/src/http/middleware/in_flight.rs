@@ -1,12 +1,12 @@
 //! Requests in flight: from their arrival to the last byte of their response.
 //!
-//! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
-//! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
-//! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
-//! response is refused. A stream, of a page as of a method, counts with a fixed size at most.
+//! An unread response holds what it was made of. A unary response is therefore complete before its head is sent, without an
+//! encoder, a connection or a page behind it, and its bytes count until they are written: against the total, against its
+//! connection, and against its principal. The response whose reader has stalled for longest makes room; if no reader has
+//! stalled, the new response is rejected. A stream of a page or of a method counts with a fixed size at most. The send
+//! buffers of hyper and h2 are bounded per stream, but the sum of all streams of all connections is not.
 //!
-//! What is left to read keeps no place among the concurrent requests: how long it takes is up to its reader, who may be
-//! anybody, and who must not keep the others out.
+//! An unread response holds no turn: its reader decides how long it takes, and must not block other requests.
 
 mod body;
 mod guard;
@@ -18,7 +18,6 @@ use http::header;
 use metrics::{Gauge, counter, gauge};
 
 use crate::{
-    bulkhead::Slot,
     caller::Permit,
     contract::Method,
     error::{Error, Reason},
@@ -26,23 +25,24 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{IsStream, IsWatch, Place, Principal, ResponseDeadline},
+            extensions::{HeldTurn, IsStream, IsWatch, Principal, ResponseDeadline},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
             protocol,
         },
     },
+    large_responses::Slot,
 };
 use body::{BufferedBody, CountedBody};
 use guard::InFlightGuard;
 use unread::ResponseLimits;
-pub use unread::{Limits, Unread};
+pub use unread::Unread;
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
-/// About what a watch keeps for itself while its reader reads: most watches wait, and what they send is shared.
+/// About what a watch holds while its reader reads: most watches wait, and what they send is shared.
 const WATCH_BYTES: usize = 4 << 10;
 
-/// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
+/// A middleware that counts a request until its last byte, and bounds the memory of unread responses.
 #[derive(Debug, Clone)]
 pub struct InFlight {
     unread: Unread,
@@ -50,7 +50,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Makes a middleware that counts in `unread` what was not read yet.
+    /// Creates a middleware that counts unread responses in `unread`.
     pub fn new(unread: Unread) -> Self {
         Self { unread, requests: gauge!("mainstay_requests_in_flight") }
     }
@@ -64,7 +64,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
-            let place = response.extensions_mut().remove::<Place>();
+            let turn = response.extensions_mut().remove::<HeldTurn>();
             let slot = response.extensions_mut().remove::<Slot>();
             let limits = ResponseLimits {
                 exchange,
@@ -78,7 +78,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 Some(bytes) => BufferedBody::stream(body, bytes),
                 None => BufferedBody::complete(body).await,
             };
-            drop((place, slot));
+            drop((turn, slot));
             match unread.reserve(buffered.bytes(), limits, in_flight) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
                 None => {
@@ -90,11 +90,11 @@ impl<S: Next> Middleware<Request, S> for InFlight {
     }
 }
 
-/// A middleware that makes nothing for callers who have not read what was made for them, while memory is scarce: a
-/// response costs more than its refusal, and would be cut off too.
+/// A middleware that rejects callers with unread responses while memory is scarce (backpressure): a response costs more than
+/// its rejection, and would be cut off, too.
 #[derive(Debug, Clone)]
 pub struct ReadFirst {
-    /// The responses that were not read yet.
+    /// The unread responses.
     pub unread: Unread,
 }
 

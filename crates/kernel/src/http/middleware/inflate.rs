@@ -1,8 +1,8 @@
-//! Inflates the message of a unary call, up to the limit of its method.
+//! Decompresses the message of a unary call, up to the limit of its method.
 //!
-//! tonic inflates messages too, but has one limit for all methods: a few kilobytes would become as much as the largest
-//! of them takes, of any method that anybody may call. So tonic gets the message as it is without compression. Those of a
-//! client stream stay as they are: such a method takes one piece of a file after the other.
+//! tonic decompresses messages, too, but a server has one limit for all methods: a few kilobytes to any public method could
+//! become as large as the largest message of all methods. tonic therefore receives the message without compression. The
+//! messages of a client stream are unchanged: its method reads one piece of a file after the other.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
@@ -22,7 +22,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The size of the head of a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
 
-/// A middleware that passes compressed messages of unary calls on without compression.
+/// A middleware that decompresses the messages of unary calls.
 #[derive(Debug, Clone)]
 pub struct InflateMessage {
     /// The limit in bytes for methods whose policy has none.
@@ -50,7 +50,7 @@ impl<S: Next> Middleware<Request, S> for InflateMessage {
     }
 }
 
-/// Returns the coding of compressed messages, if tonic knows it too; it refuses all others.
+/// Returns the coding of compressed messages. tonic rejects the codings that are missing here.
 fn encoding(headers: &HeaderMap) -> Option<CompressionEncoding> {
     match headers.get(GRPC_ENCODING)?.as_bytes() {
         b"gzip" => Some(CompressionEncoding::Gzip),
@@ -62,7 +62,7 @@ fn encoding(headers: &HeaderMap) -> Option<CompressionEncoding> {
 /// Reads the one message of a call.
 ///
 /// # Errors
-/// What tonic says of it, without a reason: it is too large, or can't be inflated; and the errors of the body.
+/// The errors of tonic, without a reason: the message is too large, or cannot be decompressed; and the errors of the body.
 async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Result<Body, Status> {
     let mut messages = Streaming::new_request(Undecoded, body, Some(encoding), Some(limit));
     let Some(message) = messages.message().await? else { return Ok(Body::empty()) };
@@ -77,7 +77,7 @@ async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Res
     Ok(Body::new(Full::new(inflated.freeze())))
 }
 
-/// Takes a message as it is.
+/// Returns a message without decoding it.
 struct Undecoded;
 
 impl Decoder for Undecoded {

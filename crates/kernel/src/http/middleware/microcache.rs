@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use url::form_urlencoded;
 
 use crate::{
-    bulkhead::Slot,
     cache::Cache,
     caller::PeerCaller,
     contract::Method,
@@ -28,6 +27,7 @@ use crate::{
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
         record,
     },
+    large_responses::Slot,
 };
 
 /// How long a response is reused. The staleness bound of the cache increases by as much.

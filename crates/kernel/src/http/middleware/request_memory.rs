@@ -1,15 +1,15 @@
-//! Bounds the memory of requests whose bodies are read whole: those of REST before anybody knows whose they are, those
-//! of gRPC also by methods that anybody may call.
+//! Bounds the memory of requests whose bodies are read as a whole: bodies of REST are read before authentication, and
+//! messages of gRPC also by public methods.
 //!
-//! A compressed body of REST counts with its decompressed size, which can be a thousand times what was sent. Small bodies
-//! are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are streams, which are passed
-//! on as they arrive.
+//! A compressed body of REST counts with its decompressed size, which can be a thousand times the size that was sent. Small
+//! bodies are not counted, so that a network that uses up the memory does not block small requests of others. Streams are
+//! not counted, because they are passed on as they arrive. A limit per body (hyper, tower-http) bounds neither the sum of
+//! all bodies nor the part of one network.
 
 use std::{
-    net::IpAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -25,25 +25,26 @@ use super::{
     protocol, rate_limit,
 };
 use crate::{
-    budget::{Budget, Reservation},
     config::RECEIVED_SHARE_DIVISOR,
     contract,
     error::{Error, Reason},
+    fair_share::{FairShare, Rule, Share},
+    rate_limit::Network,
 };
 
 /// The size in bytes up to which a body is not counted; most are smaller.
 const SMALL: usize = 16 << 10;
 
-/// A middleware that refuses a body for which there is no memory left. Clones share the memory.
+/// A middleware that rejects a body for which no memory is left. Clones share the memory.
 #[derive(Debug, Clone)]
 pub struct BoundRequestMemory {
-    budget: Budget,
+    memory: FairShare<Network>,
 }
 
 impl BoundRequestMemory {
     /// Allows `bytes` for all bodies, a quarter of them for one network.
     pub fn new(bytes: usize) -> Self {
-        Self { budget: Budget::new(bytes, RECEIVED_SHARE_DIVISOR) }
+        Self { memory: FairShare::new(bytes, Rule::OfRest(RECEIVED_SHARE_DIVISOR)) }
     }
 }
 
@@ -54,9 +55,9 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
             return next.pass(request);
         }
         let memory = Arc::new(MemoryUse {
-            budget: self.budget.clone(),
-            client: rate_limit::client(&request),
-            reservation: Mutex::default(),
+            memory: self.memory.clone(),
+            network: Network::of(rate_limit::client(&request)),
+            share: OnceLock::new(),
             is_refused: AtomicBool::new(false),
         });
         let own = memory.clone();
@@ -72,8 +73,10 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
     }
 }
 
-/// Whether nobody keeps the body as a whole: that of a client stream. What is no method of the contract is either
-/// refused before its body is read, or health or reflection, which have bounds of their own.
+/// Returns whether the body is passed on as it arrives: that of a client stream. A path without a method of the contract is
+/// either rejected before its body is read, or is health or reflection, which [`BoundEndless`] bounds.
+///
+/// [`BoundEndless`]: super::endless::BoundEndless
 fn is_stream(request: &Request) -> bool {
     let (contract, path) = (contract::current(), request.uri().path());
     if protocol::name(request) == "rest" {
@@ -83,22 +86,21 @@ fn is_stream(request: &Request) -> bool {
     contract.policies.get(path).is_none_or(|method| method.descriptor.is_client_streaming())
 }
 
-/// The memory that one request takes of the budget.
+/// The memory that one request takes.
 #[derive(Debug)]
 struct MemoryUse {
-    budget: Budget,
-    /// The address of the caller.
-    client: IpAddr,
-    /// `None` while the body is small, as most are.
-    reservation: Mutex<Option<Reservation>>,
+    memory: FairShare<Network>,
+    /// The network of the caller.
+    network: Network,
+    /// Empty while the body is small.
+    share: OnceLock<Share<Network>>,
     is_refused: AtomicBool,
 }
 
 impl MemoryUse {
-    /// Returns whether there is memory for so many bytes more.
+    /// Returns whether there is memory for `more` bytes.
     fn add(&self, more: usize) -> bool {
-        let mut reservation = self.reservation.lock().unwrap_or_else(PoisonError::into_inner);
-        reservation.get_or_insert_with(|| self.budget.open(self.client)).add(more)
+        self.share.get_or_init(|| self.memory.count(self.network, 0, ())).add(more).is_ok()
     }
 }
 
@@ -110,7 +112,7 @@ struct CountingBody {
 }
 
 impl CountingBody {
-    /// Counts bytes that were read; returns whether there is memory for them.
+    /// Counts bytes that were read. Returns whether there is memory for them.
     fn count(&mut self, more: usize) -> bool {
         let before = self.bytes;
         self.bytes += more;

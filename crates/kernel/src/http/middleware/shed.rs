@@ -1,15 +1,15 @@
-//! Overload: how many requests run at once, and what becomes of the others.
+//! Load shedding: an adaptive concurrency limit with a bounded queue.
 //!
-//! More requests at once than the processors and Postgres can work on only make all of them slower, until none is done
-//! before its caller gives up. So a limited number runs, and the others wait in line for up to [`MAX_WAIT`]: a burst is
-//! worked off, and callers that come back at once after a refusal are slowed to one attempt per second, which costs
-//! less than to refuse them as fast as they ask. The limit adapts ([`admission`]). A request whose body is late has no turn
-//! ([`arriving`]).
+//! More concurrent requests than the CPUs and Postgres can serve only make all of them slower, until none finishes before its
+//! caller gives up. A limited number runs, and excess requests queue for up to [`MAX_WAIT`]: the queue absorbs a burst, and
+//! slows callers that retry immediately to one attempt per second, which costs less than rejecting each attempt. The limit
+//! adapts to the load ([`admission`]). A request whose body is late has no turn ([`arriving`]).
 //!
-//! The line is bounded. A request that finds no room in it is refused, but no sooner than if it had waited: hardly any of it is
-//! kept meanwhile, and as many are held as there may be connections. So whoever has a connection for each of its requests is
-//! slowed, however many there are; only what callers send beyond that, many at once on each of their connections, is
-//! refused as fast as they ask, because to hold it would cost memory without a bound.
+//! The queue is bounded. A request that finds the queue full is rejected, but not before the time that it would have waited:
+//! hardly any of it is kept until then, and at most one rejection per connection is held. Callers with one connection per
+//! request are therefore slowed, independent of their number. Rejections beyond that bound are immediate.
+//!
+//! tower's `ConcurrencyLimit` and `LoadShed` have neither a queue with a timeout and priorities nor a limit that adapts.
 //!
 //! [`admission`]: self::admission
 //! [`arriving`]: self::arriving
@@ -20,49 +20,46 @@ mod arriving;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http_body::Body as _;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
-    budget::Budget,
     database::Database,
     error::{Error, Reason},
+    fair_share::{FairShare, Rule},
     http::middleware::{
-        extensions::{ArrivalTime, Place},
+        extensions::{ArrivalTime, HeldTurn},
         idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
     },
+    rate_limit::Network,
 };
 use admission::{AdmissionQueue, Turn};
-use arriving::{Arriving, Share, Terms};
+use arriving::{Arriving, SharedTurn, Terms};
 
-/// The longest that a request waits to be run; shorter if its caller gives up before.
+/// The maximum time that a request waits for its turn; shorter if its caller gives up earlier.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-
-/// One network gets at most all places for late bodies divided by this; less while others have some.
+/// One network has at most all places of late bodies divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
 
-/// A middleware that limits the requests that run at once, and those in flight.
+/// A middleware that limits the concurrent requests.
 #[derive(Debug, Clone)]
 pub struct Shed {
     queue: AdmissionQueue,
-    places: Arc<Semaphore>,
-    late: Budget,
-    /// How many more refusals may be held.
-    refusals: Arc<Semaphore>,
+    late: FairShare<Network>,
+    /// The rejections that may still be held.
+    rejections: Arc<Semaphore>,
 }
 
 impl Shed {
-    /// Allows at most `max_in_flight` requests at once, half of them with late bodies, and of those that run as many as
-    /// `database` bears. As many refusals may be held as there may be connections.
+    /// Runs at most `max_in_flight` requests at once, and as many of them as the CPUs and `database` can serve. Half as many
+    /// more may wait for late bodies. At most `max_connections` rejections are held.
     pub fn new(max_in_flight: usize, max_connections: usize, database: Database) -> Self {
-        let queue = AdmissionQueue::new(max_in_flight, move || database.waits());
-        let late = Budget::new(max_in_flight.div_ceil(2), NETWORK_SHARE_DIVISOR);
-        let [places, refusals] = [max_in_flight, max_connections].map(|count| Arc::new(Semaphore::new(count)));
-        Self { queue, places, late, refusals }
+        Self {
+            queue: AdmissionQueue::new(max_in_flight, move || database.waits()),
+            late: FairShare::new(max_in_flight.div_ceil(2), Rule::OfRest(NETWORK_SHARE_DIVISOR)),
+            rejections: Arc::new(Semaphore::new(max_connections)),
+        }
     }
 }
 
@@ -76,73 +73,65 @@ impl<S: Next> Middleware<Request, S> for Shed {
         if protocol::is_probe(&request) {
             return next.pass(request);
         }
-        // A retry under a key may find its work done.
+        // The work of a retry under a key may be done already.
         let is_keyed = idempotency::is_keyed(request.headers());
         let wait = timeout::requested_timeout(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
-        let Self { queue, places, late, refusals } = self.clone();
-        let terms = Terms { queue: queue.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };
+        let Self { queue, late, rejections } = self.clone();
+        let client = Network::of(rate_limit::client(&request));
+        let terms = Terms { queue: queue.clone(), places: late, client, is_keyed, wait };
         if let Some(turn) = queue.try_enter() {
-            let Ok(place) = places.try_acquire_owned() else {
-                return Box::pin(refuse_at(Instant::now() + wait, refusals));
-            };
-            let (request, share) = begin(request, turn, terms);
-            return Box::pin(run(next.run(request), share, place));
+            let (request, turn) = begin(request, turn, terms);
+            return Box::pin(run(next.run(request), turn));
         }
         let arrived_at = Instant::now();
         request.extensions_mut().insert(ArrivalTime(arrived_at));
         let mut next = next.clone();
         Box::pin(async move {
-            let turn = queue.enter(is_keyed, wait).await;
-            let Some((turn, place)) = turn.and_then(|turn| Some((turn, places.try_acquire_owned().ok()?))) else {
+            let Some(turn) = queue.enter(is_keyed, wait).await else {
                 drop((request, terms, next));
-                return refuse_at(arrived_at + wait, refusals).await;
+                return reject_at(arrived_at + wait, rejections).await;
             };
-            let (request, share) = begin(request, turn, terms);
-            run(next.run(request), share, place).await
+            let (request, turn) = begin(request, turn, terms);
+            run(next.run(request), turn).await
         })
     }
 }
 
-/// Lets the body of a request give the turn up while it is late.
-fn begin(request: Request, turn: Turn, terms: Terms) -> (Request, Share) {
-    let share = Share::new(turn);
+/// Shares the turn with the body of the request, which returns the turn while it is late.
+fn begin(request: Request, turn: Turn, terms: Terms) -> (Request, EndOnDrop) {
+    let turn = SharedTurn::new(turn);
     let arriving = |body: Body| match body.is_end_stream() {
         true => body,
-        false => Body::new(Arriving::new(body, share.clone(), terms)),
+        false => Body::new(Arriving::new(body, turn.clone(), terms)),
     };
-    (request.map(arriving), share)
+    (request.map(arriving), EndOnDrop(turn))
 }
 
-/// Ends a turn when it is dropped.
-struct Ending(Share);
+/// Ends a turn, also if the caller disconnects.
+struct EndOnDrop(SharedTurn);
 
-impl Drop for Ending {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.end();
+        drop(self.0.end());
     }
 }
 
-/// Ends the turn with the head of the response, which keeps the place until it is complete.
-async fn run(
-    response: impl Future<Output = Response>,
-    share: Share,
-    place: OwnedSemaphorePermit,
-) -> Result<Response, Infallible> {
-    // Also if nobody waits for the response any more.
-    let turn = Ending(share);
+/// Hands the turn over to the response, which holds the turn until it is complete.
+async fn run(response: impl Future<Output = Response>, turn: EndOnDrop) -> Result<Response, Infallible> {
     let mut response = response.await;
-    if turn.0.end() {
-        // Further in, it looks as if the body had ended early.
-        return overloaded().await;
+    match turn.0.end() {
+        Ok(turn) => {
+            response.extensions_mut().insert(HeldTurn::new(turn));
+            Ok(response)
+        }
+        // To the inner layers, the body seems to have ended early.
+        Err(arriving::Rejected) => overloaded().await,
     }
-    response.extensions_mut().insert(Place::new(place));
-    Ok(response)
 }
 
-/// Refuses a request that there was no room for, at the time until which it would have waited; at once, if no more refusals
-/// may be held.
-async fn refuse_at(time: Instant, refusals: Arc<Semaphore>) -> Result<Response, Infallible> {
-    if let Ok(_held) = refusals.try_acquire() {
+/// Rejects a request at the time until which it would have waited; at once, if no more rejections may be held.
+async fn reject_at(time: Instant, rejections: Arc<Semaphore>) -> Result<Response, Infallible> {
+    if let Ok(_held) = rejections.try_acquire() {
         tokio::time::sleep_until(time).await;
     }
     overloaded().await
@@ -161,12 +150,11 @@ mod tests {
     use crate::database::Waits;
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_finds_no_room_to_wait_is_slowed_too() {
+    async fn a_request_that_finds_the_queue_full_is_slowed_too() {
         let shed = Shed {
             queue: AdmissionQueue::new(1, || Waits { count: 0, total: Duration::ZERO }),
-            places: Arc::new(Semaphore::new(1)),
-            late: Budget::new(1, 1),
-            refusals: Arc::new(Semaphore::new(2)),
+            late: FairShare::new(1, Rule::OfRest(1)),
+            rejections: Arc::new(Semaphore::new(2)),
         };
         let next = tower::service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
         let call = || {

@@ -1,19 +1,14 @@
-//! Bounds watches: streams of changes that last until their caller leaves.
+//! Bounds watches: streams of changes that last until their caller disconnects.
 //!
-//! A caller may have only a few. Each ends when the server drains, which would otherwise wait for it, and when its caller
-//! loses access: the credential that it began with is checked again and again. It takes no place of other requests.
+//! A caller may have only a few. A watch ends when the server drains, which would otherwise wait for it, and when its caller
+//! loses access: the credential with which it began is checked periodically. A watch takes no turn of other requests.
 
-use std::{
-    collections::HashMap,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
-use http_body::{Body as HttpBody, Frame};
+use futures_util::{FutureExt as _, future::BoxFuture, stream};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -23,6 +18,7 @@ use crate::{
     caller::{Authenticator, Permit},
     contract::Method,
     error::{Error, Reason},
+    fair_share::{FairShare, Full, Rule, Share},
     http::middleware::{
         auth,
         extensions::IsWatch,
@@ -30,13 +26,13 @@ use crate::{
     },
 };
 
-/// The most watches of all callers.
+/// The maximum number of watches of all callers.
 pub const MAX_WATCHES: usize = 10_000;
-/// The most watches of one caller.
+/// The maximum number of watches of one caller.
 const MAX_PER_PRINCIPAL: usize = 32;
-/// How often access is checked again.
+/// The interval between two checks of access.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Checks in a row that may fail because Postgres is unavailable, as it is when another one takes over.
+/// The number of consecutive checks that may fail because Postgres is unavailable, as during a failover.
 const MAX_FAILED_CHECKS: usize = 2;
 
 /// A middleware that bounds watches.
@@ -44,21 +40,16 @@ const MAX_FAILED_CHECKS: usize = 2;
 pub struct BoundWatch {
     authenticator: Arc<dyn Authenticator>,
     draining: CancellationToken,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    total: usize,
-    by_principal: HashMap<Uuid, usize>,
+    open: FairShare<Uuid>,
 }
 
 impl BoundWatch {
-    /// Makes a middleware whose watches end once `draining` is cancelled.
+    /// Creates a middleware whose watches end once `draining` is cancelled.
     pub fn new(authenticator: Arc<dyn Authenticator>, draining: CancellationToken) -> Self {
         // The series exists from the start.
         gauge!("mainstay_watches").increment(0);
-        Self { authenticator, draining, open: Arc::default() }
+        let open = FairShare::new(MAX_WATCHES, Rule::Fixed(MAX_PER_PRINCIPAL));
+        Self { authenticator, draining, open }
     }
 }
 
@@ -79,19 +70,23 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
             Some(credential) => lost_access(self.authenticator.clone(), credential.to_owned()).boxed(),
             None => std::future::pending().boxed(),
         };
-        let draining = self.draining.clone().cancelled_owned().map(|()| Error::new(Reason::Unavailable)).boxed();
+        let draining = self.draining.clone();
         let response = next.run(request);
         Box::pin(async move {
-            let ends = [("access", access), ("drain", draining)];
-            let mut response =
-                response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place }));
+            let mut response = response.await;
+            let outcome = Outcome("left");
             response.extensions_mut().insert(IsWatch);
-            Ok(response)
+            // A status without messages has to stay one frame.
+            if response.body().is_end_stream() {
+                return Ok(response);
+            }
+            let watched = |body| Watched { body, access, draining, outcome, _place: place };
+            Ok(response.map(|body| Body::new(StreamBody::new(stream::unfold(Some(watched(body)), Watched::next)))))
         })
     }
 }
 
-/// Returns once the caller may no longer watch, or that could not be checked for some time.
+/// Returns when the caller may no longer watch, or when access could not be checked for some time.
 async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
     let mut failed = 0;
     loop {
@@ -108,99 +103,78 @@ async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) 
     }
 }
 
+/// Counts a watch until it is dropped.
 struct Place {
-    open: Arc<Mutex<Open>>,
-    principal: Uuid,
+    _share: Share<Uuid>,
 }
 
 impl Place {
-    fn take(open: &Arc<Mutex<Open>>, principal: Uuid) -> Result<Self, Reason> {
-        let mut all = lock(open);
-        if all.total >= MAX_WATCHES {
-            return Err(Reason::Overloaded);
-        }
-        let own = all.by_principal.entry(principal).or_default();
-        if *own >= MAX_PER_PRINCIPAL {
-            return Err(Reason::TooManyWatches);
-        }
-        *own += 1;
-        all.total += 1;
-        drop(all);
+    fn take(open: &FairShare<Uuid>, principal: Uuid) -> Result<Self, Reason> {
+        let share = open.take(principal, 1).map_err(|full| match full {
+            Full::Total => Reason::Overloaded,
+            Full::Key(_) => Reason::TooManyWatches,
+        })?;
         gauge!("mainstay_watches").increment(1);
-        Ok(Self { open: open.clone(), principal })
+        Ok(Self { _share: share })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut all = lock(&self.open);
-        all.total -= 1;
-        if let Some(own) = all.by_principal.get_mut(&self.principal) {
-            *own -= 1;
-            if *own == 0 {
-                all.by_principal.remove(&self.principal);
-            }
-        }
-        drop(all);
         gauge!("mainstay_watches").decrement(1);
     }
 }
 
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
+/// The response of a watch.
 struct Watched {
     body: Body,
-    /// What ends it from outside, by the name of the outcome.
-    ends: [(&'static str, BoxFuture<'static, Error>); 2],
-    /// How it ends, as far as is known.
-    outcome: &'static str,
+    access: BoxFuture<'static, Error>,
+    draining: CancellationToken,
+    outcome: Outcome,
     _place: Place,
 }
 
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = Status;
+/// The outcome so far, which is counted at the end.
+struct Outcome(&'static str);
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        if this.outcome != "left" {
-            return Poll::Ready(None);
-        }
-        // First, because there may always be another message.
-        for (outcome, end) in &mut this.ends {
-            if let Poll::Ready(error) = end.poll_unpin(context) {
-                this.outcome = *outcome;
-                this.body = Body::empty();
-                return Poll::Ready(Some(trailers(&error.into())));
-            }
-        }
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
-        this.outcome = match &frame {
-            Some(Ok(frame)) => match frame.trailers_ref().map(|trailers| trailers.get("grpc-status")) {
-                None => this.outcome,
-                Some(status) => status.map_or("failed", |status| if status == "0" { "finished" } else { "failed" }),
-            },
-            Some(Err(_)) => "failed",
-            None => "finished",
-        };
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.outcome != "left" || self.body.is_end_stream()
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        counter!("mainstay_watches_ended_total", "outcome" => self.0).increment(1);
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        counter!("mainstay_watches_ended_total", "outcome" => self.outcome).increment(1);
+impl Watched {
+    /// Returns the next frame, with the state after it; `None` after the end.
+    async fn next(state: Option<Self>) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
+        let mut this = state?;
+        let (outcome, error) = tokio::select! {
+            // The body is last, because it may always have another message.
+            biased;
+            error = &mut this.access => ("access", error),
+            () = this.draining.cancelled() => ("drain", Error::new(Reason::Unavailable)),
+            frame = this.body.frame() => {
+                this.outcome.0 = match &frame {
+                    Some(Ok(frame)) => match frame.trailers_ref().map(|trailers| trailers.get("grpc-status")) {
+                        None => this.outcome.0,
+                        Some(status) if status.is_some_and(|status| status == "0") => "finished",
+                        Some(_) => "failed",
+                    },
+                    Some(Err(_)) => "failed",
+                    None => "finished",
+                };
+                let is_over = this.outcome.0 != "left";
+                return Some((frame?, Some(this).filter(|_| !is_over)));
+            }
+        };
+        this.outcome.0 = outcome;
+        Some((trailers(&error.into()), None))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{caller::Caller, error::Result};
 

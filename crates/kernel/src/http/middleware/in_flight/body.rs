@@ -1,4 +1,4 @@
-//! The body of a response, which is counted until its last byte was written.
+//! The body of a response, which counts until its last byte was written.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,19 @@ use tonic::Status;
 use super::unread::UnreadGuard;
 use crate::http::middleware::layer::Body;
 
-/// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
+/// The size of a piece. After the last piece was passed on, at most this much is still to be written.
 const PIECE: usize = 16 << 10;
-/// How many frames of a response are read before the task yields. A compressor makes frames of 4 KiB, each in up to a
-/// millisecond; a response that is not compressed has one or two.
+/// The number of frames of a response that are read before the task yields. A compressor produces frames of 4 KiB, each in
+/// up to a millisecond; a response without compression has one or two.
 const FRAMES_PER_TURN: usize = 4;
 
-/// What is still to be sent of a response: what has been read of its body, and the body if there is more to read.
+/// The rest of a response: what has been read of its body, and the body unless it has ended.
 #[derive(Default)]
 pub(super) struct BufferedBody {
     ready: VecDeque<Bytes>,
     end: Option<Result<Frame<Bytes>, Status>>,
     body: Option<Body>,
-    /// The memory that `body` takes, as far as is known.
+    /// The approximate memory of `body`.
     body_bytes: usize,
 }
 
@@ -38,7 +38,7 @@ impl BufferedBody {
         Self { body: Some(body).filter(|body| !body.is_end_stream()), body_bytes, ..Self::default() }
     }
 
-    /// Reads the body as far as it is ready, which is to its end if it holds one message.
+    /// Reads the body as far as it is ready: to its end if it has one message.
     pub(super) async fn complete(body: Body) -> Self {
         let mut buffered = Self::stream(body, 0);
         let mut frames = 0;
@@ -89,7 +89,7 @@ impl CountedBody {
         Self { buffered, guard }
     }
 
-    /// The next piece; the last one holds the response until it was written.
+    /// Returns the next piece. The last piece holds the response until it was written.
     fn piece(&mut self) -> Option<Bytes> {
         let first = self.buffered.ready.front_mut()?;
         let piece = first.split_to(PIECE.min(first.len()));

@@ -1,4 +1,4 @@
-//! Counts requests, for the metrics and for their connection.
+//! Counts the requests in flight, for the metrics and for their connection.
 
 use metrics::Gauge;
 

@@ -1,4 +1,4 @@
-//! The responses that were not read yet, and the memory that they keep.
+//! The responses that were not read yet, and the memory that they hold.
 
 mod watches;
 
@@ -16,22 +16,22 @@ use uuid::Uuid;
 
 use super::guard::InFlightGuard;
 use crate::{
-    config,
+    fair_share::{FairShare, Held, Keys, Rule, Scope, Share},
     http::exchange::{Exchange, LINGER},
 };
 
-/// The size up to which a response is not charged against the memory limit: most responses, and every refusal. Only their
-/// number is bounded.
+/// The size in bytes up to which a response is not charged: most responses, and every rejection. Only their number is
+/// bounded.
 const SMALL: usize = 16 << 10;
-/// A soft limit on responses, however small; each is a task and a stream. Beyond it, each new one cuts off the reader
-/// that has stalled for longest, if any has. Watches have a limit of their own.
+/// A soft limit on the number of responses, each of which is a task and a stream. Beyond it, each new response cuts off the
+/// reader that has stalled for longest, if one has. Watches have their own limit.
 const MAX_RESPONSES: usize = 4096;
-/// A reader stalled this long may be evicted.
+/// The time after which a stalled reader may be evicted.
 const MIN_STALL_TO_EVICT: Duration = Duration::from_millis(250);
-/// While memory is scarce, a principal is served without a pause as long as it leaves at most all bytes divided by this
-/// unread.
+/// While memory is scarce, a principal is served without a pause as long as its unread bytes are at most all bytes divided by
+/// this.
 const PRINCIPAL_SHARE_DIVISOR: usize = 64;
-/// How long such a principal waits otherwise: the time between two of its responses while it does not read.
+/// The pause of other principals: the time between two of their responses while they do not read.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The time that a response has, past its deadline, to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -40,77 +40,67 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The value of `last_piece_ms` while the reader waits.
 const ALL_READ: u64 = u64::MAX;
 
-/// Bounds on what is not read.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The bytes of all responses; a connection and a principal may have a quarter of them.
-    pub bytes: usize,
-    /// How long a reader may take nothing; shorter while the server drains.
-    pub stalled_after: Duration,
-}
-
-impl Limits {
-    /// Returns the limits that are configured.
-    pub fn new(server: &config::Server) -> Self {
-        Self { bytes: server.max_unread_bytes, stalled_after: server.write_timeout }
-    }
-}
-
 /// The responses that were not read yet. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Unread(Arc<Inner>);
 
+type Memory = FairShare<Reader, Response>;
+type HeldResponse = Held<Reader, Response>;
+
 #[derive(Debug)]
 struct Inner {
-    limits: Limits,
+    max_bytes: usize,
+    stalled_after: Duration,
     started_at: Instant,
-    state: Mutex<State>,
+    memory: Memory,
+    /// The principals that are not served while memory is scarce, with the end of the pause in milliseconds after the start.
+    pauses: Mutex<HashMap<Uuid, u64>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    next: u64,
-    responses: HashMap<u64, Response>,
-    watches: usize,
-    bytes: usize,
-    /// Those of `bytes` that are the watches'.
-    watch_bytes: usize,
-    by_principal: HashMap<Uuid, Share>,
+/// The reader of a response.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    /// The address of the [`Connection`](crate::http::exchange::Connection), which the response keeps alive.
+    connection: Option<usize>,
+    principal: Option<Uuid>,
+    is_watch: bool,
 }
 
-/// What a principal has not read.
-#[derive(Debug, Default)]
-struct Share {
-    bytes: usize,
-    /// Until when nothing more is made for the principal, while memory is scarce.
-    pauses_until_ms: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ReaderKey {
+    Connection(usize),
+    Principal(Uuid),
+    Watches,
 }
 
-impl Share {
-    fn pause(&mut self, now_ms: u64) {
-        self.pauses_until_ms = now_ms + PAUSE.as_millis() as u64;
+impl Keys for Reader {
+    type Key = ReaderKey;
+
+    fn each(self) -> impl Iterator<Item = (ReaderKey, Scope)> {
+        let connection = self.connection.map(|connection| (ReaderKey::Connection(connection), Scope::Own));
+        let principal = self.principal.map(|principal| (ReaderKey::Principal(principal), Scope::Own));
+        let watches = self.is_watch.then_some((ReaderKey::Watches, Scope::Counted));
+        connection.into_iter().chain(principal).chain(watches)
     }
 }
 
 #[derive(Debug)]
 struct Response {
     limits: ResponseLimits,
-    /// What it counts with now; a watch counts with more while its reader has stalled.
-    bytes: usize,
-    /// What it counted with at first.
+    /// The amount with which it was counted at first. A watch counts with more while its reader is stalled.
     reserved_bytes: usize,
     /// When a piece was last passed on, in milliseconds after the start; [`ALL_READ`] if the reader has taken all so far.
     last_piece_ms: Arc<AtomicU64>,
 }
 
-/// What bounds a response.
+/// The bounds of a response.
 #[derive(Debug)]
 pub(super) struct ResponseLimits {
-    /// How to end it; `None` outside of a listener: then nothing can.
+    /// The handle that ends the response; `None` outside of a listener.
     pub(super) exchange: Option<Exchange>,
     pub(super) principal: Option<Uuid>,
     pub(super) deadline: Option<Instant>,
-    /// Whether it is one of the watches, most of which wait.
+    /// Whether it is a watch; most watches wait.
     pub(super) is_watch: bool,
 }
 
@@ -118,33 +108,39 @@ pub(super) struct ResponseLimits {
 #[derive(Debug)]
 pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
-    number: u64,
+    share: Share<Reader, Response>,
+    principal: Option<Uuid>,
     last_piece_ms: Arc<AtomicU64>,
     _in_flight: InFlightGuard,
 }
 
 impl Unread {
-    /// Starts to look for stalled responses, until all clones are dropped.
-    pub fn new(limits: Limits) -> Self {
-        let inner = Arc::new(Inner { limits, started_at: Instant::now(), state: Mutex::default() });
+    /// Bounds all responses to `max_bytes`, of which a connection and a principal may each have a quarter. A reader may take
+    /// nothing for `stalled_after`, and for less while the server drains. Searches for stalled responses periodically, until
+    /// all clones are dropped.
+    pub fn new(max_bytes: usize, stalled_after: Duration) -> Self {
+        let (memory, started_at) = (FairShare::new(max_bytes, Rule::Fixed(max_bytes / 4)), Instant::now());
+        let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, pauses: Mutex::default() });
         tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
         Self(inner)
     }
 
-    /// How long nothing more is made for a principal unless it reads: memory is scarce, and the principal has more than
-    /// its share unread, or has just had a response cut off that it did not read. `None`: it is served.
+    /// Returns how long a principal is not served unless it reads: memory is scarce, and the principal has more than its
+    /// part unread, or one of its responses was just cut off. `None`: it is served.
     pub(super) fn pause(&self, principal: Uuid) -> Option<Duration> {
         let inner = &*self.0;
-        let state = inner.lock();
-        // What the watches reserve is neither unread, for most of them wait, nor there for others.
-        let others = inner.limits.bytes.saturating_sub(state.watch_bytes);
-        let is_scarce = state.bytes - state.watch_bytes > others / 2;
-        let own = state.by_principal.get(&principal).filter(|_| is_scarce)?;
-        let left_ms = own.pauses_until_ms.saturating_sub(inner.now_ms());
+        let (used, of_watches) = {
+            let memory = inner.memory.lock();
+            (memory.used(), memory.used_by(ReaderKey::Watches))
+        };
+        // The bytes of watches are not scarce memory: most watches have read everything. They are not free memory either.
+        let is_scarce = used - of_watches > inner.max_bytes.saturating_sub(of_watches) / 2;
+        let until_ms = if is_scarce { inner.pauses().get(&principal).copied() } else { None };
+        let left_ms = until_ms?.saturating_sub(inner.now_ms());
         (left_ms > 0).then(|| Duration::from_millis(left_ms))
     }
 
-    /// Reserves memory for a response; returns `None` if there is too little.
+    /// Reserves memory for a response; `None` if there is too little. Responses whose readers have stalled make room.
     pub(super) fn reserve(
         &self,
         bytes: usize,
@@ -153,38 +149,44 @@ impl Unread {
     ) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
-        // Small responses are not charged: many of them must not leave too little for one that is.
+        // Small responses are not charged: many of them must not leave too little for a large one.
         let bytes = if bytes > SMALL || limits.is_watch { bytes } else { 0 };
-        let mut state = inner.lock();
-        if !state.make_room(&limits, bytes, inner.limits.bytes, now_ms) {
-            counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
-            return None;
-        }
-        let number = state.next;
-        state.next += 1;
-        state.bytes += bytes;
-        if limits.is_watch {
-            state.watches += 1;
-            state.watch_bytes += bytes;
-        }
-        if let Some(exchange) = &limits.exchange {
-            exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        if let Some(principal) = limits.principal
-            && bytes > 0
-        {
-            let own = state.by_principal.entry(principal).or_default();
-            own.bytes += bytes;
-            if own.bytes > inner.limits.bytes / PRINCIPAL_SHARE_DIVISOR {
-                own.pause(now_ms);
-            }
-        }
+        let (principal, is_watch) = (limits.principal, limits.is_watch);
+        let connection = limits.exchange.as_ref().map(|exchange| Arc::as_ptr(exchange.connection()).addr());
+        let reader = Reader { connection, principal, is_watch };
         let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
-        state
-            .responses
-            .insert(number, Response { limits, bytes, reserved_bytes: bytes, last_piece_ms: last_piece_ms.clone() });
-        Some(UnreadGuard { unread: self.0.clone(), number, last_piece_ms, _in_flight: in_flight })
+        let response = Response { limits, reserved_bytes: bytes, last_piece_ms: last_piece_ms.clone() };
+        if !is_watch {
+            inner.bound_number(now_ms);
+        }
+        let share = if bytes <= SMALL {
+            // Not rejected, also not a watch: what it holds is charged when its reader stalls.
+            inner.memory.count(reader, bytes, response)
+        } else {
+            let (share, evicted) = inner.memory.take_over(reader, bytes, response, |_, _, (_, held)| {
+                let may_evict = held.amount > SMALL && held.holder.limits.exchange.is_some();
+                held.holder.stalled_ms(now_ms).filter(|&stalled_ms| may_evict && is_evictable(stalled_ms))
+            });
+            evicted.into_iter().for_each(|held| inner.cut_off(held, "memory", now_ms));
+            let Ok(share) = share else {
+                counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
+                return None;
+            };
+            share
+        };
+        if let Some(principal) = principal
+            && bytes > 0
+            && inner.memory.lock().used_by(ReaderKey::Principal(principal)) > inner.max_bytes / PRINCIPAL_SHARE_DIVISOR
+        {
+            inner.pause(principal, now_ms);
+        }
+        Some(UnreadGuard { unread: self.0.clone(), share, principal, last_piece_ms, _in_flight: in_flight })
     }
+}
+
+/// Returns whether a reader has stalled for so long that its response may be evicted.
+fn is_evictable(stalled_ms: u64) -> bool {
+    Duration::from_millis(stalled_ms) >= MIN_STALL_TO_EVICT
 }
 
 impl Inner {
@@ -192,27 +194,64 @@ impl Inner {
         u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pauses(&self) -> MutexGuard<'_, HashMap<Uuid, u64>> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what has stalled for too long, or is past its deadline, and charges watches for what they hold now.
+    fn pause(&self, principal: Uuid, now_ms: u64) {
+        self.pauses().insert(principal, now_ms + PAUSE.as_millis() as u64);
+    }
+
+    /// Cuts off the reader that has stalled for longest, if there are too many responses.
+    fn bound_number(&self, now_ms: u64) {
+        let mut memory = self.memory.lock();
+        // Watches are counted only if they could make a difference.
+        if memory.held().len() < MAX_RESPONSES
+            || memory.held().filter(|(_, held)| !held.keys.is_watch).count() < MAX_RESPONSES
+        {
+            return;
+        }
+        let can_end = |held: &HeldResponse| held.holder.limits.exchange.is_some();
+        let evicted = memory.evict(|_, held| held.holder.stalled_ms(now_ms).filter(|_| can_end(held)));
+        drop(memory);
+        evicted.into_iter().for_each(|held| self.cut_off(held, "memory", now_ms));
+    }
+
+    /// Ends responses that have stalled for too long or are past their deadlines, and charges watches for what they hold.
     fn sweep(&self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
-        let limit_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
-        let mut state = self.lock();
-        let overdue = state.responses.iter().filter_map(|(&number, response)| {
+        let limit_ms = u64::try_from(self.stalled_after.as_millis()).unwrap_or(ALL_READ);
+        let mut memory = self.memory.lock();
+        let overdue = memory.held().filter_map(|(number, held)| {
+            let response = &held.holder;
             let limit_ms = if response.is_closing() { limit_ms.min(LINGER.as_millis() as u64) } else { limit_ms };
             let late = response.limits.deadline.is_some_and(|deadline| now > deadline + GRACE);
             let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= limit_ms);
             let reason = if late { "deadline" } else { "stalled" };
             (late || stalled).then_some((number, reason))
         });
+        let mut ended = Vec::new();
         for (number, reason) in overdue.collect::<Vec<_>>() {
-            state.cut_off(number, reason, now_ms);
+            ended.extend(memory.remove(number).map(|held| (held, reason)));
         }
-        state.charge_watches(self.limits.bytes, now_ms);
-        state.by_principal.retain(|_, share| share.bytes > 0 || now_ms < share.pauses_until_ms);
+        drop(memory);
+        ended.extend(watches::charge(&self.memory, now_ms).into_iter().map(|held| (held, "memory")));
+        for (held, reason) in ended {
+            self.cut_off(held, reason, now_ms);
+        }
+        self.pauses().retain(|_, until_ms| now_ms < *until_ms);
+    }
+
+    /// Ends a response that is no longer counted.
+    fn cut_off(&self, held: HeldResponse, reason: &'static str, now_ms: u64) {
+        let ResponseLimits { principal, exchange, .. } = held.holder.limits;
+        if let Some(principal) = principal {
+            self.pause(principal, now_ms);
+        }
+        if let Some(exchange) = exchange {
+            counter!("mainstay_responses_cut_off_total", "reason" => reason).increment(1);
+            exchange.abort();
+        }
     }
 }
 
@@ -224,97 +263,13 @@ async fn sweep_periodically(unread: Weak<Inner>) {
     }
 }
 
-impl State {
-    fn make_room(&mut self, limits: &ResponseLimits, bytes: usize, total: usize, now_ms: u64) -> bool {
-        if !limits.is_watch && self.responses.len() - self.watches >= MAX_RESPONSES {
-            self.cut_off_stalled(|_| true, 0, now_ms);
-        }
-        if bytes <= SMALL {
-            return true;
-        }
-        let connection = limits.exchange.as_ref().map(Exchange::connection);
-        if let Some(connection) = connection {
-            let of_connection = |response: &Response| {
-                let own = response.limits.exchange.as_ref().map(Exchange::connection);
-                response.bytes > SMALL && own.is_some_and(|own| Arc::ptr_eq(own, connection))
-            };
-            while connection.unread_bytes.load(Ordering::Relaxed) + bytes > total / 4 {
-                if !self.cut_off_stalled(of_connection, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
-                    return false;
-                }
-            }
-        }
-        if let Some(principal) = limits.principal {
-            while self.by_principal.get(&principal).map_or(0, |share| share.bytes) + bytes > total / 4 {
-                let of_principal =
-                    |response: &Response| response.bytes > SMALL && response.limits.principal == Some(principal);
-                if !self.cut_off_stalled(of_principal, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
-                    return false;
-                }
-            }
-        }
-        while self.bytes + bytes > total {
-            if !self.cut_off_stalled(|response| response.bytes > SMALL, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Ends the one response of some that has stalled for longest. Returns whether there was one.
-    fn cut_off_stalled(&mut self, which: impl Fn(&Response) -> bool, at_least_ms: u64, now_ms: u64) -> bool {
-        let some = self.responses.iter().filter(|(_, response)| response.limits.exchange.is_some() && which(response));
-        let stalled = some.filter_map(|(&number, response)| Some((response.stalled_ms(now_ms)?, number)));
-        let Some((_, number)) = stalled.filter(|&(stalled, _)| stalled >= at_least_ms).max() else { return false };
-        self.cut_off(number, "memory", now_ms);
-        true
-    }
-
-    fn cut_off(&mut self, number: u64, reason: &'static str, now_ms: u64) {
-        let Some(response) = self.remove(number) else { return };
-        if let Some(principal) = response.limits.principal {
-            self.by_principal.entry(principal).or_default().pause(now_ms);
-        }
-        if let Some(exchange) = response.limits.exchange {
-            counter!("mainstay_responses_cut_off_total", "reason" => reason).increment(1);
-            exchange.abort();
-        }
-    }
-
-    /// Ends the count of a response. Its end lifts the pause of its principal, unless it was small: to read a refusal
-    /// frees nothing.
-    fn remove(&mut self, number: u64) -> Option<Response> {
-        let response = self.responses.remove(&number)?;
-        self.bytes -= response.bytes;
-        if response.limits.is_watch {
-            self.watches -= 1;
-            self.watch_bytes -= response.bytes;
-        }
-        if let Some(exchange) = &response.limits.exchange {
-            exchange.connection().unread_bytes.fetch_sub(response.bytes, Ordering::Relaxed);
-        }
-        if let Some(principal) = response.limits.principal
-            && let Some(own) = self.by_principal.get_mut(&principal)
-        {
-            own.bytes -= response.bytes;
-            if response.bytes > SMALL {
-                own.pauses_until_ms = 0;
-            }
-            if own.bytes == 0 && own.pauses_until_ms == 0 {
-                self.by_principal.remove(&principal);
-            }
-        }
-        Some(response)
-    }
-}
-
 impl Response {
     /// Whether its connection is to close, because the server drains.
     fn is_closing(&self) -> bool {
         self.limits.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
     }
 
-    /// How long the reader has not taken what was passed on; `None` if it waits for more.
+    /// Returns how long the reader has not taken what was passed on; `None` if the reader waits for more.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
         let last_piece_ms = self.last_piece_ms.load(Ordering::Relaxed);
         (last_piece_ms != ALL_READ).then(|| now_ms.saturating_sub(last_piece_ms))
@@ -322,12 +277,12 @@ impl Response {
 }
 
 impl UnreadGuard {
-    /// Notes that a piece was passed on: the reader took the one before it.
+    /// Notes that a piece was passed on: the reader took the piece before it.
     pub(super) fn note_piece(&self) {
         self.last_piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
     }
 
-    /// Notes that the reader has taken all there is so far.
+    /// Notes that the reader has taken everything so far.
     pub(super) fn note_all_read(&self) {
         self.last_piece_ms.store(ALL_READ, Ordering::Relaxed);
     }
@@ -335,7 +290,11 @@ impl UnreadGuard {
 
 impl Drop for UnreadGuard {
     fn drop(&mut self) {
-        self.unread.lock().remove(self.number);
+        // A small response lifts no pause: to read a rejection frees no memory.
+        let was_read = self.share.release().is_some_and(|bytes| bytes > SMALL);
+        if let Some(principal) = self.principal.filter(|_| was_read) {
+            self.unread.pauses().remove(&principal);
+        }
     }
 }
 
@@ -347,7 +306,7 @@ mod tests {
 
     const BYTES: usize = 1 << 20;
 
-    /// Reserves memory for a response that no listener can end.
+    /// Reserves memory for a response outside of a listener, which nothing can end.
     fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
         let limits = ResponseLimits { exchange: None, principal: Some(principal), deadline: None, is_watch: false };
         unread.reserve(bytes, limits, InFlightGuard::new(Gauge::noop(), None))
@@ -355,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_principal_has_a_quarter_of_the_memory() {
-        let unread = Unread::new(Limits { bytes: BYTES, stalled_after: Duration::from_secs(30) });
+        let unread = Unread::new(BYTES, Duration::from_secs(30));
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let first = reserve(&unread, one, BYTES / 8).expect("an eighth");
         let _second = reserve(&unread, one, BYTES / 8).expect("a quarter");

@@ -1,12 +1,11 @@
-//! Requests whose bodies have not arrived.
+//! Requests with late bodies.
 //!
-//! Who waits for the bytes of a caller does no work, and for how long the caller decides, before anybody knows who it is. So
-//! a request gives its turn up while its body is late, and waits in line again once it is whole. And of all places, the
-//! requests whose bodies are late have only a part, and those of one network a part of that: callers who never send theirs
-//! must keep out neither those who do nor those who only take longer.
+//! A request that waits for bytes of its caller does no work, and the caller, who is not authenticated yet, decides how long.
+//! A request therefore returns its turn while its body is late, and queues again when the body is complete. Late bodies have
+//! their own places, divided among networks, so that callers who never send their bodies block neither the other requests nor
+//! slow bodies of other networks. A timeout per body would reject clients on slow links.
 
 use std::{
-    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -21,39 +20,44 @@ use tonic::Status;
 
 use super::admission::{AdmissionQueue, Turn};
 use crate::{
-    budget::{Budget, Reservation},
     error::{Error, Reason},
+    fair_share::{FairShare, Share},
     http::middleware::layer::Body,
+    rate_limit::Network,
 };
 
-/// How late a body may be before it counts as late. Nearly all arrive with their heads.
+/// The delay after which a body counts as late. Nearly all bodies arrive with their heads.
 const ON_TIME: Duration = Duration::from_millis(50);
 
-/// The turn of a request, which its body gives up and takes again. Cheap to clone.
+/// The turn of a request, which the body returns and takes again. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Share(Arc<Mutex<State>>);
+pub(super) struct SharedTurn(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// `None` while the body is late, and once the response has begun.
+    /// `None` while the body is late, and after the response has begun.
     turn: Option<Turn>,
-    /// There was no room: for a late body, or in line once it was whole.
-    is_refused: bool,
+    /// No place was free: for the late body, or in the queue after the body was complete.
+    is_rejected: bool,
     /// The response has begun.
     is_over: bool,
 }
 
-impl Share {
+/// The request was rejected while its body arrived.
+#[derive(Debug)]
+pub(super) struct Rejected;
+
+impl SharedTurn {
     pub(super) fn new(turn: Turn) -> Self {
-        Self(Arc::new(Mutex::new(State { turn: Some(turn), is_refused: false, is_over: false })))
+        Self(Arc::new(Mutex::new(State { turn: Some(turn), is_rejected: false, is_over: false })))
     }
 
-    /// Ends the turn; returns whether the request was refused on the way.
-    pub(super) fn end(&self) -> bool {
+    /// Takes the turn away from the body; `None` while the body is late.
+    pub(super) fn end(&self) -> Result<Option<Turn>, Rejected> {
         let mut state = self.lock();
         state.is_over = true;
-        drop(state.turn.take());
-        state.is_refused
+        let turn = state.turn.take();
+        if state.is_rejected { Err(Rejected) } else { Ok(turn) }
     }
 
     fn give_up(&self) {
@@ -65,8 +69,8 @@ impl Share {
         state.turn = Some(turn).filter(|_| !state.is_over);
     }
 
-    fn refuse(&self) {
-        self.lock().is_refused = true;
+    fn reject(&self) {
+        self.lock().is_rejected = true;
     }
 
     fn is_over(&self) -> bool {
@@ -82,42 +86,42 @@ impl Share {
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) queue: AdmissionQueue,
-    /// The places of requests whose bodies are late.
-    pub(super) places: Budget,
-    /// The address of the caller.
-    pub(super) client: IpAddr,
+    /// The places of late bodies.
+    pub(super) places: FairShare<Network>,
+    /// The network of the caller.
+    pub(super) client: Network,
     pub(super) is_keyed: bool,
-    /// How long it may wait in line once it is whole.
+    /// The maximum time in the queue after the body is complete.
     pub(super) wait: Duration,
 }
 
 /// The body of a request that has a turn.
 pub(super) struct Arriving {
     body: Body,
-    share: Share,
+    turn: SharedTurn,
     terms: Terms,
-    /// How long it may still be late; `None` until it is.
+    /// The time until the body counts as late; `None` before the body is waited for.
     patience: Option<Pin<Box<Sleep>>>,
     /// Held while the body is late.
-    place: Option<Reservation>,
-    /// Set once the body is whole.
-    whole: Option<Whole>,
+    place: Option<Share<Network>>,
+    /// Set when the body is complete.
+    complete: Option<Complete>,
 }
 
-/// A body that was late and is whole.
-struct Whole {
+/// A late body that is complete.
+struct Complete {
     turn: BoxFuture<'static, Option<Turn>>,
-    /// The last of it.
+    /// The last frame.
     frame: Option<Frame<Bytes>>,
 }
 
 impl Arriving {
-    pub(super) fn new(body: Body, share: Share, terms: Terms) -> Self {
-        Self { body, share, terms, patience: None, place: None, whole: None }
+    pub(super) fn new(body: Body, turn: SharedTurn, terms: Terms) -> Self {
+        Self { body, turn, terms, patience: None, place: None, complete: None }
     }
 
-    fn refuse(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.share.refuse();
+    fn reject(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.turn.reject();
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
     }
@@ -129,14 +133,14 @@ impl HttpBody for Arriving {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        if this.whole.is_none() {
+        if this.complete.is_none() {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-                if this.place.is_none() && !this.share.is_over() {
+                if this.place.is_none() && !this.turn.is_over() {
                     let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(ON_TIME)));
                     ready!(patience.as_mut().poll(context));
-                    let Some(place) = this.terms.places.take(this.terms.client) else { return this.refuse() };
+                    let Ok(place) = this.terms.places.take(this.terms.client, 1) else { return this.reject() };
                     this.place = Some(place);
-                    this.share.give_up();
+                    this.turn.give_up();
                 }
                 return Poll::Pending;
             };
@@ -145,24 +149,24 @@ impl HttpBody for Arriving {
                 None => None,
                 failed => return Poll::Ready(failed),
             };
-            let is_whole = frame.is_none() || this.body.is_end_stream();
-            if this.place.is_none() || !is_whole || this.share.is_over() {
+            let is_complete = frame.is_none() || this.body.is_end_stream();
+            if this.place.is_none() || !is_complete || this.turn.is_over() {
                 return Poll::Ready(frame.map(Ok));
             }
             let Terms { queue, is_keyed, wait, .. } = this.terms.clone();
-            this.whole = Some(Whole { turn: async move { queue.enter(is_keyed, wait).await }.boxed(), frame });
+            this.complete = Some(Complete { turn: async move { queue.enter(is_keyed, wait).await }.boxed(), frame });
         }
-        let Some(whole) = &mut this.whole else { return Poll::Ready(None) };
-        let turn = ready!(whole.turn.as_mut().poll(context));
-        let frame = this.whole.take().and_then(|whole| whole.frame);
-        let Some(turn) = turn else { return this.refuse() };
+        let Some(complete) = &mut this.complete else { return Poll::Ready(None) };
+        let turn = ready!(complete.turn.as_mut().poll(context));
+        let frame = this.complete.take().and_then(|complete| complete.frame);
+        let Some(turn) = turn else { return this.reject() };
         this.place = None;
-        this.share.take_again(turn);
+        this.turn.take_again(turn);
         Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.whole.is_none() && self.body.is_end_stream()
+        self.complete.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -172,59 +176,60 @@ impl HttpBody for Arriving {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::IpAddr;
 
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::database::Waits;
+    use crate::{database::Waits, fair_share::Rule};
 
-    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    fn network(number: u8) -> Network {
+        Network::of(IpAddr::from([192, 0, 2, number]))
+    }
 
-    /// A queue of one turn, and the terms of bodies of which one for each caller may be late.
+    /// Returns the terms of a queue of one turn, with two places of which a network has one.
     fn terms() -> Terms {
         let queue = AdmissionQueue::new(1, || Waits { count: 0, total: Duration::ZERO });
-        let (places, client) = (Budget::new(2, 2), CLIENT);
+        let (places, client) = (FairShare::new(2, Rule::OfRest(2)), network(1));
         Terms { queue, places, client, is_keyed: false, wait: Duration::from_secs(1) }
     }
 
-    /// A request that has the turn, and what sends its body.
-    fn begin(terms: &Terms) -> (mpsc::Sender<Bytes>, Share, Arriving) {
+    /// Begins a request that has the turn; the sender sends its body.
+    fn begin(terms: &Terms) -> (mpsc::Sender<Bytes>, SharedTurn, Arriving) {
         let (sender, receiver) = mpsc::channel::<Bytes>(4);
         let pieces = stream::unfold(receiver, |mut receiver| async {
             let piece = receiver.recv().await?;
             Some((Ok::<_, Status>(Frame::data(piece)), receiver))
         });
-        let share = Share::new(terms.queue.try_enter().expect("nobody is there"));
-        let body = Arriving::new(Body::new(StreamBody::new(pieces)), share.clone(), terms.clone());
-        (sender, share, body)
+        let turn = SharedTurn::new(terms.queue.try_enter().expect("no request runs"));
+        let body = Arriving::new(Body::new(StreamBody::new(pieces)), turn.clone(), terms.clone());
+        (sender, turn, body)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_is_late_gives_the_turn_up_until_it_is_whole() {
         let terms = terms();
-        let (sender, share, body) = begin(&terms);
+        let (sender, turn, body) = begin(&terms);
         let whole = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME / 2).await;
         assert!(terms.queue.try_enter().is_none(), "it is not late yet");
         sender.send(Bytes::from_static(b"a")).await.expect("read");
         tokio::time::sleep(ON_TIME).await;
         let other = terms.queue.try_enter().expect("it is late");
-        assert!(terms.places.take(CLIENT).is_none());
-        assert!(terms.places.take(OTHER).is_some(), "it keeps out nobody else");
+        assert!(terms.places.take(network(1), 1).is_err());
+        assert!(terms.places.take(network(2), 1).is_ok(), "other networks have places");
         sender.send(Bytes::from_static(b"b")).await.expect("read");
         drop(sender);
         tokio::time::sleep(ON_TIME).await;
-        assert!(!whole.is_finished(), "it waits in line");
+        assert!(!whole.is_finished(), "it is in the queue");
         drop(other);
         let body = whole.await.expect("no panic").expect("whole").to_bytes();
         assert_eq!(&body[..], b"ab");
-        assert!(terms.places.take(CLIENT).is_some());
+        assert!(terms.places.take(network(1), 1).is_ok());
         assert!(terms.queue.try_enter().is_none(), "it has its turn again");
-        assert!(!share.end());
+        assert!(turn.end().is_ok());
         assert!(terms.queue.try_enter().is_some());
     }
 
@@ -236,36 +241,36 @@ mod tests {
         tokio::time::sleep(ON_TIME * 2).await;
         let (_never_either, second, body) = begin(&terms);
         assert!(body.collect().await.is_err());
-        assert!(second.end(), "refused");
+        assert!(second.end().is_err(), "rejected");
         waits.abort();
         assert!(waits.await.is_err());
-        assert!(!first.end());
-        assert!(terms.places.take(CLIENT).is_some());
-        // Somebody else has the turn for too long.
-        let (sender, share, body) = begin(&terms);
+        assert!(first.end().is_ok());
+        assert!(terms.places.take(network(1), 1).is_ok());
+        // Another request has the turn for too long.
+        let (sender, turn, body) = begin(&terms);
         let waits = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME * 2).await;
         let _other = terms.queue.try_enter().expect("it is late");
         drop(sender);
         assert!(waits.await.expect("no panic").is_err());
-        assert!(share.end(), "refused");
+        assert!(turn.end().is_err(), "rejected");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_in_time_keeps_the_turn_and_one_after_the_response_needs_none() {
         let terms = terms();
-        let (sender, share, body) = begin(&terms);
+        let (sender, turn, body) = begin(&terms);
         sender.send(Bytes::from_static(b"a")).await.expect("room");
         drop(sender);
         assert_eq!(body.collect().await.expect("whole").to_bytes(), "a");
         assert!(terms.queue.try_enter().is_none());
-        assert!(!share.end());
+        assert!(turn.end().is_ok());
 
-        let (sender, share, body) = begin(&terms);
-        assert!(!share.end());
+        let (sender, turn, body) = begin(&terms);
+        assert!(turn.end().is_ok());
         let whole = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME * 2).await;
-        assert!(terms.places.take(CLIENT).is_some());
+        assert!(terms.places.take(network(1), 1).is_ok());
         drop(sender);
         assert!(whole.await.expect("no panic").is_ok());
     }

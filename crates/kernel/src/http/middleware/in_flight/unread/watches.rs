@@ -1,58 +1,34 @@
-//! What watches count with: little while their readers read, since most of them wait and what they send is shared, and
-//! what they hold once their readers have stalled.
+//! The charge of watches: little while their readers read, since most watches wait and what they send is shared, and what
+//! they hold while their readers are stalled.
 
-use std::sync::atomic::Ordering;
+use super::{HeldResponse, Memory, is_evictable};
 
-use super::{MIN_STALL_TO_EVICT, ResponseLimits, State};
-
-/// About what a watch holds whose reader does not read: a part of a page, what is encoded of it, and the buffers of the
+/// About what a watch holds whose reader does not read: a part of a page, its encoded form, and the buffers of the
 /// connection. Measured: 200 kB.
 const STALLED_WATCH_BYTES: usize = 256 << 10;
 
-impl State {
-    /// Charges each watch whose reader has stalled with what it holds, and the others with what they began with. Beyond
-    /// what a connection, a principal and all of them may hold, those that have stalled for longest are cut off.
-    pub(super) fn charge_watches(&mut self, total: usize, now_ms: u64) {
-        let watches = self.responses.iter().filter(|(_, response)| response.limits.is_watch);
-        let watches = watches
-            .map(|(&number, watch)| (watch.stalled_ms(now_ms).unwrap_or_default(), number, watch.reserved_bytes));
-        let mut watches: Vec<_> = watches.collect();
-        for &(_, number, reserved_bytes) in &watches {
-            self.charge(number, reserved_bytes);
-        }
-        watches.retain(|&(stalled_ms, ..)| stalled_ms >= MIN_STALL_TO_EVICT.as_millis() as u64);
-        watches.sort_unstable();
-        for (_, number, _) in watches {
-            self.charge(number, STALLED_WATCH_BYTES);
-            if self.responses.get(&number).is_some_and(|watch| self.is_over(&watch.limits, total)) {
-                self.cut_off(number, "memory", now_ms);
-            }
+/// Charges each watch whose reader has stalled with what it holds, and the others with what they began with. Returns the
+/// watches that no longer fit into the memory of all responses, of their connection or of their principal: those that have
+/// stalled for longest.
+pub(super) fn charge(memory: &Memory, now_ms: u64) -> Vec<HeldResponse> {
+    let mut memory = memory.lock();
+    let watches = memory.held().filter(|(_, held)| held.keys.is_watch).map(|(number, held)| {
+        (held.holder.stalled_ms(now_ms).unwrap_or_default(), number, held.holder.reserved_bytes, held.keys)
+    });
+    let mut watches: Vec<_> = watches.collect();
+    for &(_, number, reserved_bytes, _) in &watches {
+        memory.resize(number, reserved_bytes);
+    }
+    watches.retain(|&(stalled_ms, ..)| is_evictable(stalled_ms));
+    watches.sort_unstable_by_key(|&(stalled_ms, number, ..)| (stalled_ms, number));
+    let mut evicted = Vec::new();
+    for (_, number, _, reader) in watches {
+        memory.resize(number, STALLED_WATCH_BYTES);
+        if memory.check(reader, 0).is_err() {
+            evicted.extend(memory.remove(number));
         }
     }
-
-    /// Returns whether more is unread than may be: of all, of a connection, or of a principal.
-    fn is_over(&self, limits: &ResponseLimits, total: usize) -> bool {
-        let exchange = limits.exchange.as_ref();
-        let of_connection = exchange.map_or(0, |exchange| exchange.connection().unread_bytes.load(Ordering::Relaxed));
-        let of_principal = limits.principal.and_then(|principal| self.by_principal.get(&principal));
-        self.bytes > total || of_connection > total / 4 || of_principal.is_some_and(|share| share.bytes > total / 4)
-    }
-
-    /// Changes what a watch counts with.
-    fn charge(&mut self, number: u64, bytes: usize) {
-        let Some(watch) = self.responses.get_mut(&number).filter(|watch| watch.bytes != bytes) else { return };
-        let before = std::mem::replace(&mut watch.bytes, bytes);
-        let change = |sum: &mut usize| *sum = *sum + bytes - before;
-        change(&mut self.bytes);
-        change(&mut self.watch_bytes);
-        if let Some(exchange) = &watch.limits.exchange {
-            // Wraps around where it becomes less.
-            exchange.connection().unread_bytes.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
-        }
-        if let Some(principal) = watch.limits.principal {
-            change(&mut self.by_principal.entry(principal).or_default().bytes);
-        }
-    }
+    evicted
 }
 
 #[cfg(test)]
@@ -64,12 +40,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        http::{
-            exchange::{Connection, Exchange},
-            middleware::in_flight::{Limits, Unread, guard::InFlightGuard, unread::UnreadGuard},
+    use crate::http::{
+        exchange::{Connection, Exchange},
+        middleware::in_flight::{
+            Unread,
+            guard::InFlightGuard,
+            unread::{MIN_STALL_TO_EVICT, ReaderKey, ResponseLimits, UnreadGuard},
         },
-        rate_limit::Network,
     };
 
     const BYTES: usize = 16 << 20;
@@ -81,13 +58,12 @@ mod tests {
     }
 
     fn unread() -> Unread {
-        Unread::new(Limits { bytes: BYTES, stalled_after: Duration::from_secs(30) })
+        Unread::new(BYTES, Duration::from_secs(30))
     }
 
-    /// Counts a watch on a connection of its own, whose reader has stalled or waits for more.
+    /// Counts a watch on a separate connection, whose reader has stalled or waits for more.
     fn watch(unread: &Unread, principal: u128, is_stalled: bool) -> Watch {
-        let peer = Network::of(std::net::IpAddr::from([127, 0, 0, 1]));
-        let connection = Connection::new(peer, CancellationToken::new());
+        let connection = Connection::new(CancellationToken::new());
         let limits = ResponseLimits {
             exchange: Some(Exchange::of_test(&connection)),
             principal: Some(Uuid::from_u128(principal)),
@@ -103,11 +79,11 @@ mod tests {
         Watch { connection, guard }
     }
 
-    /// How many responses there are after a sweep, and the bytes of all and of watches.
+    /// Returns the number of responses after a sweep, and the bytes of all and of watches.
     fn charged(unread: &Unread) -> (usize, usize, usize) {
         unread.0.sweep();
-        let state = unread.0.lock();
-        (state.responses.len(), state.bytes, state.watch_bytes)
+        let memory = unread.0.memory.lock();
+        (memory.held().len(), memory.used(), memory.used_by(ReaderKey::Watches))
     }
 
     #[tokio::test]
@@ -120,7 +96,8 @@ mod tests {
         tokio::time::sleep(MIN_STALL_TO_EVICT).await;
         let bytes = 8 * RESERVED + 8 * STALLED_WATCH_BYTES;
         assert_eq!(charged(&unread), (16, bytes, bytes));
-        let of_connection = || stalled[0].connection.unread_bytes.load(Ordering::Relaxed);
+        let connection = ReaderKey::Connection(Arc::as_ptr(&stalled[0].connection).addr());
+        let of_connection = || unread.0.memory.lock().used_by(connection);
         assert_eq!(of_connection(), STALLED_WATCH_BYTES);
         stalled.iter().for_each(|watch| watch.guard.note_all_read());
         assert_eq!((charged(&unread), of_connection()), (at_first, RESERVED), "they have read");
@@ -138,10 +115,11 @@ mod tests {
         tokio::time::sleep(MIN_STALL_TO_EVICT).await;
         let (responses, bytes, of_watches) = charged(&unread);
         assert!(bytes <= BYTES && bytes > BYTES / 4 * 3 && of_watches == bytes, "{responses} with {bytes}");
-        let state = unread.0.lock();
-        assert!(state.by_principal.values().all(|share| share.bytes <= BYTES / 4), "{:?}", state.by_principal);
-        assert!(state.responses.contains_key(&waiting.guard.number), "who reads is not cut off");
-        drop(state);
+        for principal in 1..6 {
+            let of_principal = unread.0.memory.lock().used_by(ReaderKey::Principal(Uuid::from_u128(principal)));
+            assert!(of_principal <= BYTES / 4, "{principal} has {of_principal}");
+        }
+        assert!(waiting.guard.share.amount().is_some(), "a watch whose reader reads is not cut off");
         assert_eq!(charged(&unread), (responses, bytes, bytes), "it stays like that");
         drop((greedy, others, waiting));
     }

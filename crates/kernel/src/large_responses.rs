@@ -1,12 +1,13 @@
-//! A bulkhead around large responses: few are made at once.
+//! Limits how many large responses are produced at once.
 //!
-//! To read, encode and transcode megabytes takes a processor, here and in Postgres, for many milliseconds. Made all at
-//! once, such responses leave none for the small ones of everybody else, and each keeps its rows, its message and its
-//! document meanwhile. So a list that is likely to be large waits for a slot before it needs a connection, and keeps it
+//! To read, encode and transcode megabytes occupies a CPU for many milliseconds, in this process and in Postgres. Many large
+//! responses at once leave no CPU to small ones, and each keeps its rows, its message and its document in memory
+//! meanwhile. A list that is likely to be large therefore waits for a slot before it takes a connection, and holds the slot
 //! until its response is complete. The deadline of the request bounds the wait.
 //!
-//! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and how large
-//! those of the requester were lately ([`rows`]). What is likely to be small neither waits nor counts.
+//! The general concurrency limit cannot do this: it admits a request before its cost is known, by the headers alone. The
+//! size of a list shows only after it was read, so it is estimated: from the number of rows that are requested, and from the
+//! size of the requester's recent rows ([`rows`]). A response that is likely to be small neither waits nor counts.
 //!
 //! [`rows`]: self::rows
 
@@ -29,20 +30,20 @@ use crate::{
 use places::{Place, Places};
 use rows::RowSizes;
 
-/// From how many bytes on a message is large: it is decoded, encoded and transcoded in about a millisecond.
+/// The size in bytes from which a message is large: decoding, encoding and transcoding it takes about a millisecond.
 const LARGE: usize = 256 << 10;
-/// The large responses that are made or wait at once, beyond which they are refused: a quarter of the requests that may
-/// always run at once, so that those which wait here leave enough turns to run to the others.
+/// The maximum number of large responses that are produced or wait at once. It is half of the requests that may always run
+/// at once, so that the others have turns, too.
 const MAX_ENTERED: usize = 32;
-/// Those of one requester; a group has twice as many.
+/// The maximum number of one requester; a group has twice as many.
 const MAX_OF_REQUESTER: usize = 8;
-/// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
-/// something else than a processor, such as a lock in Postgres, for which the others need not wait.
+/// The maximum time that a response holds a slot: several times what a response of megabytes takes. A slower response
+/// waits for something other than a CPU, such as a lock in Postgres, and the other responses need not wait for it.
 const MAX_HELD: Duration = Duration::from_millis(25);
 
 /// Admits large responses. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Bulkhead(Arc<Inner>);
+pub(crate) struct LargeResponses(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -51,13 +52,13 @@ struct Inner {
     sizes: RowSizes,
 }
 
-/// A response that may be made.
+/// A response that may be produced.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    bulkhead: Bulkhead,
+    of: LargeResponses,
     method: &'static str,
     requester: Requester,
-    /// `None` if it is likely to be small.
+    /// `None` if the response is likely to be small.
     slot: Option<Slot>,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Slot {
 
 #[cfg(test)]
 impl Slot {
-    /// A slot, with what learns of its end.
+    /// A slot, and a receiver that notices its end.
     pub(crate) fn of_test() -> (Self, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         let place = Places::new(1, 1).take(Requester::Principal(Uuid::nil())).expect("a place");
@@ -77,17 +78,18 @@ impl Slot {
     }
 }
 
-/// Who asks for a response.
+/// The caller that requests a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Requester {
-    /// A principal, wherever it calls from.
+    /// A principal, independent of its address.
     Principal(Uuid),
-    /// Somebody without credentials, in a network.
+    /// A caller without credentials in this network.
     Anonymous(Network),
 }
 
 impl Requester {
-    /// Returns the group that it is one of: the networks of a site, all of which somebody may have. All others are alone.
+    /// Returns the group of the requester: a site, because one subscriber may own all of its networks. Other requesters are
+    /// a group by themselves.
     fn group(self) -> Self {
         match self {
             Self::Principal(_) => self,
@@ -96,27 +98,28 @@ impl Requester {
     }
 }
 
-impl Default for Bulkhead {
-    /// Leaves half of the processors to what is small.
+impl Default for LargeResponses {
+    /// Leaves half of the CPUs to small responses.
     fn default() -> Self {
         Self::new((std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1))
     }
 }
 
-impl Bulkhead {
+impl LargeResponses {
     fn new(slots: usize) -> Self {
         let places = Places::new(MAX_ENTERED, MAX_OF_REQUESTER);
         Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), places, sizes: RowSizes::default() }))
     }
 
-    /// Waits until a response of up to so many rows may be made, first come, first served, if it is likely to be large.
+    /// Waits, in the order of arrival, until a response of up to `rows` may be produced. A response that is likely to be
+    /// small does not wait.
     ///
     /// # Errors
-    /// `OVERLOADED` if too many wait already, or if others who have fewer come while this one waits.
+    /// `OVERLOADED` if too many wait already, or if a requester with fewer places takes over the place during the wait.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
         let is_small = self.0.sizes.estimate(method, rows, requester.group()) < LARGE;
         let slot = if is_small { None } else { Some(self.enter(requester).await?) };
-        Ok(Admission { bulkhead: self.clone(), method, requester, slot })
+        Ok(Admission { of: self.clone(), method, requester, slot })
     }
 
     async fn enter(&self, requester: Requester) -> Result<Slot> {
@@ -124,7 +127,7 @@ impl Bulkhead {
         let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
         let permit = permit.map_err(Error::internal)?;
         let (sender, receiver) = oneshot::channel();
-        // In a task of its own, because nobody polls a response that waits for something else.
+        // In a separate task, because a response that waits for something else is not polled.
         tokio::spawn(async move {
             timeout(MAX_HELD, receiver).await.ok();
             drop(permit);
@@ -140,10 +143,10 @@ fn overloaded() -> Error {
 }
 
 impl Admission {
-    /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
-    /// with a small one does not need it.
+    /// Records the size of the message, and returns the slot if the message is as large as expected: the remaining work on
+    /// a small message needs no slot.
     pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
-        self.bulkhead.0.sizes.note(self.method, rows, bytes, self.requester.group());
+        self.of.0.sizes.note(self.method, rows, bytes, self.requester.group());
         self.slot.clone().filter(|_| bytes >= LARGE)
     }
 }
@@ -161,25 +164,25 @@ mod tests {
     const ONE: Requester = Requester::Principal(Uuid::from_u128(1));
     const OTHER: Requester = Requester::Principal(Uuid::from_u128(2));
 
-    /// One that knows that ten rows are large.
-    async fn bulkhead(slots: usize) -> Bulkhead {
-        let bulkhead = Bulkhead::new(slots);
-        let first = bulkhead.admit(METHOD, 100, ONE).await.expect("nothing is known");
+    /// Makes a limit that knows that ten rows are large.
+    async fn responses(slots: usize) -> LargeResponses {
+        let responses = LargeResponses::new(slots);
+        let first = responses.admit(METHOD, 100, ONE).await.expect("nothing is known");
         assert!(first.slot.is_none());
         assert!(first.finish(10, LARGE).is_none());
-        bulkhead
+        responses
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_large_response_waits_until_another_one_is_complete() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let since = Instant::now();
-        let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
-        let mut second = Box::pin(bulkhead.admit(METHOD, 10, OTHER));
+        let first = responses.admit(METHOD, 10, ONE).await.expect("a slot");
+        let mut second = Box::pin(responses.admit(METHOD, 10, OTHER));
         assert!(second.as_mut().now_or_never().is_none());
-        let small = bulkhead.admit(METHOD, 9, OTHER).now_or_never().expect("no wait").expect("room");
+        let small = responses.admit(METHOD, 9, OTHER).now_or_never().expect("no wait").expect("room");
         assert!(small.slot.is_none());
-        let other_method = bulkhead.admit("/shop.Shop/ListShelves", 10, OTHER).now_or_never();
+        let other_method = responses.admit("/shop.Shop/ListShelves", 10, OTHER).now_or_never();
         assert!(other_method.expect("no wait").expect("room").slot.is_none());
 
         let response = first.finish(10, LARGE).expect("it is large");
@@ -190,39 +193,39 @@ mod tests {
         let second = second.await.expect("a slot");
         assert!(second.finish(1, LARGE / 10).is_none(), "it turned out to be small");
         drop(second);
-        let third = bulkhead.admit(METHOD, 20, ONE).await.expect("a slot");
+        let third = responses.admit(METHOD, 20, ONE).await.expect("a slot");
         assert!(third.slot.is_some());
         assert_eq!(since.elapsed(), Duration::ZERO, "no slot had to be taken away");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_response_does_not_hold_up_the_others() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let since = Instant::now();
-        let _slow = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
-        let _next = bulkhead.admit(METHOD, 10, OTHER).await.expect("a slot");
+        let _slow = responses.admit(METHOD, 10, ONE).await.expect("a slot");
+        let _next = responses.admit(METHOD, 10, OTHER).await.expect("a slot");
         assert_eq!(since.elapsed(), MAX_HELD);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_while_it_waits_is_passed_over() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let since = Instant::now();
-        let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        let first = responses.admit(METHOD, 10, ONE).await.expect("a slot");
         // As at its deadline.
-        let mut leaver = Box::pin(bulkhead.admit(METHOD, 10, ONE));
+        let mut leaver = Box::pin(responses.admit(METHOD, 10, ONE));
         assert!(leaver.as_mut().now_or_never().is_none());
         drop(leaver);
         drop(first);
-        bulkhead.admit(METHOD, 10, OTHER).await.expect("a slot");
+        responses.admit(METHOD, 10, OTHER).await.expect("a slot");
         assert_eq!(since.elapsed(), Duration::ZERO);
     }
 
-    type Waits<'b> = Pin<Box<dyn Future<Output = Result<Admission>> + 'b>>;
+    type Waits<'r> = Pin<Box<dyn Future<Output = Result<Admission>> + 'r>>;
 
-    /// Asks for a large response; `Err` if it is refused at once.
-    fn enter(bulkhead: &Bulkhead, requester: Requester) -> Result<Waits<'_>> {
-        let mut waits: Waits<'_> = Box::pin(bulkhead.admit(METHOD, 10, requester));
+    /// Requests a large response; `Err` if it is rejected at once.
+    fn enter(responses: &LargeResponses, requester: Requester) -> Result<Waits<'_>> {
+        let mut waits: Waits<'_> = Box::pin(responses.admit(METHOD, 10, requester));
         match waits.as_mut().now_or_never() {
             Some(Err(error)) => Err(error),
             Some(Ok(admission)) => Ok(Box::pin(std::future::ready(Ok(admission)))),
@@ -236,28 +239,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn few_wait_and_a_requester_keeps_only_itself_out() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let at = |address: &str| Requester::Anonymous(Network::of(address.parse().expect("an address")));
         let same_network = |number| at(&format!("2001:db8::{number}"));
         let mut slots = Vec::new();
         for number in 0..MAX_OF_REQUESTER {
-            slots.push(enter(&bulkhead, ONE).expect("a place"));
-            slots.push(enter(&bulkhead, same_network(number)).expect("a place"));
+            slots.push(enter(&responses, ONE).expect("a place"));
+            slots.push(enter(&responses, same_network(number)).expect("a place"));
         }
-        assert!(is_refused(enter(&bulkhead, ONE)));
-        assert!(is_refused(enter(&bulkhead, same_network(99))));
+        assert!(is_refused(enter(&responses, ONE)));
+        assert!(is_refused(enter(&responses, same_network(99))));
         for other in [OTHER, at("192.0.2.1"), at("2001:db8:1::1")] {
-            slots.push(enter(&bulkhead, other).expect("a place"));
+            slots.push(enter(&responses, other).expect("a place"));
         }
         let slot = slots.swap_remove(2);
         drop(slot);
-        slots.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
+        slots.push(enter(&responses, ONE).expect("the place of the one that left"));
     }
 
-    /// Whoever has a /48 has 65,536 networks.
+    /// A /48 has 65,536 networks.
     #[tokio::test(start_paused = true)]
     async fn the_networks_of_a_site_together_get_half_and_make_room_for_a_newcomer() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let in_site = |site: u16, network: usize| {
             let network = u16::try_from(network).expect("few");
             Requester::Anonymous(Network::of([0x2001, 0xdb8, site, network, 0, 0, 0, 1].into()))
@@ -265,35 +268,35 @@ mod tests {
         let mut slots = Vec::new();
         for site in [1, 2] {
             for network in 0..2 * MAX_OF_REQUESTER {
-                slots.push(enter(&bulkhead, in_site(site, network)).expect("a place"));
+                slots.push(enter(&responses, in_site(site, network)).expect("a place"));
             }
-            assert!(is_refused(enter(&bulkhead, in_site(site, 99))));
+            assert!(is_refused(enter(&responses, in_site(site, 99))));
         }
-        let _newcomer = enter(&bulkhead, in_site(3, 0)).expect("a place, though each of those has one only");
+        let _newcomer = enter(&responses, in_site(3, 0)).expect("a place, though each of those has one only");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whose_networks_are_new_is_known_by_its_site() {
-        let bulkhead = Bulkhead::new(1);
+        let responses = LargeResponses::new(1);
         let at = |address: [u16; 8]| Requester::Anonymous(Network::of(address.into()));
-        let first = bulkhead.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 1, 0, 0, 0, 1])).await.expect("nothing is known");
+        let first = responses.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 1, 0, 0, 0, 1])).await.expect("nothing is known");
         assert!(first.finish(10, LARGE).is_none());
-        let small = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        let small = responses.admit(METHOD, 10, ONE).await.expect("a slot");
         drop(small.finish(1000, LARGE / 10));
         drop(small);
-        let next = bulkhead.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 2, 0, 0, 0, 1])).await.expect("a slot");
+        let next = responses.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 2, 0, 0, 0, 1])).await.expect("a slot");
         assert!(next.slot.is_some(), "its rows are large, though the mean of all is small");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_the_most_makes_room_for_a_newcomer() {
-        let bulkhead = bulkhead(1).await;
+        let responses = responses(1).await;
         let principals = (1..).take(MAX_ENTERED / MAX_OF_REQUESTER).map(|id| Requester::Principal(Uuid::from_u128(id)));
         let mut requests: Vec<_> = principals
             .flat_map(|principal| [principal; MAX_OF_REQUESTER])
-            .map(|principal| enter(&bulkhead, principal).expect("a place"))
+            .map(|principal| enter(&responses, principal).expect("a place"))
             .collect();
-        let newcomer = enter(&bulkhead, Requester::Principal(Uuid::from_u128(99))).expect("a place");
+        let newcomer = enter(&responses, Requester::Principal(Uuid::from_u128(99))).expect("a place");
         assert!(is_refused(requests.pop().expect("it waited").await));
         // All others get their turn, and then the newcomer.
         for waits in requests {
