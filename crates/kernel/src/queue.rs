@@ -133,6 +133,15 @@ pub async fn enqueue_at<J: Job>(connection: &Connection, job: &J, at: DateTime<U
     queue::add(connection, batch(std::slice::from_ref(job))?, Some(at)).await
 }
 
+/// Adds a job that does not start before `at`, unless a job with the same key waits: the repetition of a job must not
+/// postpone a newer one.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn repeat_at<J: Job>(connection: &Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
+    queue::add_unless_waiting(connection, batch(std::slice::from_ref(job))?, at).await
+}
+
 /// Prepares jobs for storage. Of several with the same key, the last one counts.
 fn batch<J: Job>(jobs: &[J]) -> Result<queue::Batch> {
     let mut entries = BTreeMap::new();

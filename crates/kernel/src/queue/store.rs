@@ -71,6 +71,25 @@ pub(crate) async fn add(connection: &Connection, mut batch: Batch, at: Option<Da
     Ok(())
 }
 
+/// Adds a job within the caller's transaction, to start no earlier than `at`, unless a job with the same key waits.
+pub(crate) async fn add_unless_waiting(connection: &Connection, batch: Batch, at: DateTime<Utc>) -> Result<()> {
+    const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload) \
+        SELECT ?, ?::int, ?, ?, job.key, job.serial_key, job.payload::json \
+        FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
+        ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
+    let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
+    let statement = Statement::new(SQL)
+        .bind::<Text, _>(batch.kind)
+        .bind::<Integer, _>(batch.max_attempts)
+        .bind::<Nullable<Text>, _>(traceparent())
+        .bind::<Timestamptz, _>(at)
+        .bind::<Array<Text>, _>(keys)
+        .bind::<Array<Nullable<Text>>, _>(serial_keys)
+        .bind::<Array<Text>, _>(payloads);
+    statement.execute(&mut &*connection).await?;
+    Ok(())
+}
+
 /// Adds those jobs whose key has no job that waits or runs; returns how many were added.
 pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Result<usize> {
     const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, key, serial_key, payload) \

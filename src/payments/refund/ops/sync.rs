@@ -65,7 +65,7 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     }
     let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.attempts.min(6));
     let next = SyncRefunds { attempts: job.attempts.saturating_add(1), ..job };
-    app.database.autocommit(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
+    app.database.autocommit(async move |connection| jobs::repeat_at(connection, &next, at).await).await
 }
 
 /// Begins a search of the gateway's refunds of the last `days` days for changes that no webhook reported: refunds that

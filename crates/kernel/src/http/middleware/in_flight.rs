@@ -3,8 +3,9 @@
 //! An unread response holds what it was made of. A unary response is therefore complete before its head is sent, without an
 //! encoder, a connection or a page behind it, and its bytes count until they are written: against the total, against its
 //! connection, and against its principal. The response whose reader has stalled for longest makes room; if no reader has
-//! stalled, the new response is rejected. A stream of a page or of a method counts with a fixed size at most. The send
-//! buffers of hyper and h2 are bounded per stream, but the sum of all streams of all connections is not.
+//! stalled, the new response is rejected, unless it reports a write. A stream of a page or of a method counts with a fixed
+//! size at most. The send buffers of hyper and h2 are bounded per stream, but the sum of all streams of all connections is
+//! not.
 //!
 //! An unread response holds no turn: its reader decides how long it takes, and must not block other requests.
 
@@ -19,7 +20,7 @@ use metrics::{Gauge, counter, gauge};
 
 use crate::{
     caller::Permit,
-    contract::Method,
+    contract::{Method, policy::Effect},
     error::{Error, Reason},
     http::{
         exchange::Exchange,
@@ -71,6 +72,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
                 deadline: response.extensions().get().map(|&ResponseDeadline(deadline)| deadline),
                 is_watch: is_watch(&response),
+                reports_write: reports_write(&response),
             };
             let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
@@ -108,6 +110,12 @@ impl<S: Next> Middleware<Request, S> for ReadFirst {
         }
         next.pass(request)
     }
+}
+
+/// Returns whether a response is the outcome of a method that writes.
+fn reports_write(response: &Response) -> bool {
+    let method = response.extensions().get::<&'static Method>();
+    method.is_some_and(|method| method.effect == Effect::Write) && !is_watch(response)
 }
 
 fn is_watch(response: &Response) -> bool {

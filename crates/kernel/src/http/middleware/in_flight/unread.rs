@@ -102,6 +102,8 @@ pub(super) struct ResponseLimits {
     pub(super) deadline: Option<Instant>,
     /// Whether it is a watch; most watches wait.
     pub(super) is_watch: bool,
+    /// Whether it reports a write, which may be committed.
+    pub(super) reports_write: bool,
 }
 
 /// Counts a response until it is dropped.
@@ -159,8 +161,9 @@ impl Unread {
         if !is_watch {
             inner.bound_number(now_ms);
         }
-        let share = if bytes <= SMALL {
-            // Not rejected, also not a watch: what it holds is charged when its reader stalls.
+        let share = if bytes <= SMALL || limits.reports_write {
+            // Not rejected. A watch is charged with what it holds when its reader stalls. A write may be committed, and its
+            // rejection would ask for a repetition; the concurrency limit bounds the excess.
             inner.memory.count(reader, bytes, response)
         } else {
             let (share, evicted) = inner.memory.take_over(reader, bytes, response, |_, _, (_, held)| {
@@ -306,10 +309,14 @@ mod tests {
 
     const BYTES: usize = 1 << 20;
 
-    /// Reserves memory for a response outside of a listener, which nothing can end.
+    /// The bounds of a response outside of a listener, which nothing can end.
+    fn limits(principal: Uuid) -> ResponseLimits {
+        let principal = Some(principal);
+        ResponseLimits { exchange: None, principal, deadline: None, is_watch: false, reports_write: false }
+    }
+
     fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
-        let limits = ResponseLimits { exchange: None, principal: Some(principal), deadline: None, is_watch: false };
-        unread.reserve(bytes, limits, InFlightGuard::new(Gauge::noop(), None))
+        unread.reserve(bytes, limits(principal), InFlightGuard::new(Gauge::noop(), None))
     }
 
     #[tokio::test]
@@ -321,6 +328,9 @@ mod tests {
         assert!(reserve(&unread, one, SMALL + 1).is_none(), "more than a quarter");
         let _small = reserve(&unread, one, SMALL).expect("small ones are not counted");
         let _others = reserve(&unread, other, BYTES / 4).expect("a quarter of its own");
+        let limits = ResponseLimits { reports_write: true, ..limits(one) };
+        let write = unread.reserve(BYTES, limits, InFlightGuard::new(Gauge::noop(), None));
+        drop(write.expect("a committed write is reported"));
         drop(first);
         reserve(&unread, one, BYTES / 8).expect("what was read makes room");
     }

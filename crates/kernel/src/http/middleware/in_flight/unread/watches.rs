@@ -65,6 +65,7 @@ mod tests {
     fn watch(unread: &Unread, principal: u128, is_stalled: bool) -> Watch {
         let connection = Connection::new(CancellationToken::new());
         let limits = ResponseLimits {
+            reports_write: false,
             exchange: Some(Exchange::of_test(&connection)),
             principal: Some(Uuid::from_u128(principal)),
             deadline: None,
