@@ -226,6 +226,11 @@ async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) 
         fault::point("post.between_writes")
     })
     .await?;
+    let has_left_slug = post.slug != before.slug || !post.state.is_published();
+    if before.state.is_published() && has_left_slug {
+        let (id, slug) = (post.id, before.slug.clone());
+        work.queue(move |connection| Box::pin(async move { store::remember_slug(connection, id, &slug).await }));
+    }
     let connection = work.connection().await?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;

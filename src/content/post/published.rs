@@ -35,7 +35,7 @@ const LISTS: &str = "all";
 pub struct PublishedPosts {
     cache: Cache,
     posts: Region<pb::Post>,
-    /// The id of the post with a slug. Only a hint: it is the post that says which slug it has.
+    /// The id of the post that has or had a slug. Only a hint: it is the post that says which slug it has.
     slugs: Region<String>,
     lists: Region<pb::ListPostsResponse>,
     feed: Region<String>,
@@ -76,7 +76,7 @@ impl PublishedPosts {
         let Some(id) = self.slugs.get(&slug, &slug, load).await? else { return Ok(None) };
         match self.by_id(app, PostId::parse(&id)?).await? {
             Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
-            // The hint is out of date, because the notice of a change was lost.
+            // The slug is an earlier one, or the notice of a change was lost.
             _ => Ok(read(app.clone(), Name::Slug(slug), convert::post).await?.value),
         }
     }

@@ -26,7 +26,7 @@ use crate::{
         post::model::{Content, List, Name, Post, State, Status},
     },
     identity::user::model::Language,
-    schema::{content_revision, posts, users},
+    schema::{content_revision, earlier_post_slugs, posts, users},
 };
 
 /// A row without its text, which lists leave out.
@@ -99,14 +99,34 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not, with an empty text unless that is asked for.
+/// Returns a post, published or not, with an empty text unless that is asked for. A slug that no post has leads to the post
+/// that was published under it.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
-    let query = match name {
-        Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
-        Name::Slug(slug) => posts::table.filter(posts::slug.eq(slug)).into_boxed(),
-    };
+    match name {
+        Name::Id(id) => first(connection, posts::table.filter(posts::id.eq(*id)).into_boxed(), text).await,
+        Name::Slug(slug) => {
+            let current = posts::table.filter(posts::slug.eq(slug)).into_boxed();
+            if let Some(post) = first(connection, current, text).await? {
+                return Ok(Some(post));
+            }
+            let earlier = earlier_post_slugs::table.find(slug).select(earlier_post_slugs::post_id);
+            first(connection, posts::table.filter(posts::id.eq_any(earlier)).into_boxed(), text).await
+        }
+    }
+}
+
+async fn first(connection: &mut Connection, query: Boxed<'_>, text: bool) -> Result<Option<Post>> {
     let query = query.select((Row::as_select(), optional(posts::body, text)));
     query.first(connection).await.optional()?.map(post).transpose()
+}
+
+/// Records that a post was published under a slug.
+pub async fn remember_slug(connection: &Connection, id: PostId, slug: &str) -> Result<()> {
+    use earlier_post_slugs as earlier;
+    let row = (earlier::slug.eq(slug), earlier::post_id.eq(id));
+    let insert = diesel::insert_into(earlier::table).values(row).on_conflict(earlier::slug);
+    insert.do_update().set(earlier::post_id.eq(id)).prepared().execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Returns a post, locked against changes until the transaction ends.

@@ -31,6 +31,8 @@ pub enum When {
     IsOneOf(FieldPath, Vec<i32>),
     /// A list has items.
     HasItems(FieldPath),
+    /// A bool field is true.
+    IsTrue(FieldPath),
 }
 
 /// A part of a Location.
@@ -48,10 +50,11 @@ impl Success {
         self.when.as_ref().is_none_or(|when| match when {
             When::IsOneOf(path, values) => path.is_one_of(values, response),
             When::HasItems(path) => path.read(response).is_some(),
+            When::IsTrue(path) => path.is_one_of(&[1], response),
         })
     }
 
-    /// Reads the variants of a method, those for an open outcome and a partial response first.
+    /// Reads the variants of a method, those for an open outcome, a partial response and a moved resource first.
     ///
     /// # Errors
     /// A fault of the policy.
@@ -91,6 +94,9 @@ impl Success {
         if !raw.degraded_field.is_empty() {
             variants.push(Self::partial(&raw.degraded_field, output)?);
         }
+        if !raw.moved_field.is_empty() || !raw.moved_location.is_empty() {
+            variants.push(Self::moved(raw, output)?);
+        }
         let location = if names_resource { location(&raw.location, output)? } else { Vec::new() };
         variants.push(Self { status, location, retry_after: None, when: None });
         Ok(variants)
@@ -118,6 +124,19 @@ impl Success {
         }
         let when = Some(When::HasItems(path));
         Ok(Self { status: StatusCode::PARTIAL_CONTENT, location: Vec::new(), retry_after: None, when })
+    }
+
+    fn moved(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Self, String> {
+        if raw.moved_field.is_empty() || raw.moved_location.is_empty() {
+            return Err("moved_field and moved_location go together: say both or neither".to_owned());
+        }
+        let path = FieldPath::resolve(output, &raw.moved_field)?;
+        if !path.is_bool() {
+            return Err(format!("moved_field: {} must be a bool", raw.moved_field));
+        }
+        let location = location(&raw.moved_location, output)?;
+        let when = Some(When::IsTrue(path));
+        Ok(Self { status: StatusCode::MOVED_PERMANENTLY, location, retry_after: None, when })
     }
 }
 
