@@ -81,6 +81,7 @@ pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
         .config::<PaymentsConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
+        .production(config::PRODUCTION)
         .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))

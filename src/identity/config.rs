@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_kernel::config::{Quota, Reader, Section, Variable};
+use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
 #[derive(Debug, Clone)]
 pub struct IdentityConfig {
@@ -21,6 +21,18 @@ pub struct IdentityConfig {
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
 }
+
+/// What sign-in needs in production.
+pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "login-limit",
+    text: "Passwords can be guessed at most ten times as often as by default",
+    check: |config| {
+        let Quota { requests, window } = config.section::<IdentityConfig>().login_attempts;
+        // The default is 10/15m.
+        let is_bounded = f64::from(requests) / window.as_secs_f64() <= 100.0 / 900.0;
+        Verdict::of(is_bounded, "RATE_LIMIT_LOGIN admits too many attempts")
+    },
+}];
 
 impl Section for IdentityConfig {
     const VARIABLES: &'static [Variable] = &[
