@@ -1,5 +1,6 @@
 //! Content: posts, which their authors write in Markdown and anyone reads once they are published, and their feed.
 
+pub mod cdn;
 pub mod config;
 pub mod events;
 mod examples;
@@ -12,6 +13,7 @@ pub mod post;
 use mainstay_kernel::module::Module;
 
 use self::{
+    cdn::Cdn,
     config::ContentConfig,
     events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
     job::PublishPost,
@@ -24,6 +26,8 @@ pub(crate) fn module() -> Module {
         .config::<ContentConfig>()
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(PublishedPosts::new(&app.cache)))
+        .part(|app| Cdn::open(&app.config))
+        .alerts([(cdn::PROVIDER, "auth")])
         .pages(feed::pages())
         .queue::<PublishPost>()
         .on::<PostUpdated>(jobs::invalidate)

@@ -146,6 +146,14 @@ pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec
     Ok((revision, store::list(connection, &list, Start::Offset(0), count).await?))
 }
 
+/// Returns the posts that were published under these slugs earlier.
+///
+/// # Errors
+/// Any database error.
+pub async fn earlier_owners(connection: &mut Connection, slugs: Vec<String>) -> Result<Vec<PostId>> {
+    store::earlier_owners(connection, slugs).await
+}
+
 /// Returns the cached entries that a change of a post has invalidated, as of now.
 pub async fn stale_entries(connection: &mut Connection, id: PostId) -> Result<StaleEntries> {
     let revision = store::revision(connection).await?;

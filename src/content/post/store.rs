@@ -120,6 +120,12 @@ async fn first(connection: &mut Connection, query: Boxed<'_>, text: bool) -> Res
     query.first(connection).await.optional()?.map(post).transpose()
 }
 
+/// Returns the posts that were published under these slugs last.
+pub async fn earlier_owners(connection: &mut Connection, slugs: Vec<String>) -> Result<Vec<PostId>> {
+    let owners = earlier_post_slugs::table.filter(earlier_post_slugs::slug.eq_any(slugs));
+    Ok(owners.select(earlier_post_slugs::post_id).load(connection).await?)
+}
+
 /// Records that a post was published under a slug.
 pub async fn remember_slug(connection: &Connection, id: PostId, slug: &str) -> Result<()> {
     use earlier_post_slugs as earlier;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use prost_reflect::MessageDescriptor;
 
-use super::{FieldPath, pb};
+use super::{FieldPath, FieldValue, pb};
 
 const PENDING: &str = "mainstay.policy.v1.is_pending";
 /// After how long a caller may poll an open outcome again.
@@ -42,6 +42,24 @@ pub enum LocationPart {
     Literal(String),
     /// The value of a field of the response.
     Field(FieldPath),
+}
+
+impl LocationPart {
+    /// Joins the parts, with the fields of an encoded response.
+    pub fn fill(parts: &[Self], response: &[u8]) -> String {
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                Self::Literal(literal) => text.push_str(literal),
+                Self::Field(path) => match path.read(response) {
+                    Some(FieldValue::Bytes(value)) => text.push_str(&String::from_utf8_lossy(value)),
+                    Some(FieldValue::Number(number)) => text.push_str(&number.to_string()),
+                    None => {}
+                },
+            }
+        }
+        text
+    }
 }
 
 impl Success {
@@ -141,7 +159,7 @@ impl Success {
 }
 
 /// Splits `/a/{b.c}/d` into its literal and field parts.
-fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
+pub(super) fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
     let mut parts = Vec::new();
     let mut rest = template;
     while let Some((literal, tail)) = rest.split_once('{') {

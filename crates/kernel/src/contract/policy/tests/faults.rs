@@ -94,6 +94,9 @@ fn what_a_method_says_about_its_response_must_hold() {
         &admin("public_max_age_seconds: 60 public_field: \"data.color\""),
         &["public_field: fleet.v1.Vehicle.color must be an enum", "marked mainstay.policy.v1.is_public"],
     );
+    says(&admin("public_max_age_seconds: 60 cache_tags: \"two words\""), &["must be one word without a comma"]);
+    says(&admin("public_max_age_seconds: 60 cache_tags: \"{data.key}\""), &["data.key: no field key"]);
+    says(&admin("cache_tags: \"a\""), &["go with CACHE_PUBLIC"]);
     for list in ["csv", "text/csv; header=present", "text/csv,", "text/", "a/b/c"] {
         says(&admin(&format!("media_types: \"{list}\"")), &["is no media type"]);
     }
