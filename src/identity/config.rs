@@ -20,6 +20,8 @@ pub struct IdentityConfig {
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
+    /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
+    pub is_public_https: bool,
 }
 
 /// What sign-in needs in production.
@@ -62,6 +64,8 @@ impl Section for IdentityConfig {
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
+            // The module for mail declares the variable, and says what is wrong with it.
+            is_public_https: read.optional::<String>("PUBLIC_URL").is_some_and(|url| url.starts_with("https://")),
         }
     }
 }

@@ -71,6 +71,7 @@ impl Section for WebhooksConfig {
         generic::TIMESTAMP_HEADER,
         generic::SIGNED,
         generic::ID_HEADER,
+        generic::ID_FIELD,
         generic::TYPE_HEADER,
         Variable::plain(
             "WEBHOOK_ALLOW_PRIVATE",

@@ -27,7 +27,9 @@ async fn each_public_response_has_the_tags_by_which_it_is_purged() {
     assert_eq!(tags("GetPostBySlug", json!({ "slug": slug })).await, both(format!("post-{id}")));
     assert_eq!(tags("ListPosts", json!({})).await, both("posts".to_owned()));
     let feed = app.endpoint.http.get(format!("{}/feed.atom", app.endpoint.base())).send().await.expect("an answer");
-    assert_eq!((&feed.headers()["surrogate-key"], &feed.headers()["cache-tag"]), (&"posts".parse().unwrap(), &"posts".parse().unwrap()));
+    for name in ["surrogate-key", "cache-tag"] {
+        assert_eq!(feed.headers()[name], "posts");
+    }
     // What is not public is in no shared cache.
     let draft = post(&cast.agent).await;
     let answer = cast.agent.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": draft })).await.success();
