@@ -102,16 +102,19 @@ type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 /// Returns a post, published or not, with an empty text unless that is asked for. A slug that no post has leads to the post
 /// that was published under it.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
-    match name {
-        Name::Id(id) => first(connection, posts::table.filter(posts::id.eq(*id)).into_boxed(), text).await,
-        Name::Slug(slug) => {
-            let current = posts::table.filter(posts::slug.eq(slug)).into_boxed();
-            if let Some(post) = first(connection, current, text).await? {
-                return Ok(Some(post));
-            }
-            let earlier = earlier_post_slugs::table.find(slug).select(earlier_post_slugs::post_id);
-            first(connection, posts::table.filter(posts::id.eq_any(earlier)).into_boxed(), text).await
-        }
+    let query: Boxed<'_> = posts::table.into_boxed();
+    let slug = match name {
+        Name::Id(id) => return first(connection, query.filter(posts::id.eq(*id)), text).await,
+        Name::Slug(slug) => slug,
+    };
+    if let Some(post) = first(connection, query.filter(posts::slug.eq(slug)), text).await? {
+        return Ok(Some(post));
+    }
+    let earlier = earlier_post_slugs::table.find(slug).select(earlier_post_slugs::post_id);
+    let owner: Option<PostId> = earlier.first(connection).await.optional()?;
+    match owner {
+        Some(id) => first(connection, posts::table.filter(posts::id.eq(id)).into_boxed(), text).await,
+        None => Ok(None),
     }
 }
 
