@@ -24,7 +24,8 @@ pub(super) fn invalidate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Re
         }
         // A slug that the post has now may have led to other posts, whose responses say so.
         let slugs = stale.slugs;
-        let earlier = app.database.autocommit(async move |connection| ops::earlier_owners(connection, slugs).await).await?;
+        let earlier =
+            app.database.autocommit(async move |connection| ops::earlier_owners(connection, slugs).await).await?;
         cdn.purge(&[vec![id], earlier].concat()).await
     })
 }

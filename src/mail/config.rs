@@ -135,9 +135,7 @@ pub(super) const PRODUCTION: &[Requirement] = &[
             let MailTransport::Providers(providers) = &config.section::<MailConfig>().transport else {
                 return Verdict::Met;
             };
-            let is_plain = |provider: &Provider| {
-                matches!(provider, Provider::Smtp(server) if server.encryption == Encryption::None)
-            };
+            let is_plain = |provider: &Provider| matches!(provider, Provider::Smtp(server) if server.encryption == Encryption::None);
             Verdict::of(!providers.iter().any(is_plain), "the URL of a mail server has tls=none")
         },
     },

@@ -106,8 +106,7 @@ fn each_requirement_of_production_can_be_missed() {
     for (changes, names) in cases {
         assert_eq!(with(changes), names, "{changes:?}");
     }
-    let of_defaults =
-        ["tls", "secret-key", "postgres", "redis", "on-call", "files", "payments", "mail", "public-url"];
+    let of_defaults = ["tls", "secret-key", "postgres", "redis", "on-call", "files", "payments", "mail", "public-url"];
     let mut defaults = missed(&[]);
     defaults.sort_by_key(|name| of_defaults.iter().position(|other| other == name));
     assert_eq!(defaults, of_defaults);

@@ -20,7 +20,9 @@ use tokio::{
 
 use crate::{
     cases::{self, Case, Expected, Scene, file::body},
-    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, methods, people::Cast, rest, unique},
+    support::{
+        Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, methods, people::Cast, rest, unique,
+    },
     watch::Reader,
 };
 

@@ -88,14 +88,17 @@ async fn sign_in(
         let Credentials { email, password } = read(&body.map_err(too_large)?)?;
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = Device::new(user_agent, from.to_string());
-        let (email, device_token) =
-            (EmailAddress::find(&email)?, cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from));
+        let (email, device_token) = (
+            EmailAddress::find(&email)?,
+            cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from),
+        );
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from }).await
     };
     match login.await {
         Ok((pair, device_token)) => {
             let life = app.config.section::<IdentityConfig>().refresh_ttl;
-            let device = in_headers(cookie::DEVICE.set(&headers, is_tls(&app, &headers), device_token.expose_secret(), life));
+            let device =
+                in_headers(cookie::DEVICE.set(&headers, is_tls(&app, &headers), device_token.expose_secret(), life));
             (device, token_response(&app, &headers, &pair)).into_response()
         }
         Err(error) => refusal(error),

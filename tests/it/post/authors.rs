@@ -49,7 +49,11 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
             assert_eq!(by_slug.body, answer.body);
         }
         let list = cast.anonymous.call(protocol, "PostService.ListPosts", json!({})).await.success();
-        assert_eq!(list.header("cache-control"), Some("public, max-age=30, stale-while-revalidate=30, stale-if-error=600"), "{protocol:?}");
+        assert_eq!(
+            list.header("cache-control"),
+            Some("public, max-age=30, stale-while-revalidate=30, stale-if-error=600"),
+            "{protocol:?}"
+        );
         let change = json!({ "postId": id, "post": { "title": "Mine" } });
         others.agent.call(protocol, "PostService.UpdatePost", change).await.failure("PERMISSION_DENIED");
     }

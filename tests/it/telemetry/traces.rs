@@ -111,7 +111,8 @@ async fn a_retry_continues_the_trace_of_its_caller() {
     assert_ne!(traces[0], traces[1], "each attempt is a call of its own");
     let calls = |span: &Span| span.trace == TRACE && span.name == "job deliver_webhook";
     collector.wait_for("first job", calls).await;
-    eventually("both jobs are in the trace", async || collector.spans().iter().filter(|span| calls(span)).count() == 2).await;
+    eventually("both jobs are in the trace", async || collector.spans().iter().filter(|span| calls(span)).count() == 2)
+        .await;
 }
 
 /// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the

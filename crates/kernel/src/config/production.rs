@@ -128,7 +128,9 @@ fn tls(config: &Config) -> Verdict {
     match (&config.server.tls, config.server.trusted_proxy_hops) {
         (Some(_), _) => Verdict::Met,
         (None, 0) => Verdict::Missed("neither TLS_CERT nor TRUSTED_PROXY_HOPS is set"),
-        (None, _) => Verdict::Unknown("the proxy in front must terminate TLS; TRUSTED_PROXY_HOPS is the number of proxies"),
+        (None, _) => {
+            Verdict::Unknown("the proxy in front must terminate TLS; TRUSTED_PROXY_HOPS is the number of proxies")
+        }
     }
 }
 
@@ -146,16 +148,16 @@ fn private_listener(config: &Config) -> Verdict {
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
     }
 }
 
 fn redis(config: &Config) -> Verdict {
     match (&config.redis.url, &config.database.url) {
         (Some(_), _) => Verdict::Met,
-        (None, Some(_)) => Verdict::Unknown("SINGLE_INSTANCE says that there is one instance: never start a second one"),
+        (None, Some(_)) => {
+            Verdict::Unknown("SINGLE_INSTANCE says that there is one instance: never start a second one")
+        }
         (None, None) => Verdict::Missed("REDIS_URL is absent"),
     }
 }

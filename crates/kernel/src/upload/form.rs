@@ -290,7 +290,9 @@ mod tests {
     /// The parser has all of such a body at once, and reads no further than to the last boundary.
     #[tokio::test]
     async fn an_epilogue_in_the_piece_of_the_file_has_a_bound() {
-        for (epilogue, is_accepted) in [(1000, true), (MAX_OVERHEAD_BYTES - 100, true), (MAX_OVERHEAD_BYTES + 5000, false)] {
+        for (epilogue, is_accepted) in
+            [(1000, true), (MAX_OVERHEAD_BYTES - 100, true), (MAX_OVERHEAD_BYTES + 5000, false)]
+        {
             for content in [3, 200_000] {
                 let file = vec![b'y'; content];
                 let form = [FILE, &file, b"\r\n--x--\r\n", &vec![b'z'; epilogue]].concat();
