@@ -19,7 +19,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnectio
 use rand::seq::SliceRandom as _;
 use tokio::net::UnixStream;
 use tokio_postgres::{
-    Config, NoTls,
+    Client, Config, NoTls, SimpleQueryMessage,
     config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -213,6 +213,15 @@ impl Connector {
         let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
         // Ends with the client or with Postgres, which the client notices.
         tokio::spawn(async move { connection.await.ok() });
+        // Of a stream that it did not open, the library does not check this.
+        let is_refused = match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => is_read_only(&client).await?,
+            TargetSessionAttrs::ReadOnly => !is_read_only(&client).await?,
+            _ => false,
+        };
+        if is_refused {
+            return Err("the server is not as target_session_attrs demands".into());
+        }
         Ok(AsyncPgConnection::try_from(client).await?)
     }
 
@@ -242,6 +251,12 @@ impl Connector {
             tracing::debug!("a statement could not be cancelled");
         }
     }
+}
+
+/// Returns whether a server refuses writes.
+async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let answer = client.simple_query("SHOW transaction_read_only").await?;
+    Ok(answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))))
 }
 
 /// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.
