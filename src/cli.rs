@@ -67,7 +67,7 @@ struct OpenApi {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List every variable with its value and source, and report all invalid settings. Secrets are not shown.
-    Check,
+    Check(config_check::Check),
 }
 
 /// Returns the clap definition of the program, without the commands of modules.
@@ -130,7 +130,7 @@ async fn dispatch(
         Command::Envoy(command) => command.run(modules, &read(modules, source)?)?,
         Command::New(command) => command.run(modules)?,
         Command::Add(command) => command.run(modules)?,
-        Command::Config(ConfigCommand::Check) => return Ok(config_check::run(modules, &modules.settings(source))),
+        Command::Config(ConfigCommand::Check(check)) => return Ok(check.run(modules, &modules.settings(source))),
         Command::Serve(command) => {
             let config = read_and_check(modules, source, config_check::errors_of_server)?;
             return command.run(modules, config).await;

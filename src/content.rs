@@ -1,5 +1,6 @@
 //! Content: posts in Markdown, which are public once they are published, and their feed.
 
+pub mod cdn;
 pub mod config;
 pub mod events;
 mod examples;
@@ -12,7 +13,9 @@ pub mod post;
 use mainstay_kernel::module::Module;
 
 use self::{
+    cdn::Cdn,
     config::ContentConfig,
+    events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
     job::PublishPost,
     post::{published::PublishedPosts, service::Posts},
 };
@@ -23,7 +26,13 @@ pub(crate) fn module() -> Module {
         .config::<ContentConfig>()
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(PublishedPosts::new(&app.cache)))
+        .part(|app| Cdn::open(&app.config))
+        .alerts([(cdn::PROVIDER, "auth")])
         .pages(feed::pages())
         .queue::<PublishPost>()
+        .on::<PostUpdated>(jobs::purge)
+        .on::<PostPublished>(jobs::purge)
+        .on::<PostUnpublished>(jobs::purge)
+        .on::<PostDeleted>(jobs::purge)
         .examples(examples::by_name)
 }

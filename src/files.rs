@@ -35,6 +35,7 @@ pub(crate) fn direct_origin(config: &Config) -> Option<&str> {
 pub(crate) fn module() -> Module {
     Module::new("files", DESCRIPTOR_SET)
         .config::<FilesConfig>()
+        .production(config::PRODUCTION)
         .part(|app| {
             let config = app.config.section::<FilesConfig>();
             Ok(Spool::new(config.spool_bytes, config.max_uploads))

@@ -50,6 +50,7 @@ use crate::proto::{
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
         .config::<IdentityConfig>()
+        .production(config::PRODUCTION)
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))

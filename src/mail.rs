@@ -40,6 +40,7 @@ pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())
+        .production(config::PRODUCTION)
         .check(|config| check_templates(config.section()))
         .part(|app| transport::open(&app.config, &app.clock))
         .part(|app| open_templates(app.config.section()))

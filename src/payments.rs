@@ -30,7 +30,7 @@ use self::{
     gateway::{sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
     ledger::{check_job::CheckLedger, command::Ledger},
-    payment::{model::Payment, service::Payments},
+    payment::{dispute_job::FindDisputed, model::Payment, service::Payments},
     refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
     stripe_events::PaymentEvents,
 };
@@ -81,6 +81,7 @@ pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
         .config::<PaymentsConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
+        .production(config::PRODUCTION)
         .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))
@@ -88,6 +89,7 @@ pub(crate) fn module() -> Module {
         .due_rows::<RefundIntent>()
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
+        .queue::<FindDisputed>()
         .queue::<CheckLedger>()
         .every(Duration::from_secs(5), "sum_ledger", "Adds what was booked to the sums of the ledger", jobs::sum_ledger)
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)

@@ -44,6 +44,7 @@ pub(crate) use inbound::stripe;
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
         .config::<WebhooksConfig>()
+        .production(config::PRODUCTION)
         .part(|app| {
             let config = app.config.section::<WebhooksConfig>();
             Receivers::new(config.allow_private, DeliverWebhook::LANE.max_running(&app.config) * PER_ENDPOINT)

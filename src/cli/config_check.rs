@@ -2,26 +2,67 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use mainstay_kernel::{
     command::print,
-    config::{ConfigError, Origin, Setting, Settings},
+    config::{Config, ConfigError, Origin, Requirement, Setting, Settings, Verdict},
     http::listener::tls::Tls,
     module::Modules,
 };
 
-/// Prints the effective values, then all errors, including those in the files that the configuration names.
-pub(crate) fn run(modules: &Modules, settings: &Settings) -> ExitCode {
-    print(&table(settings.tentative().settings()));
-    let errors = errors_of_server(modules, settings);
-    if errors.is_empty() {
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Instead of the variables, list what a server needs before it serves real users, and fail if something is missing.
+    #[arg(long)]
+    production: bool,
+}
+
+impl Check {
+    /// Prints the values in effect or the checklist, then all errors, also those of the files that the configuration names.
+    pub(crate) fn run(self, modules: &Modules, settings: &Settings) -> ExitCode {
+        let config = settings.tentative();
+        let missed = if self.production {
+            let (list, missed) = checklist(modules.requirements(), config);
+            print(&list);
+            missed
+        } else {
+            print(&table(config.settings()));
+            0
+        };
+        let errors = errors_of_server(modules, settings);
+        if !errors.is_empty() {
+            eprintln!("\nThe configuration is not usable:");
+            for error in errors {
+                eprintln!("  {error}");
+            }
+            return ExitCode::FAILURE;
+        }
+        if missed > 0 {
+            eprintln!("\nNot ready for production; requirements that are not met: {missed}.");
+            return ExitCode::FAILURE;
+        }
         print("\nThe configuration is usable.\n");
-        return ExitCode::SUCCESS;
+        ExitCode::SUCCESS
     }
-    eprintln!("\nThe configuration is not usable:");
-    for error in errors {
-        eprintln!("  {error}");
+}
+
+/// Returns a line per requirement, and how many are not met.
+fn checklist(requirements: &[Requirement], config: &Config) -> (String, usize) {
+    let mut missed = 0;
+    let mut list = String::new();
+    for Requirement { name, text, check } in requirements {
+        let (mark, reason) = match check(config) {
+            Verdict::Met => ("ok", ""),
+            Verdict::Unknown(reason) => ("look", reason),
+            Verdict::Missed(reason) => {
+                missed += 1;
+                ("FAIL", reason)
+            }
+        };
+        let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        list += &format!("{mark:<4} {name:<17} {text}{reason}\n");
     }
-    ExitCode::FAILURE
+    (list, missed)
 }
 
 /// Returns all errors, including those in the files that the configuration names.

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::app::App;
 
 use crate::content::{
+    cdn,
     config::ContentConfig,
     post::{model::Post, published::PublishedPosts},
 };
@@ -35,7 +36,9 @@ async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
             let base = public_url(&app, &uri, &headers);
             let fixed = [
                 (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8"),
-                (header::CACHE_CONTROL, "public, max-age=60, stale-while-revalidate=60"),
+                (header::CACHE_CONTROL, "public, max-age=60, stale-while-revalidate=60, stale-if-error=600"),
+                (cdn::SURROGATE_KEY, cdn::LISTS),
+                (cdn::CACHE_TAG, cdn::LISTS),
             ];
             (fixed, feed.replace(STAND_IN, &base)).into_response()
         }

@@ -1,9 +1,24 @@
-//! Handlers of jobs.
+//! Handlers of jobs and of the module's own events.
 
-use mainstay_kernel::{app::App, error::Result, queue::Handler};
+use futures_util::future::BoxFuture;
+use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
-use crate::content::{job::PublishPost, post::ops};
+use crate::content::{cdn::Cdn, id::PostId, job::PublishPost, post::ops};
+
+/// Purges a changed post from the network that caches responses, if one is configured.
+pub(super) fn purge<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let (id, cdn) = (PostId(event.resource), app.part::<Cdn>());
+        if !cdn.is_configured() {
+            return Ok(());
+        }
+        // The slug of the post may have led to other posts, whose cached responses name it.
+        let earlier =
+            app.database.autocommit(async move |connection| ops::earlier_owners(connection, id).await).await?;
+        cdn.purge(&[vec![id], earlier].concat()).await
+    })
+}
 
 impl Handler for PublishPost {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {

@@ -4,7 +4,7 @@ mod storage;
 
 use std::time::Duration;
 
-use mainstay_kernel::config::{Reader, Section, Variable};
+use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
 pub use storage::{Location, S3};
 
@@ -29,6 +29,17 @@ pub struct FilesConfig {
 
 /// The maximum lifetime of a URL that S3 accepts; an upload that is not completed by then is abandoned.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// What files need in production.
+pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "files",
+    text: "Files are in a storage that all instances share, over an encrypted connection",
+    check: |config| match &config.section::<FilesConfig>().location {
+        None => Verdict::Missed("FILES_URL is absent: files are in the data directory"),
+        Some(Location::Directory(_)) => Verdict::Unknown("all instances must share the directory of FILES_URL"),
+        Some(Location::S3(s3)) => Verdict::of(s3.endpoint.starts_with("https://"), "FILES_URL has tls=none"),
+    },
+}];
 
 impl Section for FilesConfig {
     const VARIABLES: &'static [Variable] = &[

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_kernel::config::{Quota, Reader, Section, Variable};
+use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
 #[derive(Debug, Clone)]
 pub struct IdentityConfig {
@@ -21,7 +21,21 @@ pub struct IdentityConfig {
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
+    /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
+    pub is_public_https: bool,
 }
+
+/// What sign-in needs in production.
+pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "login-limit",
+    text: "Passwords can be guessed at most ten times as often as by default",
+    check: |config| {
+        let Quota { requests, window } = config.section::<IdentityConfig>().login_attempts;
+        // The default is 10/15m.
+        let is_bounded = f64::from(requests) / window.as_secs_f64() <= 100.0 / 900.0;
+        Verdict::of(is_bounded, "RATE_LIMIT_LOGIN admits too many attempts")
+    },
+}];
 
 impl Section for IdentityConfig {
     const VARIABLES: &'static [Variable] = &[
@@ -51,6 +65,8 @@ impl Section for IdentityConfig {
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
+            // The module for mail declares the variable, and says what is wrong with it.
+            is_public_https: read.optional::<String>("PUBLIC_URL").is_some_and(|url| url.starts_with("https://")),
         }
     }
 }

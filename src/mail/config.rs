@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use lettre::message::Mailbox;
 
-use mainstay_kernel::config::{Reader, Section, Variable};
+use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
 pub use brand::{Brand, Color};
 pub use providers::{AwsCredentials, Provider};
@@ -117,6 +117,37 @@ impl MailConfig {
         }
     }
 }
+
+/// What mail needs in production.
+pub(super) const PRODUCTION: &[Requirement] = &[
+    Requirement {
+        name: "mail",
+        text: "Mail is delivered by a provider",
+        check: |config| {
+            let is_sent = config.section::<MailConfig>().warning().is_none();
+            Verdict::of(is_sent, "MAIL_TRANSPORT writes mail to files or to the log")
+        },
+    },
+    Requirement {
+        name: "mail-tls",
+        text: "Connections to mail servers are encrypted",
+        check: |config| {
+            let MailTransport::Providers(providers) = &config.section::<MailConfig>().transport else {
+                return Verdict::Met;
+            };
+            let is_plain = |provider: &Provider| matches!(provider, Provider::Smtp(server) if server.encryption == Encryption::None);
+            Verdict::of(!providers.iter().any(is_plain), "the URL of a mail server has tls=none")
+        },
+    },
+    Requirement {
+        name: "public-url",
+        text: "Links in mail and in the feed lead to an https URL",
+        check: |config| {
+            let is_https = config.section::<MailConfig>().brand.public_url.starts_with("https://");
+            Verdict::of(is_https, "PUBLIC_URL is absent or not https")
+        },
+    },
+];
 
 /// The maximum timeout of a provider for one mail, because the mail occupies a worker slot meanwhile.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);

@@ -33,7 +33,7 @@ pub struct Mail {
     pub id: MailId,
     pub topic: Topic,
     pub state: State,
-    /// The number of attempts started.
+    /// The number of attempts started, without those that were put off.
     pub attempts: i32,
     /// The reason for the last failure; contains no address.
     pub failure: Option<String>,
@@ -104,6 +104,12 @@ impl Mail {
     #[must_use]
     pub fn with_failure(self, failure: String, next: DateTime<Utc>) -> Self {
         Self { failure: Some(failure), leased_until: None, leases: 0, due_at: Some(next), ..self }
+    }
+
+    /// Puts the mail off until `next`, without a call to a provider: it does not count as an attempt.
+    #[must_use]
+    pub fn postpone(self, why: String, next: DateTime<Utc>) -> Self {
+        Self { attempts: self.attempts - 1, ..self.with_failure(why, next) }
     }
 
     /// Marks the mail as sent.
@@ -192,6 +198,8 @@ mod tests {
             assert_eq!((mail.leased_until, mail.finished_at, mail.due_at), (None, Some(now), None));
         }
         let next = now + TimeDelta::seconds(5);
+        let put_off = on_lease.clone().postpone("later".into(), next);
+        assert_eq!((put_off.attempts, put_off.leased_until, put_off.due_at), (0, None, Some(next)));
         let waits = on_lease.with_failure("450".into(), next);
         assert_eq!((waits.state, waits.leased_until, waits.failure.as_deref()), (State::Pending, None, Some("450")));
         assert_eq!((waits.due_at, waits.leases), (Some(next), 0));

@@ -217,19 +217,22 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
     let wait = max_retry_delay(snapshot.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
-    let after = move |wait: Duration| now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let next = after(wait);
     let id = snapshot.id;
     let recorded = app.database.transaction(async move |work: &mut Work| {
-        let mail = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
-        let is_mine = mail.attempts == snapshot.attempts;
+        // By the clock of Postgres, by which workers look for what is due.
+        let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
+        let (mail, now_in_postgres): (Mail, DateTime<Utc>) = work.read(lock).await?;
+        let after = |wait: Duration| now_in_postgres + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+        let next = after(wait);
+        // Not by the number of attempts alone, which does not grow if the mail is put off.
+        let is_mine = (mail.attempts, mail.leased_until) == (snapshot.attempts, snapshot.leased_until);
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),
             Outcome::Sent => (mail.mark_sent(now), "sent"),
             _ if !is_mine => return Ok(None),
             Outcome::Unavailable(why) if next < mail.expires_at => (mail.with_failure(why, next), "tried"),
             Outcome::Postponed(why, wait) if after(wait) < mail.expires_at => {
-                (mail.with_failure(why, after(wait)), "postponed")
+                (mail.postpone(why, after(wait)), "postponed")
             }
             Outcome::Unavailable(why) | Outcome::Postponed(why, _) => (mail.mark_failed(why, now), "expired"),
             Outcome::Rejected(why) => (mail.mark_rejected(why, now), "rejected"),

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use mainstay_kernel::{
-    config::{Reader, is_https_or_loopback},
+    config::{Reader, Requirement, Verdict, is_https_or_loopback},
     outbound::Bounds,
 };
 
@@ -89,6 +89,31 @@ impl Section for PaymentsConfig {
         payments
     }
 }
+
+/// What payments need in production.
+pub(super) const PRODUCTION: &[Requirement] = &[
+    Requirement {
+        name: "payments",
+        text: "Payments move money",
+        check: |config| match &config.section::<PaymentsConfig>().gateway {
+            Gateway::Sandbox => Verdict::Missed("PAYMENT_GATEWAY is the sandbox"),
+            // `sk_` for secret keys, `rk_` for restricted ones: https://docs.stripe.com/keys
+            Gateway::Stripe { secret_key, .. } => {
+                let is_test = ["sk_test_", "rk_test_"].iter().any(|mode| secret_key.expose_secret().starts_with(mode));
+                Verdict::of(!is_test, "STRIPE_SECRET_KEY is a key of the test mode")
+            }
+        },
+    },
+    Requirement {
+        name: "payment-webhooks",
+        text: "Stripe reports outcomes, refunds and disputes by webhook",
+        check: |config| {
+            let is_stripe = matches!(config.section::<PaymentsConfig>().gateway, Gateway::Stripe { .. });
+            let is_met = !is_stripe || config.is_given("WEBHOOK_SECRETS_STRIPE");
+            Verdict::of(is_met, "WEBHOOK_SECRETS_STRIPE is absent")
+        },
+    },
+];
 
 impl PaymentsConfig {
     /// Returns a warning for the operator, if the settings call for one.

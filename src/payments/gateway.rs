@@ -178,4 +178,7 @@ pub trait ExternalRefunds: Send + Sync {
         since: DateTime<Utc>,
         from: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
+
+    /// Returns the gateway's id for the invoice that a charge paid; `None` if it paid none.
+    fn invoice_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Option<String>>>;
 }

@@ -13,6 +13,7 @@ use crate::payments::{
         check_job::CheckLedger,
         ops::{recent, sums},
     },
+    payment::{dispute_job::FindDisputed, ops::gateway_events},
     refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds},
 };
 
@@ -24,6 +25,12 @@ impl Handler for SyncRefunds {
     async fn give_up(self, _: &App) -> Result<()> {
         sync::alert_failed(self.payment);
         Ok(())
+    }
+}
+
+impl Handler for FindDisputed {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        gateway_events::find_disputed(app, self).await
     }
 }
 

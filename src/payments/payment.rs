@@ -1,6 +1,7 @@
 //! Charges for orders.
 
 mod convert;
+pub mod dispute_job;
 pub mod model;
 pub mod ops;
 pub mod service;

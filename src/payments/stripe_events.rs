@@ -11,7 +11,7 @@ use crate::{
             amount::from_stripe,
             metadata::{self, Metadata},
         },
-        payment::ops::gateway_events,
+        payment::ops::gateway_events::{self, Dispute},
     },
     webhooks::{
         Handler,
@@ -42,6 +42,9 @@ struct Object {
     /// Set for a charge, a refund or a dispute.
     #[serde(default)]
     payment_intent: Option<String>,
+    /// Set for a dispute or a refund.
+    #[serde(default)]
+    charge: Option<String>,
     /// Set for a charge that paid an invoice.
     #[serde(default)]
     invoice: Option<String>,
@@ -85,8 +88,9 @@ impl Handler for PaymentEvents {
                     gateway_events::on_refunds_changed(connection, payment, NAME, charge, invoice).await
                 }
                 (DISPUTED, payment) => {
-                    let charge = object.payment_intent.as_deref();
-                    gateway_events::on_disputed(connection, payment, NAME, charge, &object.id).await
+                    let charge_id = object.payment_intent.as_deref();
+                    let dispute = Dispute { id: &object.id, charge_id, charge: object.charge.as_deref() };
+                    gateway_events::on_disputed(connection, payment, NAME, dispute).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.amount_received();

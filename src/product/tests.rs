@@ -10,7 +10,7 @@ mod validation;
 use std::collections::BTreeSet;
 
 use mainstay_kernel::{
-    config::{ConfigError, Source},
+    config::{ConfigError, Requirement, Source, Verdict},
     module::Modules,
 };
 
@@ -44,6 +44,83 @@ fn what_only_pretends_to_do_its_work_is_warned_of() {
     let smtp = [("MAIL_TRANSPORT", "smtp"), ("SMTP_URL", "smtps://u:p@mail.example")];
     let sender = [("MAIL_FROM", "no-reply@shop.example"), ("PUBLIC_URL", "https://api.shop.example")];
     assert_eq!(warnings(&[smtp, sender].concat()), ["PAYMENT_GATEWAY=sandbox"]);
+}
+
+/// The requirements of the production checklist that a configuration misses.
+fn missed(values: &[(&str, &str)]) -> Vec<&'static str> {
+    let config = modules().config(Source::of(values.iter().copied())).expect("a good configuration");
+    let is_missed = |requirement: &&Requirement| matches!((requirement.check)(&config), Verdict::Missed(_));
+    modules().requirements().iter().filter(is_missed).map(|requirement| requirement.name).collect()
+}
+
+/// A configuration that meets every requirement.
+const PRODUCTION: [(&str, &str); 17] = [
+    ("LISTEN_ADDR", "0.0.0.0:8080"),
+    ("TRUSTED_PROXY_HOPS", "1"),
+    ("ALLOWED_ORIGINS", "https://app.shop.example"),
+    ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
+    ("DATABASE_URL", "postgres://shop:secret@db.shop.example/shop?sslmode=require"),
+    ("REDIS_URL", "rediss://:secret@cache.shop.example"),
+    ("FILES_URL", "s3://key:secret@s3.example/shop"),
+    ("ON_CALL_ROUTING_KEY", "key"),
+    ("PAYMENT_GATEWAY", "stripe"),
+    ("STRIPE_SECRET_KEY", "sk_live_key"),
+    ("WEBHOOK_SECRETS_STRIPE", "whsec_of_some_length"),
+    ("MAIL_TRANSPORT", "smtp"),
+    ("SMTP_URL", "smtps://user:secret@mail.shop.example"),
+    ("MAIL_FROM", "no-reply@shop.example"),
+    ("PUBLIC_URL", "https://api.shop.example"),
+    ("RATE_LIMIT_READ", "3000/1m"),
+    ("RATE_LIMIT_LOGIN", "100/15m"),
+];
+
+#[test]
+fn each_requirement_of_production_can_be_missed() {
+    assert_eq!(missed(&PRODUCTION), [""; 0]);
+    let with = |changes: &[(&'static str, &'static str)]| {
+        let kept = PRODUCTION.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+        missed(&kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>())
+    };
+    let local = "postgres://shop@localhost,127.0.0.1/shop";
+    let cases: [(&[(&str, &str)], &[&str]); 19] = [
+        (&[("TRUSTED_PROXY_HOPS", "0")], &["tls"]),
+        (&[("ALLOWED_ORIGINS", "https://a.example,http://b.example")], &["cors"]),
+        (&[("METRICS_LISTEN_ADDR", "203.0.113.7:9464")], &["private-listener"]),
+        (&[("METRICS_LISTEN_ADDR", "10.1.2.3:9464")], &[]),
+        (&[("DATABASE_URL", "postgres://shop@db.shop.example/shop")], &["postgres-tls"]),
+        (&[("DATABASE_REPLICA_URLS", "postgres://shop@db2.shop.example/shop")], &["postgres-tls"]),
+        (&[("DATABASE_URL", local)], &[]),
+        (&[("DATABASE_URL", "postgres:///shop?host=/run/postgresql")], &[]),
+        (&[("REDIS_URL", "redis://cache.shop.example")], &["redis-tls"]),
+        (&[("REDIS_URL", "redis://[::1]")], &[]),
+        (&[("RATE_LIMIT_READ", "3001/1m")], &["rate-limits"]),
+        (&[("RATE_LIMIT_LOGIN", "101/15m")], &["login-limit"]),
+        (&[("ON_CALL_ROUTING_KEY", "")], &["on-call"]),
+        (&[("FILES_URL", "s3://key:secret@s3.example/shop?tls=none")], &["files"]),
+        (&[("STRIPE_SECRET_KEY", "sk_test_key")], &["payments"]),
+        (&[("WEBHOOK_SECRETS_STRIPE", "")], &["payment-webhooks"]),
+        (&[("WEBHOOK_ALLOW_PRIVATE", "true")], &["webhook-targets"]),
+        (&[("SMTP_URL", "smtp://mail.shop.example?tls=none")], &["mail-tls"]),
+        (&[("PUBLIC_URL", "http://api.shop.example")], &["public-url"]),
+    ];
+    for (changes, names) in cases {
+        assert_eq!(with(changes), names, "{changes:?}");
+    }
+    let of_defaults = ["tls", "secret-key", "postgres", "redis", "on-call", "files", "payments", "mail", "public-url"];
+    let mut defaults = missed(&[]);
+    defaults.sort_by_key(|name| of_defaults.iter().position(|other| other == name));
+    assert_eq!(defaults, of_defaults);
+}
+
+#[test]
+fn the_documentation_has_the_production_checklist() {
+    let document = include_str!("../../docs/production.md");
+    let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    for Requirement { name, text, .. } in modules().requirements() {
+        let row = format!("| `{name}` | {text} |");
+        assert!(rows.iter().any(|other| other.starts_with(&row)), "docs/production.md lacks\n{row}");
+    }
+    assert_eq!(rows.len(), modules().requirements().len(), "docs/production.md has an item that does not exist");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::webhooks::inbound_event::model::Provider;
-use mainstay_kernel::config::{Reader, Section, Variable};
+use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
 pub(crate) use generic::{Encoding, GenericScheme};
 pub(crate) use secret::decode;
@@ -33,6 +33,16 @@ pub struct WebhooksConfig {
     /// How long all attempts to an endpoint may fail before it is disabled.
     pub patience: Duration,
 }
+
+/// What webhooks need in production.
+pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "webhook-targets",
+    text: "Webhook endpoints are outside of private networks, and are called with TLS",
+    check: |config| {
+        let is_open = config.section::<WebhooksConfig>().allow_private;
+        Verdict::of(!is_open, "WEBHOOK_ALLOW_PRIVATE is true: users can reach the own network")
+    },
+}];
 
 const SECRETS: [(Provider, &str); 5] = [
     (Provider::Stripe, "WEBHOOK_SECRETS_STRIPE"),
@@ -61,6 +71,7 @@ impl Section for WebhooksConfig {
         generic::TIMESTAMP_HEADER,
         generic::SIGNED,
         generic::ID_HEADER,
+        generic::ID_FIELD,
         generic::TYPE_HEADER,
         Variable::plain(
             "WEBHOOK_ALLOW_PRIVATE",

@@ -6,4 +6,5 @@ mod feed;
 mod images;
 mod markdown;
 mod publishing;
+mod purge;
 mod slugs;

@@ -14,8 +14,8 @@ use serde_json::json;
 use crate::{
     cases::{Scene, draft, post::publish_post},
     support::{
-        PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast, proxy::Proxy,
-        servers,
+        PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast, process,
+        proxy::Proxy, servers,
     },
 };
 
@@ -309,4 +309,73 @@ async fn a_connection_that_ended_while_idle_is_not_lent() {
         // The end of the stream has yet to be read.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Ends all other connections to the database.
+const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+/// Whether new sessions may write.
+async fn set_read_only(database: &TestDatabase, is_read_only: bool) {
+    let set = format!(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {is_read_only}', \
+         current_database()); END $$"
+    );
+    database.sql(&set).await;
+    database.sql(TERMINATE).await;
+}
+
+/// A primary that was demoted refuses writes (25006, read_only_sql_transaction), until a new connection leads to its successor.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_to_a_database_that_is_read_only_are_unavailable() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let create = async |protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
+    let id = create(Protocol::Rest).await.success().id();
+    set_read_only(&app.database, true).await;
+    let list = async || cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
+    eventually("reads have new connections", async || list().await.reason.is_empty()).await;
+    for protocol in PROTOCOLS {
+        let refused = create(protocol).await.failure("UNAVAILABLE");
+        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
+        assert!([0, 503].contains(&refused.status), "{refused:#?}");
+    }
+    list().await.success();
+    set_read_only(&app.database, false).await;
+    eventually("writes succeed again", async || create(Protocol::Rest).await.reason.is_empty()).await;
+    cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_says_whether_its_server_must_accept_writes() {
+    let database = TestDatabase::new().await;
+    let of = |attributes: &str| {
+        let separator = if database.url.contains('?') { '&' } else { '?' };
+        TestDatabase::foreign(&format!("{}{separator}target_session_attrs={attributes}", database.url))
+    };
+    for (is_read_only, good, bad) in [(false, "read-write", "read-only"), (true, "read-only", "read-write")] {
+        set_read_only(&database, is_read_only).await;
+        let command = ["jobs", "dead"];
+        let (is_connected, text) = process::run(&command, &of(good), &[]).await;
+        assert!(is_connected, "{good}: {text}");
+        let (is_connected, text) = process::run(&command, &of(bad), &[]).await;
+        let causes = ["does not allow writes", "is not read only", "as target_session_attrs demands"];
+        assert!(!is_connected && causes.iter().any(|cause| text.contains(cause)), "{bad}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_why_an_idle_connection_was_lost() {
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    eventually("the cause is logged", async || {
+        database.sql(TERMINATE).await;
+        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await;
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("an idle connection to Postgres was lost"));
+        line.is_some_and(|line| line.contains("terminating connection due to administrator command"))
+    })
+    .await;
 }

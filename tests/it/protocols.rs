@@ -50,6 +50,7 @@ async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Response,
 /// Returns the header that belongs to the status of a response, if it is missing.
 fn missing_header(answer: &Response) -> Option<&'static str> {
     let header = match answer.status {
+        301 => "location",
         401 => "www-authenticate",
         429 | 503 => "retry-after",
         _ => return None,

@@ -1,19 +1,28 @@
 //! A real nginx and a real HAProxy, with the example configurations of `deploy/`, are transparent to callers.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use mainstay_dev_servers::{HttpProxy, ProxyKind};
+use mainstay_kernel::contract::{Method, policy::Idempotency};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::{
     cases::{self, Case, Expected, Scene, file::body},
-    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast, rest, unique},
+    support::{
+        Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, methods, people::Cast, rest, unique,
+    },
     watch::Reader,
 };
 
@@ -295,4 +304,62 @@ async fn a_rolling_restart_loses_no_write_and_repeats_none() {
         assert!(tickets > 20, "{tickets}");
         assert_eq!(database.number("SELECT count(*) FROM tickets").await, tickets);
     }
+}
+
+/// A server that closes each connection after it has read a request, except for health checks; counts the requests by path.
+async fn start_silent_server(counts: Arc<Mutex<BTreeMap<String, usize>>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counts = counts.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                let length = stream.read(&mut buffer).await.unwrap_or_default();
+                let head = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if path == "/readyz" {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    stream.write_all(answer).await.ok();
+                } else {
+                    *counts.lock().expect("no panic").entry(path).or_default() += 1;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The paths of a method over REST and over gRPC.
+fn paths(method: &Method) -> [String; 2] {
+    let rest = rest::route(method).pattern.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+    [rest.collect::<Vec<_>>().join("/"), method.path.clone()]
+}
+
+/// A repetition of a method that ignores the key would have a second effect.
+#[tokio::test(flavor = "multi_thread")]
+async fn haproxy_repeats_a_write_only_if_its_method_honors_the_key() {
+    let counts = Arc::new(Mutex::new(BTreeMap::new()));
+    let proxy = start(ProxyKind::HaProxy, &[start_silent_server(counts.clone()).await], "").await;
+    let endpoint = Endpoint::new(proxy.addresses()[0]);
+    let is_write = |method: &&&Method| rest::route(method).http_method != Some(http::Method::GET);
+    let all = methods();
+    let writes: Vec<_> = all.iter().filter(is_write).collect();
+    let requests = writes.iter().flat_map(|method| paths(method)).chain(["/session".to_owned()]).map(|path| {
+        let url = format!("{}{path}", endpoint.base());
+        endpoint.http.post(url).header("idempotency-key", "one").body("{}").send()
+    });
+    stream::iter(requests).buffer_unordered(32).for_each(|_| async {}).await;
+    let counts = counts.lock().expect("no panic");
+    let mut faults = Vec::new();
+    for method in &writes {
+        for path in paths(method) {
+            let attempts = counts.get(&path).copied().unwrap_or_default();
+            if (attempts > 1) == (method.idempotency == Idempotency::None) || attempts == 0 {
+                faults.push(format!("{} at {path}: {attempts} attempts", method.name));
+            }
+        }
+    }
+    assert!(writes.len() > 50 && faults.is_empty(), "{}\n{}", faults.join("\n"), proxy.log());
+    assert_eq!(counts.get("/session"), Some(&1), "a page reads no key");
 }

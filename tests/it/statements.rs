@@ -71,7 +71,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("PostService.ListPosts", 3),
     ("PostService.PublishPost", 7),
     ("PostService.SchedulePost", 6),
-    ("PostService.UnpublishPost", 7),
+    ("PostService.UnpublishPost", 8),
     ("PostService.UpdatePost", 6),
     ("ProductService.CreateProduct", 3),
     ("ProductService.GetProduct", 1),

@@ -11,6 +11,7 @@ mod check;
 mod data_dir;
 mod effective;
 mod on_call;
+mod production;
 mod section;
 mod source;
 mod tls;
@@ -24,6 +25,8 @@ pub use address::reachable;
 pub use check::is_https_or_loopback;
 pub use effective::{Setting, Settings};
 pub use on_call::{OnCall, OnCallFormat};
+pub(crate) use production::KERNEL as PRODUCTION;
+pub use production::{Requirement, Verdict};
 use section::Sections;
 pub use section::{Section, SectionReader};
 pub use source::{ConfigError, Origin, Reader, Source, Variable};
@@ -197,6 +200,11 @@ impl Config {
     /// Returns every variable with the value in effect, in the order of declaration. No secrets are in it.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// Returns whether a variable is given, in the environment or in the file.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.settings.iter().any(|setting| setting.variable.name == name && setting.origin != Origin::Default)
     }
 
     /// Returns the section of a module.

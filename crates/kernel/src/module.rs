@@ -30,7 +30,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command::{self, Command},
-    config::{Config, ConfigError, Section, SectionReader},
+    config::{Config, ConfigError, Requirement, Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -69,6 +69,7 @@ pub struct Module {
     sections: Vec<SectionReader>,
     warnings: Vec<Warn>,
     checks: Vec<Check>,
+    requirements: Vec<Requirement>,
     parts: Vec<OpenPart>,
     first_starts: Vec<Start>,
     starts: Vec<Start>,
@@ -109,6 +110,7 @@ impl Module {
             sections: Vec::new(),
             warnings: Vec::new(),
             checks: Vec::new(),
+            requirements: Vec::new(),
             parts: Vec::new(),
             first_starts: Vec::new(),
             starts: Vec::new(),
@@ -163,6 +165,12 @@ impl Module {
     /// can't be used stands its default.
     pub fn check(mut self, check: fn(&Config) -> Vec<ConfigError>) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Adds items to the checklist of `config check --production`.
+    pub fn production(mut self, requirements: &[Requirement]) -> Self {
+        self.requirements.extend(requirements);
         self
     }
 

@@ -121,6 +121,7 @@ pub async fn run<M: Message + Default>(
     let mut work = Work::open(&app.database, permit).await?;
     let (committed, additions) = app.database.watch(attempt(&mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
+    let hints = additions.hints();
     match (work.end(&app.database, additions, committed).await, claim) {
         (Err(refusal), Some(claim)) if refusal.reason().facts().storable => settle(app, claim, Some(refusal)).await,
         // A duplicate stored its response first.
@@ -128,7 +129,12 @@ pub async fn run<M: Message + Default>(
             settle(app, claim, None).await
         }
         (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::Unavailable => {
-            recall(app, claim, error).await
+            let recalled = recall(app, claim, error).await;
+            if recalled.is_ok() {
+                // The transaction did commit, or that of a duplicate, which added the same.
+                app.database.wake(hints);
+            }
+            recalled
         }
         (committed, _) => committed,
     }

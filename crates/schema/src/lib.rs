@@ -233,6 +233,9 @@ diesel::table! {
     }
 }
 diesel::table! {
+    earlier_post_slugs (slug) { slug -> Text, post_id -> Uuid, }
+}
+diesel::table! {
     content_revision (id) { id -> SmallInt, revision -> BigInt, }
 }
 diesel::table! {

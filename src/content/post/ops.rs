@@ -142,6 +142,15 @@ pub async fn newest(connection: &mut Connection, count: i64) -> Result<Vec<Post>
     store::list(connection, &List::Published(Filter::default()), Start::Offset(0), count).await
 }
 
+/// Returns the posts that were published earlier under the slug that a post has now.
+///
+/// # Errors
+/// Any database error.
+pub async fn earlier_owners(connection: &mut Connection, id: PostId) -> Result<Vec<PostId>> {
+    let slug = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug);
+    store::earlier_owners(connection, slug.into_iter().collect()).await
+}
+
 /// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
 /// key.
 pub async fn list(
@@ -202,6 +211,11 @@ async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) 
         fault::point("post.between_writes")
     })
     .await?;
+    let has_left_slug = post.slug != before.slug || !post.state.is_published();
+    if before.state.is_published() && has_left_slug {
+        let (id, slug) = (post.id, before.slug.clone());
+        work.queue(move |connection| Box::pin(async move { store::remember_slug(connection, id, &slug).await }));
+    }
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(work.connection().await?, post.id.0, post.state.is_published()).await?;
     }

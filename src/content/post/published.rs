@@ -33,7 +33,7 @@ const FEED: &str = "all";
 #[derive(Debug, Clone)]
 pub struct PublishedPosts {
     posts: Region<pb::Post>,
-    /// The id of the post with a slug.
+    /// The id of the post that has or had a slug, as a hint: the post has its current slug.
     slugs: Region<String>,
     lists: Region<pb::ListPostsResponse>,
     feed: Region<String>,
@@ -72,7 +72,7 @@ impl PublishedPosts {
         let Some(id) = self.slugs.get(&slug, load).await? else { return Ok(None) };
         match self.by_id(app, PostId::parse(&id)?).await? {
             Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
-            // The slug moved to another post between the two reads.
+            // The slug is an earlier one, or moved to another post between the two reads.
             _ => read(app.clone(), Name::Slug(slug), convert::post).await,
         }
     }

@@ -64,9 +64,10 @@ impl PostService for Posts {
 
     async fn get_post_by_slug(&self, request: Request<pb::GetPostBySlugRequest>) -> Reply<pb::GetPostBySlugResponse> {
         let mut call = Call::admit(request)?;
-        let name = Name::Slug(std::mem::take(&mut call.message.slug));
-        let data = Some(self.find(&call, name).await?);
-        call.read(pb::GetPostBySlugResponse { data })
+        let slug = std::mem::take(&mut call.message.slug);
+        let post = self.find(&call, Name::Slug(slug.clone())).await?;
+        let is_moved = (post.slug != Some(slug)).then_some(true);
+        call.read(pb::GetPostBySlugResponse { data: Some(post), is_moved })
     }
 
     async fn list_posts(&self, request: Request<pb::ListPostsRequest>) -> Reply<pb::ListPostsResponse> {

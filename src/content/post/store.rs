@@ -26,7 +26,7 @@ use crate::{
         post::model::{Content, List, Name, Post, State, Status},
     },
     identity::user::model::Language,
-    schema::{posts, users},
+    schema::{earlier_post_slugs, posts, users},
 };
 
 /// A row without its text, which lists omit.
@@ -99,14 +99,43 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not, with an empty text unless it is requested.
+/// Returns a post, published or not, with an empty text unless that is asked for. A slug that no post has leads to the post
+/// that was published under it.
 pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
-    let query = match name {
-        Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
-        Name::Slug(slug) => posts::table.filter(posts::slug.eq(slug)).into_boxed(),
+    let query: Boxed<'_> = posts::table.into_boxed();
+    let slug = match name {
+        Name::Id(id) => return first(connection, query.filter(posts::id.eq(*id)), text).await,
+        Name::Slug(slug) => slug,
     };
+    if let Some(post) = first(connection, query.filter(posts::slug.eq(slug)), text).await? {
+        return Ok(Some(post));
+    }
+    let earlier = earlier_post_slugs::table.find(slug).select(earlier_post_slugs::post_id);
+    let owner: Option<PostId> = earlier.first(connection).await.optional()?;
+    match owner {
+        Some(id) => first(connection, posts::table.filter(posts::id.eq(id)).into_boxed(), text).await,
+        None => Ok(None),
+    }
+}
+
+async fn first(connection: &mut Connection, query: Boxed<'_>, text: bool) -> Result<Option<Post>> {
     let query = query.select((Row::as_select(), optional(posts::body, text)));
     query.first(connection).await.optional()?.map(post).transpose()
+}
+
+/// Returns the posts that were published under these slugs last.
+pub async fn earlier_owners(connection: &mut Connection, slugs: Vec<String>) -> Result<Vec<PostId>> {
+    let owners = earlier_post_slugs::table.filter(earlier_post_slugs::slug.eq_any(slugs));
+    Ok(owners.select(earlier_post_slugs::post_id).load(connection).await?)
+}
+
+/// Records that a post was published under a slug.
+pub async fn remember_slug(connection: &Connection, id: PostId, slug: &str) -> Result<()> {
+    use earlier_post_slugs as earlier;
+    let row = (earlier::slug.eq(slug), earlier::post_id.eq(id));
+    let insert = diesel::insert_into(earlier::table).values(row).on_conflict(earlier::slug);
+    insert.do_update().set(earlier::post_id.eq(id)).prepared().execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Returns a post, locked against changes until the transaction ends.

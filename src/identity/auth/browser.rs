@@ -88,14 +88,17 @@ async fn sign_in(
         let Credentials { email, password } = read(&body.map_err(too_large)?)?;
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = Device::new(user_agent, from.to_string());
-        let (email, device_token) =
-            (EmailAddress::find(&email)?, cookie::DEVICE.read(&headers).map(SecretString::from));
+        let (email, device_token) = (
+            EmailAddress::find(&email)?,
+            cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from),
+        );
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from }).await
     };
     match login.await {
         Ok((pair, device_token)) => {
             let life = app.config.section::<IdentityConfig>().refresh_ttl;
-            let device = in_headers(cookie::DEVICE.set(&headers, device_token.expose_secret(), life));
+            let device =
+                in_headers(cookie::DEVICE.set(&headers, is_tls(&app, &headers), device_token.expose_secret(), life));
             (device, token_response(&app, &headers, &pair)).into_response()
         }
         Err(error) => refusal(error),
@@ -103,7 +106,7 @@ async fn sign_in(
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
-    let result = match cookie::SESSION.read(&headers) {
+    let result = match cookie::SESSION.read(&headers, is_tls(&app, &headers)) {
         Some(token) => session::refresh(&app, token).await,
         None => Err(Reason::Unauthenticated.into()),
     };
@@ -111,20 +114,20 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
         Ok(pair) => token_response(&app, &headers, &pair),
         // The token is no longer valid. Clearing the cookie keeps the next page from trying it again.
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
-            (removal(&headers), refusal(error)).into_response()
+            (removal(&app, &headers), refusal(error)).into_response()
         }
         Err(error) => refusal(error),
     }
 }
 
 async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
-    let result = match cookie::SESSION.read(&headers) {
+    let result = match cookie::SESSION.read(&headers, is_tls(&app, &headers)) {
         Some(token) => session::leave_by_token(&app, token).await,
         None => Ok(()),
     };
     match result {
         Err(error) if error.reason() != Reason::InvalidToken => refusal(error),
-        _ => (removal(&headers), StatusCode::NO_CONTENT).into_response(),
+        _ => (removal(&app, &headers), StatusCode::NO_CONTENT).into_response(),
     }
 }
 
@@ -139,8 +142,14 @@ fn too_large(_: BytesRejection) -> Error {
     Error::with_message(Reason::PayloadTooLarge, message)
 }
 
-fn removal(headers: &HeaderMap) -> SetCookies {
-    in_headers(cookie::SESSION.clear(headers))
+fn removal(app: &App, headers: &HeaderMap) -> SetCookies {
+    in_headers(cookie::SESSION.clear(headers, is_tls(app, headers)))
+}
+
+/// Returns whether the browser reaches this server by TLS: the configuration says so, or the page.
+fn is_tls(app: &App, headers: &HeaderMap) -> bool {
+    let config = &app.config;
+    config.server.tls.is_some() || config.section::<IdentityConfig>().is_public_https || cookie::is_of_tls_page(headers)
 }
 
 type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;
@@ -152,7 +161,7 @@ fn in_headers(cookies: Vec<String>) -> SetCookies {
 /// Renders the pair: the access token for the script, the refresh token in the cookie.
 fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
-    let cookies = in_headers(cookie::SESSION.set(headers, pair.refresh.expose_secret(), life));
+    let cookies = in_headers(cookie::SESSION.set(headers, is_tls(app, headers), pair.refresh.expose_secret(), life));
     let data = json!({
         "accessToken": pair.access.expose_secret(),
         "expiresIn": pair.expires_in.num_seconds(),

@@ -25,13 +25,14 @@ use crate::payments::{
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
-            object::{PaymentIntent, Refund},
+            object::{PaidCharge, PaymentIntent, Refund},
         },
     },
     settlement::model::{Failure, FailureKind},
 };
 use mainstay_kernel::{breaker::Circuit, money::Money, outbound::Bounds};
 
+const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
 const REFUNDS: &str = "/v1/refunds";
 
@@ -220,6 +221,15 @@ impl Gateway for Stripe {
 }
 
 impl ExternalRefunds for Stripe {
+    fn invoice_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        async move {
+            let is_id = charge.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            anyhow::ensure!(is_id && !charge.is_empty(), "{charge:?} is no id of a charge");
+            Ok(self.api.get::<PaidCharge>(&format!("{CHARGES}/{charge}"), &[]).await?.invoice)
+        }
+        .boxed()
+    }
+
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move { Ok(partition(self.refunds_of(charge_id).await?)) }.boxed()
     }

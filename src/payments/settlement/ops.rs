@@ -35,7 +35,7 @@ use mainstay_kernel::{
     alert,
     app::App,
     context::{self, Context},
-    database::{Connection, after_commit},
+    database::{Connection, after_commit, time},
     error::{Error, Reason, Result},
     fault,
     unit_of_work::Work,
@@ -57,6 +57,8 @@ const SLOW: TimeDelta = TimeDelta::minutes(5);
 const MAX_LEASES: i32 = 10;
 const FAILED_TOO_OFTEN: &str =
     "its workers failed or died too often, and it is tried again in an hour; the log has the error";
+/// The shortest wait for the end of another worker's lease.
+const MIN_WAIT: TimeDelta = TimeDelta::seconds(1);
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
@@ -131,7 +133,12 @@ pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
         }
         // The other worker may die, so this is due again when its lease ends.
         Ok(Acquisition::LeasedByAnother(until)) => {
-            app.database.autocommit(async move |connection| R::set_due(connection, id, Some(until)).await).await
+            let set_due = async move |connection: &mut Connection| {
+                // The lease goes by the clock of that worker's host, which may be behind.
+                let at = until.max(time::now(connection).await? + MIN_WAIT);
+                R::set_due(connection, id, Some(at)).await
+            };
+            app.database.autocommit(set_due).await
         }
         Ok(Acquisition::Settled) => Ok(()),
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
@@ -204,17 +211,20 @@ async fn postpone<R: GatewayRequest>(
 ) -> Result<()> {
     let (Facts { id, lease, .. }, now) = (request.facts(), app.clock.now());
     let next = leave(lease);
-    let known_at = next.key_abandoned_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
-    let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
+    let config = app.config.section::<PaymentsConfig>();
+    let known_at = next.key_abandoned_at.map(|at| at + config.lookup_lag());
+    let wait = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
         alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
-        now + ALERT_AFTER
+        ALERT_AFTER
     } else {
-        known_at.unwrap_or(now).max(now + lease.backoff(app.config.section::<PaymentsConfig>().retry_wait()))
+        known_at.map_or(TimeDelta::zero(), |at| at - now).max(lease.backoff(config.retry_wait()))
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
     lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.facts().lease.is_unchanged(lease)) else { return Ok(()) };
+        // By the clock of Postgres, by which workers look for what is due.
+        let at = time::now(connection).await? + wait;
         current.store_lease(connection, next.due_at(at)).await?;
         Ok(())
     })

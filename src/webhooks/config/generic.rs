@@ -26,7 +26,12 @@ pub(super) const SIGNED: Variable = Variable::plain(
 pub(super) const ID_HEADER: Variable = Variable::plain(
     "WEBHOOK_GENERIC_ID_HEADER",
     "",
-    "Header with the event's id; if absent, the field id of the event, or else a hash of what is signed",
+    "Header with the event's id; if absent, see WEBHOOK_GENERIC_ID_FIELD",
+);
+pub(super) const ID_FIELD: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_ID_FIELD",
+    "",
+    "Field of the body with the event's id, a text that no two events share; if absent, the id is a hash of the body",
 );
 pub(super) const TYPE_HEADER: Variable = Variable::plain(
     "WEBHOOK_GENERIC_TYPE_HEADER",
@@ -44,6 +49,7 @@ pub(crate) struct GenericScheme {
     pub(crate) timestamp_header: Option<HeaderName>,
     pub(crate) signed: SignedText,
     pub(crate) id_header: Option<HeaderName>,
+    pub(crate) id_field: Option<String>,
     pub(crate) type_header: Option<HeaderName>,
 }
 
@@ -56,11 +62,15 @@ impl GenericScheme {
             timestamp_header: read.optional(TIMESTAMP_HEADER.name),
             signed: read.parse(SIGNED.name),
             id_header: read.optional(ID_HEADER.name),
+            id_field: read.optional(ID_FIELD.name),
             type_header: read.optional(TYPE_HEADER.name),
         };
         if scheme.timestamp_header.is_some() != scheme.signed.has_timestamp() {
             let fault = format!("must contain {{timestamp}} if and only if {} is set", TIMESTAMP_HEADER.name);
             read.fault(SIGNED.name, fault);
+        }
+        if scheme.id_header.is_some() && scheme.id_field.is_some() {
+            read.fault(ID_FIELD.name, format!("can't be set beside {}", ID_HEADER.name));
         }
         scheme
     }
@@ -75,6 +85,7 @@ impl Default for GenericScheme {
             timestamp_header: None,
             signed: SignedText { before: String::new(), after: String::new() },
             id_header: None,
+            id_field: None,
             type_header: None,
         }
     }

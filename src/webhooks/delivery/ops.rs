@@ -42,7 +42,7 @@ pub(crate) use store::stats;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::{Connection, pipeline::pipeline},
+    database::{Connection, pipeline::pipeline, time},
     error::{Error, Result},
     fault,
     outbound::{Receivers, Request},
@@ -77,9 +77,8 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
     // The job's own delivery is always sent, and first, because no other job would send it.
     let mut own = Some(job.delivery);
     loop {
-        let (first, now) = (own.take(), app.clock.now());
-        let read =
-            app.database.autocommit(async move |connection| store::due(connection, job.endpoint, now, BATCH).await);
+        let first = own.take();
+        let read = app.database.autocommit(async move |connection| store::due(connection, job.endpoint, BATCH).await);
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let batch = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
@@ -180,7 +179,7 @@ async fn record(
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
     let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait)
         .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-    let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
     let is_accepted = attempt.failure.is_none();
     let outcome = if is_accepted { "accepted" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
@@ -188,10 +187,12 @@ async fn record(
     let recorded = app.database.transaction(async move |work: &mut Work| {
         // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
         let lock = async |connection: &Connection| {
-            pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
+            pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id), time::now(connection))
         };
-        let (endpoint, current) = work.read(lock).await?;
-        // Another worker sent the delivery as well; its record takes precedence.
+        let (endpoint, current, now_in_postgres) = work.read(lock).await?;
+        // By the clock of Postgres, by which workers look for what is due.
+        let next = now_in_postgres + wait;
+        // Another worker sent it as well: its record stands.
         if current.version != snapshot.version {
             return Ok(None);
         }

@@ -128,11 +128,10 @@ fn require(row: Option<(Row, String)>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 
-/// Returns at most `limit` deliveries to an endpoint that are due by now, longest due first.
+/// Returns at most `limit` deliveries to an endpoint that are due by now, by the clock of Postgres, longest due first.
 pub async fn due(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
-    now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<WebhookDeliveryId>> {
     let due = webhook_deliveries::table
@@ -140,7 +139,7 @@ pub async fn due(
         .inner_join(webhook_endpoints::table)
         .filter(webhook_deliveries::endpoint_id.eq(endpoint))
         .filter(webhook_deliveries::state.eq(DeliveryState::Pending.number()))
-        .filter(webhook_deliveries::next_attempt_at.le(now));
+        .filter(webhook_deliveries::next_attempt_at.le(diesel::dsl::now));
     let due = due.order(webhook_deliveries::next_attempt_at).limit(limit).select(webhook_deliveries::id);
     Ok(due.load(connection).await?)
 }

@@ -42,11 +42,14 @@ impl Verifier for Generic {
         let event = parse_event(body)?;
         let named = |name| identifier(header(headers, name)?).ok_or_else(|| forged("the id or the type is malformed"));
         let field = |name: &str| identifier(event[name].as_str().unwrap_or_default());
-        let hash = || Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+        // Not the field `id` by default, which is often that of the resource: its second event would count as a repetition.
+        // Not of the timestamp either, which is another one when the provider sends the event again.
+        let hash = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(SignedEvent {
-            event_id: match &scheme.id_header {
-                Some(name) => named(name.as_str())?,
-                None => field("id").unwrap_or_else(hash),
+            event_id: match (&scheme.id_header, &scheme.id_field) {
+                (Some(name), _) => named(name.as_str())?,
+                (None, Some(name)) => field(name).ok_or_else(|| forged("the event has no id"))?,
+                (None, None) => hash(),
             },
             kind: match &scheme.type_header {
                 Some(name) => named(name.as_str())?,

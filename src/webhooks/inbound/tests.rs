@@ -237,7 +237,8 @@ fn a_provider_of_the_operators_choice_signs_in_its_own_way() {
         ),
     ];
     for (settings, timestamp, signed, prefix, is_hex) in schemes {
-        let verifiers = generic(settings, SECRET);
+        let settings = [settings, &[("WEBHOOK_GENERIC_ID_FIELD", "id")]].concat();
+        let verifiers = generic(&settings, SECRET);
         let (before, after) = signed.split_once("{body}").expect("a body");
         let check = |secret: &str, timestamp: Option<&str>, body: &[u8]| {
             let mac = mac(secret.as_bytes(), &[before.as_bytes(), body, after.as_bytes()].concat());
@@ -251,7 +252,9 @@ fn a_provider_of_the_operators_choice_signs_in_its_own_way() {
         assert_eq!(check(SECRET, timestamp, BODY), verified, "{settings:?}");
         let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
         assert_eq!(check("another_secret_of_the_operator", timestamp, BODY), forged, "{settings:?}");
-        assert_eq!(check(SECRET, timestamp, b"[]").map(|event| event.kind), Ok("event".to_owned()), "no id, no type");
+        assert_eq!(check(SECRET, timestamp, b"[]"), forged, "no id");
+        let kind = check(SECRET, timestamp, b"{\"id\":\"evt_2\"}").map(|event| event.kind);
+        assert_eq!(kind, Ok("event".to_owned()), "no type");
         assert_eq!(check(SECRET, timestamp, b"no JSON"), Err(ReasonRef::new(Reason::MalformedRequest)));
         if timestamp.is_some() {
             for wrong in [None, Some(""), Some("soon"), Some("0"), Some("1790000301")] {
@@ -283,6 +286,18 @@ fn an_event_of_the_operators_choice_has_an_id_and_a_type() {
     };
     assert_eq!(id(b"{\"n\":1}"), id(b"{\"n\":1}"), "an event that is sent again is the same one");
     assert_ne!(id(b"{\"n\":1}"), id(b"{\"n\":2}"));
+    // `id` is that of the order, and both are events about it.
+    let (created, paid) = (br#"{"id":"order_1","type":"created"}"#, br#"{"id":"order_1","type":"paid"}"#);
+    assert_ne!(id(created), id(paid));
+    let timed = [("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"), ("WEBHOOK_GENERIC_SIGNED", "{timestamp}{body}")];
+    let timed = generic(&timed, SECRET);
+    let ids = [0, 60].map(|age| {
+        let at = (now().timestamp() - age).to_string();
+        let signature = hex(&mac(SECRET.as_bytes(), &[at.as_bytes(), created].concat()));
+        let headers = [("x-signature", signature.as_str()), ("x-sent-at", &at)];
+        verify(&timed, Provider::Generic, &headers, created).expect("it is signed").event_id
+    });
+    assert_eq!(ids[0], ids[1], "sent again under another time");
 }
 
 #[test]
@@ -294,6 +309,7 @@ fn a_scheme_that_makes_no_sense_is_refused() {
         &[("WEBHOOK_GENERIC_SIGNED", "{body}{body}")],
         &[("WEBHOOK_GENERIC_ENCODING", "base32")],
         &[("WEBHOOK_GENERIC_SIGNATURE_HEADER", "no header")],
+        &[("WEBHOOK_GENERIC_ID_HEADER", "x-id"), ("WEBHOOK_GENERIC_ID_FIELD", "id")],
         &[("WEBHOOK_SECRETS_GENERIC", "short")],
     ] {
         assert_eq!(invalid_variables(settings).len(), 1, "{settings:?}");

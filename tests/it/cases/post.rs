@@ -33,6 +33,14 @@ pub(crate) async fn publish_post(author: &Actor) -> (String, String) {
     (id, answer.text("/data/slug"))
 }
 
+/// Creates a published post of a caller whose slug changes; returns the earlier slug.
+async fn moved_post(author: &Actor) -> String {
+    let (id, slug) = publish_post(author).await;
+    let request = json!({ "postId": id, "post": { "slug": unique() } });
+    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
+    slug
+}
+
 impl Scene {
     /// Creates a draft of the agent.
     async fn post(&self) -> String {
@@ -163,6 +171,12 @@ fn reads() -> Vec<Case> {
             "a published one, by anyone" => Status(200), |scene| {
                 let (_, slug) = publish_post(&scene.cast.agent).await;
                 call(&scene.cast.anonymous, json!({ "slug": slug }))
+            };
+            "an earlier slug, by anyone" => Status(301), |scene| {
+                call(&scene.cast.anonymous, json!({ "slug": moved_post(&scene.cast.agent).await }))
+            };
+            "an earlier slug, by the author" => Status(301), |scene| {
+                call(&scene.cast.agent, json!({ "slug": moved_post(&scene.cast.agent).await }))
             };
             "an unknown slug" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "slug": unique() }));
             "no slug at all" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "slug": "Not a Slug" }));

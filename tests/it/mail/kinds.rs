@@ -157,6 +157,8 @@ async fn a_recipient_of_many_mails_gets_the_rest_later() {
     }
     let waiting = "SELECT count(*) FROM mails WHERE state = 1 AND failure = 'the recipient has had many mails lately'";
     wait_for_at_least(&app.database, waiting, 4).await;
+    // No provider was asked, so that the back-off of real attempts begins later.
+    assert_eq!(app.database.number(&format!("{waiting} AND attempts > 0")).await, 0);
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 10).await;
     assert_eq!(provider.mails().len(), 10);
     // These mails delay neither urgent mail nor mail to another recipient.

@@ -1,5 +1,6 @@
 //! Providers that do not accept mail: temporarily, permanently, or without an answer.
 
+use chrono::TimeDelta;
 use mainstay::mail::ops;
 use serde_json::json;
 
@@ -146,4 +147,19 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     first.restart().await;
     wait_for_mails(&app.database, SENT, 5).await;
     assert_eq!(second.mails().len(), 3);
+}
+
+/// Workers look for what is due by the clock of Postgres, so the wait must not begin at another time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_waits_by_the_clock_of_postgres() {
+    for skew in [TimeDelta::minutes(-4), TimeDelta::minutes(4)] {
+        let (provider, app, scene) = start_without_jobs().await;
+        provider.behave(&json!({ "rcpt": "450 4.2.1 later" }));
+        app.app.clock.advance(skew);
+        order(&scene).await;
+        ops::deliver(&app.app, only_mail(&app.database).await).await.expect("recorded");
+        let soon = "SELECT count(*) FROM mails WHERE attempts = 1 AND leased_until IS NULL AND due_at BETWEEN now() \
+                    AND now() + interval '1 minute'";
+        assert_eq!(app.database.number(soon).await, 1, "{skew}: {}", failure(&app).await);
+    }
 }

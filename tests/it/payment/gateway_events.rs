@@ -192,10 +192,13 @@ async fn a_dispute_raises_an_alert() {
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     let dispute = |charge: &str| {
         let id = format!("dp_{}", unique());
-        event("charge.dispute.created", json!({ "id": id, "payment_intent": charge, "amount": 450, "currency": "eur" }))
+        let of = charge.replacen("pi_", "ch_", 1);
+        let dispute = json!({ "id": id, "charge": of, "payment_intent": charge, "amount": 450, "currency": "eur" });
+        event("charge.dispute.created", dispute)
     };
     let alerted = alerts("disputed");
     assert_eq!(deliver(&app, &scene, &dispute("pi_foreign")).await, "processed");
+    eventually("the gateway was asked", async || app.database.number("SELECT count(*) FROM jobs").await == 0).await;
     assert_eq!(alerts("disputed"), alerted, "others may use the gateway's account, too");
     assert_eq!(deliver(&app, &scene, &dispute(&charge)).await, "processed");
     assert_eq!(alerts("disputed"), alerted + 1, "an operator is told");

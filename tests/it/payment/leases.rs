@@ -85,3 +85,19 @@ async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 2").await, 1);
     assert!(age().await < f64::EPSILON, "{}", age().await);
 }
+
+/// Workers look for what is due by the clock of Postgres, so the wait must not begin at another time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_waits_by_the_clock_of_postgres() {
+    for skew in [TimeDelta::minutes(-4), TimeDelta::minutes(4)] {
+        let gateway = FakeGateway::start().await;
+        let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+        app.app.clock.advance(skew);
+        gateway.behave(json!({ "refuse": 503 }), 0).await;
+        let charge = charge_of(&scene).await;
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge, &unique()).await;
+        assert_eq!(charge.status, 202, "{charge:#?}");
+        let soon = "SELECT count(*) FROM payments WHERE leased_until IS NULL AND due_at BETWEEN now() AND now() + interval '1 minute'";
+        assert_eq!(app.database.number(soon).await, 1, "{skew}");
+    }
+}

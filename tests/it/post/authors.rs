@@ -41,7 +41,7 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
             let answer = who.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.success();
             assert_eq!(
                 answer.header("cache-control"),
-                Some("public, max-age=60, stale-while-revalidate=60"),
+                Some("public, max-age=60, stale-while-revalidate=60, stale-if-error=600"),
                 "{protocol:?}"
             );
             assert!(answer.header("etag").is_some() && answer.header("last-modified").is_some());
@@ -49,7 +49,11 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
             assert_eq!(by_slug.body, answer.body);
         }
         let list = cast.anonymous.call(protocol, "PostService.ListPosts", json!({})).await.success();
-        assert_eq!(list.header("cache-control"), Some("public, max-age=30, stale-while-revalidate=30"), "{protocol:?}");
+        assert_eq!(
+            list.header("cache-control"),
+            Some("public, max-age=30, stale-while-revalidate=30, stale-if-error=600"),
+            "{protocol:?}"
+        );
         let change = json!({ "postId": id, "post": { "title": "Mine" } });
         others.agent.call(protocol, "PostService.UpdatePost", change).await.failure("PERMISSION_DENIED");
     }

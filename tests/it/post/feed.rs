@@ -29,7 +29,7 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     let answer = app.endpoint.http.get(url).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "application/atom+xml; charset=utf-8");
-    assert_eq!(answer.headers()["cache-control"], "public, max-age=60, stale-while-revalidate=60");
+    assert_eq!(answer.headers()["cache-control"], "public, max-age=60, stale-while-revalidate=60, stale-if-error=600");
     let feed = Feed::read_from(&answer.bytes().await.expect("a body")[..]).expect("an Atom feed");
     assert_eq!(feed.title.as_str(), "News & more");
     let entries: Vec<_> =

@@ -1,11 +1,14 @@
-//! No two posts have the same slug, however it was derived.
+//! No two posts have the same slug, however they come to one, and an earlier slug leads to its post.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Protocol, TestApp};
+use crate::{
+    cases::post::{post, publish_post},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_with_one_title_at_once_have_slugs_of_their_own() {
@@ -45,4 +48,77 @@ async fn one_of_many_gets_the_slug_that_all_ask_for() {
     let answers: Vec<_> = updates.into_iter().chain(creates).collect();
     assert_eq!(answers.iter().filter(|answer| answer.reason.is_empty()).count(), 1);
     assert!(answers.iter().all(|answer| answer.reason.is_empty() || answer.reason == "ALREADY_EXISTS"), "{answers:#?}");
+}
+
+/// Reads a slug as somebody; returns the status, the target of the redirection and the post.
+async fn lookup(reader: &Actor, protocol: Protocol, slug: &str) -> (u16, Option<String>, String) {
+    let answer = reader.call(protocol, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
+    let is_moved = answer.body["isMoved"] == true;
+    assert_eq!(is_moved, answer.status == 301, "{answer:#?}");
+    (answer.status, answer.header("location").map(str::to_owned), answer.id())
+}
+
+async fn change(author: &Actor, method: &str, request: serde_json::Value) -> Response {
+    author.call(Protocol::Rest, &format!("PostService.{method}"), request).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (first, old) = publish_post(&cast.agent).await;
+    let rename = async |id: &str, slug: &str| {
+        change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
+    };
+    rename(&first, "second-name").await;
+    rename(&first, "third-name").await;
+    let target = Some("/api/v1/post-slugs/third-name".to_owned());
+    for reader in [&cast.anonymous, &cast.customer, &cast.agent] {
+        for protocol in PROTOCOLS {
+            for slug in [&*old, "second-name"] {
+                assert_eq!(lookup(reader, protocol, slug).await, (301, target.clone(), first.clone()), "{protocol:?}");
+            }
+            assert_eq!(lookup(reader, protocol, "third-name").await, (200, None, first.clone()));
+        }
+    }
+    // Only for as long as the response itself: another post may have the slug later.
+    let by_slug = json!({ "slug": old });
+    let answer = cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug.clone()).await;
+    assert!(answer.header("cache-control").is_some_and(|text| text.starts_with("public, max-age=60")), "{answer:#?}");
+
+    let (second, _) = publish_post(&cast.agent).await;
+    rename(&second, &old).await;
+    assert_eq!(lookup(&cast.customer, Protocol::Rest, &old).await, (200, None, second.clone()));
+    rename(&second, "fourth-name").await;
+    assert_eq!(lookup(&cast.customer, Protocol::Rest, &old).await.2, second, "the last post that had it");
+
+    // Back at its first name, a post redirects nobody.
+    rename(&second, &old).await;
+    assert_eq!(lookup(&cast.agent, Protocol::Grpc, &old).await, (200, None, second));
+    change(&cast.agent, "DeletePost", json!({ "postId": first })).await;
+    let gone = cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": "second-name" })).await;
+    gone.failure("NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slug_of_a_draft_was_never_public() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let rename = async |id: &str, slug: &str| {
+        change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
+    };
+    let id = post(&cast.agent).await;
+    rename(&id, "secret-plan").await;
+    rename(&id, "announcement").await;
+    change(&cast.agent, "PublishPost", json!({ "postId": id })).await;
+    let read = async |slug: &str| {
+        cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await
+    };
+    read("secret-plan").await.failure("NOT_FOUND");
+    // A name under which it was published is kept, although it changed while the post was a draft again.
+    change(&cast.agent, "UnpublishPost", json!({ "postId": id })).await;
+    rename(&id, "news").await;
+    read("announcement").await.failure("NOT_FOUND");
+    change(&cast.agent, "PublishPost", json!({ "postId": id })).await;
+    assert_eq!(lookup(&cast.anonymous, Protocol::Grpc, "announcement").await.0, 301);
 }

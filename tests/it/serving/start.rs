@@ -111,6 +111,50 @@ fn a_value_that_is_not_utf_8_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_production_checklist_decides_the_exit_code() {
+    let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop?sslmode=require");
+    let (key, secret) = (("STRIPE_SECRET_KEY", "sk_live_hunter2"), ("WEBHOOK_SECRETS_STRIPE", "whsec_of_some_length"));
+    let good = [
+        ("TRUSTED_PROXY_HOPS", "1"),
+        ("REDIS_URL", "rediss://:hunter2@cache.example.com"),
+        ("FILES_URL", "s3://key:hunter2@s3.example.com/shop"),
+        ("ON_CALL_ROUTING_KEY", "hunter2"),
+        ("PAYMENT_GATEWAY", "stripe"),
+        key,
+        secret,
+        ("MAIL_TRANSPORT", "smtp"),
+        ("SMTP_URL", "smtps://user:hunter2@mail.example.com"),
+        ("MAIL_FROM", "no-reply@example.com"),
+        ("PUBLIC_URL", "https://api.example.com"),
+        ("METRICS_LISTEN_ADDR", "127.0.0.1:9464"),
+        ("WEBHOOK_ALLOW_PRIVATE", "false"),
+        ("RATE_LIMIT_ADDRESS", "1200/1m"),
+        ("RATE_LIMIT_READ", "300/1m"),
+        ("RATE_LIMIT_WRITE", "100/1m"),
+        ("RATE_LIMIT_BULK", "20/1m"),
+        ("RATE_LIMIT_LOGIN", "10/15m"),
+    ];
+    let command = ["config", "check", "--production"];
+    let (is_ready, text) = process::run(&command, &database, &good).await;
+    assert!(is_ready, "{text}");
+    let line = |text: &str, name: &str| {
+        let is_named = |line: &&str| line.split_whitespace().nth(1) == Some(name);
+        text.lines().find(is_named).unwrap_or_default().to_owned()
+    };
+    assert!(line(&text, "payments").starts_with("ok "), "{text}");
+    assert!(line(&text, "backups").starts_with("look "), "{text}");
+
+    let bad = [&good[..], &[("RUST_LOG", "info,mainstay=debug"), ("PAYMENT_GATEWAY", "sandbox")]].concat();
+    let bad: Vec<_> = bad.into_iter().filter(|pair| *pair != key && *pair != secret).collect();
+    let (is_ready, text) = process::run(&command, &database, &bad).await;
+    assert!(!is_ready && text.contains("requirements that are not met: 2."), "{text}");
+    for name in ["log-level", "payments"] {
+        assert!(line(&text, name).starts_with("FAIL "), "{name}: {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");
     let file = tempfile::NamedTempFile::new().expect("a file");

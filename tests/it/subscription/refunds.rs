@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{CANCEL, FakeGateway, cancel, create_subscription, deliver, event, idle, start_app};
 use crate::{
-    payment::{check, search},
-    support::{Protocol, TestApp, eventually},
+    payment::{alerts, check, search},
+    support::{Protocol, TestApp, eventually, unique},
 };
 
 const REFUNDED: &str = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_entries WHERE account = 3";
@@ -93,4 +93,26 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
     assert_eq!((app.database.number(REFUNDS).await, app.database.number(REVERSED).await), (0, 0));
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(is_ok, "{output}");
+}
+
+/// The event of a dispute names neither the subscription nor the invoice, only the charge.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_of_an_invoice_raises_an_alert() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    create_subscription(&scene).await;
+    let invoice = app.database.sql("SELECT gateway_id FROM ledger_transactions WHERE kind = 3").await[0][0].clone();
+    let invoice = invoice.expect("the first period is booked");
+    let alerted = alerts("disputed");
+    for of in ["in_foreign", invoice.as_str()] {
+        let dispute = json!({
+            "id": format!("dp_{}", unique()), "object": "dispute", "charge": format!("ch_{of}"),
+            "payment_intent": format!("pi_{of}"), "amount": 100, "currency": "eur",
+        });
+        deliver(&scene, &event("charge.dispute.created", &dispute)).await;
+    }
+    eventually("an operator is told", async || alerts("disputed") == alerted + 1).await;
+    idle(&app).await;
+    assert_eq!(alerts("disputed"), alerted + 1, "others may use the gateway's account, too");
+    assert_eq!(gateway.settled_books(&app.database).await, 1, "the books stay");
 }

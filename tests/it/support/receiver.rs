@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
 };
 use tokio::{
     net::TcpListener,
@@ -20,6 +20,7 @@ use tokio::{
 /// A delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    pub(crate) method: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -118,9 +119,9 @@ impl Receiver {
     }
 }
 
-async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(State(inner): State<Arc<Inner>>, method: Method, headers: HeaderMap, body: Bytes) -> StatusCode {
     let body = String::from_utf8(body.to_vec()).expect("text");
-    inner.deliveries.lock().expect("no panic").push(Delivery { headers, body });
+    inner.deliveries.lock().expect("no panic").push(Delivery { method: method.to_string(), headers, body });
     inner.change.notify_waiters();
     inner.open.subscribe().wait_for(|open| *open).await.expect("the sender is here");
     tokio::time::sleep(inner.delay).await;

@@ -87,8 +87,36 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     server.wait_for_log(&format!("\"trace_id\":\"{TRACE}\"")).await;
 }
 
-/// Work that the caller does not wait for belongs to its trace too: a charge whose gateway does not answer in time, and
-/// the mail about it.
+/// An attempt that failed ends neither the trace nor its link to the caller: the next one is a job of the same trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_continues_the_trace_of_its_caller() {
+    let (collector, address) = Collector::http().await;
+    let database = TestDatabase::new().await;
+    let url = format!("http://{address}");
+    let own = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("WEBHOOK_FIRST_WAIT", "100ms"),
+    ];
+    let server = Process::with(&database, &own).await;
+    let receiver = Receiver::answering(&[500, 204]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    create_endpoint(&cast, &receiver).await;
+    let headers = [("traceparent", traceparent())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    cast.customer.call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &headers).await.success();
+    let deliveries = receiver.wait_for(2).await;
+    let traces = [0, 1].map(|number: usize| deliveries[number].header("traceparent").to_owned());
+    assert!(traces.iter().all(|trace| trace.starts_with(&format!("00-{TRACE}-"))), "{traces:?}");
+    assert_ne!(traces[0], traces[1], "each attempt is a call of its own");
+    let calls = |span: &Span| span.trace == TRACE && span.name == "job deliver_webhook";
+    collector.wait_for("first job", calls).await;
+    eventually("both jobs are in the trace", async || collector.spans().iter().filter(|span| calls(span)).count() == 2)
+        .await;
+}
+
+/// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the
+/// mail about it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_is_settled_under_the_trace_of_its_caller() {
     let (collector, address) = Collector::http().await;

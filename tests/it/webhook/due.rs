@@ -1,5 +1,6 @@
 //! The creation of deliveries, and the outcome of a due one.
 
+use chrono::TimeDelta;
 use mainstay::webhooks::{
     delivery::{job::DeliverWebhook, ops::deliver_due},
     endpoint::ops::publish,
@@ -102,4 +103,25 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
         row("3", "support.ticket.created", &other),
     ];
     assert_eq!(rows, expected);
+}
+
+/// Workers look for what is due by the clock of Postgres, so the wait must not begin at another time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_waits_by_the_clock_of_postgres() {
+    for skew in [TimeDelta::minutes(-4), TimeDelta::minutes(4)] {
+        let (app, scene) = start_app().await;
+        let receiver = Receiver::answering(&[500]).await;
+        create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+        scene.ticket().await;
+        app.app.clock.advance(skew);
+        deliver(&app, job(&app).await).await;
+        let soon = "next_attempt_at BETWEEN now() - interval '1 minute' AND now() + interval '1 minute'";
+        let count = format!("SELECT count(*) FROM webhook_deliveries WHERE {soon}");
+        assert_eq!(app.database.number(&count).await, 1, "{skew}");
+        // Its time has come by that clock.
+        app.database.sql("UPDATE webhook_deliveries SET next_attempt_at = now()").await;
+        let other = DeliverWebhook { delivery: WebhookDeliveryId(uuid::Uuid::nil()), ..job(&app).await };
+        deliver(&app, other).await;
+        assert_eq!(delivery_state(&app).await.1, 2, "{skew}");
+    }
 }

@@ -16,11 +16,19 @@ use crate::{
 /// The paths that move money at once.
 const MONEY: [&str; 2] = ["/v1/payment_intents", "/v1/refunds"];
 
+/// A charge, which says whether it paid an invoice; see [`charge_of`].
+fn charge_at(path: &str) -> Value {
+    let id = path.trim_start_matches("/v1/charges/");
+    let of = id.strip_prefix("ch_").unwrap_or(id);
+    json!({ "id": id, "object": "charge", "invoice": invoice_of(of) })
+}
+
 fn read(books: &Books, path: &str, query: &Form) -> Response {
     match path {
         "/v1/payment_intents" => respond(200, &list(books, "charge", query), false),
         "/v1/payment_intents/search" => respond(200, &search(books, query), false),
         "/v1/refunds" => respond(200, &list(books, "refund", query), false),
+        _ if path.starts_with("/v1/charges/") => respond(200, &charge_at(path), false),
         _ if intent(books, path).is_some() => respond(200, &intent(books, path).unwrap_or_default(), false),
         _ => subscriptions::read(books, path, query).unwrap_or_else(|| {
             respond(404, &problem("invalid_request_error", "url", "Unrecognized request URL."), false)

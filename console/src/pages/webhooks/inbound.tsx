@@ -15,7 +15,7 @@ import { pretty } from "./delivery";
 
 type InboundEvent = Schemas["InboundEvent"];
 const STATES = ["INBOUND_EVENT_STATE_PENDING", "INBOUND_EVENT_STATE_PROCESSED", "INBOUND_EVENT_STATE_IGNORED", "INBOUND_EVENT_STATE_DEAD"] as const satisfies readonly InboundEvent["state"][];
-const PROVIDERS = ["WEBHOOK_PROVIDER_STRIPE", "WEBHOOK_PROVIDER_STANDARD", "WEBHOOK_PROVIDER_GITHUB"] as const satisfies readonly InboundEvent["provider"][];
+const PROVIDERS = ["WEBHOOK_PROVIDER_STRIPE", "WEBHOOK_PROVIDER_STANDARD", "WEBHOOK_PROVIDER_GITHUB", "WEBHOOK_PROVIDER_SENDGRID", "WEBHOOK_PROVIDER_GENERIC"] as const satisfies readonly InboundEvent["provider"][];
 
 export function InboundEventsPage() {
   const t = useText();

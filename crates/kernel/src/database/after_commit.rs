@@ -30,6 +30,14 @@ pub(crate) struct Added {
     pub(super) actions: Vec<Box<dyn FnOnce() + Send>>,
 }
 
+impl Added {
+    /// Returns whom to tell, without the actions: for a commit that is only known to be that of this request or of a
+    /// duplicate.
+    pub(crate) fn hints(&self) -> Self {
+        Self { jobs: self.jobs, changes: self.changes, actions: Vec::new() }
+    }
+}
+
 tokio::task_local! {
     static ADDED: RefCell<Added>;
 }

@@ -15,11 +15,11 @@ use std::{
 };
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use rand::seq::SliceRandom as _;
 use tokio::net::UnixStream;
 use tokio_postgres::{
-    Config, NoTls,
+    Client, Config, NoTls, SimpleQueryMessage,
     config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -137,6 +137,14 @@ impl Connector {
         self.last_failure.get()
     }
 
+    /// Logs why an idle connection ended: closed ones answer every statement with it.
+    pub(super) async fn note_lost(&self, connection: &mut AsyncPgConnection) {
+        let answer = tokio::time::timeout(Duration::from_secs(1), connection.batch_execute("")).await;
+        if let Ok(Err(error)) = answer {
+            self.last_failure.note_lost(error.to_string());
+        }
+    }
+
     /// Returns the name of the database; that of the user is Postgres' default.
     pub(crate) fn database(&self) -> &str {
         self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
@@ -205,6 +213,15 @@ impl Connector {
         let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
         // Ends with the client or with Postgres, which the client notices.
         tokio::spawn(async move { connection.await.ok() });
+        // Of a stream that it did not open, the library does not check this.
+        let is_refused = match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => is_read_only(&client).await?,
+            TargetSessionAttrs::ReadOnly => !is_read_only(&client).await?,
+            _ => false,
+        };
+        if is_refused {
+            return Err("the server is not as target_session_attrs demands".into());
+        }
         Ok(AsyncPgConnection::try_from(client).await?)
     }
 
@@ -234,6 +251,12 @@ impl Connector {
             tracing::debug!("a statement could not be cancelled");
         }
     }
+}
+
+/// Returns whether a server refuses writes.
+async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let answer = client.simple_query("SHOW transaction_read_only").await?;
+    Ok(answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))))
 }
 
 /// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.

@@ -2,7 +2,7 @@
 //!
 //! It takes a text apart as the function `search_words` takes apart what is searched, so that words are found in every
 //! script: punctuation of ASCII separates words, and runs of scripts without spaces become pairs of characters. Words that
-//! stand together, such as the parts of an address, are searched as a phrase.
+//! stand together, such as the parts of an address, are searched as a phrase, but for single characters of such scripts.
 
 use std::ops::RangeInclusive;
 
@@ -70,12 +70,36 @@ impl Terms {
         if words.is_empty() {
             return;
         }
-        if std::mem::take(&mut self.is_negated) && self.dashes < MAX_DASHES {
-            self.dashes += 1;
-            self.text.push('-');
+        if std::mem::take(&mut self.is_negated) {
+            if self.dashes < MAX_DASHES {
+                self.dashes += 1;
+                self.text.push('-');
+            }
+            self.text += &format!("\"{words}\" ");
+            return;
         }
-        self.text += &format!("\"{words}\" ");
+        for phrase in phrases(&words) {
+            self.text += &format!("\"{phrase}\" ");
+        }
     }
+}
+
+/// Splits words that stand together at each single character of a script without spaces, such as the second one of `5月`:
+/// inside of a longer run, that character has no position in what is searched, only its pairs have one. All parts must
+/// occur. A negated phrase is not split, because its parts may occur apart from each other.
+fn phrases(words: &str) -> Vec<String> {
+    let mut phrases: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in words.split(' ') {
+        let mut letters = word.chars();
+        let is_single = letters.next().is_some_and(is_dense) && letters.next().is_none();
+        match phrases.last_mut().filter(|_| is_open && !is_single) {
+            Some(phrase) => *phrase = format!("{phrase} {word}"),
+            None => phrases.push(word.to_owned()),
+        }
+        is_open = !is_single;
+    }
+    phrases
 }
 
 /// Returns the words of a text, with pairs of characters for scripts without spaces.
@@ -133,6 +157,10 @@ mod tests {
             ("机", "\"机\" "),
             ("-打印机 \"坏了 now\"", "-\"打印 印机\" \"坏了 now\" "),
             ("A4打印", "\"A4 打印\" "),
+            ("5月", "\"5\" \"月\" "),
+            ("去年5月", "\"去年 5\" \"月\" "),
+            ("5月5日 -5月", "\"5\" \"月\" \"5\" \"日\" -\"5 月\" "),
+            ("\"A4 纸 b c\"", "\"A4\" \"纸\" \"b c\" "),
             ("打印A4", "\"打印 A4\" "),
             ("プリンター、故障", "\"プリ リン ンタ ター 、 故障\" "),
             ("หิว", "\"หิ ิว\" "),

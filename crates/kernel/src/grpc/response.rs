@@ -3,10 +3,7 @@
 //! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
 //! headers.
 
-use std::{
-    fmt::Write as _,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 use prost::Message;
 use tonic::{
@@ -17,7 +14,7 @@ use tonic::{
 use crate::{
     contract::{
         Method,
-        policy::{Cache, FieldPath, FieldValue, LocationPart, PublicCache, Success},
+        policy::{Cache, FieldPath, FieldValue, LocationPart, PublicCache},
         status::HttpStatus,
     },
     error::Error,
@@ -43,7 +40,7 @@ pub(crate) fn respond<M: Message + Default>(
     };
     // Nothing is derived from the bytes of a list, so it is not encoded twice.
     let derived = method.version.is_some()
-        || method.public_cache.as_ref().is_some_and(PublicCache::is_conditional)
+        || method.public_cache.as_ref().is_some_and(PublicCache::reads_response)
         || method.success.iter().any(|s| s.when.is_some() || !s.location.is_empty());
     let bytes = if derived { message.encode_to_vec() } else { Vec::new() };
     // Masked after the version was read: it counts whether or not the mask includes it.
@@ -79,9 +76,16 @@ fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut Metad
         put("last-modified", time);
     }
     put("cache-control", cache_control(method, bytes).to_owned());
+    if let Some(public) = method.public_cache.as_ref().filter(|public| public.applies(bytes)) {
+        let tags = public.tags(bytes);
+        if !tags.is_empty() {
+            put("surrogate-key", tags.join(" "));
+            put("cache-tag", tags.join(","));
+        }
+    }
     let Some(success) = method.success(bytes) else { return };
     if !success.location.is_empty() {
-        put("location", location(success, bytes));
+        put("location", LocationPart::fill(&success.location, bytes));
     }
     if let Some(wait) = success.retry_after {
         put("retry-after", wait.as_secs().to_string());
@@ -117,19 +121,4 @@ fn etag(version: u64, read_mask: Option<&str>) -> String {
             format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", hash[0], hash[1], hash[2], hash[3])
         }
     }
-}
-
-fn location(success: &Success, bytes: &[u8]) -> String {
-    let mut location = String::new();
-    for part in &success.location {
-        match part {
-            LocationPart::Literal(literal) => location.push_str(literal),
-            LocationPart::Field(path) => match path.read(bytes) {
-                Some(FieldValue::Bytes(text)) => location.push_str(&String::from_utf8_lossy(text)),
-                Some(FieldValue::Number(number)) => write!(location, "{number}").expect("a string takes it"),
-                None => {}
-            },
-        }
-    }
-    location
 }

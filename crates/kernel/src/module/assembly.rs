@@ -12,7 +12,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command,
-    config::{Config, ConfigError, SectionReader, Settings, Source, Variable},
+    config::{Config, ConfigError, PRODUCTION, Requirement, SectionReader, Settings, Source, Variable},
     contract::{self, Contract},
     database::migrations::{self, Set},
     events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
@@ -56,6 +56,7 @@ pub struct Modules {
     sections: Vec<SectionReader>,
     warnings: Vec<Warn>,
     checks: Vec<Check>,
+    requirements: Vec<Requirement>,
     parts: Vec<OpenPart>,
     /// Each with the name of its module.
     first_starts: Vec<(&'static str, Start)>,
@@ -128,6 +129,7 @@ impl Modules {
             sections: Vec::new(),
             warnings: Vec::new(),
             checks: Vec::new(),
+            requirements: PRODUCTION.to_vec(),
             parts: Vec::new(),
             first_starts: Vec::new(),
             starts: Vec::new(),
@@ -161,6 +163,7 @@ impl Modules {
         self.sections.extend(module.sections);
         self.warnings.extend(module.warnings);
         self.checks.extend(module.checks);
+        self.requirements.extend(module.requirements);
         self.parts.extend(module.parts);
         self.first_starts.extend(module.first_starts.into_iter().map(|start| (module.name, start)));
         self.starts.extend(module.starts.into_iter().map(|start| (module.name, start)));
@@ -258,6 +261,11 @@ impl Modules {
     /// Returns the errors that modules find in a configuration beyond its values.
     pub fn config_errors(&self, config: &Config) -> Vec<ConfigError> {
         self.checks.iter().flat_map(|check| check(config)).collect()
+    }
+
+    /// Returns what a configuration needs in production: the kernel's requirements, then those of the modules.
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
     }
 
     /// Returns the contributions of a type by other modules.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{
-    Stream, StreamExt as _,
+    Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
 use multer::{Field, Multipart};
@@ -64,16 +64,26 @@ pub async fn receive(
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
     // The parser keeps what it can't use yet. Beside the file, that is not much.
     let allowance = Arc::new(AtomicUsize::new(MAX_OVERHEAD_BYTES));
-    let mut pieces = Pieces(Arc::new(Mutex::new(pieces.boxed())));
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = received.clone();
+    let counted = pieces.inspect_ok(move |piece| {
+        count.fetch_add(piece.len(), Ordering::Relaxed);
+    });
+    let mut pieces = Pieces(Arc::new(Mutex::new(counted.boxed())));
     let form = Multipart::new(feed(pieces.clone(), allowance.clone()), boundary);
-    let metadata = read(upload, form, &allowance).await?;
+    let (metadata, before) = read(upload, form, &allowance).await?;
     // The parser stops at the end of the form, and drops what it has not read of that piece. The end of the body may come later,
     // in a separate frame: until then the request has not arrived, and its connection can't take another one.
-    let mut budget = allowance.load(Ordering::Relaxed);
-    while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
-        budget = budget.checked_sub(piece.len()).ok_or_else(too_much)?;
+    loop {
+        let content = upload.bytes() + before;
+        if received.load(Ordering::Relaxed).saturating_sub(content) > MAX_OVERHEAD_BYTES {
+            return Err(too_much());
+        }
+        let piece = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await?;
+        if piece.is_none() {
+            return Ok(metadata);
+        }
     }
-    Ok(metadata)
 }
 
 /// The pieces of a body, which the parser reads first.
@@ -88,7 +98,12 @@ impl Stream for Pieces {
     }
 }
 
-async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &AtomicUsize) -> Result<UploadMetadata> {
+/// Returns what came with the file, and how many bytes the parser had read when it knew that.
+async fn read(
+    upload: &mut Upload,
+    mut form: Multipart<'static>,
+    allowance: &AtomicUsize,
+) -> Result<(UploadMetadata, usize)> {
     let mut metadata = UploadMetadata::default();
     while let Some(mut field) = upload.wait(next_field(&mut form)).await? {
         let Some(file_name) = field.file_name() else {
@@ -99,6 +114,7 @@ async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &Ato
         };
         metadata.file_name = base_name(file_name);
         metadata.content_type = field.content_type().map(ToString::to_string).unwrap_or_default();
+        let before = MAX_OVERHEAD_BYTES.saturating_sub(allowance.load(Ordering::Relaxed));
         allowance.store(upload.max_bytes + MAX_OVERHEAD_BYTES, Ordering::Relaxed);
         while let Some(piece) = upload.wait(chunk(&mut field)).await? {
             upload.push(&piece).await?;
@@ -108,7 +124,7 @@ async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &Ato
         if upload.wait(next_field(&mut form)).await?.is_some() {
             return Err(Error::field("file", "must be one file, and the last part of the form"));
         }
-        return Ok(metadata);
+        return Ok((metadata, before));
     }
     Err(Error::field("file", "is required: the form has no file"))
 }
@@ -191,7 +207,6 @@ fn of_stream(status: Status) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::TryStreamExt as _;
     use uuid::Uuid;
 
     use super::*;
@@ -269,6 +284,23 @@ mod tests {
             let result = receive(&mut upload, "multipart/form-data; boundary=x", pieces).await;
             assert_eq!((was_read.load(Ordering::Relaxed), upload.bytes()), (2, 3), "{epilogue}");
             assert_eq!(result.is_ok(), is_accepted, "{epilogue}");
+        }
+    }
+
+    /// The parser has all of such a body at once, and reads no further than to the last boundary.
+    #[tokio::test]
+    async fn an_epilogue_in_the_piece_of_the_file_has_a_bound() {
+        for (epilogue, is_accepted) in
+            [(1000, true), (MAX_OVERHEAD_BYTES - 100, true), (MAX_OVERHEAD_BYTES + 5000, false)]
+        {
+            for content in [3, 200_000] {
+                let file = vec![b'y'; content];
+                let form = [FILE, &file, b"\r\n--x--\r\n", &vec![b'z'; epilogue]].concat();
+                let mut upload = begin().await;
+                let pieces = stream::once(async { Ok(Bytes::from(form)) });
+                let result = receive(&mut upload, "multipart/form-data; boundary=x", pieces).await;
+                assert_eq!(result.is_ok(), is_accepted, "{epilogue} bytes after {content}");
+            }
         }
     }
 

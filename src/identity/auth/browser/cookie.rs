@@ -13,8 +13,8 @@ pub(super) struct Cookie {
     /// The name over TLS. A browser accepts a cookie with this prefix only if it is `Secure` and bound to exactly this
     /// host (RFC 6265bis, 4.1.3.2), so that no other host of the site can set or replace it.
     name: &'static str,
-    /// The name without TLS, for development, and the former name of cookies that were set before the prefix was
-    /// introduced.
+    /// The name without TLS, for development. Over TLS it is not read, because any host of the site, and anyone who answers for
+    /// one without TLS, can set it.
     plain_name: &'static str,
 }
 
@@ -22,32 +22,30 @@ pub(super) const SESSION: Cookie = Cookie { name: "__Host-mainstay_session", pla
 pub(super) const DEVICE: Cookie = Cookie { name: "__Host-mainstay_device", plain_name: "mainstay_device" };
 
 impl Cookie {
-    /// Reads the token. The plain cookie counts only if the prefixed cookie is absent, and is replaced by it over TLS.
-    /// Two cookies of one name count as none, because another host of the site may have set one of them.
-    pub(super) fn read(self, headers: &HeaderMap) -> Option<&str> {
-        let name = if of_name(headers, self.name).next().is_some() { self.name } else { self.plain_name };
+    /// Reads the token, over TLS that of the name with the prefix only. Two cookies of a name count as none: another host of
+    /// the site may have set one of them.
+    pub(super) fn read(self, headers: &HeaderMap, is_tls: bool) -> Option<&str> {
+        let name = if is_tls || of_name(headers, self.name).next().is_some() { self.name } else { self.plain_name };
         let mut tokens = of_name(headers, name);
         tokens.next().filter(|token| !token.is_empty() && tokens.next().is_none())
     }
 
-    /// Returns the `Set-Cookie` lines that store a token.
-    pub(super) fn set(self, headers: &HeaderMap, token: &str, life: Duration) -> Vec<String> {
-        self.lines(headers, token, life.as_secs())
+    /// Returns the lines of `Set-Cookie` that keep a token.
+    pub(super) fn set(self, headers: &HeaderMap, is_tls: bool, token: &str, life: Duration) -> Vec<String> {
+        self.lines(headers, is_tls, token, life.as_secs())
     }
 
-    /// Returns the `Set-Cookie` lines that remove the token.
-    pub(super) fn clear(self, headers: &HeaderMap) -> Vec<String> {
-        self.lines(headers, "", 0)
+    /// Returns the lines of `Set-Cookie` that remove it.
+    pub(super) fn clear(self, headers: &HeaderMap, is_tls: bool) -> Vec<String> {
+        self.lines(headers, is_tls, "", 0)
     }
 
-    /// The cookie is `Secure` unless the page's origin is without TLS; the origin is correct even behind a proxy that
-    /// terminates TLS. Not every browser keeps a secure cookie of `http://localhost`.
-    fn lines(self, headers: &HeaderMap, token: &str, age_s: u64) -> Vec<String> {
+    fn lines(self, headers: &HeaderMap, is_tls: bool, token: &str, age_s: u64) -> Vec<String> {
         let plain = |token: &str, age_s: u64, secure: &str| {
             let name = self.plain_name;
             format!("{name}={token}; Path={PLAIN_PATH}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
         };
-        if headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"http://")) {
+        if !is_tls {
             return vec![plain(token, age_s, "")];
         }
         let name = self.name;
@@ -57,6 +55,12 @@ impl Cookie {
         }
         lines
     }
+}
+
+/// Returns whether the page came with TLS, as its origin says whether or not a proxy ends the TLS. Without TLS, the cookie
+/// can't be `Secure`: not every browser keeps a secure cookie of `http://localhost`.
+pub(super) fn is_of_tls_page(headers: &HeaderMap) -> bool {
+    !headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"http://"))
 }
 
 fn of_name<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
@@ -79,7 +83,7 @@ mod tests {
     fn one_cookie_of_the_name_is_read() {
         let read = |lines: &[&'static str]| {
             let lines: Vec<_> = lines.iter().map(|line| (header::COOKIE, *line)).collect();
-            SESSION.read(&headers(&lines)).map(str::to_owned)
+            SESSION.read(&headers(&lines), false).map(str::to_owned)
         };
         assert_eq!(read(&["a=b; __Host-mainstay_session=t; c=d"]).as_deref(), Some("t"));
         assert_eq!(read(&["a=b", "mainstay_session=t=="]).as_deref(), Some("t=="));
@@ -100,20 +104,25 @@ mod tests {
     #[test]
     fn no_script_and_no_other_site_gets_it() {
         let life = Duration::from_secs(60);
-        let secure = SESSION.set(&headers(&[(header::ORIGIN, "https://a.example")]), "t", life);
-        assert_eq!(secure, ["__Host-mainstay_session=t; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"]);
-        assert_eq!(SESSION.set(&HeaderMap::new(), "t", life), secure, "secure unless the page says otherwise");
-        let plain = SESSION.set(&headers(&[(header::ORIGIN, "http://127.0.0.1:8080")]), "t", life);
-        assert_eq!(plain, ["mainstay_session=t; Path=/session; Max-Age=60; HttpOnly; SameSite=Strict"]);
-        assert!(SESSION.clear(&HeaderMap::new())[0].starts_with("__Host-mainstay_session=; Path=/; Max-Age=0;"));
+        let set = |is_tls| SESSION.set(&HeaderMap::new(), is_tls, "t", life);
+        assert_eq!(set(true), ["__Host-mainstay_session=t; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"]);
+        assert_eq!(set(false), ["mainstay_session=t; Path=/session; Max-Age=60; HttpOnly; SameSite=Strict"]);
+        assert!(SESSION.clear(&HeaderMap::new(), true)[0].starts_with("__Host-mainstay_session=; Path=/; Max-Age=0;"));
     }
 
-    /// A session continues under the new name; the browser drops the old cookie.
     #[test]
-    fn a_cookie_of_the_former_name_is_replaced() {
-        let headers = headers(&[(header::ORIGIN, "https://a.example"), (header::COOKIE, "mainstay_session=t")]);
-        assert_eq!(SESSION.read(&headers), Some("t"));
-        for lines in [SESSION.set(&headers, "u", Duration::from_secs(60)), SESSION.clear(&headers)] {
+    fn the_page_says_whether_it_came_with_tls() {
+        let of = |origin| is_of_tls_page(&headers(&[(header::ORIGIN, origin)]));
+        assert!(of("https://a.example") && is_of_tls_page(&HeaderMap::new()), "unless the page says otherwise");
+        assert!(!of("http://127.0.0.1:8080"));
+    }
+
+    /// Anyone who answers for a host of the site without TLS can set the plain cookie.
+    #[test]
+    fn over_tls_the_plain_cookie_counts_as_none_and_is_removed() {
+        let headers = headers(&[(header::COOKIE, "mainstay_session=planted")]);
+        assert_eq!((SESSION.read(&headers, true), SESSION.read(&headers, false)), (None, Some("planted")));
+        for lines in [SESSION.set(&headers, true, "u", Duration::from_secs(60)), SESSION.clear(&headers, true)] {
             assert!(lines[0].starts_with("__Host-mainstay_session="), "{lines:?}");
             assert_eq!(lines[1], "mainstay_session=; Path=/session; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
             assert_eq!(lines.len(), 2);

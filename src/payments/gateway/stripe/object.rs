@@ -49,6 +49,12 @@ enum Charge {
     Object { invoice: Option<String> },
 }
 
+/// A charge, with the invoice that it paid.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PaidCharge {
+    pub(crate) invoice: Option<String>,
+}
+
 /// Any object, with its metadata.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AnyObject {

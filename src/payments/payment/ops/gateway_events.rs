@@ -1,12 +1,15 @@
 //! Payment events that a gateway sends: late, repeatedly, in any order. A success is final and is accepted because the
 //! event is signed. A failure may belong to an earlier attempt, so it only triggers a call to the gateway.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::payments::id::PaymentId;
 use crate::payments::{
+    gateway::Gateway,
     ledger::store as ledger,
-    payment::{model::Payment, store},
+    payment::{dispute_job::FindDisputed, model::Payment, store},
     refund::sync_job::SyncRefunds,
     settlement::{
         model::State,
@@ -15,6 +18,7 @@ use crate::payments::{
 };
 use crate::subscriptions::job::SyncSubscription;
 use mainstay_kernel::{
+    app::App,
     caller::Visibility,
     database::Connection,
     error::{Error, Reason, Result},
@@ -86,9 +90,21 @@ pub async fn on_refunds_changed(
     }
 }
 
+/// A dispute at the gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct Dispute<'e> {
+    /// The gateway's id for it.
+    pub id: &'e str,
+    /// The gateway's id for what was charged, by which payments here are known.
+    pub charge_id: Option<&'e str>,
+    /// The gateway's id for the charge itself.
+    pub charge: Option<&'e str>,
+}
+
 /// Raises an alert: the cardholder disputes a payment, so the gateway takes its money back, and an operator has to
 /// answer before the gateway's deadline. Disputes are not in the ledger, because the gateway moves their money back and
-/// forth separately from the payment.
+/// forth separately from the payment. A
+/// dispute of a charge that is no payment here may be about the invoice of a subscription; the gateway is asked.
 ///
 /// # Errors
 /// Any database error.
@@ -96,11 +112,30 @@ pub async fn on_disputed(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,
-    charge_id: Option<&str>,
-    dispute: &str,
+    dispute: Dispute<'_>,
 ) -> Result<()> {
-    if let Some(payment) = find(connection, id, gateway, charge_id).await? {
-        alert("disputed", payment.0, &format!("the cardholder disputes it: {dispute}"));
+    if let Some(payment) = find(connection, id, gateway, dispute.charge_id).await? {
+        alert("disputed", payment.0, &format!("the cardholder disputes it: {}", dispute.id));
+    } else if let Some(charge) = dispute.charge {
+        let job = FindDisputed { dispute: dispute.id.to_owned(), charge: charge.to_owned() };
+        jobs::enqueue(connection, &job).await?;
+    }
+    Ok(())
+}
+
+/// Raises the alert about a dispute if the charge paid an invoice of a subscription here. Others may use the gateway's
+/// account, too.
+///
+/// # Errors
+/// `UNAVAILABLE` if the gateway does not tell; any database error.
+pub async fn find_disputed(app: &App, job: FindDisputed) -> Result<()> {
+    let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
+    let Some(invoice) = external.invoice_of_charge(&job.charge).await.map_err(Error::unavailable)? else {
+        return Ok(());
+    };
+    let find = async move |connection: &mut Connection| ledger::invoiced_subscription(connection, &invoice).await;
+    if let Some(subscription) = app.database.autocommit(find).await? {
+        alert("disputed", subscription.0, &format!("the cardholder disputes an invoice of it: {}", job.dispute));
     }
     Ok(())
 }

@@ -76,6 +76,7 @@ fn row(line: &[u8], unescapes: bool) -> Result<Row, String> {
         priority: object.priority.unwrap_or_default(),
         language: object.language.unwrap_or_default(),
         tags: object.tags.unwrap_or_default(),
+        has_exact_breaks: true,
     };
     raw.row(unescapes)
 }

@@ -21,7 +21,7 @@ pub struct Row {
     pub content: Content,
     /// The ticket's first comment.
     pub answer: Option<String>,
-    /// SHA-256 of the row's texts, the same in every format. Together with the account and the occurrence, it
+    /// SHA-256 of the row's texts, the same in every format unless a text has a carriage return. Together with the account and the occurrence, it
     /// identifies the row.
     pub hash: [u8; 32],
 }
@@ -37,6 +37,8 @@ pub(crate) struct Raw {
     pub(crate) priority: String,
     pub(crate) language: String,
     pub(crate) tags: Vec<String>,
+    /// Whether the format writes line breaks as escapes, as JSON does, so that no program that copies the file changes them.
+    pub(crate) has_exact_breaks: bool,
 }
 
 impl Raw {
@@ -86,13 +88,13 @@ impl Raw {
         .chain(tags)
     }
 
-    /// Hashes the texts as they are in the file, but for white space around them and the kind of their line breaks: the
-    /// programs that copy a file change these.
+    /// Hashes the texts as they are in the file, but for white space around them and, unless the format has exact ones, the
+    /// kind of their line breaks: the programs that copy a file change these.
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for (_, text) in self.texts() {
             let mut text = Cow::Borrowed(text.trim());
-            if text.contains('\r') {
+            if !self.has_exact_breaks && text.contains('\r') {
                 text = text.replace("\r\n", "\n").replace('\r', "\n").into();
             }
             // The length distinguishes "ab", "c" from "a", "bc".
@@ -279,6 +281,12 @@ mod tests {
         assert_eq!(hash(" a", "b\r\nc\n"), hash("a ", "b\nc"));
         assert_ne!(hash("u\u{308}", "b"), hash("\u{fc}", "b"));
         assert_ne!(hash("a", "\\n"), hash("a", "x"));
+        let exact = |body: &str| {
+            let raw = Raw { body: body.to_owned(), has_exact_breaks: true, ..Raw::default() };
+            raw.row(false).expect("good").hash
+        };
+        assert_ne!(exact("b\r\nc"), exact("b\nc"), "JSON says which line break it is");
+        assert_eq!(exact("b\nc"), hash("", "b\nc"), "a row without a carriage return is the same in every format");
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl FieldPath {
         self.leaf.is_list()
     }
 
+    /// Returns whether the field is a single bool.
+    pub fn is_bool(&self) -> bool {
+        self.leaf.kind() == Kind::Bool && !self.leaf.is_list()
+    }
+
     /// Returns the numbers of the enum values that are marked with an option, which is a bool.
     ///
     /// # Errors
@@ -83,7 +88,7 @@ impl FieldPath {
         }
     }
 
-    /// Returns whether the field is an enum with one of these numbers; an absent one is 0.
+    /// Returns whether the field is an enum, or a bool, with one of these numbers; an absent one is 0.
     pub fn is_one_of(&self, numbers: &[i32], message: &[u8]) -> bool {
         // Enums are written as varints of their two's complement.
         numbers.contains(&(self.number(message).unwrap_or(0) as i32))

@@ -2,14 +2,19 @@
 
 use prost_reflect::MessageDescriptor;
 
-use super::{Cache, FieldPath, pb};
+use super::{Cache, FieldPath, LocationPart, pb, success::location};
 
+/// For how many seconds shared caches may serve a response past its age while the server fails: as long as the
+/// [cache](crate::cache::GRACE) of the server itself does.
+const STALE_IF_ERROR: u64 = crate::cache::GRACE.as_secs();
 const PUBLIC: &str = "mainstay.policy.v1.is_public";
 
 /// How long shared caches may keep a response, and which one.
 #[derive(Debug)]
 pub struct PublicCache {
     header: String,
+    /// The tags by which a response is purged.
+    tags: Vec<Vec<LocationPart>>,
     /// The field, and the values of it with which a response is public; `None` means always.
     when: Option<(FieldPath, Vec<i32>)>,
 }
@@ -32,14 +37,22 @@ impl PublicCache {
             (None, Cache::Public) => {
                 return Err("CACHE_PUBLIC needs public_max_age_seconds: say for how long".to_owned());
             }
-            (None, _) if raw.public_field.is_empty() => return Ok(None),
+            (None, _) if raw.public_field.is_empty() && raw.cache_tags.is_empty() => return Ok(None),
             _ => {
-                let fault =
-                    "public_max_age_seconds and public_field go with CACHE_PUBLIC: remove them, or what else is said";
+                let fault = "public_max_age_seconds, public_field and cache_tags go with CACHE_PUBLIC: remove them, or what \
+                             else is said";
                 return Err(fault.to_owned());
             }
         };
-        let header = format!("public, max-age={age}, stale-while-revalidate={age}");
+        let header = format!("public, max-age={age}, stale-while-revalidate={age}, stale-if-error={STALE_IF_ERROR}");
+        let mut tags = Vec::new();
+        for tag in &raw.cache_tags {
+            let is_word = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+            if !is_word {
+                return Err(format!("cache_tags: {tag:?} must be one word without a comma"));
+            }
+            tags.push(location(tag, output)?);
+        }
         let when = match raw.public_field.as_str() {
             "" => None,
             field => {
@@ -48,7 +61,7 @@ impl PublicCache {
                 Some((path, values))
             }
         };
-        Ok(Some(Self { header, when }))
+        Ok(Some(Self { header, tags, when }))
     }
 
     /// Returns the value of `Cache-Control` for the responses that are public.
@@ -56,9 +69,15 @@ impl PublicCache {
         &self.header
     }
 
-    /// Returns whether only some responses are public.
-    pub fn is_conditional(&self) -> bool {
-        self.when.is_some()
+    /// Returns the tags of an encoded response.
+    pub fn tags(&self, response: &[u8]) -> Vec<String> {
+        self.tags.iter().map(|parts| LocationPart::fill(parts, response)).collect()
+    }
+
+    /// Returns whether the fields of a response decide whether it is public, or are part of its tags.
+    pub fn reads_response(&self) -> bool {
+        let has_field = |parts: &Vec<LocationPart>| parts.iter().any(|part| matches!(part, LocationPart::Field(_)));
+        self.when.is_some() || self.tags.iter().any(has_field)
     }
 
     /// Returns whether an encoded response is public.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use prost_reflect::MessageDescriptor;
 
-use super::{FieldPath, pb};
+use super::{FieldPath, FieldValue, pb};
 
 const PENDING: &str = "mainstay.policy.v1.is_pending";
 /// After how long a caller may poll an open outcome again.
@@ -31,6 +31,8 @@ pub enum When {
     IsOneOf(FieldPath, Vec<i32>),
     /// A list has items.
     HasItems(FieldPath),
+    /// A bool field is true.
+    IsTrue(FieldPath),
 }
 
 /// A part of a Location.
@@ -42,16 +44,35 @@ pub enum LocationPart {
     Field(FieldPath),
 }
 
+impl LocationPart {
+    /// Joins the parts, with the fields of an encoded response.
+    pub fn fill(parts: &[Self], response: &[u8]) -> String {
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                Self::Literal(literal) => text.push_str(literal),
+                Self::Field(path) => match path.read(response) {
+                    Some(FieldValue::Bytes(value)) => text.push_str(&String::from_utf8_lossy(value)),
+                    Some(FieldValue::Number(number)) => text.push_str(&number.to_string()),
+                    None => {}
+                },
+            }
+        }
+        text
+    }
+}
+
 impl Success {
     /// Returns whether this variant applies to an encoded response.
     pub(super) fn applies(&self, response: &[u8]) -> bool {
         self.when.as_ref().is_none_or(|when| match when {
             When::IsOneOf(path, values) => path.is_one_of(values, response),
             When::HasItems(path) => path.read(response).is_some(),
+            When::IsTrue(path) => path.is_one_of(&[1], response),
         })
     }
 
-    /// Reads the variants of a method, those for an open outcome and a partial response first.
+    /// Reads the variants of a method, those for an open outcome, a partial response and a moved resource first.
     ///
     /// # Errors
     /// A fault of the policy.
@@ -91,6 +112,9 @@ impl Success {
         if !raw.degraded_field.is_empty() {
             variants.push(Self::partial(&raw.degraded_field, output)?);
         }
+        if !raw.moved_field.is_empty() || !raw.moved_location.is_empty() {
+            variants.push(Self::moved(raw, output)?);
+        }
         let location = if names_resource { location(&raw.location, output)? } else { Vec::new() };
         variants.push(Self { status, location, retry_after: None, when: None });
         Ok(variants)
@@ -119,10 +143,23 @@ impl Success {
         let when = Some(When::HasItems(path));
         Ok(Self { status: StatusCode::PARTIAL_CONTENT, location: Vec::new(), retry_after: None, when })
     }
+
+    fn moved(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Self, String> {
+        if raw.moved_field.is_empty() || raw.moved_location.is_empty() {
+            return Err("moved_field and moved_location go together: say both or neither".to_owned());
+        }
+        let path = FieldPath::resolve(output, &raw.moved_field)?;
+        if !path.is_bool() {
+            return Err(format!("moved_field: {} must be a bool", raw.moved_field));
+        }
+        let location = location(&raw.moved_location, output)?;
+        let when = Some(When::IsTrue(path));
+        Ok(Self { status: StatusCode::MOVED_PERMANENTLY, location, retry_after: None, when })
+    }
 }
 
 /// Splits `/a/{b.c}/d` into its literal and field parts.
-fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
+pub(super) fn location(template: &str, output: &MessageDescriptor) -> Result<Vec<LocationPart>, String> {
     let mut parts = Vec::new();
     let mut rest = template;
     while let Some((literal, tail)) = rest.split_once('{') {

@@ -110,6 +110,7 @@ fn words(status: StatusCode) -> &'static str {
         StatusCode::ACCEPTED => "Accepted, but not completed yet; `Location`, if present, is the URL to poll.",
         StatusCode::PARTIAL_CONTENT => "Partial: something could not be read, as the response says under `degraded`.",
         StatusCode::NO_CONTENT => "Completed; the response has no body.",
+        StatusCode::MOVED_PERMANENTLY => "Moved permanently: the resource is at the URL in `Location` by now.",
         StatusCode::FOUND => "Available at the URL in `Location` for a short time.",
         _ => "The response.",
     }

@@ -113,10 +113,10 @@ fn a_public_response_is_that_of_a_marked_value() {
         method.public_cache.expect("it is public")
     };
     let always = public("");
-    assert_eq!(always.header(), "public, max-age=60, stale-while-revalidate=60");
+    assert_eq!(always.header(), "public, max-age=60, stale-while-revalidate=60, stale-if-error=600");
     // A Response whose data has this state.
     let in_state = |state: u8| [0x0a, 0x02, 0x20, state];
-    assert!(!always.is_conditional() && always.applies(&in_state(1)));
+    assert!(!always.reads_response() && always.applies(&in_state(1)));
     let sometimes = public("public_field: \"data.state\"");
     assert_eq!([1, 2, 3].map(|state| sometimes.applies(&in_state(state))), [false, false, true]);
 }

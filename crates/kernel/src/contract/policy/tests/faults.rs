@@ -80,6 +80,10 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
     says(&admin("pending_field: \"data.state\""), &["name the location to poll"]);
     says(&admin("poll_location: \"/api/v1/do/{data.id}\""), &["a poll_location goes with `pending_field`"]);
+    says(&admin("moved_field: \"data.id\""), &["moved_field and moved_location go together"]);
+    says(&admin("moved_location: \"/api/v1/do/{data.id}\""), &["moved_field and moved_location go together"]);
+    let moved = admin("moved_field: \"data.id\" moved_location: \"/api/v1/do/{data.id}\"");
+    says(&moved, &["moved_field: data.id must be a bool"]);
     says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
     says(&admin("public_max_age_seconds: 60 replica: true"), &["reads the primary: say no replica"]);
     says(&admin("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
@@ -90,6 +94,9 @@ fn what_a_method_says_about_its_response_must_hold() {
         &admin("public_max_age_seconds: 60 public_field: \"data.color\""),
         &["public_field: fleet.v1.Vehicle.color must be an enum", "marked mainstay.policy.v1.is_public"],
     );
+    says(&admin("public_max_age_seconds: 60 cache_tags: \"two words\""), &["must be one word without a comma"]);
+    says(&admin("public_max_age_seconds: 60 cache_tags: \"{data.key}\""), &["data.key: no field key"]);
+    says(&admin("cache_tags: \"a\""), &["go with CACHE_PUBLIC"]);
     for list in ["csv", "text/csv; header=present", "text/csv,", "text/", "a/b/c"] {
         says(&admin(&format!("media_types: \"{list}\"")), &["is no media type"]);
     }

@@ -80,7 +80,7 @@ impl Server {
     }
 }
 
-const PUBLIC: &str = "public, max-age=60, stale-while-revalidate=60";
+const PUBLIC: &str = "public, max-age=60, stale-while-revalidate=60, stale-if-error=600";
 const PATH: &str = "/api/v1/do";
 
 #[tokio::test(start_paused = true)]
