@@ -1,7 +1,7 @@
 //! Handlers of jobs and of the module's own events.
 
 use futures_util::future::BoxFuture;
-use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
+use mainstay_kernel::{app::App, changes, error::Result, events::Event, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
 use crate::content::{cdn::Cdn, id::PostId, job::PublishPost, post::ops};
@@ -13,6 +13,8 @@ pub(super) fn purge<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<
         if !cdn.is_configured() {
             return Ok(());
         }
+        // Another server reads the change within this time, and until then could fill the network with the old post.
+        tokio::time::sleep(changes::PERIOD * 2).await;
         // The slug of the post may have led to other posts, whose cached responses name it.
         let earlier =
             app.database.autocommit(async move |connection| ops::earlier_owners(connection, id).await).await?;

@@ -60,9 +60,6 @@ impl App {
     /// # Errors
     /// Unusable settings, and a secret that cannot be read or generated.
     pub(crate) async fn open(config: Config, listeners: Arc<dyn Any + Send + Sync>) -> anyhow::Result<Self> {
-        if let Some(domain) = config.server.error_domain.clone() {
-            crate::contract::status::set_domain(domain);
-        }
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;

@@ -1,7 +1,7 @@
-//! The context of a request or a job, which is not passed as an argument: its id, its deadline, the trace it is part of,
-//! and why it failed.
+//! The context of a request or a job, which is not passed as an argument: its id, its deadline, its trace, the domain of its
+//! errors, and its failure.
 //!
-//! The middleware and the worker open the scope; transactions, outbound calls and jobs read it.
+//! The middleware and the worker open the scope; transactions, outbound calls, errors and jobs read it.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -19,27 +19,29 @@ tokio::task_local! {
 pub struct Context {
     /// Identifies the request or the run of a job in the logs.
     pub request_id: Arc<str>,
-    /// When the caller stops waiting.
+    /// The end of the caller's wait.
     pub deadline: Option<Instant>,
     traceparent: Option<Arc<str>>,
+    error_domain: Option<Arc<str>>,
     failure: Arc<OnceLock<Failure>>,
 }
 
-/// Why a request failed, for its log line.
+/// The failure of a request, for its log line.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The reason's code.
     pub(crate) code: &'static str,
     /// The chain of causes.
     pub(crate) cause: Option<String>,
-    /// Where a defect was noticed.
+    /// The place where a defect was detected.
     pub(crate) backtrace: Option<String>,
 }
 
 impl Context {
     /// Makes a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
-        Self { request_id: request_id.into(), deadline: None, traceparent: None, failure: Arc::default() }
+        let (deadline, traceparent, error_domain, failure) = Default::default();
+        Self { request_id: request_id.into(), deadline, traceparent, error_domain, failure }
     }
 
     /// Returns the current context; `None` outside of any request or job.
@@ -61,18 +63,30 @@ impl Context {
         self
     }
 
+    /// Sets the domain of the reasons of errors; otherwise it is that of the reason's module.
+    #[must_use]
+    pub(crate) fn with_error_domain(mut self, domain: Option<Arc<str>>) -> Self {
+        self.error_domain = domain;
+        self
+    }
+
+    /// Runs a function within this context.
+    pub(crate) fn enter<T>(&self, run: impl FnOnce() -> T) -> T {
+        CONTEXT.sync_scope(self.clone(), run)
+    }
+
     /// Runs `future` within this context.
     pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
         CONTEXT.scope(self, future)
     }
 
-    /// Begins and runs a future within this context: what is done before the first wait is part of it.
+    /// Makes and runs a future within this context.
     pub(crate) fn scope_all<F: Future>(self, begin: impl FnOnce() -> F) -> TaskLocalFuture<Self, F> {
-        let future = CONTEXT.sync_scope(self.clone(), begin);
+        let future = self.enter(begin);
         CONTEXT.scope(self, future)
     }
 
-    /// Why the request failed, if it did so far.
+    /// Returns the failure of the request so far, if any.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         self.failure.get()
     }
@@ -94,10 +108,15 @@ pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// Records why the current request fails. A later failure without a cause, such as that of a layer further out, is ignored.
+/// Returns the domain that the operator has set for the reasons of errors.
+pub(crate) fn error_domain() -> Option<Arc<str>> {
+    CONTEXT.try_with(|context| context.error_domain.clone()).ok().flatten()
+}
+
+/// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.
 ///
 /// # Errors
-/// The failure, outside of any request, and if one was recorded before and this one has a cause.
+/// The failure, outside of any request, and if another one is recorded and this one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     let Some(context) = Context::current() else { return Err(failure) };
     context.failure.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })
@@ -114,7 +133,7 @@ mod tests {
         let context = Context::new("1");
         let again = context.clone().scope(async move {
             assert!(fail(failure("OVERLOADED", None)).is_ok());
-            assert!(fail(failure("MALFORMED_REQUEST", None)).is_ok(), "the body was given up");
+            assert!(fail(failure("MALFORMED_REQUEST", None)).is_ok(), "the body was abandoned");
             fail(failure("INTERNAL_ERROR", Some("a defect")))
         });
         assert_eq!(again.await.expect_err("it is another one").code, "INTERNAL_ERROR");

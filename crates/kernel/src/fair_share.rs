@@ -95,6 +95,9 @@ pub(crate) struct Share<K: Keys, H = ()> {
     is_released: bool,
 }
 
+/// A part, or the bound that rejects it; and the evicted holders.
+pub(crate) type TakenOver<K, H> = (Result<Share<K, H>, Full<<K as Keys>::Key>>, Vec<Held<K, H>>);
+
 impl<K: Keys, H> Clone for FairShare<K, H> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -128,7 +131,7 @@ impl<K: Keys, H> FairShare<K, H> {
         amount: usize,
         holder: H,
         rank: impl Fn(&Ledger<K, H>, Full<K::Key>, (u64, &Held<K, H>)) -> Option<R>,
-    ) -> (Result<Share<K, H>, Full<K::Key>>, Vec<Held<K, H>>) {
+    ) -> TakenOver<K, H> {
         let mut ledger = self.lock();
         let mut evicted = Vec::new();
         while let Err(full) = ledger.check(keys, amount) {

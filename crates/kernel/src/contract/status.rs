@@ -1,6 +1,6 @@
 //! Errors as gRPC statuses with the details of `google.rpc` (AIP-193), and back.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::collections::HashMap;
 
 use http::StatusCode;
 use tonic::{Code, Status, metadata::MetadataValue};
@@ -13,30 +13,22 @@ use crate::{
     telemetry::backtrace,
 };
 
-/// The most violations that are named; gRPC clients cap metadata at 8 KiB.
+/// The maximum number of named violations; gRPC clients limit metadata to 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
-/// The most characters of a text. What a caller sent may be part of it, and need not come back as a whole: a status
-/// stands in headers, which nobody counts.
+/// The maximum number of characters of a text, which may contain a part of the request: a status is sent in headers, whose
+/// size is not limited otherwise.
 const MAX_TEXT_CHARS: usize = 1000;
 
 /// The HTTP status of a successful response, as a response extension for REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub StatusCode);
 
-/// The domain of every reason, if the operator has set one; otherwise each has that of its module.
-static DOMAIN: OnceLock<String> = OnceLock::new();
-
-/// Sets the domain of every reason in `google.rpc.ErrorInfo`, once per process.
-pub(crate) fn set_domain(domain: String) {
-    DOMAIN.get_or_init(|| domain);
-}
-
-/// Returns the reason a status carries, or the closest one for its code.
+/// Returns the reason of a status, or the closest one for its code.
 pub fn reason(status: &Status) -> ReasonRef {
     let catalogue = &contract::current().catalogue;
-    let named = status.get_details_error_info().and_then(|info| match DOMAIN.get() {
-        // Codes are unique, so that the domain need not tell the module.
-        Some(domain) if *domain == info.domain => catalogue.find(&info.reason),
+    let named = status.get_details_error_info().and_then(|info| match context::error_domain() {
+        // Codes are unique, so that the domain need not identify the module.
+        Some(domain) if *domain == *info.domain => catalogue.find(&info.reason),
         _ => catalogue.find_in(&info.domain, &info.reason),
     });
     named.unwrap_or_else(|| ReasonRef::new(Reason::from_grpc(status.code())))
@@ -51,7 +43,7 @@ impl From<Error> for Status {
         let message = shortened(error.message());
         let metadata = error.metadata().map(|(key, value)| (key.to_owned(), shortened(value).to_owned()));
         let metadata: HashMap<_, _> = metadata.collect();
-        details.set_error_info(facts.code, DOMAIN.get().map_or(facts.domain, String::as_str), metadata);
+        details.set_error_info(facts.code, context::error_domain().as_deref().unwrap_or(facts.domain), metadata);
         if let Some(id) = context::request_id() {
             details.set_request_info(id.to_string(), String::new());
         }
@@ -76,7 +68,7 @@ impl From<Error> for Status {
             status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
         }
         if let Some(wait) = error.wait() {
-            // Rounded up, so that the retry is not too early.
+            // Rounded up, so that a retry is not too early.
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
             if let Some((name, quota)) = error.limit() {
                 let policy = format!("\"{name}\";q={};w={}", quota.requests, quota.window.as_millis().div_ceil(1000));
@@ -94,7 +86,7 @@ impl From<Error> for Status {
     }
 }
 
-/// Returns the beginning of a text, as far as it is worth repeating.
+/// Returns the first characters of a text.
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
 }
@@ -106,8 +98,7 @@ fn challenge(reason: ReasonRef) -> &'static str {
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 
-/// Records the causes for the request's log line; outside a request, or if others are recorded already, logs a line of its
-/// own.
+/// Records the causes for the request's log line; outside a request, or if others are recorded already, logs a separate line.
 fn log(error: &Error, code: &'static str, http: StatusCode) {
     let cause = error.source().map(|source| format!("{source:#}"));
     let backtrace = error.backtrace().map(backtrace::render);

@@ -4,8 +4,10 @@
 //! that was read before the generation of its slot is outdated. The number of slots is fixed: two tags may share one, which
 //! causes an additional read of the source, and never a stale value.
 
+#[expect(clippy::disallowed_types, reason = "the slot of a tag is neither stored nor shared")]
+use std::hash::DefaultHasher;
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{Hash as _, Hasher as _},
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -42,6 +44,7 @@ impl Tag {
     }
 
     fn of(topic: &str, id: Option<Uuid>) -> Self {
+        #[expect(clippy::disallowed_types, reason = "the slot of a tag is neither stored nor shared")]
         let mut hasher = DefaultHasher::new();
         (topic, id).hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]

@@ -139,7 +139,10 @@ pub fn stack(
     let behind_proxy = server.trusted_proxy_hops > 0;
     Ok(ServiceBuilder::new()
         .map_request(move |request| protocol::without_forged_mark(request, behind_proxy))
-        .layer(MiddlewareLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
+        .layer(MiddlewareLayer(request_id::AssignRequestId {
+            clock: app.clock.clone(),
+            error_domain: server.error_domain.as_deref().map(Into::into),
+        }))
         .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(trace::Trace))
         .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))

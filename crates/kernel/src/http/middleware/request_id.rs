@@ -1,13 +1,20 @@
-//! Gives every request an id, which its logs, its response and its errors carry.
+//! Assigns an id to every request, for its logs, its response and its errors.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Task, Poll},
+};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
 
 use crate::{
     clock::Clock,
     context::Context,
-    http::middleware::layer::{Middleware, Next, Request, ResponseFuture},
+    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
     id,
     telemetry::traces,
 };
@@ -15,12 +22,14 @@ use crate::{
 /// The request id header.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A middleware that opens the context of a request and leaves it as an extension. It takes the caller's id if that is
-/// acceptable, or else generates one.
+/// A middleware that opens the context of a request, and adds it as an extension. The id is the caller's, if acceptable, or
+/// generated.
 #[derive(Debug, Clone)]
 pub struct AssignRequestId {
     /// The clock for UUIDv7.
     pub clock: Clock,
+    /// The domain of the reasons of errors, if the operator has set one.
+    pub error_domain: Option<Arc<str>>,
 }
 
 impl<S: Next> Middleware<Request, S> for AssignRequestId {
@@ -32,17 +41,80 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
+        let context = context.with_error_domain(self.error_domain.clone());
         request.extensions_mut().insert(context.clone());
+        let of_body = self.error_domain.is_some().then(|| context.clone());
         let response = context.scope_all(|| next.run(request));
         Box::pin(async move {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, header);
-            Ok(response)
+            Ok(match of_body {
+                Some(context) => response.map(|body| Body::new(InContext { context, body })),
+                None => response,
+            })
         })
     }
 }
 
-/// Returns whether the id is short and can't forge a log line.
+/// A body whose errors have the domain of the request's context.
+struct InContext {
+    context: Context,
+    body: Body,
+}
+
+impl HttpBody for InContext {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Self { context, body } = &mut *self;
+        context.enter(|| Pin::new(body).poll_frame(task))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Returns whether the id is short and cannot forge a log line.
 fn is_acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use tonic_types::StatusExt as _;
+    use tower::{Layer as _, Service as _};
+
+    use super::*;
+    use crate::{
+        error::{Error, Reason},
+        http::middleware::layer::{MiddlewareLayer, trailers},
+    };
+
+    /// The body of a stream is read after its response has begun.
+    #[tokio::test]
+    async fn errors_of_streams_have_the_domain_of_the_operator() {
+        for domain in [Some("api.example.com"), None] {
+            let stub = tower::service_fn(|_: Request| async {
+                let end = stream::once(async { trailers(&Error::new(Reason::Unavailable).into()) });
+                Ok::<_, Infallible>(http::Response::new(Body::new(StreamBody::new(end))))
+            });
+            let middleware = AssignRequestId { clock: Clock::default(), error_domain: domain.map(Into::into) };
+            let mut service = MiddlewareLayer(middleware).layer(stub);
+            let response = service.call(http::Request::new(Body::empty())).await.unwrap();
+            let body = response.into_body().collect().await.unwrap();
+            let status = Status::from_header_map(body.trailers().expect("trailers")).expect("a status");
+            let info = status.get_details_error_info().expect("details");
+            assert_eq!(info.domain, domain.unwrap_or("mainstay"));
+        }
+    }
 }
