@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses with the details of `google.rpc` (AIP-193), and back.
+//! Conversion of errors to gRPC statuses with the details of `google.rpc` (AIP-193), and back.
 
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -13,17 +13,17 @@ use crate::{
     telemetry::backtrace,
 };
 
-/// The most violations that are named; gRPC clients cap metadata at 8 KiB.
+/// The most violations in a status; gRPC clients limit metadata to 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
-/// The most characters of a text. What a caller sent may be part of it, and need not come back as a whole: a status
-/// stands in headers, which nobody counts.
+/// The most characters of a text. It can contain input of the caller, and a status travels in headers, whose size no
+/// middleware limits.
 const MAX_TEXT_CHARS: usize = 1000;
 
 /// The HTTP status of a successful response, as a response extension for REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub StatusCode);
 
-/// The domain of every reason, if the operator has set one; otherwise each has that of its module.
+/// The domain of all reasons, if the operator has set one. By default, each reason has the domain of its module.
 static DOMAIN: OnceLock<String> = OnceLock::new();
 
 /// Sets the domain of every reason in `google.rpc.ErrorInfo`, once per process.
@@ -31,11 +31,11 @@ pub(crate) fn set_domain(domain: String) {
     DOMAIN.get_or_init(|| domain);
 }
 
-/// Returns the reason a status carries, or the closest one for its code.
+/// Returns the reason of a status, or the closest one for its code.
 pub fn reason(status: &Status) -> ReasonRef {
     let catalogue = &contract::current().catalogue;
     let named = status.get_details_error_info().and_then(|info| match DOMAIN.get() {
-        // Codes are unique, so that the domain need not tell the module.
+        // Codes are unique, so that the domain need not identify the module.
         Some(domain) if *domain == info.domain => catalogue.find(&info.reason),
         _ => catalogue.find_in(&info.domain, &info.reason),
     });
@@ -76,7 +76,7 @@ impl From<Error> for Status {
             status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
         }
         if let Some(wait) = error.wait() {
-            // Rounded up, so that the retry is not too early.
+            // The seconds are rounded up, so that the retry is not too early.
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
             if let Some((name, quota)) = error.limit() {
                 let policy = format!("\"{name}\";q={};w={}", quota.requests, quota.window.as_millis().div_ceil(1000));
@@ -94,20 +94,20 @@ impl From<Error> for Status {
     }
 }
 
-/// Returns the beginning of a text, as far as it is worth repeating.
+/// Truncates a text to [`MAX_TEXT_CHARS`].
 fn shortened(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Returns the challenge of RFC 6750, 3.
+/// Returns the `WWW-Authenticate` challenge (RFC 6750, section 3).
 fn challenge(reason: ReasonRef) -> &'static str {
     let is_token_refused =
         [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|other| reason == *other);
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 
-/// Records the causes for the request's log line; outside a request, or if others are recorded already, logs a line of its
-/// own.
+/// Records the causes for the request's log line. Without a request, or if another failure is recorded already, it logs
+/// a separate line.
 fn log(error: &Error, code: &'static str, http: StatusCode) {
     let cause = error.source().map(|source| format!("{source:#}"));
     let backtrace = error.backtrace().map(backtrace::render);
