@@ -1,4 +1,4 @@
-//! Gives every request an id, which its logs, its response and its errors carry.
+//! Request ids, which appear in the logs, the response and the errors of each request.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 /// The request id header.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A middleware that opens the context of a request and leaves it as an extension. It takes the caller's id if that is
+/// A middleware that creates the context of a request and adds it to the extensions. It takes the caller's id if it is
 /// acceptable, or else generates one.
 #[derive(Debug, Clone)]
 pub struct AssignRequestId {
