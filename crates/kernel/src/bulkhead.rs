@@ -1,12 +1,13 @@
-//! A bulkhead around large responses: few are made at once.
+//! A bulkhead for large responses: a concurrency limit on building them.
 //!
-//! To read, encode and transcode megabytes takes a processor, here and in Postgres, for many milliseconds. Made all at
-//! once, such responses leave none for the small ones of everybody else, and each keeps its rows, its message and its
-//! document meanwhile. So a list that is likely to be large waits for a slot before it needs a connection, and keeps it
-//! until its response is complete. The deadline of the request bounds the wait.
+//! Reading, encoding and transcoding a response of megabytes occupies a processor for many milliseconds, here and in
+//! Postgres. Many such responses at once would starve the small ones, and each holds its rows, its message and its
+//! document in memory. Therefore a list that is likely to be large waits for a slot before it takes a connection, and
+//! keeps the slot until its response is complete. The deadline of the request bounds the wait.
 //!
-//! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and how large
-//! those of the requester were lately ([`rows`]). What is likely to be small neither waits nor counts.
+//! The size of a list is known only after the read. The bulkhead therefore estimates it from the number of requested
+//! rows and the recent row sizes of the requester ([`rows`]). A list that is likely to be small neither waits nor
+//! counts.
 //!
 //! [`rows`]: self::rows
 
@@ -29,15 +30,16 @@ use crate::{
 use places::{Place, Places};
 use rows::RowSizes;
 
-/// From how many bytes on a message is large: it is decoded, encoded and transcoded in about a millisecond.
+/// The size in bytes from which a message is large: it takes about a millisecond to decode, encode and transcode.
 const LARGE: usize = 256 << 10;
-/// The large responses that are made or wait at once, beyond which they are refused: a quarter of the requests that may
-/// always run at once, so that those which wait here leave enough turns to run to the others.
+/// The most large responses in progress and waiting; further ones are rejected. The limit is a quarter of the requests
+/// that may always run at once, so that waiting large responses leave enough permits to the small ones.
 const MAX_ENTERED: usize = 32;
-/// Those of one requester; a group has twice as many.
+/// The limit of one requester. A group has twice as many.
 const MAX_OF_REQUESTER: usize = 8;
-/// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
-/// something else than a processor, such as a lock in Postgres, for which the others need not wait.
+/// The longest time for which a response keeps a slot: several times the processor time of a response of megabytes. A
+/// slower response waits for something other than a processor, such as a lock in Postgres, and need not delay the
+/// others.
 const MAX_HELD: Duration = Duration::from_millis(25);
 
 /// Admits large responses. Cheap to clone.
@@ -51,17 +53,17 @@ struct Inner {
     sizes: RowSizes,
 }
 
-/// A response that may be made.
+/// The permission to build a response.
 #[derive(Debug)]
 pub(crate) struct Admission {
     bulkhead: Bulkhead,
     method: &'static str,
     requester: Requester,
-    /// `None` if it is likely to be small.
+    /// `None` for a response that is likely to be small.
     slot: Option<Slot>,
 }
 
-/// The slot of a large response, until all clones are dropped; an extension of the response.
+/// The slot of a large response, as an extension of the response. The slot is released with the last clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     _held: Arc<(Place, oneshot::Sender<()>)>,
@@ -69,7 +71,7 @@ pub(crate) struct Slot {
 
 #[cfg(test)]
 impl Slot {
-    /// A slot, with what learns of its end.
+    /// Returns a slot and a receiver that resolves when the slot is released.
     pub(crate) fn of_test() -> (Self, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         let place = Places::new(1, 1).take(Requester::Principal(Uuid::nil())).expect("a place");
@@ -77,17 +79,18 @@ impl Slot {
     }
 }
 
-/// Who asks for a response.
+/// The principal or network that a response is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Requester {
-    /// A principal, wherever it calls from.
+    /// A principal, regardless of its network.
     Principal(Uuid),
-    /// Somebody without credentials, in a network.
+    /// An unauthenticated client, by its network.
     Anonymous(Network),
 }
 
 impl Requester {
-    /// Returns the group that it is one of: the networks of a site, all of which somebody may have. All others are alone.
+    /// Returns the group of the requester: the site of a network, because one client may own all networks of a site.
+    /// Any other requester is a group by itself.
     fn group(self) -> Self {
         match self {
             Self::Principal(_) => self,
@@ -97,7 +100,7 @@ impl Requester {
 }
 
 impl Default for Bulkhead {
-    /// Leaves half of the processors to what is small.
+    /// Reserves half of the processors for small responses.
     fn default() -> Self {
         Self::new((std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1))
     }
@@ -109,10 +112,10 @@ impl Bulkhead {
         Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), places, sizes: RowSizes::default() }))
     }
 
-    /// Waits until a response of up to so many rows may be made, first come, first served, if it is likely to be large.
+    /// Waits in FIFO order for a slot, if a response of up to `rows` rows is likely to be large.
     ///
     /// # Errors
-    /// `OVERLOADED` if too many wait already, or if others who have fewer come while this one waits.
+    /// `OVERLOADED` if too many responses wait already, or if requesters with fewer responses displace this one.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
         let is_small = self.0.sizes.estimate(method, rows, requester.group()) < LARGE;
         let slot = if is_small { None } else { Some(self.enter(requester).await?) };
@@ -124,7 +127,7 @@ impl Bulkhead {
         let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
         let permit = permit.map_err(Error::internal)?;
         let (sender, receiver) = oneshot::channel();
-        // In a task of its own, because nobody polls a response that waits for something else.
+        // A separate task enforces the limit, because a response that waits for something else is not polled.
         tokio::spawn(async move {
             timeout(MAX_HELD, receiver).await.ok();
             drop(permit);
@@ -140,8 +143,8 @@ fn overloaded() -> Error {
 }
 
 impl Admission {
-    /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
-    /// with a small one does not need it.
+    /// Records the size of the message. Returns the slot only if the message is large: the remaining work on a small
+    /// one needs no slot.
     pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
         self.bulkhead.0.sizes.note(self.method, rows, bytes, self.requester.group());
         self.slot.clone().filter(|_| bytes >= LARGE)
@@ -161,7 +164,7 @@ mod tests {
     const ONE: Requester = Requester::Principal(Uuid::from_u128(1));
     const OTHER: Requester = Requester::Principal(Uuid::from_u128(2));
 
-    /// One that knows that ten rows are large.
+    /// Returns a bulkhead that has learned that ten rows are large.
     async fn bulkhead(slots: usize) -> Bulkhead {
         let bulkhead = Bulkhead::new(slots);
         let first = bulkhead.admit(METHOD, 100, ONE).await.expect("nothing is known");
@@ -209,7 +212,7 @@ mod tests {
         let bulkhead = bulkhead(1).await;
         let since = Instant::now();
         let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
-        // As at its deadline.
+        // The drop simulates an expired deadline.
         let mut leaver = Box::pin(bulkhead.admit(METHOD, 10, ONE));
         assert!(leaver.as_mut().now_or_never().is_none());
         drop(leaver);
@@ -220,7 +223,7 @@ mod tests {
 
     type Waits<'b> = Pin<Box<dyn Future<Output = Result<Admission>> + 'b>>;
 
-    /// Asks for a large response; `Err` if it is refused at once.
+    /// Requests a large response; `Err` if it is rejected at once.
     fn enter(bulkhead: &Bulkhead, requester: Requester) -> Result<Waits<'_>> {
         let mut waits: Waits<'_> = Box::pin(bulkhead.admit(METHOD, 10, requester));
         match waits.as_mut().now_or_never() {
@@ -254,7 +257,7 @@ mod tests {
         slots.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
     }
 
-    /// Whoever has a /48 has 65,536 networks.
+    /// A /48 site contains 65,536 networks.
     #[tokio::test(start_paused = true)]
     async fn the_networks_of_a_site_together_get_half_and_make_room_for_a_newcomer() {
         let bulkhead = bulkhead(1).await;
@@ -295,7 +298,7 @@ mod tests {
             .collect();
         let newcomer = enter(&bulkhead, Requester::Principal(Uuid::from_u128(99))).expect("a place");
         assert!(is_refused(requests.pop().expect("it waited").await));
-        // All others get their turn, and then the newcomer.
+        // All others get their slot, and then the newcomer.
         for waits in requests {
             drop(waits.await.expect("a slot"));
         }

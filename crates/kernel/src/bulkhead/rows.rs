@@ -1,8 +1,9 @@
-//! How large rows were lately, from which the size of the next list is estimated.
+//! Recent row sizes per method and caller, for the estimate of the size of the next list.
 //!
-//! Rows of a method differ by who asks for them. The mean over all callers would hide the large lists of one behind the small
-//! ones of everybody else, and the largest of all would have everybody wait as long as one caller's are large. So a caller is
-//! known by the largest of its own rows, which its later lists only fade; and by the mean of all until it is known.
+//! The rows of a method differ in size by caller. A mean over all callers would hide the large lists of one behind the
+//! small ones of the others, and a maximum over all would make every caller wait for the largest rows of one. The
+//! estimate of a known caller is therefore the largest of its own rows, which decays with its later lists. The estimate
+//! of an unknown caller is the mean of the method.
 
 use std::{
     collections::HashMap,
@@ -13,15 +14,15 @@ use moka::sync;
 
 use super::Requester;
 
-/// The number of rows over which the mean of a method is taken, at most.
+/// The most rows in the mean of a method.
 const SAMPLE: usize = 1000;
-/// The most callers that are known, each with a method: some 200 bytes for each.
+/// The most callers, each with a method, whose row size is kept; an entry takes some 200 bytes.
 const MAX_KNOWN: u64 = 10_000;
-/// Each list brings what is known of its caller this part nearer to its own rows, if they are smaller: after eleven lists
-/// it is halfway.
+/// The decay: each list with smaller rows moves the caller's value by 1/16 of the difference towards them. The
+/// half-life is eleven lists.
 const FADING: usize = 16;
 
-/// The sizes of rows, by the path of their method, and by its caller.
+/// Row sizes, by the path of the method and by its caller.
 #[derive(Debug)]
 pub(super) struct RowSizes {
     all: Mutex<HashMap<&'static str, Rows>>,
@@ -42,7 +43,7 @@ impl Default for RowSizes {
 }
 
 impl RowSizes {
-    /// The likely bytes of a response with so many rows; 0 before the first one.
+    /// Returns the estimated bytes of a response with `rows` rows; 0 before the first response of the method.
     pub(super) fn estimate(&self, method: &'static str, rows: usize, caller: Requester) -> usize {
         if let Some(largest) = self.by_caller.get(&(method, caller)) {
             return rows.saturating_mul(largest);
@@ -51,7 +52,7 @@ impl RowSizes {
         all.get(method).map_or(0, |all| rows.saturating_mul(all.bytes) / all.count)
     }
 
-    /// Notes how large a response was.
+    /// Records the size of a response.
     pub(super) fn note(&self, method: &'static str, rows: usize, bytes: usize, caller: Requester) {
         if rows == 0 {
             return;
@@ -59,7 +60,7 @@ impl RowSizes {
         self.note_mean(method, rows, bytes);
         let (own, key) = (bytes.div_ceil(rows), (method, caller));
         let before = self.by_caller.get(&key);
-        // Of two at the same time, one may be lost.
+        // The update is not atomic: of two concurrent ones, one may be lost.
         let after = before.filter(|before| *before > own).map_or(own, |before| before - (before - own) / FADING);
         if before != Some(after) {
             self.by_caller.insert(key, after);
