@@ -1,5 +1,4 @@
-//! The context of a request or a job, which is not passed as an argument: its id, its deadline, the trace it is part of,
-//! and why it failed.
+//! The task-local context of a request or a job: its id, its deadline, its trace and the cause of its failure.
 //!
 //! The middleware and the worker open the scope; transactions, outbound calls and jobs read it.
 
@@ -19,25 +18,25 @@ tokio::task_local! {
 pub struct Context {
     /// Identifies the request or the run of a job in the logs.
     pub request_id: Arc<str>,
-    /// When the caller stops waiting.
+    /// The time at which the caller stops waiting.
     pub deadline: Option<Instant>,
     traceparent: Option<Arc<str>>,
     failure: Arc<OnceLock<Failure>>,
 }
 
-/// Why a request failed, for its log line.
+/// The cause of a failed request, for its log line.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The reason's code.
     pub(crate) code: &'static str,
     /// The chain of causes.
     pub(crate) cause: Option<String>,
-    /// Where a defect was noticed.
+    /// The backtrace of a defect.
     pub(crate) backtrace: Option<String>,
 }
 
 impl Context {
-    /// Makes a context without a deadline.
+    /// Creates a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
         Self { request_id: request_id.into(), deadline: None, traceparent: None, failure: Arc::default() }
     }
@@ -54,7 +53,7 @@ impl Context {
         self
     }
 
-    /// Sets the trace of the caller, in the form of W3C.
+    /// Sets the caller's trace, as a W3C `traceparent`.
     #[must_use]
     pub(crate) fn with_traceparent(mut self, traceparent: Option<&str>) -> Self {
         self.traceparent = traceparent.map(Arc::from);
@@ -66,13 +65,13 @@ impl Context {
         CONTEXT.scope(self, future)
     }
 
-    /// Begins and runs a future within this context: what is done before the first wait is part of it.
+    /// Creates and runs a future within this context. The context also covers the code before the future's first poll.
     pub(crate) fn scope_all<F: Future>(self, begin: impl FnOnce() -> F) -> TaskLocalFuture<Self, F> {
         let future = CONTEXT.sync_scope(self.clone(), begin);
         CONTEXT.scope(self, future)
     }
 
-    /// Why the request failed, if it did so far.
+    /// Returns the recorded failure of the request, if any.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         self.failure.get()
     }
@@ -83,21 +82,22 @@ pub fn request_id() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.request_id.clone()).ok()
 }
 
-/// Returns the time left until the deadline; `None`: there is no deadline.
+/// Returns the time left until the deadline; `None` without a deadline.
 pub fn remaining() -> Option<Duration> {
     let deadline = CONTEXT.try_with(|context| context.deadline).ok().flatten()?;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Returns the trace of the caller.
+/// Returns the caller's `traceparent`.
 pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// Records why the current request fails. A later failure without a cause, such as that of a layer further out, is ignored.
+/// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is
+/// ignored.
 ///
 /// # Errors
-/// The failure, outside of any request, and if one was recorded before and this one has a cause.
+/// The given failure, if there is no current request, or if one is recorded already and this one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     let Some(context) = Context::current() else { return Err(failure) };
     context.failure.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })
