@@ -20,8 +20,8 @@
 //! The lane is not stored, so that a release may move a kind of job to another lane.
 //!
 //! An attempt counts from its start, so that a job that kills its worker ends after [`Job::MAX_ATTEMPTS`] too. Work
-//! that is due at a time is a task of the [`schedule`](crate::schedule) instead of a job. Work with a separate row
-//! needs no job: see [`rows`].
+//! that is due at a time is a task of the [`schedule`](crate::schedule) instead of a job. Work that is stored
+//! in a row of another table needs no job: see [`rows`].
 
 pub mod dead;
 pub mod depth;
@@ -169,7 +169,7 @@ pub fn ignore_not_found(result: Result<()>) -> Result<()> {
     result.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// Removes the waiting job of a subject. A running one continues.
+/// Removes the waiting job of a subject. A running one continues, and finds no work.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -177,7 +177,7 @@ pub async fn cancel<J: Job>(connection: &Connection, subject: Uuid) -> Result<()
     queue::remove(connection, &key::<J>(subject)).await
 }
 
-/// Removes the waiting and dead jobs of deleted subjects. A running one continues.
+/// Removes the waiting and dead jobs of deleted subjects. A running one continues, and finds no work.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -145,8 +145,8 @@ pub fn is_https_or_loopback(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
-/// Returns whether the text is a Postgres URL of hosts or of one socket. `tokio_postgres` also parses the form `host=…
-/// user=…`, which no other reader of this setting does.
+/// Returns whether the text is a Postgres URL of hosts or of one socket. `tokio_postgres` also parses `host=… user=…`,
+/// which no other reader of this setting does.
 fn is_postgres(text: &SecretString) -> bool {
     let text = text.expose_secret();
     let config = text.parse::<tokio_postgres::Config>();

@@ -59,7 +59,7 @@ struct ClaimRow {
 }
 
 /// Creates the error for a key whose earlier request is still running. That request ends within its deadline, and
-/// usually much sooner than in a second.
+/// usually much earlier.
 pub fn in_progress() -> Error {
     Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
 }

@@ -7,8 +7,8 @@
 //! column `traceparent` (text, nullable) has the [trace](traceparent) of the row's origin, which the work continues.
 //! Code that adds a row that is due at once [notifies](after_commit::wake_workers) the workers of this process.
 //!
-//! The module decides how long a row is retried. A row that it gives up is not due any more and leaves a [dead
-//! job](super::dead::add), so that operators find all failures in one place.
+//! The module decides how long a row is retried. A row that it gives up is not due any more and leaves a
+//! [dead job](super::dead::add), so that operators find all failures in one place.
 //!
 //! A module can't count the attempts at a row that it can't even read. A row whose work fails before the row was
 //! rescheduled therefore becomes a job with the name of the work. The job has attempts, backoff, and in the end a dead

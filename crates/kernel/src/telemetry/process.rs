@@ -5,7 +5,7 @@ use std::fs;
 
 use metrics::gauge;
 
-/// The ticks per second in `/proc`, which is a constant of the kernel's ABI.
+/// The ticks per second in `/proc`, which are a constant of the Linux ABI.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// The unit of sizes in `/proc/self/status`.
 const KIB: f64 = 1024.0;

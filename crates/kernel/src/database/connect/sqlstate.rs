@@ -1,8 +1,8 @@
 //! SQLSTATE of Postgres errors.
 //!
 //! diesel classifies a few errors and keeps only the message of the others, in the language of the server
-//! (`lc_messages`). The stream therefore prefixes the message with the code on the wire: `57014 canceling statement due
-//! to …`. [`of`] parses the prefix.
+//! (`lc_messages`). The stream therefore prefixes the message with the code on the wire, such as
+//! `57014 canceling statement due to …`. [`of`] parses the prefix.
 
 use std::{
     io,
