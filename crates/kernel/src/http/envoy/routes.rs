@@ -114,7 +114,8 @@ impl<'a> Routes<'a> {
         names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
-    /// Returns the routes of transcoded calls, with body limits that differ from the default.
+    /// Returns the routes of transcoded calls: one per call whose body limit differs from the default, and one for all
+    /// others.
     pub(crate) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
         let large =
