@@ -1,8 +1,8 @@
 //! Validation of field rules: reports all violations of a request at once, each under its JSON field path.
 //!
 //! `mainstay-build` compiles the checks from `buf.validate` options. Further rules apply to every message: a string
-//! contains no NUL character, which Postgres can't store; a required string contains a visible character; a time is
-//! representable in RFC 3339; an enum has a declared value.
+//! contains no NUL character, which Postgres can't store; a string that must not be empty contains a visible character;
+//! a time is representable in RFC 3339; an enum has a declared value.
 //!
 //! Texts are normalized before validation. Unicode has several encodings of the same text, and texts that look the same
 //! must compare, count and match as equal.

@@ -92,7 +92,7 @@ impl CountedAttempt {
         Self(vec![(limit, at.timestamp_micros())])
     }
 
-    /// Returns the time under its first limit, in microseconds; `None` if it can't be taken back.
+    /// Returns the time under its first limit, with a precision of microseconds; `None` if it can't be taken back.
     pub fn at(&self) -> Option<DateTime<Utc>> {
         self.0.first().and_then(|(_, at_us)| DateTime::from_timestamp_micros(*at_us))
     }
