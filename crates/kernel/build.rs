@@ -1,7 +1,7 @@
-//! Compiles the kernel's part of the contract, and shares it with the modules.
+//! Compiles the kernel's protos and exports their descriptors to the modules.
 
 fn main() -> Result<(), mainstay_build::Error> {
-    // A macro embeds the migrations in the program, which cargo does not see.
+    // `embed_migrations!` embeds the folder in the program, and cargo does not track files that a macro reads.
     println!("cargo:rerun-if-changed=migrations");
     mainstay_build::Contract::new(["proto", "third_party"]).compile()
 }

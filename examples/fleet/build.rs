@@ -1,7 +1,7 @@
-//! Compiles the module's contract: messages, services, validation, reasons, and the descriptor set.
+//! Compiles the module's protos: messages, services, validation, reasons, and the descriptor set.
 
 fn main() -> Result<(), mainstay_build::Error> {
-    // A macro embeds the migrations in the program, which cargo does not track.
+    // `embed_migrations!` embeds the folder in the program, and cargo does not track files that a macro reads.
     println!("cargo:rerun-if-changed=migrations");
     mainstay_build::Contract::new(["proto"]).uses("mainstay-kernel").messages_path("crate::proto").compile()
 }

@@ -1,4 +1,4 @@
-//! The settings of tickets and their imports.
+//! Settings of tickets and their imports.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 
 #[derive(Debug, Clone)]
 pub struct SupportConfig {
-    /// Maximum open tickets per customer.
+    /// The most open tickets per customer.
     pub open_ticket_limit: i64,
     /// The maximum size of an import file in bytes.
     pub max_import_bytes: usize,
-    /// Concurrent imports; they use no slot of other jobs.
+    /// The number of concurrent imports, which have separate job slots.
     pub imports: usize,
-    /// How long activities are kept; `None`: forever.
+    /// The retention of activities; `None` keeps them forever.
     pub activity_retention: Option<Duration>,
 }
 

@@ -1,17 +1,18 @@
-//! Formulas in CSV files: a spreadsheet runs a cell that begins like one, whoever wrote its text.
+//! Protection against CSV injection: a spreadsheet executes a cell that begins like a formula, and the text of a cell
+//! may be a customer's.
 //!
-//! An apostrophe before such a text makes it a text again. Those that have apostrophes already get one more, so that the import,
-//! which takes one away, restores each text exactly.
+//! An apostrophe before such a text prevents it. A text that already has apostrophes gets one more, and the import
+//! removes one, so that it restores each text exactly.
 
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// What a formula begins with, in some spreadsheet (OWASP, CSV injection).
+/// The first characters of formulas in spreadsheets (OWASP, CSV injection).
 const STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
-/// Spreadsheets of East Asian editions take the full-width form of a sign for the sign itself, as OWASP warns; so all its
-/// compatible forms in Unicode (NFKC) count, such as the small ones.
+/// Returns whether a character begins a formula. East Asian editions of spreadsheets accept the full-width form of a
+/// sign, as OWASP warns. All compatible forms in Unicode (NFKC) therefore count, such as the small ones.
 fn is_start(letter: char) -> bool {
     if letter.is_ascii() {
         return STARTS.contains(&letter);
@@ -25,7 +26,7 @@ fn is_formula(text: &str) -> bool {
     text.trim_start_matches('\'').chars().next().is_some_and(is_start)
 }
 
-/// Returns the text as a cell that is no formula.
+/// Returns the text as a cell that is not a formula.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if is_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }

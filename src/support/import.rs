@@ -1,4 +1,4 @@
-//! Imports of tickets from files.
+//! Ticket imports from files.
 
 pub(crate) mod command;
 pub mod job;

@@ -1,4 +1,4 @@
-//! Tickets.
+//! Support tickets.
 
 pub mod model;
 pub mod ops;

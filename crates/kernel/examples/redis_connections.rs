@@ -18,13 +18,13 @@ use nix::sys::{
 };
 use redis::{Script, aio::MultiplexedConnection};
 
-/// How long each way is measured.
+/// The duration of each measurement.
 const RUN: Duration = Duration::from_secs(4);
 const SCRIPT: &str = "local at = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
 redis.call('SET', KEYS[1], at + 1, 'PX', 60000)
 return {1, at}";
 
-/// A way to get a connection.
+/// A connection strategy.
 #[derive(Clone)]
 enum Source {
     Multiplexed(Arc<[MultiplexedConnection]>),
@@ -46,21 +46,21 @@ impl Source {
     }
 }
 
-/// The processor time of a number of calls, here and in Redis, and their durations in order.
+/// The processor time of a number of calls, in this process and in Redis, and their latencies in ascending order.
 struct Measurement {
     client: Duration,
     server: Duration,
     durations: Vec<Duration>,
 }
 
-/// The processor time that this process has used.
+/// The processor time of this process so far.
 fn client_time() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the usage");
     let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).expect("it is positive");
     Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }
 
-/// The processor time that Redis has used.
+/// The processor time of Redis so far.
 async fn server_time(client: &redis::Client) -> Duration {
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     let info: String = redis::cmd("INFO").arg("cpu").query_async(&mut connection).await.expect("an answer");

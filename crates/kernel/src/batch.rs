@@ -1,13 +1,13 @@
-//! Several resources by their ids (AIP-231): in the order of the ids, all or none.
+//! Batch gets (AIP-231): several resources by their ids, in the order of the ids, all or none.
 
 use std::{collections::HashMap, hash::Hash};
 
 use crate::error::{Error, Result};
 
-/// Returns the rows in the order of the ids that were asked for. An id that was given twice has its row twice.
+/// Returns the rows in the order of `ids`. A repeated id yields its row repeatedly.
 ///
 /// # Errors
-/// `NOT_FOUND`, which names each of the request's `ids` that has no row; `what` is the kind of resource.
+/// `NOT_FOUND` names every element of the request's `ids` without a row; `what` is the kind of resource.
 pub fn in_order<I: Copy + Eq + Hash, T: Clone>(
     what: &'static str,
     ids: &[I],

@@ -1,5 +1,5 @@
-//! A circuit breaker: after several failures in a row, nothing is sent to a dependency for a while; then one probe
-//! finds out whether it answers again.
+//! A circuit breaker: consecutive failures suspend the calls to a dependency, until one probe has found that it
+//! answers.
 //!
 //! ```text
 //!   closed ──failures in a row──▶ open ──backoff is over──▶ half-open ──success──▶ closed
@@ -7,9 +7,9 @@
 //!                                  └──failure, backoff doubled──┘
 //! ```
 //!
-//! The probe is either a caller's own request, as for providers ([`Breaker::admit`]), or is made in the background, as
-//! for Redis ([`Breaker::probe`]), so that a dependency that hangs delays no further caller. All other calls are
-//! refused meanwhile. A probe that was given up has shown nothing, so the circuit opens again, and the next call is the
+//! The probe is either a request of a caller, as for providers ([`Breaker::admit`]), or a call in the background, as
+//! for Redis ([`Breaker::probe`]). A background probe keeps a hung dependency from delaying further callers. All other
+//! calls are rejected meanwhile. A cancelled probe yields no verdict: the circuit opens again, and the next call is the
 //! next probe.
 
 #[cfg(test)]
@@ -25,29 +25,29 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The number of failures in a row that open the circuit.
+/// The number of consecutive failures that opens the circuit.
 const MAX_FAILURES: u32 = 5;
 
-/// The state of a circuit; the numbers are the values of the metric.
+/// The state of a circuit. The numbers are the values of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Circuit {
     /// Calls go through.
     Closed = 0,
-    /// One call probes the dependency; all others are refused.
+    /// One call probes the dependency; all others are rejected.
     HalfOpen = 1,
-    /// Calls are refused.
+    /// All calls are rejected.
     Open = 2,
 }
 
-/// What a call has shown about the dependency.
+/// The result of a call, as evidence about the dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It answers.
+    /// The dependency answers.
     Alive,
-    /// It does not answer.
+    /// The dependency does not answer.
     Unavailable,
-    /// The call has shown nothing.
+    /// The call yielded no evidence.
     Unknown,
 }
 
@@ -55,17 +55,17 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Breaker {
     dependency: &'static str,
-    /// How long the circuit is open at first, and at most; doubled after each failed probe.
+    /// The backoff of a circuit that has just opened. Each failed probe doubles it, up to `max_backoff`.
     initial_backoff: Duration,
     max_backoff: Duration,
-    /// The [`Circuit`]: read without the lock, because every request passes here, and written only under it.
+    /// The [`Circuit`]. Every request reads it without the lock; writes happen under the lock only.
     circuit: AtomicU8,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: AtomicU32,
     backoff: Mutex<Backoff>,
 }
 
-/// The time for which an open circuit stays open.
+/// The time until an open circuit admits a probe.
 #[derive(Debug, Clone, Copy)]
 struct Backoff {
     until: Instant,
@@ -73,7 +73,7 @@ struct Backoff {
 }
 
 impl Breaker {
-    /// Makes a closed breaker of a dependency.
+    /// Creates a closed breaker for a dependency.
     pub fn new(dependency: &'static str, initial_backoff: Duration, max_backoff: Duration) -> Self {
         let backoff = Mutex::new(Backoff { until: Instant::now(), duration: initial_backoff });
         let breaker = Self {
@@ -88,7 +88,8 @@ impl Breaker {
         breaker
     }
 
-    /// Returns the state. An open circuit whose backoff is over counts as half-open, because the next call goes through.
+    /// Returns the state. An open circuit whose backoff has elapsed counts as half-open, because the next call goes
+    /// through.
     pub fn state(&self) -> Circuit {
         match self.circuit() {
             Circuit::Open if self.lock().until <= Instant::now() => Circuit::HalfOpen,
@@ -118,7 +119,8 @@ impl Breaker {
         Ok(AdmittedCall::new(self, is_probe))
     }
 
-    /// Begins a probe of an open circuit, whether or not its backoff is over; `None` if it is closed, or being probed.
+    /// Begins a probe of an open circuit, even before its backoff has elapsed. Returns `None` if the circuit is closed
+    /// or already being probed.
     pub fn probe(self: Arc<Self>) -> Option<AdmittedCall> {
         let backoff = self.lock();
         if self.circuit() != Circuit::Open {
@@ -129,23 +131,23 @@ impl Breaker {
         Some(AdmittedCall::new(self, true))
     }
 
-    /// Records that a call was answered.
+    /// Records an answered call.
     pub fn record_success(&self) {
-        // A plain load first: the cache line stays shared between the cores while there are no failures.
+        // A plain load comes first: without failures, the cache line stays shared between the cores.
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Records a failure; `is_lost` means that no further call can succeed, which opens the circuit at once. Returns
-    /// whether this failure opened the circuit; of several concurrent failures only one does.
+    /// Records a failure. `is_lost` means that no further call can succeed, and opens the circuit at once. Returns
+    /// whether this failure opened the circuit, which is true for only one of several concurrent failures.
     pub fn record_failure(&self, is_lost: bool) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if !is_lost && failures < MAX_FAILURES {
             return false;
         }
         let mut backoff = self.lock();
-        // A call sent before the circuit opened says nothing about the present.
+        // A call that was sent before the circuit opened is no evidence about the present.
         if self.circuit() != Circuit::Closed {
             return false;
         }
@@ -196,7 +198,7 @@ impl Breaker {
     }
 }
 
-/// An admitted call. Dropping it without a verdict means that the call was given up.
+/// An admitted call. A drop without a verdict counts as a cancelled call.
 #[derive(Debug)]
 pub struct AdmittedCall {
     breaker: Arc<Breaker>,
@@ -209,7 +211,7 @@ impl AdmittedCall {
         Self { breaker, is_probe, is_settled: false }
     }
 
-    /// Records what the call has shown.
+    /// Records the verdict.
     pub fn settle(mut self, verdict: Verdict) {
         self.is_settled = true;
         match (self.is_probe, verdict) {

@@ -1,7 +1,8 @@
-//! The caller, and the proof of what the policy lets it do.
+//! The caller, and the permit that proves what the policy lets it do.
 //!
-//! A [`Permit`] is made only by a check of a method's policy: by the middleware for a request, and by a program that acts
-//! for a caller without one ([`Permit::of`]). Operations require a permit, so none of them can be reached without that check.
+//! Only a check of a method's policy makes a [`Permit`]: the middleware checks it for a request, and [`Permit::of`] for
+//! a program that acts on behalf of a caller without a request. Operations require a permit, which makes the check
+//! unavoidable.
 
 use std::{
     fmt,
@@ -52,12 +53,13 @@ impl Caller {
         }
     }
 
-    /// Whether it is a service, by its key or its certificate.
+    /// Returns whether the caller is a service, by its key or its certificate.
     pub fn is_service(&self) -> bool {
         matches!(self, Self::Service { .. })
     }
 
-    /// The id under which limits, idempotency keys and activities are recorded. A refreshed token does not change it.
+    /// The id under which limits, idempotency keys and activities are recorded. It stays the same when a token is
+    /// refreshed.
     pub fn principal(&self) -> uuid::Uuid {
         match self {
             Self::User { id, .. } => id.0,
@@ -68,13 +70,14 @@ impl Caller {
 
 /// Identifies callers by the credentials they send.
 pub trait Authenticator: fmt::Debug + Send + Sync {
-    /// Returns the caller of a recently verified credential. Never waits; called for every request.
+    /// Returns the caller of a recently verified credential. It runs for every request and never blocks.
     fn cached(&self, credential: &str) -> Option<Caller>;
 
-    /// Returns the caller of a credential, and caches it.
+    /// Verifies a credential, caches its caller and returns it.
     ///
     /// # Errors
-    /// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if the credential can't be checked now.
+    /// `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SESSION_REVOKED`; `UNAVAILABLE` if the credential can't be verified at
+    /// present.
     fn verify<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Caller>>;
 }
 
@@ -86,24 +89,24 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Makes a permit; reserved to the check of a policy, and to tests.
+    /// Creates a permit; reserved for the check of a policy, and for tests.
     pub(crate) fn new(caller: Caller, reach: Reach) -> Self {
         Self { caller, reach }
     }
 
-    /// Returns the permit of a caller for a method, by its gRPC path, for a program that acts for the caller without a
-    /// request: the policy decides as it does for a request.
+    /// Returns the permit of a caller for a method, by its gRPC path, for a program that acts on behalf of the caller
+    /// without a request. The policy decides as it does for a request.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED`, and `INTERNAL_ERROR` if there is no such method.
+    /// `PERMISSION_DENIED`; `INTERNAL_ERROR` if there is no such method.
     pub fn of(path: &str, caller: Caller) -> Result<Self> {
         let method = contract::current().policies.get(path);
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("there is no method {path}")))?;
         Ok(Self::new(caller.clone(), reach(method, &caller)?))
     }
 
-    /// Returns the permit that the policy grants the caller. `None` is a caller of a public method who reaches no more than
-    /// anyone.
+    /// Returns the permit that the policy grants the caller. `None` stands for a caller of a public method without a
+    /// grant, who reaches what an unauthenticated client reaches.
     pub(crate) fn granted(method: &Method, caller: Caller) -> Result<Option<Self>> {
         match (reach(method, &caller), method.access) {
             (Ok(reach), _) => Ok(Some(Self::new(caller, reach))),
@@ -130,11 +133,10 @@ impl Permit {
         }
     }
 
-    /// Returns the account that a new resource belongs to. Customers always get their own account; all other callers
-    /// must name one.
+    /// Returns the account of a new resource. A customer always gets its own account; any other caller must name one.
     ///
     /// # Errors
-    /// `NOT_FOUND` if a customer names another account, `VALIDATION_FAILED` if the account is required and missing.
+    /// `NOT_FOUND` if a customer names another account; `VALIDATION_FAILED` if the account is required and missing.
     pub fn account(&self, named: Option<AccountId>) -> Result<AccountId> {
         match (self.visibility(), named) {
             (Visibility::Account(own), None) => Ok(own),
@@ -154,7 +156,7 @@ impl Permit {
     }
 }
 
-/// Returns what the policy grants the caller: by role, and for a service key also by scope.
+/// Returns the reach that the policy grants the caller: by role, and for a service key also by scope.
 fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
     match (caller, &grant.scope) {
@@ -169,7 +171,7 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     Ok(grant.reach)
 }
 
-/// Returns the error for a caller in a role that the policy grants nothing; it names those that may call.
+/// Returns the error for a role without a grant. The error names the roles that may call the method.
 fn wrong_role(method: &Method) -> Error {
     let names = method.grants.iter().map(|grant| grant.role.as_str_name().trim_start_matches("ROLE_").to_lowercase());
     let roles = names.collect::<Vec<_>>().join(", ");
@@ -177,7 +179,7 @@ fn wrong_role(method: &Method) -> Error {
     Error::with_message(Reason::PermissionDenied, message).with("roles", roles)
 }
 
-/// The rows that a caller reaches. Every query over resources takes one.
+/// The rows that a caller reaches. Every query over resources takes a visibility.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
     /// All rows.
@@ -189,7 +191,7 @@ pub enum Visibility {
 }
 
 impl Visibility {
-    /// Whether the caller reaches a row of this account and, if the row has one, this principal.
+    /// Returns whether the caller reaches a row of this account and, if the row has one, this principal.
     pub fn reaches(self, of_account: AccountId, of_principal: impl Into<Option<uuid::Uuid>>) -> bool {
         match self {
             Self::All => true,
@@ -198,7 +200,7 @@ impl Visibility {
         }
     }
 
-    /// Returns a form to store and to compare.
+    /// Returns the canonical encoding, for storage and comparison.
     pub(crate) fn bytes(self) -> Vec<u8> {
         match self {
             Self::All => vec![0],
@@ -216,7 +218,7 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Debug, Clone)]
 pub struct PeerCaller(pub Caller);
 
-/// The client's address, behind trusted proxies too, as a request extension.
+/// The client's address, derived through trusted proxies, as a request extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 

@@ -32,19 +32,20 @@ use crate::{
     error::{Reason, Result},
 };
 
-/// A command: its arguments, as `#[derive(clap::Parser)]` has them, and what it does.
+/// A subcommand: its arguments, from `#[derive(clap::Parser)]`, and its action.
 pub trait Command: CommandFactory + FromArgMatches + 'static {
-    /// The subcommand's name; no other module, nor the program itself, may have the same.
+    /// The subcommand's name. It must differ from those of all modules and of the program itself.
     const NAME: &'static str;
 
-    /// Does it, and returns the exit status. It runs alone in its process, so it need not be `Send`.
+    /// Runs the command and returns the exit status. The command runs alone in its process, so that its future need not
+    /// be `Send`.
     ///
     /// # Errors
-    /// What prevented it, for an operator; the exit status is then 1.
+    /// The cause of the failure, for an operator. The exit status is then 1.
     fn run(self, program: &mut dyn Program) -> impl Future<Output = anyhow::Result<ExitCode>>;
 }
 
-/// The program that runs a command. Nothing of it is read or started unless the command asks for it.
+/// The program that runs a command. It loads the configuration and opens the application on demand only.
 pub trait Program {
     /// Reads the configuration.
     ///
@@ -52,11 +53,12 @@ pub trait Program {
     /// Every value that is missing or invalid.
     fn config(&self) -> anyhow::Result<Config>;
 
-    /// Opens the application, on a database that has the schema of this program; the private Postgres is started, and
-    /// migrated, if no other is configured. It is closed after the command; a second call returns the same.
+    /// Opens the application on a database that has the schema of this program. Without a configured database, it
+    /// starts and migrates the private Postgres. The application is closed after the command. A second call returns the
+    /// same application.
     ///
     /// # Errors
-    /// A configuration that can't be used; a Postgres that does not answer; a schema that differs, with the cure.
+    /// An invalid configuration; a Postgres that does not answer; a schema mismatch, with its remedy.
     fn open(&mut self) -> LocalBoxFuture<'_, anyhow::Result<App>>;
 }
 
@@ -80,15 +82,15 @@ impl Entry {
         Self { name: C::NAME, describe: || C::command().name(C::NAME), run: run::<C> }
     }
 
-    /// Returns its description, for the command line of the program.
+    /// Returns the clap definition, for the command line of the program.
     pub fn describe(&self) -> clap::Command {
         (self.describe)()
     }
 
-    /// Runs it with what clap read for its description.
+    /// Runs the command with the matches that clap parsed by its definition.
     ///
     /// # Errors
-    /// What prevented it.
+    /// The cause of the failure.
     pub async fn run(&self, matches: ArgMatches, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         (self.run)(matches, program).await
     }
@@ -102,11 +104,11 @@ fn run<C: Command>(matches: ArgMatches, program: &mut dyn Program) -> LocalBoxFu
     .boxed_local()
 }
 
-/// Converts an application error into that of a command: for an operator, the cause of a server's error is the message,
-/// not what callers are told.
+/// Converts an application error into a command error. An operator sees the cause of a server error instead of the
+/// message for API callers.
 ///
 /// # Errors
-/// That of `result`, converted.
+/// The converted error of `result`.
 pub fn for_operator<T>(result: Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
@@ -122,7 +124,7 @@ pub fn for_operator<T>(result: Result<T>) -> anyhow::Result<T> {
     })
 }
 
-/// Prints to a reader that may stop early, as `head` does.
+/// Prints to stdout and ignores a closed pipe, such as that of `head`.
 pub fn print(text: &str) {
     std::io::stdout().write_all(text.as_bytes()).ok();
 }

@@ -38,7 +38,7 @@ pub(crate) struct Failure {
 }
 
 impl Context {
-    /// Makes a context without a deadline.
+    /// Creates a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
         let (deadline, traceparent, error_domain, failure) = Default::default();
         Self { request_id: request_id.into(), deadline, traceparent, error_domain, failure }
@@ -56,7 +56,7 @@ impl Context {
         self
     }
 
-    /// Sets the trace of the caller, in the form of W3C.
+    /// Sets the caller's trace, as a W3C `traceparent`.
     #[must_use]
     pub(crate) fn with_traceparent(mut self, traceparent: Option<&str>) -> Self {
         self.traceparent = traceparent.map(Arc::from);
@@ -97,13 +97,13 @@ pub fn request_id() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.request_id.clone()).ok()
 }
 
-/// Returns the time left until the deadline; `None`: there is no deadline.
+/// Returns the time left until the deadline; `None` without a deadline.
 pub fn remaining() -> Option<Duration> {
     let deadline = CONTEXT.try_with(|context| context.deadline).ok().flatten()?;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
-/// Returns the trace of the caller.
+/// Returns the caller's `traceparent`.
 pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }

@@ -1,9 +1,9 @@
 //! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, and a source for the
 //! log.
 //!
-//! The two texts are separate fields and the error has no `Display`, so formatting it can't leak anything internal.
-//! [`contract::status`](crate::contract::status) makes a gRPC status of it, and `http::middleware::envelope` a REST
-//! response.
+//! The two texts are separate fields and the error has no `Display`, so that formatting can't leak internal details.
+//! [`contract::status`](crate::contract::status) converts it to a gRPC status, and `http::middleware::envelope` to a
+//! REST response.
 
 use std::{backtrace::Backtrace, borrow::Cow, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::telemetry::backtrace;
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request failed.
+/// The error of a request.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -38,10 +38,10 @@ impl Error {
         Self::with_message(reason, reason.facts().summary)
     }
 
-    /// Creates an error with its own message, which is shown to the caller.
+    /// Creates an error with a specific message, which is shown to the caller.
     pub fn with_message(reason: impl Catalogued, message: impl Into<Cow<'static, str>>) -> Self {
         let reason = ReasonRef::new(reason);
-        // Anything else is foreseen.
+        // All other statuses are expected outcomes.
         let is_defect = reason.facts().http == http::StatusCode::INTERNAL_SERVER_ERROR;
         Self(Box::new(Inner {
             reason,
@@ -61,12 +61,12 @@ impl Error {
         Self::new(Reason::InternalError).caused_by(source)
     }
 
-    /// Creates an `UNAVAILABLE` for a dependency that failed. The caller may retry after a second.
+    /// Creates an `UNAVAILABLE` for a failed dependency. The caller may retry after a second.
     pub fn unavailable(source: impl Into<anyhow::Error>) -> Self {
         Self::new(Reason::Unavailable).caused_by(source).retry_after(Duration::from_secs(1))
     }
 
-    /// Creates a `RATE_LIMIT_EXCEEDED` for a limit with a name and a quota. The caller may retry after `wait`.
+    /// Creates a `RATE_LIMIT_EXCEEDED` for a named limit with a quota. The caller may retry after `wait`.
     pub fn limited(name: &'static str, quota: Quota, wait: Duration) -> Self {
         let mut error = Self::new(Reason::RateLimitExceeded).retry_after(wait).with("policy", name);
         error.0.limit = Some((name, quota));
@@ -100,8 +100,8 @@ impl Error {
         self
     }
 
-    /// Adds a fact that a program can use, such as the code of a declined card. The key is written in camelCase (AIP-193);
-    /// an empty value adds nothing, because Envoy's JSON writer can't bear one.
+    /// Adds machine-readable metadata, such as the code of a declined card. The key is written in camelCase (AIP-193).
+    /// An empty value is dropped, because Envoy's JSON writer fails on one.
     #[must_use]
     pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         let value = value.into();
@@ -118,7 +118,7 @@ impl Error {
         self
     }
 
-    /// Sets how long the caller should wait before retrying.
+    /// Sets the time that the caller should wait before a retry.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
@@ -147,32 +147,32 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns the invalid fields and what is wrong with each.
+    /// Returns the invalid fields, each with its fault.
     pub fn fields(&self) -> &[(String, String)] {
         &self.0.fields
     }
 
-    /// Returns the facts that a program can use, by their keys.
+    /// Returns the metadata by key.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.metadata.iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// Returns whether a rule of the business was broken: the same request can't succeed while the state is what it is.
+    /// Returns whether a business rule was violated. The same request fails again until the state changes.
     pub fn is_rule(&self) -> bool {
         self.reason().facts().grpc == tonic::Code::FailedPrecondition
     }
 
-    /// Returns whether a dependency could not be asked, which says nothing about what it would have said.
+    /// Returns whether a dependency could not be reached, so that its answer is unknown.
     pub fn is_unavailable(&self) -> bool {
         [Reason::Unavailable, Reason::DeadlineExceeded].iter().any(|reason| self.reason() == *reason)
     }
 
-    /// Returns how long the caller should wait before retrying.
+    /// Returns the time that the caller should wait before a retry.
     pub fn wait(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Returns the name and the quota of the limit that refused the request, unless the middleware did.
+    /// Returns the name and the quota of the exceeded limit, except for limits of the middleware.
     pub fn limit(&self) -> Option<(&'static str, Quota)> {
         self.0.limit
     }
@@ -182,13 +182,13 @@ impl Error {
         self.0.source.as_ref()
     }
 
-    /// Returns where a defect was noticed, for the log.
+    /// Returns the backtrace of a defect, for the log.
     pub fn backtrace(&self) -> Option<&Backtrace> {
         self.0.backtrace.as_deref()
     }
 
-    /// Returns the reason with its causes, for logs and for the records that operators read. Without NUL, which Postgres can't
-    /// store: a cause may quote what somebody sent.
+    /// Returns the reason with its causes, for logs and for records that operators read. NUL characters are replaced,
+    /// because Postgres can't store them and a cause may quote a caller's input.
     #[must_use]
     pub fn detail(&self) -> String {
         let cause = self.source().map(|source| format!(": {source:#}")).unwrap_or_default();

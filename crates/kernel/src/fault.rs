@@ -1,17 +1,18 @@
-//! Fail points, where the fault tests kill the process or make it fail. They compile to nothing in ordinary builds.
+//! Fail points of the fault tests, which kill the process or cause a failure. They compile to nothing in ordinary
+//! builds.
 //!
-//! `MAINSTAY_FAULTS=commit.before=kill` ends the process, as `kill -9` would, when it reaches `commit.before`; `=error`
-//! fails the request there with `INTERNAL_ERROR`, and `=panic` panics. Commas separate several faults.
+//! `MAINSTAY_FAULTS=commit.before=kill` ends the process at `commit.before`, as `kill -9` would; `=error` fails the
+//! request there with `INTERNAL_ERROR`, and `=panic` panics. Commas separate several faults.
 
 use crate::error::Result;
 
 /// Passes the fail point `name`.
 ///
 /// # Errors
-/// `INTERNAL_ERROR`, when a fault test requested it.
+/// `INTERNAL_ERROR`, if a fault test requests it.
 ///
 /// # Panics
-/// When a fault test requested it.
+/// If a fault test requests it.
 #[cfg(feature = "fault-injection")]
 pub fn point(name: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "no part of any configuration")]

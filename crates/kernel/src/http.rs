@@ -1,7 +1,7 @@
 //! HTTP: the listener, the middleware stack, the pages, and the documents generated from the contract.
 //!
-//! The tower layers of [`middleware`] are what the gRPC world calls interceptors. They are layers because a tonic
-//! interceptor sees the request alone and can't wait: these see the response too, and wait for Postgres and Redis.
+//! The tower layers of [`middleware`] have the role of gRPC interceptors. A tonic interceptor sees only the request and
+//! can't await. The layers also see the response, and await Postgres and Redis.
 
 pub mod asset;
 pub mod docs;

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use rand::RngCore as _;
 use uuid::Uuid;
 
-/// Makes a UUIDv7 of the given time. Its randomness is that of the thread's generator (ChaCha, seeded by the system):
-/// `Uuid::new_v7` would ask the system for each, a call per request.
+/// Creates a UUIDv7 of the given time. Its random part comes from the thread-local generator (ChaCha, seeded by the
+/// system). `Uuid::new_v7` would make a system call for each id.
 pub fn new(now: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     #[expect(clippy::disallowed_methods, reason = "the random part of an id, which nothing depends on")]
@@ -15,14 +15,14 @@ pub fn new(now: DateTime<Utc>) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
-/// Returns a lower bound of the ids that [`new`] makes from this time on, to the millisecond.
+/// Returns a lower bound of the ids that [`new`] creates at this millisecond or later.
 pub fn lower_bound(time: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(u128::from(millis) << 80)
 }
 
-/// Returns a lower bound of the ids that were made after this one, by whichever instance: their clocks differ by less than a
-/// day. If this one is not a UUIDv7, all ids are above the bound.
+/// Returns a lower bound of the ids that any instance creates after this one. It assumes that the clocks of two
+/// instances differ by less than a day. For an id that is not a UUIDv7, it returns the nil UUID.
 pub fn lower_bound_after(id: Uuid) -> Uuid {
     const DAY_MS: u128 = 24 * 60 * 60 * 1000;
     if id.get_version_num() != 7 {
@@ -31,7 +31,7 @@ pub fn lower_bound_after(id: Uuid) -> Uuid {
     Uuid::from_u128((id.as_u128() >> 80).saturating_sub(DAY_MS) << 80)
 }
 
-/// Defines types of ids: UUIDs that are generated in the order of time, and stored as such.
+/// Defines id types: time-ordered UUIDs, stored as UUIDs in Postgres.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ids {
@@ -51,7 +51,7 @@ macro_rules! __ids {
                 Self($crate::id::new(now))
             }
 
-            /// Parses an id that the field rules have already checked to be a UUID.
+            /// Parses an id that validation has already checked to be a UUID.
             pub fn parse(text: &str) -> $crate::error::Result<Self> {
                 text.parse().map(Self).map_err(|_| $crate::error::Error::not_found("resource"))
             }
@@ -84,9 +84,9 @@ ids! {
     AccountId
     /// A person who signs in.
     UserId
-    /// A sign-in.
+    /// A session of a user, from sign-in to sign-out.
     SessionId
-    /// A credential of an internal caller.
+    /// A credential of an internal service.
     ServiceKeyId
 }
 

@@ -1,8 +1,8 @@
-//! Queues in front of the connection pool, for writers that would wait for each other in Postgres anyway.
+//! Keyed locks in front of the connection pool, for writers that would wait for each other in Postgres anyway.
 //!
-//! The writers of one key run one at a time and so use one connection at a time, not one each: a customer that sends
-//! fifty creates at once does not exhaust the pool. Postgres still decides what is correct, because other writers may
-//! be in another process.
+//! The writers of one key run one at a time, and so use one connection at a time. Without the lock, a customer with
+//! fifty concurrent creates could exhaust the pool. Correctness depends on Postgres alone, because other processes do
+//! not share these locks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Queues that nobody used for this long are dropped.
+/// The time after which an unused queue is dropped.
 const IDLE: Duration = Duration::from_secs(60);
-/// The number of queues kept; a dropped one costs connections, not correctness.
+/// The most queues. Eviction of one costs connections, not correctness.
 const QUEUES: u64 = 100_000;
 
-/// A queue per key. Cheap to clone.
+/// A FIFO lock per key. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct KeyedMutex(Cache<Uuid, Arc<Semaphore>>);
 
@@ -26,11 +26,11 @@ impl Default for KeyedMutex {
 }
 
 impl KeyedMutex {
-    /// Locks `key`, first come, first served; the deadline of the request bounds the wait. The lock is released when the
-    /// returned permit is dropped.
+    /// Locks `key` in FIFO order. The deadline of the request bounds the wait. The lock is released when the returned
+    /// permit is dropped.
     pub async fn lock(&self, key: Uuid) -> Option<OwnedSemaphorePermit> {
         let queue = self.0.get_with(key, || Arc::new(Semaphore::new(1)));
-        // Never closed.
+        // The semaphore is never closed.
         queue.acquire_owned().await.ok()
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Admission {
     slot: Option<Slot>,
 }
 
-/// The slot of a large response, until all clones are dropped; an extension of the response.
+/// The slot of a large response, as an extension of the response. The slot is released with the last clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     _held: Arc<(Place, oneshot::Sender<()>)>,
@@ -298,7 +298,7 @@ mod tests {
             .collect();
         let newcomer = enter(&responses, Requester::Principal(Uuid::from_u128(99))).expect("a place");
         assert!(is_refused(requests.pop().expect("it waited").await));
-        // All others get their turn, and then the newcomer.
+        // All others get their slot, and then the newcomer.
         for waits in requests {
             drop(waits.await.expect("a slot"));
         }

@@ -1,5 +1,5 @@
-//! What a middleware is, around the server as around the clients of other services: it sees each request before, and
-//! its response after, the next service.
+//! Middleware, of the server and of outbound clients alike: it wraps the next service, and sees requests on the way in
+//! and responses on the way out.
 
 use std::{
     pin::Pin,
@@ -8,7 +8,7 @@ use std::{
 
 use tower::{Layer, Service};
 
-/// What [`Middleware::handle`] returns around a service.
+/// The future of [`Middleware::handle`].
 pub type ResponseFuture<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 /// One layer around the service `S`, which takes requests `Q`.
@@ -17,7 +17,7 @@ pub trait Middleware<Q, S: Service<Q>>: Clone + Send + 'static {
     fn handle(&self, request: Q, next: &mut S) -> ResponseFuture<S::Response, S::Error>;
 }
 
-/// Makes a tower layer of a [`Middleware`].
+/// A tower layer of a [`Middleware`].
 #[derive(Debug, Clone)]
 pub struct MiddlewareLayer<T>(pub T);
 
@@ -42,7 +42,7 @@ impl<Q, T: Middleware<Q, S>, S: Service<Q>> Service<Q> for MiddlewareService<T, 
     type Future = ResponseFuture<S::Response, S::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        // The services around a server are always ready; those around a client are asked before each call.
+        // Services around the server are always ready. Services around a client are polled before each call.
         Poll::Ready(Ok(()))
     }
 

@@ -1,12 +1,12 @@
-//! Money: an integer number of a currency's smallest unit. Nothing is rounded, and currencies are never mixed.
+//! Money: an integer number of a currency's minor units. Amounts are never rounded, and currencies are never mixed.
 
 use crate::error::{Error, Reason, Result};
 
-/// An ISO 4217 code.
+/// A currency code (ISO 4217).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
 
-/// The active codes of ISO 4217 for money; codes for funds, metals and testing are left out.
+/// The active codes of ISO 4217 for money, without those for funds, metals and testing.
 const CODES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF \
                      CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD \
                      HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \
@@ -27,7 +27,7 @@ impl Currency {
     }
 }
 
-/// The currencies of ISO 4217 whose smallest unit is not a hundredth: those without a fraction, and those with
+/// The currencies of ISO 4217 whose minor unit is not a hundredth: those without a fraction, and those with
 /// thousandths.
 const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
 const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
@@ -46,15 +46,16 @@ impl Currency {
     }
 }
 
-/// The currencies in which more than eight digits can be charged, with the number of digits of the smallest unit: Stripe's
-/// list for cards (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>). Eight digits of Madagascar's
-/// ariary, which Stripe counts in whole ones, are ten of ISO 4217's hundredths.
+/// Currencies in which Stripe charges more than eight digits, with the number of digits in minor units (cards:
+/// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>). Stripe counts Madagascar's ariary in whole
+/// units, so that its eight digits are ten in hundredths of ISO 4217.
 const LONG_AMOUNTS: [(&str, u32); 7] =
     [("IDR", 12), ("LBP", 11), ("COP", 10), ("HUF", 10), ("JPY", 10), ("MGA", 10), ("INR", 9)];
 const USUAL_DIGITS: u32 = 8;
 
 impl Currency {
-    /// Returns the maximum amount in the smallest unit: as many digits as gateways accept, eight in most currencies.
+    /// Returns the largest amount in minor units. It has as many digits as gateways accept, which is eight in most
+    /// currencies.
     pub fn max_minor(self) -> i64 {
         let digits =
             LONG_AMOUNTS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);
@@ -68,7 +69,7 @@ impl std::fmt::Debug for Currency {
     }
 }
 
-/// An amount of 0 to [`Currency::max_minor`] smallest units.
+/// An amount from 0 to [`Currency::max_minor`] in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     minor: i64,
@@ -103,7 +104,7 @@ impl Money {
         Self::new(minor, code.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?)
     }
 
-    /// Returns the amount in the currency's smallest unit.
+    /// Returns the amount in minor units.
     pub fn minor(self) -> i64 {
         self.minor
     }
@@ -124,7 +125,7 @@ impl Money {
     /// Adds an amount.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE` if the sum is greater than [`Currency::max_minor`], `CURRENCIES_MIXED`.
+    /// `AMOUNT_OUT_OF_RANGE` if the sum is greater than [`Currency::max_minor`]; `CURRENCIES_MIXED`.
     pub fn plus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         Self::new(self.minor.saturating_add(other.minor), self.currency)
@@ -133,7 +134,7 @@ impl Money {
     /// Subtracts an amount.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE` if `other` is greater, `CURRENCIES_MIXED`.
+    /// `AMOUNT_OUT_OF_RANGE` if `other` is greater; `CURRENCIES_MIXED`.
     pub fn minus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         if other.minor > self.minor {
@@ -196,7 +197,7 @@ mod tests {
             let currency = Currency::parse(code).expect("a currency");
             assert_eq!(Money::new(max, currency).expect("the maximum").minor(), max);
             assert!(Money::new(max + 1, currency).is_err(), "{code}");
-            // The sums of a million of them fit into 64 bits.
+            // The sum of a million maximum amounts fits in 64 bits.
             assert!(max.checked_mul(1_000_000).is_some());
         }
         assert_eq!(money(150_000_000, "IDR").to_string(), "IDR 1500000.00");

@@ -1,7 +1,8 @@
-//! Enums with numbers.
+//! Enums whose variants have stable numbers in the contract and the database.
 
-/// Defines an enum whose variants have numbers: those of the contract's enum, if there is one, and of the database. Where
-/// they also have names, for logs, metrics and paths, as in `One = 1 => "one"`, the enum lists its variants and names.
+/// Defines an enum whose variants have numbers, which are those of the contract's enum, if any, and of the database. A
+/// variant may also have a name for logs, metrics and paths, as in `One = 1 => "one"`. Such an enum also has constants
+/// with all variants and names.
 ///
 /// ```
 /// mainstay_kernel::numbered::numbered! {

@@ -1,4 +1,5 @@
-//! Calls to providers: an HTTP client, in layers that contain the effects of a provider's failure. Outermost first:
+//! Outbound calls to providers: an HTTP client in layers that contain the effects of a provider's failure. Outermost
+//! first:
 //!
 //! ```text
 //!   TotalTimeout    the rest of the caller's deadline, for all attempts and waits
@@ -11,8 +12,8 @@
 //!   transport       HTTP/1.1 or 2, TLS with the system's root certificates
 //! ```
 //!
-//! An [`Error`] states whether the provider may have acted: a request that was not sent or was rejected can be made in
-//! another way; otherwise the outcome is unknown, and only the provider can tell.
+//! An [`Error`] states whether the provider may have acted. A request that was not sent or was rejected can safely be
+//! replaced by another one. Otherwise the outcome is unknown, and only the provider can tell it.
 
 mod breaker;
 mod bulkhead;
@@ -38,7 +39,7 @@ pub use error::{Error, Kind};
 pub use observe::Confidential;
 pub use receivers::Receivers;
 
-// For providers that do not use HTTP.
+// `breaker` and `span` also serve providers without HTTP.
 pub use breaker::breaker;
 pub use span::{Call, traced};
 
@@ -46,7 +47,7 @@ use crate::breaker::{Breaker, Circuit};
 use middleware::MiddlewareLayer;
 use transport::Transport;
 
-/// A complete request. It is retried only if that is safe: a safe method, or an `Idempotency-Key`.
+/// A complete request. The client retries it only if a retry is safe: a safe method, or an `Idempotency-Key`.
 pub type Request = http::Request<Bytes>;
 /// A complete successful response.
 pub type Response = http::Response<Bytes>;
@@ -54,9 +55,9 @@ pub type Response = http::Response<Bytes>;
 /// The limits of calls to one provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The maximum time of a call with all its attempts, if the caller's deadline allows it.
+    /// The time limit of a call with all its attempts. The caller's deadline may shorten it.
     pub total: Duration,
-    /// The maximum time of one attempt.
+    /// The time limit of one attempt.
     pub attempt_timeout: Duration,
     /// The maximum number of concurrent calls.
     pub max_concurrency: usize,
@@ -108,12 +109,13 @@ impl Client {
     /// Sends a request and reads the complete response.
     ///
     /// # Errors
-    /// Any response that is not successful, or no response.
+    /// An unsuccessful response, or no response.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         self.stack.clone().oneshot(request).await
     }
 
-    /// Returns the state of the circuit, for health checks and for callers that must not begin what can't be completed.
+    /// Returns the state of the circuit, for health checks and for callers that must not begin work that can't be
+    /// completed.
     pub fn circuit(&self) -> Circuit {
         self.breaker.state()
     }

@@ -1,4 +1,4 @@
-//! The beginning of a page of a list, and the length of the list.
+//! Page positions and list totals.
 
 mod token;
 
@@ -21,14 +21,14 @@ pub struct Key {
 /// The beginning of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// After a number of rows.
+    /// After a number of rows. The cost grows with the number.
     Offset(i64),
-    /// After the row with this key; costs the same at any depth.
+    /// After the row with this key (keyset pagination). The cost is the same at any depth.
     After(Key),
 }
 
 impl Start {
-    /// Counts the rows of the list, unless the page begins after a key: to count them costs more than such a page.
+    /// Counts the rows of the list, unless the page starts after a key: the count would cost more than such a page.
     ///
     /// # Errors
     /// Any error of `count`.
@@ -45,7 +45,7 @@ impl Start {
 pub struct Total {
     /// The exact number, or a lower bound.
     pub rows: i64,
-    /// Whether there may be more.
+    /// Whether the list may have more rows.
     pub lower_bound: bool,
 }
 

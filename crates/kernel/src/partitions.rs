@@ -1,14 +1,13 @@
-//! Tables that are partitioned by month: those that only grow, and whose old rows are removed by the month instead of one by
-//! one.
+//! Monthly partitions of append-only tables, whose expired rows are dropped by the month.
 //!
-//! A module declares such a table `PARTITION BY RANGE` of an id that is a UUIDv7, with a `DEFAULT` partition, and registers
-//! it with [`Module::partitioned`](crate::module::Module::partitioned). The rest is done here, by functions in Postgres (see
-//! the kernel's migration): `mainstay migrate` and a scheduled task add the months ahead, and the task removes those that
-//! ended longer ago than rows are kept.
+//! A module declares such a table `PARTITION BY RANGE` of a UUIDv7 id, with a `DEFAULT` partition, and registers it
+//! with [`Module::partitioned`](crate::module::Module::partitioned). Functions in Postgres (see the kernel's migration)
+//! maintain the partitions: `mainstay migrate` and a scheduled task add the months ahead, and the task drops months
+//! past their retention.
 //!
-//! An insert never lacks a partition: a row of a month that has none, because the task did not run or a clock is wrong, is in
-//! the `DEFAULT` partition, from which the task moves it. No change waits for its locks for longer than 200 ms, because
-//! everyone else waits behind it; it is tried again, at last by the next run.
+//! An insert always finds a partition. If the task did not run or a clock is wrong, a row goes into the `DEFAULT`
+//! partition, from which the task moves it. A change waits at most 200 ms for its locks, because all later statements
+//! on the table queue behind it. A change that times out is retried, and finally left to the next run.
 
 mod store;
 
@@ -25,11 +24,11 @@ use crate::{
     fault,
 };
 
-/// How many months after the current one have partitions, so that the task may fail for some weeks.
+/// The number of future months with partitions. The task may therefore fail for some weeks.
 const MONTHS_AHEAD: u32 = 2;
 /// The most months that one run adds for rows in the `DEFAULT` partition.
 const MAX_STRAY_MONTHS: usize = 12;
-/// How often a change is attempted while its locks are held by others, and the delay in between.
+/// The number of attempts at a change whose locks are held, and the delay between them.
 const MAX_ATTEMPTS: usize = 3;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -42,33 +41,34 @@ pub struct PartitionedTable {
 }
 
 impl PartitionedTable {
-    /// Describes a table, by its name in SQL, with its schema if that is not `public`. Its rows are kept forever.
+    /// Describes a table by its SQL name, with its schema unless that is `public`. By default, its rows are kept
+    /// forever.
     #[must_use]
     pub fn by_month(table: &'static str) -> Self {
         Self { table, retention: |_| None, unless: "false" }
     }
 
-    /// Sets how long rows are kept: a month is dropped once it ended that long ago, so its rows are kept for up to a month
-    /// longer. `None`: forever.
+    /// Sets the retention. A month is dropped when the retention has elapsed since its end, so that rows are kept for
+    /// up to a month longer. `None` keeps rows forever.
     #[must_use]
     pub fn retention(mut self, retention: fn(&Config) -> Option<TimeDelta>) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Sets a condition in SQL for rows that are still needed, however old they are: their months stay.
+    /// Sets a SQL condition for rows that are still needed. A month with such a row is kept.
     #[must_use]
     pub fn unless(mut self, unless: &'static str) -> Self {
         self.unless = unless;
         self
     }
 
-    /// The name of the table in SQL, with its schema if that is not `public`.
+    /// Returns the SQL name of the table, with its schema unless that is `public`.
     pub(crate) fn table(&self) -> &'static str {
         self.table.strip_prefix("public.").unwrap_or(self.table)
     }
 
-    /// Adds the present month and those ahead; returns how many were missing.
+    /// Adds the partitions of the present month and the months ahead. Returns the number of missing ones.
     async fn add_ahead(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let mut count = 0;
@@ -79,7 +79,8 @@ impl PartitionedTable {
         Ok(count)
     }
 
-    /// Adds the months of the rows in the `DEFAULT` partition, which move there; returns how many.
+    /// Adds partitions for the months of rows in the `DEFAULT` partition, and moves the rows there. Returns the number
+    /// of partitions.
     async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let until = now.checked_add_months(Months::new(MONTHS_AHEAD)).unwrap_or(now);
@@ -87,7 +88,7 @@ impl PartitionedTable {
             let stray =
                 app.database.autocommit(async move |connection| store::stray_time(connection, table, until).await);
             let Some(at) = stray.await? else { return Ok(count) };
-            // A month that exists by now takes its rows itself.
+            // An existing partition receives its rows directly.
             if !retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await? {
                 return Ok(count);
             }
@@ -95,7 +96,7 @@ impl PartitionedTable {
         Ok(MAX_STRAY_MONTHS)
     }
 
-    /// Detaches the months past the retention; returns how many there were.
+    /// Detaches the months past the retention, and returns their number.
     async fn detach(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, unless, .. } = self;
         let Some(retention) = (self.retention)(&app.config) else { return Ok(0) };
@@ -107,7 +108,7 @@ impl PartitionedTable {
         Ok(detached)
     }
 
-    /// Drops the detached partitions, also those of an earlier run that was interrupted.
+    /// Drops the detached partitions, including those of an interrupted earlier run.
     async fn drop_detached(self, app: &App) -> Result<()> {
         let Self { table, .. } = self;
         while retry_locked(app, |connection| Box::pin(store::drop_detached(connection, table))).await? {
@@ -118,9 +119,9 @@ impl PartitionedTable {
 
     async fn maintain(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let ahead = self.add_ahead(app, now).await?;
-        // Before the strays: the month of one may be that of a detached partition, whose name it needs.
+        // This step precedes the strays, because a stray's month may need the name of a detached partition.
         self.drop_detached(app).await?;
-        // Those that can't be moved hold nothing else up.
+        // A failure to move strays does not block the other steps.
         let strays = self.add_strays(app, now).await;
         let detached = self.detach(app, now).await?;
         fault::point("partitions.detached")?;
@@ -129,8 +130,8 @@ impl PartitionedTable {
     }
 }
 
-/// Adds the months ahead of all tables, as the scheduled task does, for a database that no worker has seen yet. A table whose
-/// locks are taken is left to the task.
+/// Adds the months ahead of all tables, as the scheduled task does, for a database without a worker so far. A table
+/// with a lock timeout is left to the task.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -146,8 +147,8 @@ pub async fn prepare(app: &App, tables: &[PartitionedTable]) -> Result<()> {
     Ok(())
 }
 
-/// The scheduled task `keep_partitions`: adds the months ahead, and drops those past their retention. Returns how many
-/// months changed.
+/// Runs the scheduled task `keep_partitions`: adds the months ahead, and drops those past their retention. Returns the
+/// number of changed months.
 pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Result<usize> {
     let (now, mut total, mut failed) = (app.clock.now(), 0, None);
     for table in tables.iter().copied() {
@@ -162,7 +163,7 @@ pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Resul
     failed.map_or(Ok(total), Err)
 }
 
-/// Measures how far the months reach, and how many rows are in none of them.
+/// Measures the end of the contiguous months ahead, and the number of rows in the `DEFAULT` partition.
 pub(crate) fn measure(app: App, tables: &'static [PartitionedTable]) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let now = app.clock.now();
@@ -179,8 +180,8 @@ pub(crate) fn measure(app: App, tables: &'static [PartitionedTable]) -> BoxFutur
     })
 }
 
-/// Makes a change, and tries again while others hold its locks. The future is boxed, because rustc can't prove yet that one
-/// of an `AsyncFn` is `Send` here.
+/// Applies a change, and retries it after a lock timeout. The future is boxed, because rustc can't yet prove that the
+/// future of an `AsyncFn` is `Send` here.
 async fn retry_locked(
     app: &App,
     change: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<bool>> + Send + Sync,
@@ -195,7 +196,7 @@ async fn retry_locked(
     }
 }
 
-/// Whether the locks were not available in time.
+/// Returns whether the error is a lock timeout.
 fn is_lock_timeout(error: &Error) -> bool {
     error.reason() == Reason::Conflict
 }

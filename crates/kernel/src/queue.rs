@@ -1,8 +1,9 @@
-//! Background jobs: the content of the queue. The [`worker`](crate::queue::worker) runs them.
-//!
-//! A job is a row that commits with its cause ([`enqueue`] runs in the caller's transaction), so neither exists without
-//! the other. A job runs at least once, so its work must be idempotent. Payloads hold ids, never secrets: operators read
+//! The job queue: background jobs in Postgres with at-least-once execution. The [`worker`](crate::queue::worker) runs
 //! them.
+//!
+//! A job is a row that commits atomically with its cause, because [`enqueue`] runs in the caller's transaction. A job
+//! may run several times, so that its work must be idempotent. Payloads contain ids and never secrets, because
+//! operators read them.
 //!
 //! ```text
 //!            ┌── failed: later again ──┐
@@ -13,14 +14,14 @@
 //!                          └──▶ done: no row
 //! ```
 //!
-//! Jobs that take long, or wait for a server chosen by someone else, have slots of their own (a [`Lane`]), so that a
-//! dozen receivers that hang delay nothing but webhooks. In a [serial](Lane::serial) lane the jobs for the same receiver
-//! run one at a time ([`Job::serial_key`]), so that one receiver that hangs delays no other. The lane of a kind is what the
-//! program says that runs it; nothing of it is stored, so a release may move a kind to another lane.
+//! Slow jobs, and jobs that wait for a user-supplied server, have separate slots (a [`Lane`]), so that a dozen hung
+//! receivers delay only webhooks. In a [serial](Lane::serial) lane, the jobs of the same receiver run one at a time
+//! ([`Job::serial_key`]), so that a hung receiver delays no other one. The program that runs a job decides its lane.
+//! The lane is not stored, so that a release may move a kind of job to another lane.
 //!
-//! An attempt counts from the moment it starts, so a job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one
-//! that fails. Work that is due by time rather than by a cause is not a job but a task of the
-//! [`schedule`](crate::schedule). Work that has a row of its own needs none in the queue: see [`rows`].
+//! An attempt counts from its start, so that a job that kills its worker ends after [`Job::MAX_ATTEMPTS`] too. Work
+//! that is due at a time is a task of the [`schedule`](crate::schedule) instead of a job. Work that is stored
+//! in a row of another table needs no job: see [`rows`].
 
 pub mod dead;
 pub mod depth;
@@ -47,10 +48,10 @@ use crate::{
     queue::store as queue,
 };
 
-/// Jobs that gave up their slot and continue, for each slot of a serial lane.
+/// The most jobs that have yielded their slot and continue, per slot of a serial lane.
 const YIELDED: usize = 16;
 
-/// A group of slots that jobs use while they run. Lanes of the same name are one lane.
+/// A group of slots for running jobs. Lanes with equal names are the same lane.
 #[derive(Debug, Clone, Copy)]
 pub struct Lane {
     /// The name, for logs and metrics.
@@ -62,23 +63,23 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// The slots shared by all jobs that name no other lane.
+    /// The slots shared by all jobs without another lane.
     pub const SHARED: Self = Self::new("shared", |config| config.jobs.concurrency);
 
-    /// Makes a lane.
+    /// Creates a lane.
     pub const fn new(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
         Self { name, max_concurrency, is_serial: false }
     }
 
-    /// Makes a lane of jobs that have a [serial key](Job::serial_key): those that wait for a server that others chose. A
-    /// job that takes longer than a second gives its slot to the next one, and continues.
+    /// Creates a lane of jobs with a [serial key](Job::serial_key), which wait for user-supplied servers. A job that
+    /// runs for longer than a second yields its slot to the next one, and continues.
     pub const fn serial(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
         Self { name, max_concurrency, is_serial: true }
     }
 }
 
 impl Lane {
-    /// Returns how many of its jobs one worker runs at most, with those that gave up their slot.
+    /// Returns the most jobs of the lane that one worker runs, including those that have yielded their slot.
     pub fn max_running(&self, config: &Config) -> usize {
         (self.max_concurrency)(config) * if self.is_serial { 1 + YIELDED } else { 1 }
     }
@@ -93,23 +94,25 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The lane.
     const LANE: Lane = Lane::SHARED;
 
-    /// The id of the resource that the job is for; at most one job per subject waits.
+    /// The id of the resource that the job is for. A subject has at most one waiting job of this kind.
     fn subject(&self) -> Uuid;
 
-    /// The key of the jobs that run one at a time, over all workers. Jobs of a [serial](Lane::serial) lane have one, and
-    /// no others; of those without, the jobs with the same subject run one at a time.
+    /// The mutual exclusion key: jobs with equal keys run one at a time, over all workers. All jobs of a
+    /// [serial](Lane::serial) lane have one, and no others. Without one, the jobs of the same subject run one at a
+    /// time.
     fn serial_key(&self) -> Option<String> {
         None
     }
 }
 
-/// The key of the job for a subject.
+/// Returns the key of the job for a subject.
 pub fn key<J: Job>(subject: Uuid) -> String {
     format!("{}:{subject}", J::NAME)
 }
 
-/// Adds a job within the caller's transaction. A waiting job with the same key is replaced; a running one continues,
-/// and the new one follows it. The workers of this process are told after the commit, those of others within a second.
+/// Adds a job within the caller's transaction. It replaces a waiting job with the same key. A running one continues,
+/// and the new one follows it. The workers of this process are notified after the commit, those of other processes poll
+/// within a second.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -159,8 +162,7 @@ fn batch<J: Job>(jobs: &[J]) -> Result<queue::Batch> {
     Ok(queue::Batch { kind: J::NAME, max_attempts: J::MAX_ATTEMPTS, entries })
 }
 
-/// Adds, in one statement, those jobs whose key has no job that may still run, now or later; returns how many were
-/// added.
+/// Adds, in one statement, the jobs whose key has no waiting or running job. Returns their number.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -168,7 +170,7 @@ pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) ->
     queue::add_missing(connection, batch(jobs)?).await
 }
 
-/// Treats `NOT_FOUND` as success: the subject of a job may be gone by the time it runs.
+/// Treats `NOT_FOUND` as success, because the subject of a job may be deleted before the job runs.
 ///
 /// # Errors
 /// Any error but `NOT_FOUND`.
@@ -176,7 +178,7 @@ pub fn ignore_not_found(result: Result<()>) -> Result<()> {
     result.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// Removes the waiting job of a subject. A running one continues, and finds nothing to do.
+/// Removes the waiting job of a subject. A running one continues, and finds no work.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -184,8 +186,7 @@ pub async fn cancel<J: Job>(connection: &Connection, subject: Uuid) -> Result<()
     queue::remove(connection, &key::<J>(subject)).await
 }
 
-/// Removes the jobs of subjects that are removed, those that wait and those that are dead. A running one continues, and
-/// finds nothing to do.
+/// Removes the waiting and dead jobs of deleted subjects. A running one continues, and finds no work.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -195,18 +196,19 @@ pub async fn forget<J: Job>(connection: &Connection, subjects: &[Uuid]) -> Resul
 
 /// The implementation of a job.
 pub trait Handler: Job {
-    /// Runs the job. An earlier attempt may have done part or all of it. Once `stop` is cancelled there is little time
-    /// left.
+    /// Runs the job. An earlier attempt may have completed a part or all of it. Once `stop` is cancelled, only a short
+    /// time remains.
     ///
     /// # Errors
-    /// What prevented the job; it is retried. `NOT_FOUND` counts as success: the subject of the job is gone.
+    /// The failure of the job, which is retried. `NOT_FOUND` counts as success, because the subject of the job was
+    /// deleted.
     fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
-    /// Ends whatever waits for the job, once it is certain that the job is not retried. It may run several times, so
-    /// what has ended already must stay as it is.
+    /// Settles the resources that wait for the job, such as an operation, once it is certain that the job is not
+    /// retried. It may run several times, so that it must leave settled resources unchanged.
     ///
     /// # Errors
-    /// What prevented it; it is retried until it succeeds, later and later.
+    /// The failure, which is retried with a growing backoff until it succeeds.
     fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }

@@ -7,14 +7,15 @@
 //!
 //! In process, counting continues from the last known state of Redis.
 //!
-//! Each guarantees its bound over the lifetime of a Redis primary, also across instances, since Redis uses its own clock
-//! and a script is atomic: burst + rate·t + 1 for GCRA, and q in any window of w for attempts. All charges of a request
-//! are made in one round trip, all or none: a request that one limit refuses costs nothing of the other. A busy caller
-//! is admitted in advance (`lease.rs`), and then needs no round trip.
+//! Each limit guarantees its bound over the lifetime of a Redis primary, also across instances, because Redis uses its
+//! own clock and a script is atomic: burst + rate·t + 1 for GCRA, and q in any window of w for attempts. All charges of
+//! a request are applied in one round trip, all or none: a rejection by one limit costs nothing of the others. A busy
+//! caller gets requests admitted in advance (`lease.rs`), which then need no round trip.
 //!
-//! In a Redis Cluster, the keys of a request are on different nodes, each with a clock of its own, so each is charged by
-//! itself: GCRA at once, and what was admitted in vain is a lease, for the caller's next request; attempts one after the
-//! other, and those that were counted are taken back when a later limit refuses. The bounds are the same.
+//! In a Redis Cluster, the keys of a request are on different nodes with different clocks, so that each is charged
+//! separately. GCRA charges run concurrently, and a charge that was admitted in vain becomes a lease for the caller's
+//! next request. Attempts run one after another, and counted ones are taken back if a later limit rejects. The bounds
+//! are the same.
 
 mod arrivals;
 mod attempts;
@@ -50,7 +51,7 @@ pub use verdict::Decision;
 
 static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rate_limit/gcra.lua")));
 
-/// Counts requests. Cheap to clone.
+/// The rate limiter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Limiter(Arc<Inner>);
 
@@ -65,7 +66,7 @@ struct Inner {
 }
 
 impl Limiter {
-    /// Makes a limiter that counts in `redis`, and logins in `database` while Redis is unavailable.
+    /// Creates a limiter that counts in `redis`, and attempts in `database` while Redis is unavailable.
     pub fn new(redis: Redis, database: Database, limits: &config::Limits, clock: Clock) -> Self {
         let (policies, arrivals, logs) = (Policies::new(limits), Arrivals::default(), attempts::Logs::default());
         Self(Arc::new(Inner { redis, database, clock, policies, arrivals, logs }))
@@ -76,8 +77,8 @@ impl Limiter {
         self.0.policies.get(id)
     }
 
-    /// Makes up to three charges against different limits, all or none. Never fails: while Redis is unavailable it counts
-    /// in process.
+    /// Applies up to three charges against different limits, all or none. It never fails: while Redis is unavailable,
+    /// it counts in process.
     ///
     /// # Panics
     /// Without a charge, or with more than three.
@@ -88,10 +89,10 @@ impl Limiter {
         }
     }
 
-    /// As [`Limiter::charge`], without a wait.
+    /// Like [`Limiter::charge`], without waiting.
     ///
     /// # Errors
-    /// The charges that only Redis can decide, which [`Limiter::charge_via_redis`] makes.
+    /// The charges that only Redis can decide, for [`Limiter::charge_via_redis`].
     ///
     /// # Panics
     /// As [`Limiter::charge`].
@@ -100,7 +101,7 @@ impl Limiter {
         let inner = &*self.0;
         let shared = inner.limits(charges, |policy| policy.shared);
         let shared = &shared[..charges.len()];
-        // Taken before the call to Redis, so that the answer is never treated as newer than it is.
+        // The time is taken before the call to Redis, so that the answer is never treated as newer than it is.
         let now_us = inner.now_us();
         let Redis::Server(link) = &inner.redis else {
             return Ok(self.decide(shared, &inner.arrivals.charge(shared, now_us)));
@@ -114,7 +115,7 @@ impl Limiter {
         }
     }
 
-    /// Asks Redis, which makes the charges.
+    /// Applies charges in Redis.
     pub(crate) async fn charge_via_redis(&self, charges: RedisCharges) -> Decision {
         let inner = &*self.0;
         let RedisCharges { link, charges, asks, asked_us } = charges;
@@ -162,7 +163,7 @@ impl Inner {
     }
 }
 
-/// Charges for which Redis must be asked.
+/// Charges that Redis must decide.
 #[derive(Debug)]
 pub(crate) struct RedisCharges {
     link: RedisLink,
@@ -171,7 +172,7 @@ pub(crate) struct RedisCharges {
     asked_us: i64,
 }
 
-/// Makes those charges in Redis for which it is to be asked.
+/// Applies the charges with a non-zero request count in Redis.
 async fn charge_redis(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],
@@ -184,13 +185,13 @@ async fn charge_redis(
         let asks = std::array::from_fn(|other| if other == index { asks[other] } else { 0 });
         charge_together(link, charges, asks)
     };
-    // In a box, or the future of every request would be as large, with a cluster or without.
+    // The future is boxed, because it would otherwise enlarge the future of every request, even without a cluster.
     let (first, second, third) = Box::pin(try_join3(only(0), only(1), only(2))).await?;
     let is_admitted = first.is_admitted && second.is_admitted && third.is_admitted;
     Ok(RedisGrant { is_admitted, each: [first.each[0], second.each[1], third.each[2]] })
 }
 
-/// As [`charge_redis`], all or none, with keys that are on one node. Without any, nothing is refused.
+/// Applies charges atomically, all or none, whose keys are on one node. Without charges, it admits.
 async fn charge_together(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],

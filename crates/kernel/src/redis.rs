@@ -1,11 +1,11 @@
-//! Shared state that may be lost: sessions and rate limits, in Redis or its in-process stand-in.
+//! Shared volatile state: sessions and rate limits, in Redis or its in-process stand-in.
 //!
-//! Correctness never depends on this state; it depends on Postgres. Each user of it decides what happens to a request
-//! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
+//! Correctness depends on Postgres alone, never on this state. Each user of the state decides the outcome of a request
+//! while Redis is unavailable: rate limits count in process ([`limit`]), and sessions respond with `UNAVAILABLE`.
 //!
 //! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker, to a server with a fixed
-//!   address, to the one that Redis Sentinel names, or to each node of a Redis Cluster.
-//! - [`Script`]: what Redis does with several steps or keys at once.
+//!   address, to the primary that Redis Sentinel names, or to each node of a Redis Cluster.
+//! - [`Script`]: a Lua script, for atomic operations with several steps or keys.
 //! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
 
 mod link;
@@ -26,11 +26,10 @@ pub enum Redis {
 }
 
 impl Redis {
-    /// Opens Redis if the configuration names one, else the stand-in. A Redis that is unavailable does not prevent the
-    /// start.
+    /// Opens Redis if a URL is configured, else the stand-in. An unavailable Redis does not prevent the start.
     ///
     /// # Errors
-    /// When a URL is not a Redis URL.
+    /// If a URL is not a Redis URL.
     pub async fn new(config: &config::Redis, clock: Clock) -> anyhow::Result<Self> {
         Ok(match &config.url {
             Some(url) => Self::Server(RedisLink::new(url, config).await?),
@@ -38,7 +37,7 @@ impl Redis {
         })
     }
 
-    /// The state of the circuit to Redis; the stand-in is always available.
+    /// Returns the state of the circuit to Redis. The stand-in is always available.
     pub fn state(&self) -> Circuit {
         match self {
             Self::Server(link) => link.state(),
@@ -46,18 +45,18 @@ impl Redis {
         }
     }
 
-    /// Whether Redis can be used. Asks it, because the circuit learns of an outage from commands alone, and an idle process
-    /// sends none. Takes `REDIS_TIMEOUT` at most.
+    /// Returns whether Redis is available, within `REDIS_TIMEOUT`. It sends a command, because an idle process would
+    /// not notice an outage otherwise.
     pub async fn is_available(&self) -> bool {
         if let Self::Server(link) = self {
-            // The circuit judges the answer: one that is late is no outage yet.
+            // The circuit judges the result, because a single late answer is not yet an outage.
             link.cmd::<redis::Value>(&redis::cmd("PING")).await.ok();
         }
         self.state() == Circuit::Closed
     }
 }
 
-/// A script in Lua, which Redis executes atomically.
+/// A Lua script, which Redis executes atomically.
 #[derive(Debug, Clone)]
 pub struct Script {
     text: &'static str,
@@ -65,13 +64,13 @@ pub struct Script {
 }
 
 impl Script {
-    /// Makes a script of its text.
+    /// Creates a script from its text.
     pub fn new(text: &'static str) -> Self {
         Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
     }
 }
 
-/// Why the shared state could not be accessed. None of these tells whether a command that was sent took effect.
+/// The failure of an access to the shared state. A command that was sent may still have taken effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
     /// No answer within `REDIS_TIMEOUT`.
@@ -80,10 +79,10 @@ pub enum Unavailable {
     /// The circuit is open; nothing was sent.
     #[error("the circuit to Redis is open")]
     Open,
-    /// Redis refused, or the connection broke.
+    /// Redis rejected the command, or the connection broke.
     #[error("Redis failed")]
     Failed(#[from] redis::RedisError),
-    /// The in-process stand-in takes no value of this size.
+    /// The value exceeds the size limit of the in-process stand-in.
     #[error("the value is too large for the in-process store")]
     TooLarge,
 }

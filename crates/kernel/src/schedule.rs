@@ -1,13 +1,13 @@
-//! The scheduled tasks: the list, and the loop that runs them.
+//! Scheduled tasks: the registry, and the loop that runs them.
 //!
-//! Every worker checks the list. A row in Postgres records when a task last ran, and the worker that advances it runs
-//! the task, so a task runs once per period regardless of the number of workers. A task that became due several times
-//! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
-//! again after the lease on it expired. The clock of Postgres says what is due, so the workers agree although the clocks of
-//! their hosts may not.
+//! Every worker checks all tasks. A row in Postgres records the last run of a task, and the worker that advances the
+//! row runs the task. A task therefore runs once per period, regardless of the number of workers. Periods without a
+//! worker are made up for by a single run. The duration of a run is limited. When a worker dies, its task starts again
+//! after its lease has expired. The clock of Postgres decides which tasks are due, because the clocks of the workers'
+//! hosts may differ.
 //!
-//! A task is not a job: it needs no slot, so it does not wait behind the jobs that it may be there to help, and its row
-//! stays, so that an operator sees when it last succeeded.
+//! A task is not a job. It needs no slot, so that it never waits behind the jobs that it may exist to help. Its row is
+//! permanent, so that an operator sees the last success.
 
 mod batch;
 pub mod model;
@@ -31,14 +31,15 @@ use crate::{
     queue::outage::Outage,
 };
 
-/// A minute.
+/// One minute.
 pub const MINUTE: Duration = Duration::from_secs(60);
-/// An hour.
+/// One hour.
 pub const HOUR: Duration = Duration::from_secs(60 * 60);
 
 type Run = Arc<dyn Fn(App) -> BoxFuture<'static, Result<usize>> + Send + Sync>;
 
-/// A scheduled task. Each is independent of the others, is idempotent, and returns the number of items it processed.
+/// A scheduled task. It must be idempotent and independent of the other tasks, and returns the number of processed
+/// items.
 #[derive(Clone)]
 pub struct Task {
     /// The name, for operators.
@@ -57,7 +58,7 @@ impl fmt::Debug for Task {
 }
 
 impl Task {
-    /// Makes a task.
+    /// Creates a task.
     pub fn new<F>(
         name: &'static str,
         every: Duration,
@@ -73,12 +74,12 @@ impl Task {
 
 /// The interval between two checks of the list.
 const TICK: Duration = Duration::from_secs(1);
-/// Tasks that one worker runs concurrently; each may hold a connection.
+/// The most tasks that one worker runs concurrently. Each may hold a connection.
 const MAX_CONCURRENT: usize = 2;
-/// The longest that a run may take; well below [`crate::schedule::model::LEASE`].
+/// The time limit of a run, which is well below [`crate::schedule::model::LEASE`].
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
-/// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
+/// Runs due tasks until `stop` is cancelled. Running tasks then have `grace` to finish.
 pub(crate) async fn run_loop(
     app: App,
     tasks: &'static [Task],
@@ -87,7 +88,7 @@ pub(crate) async fn run_loop(
     grace: Duration,
 ) {
     for task in tasks {
-        // What an alert compares the age of the last success with.
+        // An alert compares the age of the last success with this gauge.
         metrics::gauge!("mainstay_scheduled_task_period_seconds", "task" => task.name).set(task.every.as_secs_f64());
     }
     let mut running = JoinSet::new();
@@ -101,7 +102,7 @@ pub(crate) async fn run_loop(
         }
         let mut claims = Vec::new();
         let outcome = claim_due(&app, tasks, MAX_CONCURRENT - running.len(), &mut claims).await;
-        // After a failure too: nobody else runs what this worker claimed, until its lease is over.
+        // Claimed tasks run even after an error, because no other worker runs them before the lease has expired.
         for (task, at) in claims {
             drop(running.spawn(run(app.clone(), task, at)));
         }
@@ -116,8 +117,7 @@ pub(crate) async fn run_loop(
     }
 }
 
-/// Claims tasks that are due, the longest waiting first, until `claims` has `room` of them. On an error, it has those that
-/// were claimed before.
+/// Claims due tasks, the longest waiting first, up to `room`. After an error, `claims` contains those claimed before.
 async fn claim_due(app: &App, tasks: &[Task], room: usize, claims: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
     fault::point("schedule.due")?;
     let (mut runs, now) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
@@ -155,7 +155,7 @@ async fn claim_due(app: &App, tasks: &[Task], room: usize, claims: &mut Vec<(Tas
     Ok(())
 }
 
-/// Runs a claimed task within a span and a context of its own, and records its outcome.
+/// Runs a claimed task in a separate span and context, and records its outcome.
 async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
     let (span, context) = span::open(&app, task.name);
     context.scope(run_within(app, task, started_at)).instrument(span).await;
@@ -184,10 +184,10 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
     }
 }
 
-/// Runs a task now, regardless of when it last ran; returns the number of items it processed.
+/// Runs a task now, regardless of its last run. Returns the number of processed items.
 ///
 /// # Errors
-/// The task's own error; `NOT_FOUND` for a name that is not on the list.
+/// The error of the task; `NOT_FOUND` for an unknown name.
 pub async fn run_now(app: &App, tasks: &[Task], name: &str) -> Result<usize> {
     let task = tasks.iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
     (task.run)(app.clone()).await

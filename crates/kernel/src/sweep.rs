@@ -1,4 +1,4 @@
-//! The kernel's own scheduled tasks: they remove what is no longer needed, in batches or by the month.
+//! The kernel's scheduled tasks, which remove expired data in batches or by the month.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::{
     unit_of_work::ANSWER_RETENTION,
 };
 
-/// Until then a reused key is refused rather than executed again.
+/// Until then, a reused key is rejected rather than executed again.
 const KEY_RETENTION: TimeDelta = TimeDelta::days(30);
-/// Until then the reason of a job's failure can be read.
+/// Until then, an operator can read the error of a dead job.
 const DEAD_JOB_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// The tasks, of which one keeps the partitions of these tables.
+/// Returns the tasks. One of them maintains the partitions of `tables`.
 pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
     vec![
         Task::new(

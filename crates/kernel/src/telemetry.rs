@@ -22,24 +22,24 @@ use tracing_subscriber::{
 
 use crate::config::ConfigError;
 
-/// The levels that `RUST_LOG` starts from. `tokio_postgres` logs the notices of Postgres at `info`; `h2` warns of each
-/// connection that is closed because it floods the server with resets, so a stranger could fill the log.
+/// The default levels, which `RUST_LOG` extends. `tokio_postgres` logs the notices of Postgres at `info`. `h2` warns of
+/// each connection that it closes because of a flood of resets, so that an attacker could fill the log.
 const DEFAULT_LEVELS: &str = "info,tokio_postgres=warn,h2=error";
 
-/// Logs and traces, until the process ends.
+/// Handles of logs and traces, for the rest of the process.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<traces::Provider>,
 }
 
-/// Writes the log as JSON lines to stderr, panics too; `RUST_LOG` sets the levels, `info` by default. Exports traces if the
-/// variables of the OpenTelemetry standard name a receiver. To be called within the runtime.
+/// Writes the log, including panics, as JSON lines to stderr; `RUST_LOG` sets the levels, `info` by default. Exports
+/// traces if the OpenTelemetry environment variables name a receiver. It must run within the runtime.
 ///
-/// Also returns which of these variables can't be used and why, for [`Source::with_errors`]. Until the program ends for
-/// that, the log has its default levels, and no traces are exported.
+/// Also returns the errors of these variables, for [`Source::with_errors`]. Until the program exits because of them,
+/// the log has its default levels, and no traces are exported.
 ///
 /// # Panics
-/// If the system can't start a thread, which is to write the log.
+/// If the system can't start the thread that writes the log.
 ///
 /// [`Source::with_errors`]: crate::config::Source::with_errors
 pub fn start() -> (Telemetry, Vec<ConfigError>) {
@@ -52,14 +52,14 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
         errors.extend(faults);
         None
     });
-    // A second subscriber, as in tests, is refused; the first one stays.
+    // A second subscriber, as in tests, is rejected; the first one stays.
     match &traces {
         Some(provider) => {
             let spans = provider.layer().with_filter(filter_fn(is_exported));
             let both = registry().with(spans).with(log_layer().with_filter(filter));
             tracing::subscriber::set_global_default(both).ok();
         }
-        // A filter for all is cheaper than one per layer.
+        // A global filter is cheaper than one per layer.
         None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(log_layer()))),
     }
     lines::start();
@@ -67,7 +67,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
     (Telemetry { traces }, errors)
 }
 
-/// Returns the filter of the levels that `RUST_LOG` asks for.
+/// Returns the filter for the levels of `RUST_LOG`.
 fn filter() -> Result<EnvFilter, ConfigError> {
     let fault = |message| ConfigError { name: EnvFilter::DEFAULT_ENV.to_owned(), message };
     #[expect(
@@ -79,7 +79,7 @@ fn filter() -> Result<EnvFilter, ConfigError> {
         Err(VarError::NotPresent) => String::new(),
         Err(VarError::NotUnicode(_)) => return Err(fault("must be UTF-8".to_owned())),
     };
-    // Of two levels for one target, the last one counts.
+    // The last of two levels for one target applies.
     EnvFilter::builder()
         .parse(format!("{DEFAULT_LEVELS},{levels}"))
         .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {levels}: {error}")))
@@ -90,7 +90,8 @@ fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
 }
 
 impl Telemetry {
-    /// Exports the last spans, within a few seconds. To be called while the runtime still runs, not on one of its threads.
+    /// Exports the last spans, within a few seconds. It must be called while the runtime still runs, and not on its
+    /// threads.
     pub fn flush(self) {
         if let Some(traces) = self.traces {
             traces.close();
@@ -98,7 +99,7 @@ impl Telemetry {
     }
 }
 
-/// The machinery's own spans of statements, commands and calls are at `debug`, so that the log does not carry them.
+/// The kernel's spans of statements, commands and calls have the level `debug`, which excludes them from the log.
 fn is_exported(metadata: &Metadata<'_>) -> bool {
     let max_level =
         if metadata.is_span() && metadata.target().starts_with("mainstay") { Level::DEBUG } else { Level::INFO };

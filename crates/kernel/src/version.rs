@@ -2,16 +2,17 @@
 
 use crate::error::{Reason, Result};
 
-/// The versions that a caller accepts; the resource must have one of them.
+/// The versions that a precondition accepts. The resource must have one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedVersions(pub Vec<i64>);
 
 impl ExpectedVersions {
-    /// Parses If-Match. Returns `None` for `*`, which any existing resource fulfills. A tag of another form matches
-    /// nothing.
+    /// Parses If-Match. Returns `None` for `*`, which matches any existing resource. A malformed tag matches no
+    /// version.
     ///
-    /// The weak form of a tag counts like the tag itself, unlike in RFC 9110, 13.1.1: a proxy that compresses a response
-    /// weakens its tag (`W/"1"`), some rename it (`"1-gzip"`), and our tags name a version, not the bytes of a response.
+    /// A weak tag counts like a strong one, unlike in RFC 9110, section 13.1.1. A proxy that compresses a response
+    /// weakens its tag (`W/"1"`), and some rename it (`"1-gzip"`). The tags of this API identify a version rather than
+    /// the bytes of a response.
     pub(crate) fn read(header: &str) -> Option<Self> {
         if header.trim() == "*" {
             return None;

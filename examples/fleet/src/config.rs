@@ -1,9 +1,9 @@
-//! The module's section of the configuration.
+//! The module's configuration section.
 
 use chrono::TimeDelta;
 use mainstay_kernel::config::{Reader, Section, Variable};
 
-/// Vehicles and leases.
+/// Settings of vehicles and leases.
 #[derive(Debug, Clone)]
 pub struct FleetConfig {
     /// The duration of a lease, unless it is ended earlier.

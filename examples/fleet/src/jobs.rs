@@ -1,4 +1,4 @@
-//! Background work: a job, a scheduled task, and the handler of an event of another module.
+//! Background work: a job, a scheduled task, and an event handler.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
@@ -16,7 +16,7 @@ impl Handler for Recharge {
     }
 }
 
-/// Ends the expired leases; returns their number.
+/// Ends the expired leases, and returns their number.
 pub(crate) async fn expire_leases(app: App) -> Result<usize> {
     leases::expire_due(&app).await
 }

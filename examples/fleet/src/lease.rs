@@ -1,4 +1,4 @@
-//! Leases.
+//! Leases of vehicles.
 
 pub mod command;
 pub mod model;

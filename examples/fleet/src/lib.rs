@@ -1,4 +1,4 @@
-//! The fleet: vehicles and their leases. An example of a module in a separate crate.
+//! The fleet module: vehicles and their leases. It is an example of a module in a separate crate.
 //!
 //! - [`vehicle`], [`lease`]: one folder per resource. `service` reads the message and renders the response, `ops`
 //!   decides, `model` has the types and their transitions, `store` is SQL.

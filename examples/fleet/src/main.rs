@@ -1,4 +1,4 @@
-//! Serves Mainstay with the fleet.
+//! The server of Mainstay with the fleet module.
 
 use std::process::ExitCode;
 

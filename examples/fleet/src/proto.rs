@@ -1,4 +1,4 @@
-//! The generated messages, clients and servers, nested like their packages.
+//! The generated messages, clients and servers, in modules that mirror their packages.
 
 #![expect(missing_docs, reason = "prost copies the comments of the .proto files, and writes none for modules")]
 

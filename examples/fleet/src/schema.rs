@@ -1,4 +1,4 @@
-//! The tables as diesel sees them.
+//! diesel's definitions of the module's tables.
 
 diesel::table! {
     fleet.vehicles (id) {

@@ -1,4 +1,4 @@
-//! Vehicles.
+//! Vehicles of the fleet.
 
 pub mod job;
 pub mod model;

@@ -1,4 +1,4 @@
-//! `mainstay import`.
+//! The command `mainstay import`.
 
 mod remote;
 
@@ -72,7 +72,7 @@ const POLL: Duration = Duration::from_millis(300);
 impl Command for Import {
     const NAME: &'static str = "import";
 
-    /// It works on no database: a server does the import.
+    /// The server runs the import, so that the command opens no database.
     async fn run(self, _: &mut dyn Program) -> anyhow::Result<ExitCode> {
         let Self::Tickets(tickets) = self;
         tickets.run().await

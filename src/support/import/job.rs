@@ -9,7 +9,7 @@ use crate::{
 };
 use mainstay_kernel::queue::{Job, Lane};
 
-/// The slots of imports, whose duration depends on the size of the file.
+/// The lane of imports, which are separate because their duration depends on the size of the file.
 const IMPORTS: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
 /// Imports the tickets of an uploaded file.
@@ -19,7 +19,8 @@ pub struct ImportTickets {
     pub operation: OperationId,
     /// The number of the role in which the import was requested.
     pub role: i16,
-    /// How the file is to be read. A server of the version before leaves them out, and reads the file without them.
+    /// The read options. The previous version of the server does not know them: it queues jobs without them, and
+    /// ignores them in a job.
     #[serde(default)]
     pub options: ReadOptions,
 }

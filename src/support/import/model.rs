@@ -1,8 +1,8 @@
-//! Imports: a file is read as rows, each of which becomes a ticket or an error with its line number.
+//! Import files: each row becomes a ticket or an error with its line number.
 //!
-//! Reading pulls one row at a time from any [`Read`](std::io::Read), so a file is never in memory as a whole unless it
-//! is a single row. A cell is what stands in the file (RFC 4180, RFC 8259), normalized to NFC; unless the options say that a
-//! line break is written as the two characters `\n`.
+//! The reader pulls one row at a time from any [`Read`](std::io::Read), so that memory holds one row rather than the
+//! file. A cell is taken literally (RFC 4180, RFC 8259) and normalized to NFC. With an option, the two characters `\n`
+//! stand for a line break.
 
 mod csv;
 mod decode;
@@ -29,24 +29,24 @@ numbered! {
     }
 }
 
-/// The maximum number of rows per file: the memory that distinguishes equal rows grows with them.
+/// The most rows per file. The memory that distinguishes equal rows grows with them.
 pub const MAX_ROWS: i64 = 1_000_000;
 
 /// One row of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The line on which it begins, from 1.
+    /// The line on which the row begins, from 1.
     pub line: i64,
-    /// The row, or what is wrong with it.
+    /// The row, or its fault.
     pub row: Result<Row, String>,
 }
 
-/// Why a file as a whole can't be imported, as a sentence for the uploader, or why it could not be read.
+/// The fault of a file as a whole: a sentence for the uploader, or a read error.
 #[derive(Debug)]
 pub enum Fault {
     /// The file is invalid.
     File(String),
-    /// It has more than [`MAX_ROWS`].
+    /// The file has more than [`MAX_ROWS`].
     TooManyRows,
     /// The bytes could not be read.
     Read(std::io::Error),

@@ -1,8 +1,8 @@
-//! Imports: the upload is stored with its job in one transaction; a worker then stores the rows in batches.
+//! Ticket imports. The upload and its job are stored in one transaction, and a worker then stores the rows in batches.
 //!
-//! Each batch is one transaction: rows are marked as imported by their key, new ones become tickets with a comment and an
-//! activity, invalid rows are recorded, and the operation's progress advances. The progress is therefore the
-//! checkpoint: after a worker crashes, the next one skips the rows that are done, and no row is stored twice.
+//! Each batch is one transaction: rows are marked as imported by their key, new ones become tickets with a comment and
+//! an activity, invalid rows are recorded, and the operation's progress advances. The progress is therefore the
+//! checkpoint. After a worker crashes, the next one skips the completed rows, and no row is stored twice.
 
 mod batch;
 mod run;
@@ -80,8 +80,8 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     }
 }
 
-/// Returns a conflict, unless the operation has ended. If it goes on, then a worker that seemed dead stored a batch, and
-/// may not live to store the next one: the job has to run again.
+/// Returns the conflict unless the operation has ended. In an operation that has not ended, a worker that was presumed
+/// dead has stored a batch. It may not survive to store the next one, so that the job must run again.
 async fn unless_ended(app: &App, id: OperationId, conflict: Error) -> Result<()> {
     let read = app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await);
     match read.await {

@@ -1,4 +1,4 @@
-//! `ImportTickets`: turns a stream of pieces into a stored upload.
+//! Handler of `ImportTickets`, which turns a stream of pieces into a stored upload.
 
 use crate::support::config::SupportConfig;
 use sha2::{Digest as _, Sha256};
@@ -37,8 +37,8 @@ struct ReceivedFile {
     file: Upload,
 }
 
-/// The RPC body. The upload is spooled first, because its hash is the request's fingerprint, and so that no transaction
-/// waits for the caller's network.
+/// Handles the RPC. The upload is spooled first, because its hash is the request's fingerprint and a transaction must
+/// not wait for the caller's network.
 pub(crate) async fn import(
     app: &App,
     request: Request<Streaming<pb::ImportTicketsRequest>>,
@@ -52,7 +52,7 @@ pub(crate) async fn import(
         .chain_update(account.0.as_bytes())
         .chain_update(format.number().to_be_bytes())
         .chain_update(file.hash());
-    // Without options it is that of the version before, whose keys are still known.
+    // Without options, the fingerprint equals that of the previous version, whose keys are still stored.
     if options != ReadOptions::default() {
         fingerprint.update(serde_json::to_vec(&options).map_err(Error::internal)?);
     }
@@ -126,7 +126,7 @@ fn check(piece: &pb::ImportTicketsRequest, account: Option<AccountId>) -> Result
     Ok(())
 }
 
-/// Parses the format from a media type (RFC 9110, 8.3.1), and what it says about how the file is to be read.
+/// Parses the format and the read options from a media type (RFC 9110, section 8.3.1).
 fn media_type(content_type: &str) -> Option<(Format, ReadOptions)> {
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let mut options = ReadOptions::default();

@@ -1,4 +1,4 @@
-//! Imports: the uploaded file in chunks, and batches of rows with one statement per table.
+//! SQL of imports: the chunks of uploaded files, and batches of rows with one statement per table.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -60,7 +60,7 @@ pub async fn discard(connection: &mut Connection, operation: OperationId) -> Res
 pub struct IncomingRow {
     /// The id of the ticket that is created if the row is new.
     pub id: TicketId,
-    /// The number of equal rows in the file so far, this one included.
+    /// The number of equal rows in the file so far, including this one.
     pub occurrence: i32,
     pub row: Row,
 }
@@ -145,13 +145,13 @@ pub async fn insert_tickets(
     expect_row_count(count, rows.len(), "tickets")
 }
 
-/// Returns times that are a microsecond apart and not in the future, so that lists show the rows in their order.
+/// Returns times one microsecond apart and not in the future, so that lists show the rows in their order.
 fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let before = |row: usize| TimeDelta::microseconds(i64::try_from(rows - 1 - row).unwrap_or(0));
     (0..rows).map(|row| now - before(row)).collect()
 }
 
-/// Stores the answers in the rows as the first comments of their tickets. Nobody knows who gave them.
+/// Stores the answers in the rows as the first comments of their tickets. The author is unknown.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -215,7 +215,7 @@ pub async fn insert_errors(connection: &mut Connection, operation: OperationId, 
     if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
-/// Deletes at most `limit` chunks of the files of ended operations; returns how many.
+/// Deletes at most `limit` chunks of the files of ended operations, and returns their number.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -230,7 +230,7 @@ pub async fn delete_finished(connection: &mut Connection, limit: i64) -> Result<
     Ok(deleted.await?)
 }
 
-/// Fails unless a statement touched as many rows as `expected`.
+/// Fails unless a statement affected `expected` rows.
 pub(crate) fn expect_row_count(count: usize, expected: usize, table: &str) -> Result<()> {
     if count == expected {
         Ok(())

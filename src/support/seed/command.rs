@@ -1,4 +1,4 @@
-//! `mainstay seed`.
+//! The command `mainstay seed`.
 
 use std::{process::ExitCode, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::support::seed::ops::{self as seed, Plan};
 /// Fill the database with generated tickets. Each run adds more.
 #[derive(Debug, Parser)]
 pub(crate) struct Seed {
-    /// How many tickets to add.
+    /// The number of tickets to add.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=100_000_000))]
     tickets: i64,
     /// The number of accounts to spread the tickets over; missing ones are created, with one customer each.

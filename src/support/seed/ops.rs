@@ -1,4 +1,4 @@
-//! Generates tickets, for trying out lists and limits at scale.
+//! Generation of tickets, for trials of lists and limits at scale.
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -23,27 +23,27 @@ const BATCH: i64 = 20_000;
 const CONCURRENCY: usize = 2;
 /// The number of agents who work on generated tickets.
 const AGENTS: usize = 20;
-/// The time span over which the tickets are spread.
+/// The time span of the tickets' creation times.
 const SPAN: TimeDelta = TimeDelta::days(365);
 
-/// What to generate.
+/// The data to generate.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// The number of tickets to add.
     pub tickets: i64,
-    /// The number of accounts they are spread over, at most 65,536.
+    /// The number of accounts of the tickets, at most 65,536.
     pub accounts: usize,
-    /// Whether they have comments and activities.
+    /// Whether to add comments and activities.
     pub history: bool,
 }
 
 /// Adds tickets, and calls `on_batch` with the size of each batch.
 ///
 /// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable; batches already committed are kept.
+/// `UNAVAILABLE` if Postgres is unreachable; committed batches are kept.
 pub async fn run(app: &App, plan: Plan, on_batch: impl Fn(i64)) -> Result<()> {
     let people = people(app, plan.accounts).await?;
-    // Number the tickets after the existing ones, so that a second run generates different ones.
+    // Numbers continue after the existing tickets, so that a second run generates different ones.
     let total = app
         .database
         .autocommit(async move |connection| ticket::total(connection, Visibility::All, &Filter::default()).await);

@@ -1,7 +1,7 @@
-//! Generated users and tickets. Postgres generates the tickets itself: only parameters travel over the wire.
+//! SQL of generated users and tickets. Postgres generates the tickets, so that only parameters travel over the wire.
 //!
-//! The texts and the state of a ticket derive from its number, so two databases seeded alike have the same content in
-//! the same order.
+//! The texts and the state of a ticket derive from its number, so that two databases with equal seeds have the same
+//! content in the same order.
 
 mod texts;
 
@@ -120,8 +120,8 @@ pub struct Range {
     pub until: DateTime<Utc>,
 }
 
-/// Generates tickets and, with `history`, a comment for most and an activity for each. This one transaction commits
-/// asynchronously: a crash of Postgres may lose it, but corrupts nothing.
+/// Generates tickets and, with `history`, a comment for most and an activity for each. This transaction commits
+/// asynchronously: a crash of Postgres may lose it, without corruption.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -147,7 +147,7 @@ pub async fn insert_tickets(connection: &mut Connection, people: &People, range:
     Err(Error::internal(anyhow::anyhow!("seed: {inserted} of {} tickets", range.count)))
 }
 
-/// Updates statistics, visibility maps and pending index entries, as autovacuum would some time later.
+/// Updates statistics, visibility maps and pending index entries, as autovacuum would later.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -54,7 +54,7 @@ async fn one_call_probes_when_the_backoff_is_over_and_the_backoff_doubles() {
     assert_eq!(breaker.state(), Circuit::Closed);
 }
 
-/// Every call is counted once, whatever the order in which concurrent calls end.
+/// Every call is counted once, in any order of completion.
 #[test]
 fn concurrent_failures_open_it_once() {
     let breaker = breaker();

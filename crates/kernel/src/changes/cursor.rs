@@ -1,20 +1,21 @@
-//! How far somebody has read.
+//! Read positions in an append-only table, by transaction snapshots.
 
 use chrono::{DateTime, Utc};
 
-/// The transactions that had committed at some moment, or had been rolled back. Of any two, one contains the other.
+/// A set of ended transactions, committed or rolled back, as of one moment. Snapshots are totally ordered: of any two,
+/// one contains the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// When it was taken, by the clock of the process that did.
+    /// The time of the snapshot, by the clock of the process that took it.
     pub taken_at: DateTime<Utc>,
-    /// The transactions from this one on had not begun.
+    /// The first transaction id that had not been assigned (`xmax`).
     pub(super) end: i64,
-    /// Those before it that ran.
+    /// The ids below `end` of transactions in progress.
     pub(super) running: Vec<i64>,
 }
 
 impl Snapshot {
-    /// Reads the text of a `pg_snapshot`, such as `10:20:10,14`.
+    /// Parses the text form of a `pg_snapshot`, such as `10:20:10,14`.
     pub fn parse(text: &str, taken_at: DateTime<Utc>) -> Option<Self> {
         let mut parts = text.split(':');
         let (_, end, running) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
@@ -22,59 +23,60 @@ impl Snapshot {
         Some(Self { taken_at, end, running })
     }
 
-    /// Whether it contains a transaction.
+    /// Returns whether the snapshot contains a transaction.
     pub fn contains(&self, writer: i64) -> bool {
         writer < self.end && !self.running.contains(&writer)
     }
 
-    /// Whether it contains all that the other one does.
+    /// Returns whether the snapshot contains every transaction of the other one.
     pub fn covers(&self, other: &Self) -> bool {
         self.end > other.end || (self.end == other.end && self.running.len() <= other.running.len())
     }
 }
 
-/// How far somebody has read: all of a snapshot, and perhaps a part of what a later one has beyond it.
+/// A read position: a whole snapshot, and optionally a part of what a later snapshot adds to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// What was read as a whole.
+    /// The snapshot that was read completely.
     pub(super) from: Snapshot,
-    /// The later snapshot, and the position in what it has beyond the first one.
+    /// The later snapshot, and the position within what it adds to the first one.
     pub(super) part: Option<(Snapshot, (i64, i64))>,
 }
 
 impl Cursor {
-    /// All of a snapshot was read.
+    /// Returns the position of a reader that has read all of a snapshot.
     pub fn whole(snapshot: Snapshot) -> Self {
         Self { from: snapshot, part: None }
     }
 
-    /// The least id of a transaction that may not have been read.
+    /// The lowest id of a transaction that may be unread.
     pub fn from_writer(&self) -> i64 {
         self.from.running.iter().copied().min().unwrap_or(self.from.end).min(self.from.end)
     }
 
-    /// The end of what was read as a whole, and what ran before it: the transactions that may not have been read.
+    /// The transactions that may be unread: the end of the complete snapshot, and the transactions in progress below
+    /// it.
     pub(super) fn unread(&self) -> (i64, &[i64]) {
         (self.from.end, &self.from.running)
     }
 
-    /// The position after which to go on.
+    /// The position after which the read continues.
     pub(super) fn after(&self) -> (i64, i64) {
         self.part.as_ref().map_or((0, 0), |(_, after)| *after)
     }
 
-    /// The end of what is to be read now, and what ran before it; `None`: all there is.
+    /// The upper bound of the next read, as an end and the transactions in progress below it; `None` for all entries.
     pub(super) fn until(&self) -> Option<(i64, &[i64])> {
         self.part.as_ref().map(|(until, _)| (until.end, until.running.as_slice()))
     }
 
-    /// Returns where a reader is who has read up to and including this position of what `read` has beyond this cursor.
+    /// Returns the position of a reader that has read, up to and including `position`, what `read` adds to this cursor.
     pub(super) fn at(&self, read: &Snapshot, position: (i64, i64)) -> Self {
         let until = self.part.as_ref().map_or(read, |(until, _)| until);
         Self { from: self.from.clone(), part: Some((until.clone(), position)) }
     }
 
-    /// Returns where a reader is who has read all that `read` has beyond this cursor.
+    /// Returns the position of a reader that has read everything that `read` adds to this cursor.
     pub(super) fn end(&self, read: &Snapshot) -> Self {
         Self::whole(self.part.as_ref().map_or(read, |(until, _)| until).clone())
     }
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(start.end(&second), Cursor::whole(second.clone()));
         let middle = start.at(&second, (6, 1));
         assert_eq!((middle.after(), middle.until()), ((6, 1), Some((9, &[5][..]))));
-        // What committed meanwhile belongs to the next part.
+        // An entry that committed meanwhile belongs to the next part.
         assert_eq!(middle.at(&third, (7, 2)), start.at(&second, (7, 2)));
         assert_eq!(middle.end(&third), Cursor::whole(second));
     }

@@ -14,12 +14,12 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The columns of an entry, beside its position. Each of them may be NULL: where no entry follows, a row has the snapshot
-/// alone.
+/// The columns of an entry, beside its position. Each of them is nullable: a read without entries returns one row that
+/// holds only the snapshot.
 pub trait EntryRow: QueryableByName<Pg> + Send + 'static {
-    /// The append-only table. Its columns `writer` and `number` are the position, of which an index begins with both.
+    /// The append-only table. Its columns `writer` and `number` form the position, and an index must begin with both.
     const TABLE: &'static str;
-    /// What is made of a row.
+    /// The type that a row is converted to.
     type Entry;
 
     /// Returns the entry at a position; `None` if its columns are NULL.
@@ -46,14 +46,14 @@ impl<R: EntryRow> Row<R> {
     }
 }
 
-/// Reads what follows a cursor, at most [`BATCH`] entries, and the snapshot that it is read in. `None` for the cursor reads
-/// the snapshot alone.
+/// Reads at most [`BATCH`] entries after a cursor, and the snapshot of the read. `None` for the cursor reads the
+/// snapshot alone.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<R::Entry>> {
     let table = R::TABLE;
-    // Of both branches each is the range of an index, in its order.
+    // Each branch of the UNION is an index range scan in index order.
     let sql = format!(
         "WITH news AS ( \
             SELECT * FROM {table} WHERE writer = ANY(?) AND (writer, number) > (?, ?) \

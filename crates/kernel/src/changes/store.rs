@@ -1,4 +1,4 @@
-//! The table of changes.
+//! SQL of the `changes` table.
 
 use chrono::TimeDelta;
 use diesel::{
@@ -66,7 +66,8 @@ impl EntryRow for Row {
     }
 }
 
-/// Removes at most `limit` changes that are older than `age`, by the clock of Postgres, which noted them; returns how many.
+/// Removes at most `limit` changes older than `age`, and returns their number. The age is measured by the clock of
+/// Postgres, which also set `noted_at`.
 pub(crate) async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM changes WHERE (writer, number) IN ( \
                        SELECT writer, number FROM changes WHERE noted_at < statement_timestamp() - ? * interval '1 second' \

@@ -1,4 +1,4 @@
-//! Resume tokens: positions in a stream, signed so that only this server can issue them.
+//! Resume tokens: stream positions, authenticated so that only this service can issue them.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -12,12 +12,12 @@ use crate::{
 
 const VERSION: u8 = 1;
 const TAG_BYTES: usize = 32;
-/// The most running transactions in a snapshot; a token with more is refused.
+/// The most transactions in progress in a snapshot; a token with more is rejected.
 const MAX_RUNNING: i64 = 10_000;
 
-/// Makes and reads resume tokens. A token carries a MAC over its position and the method that it is for.
+/// Makes and reads resume tokens. A token carries a MAC over its position and its method.
 ///
-/// The key is derived from the server's secret, which all instances share; a new secret ends the tokens made before.
+/// The key is derived from the server's secret, which all instances share. A new secret invalidates all earlier tokens.
 #[derive(Clone)]
 pub struct ResumeTokens(hmac::Key);
 
@@ -50,8 +50,8 @@ impl ResumeTokens {
     /// Returns the position of a token.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if it was not made for this method under this secret, `RESUME_TOKEN_EXPIRED` if changes since
-    /// may have been removed.
+    /// `VALIDATION_FAILED` if the token was not made for this method under this secret; `RESUME_TOKEN_EXPIRED` if
+    /// changes after its position may have been removed.
     pub fn open(&self, token: &str, method: &str, now: DateTime<Utc>) -> Result<Cursor> {
         let cursor = self.read(token, method);
         let cursor = cursor.ok_or_else(|| Error::field("resumeToken", "must be a token of this method's stream"))?;
@@ -80,7 +80,7 @@ fn put_snapshot(bytes: &mut Vec<u8>, snapshot: &Snapshot) {
     put(bytes, snapshot.taken_at.timestamp());
     put(bytes, snapshot.end);
     put(bytes, i64::try_from(snapshot.running.len()).unwrap_or(i64::MAX));
-    // Running transactions are not far from the end, so most of them take one or two bytes.
+    // The ids of transactions in progress are close to the end, so that most differences take one or two bytes.
     snapshot.running.iter().for_each(|running| put(bytes, snapshot.end - running));
 }
 
@@ -92,7 +92,7 @@ fn take_snapshot(bytes: &mut &[u8]) -> Option<Snapshot> {
     Some(Snapshot { taken_at, end, running })
 }
 
-/// Appends a number in as few bytes as it needs, seven bits each.
+/// Appends a number as a varint: seven bits per byte, in as few bytes as possible.
 fn put(bytes: &mut Vec<u8>, number: i64) {
     let mut rest = number.unsigned_abs();
     while rest > 0x7f {

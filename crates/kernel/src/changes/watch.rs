@@ -1,4 +1,4 @@
-//! One watcher's position: first what it has missed, then what is read for all.
+//! The subscription of one watcher: it catches up from its position, then follows the shared feed.
 
 use std::{any::Any, ops::Range, sync::Arc};
 
@@ -7,14 +7,15 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::{Cursor, Entry, Feed, Snapshot, feed::Batch};
 use crate::error::{Reason, Result};
 
-/// A watcher. It holds no more than a batch; what it does not take in time, it misses, and is told so.
+/// A watcher. It buffers no more than a batch. A watcher that falls behind the feed receives `WATCH_LAGGED`.
 pub struct Watch<E: Entry> {
     feed: Feed<E>,
     cursor: Cursor,
     receiver: Receiver<Arc<Batch<E>>>,
-    /// Whether it still has to read what it missed before it began.
+    /// Whether the entries before the subscription are still to be read.
     is_behind: bool,
-    /// Whether it has read that and taken no batch since: of what was read for all meanwhile, it may have missed some.
+    /// Whether the watcher has caught up and has taken no batch since. Meanwhile the feed may have dropped batches for
+    /// it.
     has_caught_up: bool,
 }
 
@@ -24,17 +25,17 @@ impl<E: Entry> std::fmt::Debug for Watch<E> {
     }
 }
 
-/// The entries of a part of a page. What belongs to them is in memory while a watcher does not take it.
+/// The number of entries in a part of a page. The resources of a part stay in memory until the watcher takes them.
 const PART: usize = 32;
 
-/// What a watcher gets at once.
+/// The entries that a watcher receives at once.
 pub struct Page<E: Entry> {
     batch: Arc<Batch<E>>,
-    /// Those of the batch that belong to it.
+    /// The entries of the batch that belong to the page.
     range: Range<usize>,
-    /// The position before the page, as far as this watcher has read.
+    /// The position of the watcher before the page.
     start: Cursor,
-    /// What the watcher has read of the batch before.
+    /// The snapshot that the watcher had read before the batch.
     previous: Option<Snapshot>,
 }
 
@@ -45,13 +46,13 @@ impl<E: Entry> std::fmt::Debug for Page<E> {
 }
 
 impl<E: Entry> Page<E> {
-    /// The entries that the watcher has not had, in order.
+    /// The entries that are new to the watcher, in order.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &E> {
         let is_known = |entry: &E| self.previous.as_ref().is_some_and(|previous| previous.contains(entry.position().0));
         self.batch.entries[self.range.clone()].iter().filter(move |entry| !is_known(entry))
     }
 
-    /// Splits the page into parts, whose entries follow each other.
+    /// Splits the page into consecutive parts.
     pub fn parts(self) -> impl Iterator<Item = Self> {
         let Self { batch, range, start, previous } = self;
         let end = range.end;
@@ -71,8 +72,8 @@ impl<E: Entry> Page<E> {
         }
     }
 
-    /// Returns what belongs to these entries, and to those among them that the watcher has had. Whoever watches gets the same:
-    /// the first who asks has it loaded, from these entries.
+    /// Loads the resources of these entries, including entries that the watcher has had. All watchers share the result:
+    /// the first caller loads it, from these entries.
     ///
     /// # Errors
     /// Any error of `load`.
@@ -87,7 +88,7 @@ impl<E: Entry> Page<E> {
 }
 
 impl<E: Entry> Feed<E> {
-    /// Begins to watch: from now on, or from a position.
+    /// Subscribes: from the present, or from a position.
     ///
     /// # Errors
     /// Any error of Postgres.
@@ -99,11 +100,11 @@ impl<E: Entry> Feed<E> {
 }
 
 impl<E: Entry> Watch<E> {
-    /// Waits for the next entries. Safe to cancel.
+    /// Waits for the next entries. It is cancel safe.
     ///
     /// # Errors
-    /// `WATCH_LAGGED` if too much was read for all before this watcher took it, `RESUME_TOKEN_EXPIRED` if it began at a
-    /// position of another database, and any error of Postgres while it reads what it has missed.
+    /// `WATCH_LAGGED` if the watcher fell behind the feed; `RESUME_TOKEN_EXPIRED` if its first position belongs to
+    /// another database; any error of Postgres during the catch-up.
     pub async fn next(&mut self) -> Result<Page<E>> {
         loop {
             if self.is_behind {
@@ -115,7 +116,8 @@ impl<E: Entry> Watch<E> {
             }
             let batch = match self.receiver.recv().await {
                 Ok(batch) => batch,
-                // It took so long to catch up that more was read for all than is kept: it is not far behind that.
+                // The catch-up took so long that the feed dropped batches. The watcher is only slightly behind, so it
+                // catches up again.
                 Err(RecvError::Lagged(_)) if self.has_caught_up => {
                     (self.is_behind, self.has_caught_up) = (true, false);
                     continue;
@@ -130,14 +132,14 @@ impl<E: Entry> Watch<E> {
         }
     }
 
-    /// Whether it has yet to read what it had missed when it began.
+    /// Returns whether the entries before the subscription are still to be read.
     pub fn is_behind(&self) -> bool {
         self.is_behind
     }
 
     /// Returns the present position.
     pub fn position(&mut self) -> Cursor {
-        // If it has taken all that was read for all, it is as far as that.
+        // A watcher that has taken every batch is at the position of the feed.
         let reader = self.feed.position(&self.receiver).filter(|_| !self.is_behind);
         let is_later = |reader: &Cursor| reader.part.is_none() && reader.from.covers(&self.cursor.from);
         if let Some(reader) = reader.filter(is_later) {
@@ -146,7 +148,7 @@ impl<E: Entry> Watch<E> {
         self.cursor.clone()
     }
 
-    /// Reads a batch of what was missed. The reader of all, which was subscribed to before, reads what commits later.
+    /// Reads a batch of earlier entries. The feed, to which the watcher subscribed before, delivers later commits.
     async fn catch_up(&mut self) -> Result<Page<E>> {
         let read = self.feed.read_after(&self.cursor).await?;
         if read.snapshot.end < self.cursor.from.end {
@@ -154,21 +156,21 @@ impl<E: Entry> Watch<E> {
         }
         let start = self.cursor.clone();
         let batch = Arc::new(Batch::new(start.clone(), read));
-        // The end of a part is that of an earlier snapshot: one more look shows what is beyond it.
+        // A part ends at an earlier snapshot. One more read covers what committed after that snapshot.
         self.is_behind = batch.is_full() || start.part.is_some();
         self.has_caught_up = !self.is_behind;
         self.cursor = batch.end();
         Ok(Page { range: 0..batch.entries.len(), batch, start, previous: None })
     }
 
-    /// Takes a batch that was read for all; `None` if nothing in it is new to this watcher.
+    /// Takes a batch of the feed; `None` if no entry is new to this watcher.
     fn take(&mut self, batch: Arc<Batch<E>>) -> Option<Page<E>> {
         let previous = self.cursor.from.clone();
         let end = batch.end();
         if previous.covers(latest(&end)) {
             return None;
         }
-        // It may have read more than the reader had when the batch began.
+        // The watcher may have read more than the feed had at the beginning of the batch.
         let from = if previous.covers(&batch.start.from) { previous.clone() } else { batch.start.from.clone() };
         let start = Cursor { from: from.clone(), part: batch.start.part.clone() };
         self.cursor = match end.part {
@@ -181,7 +183,7 @@ impl<E: Entry> Watch<E> {
     }
 }
 
-/// The last snapshot of which a position has read anything.
+/// The latest snapshot that a position covers at least in part.
 fn latest(cursor: &Cursor) -> &Snapshot {
     cursor.part.as_ref().map_or(&cursor.from, |(until, _)| until)
 }
@@ -208,7 +210,7 @@ mod tests {
         RecordedChange { change, position: (writer, 1) }
     }
 
-    /// It caught up beyond the beginning of a batch that was read for all.
+    /// The watcher caught up beyond the beginning of a batch of the feed.
     #[test]
     fn what_a_watcher_has_read_alone_is_not_repeated() {
         let start = Cursor::whole(snapshot("10:10:"));

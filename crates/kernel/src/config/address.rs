@@ -1,8 +1,8 @@
-//! Addresses of listeners.
+//! Listener addresses as clients on this machine use them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Returns an address at which this machine reaches a listener.
+/// Returns a local address of a listener. Loopback stands for an unspecified address.
 pub fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()),

@@ -1,4 +1,4 @@
-//! Checks beyond the types of single variables: which values are valid, and which of several go together.
+//! Validation beyond the types of single variables: ranges of values, and constraints between several of them.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use url::{Host, Url};
 
 use super::{Config, RECEIVED_SHARE_DIVISOR, separate, source::Reader};
 
-/// The smallest bound of the lag of a replica: a few of the intervals at which the lag is measured. Under a smaller one, every
-/// replica would seem to lag most of the time.
+/// The lowest bound of the replica lag: a few of the intervals at which the lag is measured. Below it, every replica
+/// would appear to lag most of the time.
 const MIN_LAG_BOUND: Duration = Duration::from_millis(300);
 
-/// The largest message that tonic reads of any method.
+/// The largest message in bytes that tonic decodes for any method.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
-/// Postgres counts the milliseconds of a timeout in 31 bits, and refuses each connection that asks for more.
+/// Postgres stores a timeout as 31 bits of milliseconds, and rejects a connection with a longer one.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
-/// Records every fault.
+/// Records every invalid setting.
 pub(super) fn run(config: &Config, read: &mut Reader) {
     for origin in config.server.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
         let why = match origin.as_str() {
@@ -94,7 +94,7 @@ fn check_redis(config: &Config, read: &mut Reader) {
     }
 }
 
-/// Returns whether the URLs may be those of nodes of one Redis Cluster.
+/// Returns whether the URLs can be nodes of one Redis Cluster.
 fn are_nodes(urls: &SecretString) -> bool {
     let nodes = separate(urls).into_iter().map(|url| redis::Client::open(url.expose_secret()));
     let Ok(nodes) = nodes.collect::<redis::RedisResult<Vec<_>>>() else { return false };
@@ -105,7 +105,7 @@ fn are_nodes(urls: &SecretString) -> bool {
 
 fn check_replicas(config: &Config, read: &mut Reader) {
     let replicas = &config.replicas;
-    // One host each: what is known of a replica is known of one server.
+    // Each URL names one host, because the lag is measured per server.
     let is_one = |url: &SecretString| is_postgres(url) && url.expose_secret().parse::<Url>().is_ok();
     if let Some(url) = replicas.urls.iter().find(|url| !is_one(url)) {
         let hint = tls_hint(url);
@@ -121,20 +121,20 @@ fn check_replicas(config: &Config, read: &mut Reader) {
     }
 }
 
-/// Returns whether the URL is that of a Redis on a socket of this machine, which has no host.
+/// Returns whether the URL names a Redis on a Unix socket, which has no host.
 fn is_socket(url: &SecretString) -> bool {
     let client = redis::Client::open(url.expose_secret());
     client.is_ok_and(|client| matches!(client.get_connection_info().addr(), redis::ConnectionAddr::Unix(_)))
 }
 
-/// Returns whether the text is what a browser sends as its `Origin`.
+/// Returns whether the text is a serialized origin, as a browser sends it in `Origin` (RFC 6454).
 fn is_origin(text: &str) -> bool {
     let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    // URL parsers take a star for a host name like any other.
+    // URL parsers accept `*` as a host name.
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
-/// Returns whether a secret may be sent to a URL: nobody can listen in, because it is encrypted or goes to this machine.
+/// Returns whether a URL is safe for secrets: the transport is encrypted, or the host is this machine.
 pub fn is_https_or_loopback(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -145,8 +145,8 @@ pub fn is_https_or_loopback(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
-/// Returns whether the text is a URL of Postgres, that of hosts or of one socket. The library also reads `host=… user=…`, which
-/// nothing else here does.
+/// Returns whether the text is a Postgres URL of hosts or of one socket. `tokio_postgres` also parses `host=… user=…`,
+/// which no other reader of this setting does.
 fn is_postgres(text: &SecretString) -> bool {
     let text = text.expose_secret();
     let config = text.parse::<tokio_postgres::Config>();
@@ -161,7 +161,7 @@ fn has_servers(config: &tokio_postgres::Config) -> bool {
         [] => false,
         [host] if is_socket(host) => addresses == 0 && ports <= 1,
         hosts => {
-            // One port may stand for all hosts.
+            // A single port applies to all hosts.
             let has_ports = ports <= 1 || ports == hosts.len();
             let has_addresses = addresses == 0 || addresses == hosts.len();
             has_ports && has_addresses && !hosts.iter().any(is_socket)
@@ -169,7 +169,7 @@ fn has_servers(config: &tokio_postgres::Config) -> bool {
     }
 }
 
-/// What to say of the options for TLS that libpq knows and this library does not: what they ask for is done in any case.
+/// Returns a hint for TLS options of libpq that `tokio_postgres` does not know. Its TLS always verifies certificates.
 fn tls_hint(url: &SecretString) -> &'static str {
     let is_of_libpq = ["sslmode=verify", "sslrootcert="].iter().any(|option| url.expose_secret().contains(option));
     if is_of_libpq {

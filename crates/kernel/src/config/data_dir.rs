@@ -1,12 +1,12 @@
-//! Where the private data of `mainstay serve` is kept unless the configuration says otherwise.
+//! The default directory of the private data of `mainstay serve`.
 
 use std::path::PathBuf;
 
 /// The default data directory.
 ///
-/// As root, that is `/var/lib/mainstay`, because the account that Postgres then runs as can't enter root's home;
-/// otherwise `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`, or `.mainstay` in the working directory if neither
-/// variable is an absolute path.
+/// For root it is `/var/lib/mainstay`, because the account that then runs Postgres can't enter root's home. For any
+/// other user it is `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`. Without an absolute path in either
+/// variable, it is `.mainstay` in the working directory.
 #[expect(clippy::disallowed_methods, reason = "the default of a setting depends on the user and the environment")]
 pub(super) fn default() -> PathBuf {
     if nix::unistd::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! The values in effect and where each comes from, as `config check` lists them.
+//! Effective settings and the origin of each, as `config check` lists them.
 
 use url::Url;
 
@@ -7,10 +7,10 @@ use super::{
     source::{ConfigError, Origin, Source, Variable},
 };
 
-/// A configuration as it was read, usable or not.
+/// A configuration as it was read, valid or not.
 #[derive(Debug)]
 pub struct Settings {
-    /// Every value that is missing or invalid.
+    /// All missing and invalid values.
     pub errors: Vec<ConfigError>,
     config: Config,
 }
@@ -20,9 +20,9 @@ pub struct Settings {
 pub struct Setting {
     /// The variable.
     pub variable: Variable,
-    /// The value in effect, without what is secret in it; empty: none.
+    /// The effective value, without its secret parts; empty if there is none.
     pub shown: String,
-    /// Where it comes from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
@@ -36,7 +36,7 @@ impl Settings {
         Self { errors, config }
     }
 
-    /// Returns the configuration for looking further into it: in the place of an invalid value stands its default.
+    /// Returns the configuration for further diagnosis. Defaults replace invalid values.
     pub fn tentative(&self) -> &Config {
         &self.config
     }
@@ -44,7 +44,7 @@ impl Settings {
     /// Returns the configuration.
     ///
     /// # Errors
-    /// Every value that is missing or invalid.
+    /// All missing and invalid values.
     pub fn usable(self) -> Result<Config, Vec<ConfigError>> {
         if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
     }
@@ -64,8 +64,8 @@ impl Setting {
     }
 }
 
-/// Hides a secret. Of a URL, the host and the path may be seen; not if the URL can be read in more than one way, because
-/// a password with special characters may then be what looks like a host.
+/// Redacts a secret. The host and the path of a URL remain visible if the URL is unambiguous: unencoded characters of a
+/// password can otherwise look like a host.
 fn redact(text: &str) -> String {
     let url = text.parse::<Url>().ok().filter(Url::has_host);
     let plain = |url: &Url| match text.matches('@').count() {
@@ -95,7 +95,7 @@ mod tests {
             ("redis://cache:6379", "redis://cache:6379"),
             ("redis://:hunter2@cache/0", "redis://…@cache/0"),
             ("rediss://cache:6379?password=hunter2", "rediss://cache:6379"),
-            // Passwords with characters that should have been encoded.
+            // Passwords with unencoded special characters.
             ("postgres://me:hun@ter2/w@db/shop", "(secret)"),
             ("postgres://me:12#hunter2@db/shop", "(secret)"),
             ("postgres://me:12/hunter2@db/shop", "(secret)"),

@@ -1,4 +1,4 @@
-//! The service that wakes an operator.
+//! Settings of the on-call service, which pages an operator.
 
 use std::str::FromStr;
 
@@ -6,14 +6,14 @@ use secrecy::SecretString;
 
 use super::source::Reader;
 
-/// The service that wakes an operator.
+/// The on-call service, which pages an operator.
 #[derive(Debug, Clone)]
 pub struct OnCall {
-    /// The form in which it takes alerts.
+    /// The format of its alert API.
     pub format: OnCallFormat,
-    /// Where it takes alerts.
+    /// The URL of its alert API.
     pub url: String,
-    /// The key of the integration; `None`: there is no such service.
+    /// The key of the integration; `None` disables paging.
     pub routing_key: Option<SecretString>,
 }
 
@@ -25,17 +25,17 @@ impl OnCall {
     }
 }
 
-/// The form in which an on-call service takes alerts.
+/// The format of an on-call service's alert API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCallFormat {
-    /// PagerDuty's Events API v2, which others read too.
+    /// PagerDuty's Events API v2, which other services accept too.
     PagerDuty,
-    /// Opsgenie's Alert API, which is that of Jira Service Management too.
+    /// Opsgenie's Alert API, which Jira Service Management also has.
     Opsgenie,
 }
 
 impl OnCallFormat {
-    /// Returns where the service itself takes alerts.
+    /// Returns the vendor's URL.
     fn url(self) -> &'static str {
         match self {
             Self::PagerDuty => "https://events.pagerduty.com/v2/enqueue",

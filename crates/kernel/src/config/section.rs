@@ -1,4 +1,4 @@
-//! Sections of the configuration that modules add.
+//! Configuration sections of modules, stored by type.
 
 use std::{
     any::{Any, TypeId, type_name},
@@ -9,17 +9,17 @@ use std::{
 
 use super::source::{Reader, Variable};
 
-/// A section of the configuration, read from variables of its own.
+/// A configuration section of a module, with its variables.
 pub trait Section: Any + fmt::Debug + Send + Sync {
     /// The variables.
     const VARIABLES: &'static [Variable];
 
-    /// Reads the section. An invalid value is recorded in `read`, and the section continues with a default, so that all
-    /// faults are found at once.
+    /// Reads the section. An invalid value is recorded in `read` and replaced by a default, so that all errors are
+    /// reported together.
     fn read(read: &mut Reader) -> Self;
 }
 
-/// Reads a section without knowing its type.
+/// A type-erased reader of a section.
 #[derive(Debug, Clone, Copy)]
 pub struct SectionReader {
     id: TypeId,

@@ -1,4 +1,4 @@
-//! The sources of values.
+//! Sources of settings: the environment, a TOML file and secret files, with typed readers.
 
 use std::{
     collections::BTreeMap,
@@ -13,32 +13,32 @@ use secrecy::SecretString;
 
 use crate::config::Quota;
 
-/// What can be configured: one value, by its name.
+/// The definition of a setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// The name, in the environment and in the file.
     pub name: &'static str,
-    /// The default; empty: none.
+    /// The default; empty if there is none.
     pub default: &'static str,
-    /// What the value decides, as `config check` and the documentation list it.
+    /// The description, as `config check` and the documentation list it.
     pub meaning: &'static str,
-    /// Whether the value is a secret, which is never shown and may be given as `NAME_FILE`.
+    /// Whether the value is a secret. A secret is never shown, and `NAME_FILE` may name a file that contains it.
     pub secret: bool,
 }
 
 impl Variable {
-    /// A variable whose value may be shown.
+    /// Defines a variable whose value may be shown.
     pub const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
         Self { name, default, meaning, secret: false }
     }
 
-    /// A variable without a default, whose value is never shown and may be given as `NAME_FILE`.
+    /// Defines a secret variable without a default. `NAME_FILE` may name a file that contains it.
     pub const fn secret(name: &'static str, meaning: &'static str) -> Self {
         Self { name, default: "", meaning, secret: true }
     }
 }
 
-/// A value that is missing or invalid.
+/// A missing or invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The name of the variable, or the path of the file that can't be read.
@@ -53,33 +53,33 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The values that the environment and a file set, and what is wrong with them.
+/// The values of the environment and a file, and their errors.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, Value>,
     errors: Vec<ConfigError>,
 }
 
-/// A value, and where it comes from.
+/// A value and its origin.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
     pub(super) text: String,
     pub(super) origin: Origin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The default of the variable.
     Default,
     /// The environment.
     Environment,
-    /// The file of `--config`.
+    /// The file that `--config` names.
     File,
 }
 
 impl Source {
-    /// Reads the environment and an optional TOML file; the environment takes precedence.
+    /// Reads the environment and an optional TOML file. The environment takes precedence.
     pub fn read(file: Option<&Path>, variables: &[Variable]) -> Self {
         let mut source = file.map_or_else(Self::default, |file| Self::file(file, variables));
         for variable in variables {
@@ -88,7 +88,7 @@ impl Source {
             #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
             let env_values: Vec<_> = names.map(|name| (name, std::env::var(name))).collect();
             if env_values.iter().any(|(_, value)| *value != Err(VarError::NotPresent)) {
-                // One spelling in the environment also precedes the other one in the file.
+                // `NAME` in the environment also takes precedence over `NAME_FILE` in the file, and vice versa.
                 source.values.retain(|name, _| env_values.iter().all(|(other, _)| name != other));
             }
             for (name, value) in env_values {
@@ -104,21 +104,21 @@ impl Source {
         source
     }
 
-    /// Makes a source of just these values.
+    /// Returns a source with exactly these values.
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let value = |text: &str| Value { text: text.to_owned(), origin: Origin::Environment };
         let values = values.into_iter().map(|(name, text)| (name.to_owned(), value(text))).collect();
         Self { values, errors: Vec::new() }
     }
 
-    /// Adds what is wrong with variables that are read elsewhere, as those of logs and traces, which begin before.
+    /// Adds errors of variables with a separate reader, such as those of logs and traces, which start earlier.
     #[must_use]
     pub fn with_errors(mut self, errors: impl IntoIterator<Item = ConfigError>) -> Self {
         self.errors.extend(errors);
         self
     }
 
-    /// Returns the value of a name, if somebody set it.
+    /// Returns the value of a name, if it is set.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
@@ -145,7 +145,7 @@ impl Source {
         source
     }
 
-    /// Records an error once, however often its value is read.
+    /// Records an error once, even if the value is read several times.
     fn error(&mut self, name: &str, message: impl Into<String>) {
         let error = ConfigError { name: name.to_owned(), message: message.into() };
         if !self.errors.contains(&error) {
@@ -157,8 +157,8 @@ impl Source {
 /// Reads values and collects their errors.
 ///
 /// # Panics
-/// All methods that read, if the name is missing from the variables of its section, or if its default is not a value of
-/// the type.
+/// All reading methods panic if the section does not list the name in its variables, or if the variable's default is
+/// not a value of the type.
 #[derive(Debug)]
 pub struct Reader {
     source: Source,
@@ -170,12 +170,12 @@ impl Reader {
         Self { source, variables }
     }
 
-    /// Records what is wrong with a value. Reading goes on, so that all errors are found at once.
+    /// Records an error of a value. Reading continues, so that all errors are reported together.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
         self.source.error(name, message);
     }
 
-    /// Returns what was read from, with the defaults that were made, and all errors.
+    /// Returns the source, completed with computed defaults, and all errors.
     pub(super) fn finish(mut self) -> (Source, Vec<ConfigError>) {
         let errors = std::mem::take(&mut self.source.errors);
         (self.source, errors)
@@ -190,7 +190,8 @@ impl Reader {
         self.source.value(name).map_or(self.variable(name).default, |value| &value.text).trim().to_owned()
     }
 
-    /// Records an invalid value and continues with its default, so that the other errors are found too.
+    /// Converts a value. An invalid value is recorded and replaced by its default, so that all errors are reported
+    /// together.
     fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,
@@ -216,7 +217,7 @@ impl Reader {
         value
     }
 
-    /// Reads a value; `None` when nothing is set.
+    /// Reads a value; `None` if it is empty.
     pub fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         self.convert(name, |text| {
             let set = Some(text).filter(|text| !text.is_empty());
@@ -224,7 +225,7 @@ impl Reader {
         })
     }
 
-    /// Reads a text; where nothing is set, its default depends on other values.
+    /// Reads a text. `default` replaces an empty one, because it depends on other values.
     pub(super) fn text_or(&mut self, name: &str, default: &str) -> String {
         let text = self.text(name);
         if !text.is_empty() {
@@ -235,12 +236,12 @@ impl Reader {
         default.to_owned()
     }
 
-    /// Reads a list, separated by commas.
+    /// Reads a comma-separated list.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Reads a path, or makes the default when nothing is set.
+    /// Reads a path; `default` provides an unset one.
     pub fn path(&mut self, name: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
         let text = self.text(name);
         if !text.is_empty() {
@@ -257,7 +258,7 @@ impl Reader {
         self.convert(name, duration)
     }
 
-    /// Reads a duration that must be longer than 0, such as a time limit: without any time nothing succeeds.
+    /// Reads a duration that must be longer than 0, such as a time limit.
     pub fn positive_duration(&mut self, name: &str) -> Duration {
         self.convert(name, |text| {
             let value = duration(text)?;
@@ -265,7 +266,7 @@ impl Reader {
         })
     }
 
-    /// Reads a duration that must be longer than 0; `None` when nothing is set.
+    /// Reads a duration that must be longer than 0; `None` if it is unset.
     pub fn optional_duration(&mut self, name: &str) -> Option<Duration> {
         self.convert(name, |text| {
             if text.is_empty() {
@@ -321,7 +322,7 @@ impl Reader {
     }
 }
 
-/// 36,500 days: added to the present, it is still a time for Postgres and for the clock of the system.
+/// 36,500 days. Added to the present, it stays within the time range of Postgres and of the system clock.
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,4 +1,4 @@
-//! TLS of the listener, and the principals of client certificates.
+//! TLS settings of the listener, and the principals of client certificates.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key, a PEM file.
     pub key: PathBuf,
-    /// The authorities of client certificates, a PEM file; `None`: no certificate is requested.
+    /// The certificate authorities of clients, a PEM file; `None` requests no client certificate.
     pub client_authorities: Option<PathBuf>,
-    /// The URI names in client certificates that act as service principals, with the names of their scopes.
+    /// URI names (SAN) in client certificates that act as service principals, with the names of their scopes.
     pub principals: Vec<(String, Vec<String>)>,
 }
 
 impl Tls {
-    /// Reads the variables. The files are read when the listener opens.
+    /// Reads the variables. The listener reads the files when it opens.
     pub(crate) fn read(read: &mut Reader) -> Option<Self> {
         let path = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
         let [certificate, key, client_authorities] =
@@ -55,7 +55,8 @@ impl Tls {
     }
 }
 
-/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` separates: a URI may contain others.
+/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` is the separator, because a URI may
+/// contain others.
 fn principal(item: &str) -> Result<(String, Vec<String>), String> {
     let (name, scopes) = item.rsplit_once('=').ok_or_else(|| format!("{item} must be URI=scope+scope"))?;
     if url::Url::parse(name).is_err() {

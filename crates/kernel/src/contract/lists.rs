@@ -1,9 +1,9 @@
-//! How many items the lists of a request may have, counted before it is decoded.
+//! Bounds on the items of repeated fields, enforced before a request is decoded.
 //!
-//! An item without content takes two bytes in a message, and once decoded a hundred times as much, so that the bound on the
-//! bytes of a request bounds no memory: validation refuses a list that is too long only once all of it is decoded. So the
-//! items are counted in the encoded message first, in all lists, those inside of items too: strings and numbers take less
-//! than messages, but still ten times as much as they have bytes.
+//! An empty item takes two bytes in an encoded message and about a hundred times as much in memory. A limit on the
+//! bytes of a request therefore does not limit memory, and validation rejects a long list only after it is decoded.
+//! This check counts the items in the encoded message first, in all lists and in the lists inside of their items.
+//! Strings and numbers take less memory than messages, but still ten times their encoded size.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,57 +19,57 @@ use super::{
     reason::option,
 };
 
-/// The most items of one message that no rule allows, in all its lists together: those of lists without `max_items`, and
-/// those beyond it. With so few a list that is too long is decoded all the same, and validation names it with every other
-/// fault of the request.
+/// The most items of one message beyond its rules, in all its lists together: items of lists without `max_items`, and
+/// items beyond `max_items`. A list that is slightly too long is still decoded, so that validation reports it together
+/// with all other faults of the request.
 pub(crate) const MAX_OTHER_ITEMS: usize = 1000;
 
-/// How deep messages may nest, as in prost.
+/// The maximum nesting depth of messages, as in prost.
 const MAX_DEPTH: u32 = 100;
 
 /// The lists of all messages that callers send.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
     by_name: HashMap<String, usize>,
-    /// The fields of each message that are lists, or may have some in them.
+    /// The fields of each message that are lists or can contain lists.
     messages: Vec<Vec<Field>>,
 }
 
 #[derive(Debug)]
 struct Field {
     number: u32,
-    /// In JSON, as violations name it.
+    /// The JSON name, as violations report it.
     name: String,
-    /// `None`: it has one value.
+    /// `None` for a singular field.
     list: Option<List>,
-    /// The message that its values are.
+    /// The index of the message type of its values.
     message: Option<usize>,
 }
 
 #[derive(Debug)]
 struct List {
-    /// As many as its rule allows.
+    /// The `max_items` of its rule.
     max_items: usize,
-    /// What a list that is too long violates, in the words of validation.
+    /// The violation of a list that is too long, with the text of validation.
     fault: String,
-    /// `None`: each item has a tag of its own.
+    /// `None`: each item has a separate tag.
     packing: Option<Packing>,
 }
 
-/// How numbers follow each other in a packed list.
+/// The encoding of numbers in a packed list.
 #[derive(Debug, Clone, Copy)]
 enum Packing {
     Varint,
-    /// With so many bytes each.
+    /// The number of bytes of each.
     Fixed(usize),
 }
 
-/// Why a message is not decoded.
+/// The reason for which a message is rejected before decoding.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It is no message.
+    /// The bytes are not a valid message.
     Malformed(String),
-    /// It has a list with too many items.
+    /// A list has too many items.
     TooMany {
         /// The path of the list.
         field: String,
@@ -78,13 +78,13 @@ pub(crate) enum Refusal {
 }
 
 impl Lists {
-    /// Reads the rules of all messages that methods take.
+    /// Reads the rules of all input messages of methods.
     pub(super) fn read(descriptors: &DescriptorPool) -> Self {
         let (mut lists, mut messages) = (Self::default(), Vec::new());
         for method in policy::services(descriptors).flat_map(|service| service.methods().collect::<Vec<_>>()) {
             lists.index(&method.input(), &mut messages);
         }
-        // Each message may add others.
+        // Each message may add further ones.
         while let Some(message) = messages.get(lists.messages.len()).cloned() {
             let fields: Vec<_> = message.fields().filter_map(|field| lists.field(&field, &mut messages)).collect();
             lists.messages.push(fields);
@@ -107,12 +107,13 @@ impl Lists {
         has_lists.then(|| Field { number: field.number(), name: field.json_name().to_owned(), list, message })
     }
 
-    /// Counts the items of an encoded message, whose type has this full name. Messages that no method takes have no bounds.
+    /// Counts the items of an encoded message, by the full name of its type. A message that is no method's input is not
+    /// bounded.
     ///
     /// # Errors
-    /// The first list that has too many.
+    /// The first list with too many items.
     pub(crate) fn check(&self, name: impl FnOnce() -> String, message: &[u8]) -> Result<(), Refusal> {
-        // Each item has a byte at least; most messages are as short.
+        // Each item takes at least one byte, and most messages are shorter than this.
         if message.len() <= MAX_OTHER_ITEMS {
             return Ok(());
         }
@@ -134,7 +135,7 @@ impl List {
     }
 }
 
-/// Returns the message of the rule, as `mainstay-build` words it.
+/// Returns the message of the rule, with the text that `mainstay-build` generates.
 fn fault(least: Option<u64>, most: Option<u64>) -> String {
     let most = most.unwrap_or(MAX_OTHER_ITEMS as u64);
     let items = if most == 1 { "item" } else { "items" };
@@ -157,15 +158,15 @@ impl Packing {
 
     fn count(self, packed: &[u8]) -> usize {
         match self {
-            // Only the last byte of each has no continuation bit.
+            // Only the last byte of each number lacks the continuation bit.
             Self::Varint => packed.iter().filter(|byte| **byte < 0x80).count(),
             Self::Fixed(width) => packed.len() / width,
         }
     }
 }
 
-/// What was counted of a message so far, by the numbers of its fields. A field that has one value may be sent several times,
-/// and then its lists are joined, so they are counted together.
+/// The counts of a message so far, by field number. A singular message field may be sent several times. Decoding then
+/// merges the occurrences and joins their lists, so that they are counted together.
 #[derive(Debug, Default)]
 struct Seen {
     items: BTreeMap<u32, usize>,
@@ -178,10 +179,10 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    /// Counts the items of a message: up to the end of `bytes`, or of the group that it is.
+    /// Counts the items of a message, up to the end of `bytes` or of the enclosing group.
     ///
-    /// What is no message is refused here, and not left to prost, which goes on beyond the end of a message inside another
-    /// before it notices.
+    /// Malformed input is rejected here. prost would read beyond the end of a nested message before it detects the
+    /// fault.
     fn message(&mut self, index: usize, bytes: &mut &[u8], tally: &mut Seen, depth: u32) -> Result<(), Refusal> {
         if depth > MAX_DEPTH {
             return Err(Refusal::Malformed("messages nest too deeply".to_owned()));
@@ -189,7 +190,7 @@ impl Counter<'_> {
         let lists = self.lists;
         while !bytes.is_empty() {
             let (number, wire_type) = decode_key(bytes)?;
-            // Whether one ends here, prost says.
+            // prost validates whether an end of a group is expected here.
             if wire_type == WireType::EndGroup {
                 return Ok(());
             }
@@ -217,7 +218,7 @@ impl Counter<'_> {
         Ok(())
     }
 
-    /// Counts what one tag adds to a list; returns how many items there were before.
+    /// Counts the items of one tag, and returns the number of items before it.
     fn list(&mut self, field: &Field, list: &List, value: Option<&[u8]>, tally: &mut Seen) -> Result<usize, Refusal> {
         let more = value.zip(list.packing).map_or(1, |(value, packing)| packing.count(value));
         let count = tally.items.entry(field.number).or_default();
@@ -231,7 +232,7 @@ impl Counter<'_> {
     }
 }
 
-/// Takes a value with its length.
+/// Takes a length-delimited value.
 fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Refusal> {
     let length = decode_varint(bytes)?;
     let whole = *bytes;
@@ -248,7 +249,7 @@ impl From<DecodeError> for Refusal {
 }
 
 impl Refusal {
-    /// Adds the field that led here, and the item if it is a list.
+    /// Prepends the enclosing field, and the index of the item in a list.
     fn within(self, name: &str, item: Option<usize>) -> Self {
         match (self, item) {
             (Self::TooMany { field, fault }, Some(index)) => {
@@ -289,7 +290,7 @@ mod tests {
         Lists::read(&policy::tests::compile(sources))
     }
 
-    /// A field with its length.
+    /// Returns a length-delimited field.
     fn field(number: u32, value: &[u8]) -> Vec<u8> {
         let mut encoded = Vec::new();
         encode_key(number, WireType::LengthDelimited, &mut encoded);
@@ -301,7 +302,7 @@ mod tests {
         field(number, b"").repeat(count)
     }
 
-    /// What is said of a request; it is made longer than those that nobody looks at.
+    /// Checks a request, padded beyond the length of messages that are not counted.
     fn check(request: &[u8]) -> Result<(), Refusal> {
         lists().check(|| "fleet.v1.Request".to_owned(), &[&field(7, &[b'a'; MAX_OTHER_ITEMS])[..], request].concat())
     }
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused_where_it_ends() {
-        // The item says that it has two bytes, and a tag in it that it has a thousand; prost would read them.
+        // The item has a length of two bytes, and the tag inside of it a length of a thousand, which prost would read.
         let overrun = [vec![1 << 3 | 2, 3, 1 << 3 | 2, 0xe8, 7], empty(1, 500)].concat();
         let nested = (0..=MAX_DEPTH).fold(Vec::new(), |inner, _| field(2, &inner));
         let requests = [overrun, field(4, &nested), vec![0], vec![7 << 3 | 2, 0xff], vec![1 << 3 | 7]];

@@ -1,9 +1,9 @@
-//! What each method requires of its caller and guarantees about its response.
+//! Method policies: access, idempotency, rate class, deadline, caching and preconditions of each method.
 //!
-//! Read once from the options of `mainstay.policy.v1`: the grant sets and scopes that a module declares, what a service
-//! says for all its methods, and what a method says itself. What nobody says follows from the HTTP verb and the
-//! messages, except who may call: that has no default. The server does not start if a method has no policy, a
-//! faulty one, or no HTTP rule; gRPC's own health and reflection services are exempt by name.
+//! A policy is read once from the options of `mainstay.policy.v1`: grant sets and scopes of a module, defaults of a
+//! service, and options of a method. The HTTP verb and the message types imply the remaining values, except for access,
+//! which has no default. The server does not start if a method has no policy, an invalid policy or no HTTP rule. gRPC's
+//! health and reflection services are exempt by name.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -44,77 +44,77 @@ pub struct Method {
     pub name: String,
     /// The descriptor.
     pub descriptor: MethodDescriptor,
-    /// The title in the OpenAPI document, unless the words of the method's name are the title.
+    /// The title in the OpenAPI document; `None` derives it from the method's name.
     pub title: Option<String>,
-    /// Whether anyone may call.
+    /// Whether credentials are required.
     pub access: Access,
-    /// The roles that may call, how far they reach, and the scope a service key needs.
+    /// The roles that may call, the reach of each, and the scope that a service key needs.
     pub grants: Vec<Grant>,
     /// Whether an idempotency key is ignored, allowed or required.
     pub idempotency: Idempotency,
-    /// The rate limit a call counts against.
+    /// The rate limit that a call counts against.
     pub rate_class: RateClass,
-    /// The longest a call may take.
+    /// The server's time limit for a call.
     pub deadline: Duration,
     /// The HTTP statuses and headers of a successful response.
     pub success: Vec<Success>,
-    /// The field the ETag is derived from.
+    /// The field that the ETag is derived from.
     pub version: Option<FieldPath>,
     /// The timestamp for Last-Modified.
     pub last_modified: Option<FieldPath>,
-    /// Who may cache the response.
+    /// The kinds of caches that may store the response.
     pub cache: Cache,
-    /// What shared caches may keep; set if and only if `cache` is public.
+    /// The freshness lifetimes for shared caches; set if and only if `cache` is public.
     pub public_cache: Option<PublicCache>,
-    /// The largest request message in bytes, if not the server's default.
+    /// The largest request message in bytes; `None` for the server's default.
     pub max_request_bytes: Option<usize>,
-    /// The media types of a raw body, that of the request or else of the response; empty means JSON.
+    /// The media types of a raw body, of the request if it has one, else of the response; empty for JSON.
     pub media_types: Vec<String>,
     /// Whether If-Match is evaluated.
     pub conditional: bool,
-    /// The number of the field of the request that names the fields to return.
+    /// The number of the request field that is the read mask.
     pub read_mask: Option<u32>,
-    /// The number of the field of the request that names what to include.
+    /// The number of the request field that lists included resources.
     pub include: Option<u32>,
-    /// Whether the response is a stream of changes as they happen.
+    /// Whether the response is a live stream of changes.
     pub watch: bool,
-    /// What a call does in Postgres.
+    /// The effect of a call in Postgres.
     pub effect: Effect,
 }
 
-/// What a call does in Postgres, as far as its reads and those after it depend on that.
+/// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It reads, and always from the primary.
+    /// The method reads from the primary only.
     CurrentRead,
-    /// It reads, and may do so from a replica.
+    /// The method may read from a replica.
     ReplicaRead,
-    /// It may write. A watch counts as a write: what its caller lists once it is open must not be older than its start, or
-    /// changes in between would be in neither.
+    /// The method may write. A watch counts as a write: a list that its caller requests after the stream has opened
+    /// must not be older than the start of the stream. Otherwise both would lack the changes in between.
     Write,
 }
 
-/// Whether credentials are required.
+/// Whether a method requires credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Any caller may call the method. Its grants, if any, say who reaches more than the rest.
+    /// Any caller may call the method. Grants, if any, extend the reach of their roles.
     Public,
     /// Only the granted roles may call the method.
     Granted,
 }
 
-/// A role and how far it reaches.
+/// A role and its reach.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The role.
     pub role: Role,
-    /// The resources it reaches.
+    /// The resources that it reaches.
     pub reach: Reach,
     /// The scope that a service needs; `None` for users.
     pub scope: Option<Scope>,
 }
 
-/// The policies of every method, by gRPC path, and the scopes they are written in, with the events of all modules.
+/// The policies of all methods, by gRPC path, with the declared scopes and events of all modules.
 #[derive(Debug)]
 pub struct Policies {
     methods: HashMap<String, Method>,
@@ -129,8 +129,7 @@ impl Policies {
     /// Reads the policies of a descriptor set.
     ///
     /// # Errors
-    /// Every method whose policy or HTTP rule is missing or invalid, and every fault of a module's option, one line
-    /// each.
+    /// All methods whose policy or HTTP rule is missing or invalid, and all faults of module options, one line each.
     pub fn read(pool: &DescriptorPool) -> Result<Self, Vec<String>> {
         let (modules, mut faults) = Modules::read(pool);
         let mut methods = HashMap::new();
@@ -215,7 +214,7 @@ impl Method {
     }
 }
 
-/// Returns the services of the modules, without those of gRPC itself.
+/// Returns the services of the modules, without the exempt ones.
 pub(super) fn services(descriptors: &DescriptorPool) -> impl Iterator<Item = ServiceDescriptor> {
     descriptors.services().filter(|service| !EXEMPT.contains(&service.full_name()))
 }

@@ -1,4 +1,4 @@
-//! The generated messages of the kernel, nested like their packages.
+//! The generated messages of the kernel, in modules that mirror their packages.
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 pub use self::mainstay::*;

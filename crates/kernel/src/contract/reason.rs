@@ -1,7 +1,7 @@
-//! Error reasons: why a request failed, and what that means to a caller.
+//! Error reasons: machine-readable causes of failures, with their meaning for a caller.
 //!
-//! [`Reason`] is the enum of the machinery; a module declares its own in its contract. `mainstay-build` generates the
-//! [`Facts`] of each value, and the [`Catalogue`] of all reasons of the process is read from the descriptor set.
+//! [`Reason`] is the enum of the machinery; a module declares another one in its contract. `mainstay-build` generates
+//! the [`Facts`] of each value, and the [`Catalogue`] of all reasons of the process is read from the descriptor set.
 
 mod catalogue;
 
@@ -16,12 +16,12 @@ use crate::contract::proto::error::v1 as pb;
 pub use catalogue::Catalogue;
 pub use pb::Reason;
 
-/// What a reason means to a caller.
+/// The meaning of a reason for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The reason as in `error.code`, without the enum's prefix; unique in the process.
+    /// The reason in `error.code`, without the prefix of the enum; unique in the process.
     pub code: &'static str,
-    /// The `domain` of `google.rpc.ErrorInfo`: the module that defines the reason, by the rule of [`domain`].
+    /// The `domain` of `google.rpc.ErrorInfo`: the module that defines the reason ([`domain`]).
     pub domain: &'static str,
     /// The gRPC code.
     pub grpc: Code,
@@ -36,7 +36,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Returns the facts of an enum's zero value, which no error should carry: an error without a reason is internal.
+    /// Returns the facts of an enum's zero value. An error must not carry it, and it maps to an internal error.
     pub const fn unspecified(package: &'static str) -> Self {
         Self {
             code: "UNSPECIFIED",
@@ -52,11 +52,11 @@ impl Facts {
 
 /// A reason with facts: a value of a generated enum, or a [`ReasonRef`].
 pub trait Catalogued: Copy {
-    /// Returns what this reason means to a caller.
+    /// Returns the meaning of this reason for a caller.
     fn facts(self) -> &'static Facts;
 }
 
-/// A reason of any enum. It equals a value of an enum if it is that value.
+/// A type-erased reason. It compares equal to the enum value that it refers to.
 #[derive(Clone, Copy)]
 pub struct ReasonRef(&'static Facts);
 
@@ -66,7 +66,7 @@ impl ReasonRef {
         Self(reason.facts())
     }
 
-    /// Returns what this reason means to a caller.
+    /// Returns the meaning of this reason for a caller.
     pub fn facts(self) -> &'static Facts {
         self.0
     }
@@ -94,12 +94,12 @@ impl fmt::Debug for ReasonRef {
 }
 
 impl Reason {
-    /// Returns what this reason means to a caller.
+    /// Returns the meaning of this reason for a caller.
     pub fn facts(self) -> &'static Facts {
         Catalogued::facts(self)
     }
 
-    /// Returns the closest reason for a gRPC code without one, as in tonic's own errors.
+    /// Returns the closest reason for a gRPC code without one, such as in errors of tonic.
     pub fn from_grpc(code: Code) -> Self {
         match code {
             Code::Cancelled => Self::ClientClosedRequest,
@@ -108,7 +108,7 @@ impl Reason {
             Code::NotFound => Self::NotFound,
             Code::AlreadyExists => Self::AlreadyExists,
             Code::PermissionDenied => Self::PermissionDenied,
-            // tonic returns OUT_OF_RANGE for a message over its decoding limit.
+            // tonic returns OUT_OF_RANGE for a message beyond its decoding limit.
             Code::OutOfRange | Code::ResourceExhausted => Self::PayloadTooLarge,
             Code::FailedPrecondition => Self::BusinessRuleViolation,
             Code::Aborted => Self::Conflict,
@@ -148,7 +148,7 @@ pub const fn grpc(number: i32) -> Code {
 /// Returns the HTTP status with a number; for generated code.
 ///
 /// # Panics
-/// While it is compiled, if it is no status.
+/// At compile time, if the number is not a status.
 pub const fn http(number: u16) -> StatusCode {
     match StatusCode::from_u16(number) {
         Ok(status) => status,
@@ -156,7 +156,7 @@ pub const fn http(number: u16) -> StatusCode {
     }
 }
 
-/// Reads an option value; used for every custom option of the contract.
+/// Reads the value of a custom option of the contract.
 pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, extension: &str) -> Option<M> {
     let extension = options.descriptor().parent_pool().get_extension_by_name(extension)?;
     if !options.has_extension(&extension) {
@@ -168,7 +168,7 @@ pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, exte
     }
 }
 
-/// Returns whether an option that is a bool is true.
+/// Returns whether a boolean option is true.
 pub(crate) fn is_marked(options: &DynamicMessage, extension: &str) -> bool {
     let extension = options.descriptor().parent_pool().get_extension_by_name(extension);
     extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))

@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses with the details of `google.rpc` (AIP-193), and back.
+//! Conversion of errors to gRPC statuses with the details of `google.rpc` (AIP-193), and back.
 
 use std::collections::HashMap;
 
@@ -91,7 +91,7 @@ fn shortened(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Returns the challenge of RFC 6750, 3.
+/// Returns the `WWW-Authenticate` challenge (RFC 6750, section 3).
 fn challenge(reason: ReasonRef) -> &'static str {
     let is_token_refused =
         [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|other| reason == *other);

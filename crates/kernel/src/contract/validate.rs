@@ -1,11 +1,11 @@
-//! Field rules: reports every violation of a request at once, each under its JSON field path.
+//! Validation of field rules: reports all violations of a request at once, each under its JSON field path.
 //!
-//! `mainstay-build` compiles the checks from `buf.validate` options. In addition to those rules, no string may
-//! contain a NUL character, which Postgres can't store, one that must not be empty must have a visible character, a time
-//! must be representable in RFC 3339, and an enum must have a declared value.
+//! `mainstay-build` compiles the checks from `buf.validate` options. Further rules apply to every message: a string
+//! contains no NUL character, which Postgres can't store; a string that must not be empty contains a visible character;
+//! a time is representable in RFC 3339; an enum has a declared value.
 //!
-//! Before it is checked, a request is normalized: one text has several encodings in Unicode, and texts that look the same
-//! must be found, compared and counted as the same.
+//! Texts are normalized before validation. Unicode has several encodings of the same text, and texts that look the same
+//! must compare, count and match as equal.
 
 pub mod check;
 pub mod text;
@@ -17,10 +17,10 @@ pub trait Validate {
     /// Adds the message's violations to `violations`; `path` is the path from the request to this message.
     fn validate(&self, path: &Path<'_>, violations: &mut Violations);
 
-    /// Normalizes the texts of the message to NFC, except for those whose bytes matter.
+    /// Normalizes the texts of the message to NFC, except for texts whose exact bytes matter.
     fn normalize(&mut self) {}
 
-    /// Checks the message as a complete request, whose texts are normalized first.
+    /// Normalizes the message and checks it as a complete request.
     ///
     /// # Errors
     /// All violations.
@@ -42,8 +42,8 @@ pub trait Validate {
 
 /// The position of a field in a request, in JSON names: `tickets[3].subject`.
 ///
-/// Each step points to its parent and lives on the stack of the check that created it, so a valid request allocates
-/// nothing; the text is built only for a violation.
+/// Each step points to its parent and lives on the stack of its check. The text is built for violations only, so that a
+/// valid request allocates nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
     step: Step,
@@ -106,7 +106,7 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// The maximum number of named violations; the rest is only counted, because gRPC clients cap metadata at 8 KiB.
+    /// The most named violations; further ones are only counted. gRPC clients limit metadata to 8 KiB.
     pub const NAMED: usize = 50;
 
     /// Adds a violation; a field keeps its first message.
@@ -122,11 +122,11 @@ impl Violations {
         }
     }
 
-    /// Adds the violation that a check found, if any.
+    /// Adds the fault of a check, if any.
     pub fn check(&mut self, path: &Path<'_>, fault: Option<&'static str>) {
         match fault {
             None => {}
-            // It will not be named, so its path is not formatted.
+            // The violation is only counted, so that its path need not be formatted.
             Some(_) if self.named.len() >= Self::NAMED => self.total += 1,
             Some(message) => self.push(path.to_string(), message),
         }

@@ -1,10 +1,10 @@
-//! The log of attempts, while Redis is unavailable.
+//! Attempt limits in Postgres, the fallback while Redis is unavailable.
 //!
-//! A key has as many slots as its quota has requests, each a row. An attempt takes a free slot and holds it for the
-//! window; if none is free, the attempt is refused. Successive holders of a slot are thus more than a window apart, so
-//! no window holds more than the quota. Each statement stands alone and the primary key is the only arbiter: of two
-//! attempts at the same slot only one can succeed, and the other looks for another slot. Times are those of Postgres,
-//! the same for every instance.
+//! A key has one slot, a row, for each request of its quota. An attempt takes a free slot and occupies it for the
+//! window; without a free slot, the attempt is rejected. Successive attempts on a slot are therefore more than a window
+//! apart, so that no window contains more attempts than the quota. Each statement is a separate transaction, and the
+//! primary key is the only arbiter: of two attempts on the same slot only one succeeds, and the other one tries another
+//! slot. All times come from the clock of Postgres, which is the same for every instance.
 
 use std::time::Duration;
 
@@ -22,16 +22,15 @@ use crate::{config::Quota, database::Connection, error::Result};
 pub enum Attempt {
     /// The attempt may continue.
     Admitted,
-    /// There were too many attempts.
+    /// The quota is used up.
     Refused {
-        /// The time until a slot is free, which another attempt may then take; a second, if all that were free went to
-        /// other attempts.
+        /// The time until a slot is free. It is one second if concurrent attempts took all free slots.
         wait: Duration,
     },
 }
 
-/// Maximum number of slots of one key: a larger quota counts as this while Redis is unavailable, so that no statement
-/// grows with it.
+/// The most slots of one key. While Redis is unavailable, a larger quota is reduced to it, which bounds the size of a
+/// statement.
 const MAX_SLOTS: u32 = 100;
 
 #[derive(QueryableByName)]
@@ -44,12 +43,13 @@ struct SlotRow {
     wait_us: Option<i64>,
 }
 
-/// Takes a free slot of `key`, a hash. A quota of more than 100 requests counts as one of 100.
+/// Takes a free slot of `key`, which is a hash. A quota of more than 100 requests counts as one of 100.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
-    // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement took a slot.
+    // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement took a
+    // slot.
     const SQL: &str = "\
         WITH slots AS ( \
             SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \
@@ -70,7 +70,8 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         FROM slots";
     let slots: Vec<Vec<u8>> = (0..quota.requests.clamp(1, MAX_SLOTS)).map(|number| slot(key, number)).collect();
     let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
-    // Another attempt took each slot that this one lost, so soon none is free, unless some expire meanwhile.
+    // Each lost race means that another attempt has taken a slot. The loop therefore ends when no slot is free, unless
+    // some expire meanwhile.
     for _ in 0..=slots.len() {
         let row: SlotRow = diesel::sql_query(SQL)
             .bind::<Array<Binary>, _>(&slots)
@@ -81,7 +82,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             return Ok(Attempt::Admitted);
         }
         if row.free == 0 {
-            // A microsecond more, because a slot is free only after its time.
+            // One microsecond is added, because a slot is free only after its `arrives_at`.
             let wait_us = row.wait_us.unwrap_or(window_us).max(0).unsigned_abs() + 1;
             return Ok(Attempt::Refused { wait: Duration::from_micros(wait_us) });
         }
@@ -89,13 +90,13 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
 }
 
-/// Deletes at most `limit` slots that have expired; returns how many. By the clock of Postgres, as they were taken: a process
-/// whose own is ahead frees none.
+/// Deletes at most `limit` expired slots, and returns their number. Expiry is decided by the clock of Postgres, so that
+/// a process with a fast clock frees none early.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<usize> {
-    // The outer condition repeats the inner one, because a slot may be taken in between.
+    // The outer condition repeats the inner one, because a concurrent attempt may take a slot in between.
     const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < statement_timestamp() AND ctid = ANY (ARRAY( \
                          SELECT ctid FROM attempt_limits WHERE arrives_at < statement_timestamp() LIMIT $1))";
     Ok(diesel::sql_query(SQL).bind::<BigInt, _>(limit).execute(connection).await?)

@@ -28,14 +28,14 @@ enum Part {
 }
 
 impl Condition {
-    /// Makes a condition without values. The predicate of a partial index must be written so: behind a bind parameter
-    /// the planner can't see that the index applies.
+    /// Creates a condition without values. The predicate of a partial index must have this form, because the planner
+    /// can't prove with a bind parameter that the index applies.
     pub fn plain(sql: &'static str) -> Self {
         Self(vec![Part::Sql(sql)])
     }
 
-    /// Makes `columns < values` or `columns > values`, compared as rows: `columns` is written `(a, b)`, with one column
-    /// per value.
+    /// Creates `columns < values` or `columns > values` as a row comparison: `columns` is written `(a, b)`, with one
+    /// column per value.
     pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
         let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];
         if let Some(number) = key.rank {
@@ -45,11 +45,11 @@ impl Condition {
         Self(parts)
     }
 
-    /// Makes `document @@ websearch_to_tsquery('simple', query)`, planned for few matches. The document is what the function
-    /// `search_words` makes of a text, and the query is that of a person ([`search`]).
+    /// Creates `document @@ websearch_to_tsquery('simple', query)`, planned for few matches. The document is a result
+    /// of the SQL function `search_words`, and the query is user input ([`search`]).
     ///
-    /// The sub-select hides the words from the planner: its default estimate for words without statistics, which are
-    /// most words, makes it read the whole table in some order to find one row.
+    /// The sub-select hides the words from the planner. Its default estimate for words without statistics, which are
+    /// most words, would otherwise choose a scan of the whole table in sort order.
     pub fn matches(document: &'static str, query: String) -> Self {
         Self(vec![
             Part::Sql(document),
@@ -59,7 +59,8 @@ impl Condition {
         ])
     }
 
-    /// Makes the same condition, planned by the statistics of the words: for words that are known to be frequent.
+    /// Creates the same condition, planned by the statistics of the words. It suits words that are known to be
+    /// frequent.
     pub fn matches_many(document: &'static str, query: String) -> Self {
         Self(vec![
             Part::Sql(document),

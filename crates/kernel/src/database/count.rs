@@ -1,4 +1,4 @@
-//! Bounded counting, so that a total never costs more than a page is worth.
+//! Bounded counting, which limits the cost of a total.
 
 use diesel::{
     pg::Pg,
@@ -10,10 +10,10 @@ use diesel_async::RunQueryDsl;
 
 use crate::{database::Connection, error::Result, page::Total};
 
-/// The bound; beyond it the total is a lower bound.
+/// The most rows that are counted. Beyond it the total is a lower bound.
 pub const BOUND: i64 = 10_000;
 
-/// A query of any type, so that one function counts all of them.
+/// A type-erased query, so that one function counts all of them.
 type Limited = Box<dyn QueryFragment<Pg> + Send>;
 
 /// `SELECT count(*) FROM (query) AS bounded`.

@@ -1,4 +1,4 @@
-//! Idempotency keys.
+//! SQL of idempotency keys and their stored responses.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Reason, Result},
 };
 
-/// A key and the response stored under it.
+/// A key and its stored response.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
 #[diesel(table_name = idempotency_keys, treat_none_as_default_value = false)]
 pub struct StoredAnswer {
@@ -28,15 +28,15 @@ pub struct StoredAnswer {
     pub scope_hash: Vec<u8>,
     /// SHA-256 of the request.
     pub fingerprint: Vec<u8>,
-    /// The code of the error that was answered; `None` for a success.
+    /// The reason's code of a stored error; `None` for a success.
     pub error_code: Option<String>,
     /// The encoded response; `None` in a tombstone.
     pub answer: Option<Vec<u8>>,
     /// The operation behind a 202.
     pub operation_id: Option<uuid::Uuid>,
-    /// What the caller reached.
+    /// The visibility of the caller, encoded.
     pub visibility: Vec<u8>,
-    /// When it was stored.
+    /// The time of storage.
     pub created_at: DateTime<Utc>,
 }
 
@@ -58,15 +58,15 @@ struct ClaimRow {
     created_at: Option<DateTime<Utc>>,
 }
 
-/// Makes the error for a key whose earlier request is still running; that ends within its deadline, most likely much
-/// sooner.
+/// Creates the error for a key whose earlier request is still running. That request ends within its deadline, and
+/// usually much earlier.
 pub fn in_progress() -> Error {
     Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
 }
 
-/// Takes the transaction's lock on a key and looks for an earlier response, in one round trip.
+/// Takes the transaction's advisory lock on a key and reads the stored response, in one round trip.
 ///
-/// The snapshot of the look-up may be older than the lock, so a `None` proves nothing; [`insert`] does.
+/// The snapshot of the read may be older than the lock, so that `None` is not proof of absence; [`insert`] is.
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
@@ -84,8 +84,9 @@ pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) ->
     Ok(Some(StoredAnswer { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
 }
 
-/// Stores a response; returns `false` if the key has one, which aborts the transaction: it may end with this statement,
-/// whose failure leaves nothing to commit ([`Work`](crate::unit_of_work::Work)). So without ON CONFLICT.
+/// Stores a response. Returns `false` if the key already has one, which also aborts the transaction. The statement has
+/// no ON CONFLICT, because it may be the last one of a transaction ([`Work`](crate::unit_of_work::Work)), and its
+/// failure must prevent the commit.
 pub async fn insert(connection: &Connection, answer: &StoredAnswer) -> Result<bool> {
     static TEXT: OnceLock<String> = OnceLock::new();
     let insert = diesel::insert_into(idempotency_keys::table).values(answer).fixed(&TEXT);
@@ -102,8 +103,8 @@ pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Opti
     Ok(query.first(&mut &*connection).await.optional()?)
 }
 
-/// Stores the final response under the keys of an operation, unless they are tombstones: one response for those who reached
-/// everything, another for those who did not.
+/// Stores the final response under the keys of an operation, except for tombstones. `to_staff` is for callers whose
+/// visibility is unrestricted, `to_others` for all other callers.
 pub(crate) async fn conclude(
     connection: &Connection,
     operation: uuid::Uuid,
@@ -124,7 +125,7 @@ pub(crate) async fn conclude(
     Ok(())
 }
 
-/// Turns at most `limit` responses older than `before` into tombstones; returns how many.
+/// Turns at most `limit` responses older than `before` into tombstones, and returns their number.
 pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
     let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_not_null());
@@ -133,7 +134,7 @@ pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i6
     Ok(diesel::update(some).set(dsl::answer.eq(None::<Vec<u8>>)).execute(connection).await?)
 }
 
-/// Removes at most `limit` tombstones older than `before`; returns how many.
+/// Removes at most `limit` tombstones older than `before`, and returns their number.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
     let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_null());

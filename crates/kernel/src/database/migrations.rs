@@ -1,5 +1,4 @@
-//! Migrates the database to the schema of this version: the kernel's tables, the product's, and those of each module that
-//! has a schema of its own.
+//! Schema migrations: of the kernel, of the product, and of each module with a separate schema.
 
 mod difference;
 
@@ -23,15 +22,15 @@ pub const PUBLIC: &str = "public";
 
 const KERNEL: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The table of versions in each schema, as diesel names it.
+/// diesel's table of applied versions, in each schema.
 const VERSIONS: &str = "__diesel_schema_migrations";
 
-/// The advisory lock under which one instance migrates while the others wait.
+/// The advisory lock that serializes migrating instances.
 const LOCK: i64 = 0x6d61_696e_7374_6179;
 
-/// Migrations and the schema they run in, which also holds the table of their versions.
+/// Migrations and their schema, which also holds the table of applied versions.
 pub struct Set {
-    /// The schema; it is created if it does not exist.
+    /// The schema, which is created if it does not exist.
     pub schema: &'static str,
     /// The migrations.
     pub migrations: EmbeddedMigrations,
@@ -44,10 +43,10 @@ impl std::fmt::Debug for Set {
 }
 
 impl Set {
-    /// Returns the names of the migrations, in the order in which they run.
+    /// Returns the names of the migrations, in the order of execution.
     ///
     /// # Errors
-    /// A name that has no version.
+    /// A name without a version.
     pub fn names(&self) -> anyhow::Result<Vec<String>> {
         let migrations = self.read()?;
         Ok(migrations.iter().map(|migration| migration.name().to_string()).collect())
@@ -58,22 +57,22 @@ impl Set {
     }
 }
 
-/// Returns the kernel's own migrations.
+/// Returns the kernel's migrations.
 pub(crate) fn kernel() -> Set {
     Set { schema: PUBLIC, migrations: KERNEL }
 }
 
-/// Applies the pending migrations of all sets in order, one transaction each, and returns their names. Instances that
-/// start together wait for the first one and then find nothing to do. An applied migration that no set contains is not
-/// an error: another version may still be running.
+/// Applies the pending migrations of all sets in order, each in one transaction, and returns their names. Instances
+/// that start together run one after another, and the later ones find nothing pending. An applied migration that is
+/// missing from the sets is valid, because another version of the program may still be running.
 ///
 /// # Errors
-/// A connection through a pooler; the first migration that fails, and the earlier ones stay applied.
+/// A connection through a pooler; the first failed migration. Earlier migrations stay applied.
 pub async fn run(connection: Connection, sets: &'static [Set]) -> anyhow::Result<Vec<String>> {
     run_at_most(connection, sets, usize::MAX).await
 }
 
-/// Applies at most `limit` of the pending migrations, as [`run`] does, so that a test can look at what each one changes.
+/// Applies at most `limit` of the pending migrations, as [`run`] does, so that a test can inspect the effect of each.
 ///
 /// # Errors
 /// As [`run`].
@@ -83,7 +82,7 @@ pub async fn run_at_most(
     limit: usize,
 ) -> anyhow::Result<Vec<String>> {
     refuse_pooler(&mut connection).await?;
-    // Waiting for another instance's long migration is not an error.
+    // The lock may wait for a long migration of another instance, without a time limit.
     connection.batch_execute("SET statement_timeout = 0").await?;
     diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut connection).await?;
     let mut applied = Vec::new();
@@ -94,19 +93,20 @@ pub async fn run_at_most(
         (connection, names) = tokio::task::spawn_blocking(move || run_set(connection, set, remaining)).await??;
         applied.extend(names);
     }
-    // The connection, and with it the lock, ends here.
+    // The connection is dropped here, which releases the lock.
     Ok(applied)
 }
 
-/// Refuses a connection through a pooler. One that pools by transaction may run each of our statements in another session:
-/// the lock would stay behind in one of them, and others would get the search path and the lifted time limit.
+/// Rejects a connection through a pooler. A pooler in transaction mode may run each statement in another session. The
+/// advisory lock would then remain in one session, and unrelated clients would inherit the search path and the lifted
+/// statement timeout.
 async fn refuse_pooler(connection: &mut Connection) -> anyhow::Result<()> {
     #[derive(QueryableByName)]
     struct Setting {
         #[diesel(sql_type = Text)]
         source: String,
     }
-    // Every connection of ours asks for this setting as it opens, which poolers do not pass on.
+    // Every connection of this program sends this setting at its start, and poolers do not forward it.
     const SQL: &str = "SELECT source FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
     let setting: Setting = diesel::sql_query(SQL).get_result(connection).await?;
     anyhow::ensure!(
@@ -116,7 +116,7 @@ async fn refuse_pooler(connection: &mut Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares each schema with the migrations of this program. Changes nothing.
+/// Compares each schema with the migrations of this program, without changes.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -137,7 +137,7 @@ pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::R
     Ok(differences)
 }
 
-/// Returns the versions of the migrations that were applied to a schema.
+/// Returns the applied versions of a schema.
 async fn applied_versions(connection: &mut Connection, schema: &str) -> anyhow::Result<BTreeSet<String>> {
     #[derive(QueryableByName)]
     struct Version {
@@ -157,9 +157,9 @@ async fn applied_versions(connection: &mut Connection, schema: &str) -> anyhow::
     Ok(versions.into_iter().filter_map(|row| row.version).collect())
 }
 
-/// Makes a schema the first of the search path, so that the tables of a module and of its versions are created there.
+/// Makes a schema the first of the search path, so that a module's tables and its table of versions are created there.
 async fn set_search_path(connection: &mut Connection, schema: &str) -> anyhow::Result<()> {
-    // The names are checked to be plain when the modules are registered.
+    // The registration of a module checks that the name is a plain identifier, so that it needs no quoting.
     let path = if schema == PUBLIC { PUBLIC.to_owned() } else { format!("{schema}, {PUBLIC}") };
     let statements = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path = {path}");
     Ok(connection.batch_execute(&statements).await?)
@@ -167,7 +167,7 @@ async fn set_search_path(connection: &mut Connection, schema: &str) -> anyhow::R
 
 fn run_set(connection: Connection, set: &Set, limit: usize) -> anyhow::Result<(Connection, Vec<String>)> {
     let mut harness = AsyncMigrationHarness::new(connection);
-    // `run_pending_migrations` takes the source by value, and the embedded one is only borrowed here.
+    // `run_pending_migrations` takes the source by value, and this function only borrows it.
     let migrations = set.read()?;
     let applied = harness.applied_migrations().map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut names = Vec::new();

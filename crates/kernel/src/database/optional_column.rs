@@ -1,6 +1,6 @@
-//! Columns that are read only for callers who ask for them, such as the texts that a mask leaves out of a response.
+//! Columns that a query reads on demand, such as texts that a read mask excludes from the response.
 //!
-//! One query serves both, with rows of one type: in the place of a column that nobody asks for stands an empty value.
+//! One query and one row type serve both cases: an empty value replaces a column that is not requested.
 
 use diesel::{
     expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping},
@@ -10,7 +10,7 @@ use diesel::{
     sql_types::{Binary, Text},
 };
 
-/// A type that has an empty value.
+/// A type with an empty value.
 pub trait Emptiable {
     /// The empty value in SQL.
     const EMPTY: &'static str;
@@ -31,7 +31,7 @@ pub struct Optional<C> {
     is_selected: bool,
 }
 
-/// Selects a column if it is asked for, and else an empty value.
+/// Selects a column if it is requested, else an empty value.
 pub fn optional<C>(column: C, is_selected: bool) -> Optional<C> {
     Optional { column, is_selected }
 }

@@ -1,9 +1,9 @@
-//! Statements that share a round trip.
+//! Pipelining: several statements in one round trip.
 
-/// Sends statements together, in their order, and returns the results of all, or the first error in that order.
+/// Sends statements together, in order, and returns all results or the first error in that order.
 ///
-/// After a statement that fails in a transaction, all others fail because it did. `try_join!` would return the error that
-/// it sees first, which may be one of these: responses may arrive while it looks from one future to the next.
+/// After a failed statement in a transaction, all later ones fail as a consequence. `try_join!` returns the error that
+/// it polls first, which may be such a consequence: responses may arrive between the polls of two futures.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __pipeline {
@@ -17,7 +17,7 @@ pub use futures_util::join;
 
 /// The results of several statements.
 pub trait Results {
-    /// What they return if all succeed.
+    /// The values of all statements.
     type Output;
 
     /// Returns the values, or the first error.
@@ -46,7 +46,7 @@ results!(A 0, B 1, C 2, D 3, E 4, F 5);
 mod tests {
     use std::future::ready;
 
-    /// As when both responses arrive after the first statement was looked at.
+    /// Both responses arrive after the first statement was polled.
     #[tokio::test]
     async fn the_first_statement_that_failed_says_why() {
         let mut looks = 0;

@@ -1,4 +1,4 @@
-//! Positions in the write-ahead log (LSN), by which a read tells whether a replica has replayed a commit.
+//! Positions in the write-ahead log (LSN). A read compares them to decide whether a replica has replayed a commit.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use diesel::{dsl::sql, sql_types::BigInt};
@@ -11,29 +11,29 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
 
-/// The end of what is durable, which a reported commit is before; of what is written at all, where commits are reported
-/// before they are durable.
+/// The end of the durable log, which includes every acknowledged commit. With `synchronous_commit = off`, commits are
+/// acknowledged before they are durable, so that the end of the written log applies.
 const OF_PRIMARY: &str = "(CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn() \
                           ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint";
-/// The end of what is replayed. A standby that was promoted has a log of its own: it replays nothing any more, and NULL,
-/// which is no position, is an error.
+/// The end of the replayed log. A promoted standby replays nothing and has another timeline, so that the expression is
+/// NULL, which fails to decode.
 const OF_REPLICA: &str = "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END - '0/0')::bigint";
 
-/// Of the form of a token.
+/// The format version of a token.
 const VERSION: u8 = 1;
 
 impl Position {
-    /// No log is as long, so no replica is as far.
+    /// A position beyond any real log, which no replica has replayed.
     pub(crate) const UNREACHED: Self = Self(u64::MAX);
 
-    /// Returns the position as a caller passes it on.
+    /// Returns the position as a token for callers.
     pub(crate) fn token(self) -> String {
         let mut bytes = [VERSION; 9];
         bytes[1..].copy_from_slice(&self.0.to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads a token; `None` if it has another form.
+    /// Parses a token; `None` for any other text.
     pub(crate) fn of_token(token: &[u8]) -> Option<Self> {
         match <[u8; 9]>::try_from(URL_SAFE_NO_PAD.decode(token).ok()?).ok()? {
             [VERSION, position @ ..] => Some(Self(u64::from_be_bytes(position))),
@@ -41,23 +41,23 @@ impl Position {
         }
     }
 
-    /// Returns the position as text of one length, which sorts as positions do.
+    /// Returns the position as text of fixed length, which sorts in the order of positions.
     pub(crate) fn text(self) -> String {
         format!("{:016x}", self.0)
     }
 
-    /// Reads what [`Position::text`] has written.
+    /// Parses the result of [`Position::text`].
     pub(crate) fn of_text(text: &str) -> Option<Self> {
         u64::from_str_radix(text, 16).ok().map(Self)
     }
 }
 
-/// Returns a position that covers every commit that the primary has reported so far.
+/// Returns a position that covers every commit that the primary has acknowledged so far.
 pub(super) async fn of_primary(connection: &Connection) -> Result<Position> {
     ask(connection, OF_PRIMARY).await
 }
 
-/// Returns how far a replica has replayed the log: a read that begins now sees every commit before that.
+/// Returns the replay position of a replica. A read that begins now sees every commit before it.
 pub(super) async fn of_replica(connection: &Connection) -> Result<Position> {
     ask(connection, OF_REPLICA).await
 }

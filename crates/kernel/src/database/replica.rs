@@ -1,13 +1,14 @@
-//! Replicas: servers that follow the primary by streaming replication, and from which requests read.
+//! Read replicas: servers that follow the primary by streaming replication.
 //!
-//! A request that only reads [finds](Replicas::find) a replica that may be read: one that has replayed the position that
-//! the request asks for, and is up to date. What the replica does not answer, or refuses, is read from the primary: a row
-//! that is not there may only not be there yet.
+//! A read-only request [finds](Replicas::find) a replica that has replayed the position that the request requires and
+//! whose lag is within the bound. A read that fails on the replica is repeated on the primary. This includes
+//! `NOT_FOUND`, because the replica may only lack the row so far.
 //!
-//! How far the replicas are is known without asking for each read. Ten times a second the primary says where its log ends
-//! (a sample), and each replica how far it has replayed it. A replica that has replayed the end of a sample is as new
-//! as the primary was then, by the clock of this process alone. Whatever goes wrong (replay is paused, the replica receives
-//! nothing, is hung, gone, or promoted), that time does not advance, and soon the replica is not read.
+//! The lag is known without an extra query per read. Ten times a second, the primary reports the end of its log (a
+//! sample), and each replica its replay position. A replica that has replayed the end of a sample is as recent as the
+//! primary was at the time of the sample, measured by the clock of this process alone. If replay is paused, or the
+//! replica receives nothing, hangs, is gone or is promoted, this time stops advancing, and the replica soon leaves the
+//! rotation.
 
 mod samples;
 
@@ -35,24 +36,25 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How often each server says how far it is.
+/// The interval at which each server reports its position.
 const PERIOD: Duration = Duration::from_millis(100);
-/// How long a replica may say nothing.
+/// The longest silence of a readable replica.
 const MAX_SILENCE: Duration = Duration::from_millis(500);
-/// The longest that it takes to connect.
+/// The time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
-    /// The replica that the current request reads; `None`: it may read one, but none is as far, or it did not answer.
+    /// The replica of the current request. `None`: the request may read from one, but none is recent enough, or it
+    /// failed.
     static OF_REQUEST: Mutex<Option<Arc<Replica>>>;
 }
 
-/// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
+/// Runs a request with a replica. All its reads use the same replica, so that no read sees less than an earlier one.
 pub(crate) fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F) -> impl Future<Output = F::Output> {
     OF_REQUEST.scope(Mutex::new(replica), request)
 }
 
-/// Returns the replica that the current request reads.
+/// Returns the replica of the current request.
 pub(super) fn of_request() -> Option<Arc<Replica>> {
     let replica = OF_REQUEST.try_with(|replica| lock(replica).clone()).ok()?;
     if replica.is_none() {
@@ -61,7 +63,8 @@ pub(super) fn of_request() -> Option<Arc<Replica>> {
     replica
 }
 
-/// Has the rest of the current request read the primary, which it has begun to read: a replica may be behind that.
+/// Moves the remaining reads of the current request to the primary. The replica may be behind what the request has
+/// already read from the primary.
 fn use_primary() {
     OF_REQUEST.try_with(|replica| lock(replica).take()).ok();
 }
@@ -81,7 +84,7 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
-    /// Returns the replicas that the configuration names, if any.
+    /// Returns the configured replicas; `None` if there are none.
     pub(super) fn new(primary: &Node, name: &str, config: &Config) -> anyhow::Result<Option<Self>> {
         let (urls, max_lag) = (&config.replicas.urls, config.replicas.max_lag);
         let open = |url: &SecretString| {
@@ -97,19 +100,19 @@ impl Replicas {
         Ok(Some(replicas).filter(|replicas| !replicas.all.is_empty()))
     }
 
-    /// Returns the most by which a replica that is read may be behind.
+    /// Returns the largest lag of a readable replica.
     pub(crate) fn max_lag(&self) -> Duration {
         self.max_lag
     }
 
-    /// Returns a replica that has replayed this position and is up to date, if there is one.
+    /// Returns a replica that has replayed this position and is within the lag bound, if there is one.
     pub(crate) fn find(&self, position: Position) -> Option<Arc<Replica>> {
         let (first, now) = (self.next.fetch_add(1, Ordering::Relaxed), Instant::now());
         let mut replicas = self.all.iter().cycle().skip(first % self.all.len()).take(self.all.len());
         replicas.find(|replica| replica.has_replayed(position, now)).cloned()
     }
 
-    /// Begins to ask how far the servers are, unless somebody did already; ends with this value.
+    /// Starts to track the positions of all servers, once. The tasks end with this value.
     pub(crate) fn watch(self: &Arc<Self>) {
         self.watched.call_once(|| {
             tokio::spawn(follow_primary(Arc::downgrade(self), self.primary.clone()));
@@ -129,33 +132,34 @@ pub(crate) struct Replica {
     state: Mutex<State>,
 }
 
-/// What is known of a replica.
+/// The tracked state of a replica.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     replayed: Position,
-    /// When the primary was no further than the replica is now.
+    /// The latest time at which the primary's log was no longer than what the replica has replayed.
     as_of: Option<Instant>,
-    /// When the replica last answered; `None`: the last time, it did not.
+    /// The time of the replica's last answer; `None` if the last query failed.
     answered: Option<Instant>,
-    /// Whether it has replayed what the primary never wrote: it follows the log of a server that was the primary before. It
-    /// has to be restarted to follow another one, which its connections do not outlive.
+    /// Whether the replica has replayed WAL that the primary never wrote: it follows the log of a former primary. It
+    /// must be restarted to follow the new one, which closes its connections.
     has_diverged: bool,
-    /// Whether the log says that it is not read.
+    /// Whether a log line has reported that the replica is out of rotation.
     reported: bool,
 }
 
 impl Replica {
-    /// Runs a short read, as [`Database::read`](super::Database::read) does; `None`: it must be repeated on the primary.
+    /// Runs a short read, as [`Database::read`](super::Database::read) does. Returns `None` if the read must be
+    /// repeated on the primary.
     pub(super) async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<T> {
         self.serve(self.node.try_read(run)).await
     }
 
-    /// Runs another read; `None`: it must be repeated on the primary.
+    /// Runs any other read. Returns `None` if the read must be repeated on the primary.
     pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Option<T> {
         self.serve(async { Some(self.node.lend(run).await) }).await
     }
 
-    /// Waits for a read for as long as the replica may be read.
+    /// Runs a read while the replica is readable.
     async fn serve<T>(&self, read: impl Future<Output = Option<Result<T>>>) -> Option<T> {
         let served = tokio::select! {
             biased;
@@ -169,20 +173,20 @@ impl Replica {
         served
     }
 
-    /// Returns once the replica may not be read any more.
+    /// Returns when the replica stops being readable.
     async fn becomes_unreadable(&self) {
         while let Some(until) = self.readable_until().filter(|until| *until > Instant::now()) {
             sleep_until(until).await;
         }
     }
 
-    /// Returns until when the replica may be read if nothing more is heard of it.
+    /// Returns the time until which the replica is readable without a further report.
     fn readable_until(&self) -> Option<Instant> {
         let State { as_of, answered, has_diverged, .. } = *self.state();
         (!has_diverged).then_some((as_of? + self.max_lag).min(answered? + MAX_SILENCE))
     }
 
-    /// Compares the replica with the end of the primary's log, as it was after the replica last answered.
+    /// Compares the replica with a sample of the primary that is later than the replica's last answer.
     fn compare(&self, sample: Sample) {
         let mut state = self.state();
         state.has_diverged |=
@@ -193,7 +197,7 @@ impl Replica {
         self.readable_until().is_some_and(|until| until > now) && self.state().replayed >= position
     }
 
-    /// Notes how far the replica is, or why it does not say so; whether it says so on a new connection.
+    /// Records a position report, or its failure. `is_new` means that the report came over a new connection.
     fn note(&self, answer: Result<Position>, is_new: bool, samples: &Mutex<Samples>) {
         let now = Instant::now();
         let mut state = self.state();
@@ -239,7 +243,7 @@ async fn follow_primary(replicas: Weak<Replicas>, connector: Connector) {
 
 async fn follow(replicas: Weak<Replicas>, replica: Weak<Replica>, connector: Connector) {
     let mut server = Server { connector, connection: None };
-    // After the primary, with which it is compared.
+    // The ticks are offset from those of the primary, with which the replica is compared.
     let mut ticks = ticks(Instant::now() + PERIOD / 2);
     loop {
         ticks.tick().await;
@@ -256,17 +260,17 @@ fn ticks(first: Instant) -> Interval {
     ticks
 }
 
-/// A server that says how far it is, on a connection of its own: no busy pool delays the news.
+/// A tracked server, with a dedicated connection: a busy pool does not delay its reports.
 struct Server {
     connector: Connector,
     connection: Option<Connection>,
 }
 
 impl Server {
-    /// Returns the position, and the time just before the query.
+    /// Returns the position and the time just before the query.
     async fn ask(&mut self, query: impl AsyncFnOnce(&Connection) -> Result<Position>) -> (Instant, Result<Position>) {
         let late = |_| Error::unavailable(anyhow::anyhow!("no answer in time"));
-        // Taken out, so that a connection whose answer is not awaited is not used again.
+        // The connection is taken out, so that it is dropped if the query is cancelled.
         let connection = match self.connection.take() {
             Some(connection) => Ok(connection),
             None => match timeout(CONNECT_TIMEOUT, self.connector.clone().connect()).await {
@@ -298,7 +302,7 @@ mod tests {
         Position::of_text(&format!("{end:x}")).expect("a position")
     }
 
-    /// A standby was promoted that had not received all that this one has replayed.
+    /// A promoted standby has received less WAL than this replica has replayed.
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_follows_another_log_is_not_read_before_it_is_restarted() {
         let config = config::Database {

@@ -1,4 +1,4 @@
-//! The kernel's tables as diesel sees them.
+//! diesel's definitions of the kernel's tables.
 
 diesel::table! {
     attempt_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }

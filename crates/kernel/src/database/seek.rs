@@ -1,36 +1,35 @@
-//! The beginning of a page, in SQL.
+//! The start of a page in SQL: an offset or keyset pagination.
 
 use diesel::query_dsl::methods::{FilterDsl, OffsetDsl};
 
 use crate::{database::condition::Condition, page::Start};
 
-/// From this many rows on, those before a page are cheaper skipped in the index of the order alone, and those of the page
-/// looked up by id, than each looked at.
+/// From this offset on, the page is read in two steps: an index-only scan skips to its ids, and a look-up reads its
+/// rows. Below it, a plain offset is cheaper.
 const FAR: i64 = 2000;
 
-/// Returns whether a page begins so far down that its rows are better looked up by the ids of
-/// [`seek`]'s query.
+/// Returns whether the offset of a page is so large that [`seek`]'s query should select ids only.
 pub fn is_far(start: Start) -> bool {
     matches!(start, Start::Offset(FAR..))
 }
 
-/// Begins a list where its page does. `columns` are those by which it is ordered, all of them in one direction, written
-/// `(a, b)`: as [`Condition::beyond`] compares them.
+/// Applies the start of a page to a query. `columns` is its sort order, all in one direction, written `(a, b)` as
+/// [`Condition::beyond`] compares it.
 pub fn seek<Q>(query: Q, start: Start, columns: &'static str, descending: bool) -> Q
 where
     Q: OffsetDsl<Output = Q> + FilterDsl<Condition, Output = Q>,
 {
     match start {
-        // The first page, as most are, needs none.
+        // The first page, which is the most frequent one, needs no OFFSET.
         Start::Offset(0) => query,
         Start::Offset(offset) => query.offset(offset),
         Start::After(key) => query.filter(Condition::beyond(columns, descending, key)),
     }
 }
 
-/// Begins a list where its page does, newest first: the rows of a boxed query in the order of a column of times and, where
-/// those are equal, of the id, at most `limit` of them. The column is written once, as `payments::created_at`, so that the
-/// page begins by the order that the list has.
+/// Applies the start of a page to a boxed query, newest first: ordered by a column of times and then by id, with at
+/// most `limit` rows. The macro derives the keyset columns from the sort column, such as `payments::created_at`, so
+/// that both always agree.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __newest_first {

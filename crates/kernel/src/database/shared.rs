@@ -1,9 +1,9 @@
-//! Connections that many reads share. Their statements are pipelined: each is sent without waiting for the responses to
-//! those before it, so that one write and one read of the socket carry many of them.
+//! Shared connections with pipelining: many reads send statements on one connection without waiting for each other's
+//! responses, so that one write and one read of the socket carry many of them.
 //!
-//! Postgres runs the statements of a connection one after the other, so only short reads belong here. A read that waits
-//! too long, and one whose connection breaks, is repeated on a connection of its own from the pool. While there is no
-//! shared connection, reads use the pool. A caller can thus never tell how its read was carried out.
+//! Postgres runs the statements of a connection one after another, so that only short reads may use it. A read that
+//! waits too long, or whose connection breaks, is repeated on a pooled connection. Without a shared connection, reads
+//! use the pool. A caller can't observe the difference.
 
 use std::{
     sync::{
@@ -18,17 +18,17 @@ use diesel_async::SimpleAsyncConnection as _;
 use super::{Connection, connect::Connector};
 use crate::error::{Reason, Result};
 
-/// The number of shared connections of a process. One keeps a core of Postgres busy with reads by primary key.
+/// The number of shared connections of a process. One of them keeps a core of Postgres busy with primary-key reads.
 pub(super) const CONNECTIONS: usize = 2;
-/// The most reads that wait for one connection.
+/// The most reads in flight on one connection.
 const MAX_IN_FLIGHT: usize = 64;
-/// The longest that a read waits for its response, and that one statement may run.
+/// The longest wait of a read for its response, and the statement timeout.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
-/// How long reads use the pool after a failure.
+/// The time for which reads use the pool after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a connection that was given up may take to come to rest before it is closed. Longer than all of its
-/// statements can run.
+/// The time for which a discarded connection may drain before it is closed. It exceeds the total runtime of all its
+/// statements.
 const MAX_REST: Duration = Duration::from_secs(30);
 
 /// The shared connections.
@@ -44,11 +44,11 @@ struct Slot {
 }
 
 enum State {
-    /// There is no connection. The next read after this instant has one opened.
+    /// There is no connection. The next read after this instant opens one.
     Empty {
         until: Option<Instant>,
     },
-    /// A connection is being opened, or comes to rest before another one may be opened.
+    /// A connection is being opened, or drains before another one may be opened.
     Busy,
     Ready(Arc<Connection>),
 }
@@ -64,7 +64,7 @@ impl Slot {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Takes the connection out of the slot, unless somebody else did.
+    /// Takes the connection out of the slot. Returns `false` if a concurrent read has already done so.
     fn take(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = matches!(&*state, State::Ready(current) if Arc::ptr_eq(current, connection));
@@ -80,7 +80,7 @@ impl Shared {
         Arc::new(Self { connector, slots: Default::default(), next: AtomicUsize::new(0) })
     }
 
-    /// Runs a read on a shared connection; returns `None` if it must be repeated on a connection of its own.
+    /// Runs a read on a shared connection. Returns `None` if the read must be repeated on a pooled connection.
     pub(super) async fn run<T>(
         self: &Arc<Self>,
         read: impl AsyncFnOnce(&Connection) -> Result<T>,
@@ -97,11 +97,11 @@ impl Shared {
         None
     }
 
-    /// Returns the connection of a slot if it is open and has room.
+    /// Returns the connection of a slot if it is open and below its limit.
     fn connection(self: &Arc<Self>, index: usize) -> Option<Arc<Connection>> {
         let mut state = self.slots[index].state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
-            // Each reader holds a reference, and the slot one.
+            // Each reader holds one reference, and the slot another one.
             State::Ready(connection) if Arc::strong_count(connection) <= MAX_IN_FLIGHT => {
                 return Some(Arc::clone(connection));
             }
@@ -121,15 +121,15 @@ impl Shared {
         None
     }
 
-    /// Replaces a connection that broke or is held up.
+    /// Discards and replaces a connection that broke or is blocked.
     fn discard(self: &Arc<Self>, index: usize, connection: Arc<Connection>) {
         if !self.slots[index].take(&connection) {
             return;
         }
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            // This queues behind the statements that were sent. Only when Postgres has run them all, or the connection
-            // is broken, may another one take its place: however long a lock is held, there are no more of them.
+            // The empty statement queues behind those in flight. Another connection may be opened only after Postgres
+            // has run them all or the connection is broken. A long lock wait therefore does not add connections.
             let mut connection = &*connection;
             tokio::time::timeout(MAX_REST, connection.batch_execute("")).await.ok();
             shared.slots[index].set(State::Empty { until: Some(Instant::now() + PAUSE) });

@@ -1,6 +1,8 @@
-//! Statements that Postgres prepares once per connection: those written in SQL ([`Statement`]), and those for which diesel
-//! does not do so by itself ([`Prepare::prepared`]). Postgres parses and plans all others at every call, in a round trip of
-//! their own. And those whose text is written once per process ([`Prepare::fixed`]).
+//! Prepared statements: raw SQL ([`Statement`]), statements that diesel does not prepare by itself
+//! ([`Prepare::prepared`]), and statements whose text is rendered once per process ([`Prepare::fixed`]).
+//!
+//! Postgres prepares each of them once per connection. It parses and plans any other statement at every call, in an
+//! extra round trip.
 
 use std::sync::OnceLock;
 
@@ -12,7 +14,7 @@ use diesel::{
     sql_types::{SqlType, Untyped},
 };
 
-/// A statement with its parameters, for which `?` stands in the text.
+/// A statement in SQL with its parameters. Each `?` in the text stands for the next parameter.
 pub(crate) struct Statement<'q> {
     sql: &'q str,
     parameters: Vec<Box<dyn QueryFragment<Pg> + Send + 'q>>,
@@ -58,28 +60,29 @@ impl Query for Statement<'_> {
     type SqlType = Untyped;
 }
 
-/// An `INSERT` of up to so many rows may be [prepared](Prepare): the text varies with their number.
+/// The most rows of an `INSERT` that may be [prepared](Prepare), because its text varies with their number.
 pub const MAX_PREPARED_ROWS: usize = 16;
 
-/// Lets Postgres prepare a statement once per connection, although diesel would not: it takes the text of every `UPDATE`,
-/// and of every `INSERT` of a slice, for one that varies.
+/// Prepares a statement once per connection where diesel would not: diesel assumes that the text of every `UPDATE`, and
+/// of every `INSERT` of a slice, varies.
 ///
-/// Only for a statement whose text is the same at every call but for a few variants: a changeset with
-/// `treat_none_as_null`, one row rather than many. A connection keeps every variant until it ends.
+/// It suits statements with a constant text or a few variants, such as a changeset with `treat_none_as_null`, or an
+/// insert of one row. A connection keeps every variant until it is closed.
 pub trait Prepare: Sized {
     /// Marks the statement.
     fn prepared(self) -> Prepared<Self> {
         Prepared(self)
     }
 
-    /// Writes the text once per process, for a statement on a hot path: diesel writes it at every call, two allocations for
-    /// each column. `text` belongs to this statement alone, which must have the same text at every call.
+    /// Renders the text once per process, for a statement on a hot path. diesel otherwise renders it at every call,
+    /// with two allocations per column. `text` must belong to this statement only, and the statement must have the same
+    /// text at every call.
     fn fixed(self, text: &'static OnceLock<String>) -> Fixed<Self> {
         Fixed { statement: self, text }
     }
 
-    /// Lets the statement fail by an error of Postgres unless it touches so many rows. `name` says in the error what
-    /// touched others: `update tickets`.
+    /// Makes the statement fail with an error of Postgres unless it affects `rows` rows. The error contains `name`,
+    /// such as `update tickets`.
     fn exactly(self, rows: usize, name: &'static str) -> Exactly<Self> {
         Exactly { statement: self, rows, name }
     }
@@ -87,7 +90,8 @@ pub trait Prepare: Sized {
 
 impl<S: QueryFragment<Pg>> Prepare for S {}
 
-/// A statement that touches as many rows as expected, or fails; see [`Prepare::exactly`]. It is prepared once per connection.
+/// A statement that fails unless it affects the expected number of rows; see [`Prepare::exactly`]. It is prepared once
+/// per connection.
 #[derive(Debug, Clone)]
 pub struct Exactly<S> {
     statement: S,
@@ -96,7 +100,8 @@ pub struct Exactly<S> {
 }
 
 impl<S: QueryFragment<Pg>> QueryFragment<Pg> for Exactly<S> {
-    /// The text of the error is no number: that is the error. The planner can't compute it ahead, because it counts.
+    /// The cast of the error text to a number fails, which is the error. The planner can't evaluate it early, because
+    /// it depends on the count.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let Self { statement, rows, name } = self;
         out.push_sql("WITH touched AS (");
@@ -146,14 +151,14 @@ impl<S: Query> Query for Prepared<S> {
     type SqlType = S::SqlType;
 }
 
-/// A statement whose text is written once per process; see [`Prepare::fixed`].
+/// A statement whose text is rendered once per process; see [`Prepare::fixed`].
 #[derive(Debug, Clone)]
 pub struct Fixed<S> {
     statement: S,
     text: &'static OnceLock<String>,
 }
 
-/// Writes the text of a statement.
+/// Renders the text of a statement.
 fn render(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
     let mut builder = PgQueryBuilder::default();
     statement.to_sql(&mut builder, backend)?;

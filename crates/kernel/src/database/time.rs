@@ -1,5 +1,5 @@
-//! The clock of Postgres, which all instances share: for what one of them writes down and another compares, such as how long
-//! a lease lasts. The clocks of their hosts may differ.
+//! The clock of Postgres, for times that one instance stores and another compares, such as the end of a lease. The
+//! clocks of the instances' hosts may differ.
 
 use chrono::{DateTime, Utc};
 use diesel::{deserialize::QueryableByName, sql_types::Timestamptz};
@@ -14,7 +14,7 @@ struct Row {
     now: DateTime<Utc>,
 }
 
-/// Returns the time, as it is when this is executed.
+/// Returns the time of the statement's execution (`clock_timestamp()`).
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,7 +1,8 @@
-//! [`Visibility`](crate::caller::Visibility) in SQL: the counterpart of `Visibility::reaches`, which checks one row.
+//! [`Visibility`](crate::caller::Visibility) as a SQL filter: the counterpart of `Visibility::reaches`, which checks
+//! one row.
 
-/// Defines `Boxed`, a query of a table that can be narrowed further, and `visible`, which starts one with the rows that
-/// a caller reaches: those of an account by `account_id`, those of a principal by the column named here.
+/// Defines `Boxed`, a boxed query of a table, and `visible`, which starts one with the caller's rows: those of an
+/// account by `account_id`, and those of a principal by the given column.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __visible {

@@ -1,4 +1,4 @@
-//! How messages are encoded and decoded: by prost, once the items of their lists were counted.
+//! The gRPC codec: prost, preceded by a limit on the items of repeated fields.
 
 use std::marker::PhantomData;
 
@@ -15,16 +15,16 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// The codec of every generated server and client: encodes `T` and decodes `U`. `mainstay-build` names it in the code that
-/// tonic generates.
+/// The codec of every generated server and client: encodes `T` and decodes `U`. `mainstay-build` names it in the code
+/// that tonic generates.
 ///
-/// A message whose lists have far more items than its rules allow is refused with `VALIDATION_FAILED`, before it takes the
-/// memory of a decoded one. This is the one place that sees each message in one piece and without compression, whether it
-/// is alone or one of a stream, and whether it came as such or as JSON.
+/// A message whose lists far exceed their rules is rejected with `VALIDATION_FAILED` before it is decoded, which bounds
+/// memory. The codec is the only place that sees each message complete and uncompressed: unary or streamed, protobuf or
+/// transcoded JSON.
 #[derive(Debug, Clone)]
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
-/// Decodes messages of a type after their items were counted.
+/// A decoder that first counts the items of a message.
 #[derive(Debug, Clone)]
 pub struct BoundedDecoder<U>(ProstDecoder<U>);
 
@@ -58,7 +58,7 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // A client may run without modules; it believes its server.
+        // A client process may run without modules, and then accepts any response.
         if let Some(contract) = contract::installed() {
             let outcome = contract.lists.check(U::full_name, message.chunk());
             outcome.map_err(to_status)?;

@@ -1,6 +1,6 @@
-//! Field masks (AIP-157, AIP-134): which fields to return, and which to change.
+//! Field masks (AIP-157, AIP-134): read masks of responses, and update masks of patches.
 //!
-//! Both work on encoded messages and descriptors, so they apply to every resource.
+//! Both work on encoded messages and descriptors, so that they apply to every resource.
 
 use mainstay_transcoder::json::FieldSet;
 use prost::{
@@ -16,19 +16,19 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The most paths of a mask, which each cost a look-up and more: many times as many as a resource has fields.
+/// The most paths of a mask. Each costs at least a look-up, and no resource has nearly as many fields.
 const MAX_PATHS: usize = 500;
-/// The most names in a path. A message may be within itself without end.
+/// The most names in a path, because message types may be recursive.
 const MAX_DEPTH: usize = 32;
 
-/// The fields of a response to return: of its `data` those that were asked for, and all others.
+/// The response fields to return: the requested ones of `data`, and all others.
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
-    /// Of the response.
+    /// Fields of the response.
     fields: FieldSet,
-    /// The number of `data`.
+    /// The field number of `data`.
     data: u32,
-    /// The names of what the resource is to include.
+    /// The names of the included resources.
     included: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl ReadMask {
         Ok(mask)
     }
 
-    /// Adds what the resource is to include: fields of the message in its field `included`.
+    /// Adds the requested inclusions, which are fields of the message in the resource's field `included`.
     fn include(&mut self, answer: &MessageDescriptor, include: &FieldMask) -> Result<()> {
         let data = answer.get_field_by_name("data");
         let included = data.as_ref().and_then(|data| data.kind().as_message()?.get_field_by_name("included"));
@@ -66,19 +66,19 @@ impl ReadMask {
             let target = target.ok_or_else(|| Error::field("include", format!("has no field {path:?}")))?;
             self.included.push(target.name().to_owned());
         }
-        // What is asked for twice, by the mask too, is returned.
+        // Inclusions are returned even if the read mask does not name them.
         if !self.fields.is_all() && !self.included.is_empty() {
             self.fields.add(&[data.number(), included.number()]);
         }
         Ok(())
     }
 
-    /// Returns whether something is to be included.
+    /// Returns whether the request includes any other resources.
     pub fn is_composed(&self) -> bool {
         !self.included.is_empty()
     }
 
-    /// Returns whether this is to be included.
+    /// Returns whether the request includes `name`.
     pub fn composes(&self, name: &str) -> bool {
         self.included.iter().any(|included| included == name)
     }
@@ -108,23 +108,23 @@ impl ReadMask {
         Ok(Self { fields, data: data.number(), included: Vec::new() })
     }
 
-    /// Returns the fields of the response that there are.
+    /// Returns the selected fields of the response.
     pub fn fields(&self) -> &FieldSet {
         &self.fields
     }
 
-    /// Returns whether a field of the resource is returned, or a part of it.
+    /// Returns whether the mask selects a field of the resource, or a part of it.
     pub fn includes(&self, number: u32) -> bool {
         self.fields.within(self.data).is_some_and(|data| data.within(number).is_some())
     }
 
-    /// Returns text that is equal for equal masks, in any release: `1,4(2)` keeps field 1, and field 2 of field 4. `None`
-    /// if the mask keeps all fields.
+    /// Returns a canonical text, which is equal for equal masks and stable across releases: `1,4(2)` selects field 1,
+    /// and field 2 of field 4. Returns `None` if the mask selects all fields.
     pub fn canonical(&self) -> Option<String> {
         self.fields.within(self.data).filter(|data| !data.is_all()).map(canonical)
     }
 
-    /// Returns the response with only the fields of the mask.
+    /// Returns the response reduced to the fields of the mask.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if the encoded message can't be decoded again.
@@ -190,7 +190,7 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     message.get_field_by_name(name).or_else(|| message.get_field_by_json_name(name))
 }
 
-/// Copies the fields that are in the set.
+/// Copies the selected fields.
 fn rewrite(mut bytes: &[u8], out: &mut Vec<u8>, fields: &FieldSet) -> Option<()> {
     while !bytes.is_empty() {
         let before = bytes;
@@ -217,10 +217,10 @@ fn rewrite(mut bytes: &[u8], out: &mut Vec<u8>, fields: &FieldSet) -> Option<()>
     Some(())
 }
 
-/// Returns the names of the fields a patch changes: those of the mask, or else those that are present.
+/// Returns the names of the fields that a patch changes: those of the mask, or all present fields without a mask.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a path that is not a field of the patch, or if there is nothing to change.
+/// `VALIDATION_FAILED` for a path that is not a field of the patch, and for a patch without changes.
 pub fn update_paths<P: Message>(
     patch: &P,
     descriptor: &MessageDescriptor,
@@ -245,8 +245,8 @@ pub fn update_paths<P: Message>(
     Ok(paths)
 }
 
-/// Returns the error for a field of a patch that its service does not handle, which is a bug: a field that was added to
-/// the contract must not change anything by accident.
+/// Returns the error for a field of a patch that its service does not handle. This is a defect: a field that is new in
+/// the contract must not be ignored silently.
 pub fn unhandled(path: &str) -> Error {
     Error::internal(anyhow::anyhow!("the service does not handle the field {path} of the patch"))
 }
@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    /// Rules for the items of a list are within the rules of its field, and so on.
+    /// The type of item rules is recursive.
     #[test]
     fn a_message_within_itself_is_followed_only_so_far() {
         let pool = DescriptorPool::decode(crate::contract::DESCRIPTOR_SET).expect("descriptors");

@@ -1,4 +1,4 @@
-//! Pagination: numbers and sizes are clamped, tokens are opaque and bound to their list (AIP-158).
+//! Pagination (AIP-158): clamped page numbers and sizes, and opaque tokens that are bound to their list.
 
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, ReflectMessage as _};
 use sha2::{Digest as _, Sha256};
@@ -10,15 +10,15 @@ use crate::{
 };
 
 const DEFAULT_SIZE: i64 = 20;
-/// Skipping rows costs as much as reading them, so deeper pages are available by token only.
+/// The deepest offset. Skipping rows costs as much as reading them, so that deeper pages require a token.
 const MAX_OFFSET: i64 = 10_000;
-/// The fields of a request that do not select another list.
+/// The request fields that do not affect the selection of the list.
 const PAGE_FIELDS: [&str; 5] = ["page", "page_size", "page_token", "read_mask", "include"];
 
 /// The requested page.
 #[derive(Debug, Clone, Copy)]
 pub struct Pager {
-    /// Where the page starts.
+    /// The start of the page.
     pub start: Start,
     /// The maximum number of rows.
     pub size: i64,
@@ -26,11 +26,11 @@ pub struct Pager {
 }
 
 impl Pager {
-    /// The most rows of a page. A larger `page_size` means this one.
+    /// The most rows of a page. A larger `page_size` is reduced to it.
     pub const MAX_SIZE: i64 = 100;
 
-    /// Reads the page fields of an encoded request. Its other fields, and the method, are what a token is bound to: by
-    /// their numbers and values, which outlive a release.
+    /// Reads the page fields of an encoded request. A token is bound to the method and to the other fields of the
+    /// request, by their numbers and values, which are stable across releases.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or a page number that is
@@ -65,18 +65,18 @@ impl Pager {
         Ok(Self { start, size, list })
     }
 
-    /// Whether this is the page of a request without page fields: the first one, of the default size.
+    /// Returns whether this is the page of a request without page fields: the first one, of the default size.
     pub fn is_default(&self) -> bool {
         self.start == Start::Offset(0) && self.size == DEFAULT_SIZE
     }
 
-    /// Returns the first page of another list, of which a response includes the first rows.
+    /// Returns the first page of another list, whose first rows a response includes.
     pub fn first<M: prost::Message>(method: &MethodDescriptor, request: &M, size: i64) -> Self {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         Self { start: Start::Offset(0), size, list: list(&path, &request.encode_to_vec()) }
     }
 
-    /// Drops the extra row, which was read to see whether there are more, and describes the page.
+    /// Describes the page. It drops the extra row, whose presence means that there is a next page.
     pub fn meta<T>(
         &self,
         tokens: &PageTokens,
@@ -104,7 +104,7 @@ impl Pager {
     }
 }
 
-/// Identifies a list: by its method, and by the fields of the request that select it.
+/// Identifies a list by its method and by the request fields that select it.
 fn list(method: &str, request: &[u8]) -> List {
     Sha256::new().chain_update(method).chain_update([0]).chain_update(request).finalize().into()
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::secret::SecretKey;
 
-    /// Stands for the request of a list: it has `page` and `page_size`, and other fields.
+    /// The request of a list: it has `page` and `page_size`, and other fields.
     fn pager(page: i32, size: i32) -> Result<Pager> {
         let descriptors = prost_reflect::DescriptorPool::decode(crate::contract::DESCRIPTOR_SET).expect("descriptors");
         let descriptor = descriptors.get_message_by_name("mainstay.common.v1.PageMeta").expect("a message");

@@ -1,4 +1,4 @@
-//! Conversion of messages of the contract to domain types, where the rules of the contract can't say all that is wanted.
+//! Conversion of contract messages to domain types, with the checks that field rules can't express.
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
@@ -9,12 +9,12 @@ use crate::{
     money::{Currency, Money},
 };
 
-/// Converts a `Money` message in a field to an amount of at least one smallest unit.
+/// Converts the `Money` message of a field to an amount of at least one minor unit.
 ///
-/// The contract has no rules for the parts of `Money`, because responses have amounts of zero, and sums below it.
+/// The contract has no rules for the parts of `Money`, because responses also contain zero amounts and negative sums.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`, with each part that is wrong.
+/// `VALIDATION_FAILED`, with each invalid part.
 pub fn price(money: &pb::Money, field: &str) -> Result<Money> {
     let currency = Currency::parse(&money.currency_code);
     let mut faults = Vec::new();
@@ -32,8 +32,8 @@ pub fn price(money: &pb::Money, field: &str) -> Result<Money> {
     }
 }
 
-/// Converts a `Timestamp` in a field to a time, truncated to microseconds, the precision of Postgres, so that a response
-/// equals what was stored. Validation has refused times outside of the years 1 to 9999 before.
+/// Converts the `Timestamp` of a field to a time, truncated to microseconds. This is the precision of Postgres, so that
+/// a response equals the stored value. Validation has already rejected times outside of the years 1 to 9999.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a time that can't be represented.

@@ -1,4 +1,4 @@
-//! Conversion of domain types to messages of the contract.
+//! Conversion of domain types to contract messages.
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
@@ -18,7 +18,7 @@ pub fn money(money: Money) -> pb::Money {
     amount(money.minor(), money.currency())
 }
 
-/// Converts a sum, which may be negative or greater than an amount that can be charged, to a `Money` message.
+/// Converts a sum to a `Money` message. A sum may be negative or exceed the largest amount of a charge.
 pub fn amount(minor: i64, currency: Currency) -> pb::Money {
     pb::Money { amount_minor: minor, currency_code: currency.code().to_owned() }
 }

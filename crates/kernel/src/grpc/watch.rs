@@ -1,4 +1,4 @@
-//! The stream of an RPC that watches: resources as they change, as far as the caller reaches them.
+//! Streams of watch RPCs: live changes of the resources that the caller reaches.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -26,46 +26,46 @@ use crate::{
 /// The messages of a watch.
 pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-/// After this time without a message, the caller gets a token that is up to date. It also keeps proxies from taking the
-/// stream for dead.
+/// After this time without a message, the caller receives a current token. The message also keeps proxies from closing
+/// an idle stream.
 const POSITION_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The longest that a watch without a deadline lasts.
+/// The longest duration of a watch without a deadline.
 const MAX_WATCH_TIME: Duration = Duration::from_secs(600);
 
-/// What a watcher gets.
+/// The payload of a watch message.
 #[derive(Debug, Clone)]
 pub enum Event<T> {
-    /// A resource was created or changed: as it is now.
+    /// A resource was created or changed; its present state.
     Changed(T),
     /// The resource with this id was deleted.
     Deleted(Uuid),
-    /// Nothing; the token alone matters.
+    /// No change; the message only carries a token.
     Position,
 }
 
 /// Reads resources by their ids.
 pub type LoadFn<T> = for<'c> fn(&'c mut Connection, Vec<Uuid>) -> BoxFuture<'c, Result<Vec<T>>>;
 
-/// A kind of resource that can be watched.
+/// A watchable kind of resource.
 #[derive(Debug)]
 pub struct Topic<T: 'static> {
-    /// Its name, as in the changes that are recorded.
+    /// The topic name in the recorded changes.
     pub name: &'static str,
-    /// Reads resources by their ids, whoever reaches them.
+    /// Reads resources by their ids, regardless of visibility.
     pub load: LoadFn<T>,
-    /// The id and the version of a resource.
+    /// Returns the id and the version of a resource.
     pub version: fn(&T) -> (Uuid, i64),
 }
 
 impl<T: Clone + Send + Sync + 'static> Topic<T> {
-    /// Streams the changes of the resources that the caller reaches, from the position of the caller's token, or from now
-    /// on. The first message of a watch from now on is its position, so that a caller who then lists misses nothing.
-    /// Changes of a resource that follow each other closely may be one message.
+    /// Streams the changes of the resources that the caller reaches, from the position of the caller's token or from
+    /// the present. A watch from the present begins with a message that carries its position, so that a caller who
+    /// lists afterwards misses no change. Successive changes of a resource may be merged into one message.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a token of something else, `RESUME_TOKEN_EXPIRED`, and any error of Postgres. Later ones end
-    /// the stream.
+    /// `VALIDATION_FAILED` for a token of another stream, `RESUME_TOKEN_EXPIRED`, and any error of Postgres. Later
+    /// errors end the stream.
     pub async fn watch<R, M: Send + 'static>(
         &'static self,
         app: &App,
@@ -100,14 +100,14 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        // Of what was deleted there is nothing to read.
+        // A deleted resource can't be read.
         let resources = match entries.iter().all(|entry| entry.change.is_deleted) {
             true => Arc::default(),
             false => page.load(self.name, async |entries| self.read(&app, entries).await).await?,
         };
         let event = |entry: &RecordedChange| match entry.change.is_deleted {
             true => Some(Event::Deleted(entry.change.resource)),
-            // A resource that has changed again meanwhile comes with that change.
+            // A resource that has changed again meanwhile is reported with the later change.
             false => resources
                 .get(&entry.change.resource)
                 .filter(|resource| (self.version)(resource).1 == entry.change.version)
@@ -117,7 +117,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         Ok(entries.into_iter().filter_map(message).collect())
     }
 
-    /// Reads the resources that were changed, for all watchers at once.
+    /// Reads the changed resources, once for all watchers.
     async fn read(&'static self, app: &App, entries: &[RecordedChange]) -> Result<HashMap<Uuid, T>> {
         let changes = entries.iter().map(|entry| &entry.change);
         let updates = changes.filter(|change| change.topic == self.name && !change.is_deleted);
@@ -128,8 +128,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     }
 }
 
-/// Returns the last change of each resource, in the order of their positions. Versions alone decide which change is the
-/// last: a transaction may have got its number, by which positions are ordered, long before it changed the resource.
+/// Returns the latest change of each resource, in the order of positions. Versions decide which change is the latest.
+/// Positions do not: a transaction may receive its id, which orders positions, long before it changes the resource.
 fn latest<'a>(entries: impl Iterator<Item = &'a RecordedChange>) -> Vec<&'a RecordedChange> {
     let order = |entry: &RecordedChange| (entry.change.version, entry.change.is_deleted);
     let mut last = HashMap::<Uuid, &RecordedChange>::new();
@@ -144,11 +144,11 @@ fn latest<'a>(entries: impl Iterator<Item = &'a RecordedChange>) -> Vec<&'a Reco
     latest
 }
 
-/// Makes the token of a position.
+/// Seals a position into a token.
 pub type Seal = Arc<dyn Fn(&Cursor) -> String + Send + Sync>;
 
-/// Streams what follows in a feed, from the position of the caller's token, or from now on. `messages` makes those of a
-/// page, `position` one that has only a token. The stream ends before the deadline of the call.
+/// Streams the entries of a feed, from the position of the caller's token or from the present. `messages` renders a
+/// page, and `position` a message with only a token. The stream ends before the deadline of the call.
 ///
 /// # Errors
 /// As [`Topic::watch`].
@@ -160,7 +160,7 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
     messages: impl Fn(Page<E>, Seal) -> BoxFuture<'static, Result<Vec<M>>> + Send + Sync + 'static,
     position: impl Fn(String) -> M + Send + Sync + 'static,
 ) -> Result<Response<Messages<M>>> {
-    // A browser repeats the request as it was, with the id of the last event.
+    // A browser's `EventSource` repeats the same request with `Last-Event-ID`.
     let token = call.last_event_id().unwrap_or(token);
     let (tokens, method) = (app.resume_tokens.clone(), &call.method.path);
     let from = match token {
@@ -185,8 +185,8 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
     }))))
 }
 
-/// Returns when a watch that begins now has to end: before its deadline, which would end it with an error, by a random
-/// share, so that watches that began together do not end together.
+/// Returns the end of a watch that begins now. It precedes the deadline, which would end the watch with an error, by a
+/// random jitter, so that watches that began together do not end together.
 pub fn end_at() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "when a watch ends need not be foreseen")]
     let share = rand::rng().random_range(0.9..0.98);
@@ -197,9 +197,9 @@ type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<V
 
 struct WatchStream<E: Entry, M> {
     watch: Watch<E>,
-    /// Parts of the last page of which the caller has taken nothing.
+    /// Parts of the latest page that the caller has not started to take.
     parts: VecDeque<Page<E>>,
-    /// Messages of the part before that the caller has not taken.
+    /// Messages of the current part that the caller has not taken.
     ready: VecDeque<M>,
     seal: Seal,
     messages: MessagesFn<E, M>,
@@ -211,7 +211,7 @@ struct WatchStream<E: Entry, M> {
 
 enum Step<E: Entry> {
     Page(Result<Page<E>>),
-    /// Small enough to be in memory while the caller does not take it.
+    /// Small enough to stay in memory for a slow caller.
     Part(Page<E>),
     Position,
     End,

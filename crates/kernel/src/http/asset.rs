@@ -1,4 +1,4 @@
-//! Files that never change while the program runs, compressed once for each content coding and not for each request.
+//! Static assets, compressed once per content coding rather than per request.
 
 mod coding;
 
@@ -17,12 +17,13 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use coding::{CODINGS, choose, encode};
 
-/// How browsers cache a file. Nothing further out transforms it, because it is compressed already.
+/// The browser caching of a file. Both variants forbid transformations by proxies, because the file is compressed
+/// already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
-    /// Used after asking whether it is still the same.
+    /// Browsers revalidate the file before each use.
     Revalidate,
-    /// Used without asking: the name of the file changes with its content.
+    /// Browsers use the file without revalidation, because its name changes with its content.
     Immutable,
 }
 
@@ -35,7 +36,7 @@ impl Caching {
     }
 }
 
-/// A file, with every encoding of it that was asked for. A response shares these bytes, so it costs no memory.
+/// A file with every requested encoding of it. Responses share these bytes, so that they need no additional memory.
 pub struct Asset {
     media_type: &'static str,
     caching: Caching,
@@ -56,7 +57,7 @@ impl fmt::Debug for Asset {
 }
 
 impl Asset {
-    /// Creates a file, which is loaded when it is first asked for.
+    /// Creates a file, which is loaded at the first request.
     pub fn new(media_type: &'static str, caching: Caching, load: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
         Self { media_type, caching, load: Box::new(load), plain: OnceLock::new(), encoded: Default::default() }
     }
@@ -65,7 +66,7 @@ impl Asset {
     pub async fn response(self: Arc<Self>, headers: &HeaderMap) -> Response {
         let coding = choose(headers);
         if !self.is_ready(coding) {
-            // Not cancelled with the request: whoever comes next needs it too, and must not start again.
+            // A cancelled request does not cancel the preparation, because the next request needs its result.
             let (asset, runtime) = (self.clone(), Handle::current());
             if spawn_blocking(move || asset.prepare(coding, &runtime)).await.is_err() {
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -1,7 +1,7 @@
 //! The configuration of an Envoy in front of the server, generated from the contract.
 //!
-//! Everything that does not depend on the contract is in `envoy/envoy.yaml`, with its reasons. What does (services,
-//! routes, timeouts, retries, body limits, error codes) is inserted here, from the same source that the server reads.
+//! `envoy/envoy.yaml` contains the parts that do not depend on the contract, with their reasons. This module inserts
+//! the services, routes, timeouts, retries, body limits and error codes, from the same source that the server reads.
 //!
 //! Sources: Envoy's API reference, v1.40, and its observed behavior.
 
@@ -21,7 +21,7 @@ use crate::{
 /// The options of the configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address Envoy listens on.
+    /// The address that Envoy listens on.
     pub listen: Address,
     /// The address of Envoy's admin interface.
     pub admin: Address,
@@ -35,9 +35,9 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// The maximum number of requests in flight.
     pub max_in_flight: usize,
-    /// The certificate chain and its key, both PEM files; `None` means plaintext.
+    /// The certificate chain and its key, both PEM files; `None` for plaintext.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The issuer whose access tokens are checked at the edge; `None` means that only the server checks them.
+    /// The issuer of access tokens that Envoy verifies; `None` leaves the verification to the server.
     pub issuer: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for Address {
 /// Returns the configuration, as YAML with comments.
 ///
 /// # Panics
-/// Before the modules are installed.
+/// If the modules are not yet installed.
 pub fn configuration(options: &Options) -> String {
     let contract = contract::current();
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
@@ -138,7 +138,7 @@ fn quote(text: &str) -> String {
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = template.to_owned();
     for (name, value) in values {
-        // A value that is alone on its line has its own line breaks.
+        // A value on a separate line contains its line breaks.
         text = text.replace(&format!("{{{{{name}}}}}\n"), &format!("{}\n", value.trim_end_matches('\n')));
         text = text.replace(&format!("{{{{{name}}}}}"), value);
     }

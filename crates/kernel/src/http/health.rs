@@ -1,4 +1,4 @@
-//! The readiness of this instance, and the state of its dependencies.
+//! The readiness of this instance, and the health of its dependencies.
 
 use std::{
     fmt,
@@ -36,12 +36,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Makes load balancers send requests, or stop to. Envoy checks health over gRPC, and so takes a draining instance
-    /// out.
+    /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and removes a draining instance from
+    /// rotation.
     pub async fn set(&self, ready: bool) {
         self.is_ready.store(ready, Ordering::Relaxed);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-        // The empty name is the server as a whole.
+        // The empty name stands for the whole server.
         self.reporter.set_service_status("", status).await;
         for service in contract::current().services() {
             self.reporter.set_service_status(service.full_name(), status).await;
@@ -51,12 +51,12 @@ impl Readiness {
         }
     }
 
-    /// Whether this instance accepts requests.
+    /// Returns whether this instance accepts requests.
     pub fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Relaxed)
     }
 
-    /// Cancelled once this instance stops to accept requests, for good.
+    /// A token that is cancelled when this instance permanently stops accepting requests.
     pub fn draining(&self) -> &CancellationToken {
         &self.draining
     }
@@ -67,7 +67,7 @@ impl Readiness {
     }
 }
 
-/// The longest wait for the answer of a dependency.
+/// The time limit for the answer of a dependency.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An external dependency in the health report.
@@ -75,15 +75,15 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Dependency {
     /// The name in the report.
     pub name: &'static str,
-    /// Whether it is available. It may probe the dependency, within a second; after that it continues in the background,
-    /// because a probe that is aborted tells a circuit breaker nothing.
+    /// Returns whether it is available. A probe has a limit of one second, after which it continues in the background:
+    /// an aborted probe would yield no verdict for a circuit breaker.
     pub is_available: fn(App) -> BoxFuture<'static, bool>,
 }
 
-/// How long a report is reused.
+/// The time for which a report is reused.
 const REUSE: Duration = Duration::from_secs(1);
 
-/// The state of the dependencies. Clones share one report, which is made once a second at most, however many ask.
+/// The health of the dependencies. Clones share one report, which is refreshed at most once per second.
 #[derive(Clone)]
 pub struct Health {
     app: App,
@@ -94,11 +94,11 @@ pub struct Health {
 #[derive(Default)]
 struct LastReport {
     report: Option<(Instant, Report)>,
-    /// A connection of its own: neither does the report wait for the pool, nor do requests for the report.
+    /// A dedicated connection: the report does not wait for the pool, nor requests for the report.
     postgres: Option<Connection>,
 }
 
-/// Whether all dependencies are available, and each by its name.
+/// Whether all dependencies are available, and the state of each by name.
 type Report = (bool, Value);
 
 impl fmt::Debug for Health {
@@ -108,12 +108,12 @@ impl fmt::Debug for Health {
 }
 
 impl Health {
-    /// Reports on Postgres, Redis and these. Nothing is looked up before somebody asks.
+    /// Reports on Postgres, Redis and these dependencies. Probes run on demand only.
     pub fn new(app: App, others: &'static [Dependency]) -> Self {
         Self { app, others, last: Arc::default() }
     }
 
-    /// Reports the state of each dependency, and whether all are available. Takes a second at most.
+    /// Reports the health of each dependency, and whether all are available, within a second.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if a probe panics.
@@ -123,7 +123,7 @@ impl Health {
             return Ok(report.clone());
         }
         let (app, others) = (self.app.clone(), self.others);
-        // Not cancelled with whoever asked first: others wait for it.
+        // A cancelled request does not cancel the report, because others wait for it.
         let task = tokio::spawn(async move {
             let report = make(&app, others, &mut last.postgres).await;
             last.report = Some((Instant::now(), report.clone()));
@@ -155,9 +155,9 @@ async fn make(app: &App, others: &[Dependency], postgres: &mut Option<Connection
     (healthy, report)
 }
 
-/// Asks Postgres over the report's own connection, or a new one if that has broken.
+/// Pings Postgres over the report's connection, or over a new one if that is broken.
 async fn ping(database: &Database, own: &mut Option<Connection>) -> bool {
-    // Taken out, so that a connection whose answer is not awaited is not used again.
+    // The connection is taken out, so that it is dropped if the query is cancelled.
     if let Some(mut connection) = own.take()
         && connection.batch_execute("SELECT 1").await.is_ok()
     {

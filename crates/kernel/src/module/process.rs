@@ -1,4 +1,4 @@
-//! The process of a server or a worker, and what modules have in it beside requests and jobs.
+//! The process of a server or a worker, with the background tasks that modules start in it.
 
 use std::{fmt, time::Duration};
 
@@ -6,43 +6,43 @@ use futures_util::future::BoxFuture;
 
 use crate::app::App;
 
-/// How long each part of a process may take to close; then the process ends without it.
+/// The time in which each part of a process must close before it is aborted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts what a module has in a process.
+/// Starts the background tasks of a module.
 pub type Start = for<'a> fn(&'a mut Process) -> BoxFuture<'a, anyhow::Result<()>>;
 
-/// What a process is for.
+/// The role of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// It serves requests, and runs jobs unless `JOBS_IN_SERVE=false`.
+    /// Serves requests, and runs jobs unless `JOBS_IN_SERVE=false`.
     Server {
-        /// The URL that it listens on.
+        /// The base URL of the listener.
         url: String,
-        /// The private database, as of somebody who tries the program out; `None`: the database was given.
+        /// The private database, for a trial without setup; `None` if a database is configured.
         private_database: Option<PrivateDatabase>,
     },
-    /// It runs jobs only.
+    /// Runs jobs only.
     Worker,
 }
 
 /// The private database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrivateDatabase {
-    /// Whether this start made it.
+    /// Whether this start created it.
     pub is_new: bool,
     /// Whether it may hold sample data.
     pub takes_samples: bool,
 }
 
-/// The process of a server or a worker, in which modules have started what they need beside requests and jobs.
+/// The process of a server or a worker, with the background tasks of modules.
 #[must_use = "what was started is to be closed"]
 pub struct Process {
     /// The application.
     pub app: App,
-    /// What the process is for.
+    /// The role of the process.
     pub purpose: Purpose,
-    /// The module that starts something now.
+    /// The module whose start function runs at present.
     module: &'static str,
     notices: Vec<String>,
     suggestions: Vec<String>,
@@ -51,7 +51,7 @@ pub struct Process {
 }
 
 impl fmt::Debug for Process {
-    /// Omits what is printed, which may contain a password.
+    /// Omits notices and suggestions, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process").field("purpose", &self.purpose).finish_non_exhaustive()
     }
@@ -63,24 +63,24 @@ impl Process {
         Self { app, purpose, module: "", notices, suggestions, preparations, closing }
     }
 
-    /// Starts what a module has.
+    /// Runs the start function of a module.
     pub(super) async fn start(&mut self, module: &'static str, start: Start) -> anyhow::Result<()> {
         self.module = module;
         start(self).await
     }
 
-    /// Has this done when the process ends, after the last request and job, and after whatever was started later is
-    /// closed. It has 5 s.
+    /// Registers a future that runs when the process ends: after the last request and job, in reverse order of
+    /// registration. It is aborted after 5 s.
     pub fn on_close(&mut self, close: impl Future<Output = ()> + Send + 'static) {
         self.closing.push((self.module, Box::pin(close)));
     }
 
-    /// Has this done while the server answers its first requests, and before it runs its first job.
+    /// Registers a future that runs before the first job. The server already answers requests meanwhile.
     pub fn before_jobs(&mut self, preparation: impl Future<Output = ()> + Send + 'static) {
         self.preparations.push(Box::pin(preparation));
     }
 
-    /// Takes what is to be done before the first job.
+    /// Takes the futures that must run before the first job.
     pub fn take_preparations(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let preparations = std::mem::take(&mut self.preparations);
         async move {
@@ -90,13 +90,13 @@ impl Process {
         }
     }
 
-    /// Adds a paragraph to what a server prints once it listens.
+    /// Adds a paragraph to the text that a server prints once it listens.
     pub fn notice(&mut self, text: impl Into<String>) {
         self.notices.push(text.into());
     }
 
-    /// Adds a command of the shell to those that a server suggests to try once it listens. `$TOKEN` is the access token
-    /// that the first of them gets.
+    /// Adds a shell command to the suggestions that a server prints once it listens. `$TOKEN` is the access token that
+    /// the first of them obtains.
     pub fn suggest(&mut self, command: impl Into<String>) {
         self.suggestions.push(command.into());
     }
@@ -111,13 +111,13 @@ impl Process {
         &self.suggestions
     }
 
-    /// Closes what was started, the last of it first.
+    /// Runs the registered close functions in reverse order.
     pub async fn close(self) {
         close_in_reverse(self.closing).await;
     }
 }
 
-/// Each has a task of its own, so that one that panics or hangs keeps no other from closing.
+/// Each future runs in a separate task, so that a panic or a hang of one does not keep the others from closing.
 async fn close_in_reverse(closing: Vec<(&'static str, BoxFuture<'static, ()>)>) {
     for (module, close) in closing.into_iter().rev() {
         let mut task = tokio::spawn(close);

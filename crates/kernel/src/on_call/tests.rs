@@ -1,4 +1,4 @@
-//! With a simulated service, in paused time that advances only when all tasks wait.
+//! Tests with a simulated on-call service, in paused time that advances only when all tasks wait.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use tower::{service_fn, util::BoxCloneSyncService};
 use super::*;
 use crate::outbound::transport;
 
-/// The status that the service answers with, and the requests that it got.
+/// The status of the service's responses, and the requests that it received.
 type Simulated = Arc<Mutex<(u16, Vec<Value>)>>;
 
 fn client(simulated: &Simulated) -> Client {
@@ -41,7 +41,7 @@ async fn a_service_that_is_back_is_found_although_there_is_no_alert() {
     tokio::spawn(service.hand_over(alerts));
     let requests = || simulated.lock().expect("no panic").1.len();
 
-    // Longer than it is tried.
+    // The outage lasts longer than the retries of an alert.
     let event = AlertEvent::Raised { detail: "a test".to_owned() };
     sink.send(Alert { provider: "jobs", cause: "loop_panicked", subject: "schedule".to_owned(), event }).await.ok();
     tokio::time::sleep(2 * CALLS * LONGEST_WAIT).await;

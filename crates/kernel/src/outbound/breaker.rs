@@ -1,7 +1,7 @@
 //! The circuit breaker of a provider.
 //!
-//! Only failures that show that the provider is unavailable count: a rejection is an answer, and so is a failure
-//! replayed for an idempotency key. The probe is a caller's own request.
+//! Only failures that are evidence of unavailability count. A rejection is an answer, and so is a failure that was
+//! replayed for an idempotency key. The probe is a caller's request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::{
     },
 };
 
-/// How long the circuit is open at first; doubled after each failed probe.
+/// The backoff of a circuit that has just opened. Each failed probe doubles it.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Makes the breaker of a provider, whatever its protocol.
+/// Creates the breaker of a provider, for any protocol.
 pub fn breaker(provider: &'static str) -> Arc<Breaker> {
     Arc::new(Breaker::new(provider, INITIAL_BACKOFF, MAX_BACKOFF))
 }
 
-/// Sends nothing while the provider is known to be unavailable.
+/// A middleware that sends nothing while the circuit is open.
 #[derive(Debug, Clone)]
 pub(crate) struct BreakCircuit {
     pub(crate) provider: &'static str,

@@ -1,5 +1,5 @@
-//! Limits the number of concurrent calls. A call without a free slot fails immediately: a queue for a slow provider
-//! would only slow its callers down too.
+//! The bulkhead of a provider: a limit on concurrent calls. A call without a free slot fails immediately, because a
+//! queue for a slow provider would only slow down its callers.
 
 use std::sync::Arc;
 

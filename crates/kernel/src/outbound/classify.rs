@@ -1,4 +1,5 @@
-//! Reads the complete response, up to a limit, if its body is needed, and converts failures to typed errors.
+//! Response handling: reads the complete response up to a limit, if its body is needed, and converts failures to typed
+//! errors.
 
 use std::task::{Context, Poll};
 
@@ -81,13 +82,13 @@ impl Service<Request> for Classified {
     }
 }
 
-/// Opens the span of an attempt, and hands its trace on.
+/// Opens the span of an attempt, and propagates its trace to the provider.
 fn open(provider: &'static str, request: &mut Request) -> Span {
     let span = span::open(provider);
     traces::describe(&span, |exported| {
         exported.update_name(request.method().to_string());
         exported.set_attribute(KeyValue::new("http.request.method", request.method().to_string()));
-        // Not the path: that of a webhook's receiver may hold a secret.
+        // The path is omitted, because that of a webhook receiver may contain a secret.
         exported.set_attribute(KeyValue::new("server.address", request.uri().host().unwrap_or_default().to_owned()));
         exported.set_attributes(request.uri().port_u16().map(|port| KeyValue::new("server.port", i64::from(port))));
     });

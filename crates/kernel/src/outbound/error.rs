@@ -1,4 +1,4 @@
-//! Why a call to a provider failed, and what that implies about the provider.
+//! Errors of provider calls, and their implications for the provider and the caller.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -10,11 +10,11 @@ use crate::{error::Reason, outbound::Response};
 /// The kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The provider limits our rate (429).
+    /// The provider limits the rate of calls (429).
     RateLimited,
-    /// The provider rejects our credentials (401, 403), which an operator has to fix.
+    /// The provider rejects the credentials (401, 403), which an operator has to correct.
     Auth,
-    /// The provider rejects the request (any other 4xx), and would do so again.
+    /// The provider rejects the request (any other 4xx) permanently.
     Rejected,
     /// The provider is unavailable: 5xx, a broken connection, or an invalid response.
     Unavailable,
@@ -38,8 +38,8 @@ impl Kind {
     }
 }
 
-/// Why a call to a provider failed. Contains the provider's response, if there was one, for code that understands it;
-/// it is never logged in full.
+/// The failure of a call to a provider. It contains the provider's response, if any, for code that understands it. The
+/// response is never logged in full.
 #[derive(Debug, thiserror::Error)]
 #[error("{provider}: {} ({detail})", kind.name())]
 pub struct Error {
@@ -49,14 +49,14 @@ pub struct Error {
     pub kind: Kind,
     /// Whether the provider may have carried out the request nevertheless.
     pub may_have_acted: bool,
-    /// How long the provider asks to wait.
+    /// The wait that the provider asks for.
     pub retry_after: Option<Duration>,
     /// The response, if there was one.
     pub answer: Option<Box<http::Response<Bytes>>>,
     detail: String,
 }
 
-/// For a call whose failure is the caller's answer: a provider that answered badly, or not in time.
+/// The conversion for calls whose failure is the caller's response: the provider failed or timed out.
 impl From<Error> for crate::error::Error {
     fn from(error: Error) -> Self {
         let status = error.answer.as_ref().map(|answer| answer.status().as_u16().to_string());
@@ -76,35 +76,35 @@ impl From<Error> for crate::error::Error {
 }
 
 impl Error {
-    /// Returns whether the provider replayed a response stored under the request's idempotency key: the answer is
-    /// permanent, and shows that the provider is available.
+    /// Returns whether the provider replayed a response that it had stored under the request's idempotency key. Such a
+    /// response is permanent, and is evidence that the provider is available.
     pub fn is_replay(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
     }
 
-    /// The request was not sent.
+    /// Creates an error for a request that was not sent.
     pub(crate) fn not_sent(provider: &'static str, why: &str, retry_after: Option<Duration>) -> Self {
         let detail = why.to_owned();
         Self { provider, kind: Kind::NotSent, may_have_acted: false, retry_after, answer: None, detail }
     }
 
-    /// There was no connection.
+    /// Creates an error for a failed connection.
     pub(crate) fn not_connected(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: false, retry_after: None, answer: None, detail: why }
     }
 
-    /// The request was sent, but the response is invalid.
+    /// Creates an error for a request that was sent and an invalid response.
     pub(crate) fn invalid_response(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
     }
 
-    /// The request may have been sent, but there was no response in time.
+    /// Creates an error for a request that may have been sent and had no response in time.
     pub(crate) fn timed_out(provider: &'static str, limit: Duration) -> Self {
         let detail = format!("no answer within {limit:?}");
         Self { provider, kind: Kind::TimedOut, may_have_acted: true, retry_after: None, answer: None, detail }
     }
 
-    /// Classifies an unsuccessful response. Only a 5xx leaves open whether the provider acted.
+    /// Classifies an unsuccessful response. After a 5xx, the provider may have acted.
     pub(crate) fn from_response(provider: &'static str, answer: Response) -> Self {
         let status = answer.status();
         let kind = match status {
@@ -124,8 +124,8 @@ impl Error {
     }
 }
 
-/// Parses `Retry-After` (RFC 9110, 10.2.3). A date is compared to the response's own `Date`, so the local clock does
-/// not matter.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3). A date is relative to the response's `Date`, so that the local
+/// clock does not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     let value = text(RETRY_AFTER)?;

@@ -1,4 +1,4 @@
-//! Keeps connections to hosts that others choose out of internal networks.
+//! SSRF protection: keeps connections to user-supplied hosts out of internal networks.
 
 use std::{
     io,
@@ -12,28 +12,30 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower::Service;
 
-/// Why a host is refused.
+/// The error for a host that is not public.
 pub(crate) const PRIVATE: &str = "the host is not a public one";
 
-/// The most look-ups at once. The threads on which they wait are those of password hashing and files too, 512 in all.
+/// The most concurrent look-ups. They block threads of the pool that password hashing and files also use, which has
+/// 512.
 const MAX_LOOK_UPS: usize = 64;
 
 pub(crate) type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Resolves a host and rejects it unless all its addresses are public. The connection uses these addresses, without a
-/// second look-up that could return different ones.
+/// Resolves a host, and rejects it unless all its addresses are public. The connection uses exactly these addresses: a
+/// second look-up could return others (DNS rebinding).
 #[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) allow_private: bool,
     pub(crate) look_up: LookUp,
 }
 
-/// Returns the look-up of the system.
+/// Returns the system's resolver.
 pub(crate) fn system() -> LookUp {
     limit_concurrency(MAX_LOOK_UPS, |host| Ok((host, 0).to_socket_addrs()?.collect()))
 }
 
-/// Makes a look-up of one that blocks, of which `most` run at once; the others wait as long as their call may take.
+/// Converts a blocking look-up to an asynchronous one with at most `most` concurrent runs. Further look-ups wait until
+/// their call times out.
 fn limit_concurrency(
     most: usize,
     look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
@@ -44,7 +46,7 @@ fn limit_concurrency(
         async move {
             let slot = slots.acquire_owned().await.map_err(io::Error::other)?;
             let task = spawn_blocking(move || {
-                // Released when the look-up ends, not when the call gives up: nothing can end it before the resolver does.
+                // The slot is released when the look-up ends. A timeout of the call can't interrupt the resolver.
                 let _slot = slot;
                 look_up(&host)
             });

@@ -1,4 +1,4 @@
-//! What the middleware of the clients have in common.
+//! Common types of the outbound clients' middleware.
 
 use tower::{Service, ServiceExt as _};
 

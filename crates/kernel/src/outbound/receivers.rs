@@ -1,6 +1,6 @@
-//! Calls to webhook receivers, whose hosts are chosen by others. So they must not be able to reach internal networks,
-//! and the behavior of one says nothing about another: there is no circuit breaker and no alert, and retries are up to
-//! the caller.
+//! Calls to webhook receivers, whose hosts are user-supplied. The client therefore can't reach internal networks. The
+//! failure of one receiver is no evidence about another, so that there is no circuit breaker and no alert. Retries are
+//! up to the caller.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::outbound::{
 };
 
 const PROVIDER: &str = "webhooks";
-/// The maximum time of a call.
+/// The time limit of a call.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client for webhook receivers. Cheap to clone.
@@ -32,7 +32,7 @@ impl fmt::Debug for Receivers {
 }
 
 impl Receivers {
-    /// Creates a client with a limit of concurrent calls, which reaches only public addresses unless `allow_private`.
+    /// Creates a client with a limit of concurrent calls. It reaches public addresses only, unless `allow_private`.
     ///
     /// # Errors
     /// If the system has no root certificates.
@@ -40,8 +40,8 @@ impl Receivers {
         Self::over(Guard { allow_private, look_up: system() }, slots)
     }
 
-    /// Creates a client that sends nothing: `answer` says the status of each response, and how long it takes. For the
-    /// deliveries of sample data, whose receivers do not exist.
+    /// Creates a client that sends nothing. `answer` returns the status and the duration of each response. It serves
+    /// the deliveries of sample data, whose receivers do not exist.
     pub fn scripted(answer: fn(&Request) -> (StatusCode, Duration)) -> Self {
         let stack = tower::service_fn(move |request: Request| async move {
             let (status, duration) = answer(&request);
@@ -63,12 +63,12 @@ impl Receivers {
         Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
     }
 
-    /// Sends a request once and reads the response. Redirects are failures: they are not followed.
+    /// Sends a request once and reads the response. It does not follow redirects, which count as failures.
     ///
     /// # Errors
-    /// Any response that is not successful, no response, or a host that is not public.
+    /// An unsuccessful response, no response, or a host that is not public.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        // An IP address in the URL is not resolved, so the guard would not see it.
+        // An IP address in the URL is not resolved, so that the guard would not check it.
         let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']);
         if !self.guard.allow_private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
             return Err(Error::not_connected(PROVIDER, PRIVATE.to_owned()));
@@ -156,7 +156,7 @@ mod tests {
         http::Request::post(url).body(Bytes::new()).expect("a request")
     }
 
-    /// A host that resolves to a public address at first and to a private one afterwards.
+    /// A host that resolves to a public address at first and to a private one afterwards (DNS rebinding).
     fn rebinding() -> (Guard, Arc<AtomicUsize>) {
         let lookups = Arc::new(AtomicUsize::new(0));
         let count = lookups.clone();
@@ -180,7 +180,7 @@ mod tests {
         );
         guard.call(name).await.map(drop).expect_err("private by now");
 
-        // Through the whole client, nothing arrives.
+        // A request through the complete client does not arrive.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let receivers = Receivers::over(guard, 8).expect("root certificates");
@@ -193,7 +193,7 @@ mod tests {
         assert!(arrived.is_err(), "something was connected to");
     }
 
-    /// Whichever of them the connection would take.
+    /// The connection could use either address.
     #[tokio::test]
     async fn a_host_with_a_private_address_beside_a_public_one_is_refused() {
         let look_up = |_| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn local_names_are_refused_after_resolution() {
         let receivers = Receivers::new(false, 8).expect("root certificates");
-        // Resolvers accept the second one as an address; URL parsers do not.
+        // Resolvers accept `127.1` as an address; URL parsers do not.
         for host in ["localhost", "127.1"] {
             let error = receivers.send(request(&format!("http://{host}:9/"))).await.expect_err(host);
             assert!(!error.may_have_acted, "{host}: {error}");
@@ -225,7 +225,7 @@ mod tests {
             let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
             assert_ne!(stream.read(&mut [0; 1024]).await.expect("a request"), 0);
             stream.write_all(answer.as_bytes()).await.expect("written");
-            // Keep the connection open: closing it may discard the response.
+            // The connection stays open, because closing it may discard the response.
             std::future::pending::<()>().await;
         });
         let receivers = Receivers::new(true, 8).expect("root certificates");

@@ -1,9 +1,9 @@
-//! Retries of transient failures.
+//! Retries of transient failures, with full jitter and a retry budget.
 //!
-//! The wait before each attempt is a random part of an exponentially growing bound ("full jitter"), so that callers
-//! that failed together do not retry together; a `Retry-After` of the provider is the minimum. The budget is a bucket
-//! that only successes fill: a tenth of a retry for each successful response, up to ten retries. So a provider that is
-//! completely unavailable gets at most ten extra requests, however many callers there are, and otherwise retries are at
+//! The wait before each attempt is a random part of an exponentially growing bound (full jitter), so that callers that
+//! failed together do not retry together. A `Retry-After` of the provider is the minimum. The budget is a token bucket
+//! that only successes fill: a tenth of a retry per successful response, up to ten retries. A provider in a total
+//! outage therefore receives at most ten extra requests, regardless of the number of callers. Otherwise retries are at
 //! most a tenth of the traffic.
 
 use std::{
@@ -21,14 +21,14 @@ use crate::outbound::{
     middleware::{Middleware, Next, ResponseFuture},
 };
 
-/// The bound of the first wait; doubled with each attempt.
+/// The bound of the first wait. Each attempt doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The maximum of the bound.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// What a successful response adds to the budget, and what a retry costs.
+/// The gain of the budget by a successful response, and the cost of a retry.
 const EARNED: u32 = 1;
 const COST: u32 = 10;
-/// The capacity of the budget, which is full at first.
+/// The capacity of the budget, which is the initial level.
 const BUDGET: u32 = 10 * COST;
 
 /// Retries the calls to one provider.
@@ -46,7 +46,7 @@ impl Retry {
 
     fn earn(&self) {
         let earn = |level: u32| (level < BUDGET).then(|| (level + EARNED).min(BUDGET));
-        // Nothing to do if the bucket is full.
+        // A full bucket stays unchanged.
         self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
     }
 
@@ -81,10 +81,10 @@ impl<S: Next> Middleware<Request, S> for Retry {
     }
 }
 
-/// Returns how long to wait before the next attempt, or `None` if a retry is useless or unsafe.
+/// Returns the wait before the next attempt, or `None` if a retry is useless or unsafe.
 fn wait(request: &Request, error: &Error, attempts: u32) -> Option<Duration> {
     let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
-    // A replayed failure would be replayed again.
+    // The provider would replay a replayed failure again.
     if !passes || error.is_replay() || !is_repeatable(request) {
         return None;
     }
@@ -92,11 +92,11 @@ fn wait(request: &Request, error: &Error, attempts: u32) -> Option<Duration> {
     let bound = FIRST_WAIT.saturating_mul(1 << (attempts - 1).min(10)).min(LONGEST_WAIT);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let jitter = bound.mul_f64(rand::rng().random_range(0.0..1.0));
-    // If the provider asks for a longer wait, this call is not retried.
+    // A call is not retried if the provider asks for a longer wait.
     (retry_after <= LONGEST_WAIT).then(|| retry_after + jitter)
 }
 
-/// Returns whether the request can be repeated: a safe method (RFC 9110, 9.2.1), or an idempotency key.
+/// Returns whether the request can be repeated: it has a safe method (RFC 9110, section 9.2.1) or an idempotency key.
 fn is_repeatable(request: &Request) -> bool {
     request.method().is_safe() || request.headers().contains_key("idempotency-key")
 }

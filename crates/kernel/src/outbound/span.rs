@@ -1,22 +1,22 @@
-//! Spans of calls to providers.
+//! Tracing spans of provider calls.
 
 use opentelemetry::{KeyValue, trace::Status};
 use tracing::{Instrument as _, Span, debug_span};
 
 use crate::telemetry::traces;
 
-/// A call to a provider that does not use HTTP, for its span. Neither may hold a secret or an address of a person.
+/// The span attributes of a call to a provider without HTTP. They must not contain a secret or a personal address.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'c> {
     /// The name of the provider, as in metrics.
     pub provider: &'static str,
-    /// What is done.
+    /// The operation.
     pub operation: &'static str,
-    /// The host and the port; `None`: they are not known.
+    /// The host and the port, if known.
     pub server: Option<(&'c str, u16)>,
 }
 
-/// Opens the span of a call, if its caller has one that is exported.
+/// Opens the span of a call, if the caller's span is exported.
 pub(super) fn open(provider: &'static str) -> Span {
     match traces::is_within_span() {
         true => debug_span!("call", otel.kind = "client", provider),
@@ -24,7 +24,8 @@ pub(super) fn open(provider: &'static str) -> Span {
     }
 }
 
-/// Makes a call within a span of its own, if its caller has one that is exported. `failure` names what went wrong.
+/// Runs a call in a separate span, if the caller's span is exported. `failure` returns the error type of a failed
+/// result.
 pub async fn traced<T>(
     call: Call<'_>,
     failure: impl FnOnce(&T) -> Option<&'static str>,

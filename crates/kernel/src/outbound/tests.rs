@@ -154,14 +154,14 @@ async fn waits_are_jittered_within_a_growing_bound_and_honor_retry_after() {
 
 #[tokio::test(start_paused = true)]
 async fn a_total_outage_gets_few_extra_requests() {
-    // The breaker counts a 429 as a sign of life, so in that case only the budget limits retries.
+    // The breaker counts a 429 as evidence of availability, so that only the budget limits these retries.
     for does in [Does::Answer(429), Does::Answer(503), Does::Hang, Does::RefuseConnections] {
         let provider = Provider::new(does);
         let client = provider.client(BOUNDS);
         let calls = 200;
         for _ in 0..calls {
             client.send(keyed()).await.expect_err("unavailable");
-            // Past the time the circuit stays open, so that every call may be a probe.
+            // The advance exceeds the longest backoff, so that every call may be a probe.
             tokio::time::advance(Duration::from_secs(31)).await;
         }
         let requests = provider.calls();
@@ -216,7 +216,7 @@ async fn the_circuit_opens_probes_and_closes() {
     assert_eq!(client.circuit(), Circuit::Open, "the backoff doubles");
     tokio::time::advance(Duration::from_millis(501)).await;
 
-    // Only one probe runs at a time, and an aborted one shows nothing.
+    // Only one probe runs at a time, and an aborted one yields no verdict.
     provider.now(Does::Hang);
     let probe = tokio::spawn({
         let client = client.clone();

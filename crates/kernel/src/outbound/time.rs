@@ -1,4 +1,4 @@
-//! Time limits: of one attempt, and of a call with all its attempts.
+//! Time limits of one attempt, and of a call with all its attempts.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Limits a call to the rest of its caller's deadline, and to its own limit.
+/// Limits a call to the rest of its caller's deadline, and to the limit of the client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TotalTimeout {
     pub(crate) provider: &'static str,

@@ -1,5 +1,6 @@
-//! The network: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. No redirects, no proxies
-//! from the environment, no cookies: requests go only to the configured host.
+//! The HTTP transport: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. It follows no
+//! redirects, uses no proxies from the environment and stores no cookies, so that requests only go to the configured
+//! host.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,10 +26,10 @@ pub(crate) type Body = Full<Bytes>;
 /// The body of a response.
 pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
 
-/// Why there was no response.
+/// The failure of an exchange without a response.
 #[derive(Debug)]
 pub(crate) enum TransportError {
-    /// There was no connection, so nothing was sent.
+    /// The connection failed, so that nothing was sent.
     NotConnected(String),
     /// The connection broke after the request may have been sent.
     Broken(String),
@@ -48,8 +49,8 @@ pub(crate) fn new() -> anyhow::Result<Transport> {
     over(HttpConnector::new(), usize::MAX)
 }
 
-/// Creates a transport that resolves hosts with a guard, and keeps no idle connections: receivers are many, and each is
-/// called rarely.
+/// Creates a transport that resolves hosts with a guard. It keeps no idle connections, because there are many receivers
+/// and each is called rarely.
 ///
 /// # Errors
 /// If the system has no root certificates.

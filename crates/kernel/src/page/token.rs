@@ -1,4 +1,4 @@
-//! Page tokens: positions in a list that only this server can make.
+//! Page tokens: list positions, authenticated so that only this service can issue them.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ const POSITION_BYTES: usize = 1 + 2 + 8 + 16;
 /// Smaller than any rank.
 const NO_RANK: i16 = i16::MIN;
 
-/// Makes and reads page tokens. A token carries a MAC over its position and its list, so nobody can make one for a
-/// position that no row has, or use one in another list.
+/// Makes and reads page tokens. A token carries a MAC over its position and its list, so that a caller can neither
+/// forge a position nor use a token for another list.
 ///
-/// The key is derived from the server's secret, which all instances share; a new secret ends the tokens made before.
+/// The key is derived from the server's secret, which all instances share. A new secret invalidates all earlier tokens.
 #[derive(Clone)]
 pub struct PageTokens(hmac::Key);
 

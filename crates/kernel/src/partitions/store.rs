@@ -1,4 +1,4 @@
-//! Calls the functions in Postgres that change partitions and that say which there are.
+//! Calls of the Postgres functions that change and list partitions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -15,7 +15,7 @@ struct ChangedRow {
     changed: bool,
 }
 
-/// Adds the partition of the month that a time is in; returns whether it was missing.
+/// Adds the partition of a time's month, and returns whether it was missing.
 pub(super) async fn add(connection: &mut Connection, table: &'static str, at: DateTime<Utc>) -> Result<bool> {
     let query = sql_query("SELECT add_partition($1::regclass, $2) AS changed");
     let row: ChangedRow = query.bind::<Text, _>(table).bind::<Timestamptz, _>(at).get_result(connection).await?;
@@ -23,7 +23,7 @@ pub(super) async fn add(connection: &mut Connection, table: &'static str, at: Da
 }
 
 /// Detaches the first partition that ended longer ago than `retention` and has no row for which the SQL condition
-/// `unless` holds; returns whether there was one.
+/// `unless` holds. Returns whether there was one.
 pub(super) async fn detach(
     connection: &mut Connection,
     table: &'static str,
@@ -38,7 +38,7 @@ pub(super) async fn detach(
     Ok(row.changed)
 }
 
-/// Drops a partition that was detached; returns whether there was one.
+/// Drops one detached partition, and returns whether there was one.
 pub(super) async fn drop_detached(connection: &mut Connection, table: &'static str) -> Result<bool> {
     let query = sql_query("SELECT drop_detached($1::regclass) AS changed");
     let row: ChangedRow = query.bind::<Text, _>(table).get_result(connection).await?;
@@ -51,8 +51,7 @@ struct StrayRow {
     time: Option<DateTime<Utc>>,
 }
 
-/// Returns the time of the first row in the `DEFAULT` partition whose month may be added, which is before `until`, if
-/// there is one.
+/// Returns the time, before `until`, of the first row in the `DEFAULT` partition whose month may be added.
 pub(super) async fn stray_time(
     connection: &mut Connection,
     table: &'static str,
@@ -71,8 +70,8 @@ struct StateRow {
     strays: i64,
 }
 
-/// Returns when the months that follow `now` without a gap end, `None` if the month of `now` itself is missing; and how
-/// many rows are in the `DEFAULT` partition, counted up to 1,000.
+/// Returns the end of the contiguous months from `now` on (`None` if the month of `now` is missing), and the number of
+/// rows in the `DEFAULT` partition, counted up to 1,000.
 pub(super) async fn state(
     connection: &mut Connection,
     table: &'static str,

@@ -1,5 +1,5 @@
-//! Dead jobs: those that used up their attempts, and those that stand for a row that was given up. They stay for an operator,
-//! who can have them run again.
+//! The dead-letter queue: jobs without attempts left, and jobs that represent a row that was given up. They stay until
+//! an operator redrives them or their retention ends.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -15,7 +15,7 @@ use crate::{
     telemetry::traces::traceparent,
 };
 
-/// A job that used up its attempts, or that stands for a row that was given up.
+/// A job without attempts left, or one that represents a row that was given up.
 #[derive(Debug, Clone, QueryableByName, serde::Serialize)]
 pub struct DeadJob {
     /// The id.
@@ -27,20 +27,19 @@ pub struct DeadJob {
     /// The payload, as JSON.
     #[diesel(sql_type = Text)]
     pub payload: String,
-    /// The number of runs that were started.
+    /// The number of started attempts.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
-    /// Why the last run failed.
+    /// The error of the last attempt.
     #[diesel(sql_type = Nullable<Text>)]
     pub error: Option<String>,
-    /// When it was given up.
+    /// The time at which it was given up.
     #[diesel(sql_type = Timestamptz)]
     pub dead_at: DateTime<Utc>,
 }
 
-/// Adds a job that is dead from the start, within the caller's transaction: it stands for a [row](super::rows) that was given
-/// up after so many attempts, so that it is listed and counted like any other. If an operator redrives it, it makes the row
-/// due again.
+/// Adds a dead job within the caller's transaction. It represents a [row](super::rows) that was given up after
+/// `attempts` attempts, so that the row is listed and counted like any dead job. A redrive makes the row due again.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -63,7 +62,7 @@ pub async fn add<J: Job>(connection: &Connection, job: &J, attempts: i32, error:
     Ok(())
 }
 
-/// Returns at most `limit` dead jobs, of one kind if given, the last one first.
+/// Returns at most `limit` dead jobs, newest first, optionally of one kind.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -73,13 +72,13 @@ pub async fn list(connection: &mut Connection, kind: Option<&str>, limit: i64) -
     Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(connection).await?)
 }
 
-/// Has dead jobs run again, with all their attempts: those with these ids, or, if there are none, at most `limit` of a
-/// kind, the first one first. A job whose key has another job that waits is removed. Returns how many were dead.
+/// Redrives dead jobs with all their attempts: the given ids, or without ids at most `limit` of a kind, oldest first. A
+/// job is removed instead if another one with the same key waits. Returns the number of dead jobs that were found.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str>, limit: i64) -> Result<usize> {
-    // Inserted anew, in the order of keys, and yielding to a job that waits, as in a retry.
+    // The rows are inserted anew, in the order of keys, and yield to a waiting job, as in a retry.
     const SQL: &str = "WITH dead AS ( \
             DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at IS NOT NULL \
                 AND (id = ANY(?) OR kind = ?) ORDER BY dead_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
@@ -99,8 +98,8 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
     Ok(dead.len())
 }
 
-/// Removes at most `limit` jobs that were given up longer than `age` ago, by the clock of Postgres, which says when that was;
-/// returns how many.
+/// Removes at most `limit` dead jobs older than `age`, and returns their number. The age is measured by the clock of
+/// Postgres, which also set `dead_at`.
 pub(crate) async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM jobs WHERE id IN ( \
         SELECT id FROM jobs WHERE dead_at < statement_timestamp() - ? * interval '1 second' LIMIT ?)";

@@ -1,4 +1,4 @@
-//! How much waits in the queue, and for how long.
+//! Queue depth: the number and the age of due jobs and rows, by lane.
 
 use diesel::{QueryableByName, sql_types::BigInt};
 use diesel_async::RunQueryDsl as _;
@@ -10,23 +10,23 @@ use crate::{
     queue::{Kind, rows::Rows, store},
 };
 
-/// Due jobs of a lane, due rows of a table and dead jobs are counted up to this number.
+/// The bound up to which due jobs of a lane, due rows of a table and dead jobs are counted.
 pub const LIMIT: i32 = 10_000;
-/// The name under which jobs are counted that this program can't run: those of another version, newer or older.
+/// The lane name of jobs that this program can't run, because they belong to another version.
 pub const UNKNOWN: &str = "unknown";
 
-/// What waits in a lane.
+/// The depth of a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneDepth {
     /// The name of the lane, or [`UNKNOWN`].
     pub lane: String,
-    /// The number of jobs and rows that are due and not taken, each counted up to [`LIMIT`].
+    /// The number of due jobs and rows that are not taken, each counted up to [`LIMIT`].
     pub due: i64,
-    /// For how many seconds the first of them has been due.
+    /// The time in seconds for which the oldest of them has been due.
     pub oldest_seconds: f64,
 }
 
-/// Returns what waits in each lane, by name; at the end what this program can't run, if there is any.
+/// Returns the depth of each lane, sorted by name, and last that of jobs that this program can't run, if any.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -68,7 +68,7 @@ fn add(depths: &mut Vec<LaneDepth>, lane: &str, due: i64, oldest_seconds: f64) {
 }
 
 impl LaneDepth {
-    /// A lane in which nothing waits.
+    /// Returns the depth of an empty lane.
     pub(crate) fn empty(lane: &str) -> Self {
         Self { lane: lane.to_owned(), due: 0, oldest_seconds: 0.0 }
     }

@@ -1,4 +1,5 @@
-//! What the loops of a worker, and of the schedule, do while Postgres is unavailable: they wait, ever longer, and say so once per interval.
+//! Backoff and logging of the worker's and the schedule's loops while Postgres is unavailable. The waits grow, and one
+//! line is logged per interval.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,28 +10,28 @@ use rand::Rng as _;
 
 use crate::error::Error;
 
-/// The minimum time between two log lines.
+/// The shortest time between two log lines.
 const QUIET: Duration = Duration::from_secs(30);
-/// The first wait; it doubles with each failure.
+/// The first wait. Each failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Spreads a wait, so that workers that began together do not act together.
+/// Adds jitter to a wait, so that workers that began together do not act together.
 pub(crate) fn add_jitter(wait: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     wait.mul_f64(rand::rng().random_range(0.75..1.25))
 }
 
-/// An outage that the loops of a worker share.
+/// An outage of Postgres, shared by the loops of a worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outage(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     current: Option<Current>,
-    /// When the last line was logged, whichever outage it was about: while some statements fail and others do not, each
-    /// failure begins an outage, and each success ends it.
+    /// The time of the last log line, across outages. If some statements fail and others succeed, each failure begins
+    /// an outage and each success ends it.
     logged_at: Option<Instant>,
 }
 
@@ -42,7 +43,7 @@ struct Current {
 }
 
 impl Outage {
-    /// Notes a failure; returns how long to wait.
+    /// Records a failure, and returns the time to wait.
     pub(crate) fn record_failure(&self, what: &'static str, error: &Error) -> Duration {
         let (wait, should_log) = self.note(Instant::now());
         if should_log {
@@ -65,7 +66,7 @@ impl Outage {
         (wait, should_log)
     }
 
-    /// Notes that Postgres answers.
+    /// Records that Postgres answers.
     pub(crate) fn end(&self) {
         let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).current.take();
         if let Some(current) = current.filter(|current| current.is_logged) {

@@ -1,4 +1,4 @@
-//! Kinds of jobs, without their types.
+//! Type-erased kinds of jobs.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use crate::{
     queue::{Handler, Lane, ignore_not_found},
 };
 
-/// What the worker needs to know of a job without its type.
+/// A type-erased [`Handler`].
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     pub(crate) name: &'static str,
@@ -27,7 +27,8 @@ impl Kind {
             run: |app, payload, stop| {
                 async move { ignore_not_found(read::<J>(&payload)?.run(&app, &stop).await) }.boxed()
             },
-            // A job that this version can't read dies as it is, so that a version that can may run it again.
+            // A job that this version can't decode becomes a dead job unchanged, so that an operator can redrive it
+            // with a version that can.
             give_up: |app, payload| {
                 async move {
                     let Ok(job) = read::<J>(&payload) else { return Ok(()) };

@@ -1,19 +1,19 @@
-//! Work that stands in the row that it is about: a second row in the queue, which would have to be kept in step with it,
-//! would cost more than the work's own transaction does.
+//! Due rows: work that is scheduled in the row that it is about. A second row in the queue would have to be kept
+//! consistent with it, and would cost more than the transaction of the work.
 //!
-//! The table has a column `due_at`, with a partial index: when a worker is to look at the row next, or null if nothing is
-//! to be done. Whoever works on a row puts that time off for as long as its lease lasts; so if the process dies, the row is
-//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes, by turns. The column `traceparent`
-//! (text, or null) has the [trace](traceparent) of whatever added the row, which the work continues. Whoever adds a row that
-//! is due at once [tells](after_commit::wake_workers) the workers of this process.
+//! The table has a column `due_at` with a partial index. It holds the time at which a worker should process the row
+//! next, or NULL without work. A worker leases a row by moving that time to the end of the lease, so that the row is
+//! due again if the process dies. Workers take due rows beside due jobs, in the slots of the same lanes, in turns. The
+//! column `traceparent` (text, nullable) has the [trace](traceparent) of the row's origin, which the work continues.
+//! Code that adds a row that is due at once [notifies](after_commit::wake_workers) the workers of this process.
 //!
-//! How long a row is worked on before it is given up is up to the module. One that is given up is due no more, and leaves a
-//! [dead job](super::dead::add), so that operators find all that failed in one place.
+//! The module decides how long a row is retried. A row that it gives up is not due any more and leaves a
+//! [dead job](super::dead::add), so that operators find all failures in one place.
 //!
-//! A module can't count the attempts at a row that it can't even read. So a row whose work fails before it has put the row
-//! off becomes a job of the name of that work: its attempts are counted and wait for each other, and it ends like any other
-//! job, dead, with its last error. The row itself is looked at again once in an hour or so, since what it stands for, such as
-//! a payment, is not over; it becomes no other job while its dead one is there.
+//! A module can't count the attempts at a row that it can't even read. A row whose work fails before the row was
+//! rescheduled therefore becomes a job with the name of the work. The job has attempts, backoff, and in the end a dead
+//! job with the last error. The row itself is retried about every hour, because its subject, such as a payment, is not
+//! yet settled. It does not become another job while its dead job exists.
 
 use std::time::Duration;
 
@@ -35,58 +35,60 @@ use crate::{
     telemetry::traces,
 };
 
-/// How many attempts there are at a row that can't be worked on, before its job is dead: with their waits, about half an hour.
+/// The attempts at a row that can't be processed, before its job is dead. With their backoff they take about half an
+/// hour.
 const MAX_ATTEMPTS: i32 = 8;
-/// How long after it became a job a row is looked at again for its own sake: by then, the job has ended.
+/// The time after which a row that became a job is due again. The job has ended by then.
 const NEXT_LOOK: Duration = Duration::from_secs(60 * 60);
 
-/// The rows of a table that may be due.
+/// A table with rows that may be due.
 pub trait DueRows: 'static {
     /// The name of the work, for logs and metrics.
     const NAME: &'static str;
     /// The table, with the columns `id`, `due_at` and `traceparent`.
     const TABLE: &'static str;
-    /// Which rows of the table, as an expression of SQL without parameters: for a table whose rows are in several lanes. Each of
-    /// its conditions is to have a partial index on `due_at`.
+    /// The subset of the rows, as a SQL expression without parameters, for a table with rows in several lanes. Each
+    /// condition needs a partial index on `due_at`.
     const CONDITION: &'static str = "true";
     /// The lane.
     const LANE: Lane = Lane::SHARED;
 
-    /// Works on a row. It must put `due_at` off before anything that takes longer than a few seconds, and at the end.
+    /// Processes a row. It must reschedule the row (`due_at`) before any step of more than a few seconds, and at the
+    /// end.
     ///
     /// # Errors
-    /// What prevented it. The row is due again when it says; one that was not put off becomes a job, of this name and in this
-    /// lane, which runs this again. `NOT_FOUND` counts as success.
+    /// The failure. The row is due again at `due_at`. A row that was not rescheduled becomes a job with this name in
+    /// this lane, which calls this function again. `NOT_FOUND` counts as success.
     fn run(app: &App, id: Uuid) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What the worker needs to know of a table without its type.
+/// A type-erased [`DueRows`].
 #[derive(Debug, Clone)]
 pub struct Rows {
     pub(crate) name: &'static str,
     pub(crate) lane: Lane,
-    /// The due rows, as what follows FROM.
+    /// The due rows, as the part of a query after FROM.
     pub(super) due: String,
     take: String,
     depth: String,
     hand_over: String,
     pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
-    /// What a row becomes that can't be worked on.
+    /// The kind of job that a row becomes when it can't be processed.
     pub(super) kind: Kind,
 }
 
-/// The content of a job that a row became.
+/// The payload of a job that a row became.
 #[derive(Deserialize)]
 struct RowJob {
     row: Uuid,
 }
 
-/// A due row, which was put off for as long as its lease lasts.
+/// A due row, leased by a later `due_at`.
 #[derive(QueryableByName)]
 pub(super) struct DueRow {
     #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
-    /// Until when.
+    /// The end of the lease.
     #[diesel(sql_type = Timestamptz)]
     pub(super) due_at: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -98,7 +100,7 @@ pub(crate) struct Depth {
     /// The number of due rows, counted up to a limit.
     #[diesel(sql_type = BigInt)]
     pub(crate) rows: i64,
-    /// For how many seconds the oldest has been due.
+    /// The time in seconds for which the oldest has been due.
     #[diesel(sql_type = Double)]
     pub(crate) oldest_seconds: f64,
 }
@@ -130,7 +132,7 @@ impl Rows {
         Self { name, lane: D::LANE, due, take, depth, hand_over, run, kind: Self::kind::<D>() }
     }
 
-    /// Returns the job that a row becomes.
+    /// Returns the kind of job that a row becomes.
     fn kind<D: DueRows>() -> Kind {
         Kind {
             name: D::NAME,
@@ -142,12 +144,12 @@ impl Rows {
                 }
                 .boxed()
             },
-            // Nothing waits for the job: what waits for the row still does.
+            // Giving up the job affects only the job: the row is still due later.
             give_up: |_, _| async { Ok(()) }.boxed(),
         }
     }
 
-    /// Takes at most `limit` due rows, and puts them off for `term`.
+    /// Leases at most `limit` due rows for `term`.
     pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<DueRow>> {
         let statement = Statement::new(&self.take)
             .bind::<Double, _>(term.as_secs_f64())
@@ -155,8 +157,8 @@ impl Rows {
         Ok(statement.load(connection).await?)
     }
 
-    /// Has a row whose work failed become a job, which runs after `wait`; unless the work has put the row off, or the row has
-    /// become a job before, if only one that is dead by now.
+    /// Turns a row with failed work into a job, which runs after `wait`. It does nothing if the work has rescheduled
+    /// the row, or if the row already has a job, even a dead one.
     pub(super) async fn hand_over(
         &self,
         connection: &mut Connection,
@@ -180,13 +182,13 @@ impl Rows {
     }
 }
 
-/// Returns what the column `traceparent` of a new row is to be: that of the current request or job, if its trace is recorded
-/// by anybody. All others need no place in the row.
+/// Returns the value of the column `traceparent` for a new row: that of the current request or job if its trace is
+/// sampled, else `None`.
 pub fn traceparent() -> Option<String> {
     traces::traceparent().filter(|text| traces::is_sampled(text))
 }
 
-/// Makes a row that waits due at `at`, or at once. A row with nothing to be done stays as it is.
+/// Makes a waiting row due at `at`, or at once. A row without work (NULL) stays unchanged.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,4 +1,4 @@
-//! The table of jobs.
+//! SQL of the `jobs` table: adding and removing jobs.
 
 mod end;
 mod observe;
@@ -28,19 +28,18 @@ use crate::{
 pub(crate) struct Batch {
     pub(crate) kind: &'static str,
     pub(crate) max_attempts: i32,
-    /// The serial key and the payload, as JSON, of each key. In the order of keys, because concurrent statements that
-    /// lock rows in different orders may wait for each other.
+    /// The serial key and the payload, as JSON, by key. The order of keys is the lock order: concurrent statements that
+    /// lock rows in different orders can deadlock.
     pub(crate) entries: BTreeMap<String, (Option<String>, String)>,
 }
 
-/// Adds jobs within the caller's transaction, to start no earlier than `at`, if given. A waiting job with the same key is
-/// replaced.
+/// Adds jobs within the caller's transaction, due at `at` or at once. A waiting job with the same key is replaced.
 pub(crate) async fn add(connection: &Connection, mut batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
     const COLUMNS: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload)";
     const REPLACE: &str = "ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL \
         DO UPDATE SET payload = excluded.payload, due_at = excluded.due_at, serial_key = excluded.serial_key, \
             max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, attempts = 0, last_error = NULL";
-    // Nearly always there is one, for which Postgres needs a tenth less without arrays.
+    // Nearly all batches have one job, for which Postgres needs a tenth less time without arrays.
     static ONE: LazyLock<String> =
         LazyLock::new(|| format!("{COLUMNS} VALUES (?, ?::int, ?, coalesce(?, now()), ?, ?, ?::json) {REPLACE}"));
     static MANY: LazyLock<String> = LazyLock::new(|| {
@@ -131,7 +130,7 @@ impl Columns {
     }
 }
 
-/// Removes the waiting job of a key. A running job is left alone.
+/// Removes the waiting job of a key. A running job continues.
 pub(crate) async fn remove(connection: &Connection, key: &str) -> Result<()> {
     const SQL: &str = "DELETE FROM jobs WHERE key = ? AND lease IS NULL AND dead_at IS NULL";
     Statement::new(SQL).bind::<Text, _>(key).execute(&mut &*connection).await?;
@@ -144,7 +143,7 @@ struct Exists {
     found: bool,
 }
 
-/// Whether a job of a key waits.
+/// Returns whether a job of a key is waiting.
 pub(crate) async fn waits(connection: &mut Connection, key: &str) -> Result<bool> {
     const SQL: &str = "SELECT EXISTS (SELECT FROM jobs WHERE key = ? AND lease IS NULL AND dead_at IS NULL) AS found";
     let row: Exists = Statement::new(SQL).bind::<Text, _>(key).get_result(connection).await?;

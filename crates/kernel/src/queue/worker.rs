@@ -1,8 +1,8 @@
-//! Runs the [`jobs`](crate::queue), and the tasks of the [`schedule`](crate::schedule).
+//! The worker, which runs [`jobs`](crate::queue) and the tasks of the [`schedule`](crate::schedule).
 //!
-//! One loop takes due jobs for all lanes, as many as have a free slot; each runs in a task of its own. Another loop
-//! records how they ended, many in one statement, and extends the leases of those that run. A loop that panics starts
-//! again, and raises an alert; what runs is not affected.
+//! One loop takes due jobs for all lanes, up to their free slots, and each job runs in a separate task. Another loop
+//! records outcomes in batches, and renews the leases of running jobs. A loop that panics is restarted and raises an
+//! alert; running jobs are not affected.
 
 mod bookkeeping;
 mod depth;
@@ -41,43 +41,43 @@ use round_robin::RoundRobin;
 use slots::Slots;
 use supervise::supervise;
 
-/// How long a worker must be silent to be considered dead.
+/// The lease duration: a worker that is silent for longer is considered dead.
 const LEASE: Duration = Duration::from_secs(10);
-/// How long a job that ignores the stop signal may continue after it.
+/// The time for which a job that ignores the stop signal may continue.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long the outcomes of the last jobs may take to be recorded after that.
+/// The time in which the outcomes of the last jobs must then be recorded.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sets gauges that only Postgres knows the values of.
+/// Sets gauges whose values come from Postgres.
 pub type Measure = fn(App) -> BoxFuture<'static, Result<()>>;
 
-/// What a worker runs: the jobs, the due rows, the scheduled tasks and the measurements of all modules, as
+/// The work of a worker: the jobs, due rows, scheduled tasks and measurements of all modules, as
 /// [`Modules::work`](crate::module::Modules::work) returns them.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// The kinds of jobs.
     pub jobs: &'static [Kind],
-    /// The tables whose rows are due like jobs.
+    /// The tables with due rows.
     pub rows: &'static [Rows],
     /// The scheduled tasks.
     pub tasks: &'static [Task],
-    /// The tables that are partitioned by month, which are measured.
+    /// The monthly partitioned tables, which are measured.
     pub partitioned: &'static [PartitionedTable],
-    /// What is measured beside the queue.
+    /// Further measurements.
     pub measures: &'static [Measure],
 }
 
 impl Work {
-    /// The kinds of jobs, also of those that due rows become.
+    /// The kinds of jobs, including those that due rows become.
     fn kinds(self) -> impl Iterator<Item = Kind> {
         self.jobs.iter().copied().chain(self.rows.iter().map(|rows| rows.kind))
     }
 }
 
-/// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at
-/// its checkpoint and returns to the queue. What still runs after 20 s is stopped and returned, for another worker.
+/// Runs jobs and scheduled tasks until `stop` is cancelled, then drains for at most 25 s. A running import stops at its
+/// checkpoint and returns to the queue. Jobs that still run after 20 s are aborted and returned for another worker.
 ///
-/// While Postgres is unavailable it waits.
+/// While Postgres is unavailable, the worker waits.
 pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let worker = Arc::new(Worker::new(work, app.clone(), stop.clone()));
     let drained = CancellationToken::new();
@@ -101,7 +101,7 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let draining = async {
         taking.await.ok();
         worker.running.close();
-        // A task of the schedule has as long as a job.
+        // A scheduled task has the same time as a job.
         tokio::join!(worker.running.wait(), async { schedule.await.ok() });
     };
     if tokio::time::timeout(GRACE, draining).await.is_err() {
@@ -118,10 +118,10 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     }
 }
 
-/// Runs the jobs that are due, and those that they add, until there are no more; for tests, which then see their effect.
+/// Runs the due jobs, and the jobs that they add, until none is due. It serves tests, which then observe the effect.
 ///
 /// # Errors
-/// When Postgres is unavailable.
+/// If Postgres is unavailable.
 pub async fn run_due(work: Work, app: &App) -> anyhow::Result<()> {
     let failed = |error: Error| anyhow::anyhow!("{}", error.detail());
     let worker = Arc::new(Worker::new(work, app.clone(), CancellationToken::new()));
@@ -137,19 +137,19 @@ pub async fn run_due(work: Work, app: &App) -> anyhow::Result<()> {
     }
 }
 
-/// What the loops of a worker share.
+/// The shared state of a worker's loops.
 struct Worker {
     app: App,
     work: Work,
     stop: CancellationToken,
     kinds: HashMap<&'static str, Kind>,
-    /// Those that were found due and not taken yet.
+    /// Tables with due rows that were found and not yet taken.
     due_rows: Mutex<Vec<&'static Rows>>,
     round_robin: RoundRobin,
     /// The statement that takes jobs and finds due rows.
     take: String,
     slots: Slots,
-    /// The tasks of the jobs that run.
+    /// The tasks of running jobs.
     running: TaskTracker,
     leases: Mutex<HashMap<i64, RunningJob>>,
     outcomes: Mutex<Vec<Outcome>>,
@@ -157,13 +157,13 @@ struct Worker {
     outage: Outage,
 }
 
-/// A job that runs.
+/// A running job.
 struct RunningJob {
     lease: Uuid,
     task: AbortHandle,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug)]
 enum Outcome {
     Done { id: i64, lease: Uuid },
@@ -197,7 +197,7 @@ impl Worker {
         }
     }
 
-    /// Notes how a run ended, unless it was handed back or lost its lease meanwhile.
+    /// Records the outcome of a run, unless the job was handed back or lost its lease meanwhile.
     fn finish(&self, id: i64, lease: Uuid, outcome: Outcome) {
         let mut leases = lock(&self.leases);
         if leases.get(&id).is_some_and(|running| running.lease == lease) {
@@ -207,7 +207,7 @@ impl Worker {
         }
     }
 
-    /// Stops the jobs that still run, and returns them to the queue with their attempt.
+    /// Aborts all running jobs, and returns them to the queue without counting their attempt.
     fn hand_back_all(&self) {
         let (mut leases, mut outcomes) = (lock(&self.leases), lock(&self.outcomes));
         for (id, RunningJob { lease, task }) in leases.drain() {

@@ -1,8 +1,8 @@
-//! Arrival times kept in this process: the only state without Redis, and a mirror of the answers of Redis with it.
+//! Arrival times in process memory: the only state without Redis, and a mirror of the answers of Redis with it.
 //!
-//! The mirror serves three purposes. A request that was admitted in advance, by a [`Lease`], asks nobody. One that it knows
-//! would be refused is refused here, so a flood costs Redis nothing. And when Redis becomes unavailable, counting
-//! continues from its last answers rather than from zero.
+//! The mirror has three purposes. A request that was admitted in advance, by a [`Lease`], needs no call. A request that
+//! Redis would certainly reject is rejected locally, so that a flood costs Redis nothing. When Redis becomes
+//! unavailable, counting continues from its last answers rather than from zero.
 
 use std::{
     collections::HashMap,
@@ -16,11 +16,11 @@ use crate::rate_limit::{
     verdict::{MAX_CHARGES, Verdict},
 };
 
-/// Maximum number of keys; 8 MiB. A key is kept until its arrival time, so for at most the duration of one burst.
+/// The most keys; 8 MiB. A key is kept until its arrival time, which is at most the duration of one burst.
 const MAX_KEYS: usize = 65_536;
-/// The interval between two searches for expired keys, when there is no room.
+/// The interval between two sweeps of expired keys while the table is full.
 const SWEEP_EVERY_US: i64 = 100_000;
-/// The key under which callers without room are counted together, so that a flood of new keys resets no counter.
+/// The shared key of callers without room in the table, so that a flood of new keys resets no counter.
 const OVERFLOW_KEY: Charge = Charge::OVERFLOW;
 
 #[derive(Debug, Default)]
@@ -43,24 +43,24 @@ impl Entry {
         Self { arrives_us, lease: Lease::default() }
     }
 
-    /// How far ahead the arrival time would be, had nothing been admitted in advance.
+    /// Returns the time by which the arrival time would be ahead without the unspent lease.
     fn backlog_us(&self, gcra: Gcra, now_us: i64) -> i64 {
         let leased_us = gcra.cost_us.saturating_mul(self.lease.remaining(now_us).into());
         (gcra.backlog_us(self.arrives_us, now_us) - leased_us).max(0)
     }
 }
 
-/// What this process can decide before it asks Redis.
+/// The local decision before a call to Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precheck {
     /// No call to Redis is needed.
     Decided(Verdict),
-    /// How many requests to ask for, per charge; 0 where one was spent that had been admitted in advance.
+    /// The number of requests to ask for, per charge; 0 where a lease was spent.
     AskRedis([u32; MAX_CHARGES]),
 }
 
-/// What Redis answered: how far ahead of now each key is, and how many requests were admitted. A cluster may have admitted
-/// some of one key though the other is refused.
+/// The answer of Redis: the backlog of each key, and the number of admitted requests. A cluster may admit requests of
+/// one key although another one rejects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RedisGrant {
     pub(crate) is_admitted: bool,
@@ -68,7 +68,7 @@ pub(crate) struct RedisGrant {
 }
 
 impl Arrivals {
-    /// Makes all charges or none.
+    /// Applies all charges or none.
     pub(crate) fn charge(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Verdict {
         let mut entries = self.lock();
         let slots: [Charge; MAX_CHARGES] =
@@ -83,8 +83,7 @@ impl Arrivals {
         verdict
     }
 
-    /// Spends from the leases what was admitted in advance; returns what Redis must be asked for, unless it would certainly
-    /// refuse.
+    /// Spends leased requests. Returns the requests that Redis must decide, unless it would certainly reject.
     pub(crate) fn spend(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Precheck {
         let mut entries = self.lock();
         let mut asks = [0; MAX_CHARGES];
@@ -110,13 +109,13 @@ impl Arrivals {
         }
     }
 
-    /// Gives back what was spent on a request that is not admitted.
+    /// Returns leased requests that were spent on a rejected request.
     pub(crate) fn refund(&self, charges: &[(Charge, Gcra)], asks: [u32; MAX_CHARGES]) {
         self.lock().refund(charges, asks);
     }
 
-    /// Stores the answer of Redis, and returns what it means. Answers may arrive out of order; an arrival time only ever
-    /// grows.
+    /// Stores the answer of Redis, and returns the verdict. Answers may arrive out of order, so that an arrival time
+    /// only ever grows.
     pub(crate) fn record(
         &self,
         charges: &[(Charge, Gcra)],
@@ -136,7 +135,7 @@ impl Arrivals {
                 continue;
             }
             verdict.backlogs_us[index] = backlog_us;
-            // A full mirror forgets keys; it must not make unrelated callers share what Redis keeps apart.
+            // A full mirror evicts keys. It must not merge callers whom Redis counts separately.
             if entries.slot(key, now_us) == key {
                 let entry = entries.by_key.entry(key).or_insert(Entry::new(now_us));
                 entry.arrives_us = now_us + gcra.backlog_us(entry.arrives_us, now_us).max(backlog_us);
@@ -177,8 +176,9 @@ impl Entries {
         }
     }
 
-    /// The slot of a key: its own while there is room. Those that are done soonest make room, so a flood of addresses
-    /// neither frees who is refused nor locks others out.
+    /// Returns the slot of a key: the key itself while there is room, or else the overflow key. Entries with the
+    /// earliest arrival times are evicted first, so that a flood of addresses neither frees a rejected caller nor locks
+    /// others out.
     fn slot(&mut self, key: Charge, now_us: i64) -> Charge {
         if self.by_key.len() < MAX_KEYS || self.by_key.contains_key(&key) {
             return key;
@@ -211,7 +211,7 @@ mod tests {
         Charge::network(Network::of(Ipv6Addr::from((number as u128) << 64).into()))
     }
 
-    /// Whether this process knows that a request would be refused.
+    /// Returns whether this process knows that Redis would reject a request.
     fn refuses(arrivals: &Arrivals, key: Charge, now_us: i64) -> bool {
         match arrivals.spend(&[(key, gcra())], now_us) {
             Precheck::Decided(verdict) => !verdict.is_admitted,
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// An answer of Redis about one key.
+    /// The answer of Redis about one key.
     fn answer(backlog_us: i64, size: u32) -> RedisGrant {
         RedisGrant { is_admitted: size > 0, each: [(backlog_us, size), (0, 0), (0, 0)] }
     }

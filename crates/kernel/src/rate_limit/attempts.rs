@@ -1,15 +1,17 @@
-//! Limits on attempts: at guessing a secret, or at causing mail.
+//! Attempt limits, on guesses of a secret and on mail that a caller can trigger: an exact sliding window log that fails
+//! closed.
 //!
-//! People mistype, and a quota of ten should allow ten attempts in a row; GCRA, which holds back half of the quota,
-//! would not. So a log keeps the times of the attempts that count, which is cheap for tens, and admits an attempt when
-//! fewer than the quota lie within the last window. That is exact: never more than the quota in any closed window, and
-//! never fewer than possible.
+//! People mistype, and a quota of ten should allow ten attempts in a row. GCRA would not, because its burst is a
+//! quarter of the quota. The log keeps the times of counted attempts, which is cheap for tens, and admits an attempt if
+//! fewer than the quota are within the last window. This bound is exact: never more than the quota in any closed
+//! window, and never fewer than possible.
 //!
-//! An attempt is counted before it is made, or else any number of concurrent guesses would pass. One that turns out not
-//! to count, because the guess was right, is taken back ([`Limiter::take_back`]).
+//! An attempt is counted before it is made, because any number of concurrent guesses would pass otherwise. An attempt
+//! that should not count, such as a correct guess, is taken back ([`Limiter::take_back`]).
 //!
-//! It fails closed. While Redis is unavailable Postgres keeps the log ([`crate::database::attempt_limit`]); while both
-//! are, no attempt is admitted. Attempts are not taken back from Postgres: what they are made for, a session, needs Redis.
+//! While Redis is unavailable, Postgres keeps the log ([`crate::database::attempt_limit`]). While both are, no attempt
+//! is admitted. Attempts are not taken back from Postgres, because a successful one leads to a session, which needs
+//! Redis.
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ use crate::{
 
 static ATTEMPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("attempts.lua")));
 
-/// Maximum number of logs of one limit in this process. With ten attempts each they take less than 4 MiB.
+/// The most logs of one limit in this process. With ten attempts each they take less than 4 MiB.
 const MAX_LOGS: usize = 16_384;
 
 /// A limit on attempts under one key.
@@ -50,23 +52,24 @@ pub struct AttemptLimit {
 }
 
 impl AttemptLimit {
-    /// Limits the attempts of or on `who`. The `name` is shown to callers, and separates the keys of different limits.
+    /// Limits the attempts by or on the identity `who`. The `name` is shown to callers, and separates the keys of
+    /// different limits.
     pub fn new(name: &'static str, who: &[u8], quota: Quota) -> Self {
         Self { name, key: Key::new(name, who), quota, is_confidential: false }
     }
 
-    /// Limits the attempts from the network of an IP address: the address itself, or an IPv6 address' /64.
+    /// Limits the attempts from the network of an IP address: an IPv4 address, or the /64 of an IPv6 address.
     pub fn of_network(name: &'static str, address: IpAddr, quota: Quota) -> Self {
         Self::new(name, Network::of(address).octets(), quota)
     }
 
-    /// Limits the attempts from the site of an IP address, all its networks together: an IPv6 address' /48. There is none for
-    /// IPv4, of which nobody has as much.
+    /// Limits the attempts from the site of an IP address, over all its networks: the /48 of an IPv6 address. IPv4 has
+    /// no sites, because no client has a comparable number of addresses.
     pub fn of_site(name: &'static str, address: IpAddr, quota: Quota) -> Option<Self> {
         Network::of(address).site().map(|site| Self::new(name, site.octets(), quota))
     }
 
-    /// Has no metric count a refusal, because that would tell something about `who`.
+    /// Excludes rejections from the metrics, which would reveal information about `who`.
     #[must_use]
     pub fn confidential(self) -> Self {
         Self { is_confidential: true, ..self }
@@ -77,19 +80,19 @@ impl AttemptLimit {
     }
 }
 
-/// An attempt that was counted: under which limits, and when. Without any it was counted in Postgres.
+/// A counted attempt: its limits, and its time under each. Without limits it was counted in Postgres.
 #[derive(Debug, Default)]
 #[must_use = "an attempt that succeeded is taken back"]
 pub struct CountedAttempt(Vec<(AttemptLimit, i64)>);
 
 impl CountedAttempt {
-    /// Rebuilds an attempt from its limit and the time that [`CountedAttempt::at`] returned, so that any process can take it
-    /// back later.
+    /// Restores an attempt from its limit and its time ([`CountedAttempt::at`]), so that any process can take it back
+    /// later.
     pub fn restore(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
         Self(vec![(limit, at.timestamp_micros())])
     }
 
-    /// Returns when it was counted under its first limit, to the microsecond; `None` if it can't be taken back.
+    /// Returns the time under its first limit, with a precision of microseconds; `None` if it can't be taken back.
     pub fn at(&self) -> Option<DateTime<Utc>> {
         self.0.first().and_then(|(_, at_us)| DateTime::from_timestamp_micros(*at_us))
     }
@@ -97,7 +100,7 @@ impl CountedAttempt {
 
 /// The outcome of an attempt that is counted in memory or in Redis.
 enum Outcome {
-    /// At this time, in microseconds.
+    /// The time in microseconds.
     Counted(i64),
     Refused {
         limit: usize,
@@ -106,10 +109,10 @@ enum Outcome {
 }
 
 impl Limiter {
-    /// Counts an attempt under each limit, or under none if one of them has had its quota.
+    /// Counts an attempt under all limits, or under none if one of them is used up.
     ///
     /// # Errors
-    /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` when it can't be counted.
+    /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the attempt can't be counted.
     pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         let inner = &*self.0;
         // The keys of one script must be on one node.
@@ -138,7 +141,8 @@ impl Limiter {
         Ok(attempt)
     }
 
-    /// Each limit by itself, because a statement that took slots of several could deadlock with another.
+    /// Each limit has a separate statement, because a statement that took slots of several could deadlock with another
+    /// one.
     async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
         for limit in limits {
@@ -147,7 +151,7 @@ impl Limiter {
                 .0
                 .database
                 .autocommit(async move |connection| attempt_limit::attempt(connection, &key, quota).await);
-            // Whatever the error of Postgres, an attempt that was not counted is not admitted.
+            // An attempt that was not counted is not admitted, regardless of the error.
             let attempt = attempt.await.map_err(|error| {
                 Error::unavailable(anyhow::anyhow!("an attempt could not be counted in Postgres: {}", error.detail()))
             })?;
@@ -158,7 +162,7 @@ impl Limiter {
         Ok(CountedAttempt::default())
     }
 
-    /// Takes an attempt back, so that it does not count. If that fails, it counts.
+    /// Takes an attempt back, so that it does not count. If this fails, the attempt counts.
     pub async fn take_back(&self, attempt: CountedAttempt) {
         let taken_back = attempt.0.into_iter().map(|(limit, at_us)| async move {
             match &self.0.redis {
@@ -180,7 +184,7 @@ fn refusal(limit: &AttemptLimit, wait: Duration) -> Error {
     if !limit.is_confidential {
         metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
     }
-    // Rounded up, so that the retry is not too early.
+    // The wait is rounded up, so that the retry is not too early.
     let wait = Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
     Error::limited(limit.name, limit.quota, wait)
 }
@@ -194,7 +198,7 @@ async fn attempt_redis(link: &RedisLink, limits: &[AttemptLimit]) -> Result<Outc
     })
 }
 
-/// The logs of a process without Redis, by the name of the limit: whatever fills the table of one concerns no other.
+/// The logs of a process without Redis, by the name of the limit. A full table of one limit does not affect the others.
 #[derive(Debug, Default)]
 pub(crate) struct Logs(Mutex<HashMap<&'static str, Table>>);
 
@@ -215,7 +219,8 @@ impl Log {
         Self { times_us: VecDeque::new(), quota, window_us: limit.window_us() }
     }
 
-    /// Forgets what has left the window; returns the time until an attempt is admitted, if it is refused now.
+    /// Removes attempts outside of the window. Returns the time until an attempt is admitted, or `None` if it is
+    /// admitted now.
     fn wait_us(&mut self, now_us: i64) -> Option<i64> {
         while self.times_us.front().is_some_and(|&oldest_us| now_us - oldest_us > self.window_us) {
             self.times_us.pop_front();
@@ -232,7 +237,7 @@ impl Log {
         self.times_us.len() >= self.quota
     }
 
-    /// What makes room first: the fewest attempts, and the oldest of these; last, what is used up.
+    /// The eviction order: the fewest attempts first, and the oldest among equals; used-up logs last.
     fn rank(&self) -> (bool, usize, i64) {
         (self.is_full(), self.times_us.len(), self.times_us.back().copied().unwrap_or_default())
     }
@@ -267,9 +272,9 @@ impl Logs {
 }
 
 impl Table {
-    /// The log of a key. If there is no room for a new one, a quarter makes room: what is expired, and then those with the
-    /// fewest attempts; a log without attempts left goes only if all others are like that. So a flood of keys locks
-    /// nobody out, and has to use up thousands of limits to free one guesser.
+    /// Returns the log of a key. A full table evicts a quarter for a new key: expired logs first, and then those with
+    /// the fewest attempts. A used-up log is evicted only if all others are used up too. A flood of keys therefore
+    /// locks out no caller, and must use up thousands of limits to free one guesser.
     fn log(&mut self, limit: &AttemptLimit, now_us: i64) -> &mut Log {
         if self.0.len() >= MAX_LOGS && !self.0.contains_key(&limit.key) {
             self.0.retain(|_, log| !log.is_expired(now_us));

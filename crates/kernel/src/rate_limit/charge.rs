@@ -1,4 +1,4 @@
-//! What is charged to whom.
+//! Charges of requests against the limits of callers.
 
 use std::{net::IpAddr, ops::Deref};
 
@@ -13,20 +13,21 @@ use crate::{
 
 /// A charge of one request against one limit of one caller.
 ///
-/// This process counts by it as it is. Redis gets a hash, which is made only when Redis is asked.
+/// It is the key of the counters in this process. The key in Redis is a hash, which is computed only for calls to
+/// Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Charge {
     policy: PolicyId,
-    /// An id, or a network, which is shorter.
+    /// The id of a principal, or a network, which is shorter.
     who: [u8; 16],
     length: u8,
 }
 
 impl Charge {
-    /// The charge of callers who are counted together: that of nobody.
+    /// The shared charge of callers without room in the table.
     pub(in crate::rate_limit) const OVERFLOW: Self = Self { policy: PolicyId::Address, who: [0; 16], length: 0 };
 
-    /// Charges the limit of a network, or of a site.
+    /// Returns the charge against the limit of a network or a site.
     pub(in crate::rate_limit) fn network(network: Network) -> Self {
         let (octets, mut who) = (network.octets(), [0; 16]);
         who[..octets.len()].copy_from_slice(octets);
@@ -34,7 +35,7 @@ impl Charge {
         Self { policy, who, length: octets.len() as u8 }
     }
 
-    /// Charges a principal's limit for a kind of work.
+    /// Returns the charge against a principal's limit for a kind of work.
     pub fn principal(work: Work, caller: &Caller) -> Self {
         let policy = match caller {
             Caller::User { .. } => PolicyId::User(work),
@@ -61,7 +62,7 @@ impl Charge {
     }
 }
 
-/// The charges of one request, each against another limit.
+/// The charges of one request, each against a different limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Charges {
     all: [Charge; MAX_CHARGES],
@@ -69,7 +70,8 @@ pub struct Charges {
 }
 
 impl Charges {
-    /// Charges the limits of an IP address: that of its network, and that of the network's site, if it has one.
+    /// Returns the charges against the limits of an IP address: of its network, and of the network's site, if it has
+    /// one.
     pub fn of_address(address: IpAddr) -> Self {
         Network::of(address).with_site().map(Charge::network).collect()
     }
@@ -77,7 +79,7 @@ impl Charges {
 
 impl FromIterator<Charge> for Charges {
     /// # Panics
-    /// Of more charges than a request has.
+    /// With more charges than a request can have.
     fn from_iter<I: IntoIterator<Item = Charge>>(charges: I) -> Self {
         let mut collected = Self { all: [Charge::OVERFLOW; MAX_CHARGES], count: 0 };
         for charge in charges {
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(of("192.0.2.1").len(), 1);
     }
 
-    /// Versions that serve together count together.
+    /// Instances of different versions share their counters.
     #[test]
     fn names_in_redis() {
         assert_eq!(address("192.0.2.1").redis(), Key::new("address", &[192, 0, 2, 1]).redis());

@@ -1,25 +1,27 @@
 //! The arithmetic of a rate limit: GCRA, the generic cell rate algorithm (ITU-T I.371, annex A), in whole microseconds.
 //!
-//! A key's state is one number, the theoretical arrival time: when the requests admitted so far would have arrived, had
-//! they been evenly spaced. Each admitted request advances it by `cost`; a request that would advance it further than
-//! `horizon` ahead of now is refused and changes nothing. With `cost` = T and `horizon` = b·T, b requests are admitted
-//! at once and then one per T.
+//! The state of a key is one number, the theoretical arrival time: the time at which the requests admitted so far would
+//! have arrived at an even rate. Each admitted request advances it by `cost`. A request that would advance it further
+//! than `horizon` ahead of now is rejected and changes nothing. With `cost` = T and `horizon` = b·T, b requests are
+//! admitted at once and then one per T.
 //!
-//! A quota of q requests per w is sustained: T = ⌊w / q⌋, so one request per T is admitted for as long as one likes. On
-//! top of that b = ⌈q / 4⌉ come at once. So **a time t never admits more than b + t / T + 1**: after n requests the
-//! arrival time has moved by n·T from at least the start, and it is at most b·T beyond the last admission.
+//! A quota of q requests per w is sustained: T = ⌊w / q⌋, so that one request per T is admitted indefinitely. In
+//! addition, a burst of b = ⌈q / 4⌉ is admitted at once. Therefore **a time t never admits more than b + t / T + 1**:
+//! after n requests the arrival time has advanced by n·T from at least the start, and it is at most b·T beyond the last
+//! admission.
 
 use crate::config::Quota;
 
-/// How far the clock may be set back before arrival times are forgotten: so that no small correction frees who is refused.
+/// The largest backward step of the clock after which arrival times still hold, so that a small correction frees no
+/// rejected caller.
 const MAX_CLOCK_STEP_US: i64 = 1_000_000;
 
-/// A limit for one key. Times are in microseconds, by the clock that keeps the state: that of Redis or of this process.
+/// A limit for one key. Times are in microseconds, by the clock of the state's owner: Redis or this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gcra {
-    /// How far one request advances the arrival time.
+    /// The advance of the arrival time per request.
     pub(crate) cost_us: i64,
-    /// How far ahead of now the arrival time may be.
+    /// The furthest that the arrival time may be ahead of now.
     pub(crate) horizon_us: i64,
 }
 
@@ -32,16 +34,17 @@ impl Gcra {
         Self { cost_us, horizon_us: cost_us.saturating_mul(burst) }
     }
 
-    /// The share of one of `instances` that do not share state. The horizon stays, so an arrival time learned from the
-    /// shared limit keeps its meaning. With more instances than burst, each still admits one request at once.
+    /// Returns the share of one of `instances` that do not share state. The horizon stays unchanged, so that an arrival
+    /// time from the shared limit keeps its meaning. With more instances than burst, each still admits one request at
+    /// once.
     pub(crate) fn divided(self, instances: u32) -> Self {
         let cost_us = self.cost_us.saturating_mul(i64::from(instances.max(1)));
         Self { cost_us, horizon_us: self.horizon_us.max(cost_us) }
     }
 
-    /// How far ahead the arrival time is. It can't exceed the horizon, unless the quota was reduced or the clock was set back.
-    /// By more than a second, and it says nothing any more: whoever is held to it would be refused until the clock is there
-    /// again, which may take hours.
+    /// Returns the time by which the arrival time is ahead of now. It can't exceed the horizon, unless the quota was
+    /// reduced or the clock was set back. An arrival time more than a second beyond the horizon is ignored: otherwise
+    /// the caller would be rejected until the clock catches up, which may take hours.
     pub(crate) fn backlog_us(self, arrives_us: i64, now_us: i64) -> i64 {
         let ahead_us = arrives_us.saturating_sub(now_us);
         if ahead_us > self.horizon_us.saturating_add(MAX_CLOCK_STEP_US) {
@@ -51,12 +54,12 @@ impl Gcra {
         }
     }
 
-    /// How many requests are admitted at once on top of a backlog.
+    /// Returns the number of requests that are admitted at once on top of a backlog.
     pub(crate) fn remaining(self, backlog_us: i64) -> u32 {
         u32::try_from((self.horizon_us - backlog_us) / self.cost_us).unwrap_or(0)
     }
 
-    /// The time until one request is admitted; 0: now.
+    /// Returns the time until one request is admitted; 0 if it is admitted now.
     pub(crate) fn wait_us(self, backlog_us: i64) -> i64 {
         (backlog_us + self.cost_us - self.horizon_us).max(0)
     }
@@ -74,7 +77,7 @@ mod tests {
         Quota { requests, window: Duration::from_millis(window_ms) }
     }
 
-    /// One instance, with its own state.
+    /// One instance with separate state.
     struct Instance {
         gcra: Gcra,
         arrives_us: i64,
@@ -92,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Whether every stretch of time, from one admission to another, admits at most burst + rate·t + 1.
+    /// Returns whether every interval between two admissions admits at most burst + rate·t + 1.
     fn holds(quota: Quota, admissions: &[i64]) -> bool {
         let gcra = Gcra::new(quota);
         let burst = i64::from(gcra.remaining(0));
@@ -151,7 +154,7 @@ mod tests {
                 }
             }
             prop_assert!(holds(quota, &admissions));
-            // What the header says is sustained: the quota in each of three windows, beside the burst.
+            // The header states a sustained rate: the quota in each of three windows, beside the burst.
             prop_assert!(now_us <= 3 * quota.window.as_micros() as i64, "{now_us}");
         }
 

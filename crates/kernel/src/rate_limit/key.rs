@@ -1,4 +1,4 @@
-//! The keys of the counters: hashes, so that no address, e-mail or id is stored as a key.
+//! Keys of the counters. They are hashes, so that Redis stores no address, e-mail or id in plain text.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub(in crate::rate_limit) struct Key(pub(in crate::rate_limit) [u8; 16]);
 
 impl Key {
-    /// Hashes an identity. The `class` separates one caller's keys; it contains no NUL.
+    /// Hashes an identity. The `class` separates the keys of one caller. It must not contain NUL.
     pub(in crate::rate_limit) fn new(class: &str, who: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(class).chain_update([0]).chain_update(who).finalize();
         let mut key = [0; 16];
@@ -17,7 +17,7 @@ impl Key {
         Self(key)
     }
 
-    /// The key in Redis: `limit:` and the hash in hexadecimal.
+    /// Returns the key in Redis: `limit:` and the hash in hexadecimal.
     pub(in crate::rate_limit) fn redis(self) -> [u8; 38] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut name = *b"limit:................................";
@@ -29,19 +29,19 @@ impl Key {
     }
 }
 
-/// A network, by which callers are counted whom nobody knows: an IPv4 address, or an IPv6 address' /64, the smallest
-/// allocation of a subscriber (RFC 6177), who may use all of it.
+/// A network, the identity of unauthenticated callers: an IPv4 address, or the /64 of an IPv6 address. A /64 is the
+/// smallest allocation of a subscriber (RFC 6177), who may use all its addresses.
 ///
-/// Many subscribers have more than that: a /56, which is 256 networks, or a /48, which is 65,536. So the networks of a /48,
-/// a site, have bounds together too, wider ones than that of one network, and narrower than those of all.
+/// Many subscribers have more: a /56 with 256 networks, or a /48 with 65,536. Therefore the networks of a /48, a site,
+/// also share limits. These are wider than the limits of one network, and narrower than the sum over its networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
-    /// Zero beyond those that count.
+    /// Zero beyond `length`.
     octets: [u8; 8],
     length: u8,
 }
 
-/// The octets of a site.
+/// The number of octets of a site.
 const SITE_OCTETS: usize = 6;
 
 impl Network {
@@ -61,7 +61,7 @@ impl Network {
         Self { octets, length }
     }
 
-    /// Returns the site that the network is in; none for IPv4, of which nobody has as much.
+    /// Returns the site of the network; `None` for IPv4, where no client has a comparable number of addresses.
     #[must_use]
     pub fn site(self) -> Option<Self> {
         (self.octets().len() > SITE_OCTETS).then(|| {
@@ -71,7 +71,7 @@ impl Network {
         })
     }
 
-    /// Whether it is a site.
+    /// Returns whether it is a site.
     pub(in crate::rate_limit) fn is_site(self) -> bool {
         usize::from(self.length) == SITE_OCTETS
     }
@@ -81,7 +81,7 @@ impl Network {
         std::iter::once(self).chain(self.site())
     }
 
-    /// Returns its octets: 4 of an IPv4 address, 8 of an IPv6 one, 6 of a site.
+    /// Returns the octets: 4 for IPv4, 8 for IPv6, 6 for a site.
     pub fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.length)]
     }

@@ -1,15 +1,16 @@
-//! Requests that Redis has admitted in advance, for this process to spend without asking again.
+//! Leases: requests that Redis has admitted in advance, for this process to spend without a call.
 //!
-//! A lease counts as admitted when it is granted, so the limit holds over all instances whatever becomes of it: what is
-//! not spent in [`LIFE_US`] is lost. A caller who needs more than one request in that time is leased twice as many the
-//! next time, up to [`MAX_SIZE`]; one who leaves some is leased what was spent. Redis grants at most a quarter of what
-//! is left, so near the limit every request asks, and no refusal comes earlier than one lease.
+//! A lease counts as admitted when it is granted, so that the limit holds over all instances; an unspent rest is lost
+//! after [`LIFE_US`]. A caller that spends a lease within that time gets twice as many requests the next time, up to
+//! [`MAX_SIZE`]. A caller that leaves some gets the number that it spent. Redis grants at most a quarter of the
+//! remaining quota. Close to the limit, every request therefore needs a call, and a rejection is early by at most one
+//! lease.
 
-/// How long a lease may be spent, in microseconds.
+/// The lifetime of a lease in microseconds.
 const LIFE_US: i64 = 1_000_000;
 /// The largest lease.
 const MAX_SIZE: u32 = 64;
-/// How long the other requests of a caller ask for themselves only, while one asks for a lease.
+/// The time for which other requests of a caller ask for one request only, while one of them asks for a lease.
 const ASKING_US: i64 = 20_000;
 
 /// A lease of one key.
@@ -22,12 +23,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Returns how many requests are left.
+    /// Returns the number of unspent requests.
     pub(crate) fn remaining(&self, now_us: i64) -> u32 {
         if self.is_alive(now_us) { self.remaining } else { 0 }
     }
 
-    /// Spends one, if there is one.
+    /// Spends one request. Returns `false` if none is left.
     pub(crate) fn spend(&mut self, now_us: i64) -> bool {
         let has_some = self.remaining(now_us) > 0;
         if has_some {
@@ -36,12 +37,12 @@ impl Lease {
         has_some
     }
 
-    /// Takes back one that was spent on a request that another limit refused.
+    /// Returns a request that was spent although another limit rejected it.
     pub(crate) fn refund(&mut self) {
         self.remaining = (self.remaining + 1).min(self.size);
     }
 
-    /// Returns how many requests to ask for.
+    /// Returns the number of requests to ask for.
     pub(crate) fn ask(&mut self, now_us: i64) -> u32 {
         if (now_us - self.asked_at_us).abs() < ASKING_US {
             return 1;
@@ -54,12 +55,12 @@ impl Lease {
         }
     }
 
-    /// Notes what was granted, of which one request is spent at once.
+    /// Records a grant, of which one request is spent at once.
     pub(crate) fn grant(&mut self, size: u32, now_us: i64) {
         if size <= 1 && self.is_alive(now_us) {
             return;
         }
-        // Another request may have been granted a lease meanwhile: the larger rest stays, as part of its own lease.
+        // Another request may have received a lease meanwhile. The larger rest stays, as part of its original lease.
         let remaining = size.saturating_sub(1);
         let is_smaller = remaining < self.remaining(now_us);
         *self = if is_smaller {
@@ -78,7 +79,7 @@ impl Lease {
 mod tests {
     use super::*;
 
-    /// Spends or asks, and is granted what it asks for; returns how many times it asks.
+    /// Spends or asks, and is granted every request that it asks for. Returns the number of calls.
     fn requests(lease: &mut Lease, count: usize, start_us: i64, gap_us: i64) -> usize {
         let mut asks = 0;
         for number in 0..count {
@@ -122,7 +123,7 @@ mod tests {
         assert_eq!(asks, [16, 1, 1, 1, 1]);
     }
 
-    /// As while Redis takes longer than [`ASKING_US`] to answer, and another request asks meanwhile.
+    /// Redis takes longer than [`ASKING_US`] to answer, and another request asks meanwhile.
     #[test]
     fn of_two_leases_that_cross_the_larger_rest_stays() {
         let mut lease = Lease::default();
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(lease.remaining(1_050_000), 9);
         lease.refund();
         assert_eq!(lease.remaining(1_050_000), 10, "of the larger lease");
-        // It ends in its own time; the next one is for what was spent of it.
+        // The lease ends at its original time, and the next one has the size of what was spent.
         assert!(lease.spend(1_060_000) && lease.spend(1_060_000) && lease.spend(1_060_000));
         assert_eq!(lease.ask(1_000_000 + LIFE_US), 3);
         lease.grant(20, 2_000_000);

@@ -1,4 +1,4 @@
-//! The limits, built once from the configuration.
+//! Limit policies, built once from the configuration.
 
 use http::HeaderValue;
 
@@ -8,24 +8,24 @@ use crate::{
     rate_limit::gcra::Gcra,
 };
 
-/// How many times as many requests a site may make as one of its networks. A /48 is what a provider gives one household or
-/// company, but also what thousands of phones share, which have a network each.
+/// The ratio between the limit of a site and that of one of its networks. A /48 is the allocation of one household or
+/// company, but thousands of phones with separate networks may also share one.
 const SITE_FACTOR: u32 = 10;
 
-/// The name of a limit.
+/// The identity of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyId {
-    /// All requests of an IP address, or of an IPv6 address' /64.
+    /// All requests of a network: an IPv4 address, or the /64 of an IPv6 address.
     Address,
-    /// All requests of the networks of a site.
+    /// All requests of all networks of a site.
     Site,
-    /// A user's reads, writes, or batches.
+    /// A user's reads, writes or bulk operations.
     User(Work),
-    /// A service principal's reads, writes, or batches.
+    /// A service principal's reads, writes or bulk operations.
     Service(Work),
 }
 
-/// A kind of work that has its own limit.
+/// A kind of work with a separate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// Reads.
@@ -37,8 +37,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Returns the kind of work of a rate class; `None` for sign-in, whose operations count
-    /// attempts instead.
+    /// Returns the kind of work of a rate class; `None` for sign-in, which has attempt limits instead.
     pub fn of(class: RateClass) -> Option<Self> {
         match class {
             RateClass::Read => Some(Self::Read),
@@ -54,13 +53,13 @@ impl Work {
 pub struct Policy {
     /// The name, for callers and metrics.
     pub name: &'static str,
-    /// The number of requests per window; a quarter of them may come at once, on top.
+    /// The number of requests per window. A burst of a quarter is admitted in addition.
     pub quota: Quota,
     /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): `"read";q=100;w=60`.
     pub header: HeaderValue,
     /// The limit of all instances together.
     pub(crate) shared: Gcra,
-    /// This instance's share, while it can't coordinate with the others.
+    /// This instance's share, for the time without Redis.
     pub(crate) local: Gcra,
 }
 

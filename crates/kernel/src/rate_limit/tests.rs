@@ -1,4 +1,4 @@
-//! Tests with a real Redis and its clock, and without one.
+//! Rate limit tests with a real Redis and its clock, and without Redis.
 
 mod cluster;
 
@@ -16,7 +16,7 @@ use crate::{
     rate_limit::*,
 };
 
-/// So long a window that the duration of the test does not matter.
+/// The window is so long that the duration of the test does not matter.
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -40,12 +40,12 @@ async fn database(url: &str, pool_wait: Duration) -> Database {
     Database::new(&SecretString::from(url), "mainstay", &config).unwrap()
 }
 
-/// A Postgres that is unavailable.
+/// An unreachable Postgres.
 async fn nowhere() -> Database {
     database("postgres://127.0.0.1:1/none", Duration::from_millis(300)).await
 }
 
-/// Long, so that a busy machine does not make Redis seem unavailable.
+/// The timeout is long, so that a busy machine does not make Redis seem unavailable.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A limiter on a Redis, without Postgres.
@@ -53,7 +53,7 @@ async fn shared(redis: &RedisServer, read: Quota) -> Limiter {
     shared_at(redis, read, &Clock::default()).await
 }
 
-/// As [`shared`], in a process whose clock is this one.
+/// Like [`shared`], in a process with this clock.
 async fn shared_at(redis: &RedisServer, read: Quota, clock: &Clock) -> Limiter {
     let config =
         config::Redis { url: Some(redis.url().into()), cluster: false, sentinels: Vec::new(), timeout: TIMEOUT };
@@ -76,12 +76,12 @@ fn address(text: &str) -> Charge {
     Charge::network(Network::of(text.parse().unwrap()))
 }
 
-/// As [`address`], of the network's site too.
+/// Like [`address`], with the charge of the site.
 fn addresses(text: &str) -> Charges {
     Charges::of_address(text.parse().unwrap())
 }
 
-/// The number of requests admitted in a row, and the refusal that ended it.
+/// Returns the number of consecutively admitted requests, and the rejection that followed.
 async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
     let mut count = 0;
     loop {
@@ -135,7 +135,7 @@ async fn a_wait_is_long_enough_and_instances_share_the_limit() {
             refusal = other.charge(&charge).await;
         }
     }
-    // A window and the short overrun of the loop; never more than burst + rate·t + 1.
+    // The time is a window and the short overrun of the loop; the bound is burst + rate·t + 1.
     let elapsed_us = i64::try_from(since.elapsed().as_micros()).unwrap();
     assert!(i64::from(total) <= 5 + elapsed_us / Gcra::new(quota).cost_us + 1, "{total} in {elapsed_us} us");
 }
@@ -156,7 +156,7 @@ async fn many_at_once_on_two_instances_get_the_burst() {
     assert!((18..=20).contains(&count), "{count}: all but what is left of a small lease on either");
 }
 
-/// Two limiters on a Redis, of which the second has a clock that is an hour ahead.
+/// Returns two limiters on one Redis. The clock of the second one is an hour ahead.
 async fn skewed(redis: &RedisServer, read: Quota) -> [Limiter; 2] {
     let ahead = Clock::default();
     ahead.advance(chrono::TimeDelta::hours(1));
@@ -166,7 +166,7 @@ async fn skewed(redis: &RedisServer, read: Quota) -> [Limiter; 2] {
 #[tokio::test]
 async fn instances_whose_clocks_differ_share_the_limit() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    // So slow a rate that the duration of the test does not matter.
+    // The rate is so slow that the duration of the test does not matter.
     let quota = read(20, Duration::from_secs(3600));
     let limiters = skewed(&redis, quota).await;
     for order in [[0, 1], [1, 0]] {
@@ -180,7 +180,7 @@ async fn instances_whose_clocks_differ_share_the_limit() {
     }
 }
 
-/// A replica that was promoted, on a host whose clock is an hour behind.
+/// A promoted replica on a host whose clock is an hour behind.
 #[tokio::test]
 async fn nobody_is_held_to_the_clock_of_another_redis() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
@@ -210,13 +210,14 @@ async fn instances_whose_clocks_differ_share_the_attempts() {
     }
 }
 
-/// A limiter that admits one request at once of each network, and ten of each site.
+/// A limiter with a burst of one request per network, and of ten per site.
 async fn narrow(redis: Redis) -> Limiter {
     let limits = config::Limits { address: read(4, DAY), ..limits(read(1000, MINUTE)) };
     Limiter::new(redis, nowhere().await, &limits, Clock::default())
 }
 
-/// How many of the networks of a site are admitted in a row, one request of each, by turns at one limiter and the other.
+/// Returns the number of a site's networks that are admitted consecutively. Each sends one request, alternately to the
+/// two limiters.
 async fn networks_admitted(limiters: &[Limiter; 2], site: u16) -> usize {
     let mut count = 0;
     loop {
@@ -242,7 +243,7 @@ async fn the_networks_of_a_site_share_a_limit_in_one_round_trip() {
     assert!((8..=10).contains(&networks_admitted(&limiters, 1).await), "all but what is left of a lease");
     assert!(limiters[0].charge(&addresses("2001:db8:2::1")).await.allowed, "another site");
 
-    // The script is known by now.
+    // Redis has loaded the script before.
     link.cmd::<()>(redis::cmd("CONFIG").arg("RESETSTAT")).await.unwrap();
     assert!(limiters[0].charge(&addresses("2001:db8:3::1")).await.allowed);
     let stats: String = link.cmd(redis::cmd("INFO").arg("commandstats")).await.unwrap();
@@ -295,7 +296,7 @@ async fn a_hung_redis_delays_the_first_few_only() {
     for _ in 0..2000 {
         assert!(limiter.charge(&[Charge::principal(Work::Read, &caller)]).await.allowed);
     }
-    // Five time-outs; the other calls do not wait.
+    // Five timeouts; the other calls do not wait.
     assert!(since.elapsed() < 8 * TIMEOUT, "{:?}", since.elapsed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
 }
@@ -328,7 +329,7 @@ fn from(address: &str) -> AttemptLimit {
     AttemptLimit::of_network("login-network", address.parse().unwrap(), LOGIN)
 }
 
-/// Asserts that ten attempts are admitted and the next is refused, and counts for no other limit either.
+/// Asserts that ten attempts are admitted, and that the next one is rejected and counts for no other limit.
 async fn ten_attempts(limiter: &Limiter) {
     for _ in 0..10 {
         drop(limiter.attempt(&[account("ada@example.org")]).await.unwrap());
@@ -346,7 +347,7 @@ async fn ten_attempts(limiter: &Limiter) {
     assert!(limiter.attempt(&[from("192.0.2.1")]).await.is_err());
 }
 
-/// Asserts that attempts that were taken back do not count, and that the others do, however they overlap.
+/// Asserts that attempts that were taken back do not count, and that the others do, in any overlap.
 async fn taken_back(limiter: &Limiter) {
     let limits = [account("eve@example.org"), from("192.0.2.9")];
     for _ in 0..30 {

@@ -1,17 +1,17 @@
-//! The outcome of a charge, and the limit as reported to the caller.
+//! The outcome of charges, and the limit state that is reported to the caller.
 
 use std::time::Duration;
 
 use crate::rate_limit::{gcra::Gcra, policy::PolicyId};
 
-/// The maximum number of charges per request: its principal, its network, and the site of that.
+/// The most charges per request: its principal, its network, and the network's site.
 pub(crate) const MAX_CHARGES: usize = 3;
 
 /// The outcome of a set of charges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) is_admitted: bool,
-    /// How far ahead of now each key's arrival time is.
+    /// The time by which each key's arrival time is ahead of now.
     pub(crate) backlogs_us: [i64; MAX_CHARGES],
 }
 
@@ -21,20 +21,21 @@ impl Default for Verdict {
     }
 }
 
-/// Whether a request is admitted, and the current state of its limit. With several limits it describes the one that
-/// refuses, or else the one with the least remaining.
+/// Whether a request is admitted, and the present state of its limit. With several limits, it describes the one that
+/// rejects, or else the one with the least remaining requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
     /// Whether the request is admitted.
     pub allowed: bool,
-    /// How many further requests would be admitted now; 0 when refused.
+    /// The number of further requests that would be admitted now; 0 for a rejected request.
     pub remaining: u32,
-    /// When refused, the time until a request is admitted; else the time until the limit is fully reset.
+    /// For a rejected request the time until one is admitted; otherwise the time until the limit is fully reset.
     pub reset: Duration,
-    /// When refused, the time until a request is admitted, if no other comes in between. Rounded up to milliseconds.
+    /// For a rejected request the time until one is admitted, without other requests in between. Rounded up to
+    /// milliseconds.
     pub retry_after: Option<Duration>,
-    /// The limit described.
+    /// The described limit.
     pub policy: PolicyId,
 }
 
@@ -48,7 +49,7 @@ impl Decision {
         Self { allowed: true, remaining, reset, retry_after: None, policy }
     }
 
-    /// Makes the decision of one charge, if that charge determined the verdict.
+    /// Returns the decision of one charge, if that charge determined the verdict.
     pub(crate) fn of(verdict: &Verdict, policy: PolicyId, gcra: Gcra, backlog_us: i64) -> Option<Self> {
         if verdict.is_admitted {
             let reset = Duration::from_micros(backlog_us.unsigned_abs());

@@ -1,8 +1,8 @@
-//! The in-process stand-in for Redis: a bounded table of values that expire.
+//! The in-process stand-in for Redis: a bounded table of values with expiry.
 //!
-//! [`Local::run`] corresponds to a Redis script: it has exclusive access to the whole table. So whatever Redis does
-//! atomically over several keys is easy to do here, at the price of one lock, which is acceptable for a single process.
-//! Rate limits, which every request passes, have their own table (`rate_limit/arrivals.rs`).
+//! [`Local::run`] corresponds to a Redis script: it has exclusive access to the whole table, so that operations over
+//! several keys are atomic. All calls share one lock, which is acceptable for a single process. Rate limits, which
+//! affect every request, have a separate table (`rate_limit/arrivals.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{clock::Clock, redis::Unavailable};
 
-/// Maximum number of values.
+/// The most values.
 const MAX_VALUES: usize = 100_000;
-/// The maximum size of a value in bytes, which bounds the memory of the table.
+/// The most bytes of a value, which bounds the memory of the table.
 const MAX_VALUE_BYTES: usize = 4096;
 
 /// The stand-in. Clones share one table.
@@ -46,12 +46,12 @@ struct Value {
 }
 
 impl Local {
-    /// Makes an empty table.
+    /// Creates an empty table.
     pub fn new(clock: Clock) -> Self {
         Self { clock, values: Arc::default() }
     }
 
-    /// Runs `work` with exclusive access to the table. The changes of `work` are kept, whatever it returns.
+    /// Runs `work` with exclusive access to the table. Its changes are kept, even if it returns an error.
     pub fn run<T>(&self, work: impl FnOnce(&mut Table<'_>) -> T) -> T {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -73,7 +73,7 @@ impl fmt::Debug for Table<'_> {
 }
 
 impl Table<'_> {
-    /// The time at which all of this caller's work happens.
+    /// Returns the time of the run.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
     }
@@ -83,8 +83,8 @@ impl Table<'_> {
         self.values.by_key.get(key).map(|value| value.bytes.clone())
     }
 
-    /// Sets a value that expires after `ttl`. In a full table the next to expire makes room: sessions are extended
-    /// while they are used, so those in use outlive a flood of new ones.
+    /// Sets a value that expires after `ttl`. A full table evicts the value with the earliest expiry. Sessions in use
+    /// are extended, so that they survive a flood of new ones.
     ///
     /// # Errors
     /// [`Unavailable::TooLarge`].

@@ -1,14 +1,15 @@
-//! Statements that touch many rows, in batches.
+//! Batched deletion of many rows.
 
 use futures_util::future::BoxFuture;
 
 use crate::{app::App, database::Connection, error::Result};
 
-/// Rows removed by one statement, so that none holds its locks for long.
+/// The rows that one statement removes. The limit keeps lock times short.
 pub const BATCH: i64 = 1000;
 
-/// Removes rows in batches until one is incomplete; `remove` removes at most [`BATCH`] and returns how many. Returns the
-/// number of all. The future is boxed, because rustc can't prove yet that one of an `AsyncFn` is `Send` here.
+/// Removes rows in batches until a batch is incomplete, and returns the total. `remove` removes at most [`BATCH`] rows
+/// and returns their number. The future is boxed, because rustc can't yet prove that the future of an `AsyncFn` is
+/// `Send` here.
 ///
 /// # Errors
 /// Any error of `remove`; the earlier batches stay removed.

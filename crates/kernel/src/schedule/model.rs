@@ -1,29 +1,28 @@
-//! The schedule of periodic tasks.
+//! Due times of periodic tasks.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// After this time, a run that has not ended is considered dead. Longer than any run may take.
+/// The lease: a run that has not ended after this time is considered dead. It exceeds the time limit of a run.
 pub const LEASE: TimeDelta = TimeDelta::seconds(90);
-/// How soon after its start a failed run is retried, unless its period is shorter.
+/// The time after the start of a failed run at which it is retried, unless its period is shorter.
 const RETRY: TimeDelta = TimeDelta::seconds(60);
 
 /// The last run of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastRun {
-    /// When the last run started; `None` if there was none.
+    /// The start of the last run; `None` if there was none.
     pub started_at: Option<DateTime<Utc>>,
-    /// When the last run to end did so.
+    /// The end of the last completed run.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When the last successful run ended.
+    /// The end of the last successful run.
     pub succeeded_at: Option<DateTime<Utc>>,
-    /// Why the last run to end failed; `None` if it succeeded.
+    /// The error of the last completed run; `None` if it succeeded.
     pub error: Option<String>,
 }
 
 impl LastRun {
-    /// Returns whether a task with the period `every` is due. Missed runs are made up for by a single run. A start that is
-    /// further ahead than a lease is long was that of a Postgres with a wrong clock, before it was set or another one was
-    /// promoted, and keeps nobody waiting.
+    /// Returns whether a task with the period `every` is due. A single run makes up for all missed ones. A start that
+    /// is further in the future than a lease was recorded by a Postgres with a wrong clock, and is ignored.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
         let has_ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);

@@ -1,4 +1,5 @@
-//! The span and the context of a task's run: a trace of its own, because nobody caused it, with a request id.
+//! The span and the context of a task's run. The run has a separate trace, because no request caused it, and a request
+//! id.
 
 use tracing::{
     Span,
@@ -8,7 +9,7 @@ use tracing::{
 
 use crate::{app::App, context::Context, id, telemetry::traces};
 
-/// Opens the span of a run, and makes its context.
+/// Opens the span of a run, and creates its context.
 pub(super) fn open(app: &App, task: &'static str) -> (Span, Context) {
     let span = info_span!(parent: None, "task", task, id = Empty, trace_id = Empty);
     traces::describe(&span, |exported| exported.update_name(format!("task {task}")));

@@ -1,4 +1,4 @@
-//! The last run of each scheduled task. All times are those of Postgres, whatever the clocks of the workers' hosts say.
+//! SQL of the `scheduled_tasks` table: the last run of each task. All times come from the clock of Postgres.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ struct Row {
     now: DateTime<Utc>,
 }
 
-/// Returns the last run of each task that was ever registered, and the time; without any task, some time.
+/// Returns the last run of each registered task, and the time of Postgres. Without any task, the time is meaningless.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -53,7 +53,7 @@ pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, L
     Ok((rows.into_iter().map(run).collect(), now))
 }
 
-/// Adds rows for tasks that have none.
+/// Adds missing rows of tasks.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -69,7 +69,8 @@ struct Claimed {
     at: DateTime<Utc>,
 }
 
-/// Claims a task, if it last started at `expected`; returns when, or `None` if another worker has claimed it since.
+/// Claims a task, if its last start was `expected` (compare-and-set). Returns the new start, or `None` if another
+/// worker has claimed it since.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -85,7 +86,7 @@ pub async fn claim(
     Ok(row.map(|row| row.at))
 }
 
-/// Stores the outcome of the run that began at `started_at`, unless another run has begun.
+/// Stores the outcome of the run that began at `started_at`, unless a later run has begun.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,4 +1,4 @@
-//! Backtraces of errors that are defects: at most one a second, because each costs milliseconds to read.
+//! Backtraces of defects, at most one per second, because each takes milliseconds to resolve.
 
 use std::{
     backtrace::Backtrace,
@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time between two backtraces.
+/// The shortest time between two backtraces.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most of a backtrace that a log line carries.
+/// The most characters of a backtrace in a log line.
 const MAX_CHARS: usize = 16 << 10;
 
 /// Captures the backtrace of the caller, unless another one was captured within the last second.
 pub(crate) fn capture() -> Option<Box<Backtrace>> {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    // Whoever holds the lock captures one now.
+    // A held lock means that another thread captures one now.
     let mut last = LAST.try_lock().ok()?;
     if last.is_some_and(|last| last.elapsed() < PAUSE) {
         return None;

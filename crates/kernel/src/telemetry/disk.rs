@@ -1,4 +1,4 @@
-//! How much room the disks have that this process writes to.
+//! Free space of the disks that this process writes to, as metrics.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,19 +8,19 @@ use nix::sys::statvfs::statvfs;
 /// The interval of measurements.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Measures the disk that holds `path`, every 15 s for as long as the runtime lasts; `disk` is its name in metrics. To be
-/// called within the runtime, once there is a recorder.
+/// Measures the disk that holds `path` every 15 s while the runtime exists. `disk` is its name in metrics. It must be
+/// called within the runtime, after the metrics recorder is installed.
 pub fn watch(disk: &'static str, path: PathBuf) {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {
             ticks.tick().await;
             let path = path.clone();
-            // A file system of the network may hang: then one thread does, and the gauges keep their values.
+            // A network file system may hang. It then blocks one thread, and the gauges keep their values.
             if let Ok(Ok(usage)) = tokio::task::spawn_blocking(move || statvfs(&path)).await {
                 #[expect(clippy::cast_precision_loss, reason = "a page more or less")]
                 let bytes = |blocks| blocks as f64 * usage.fragment_size() as f64;
-                // What is left for other users than root, as servers are.
+                // The space that is available to unprivileged users, as servers run.
                 gauge!("mainstay_disk_available_bytes", "disk" => disk).set(bytes(usage.blocks_available()));
                 gauge!("mainstay_disk_size_bytes", "disk" => disk).set(bytes(usage.blocks()));
             }

@@ -1,4 +1,4 @@
-//! How spans leave the process over HTTP.
+//! The HTTP transport of the trace exporter.
 
 use std::{fmt, pin::Pin, time::Duration};
 
@@ -10,11 +10,11 @@ use tower::ServiceExt as _;
 
 use crate::outbound::transport::{self, Transport};
 
-/// No receiver has more to say.
+/// The limit exceeds the responses of real receivers.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An HTTP client for the exporter, which runs on a thread of its own outside the runtime.
+/// An HTTP client for the exporter, whose thread is outside of the runtime.
 pub(super) struct Client {
     transport: Transport,
     runtime: Handle,
@@ -50,7 +50,7 @@ impl HttpClient for Client {
                 Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes(),
             ))
         };
-        // The time limit, too, needs the runtime to be made.
+        // Creating the timeout also requires the runtime.
         let task = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, exchange).await });
         Box::pin(async move { task.await?? })
     }

@@ -1,9 +1,9 @@
-//! The form of a line of the log: one object of JSON, with the time, the level, what the event says, its target, and what
-//! the innermost span says under `span`.
+//! The JSON format of log lines: one object with the time, the level, the fields of the event, its target, and the
+//! fields of the innermost span under `span`.
 //!
-//! Every request writes a line, and so this is on the path of all of them. The formatter that comes with
-//! `tracing-subscriber` reads the text of a span back as a tree and writes it anew for each event, and checks each piece of
-//! text as UTF-8 on its way through `io::Write`; this one appends to the text of the line.
+//! Every request writes a line, so that formatting is on the hot path. The formatter of `tracing-subscriber` parses the
+//! text of a span into a tree and serializes it again for each event, and validates each piece of text as UTF-8 in
+//! `io::Write`. This formatter appends to the text of the line.
 
 use std::fmt::{self, Write as _};
 
@@ -75,7 +75,7 @@ struct MemberWriter<'w> {
 
 impl MemberWriter<'_> {
     fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        // A raw identifier, as `r#type`, is a keyword of Rust only.
+        // A raw identifier such as `r#type` has its prefix in Rust only.
         let name = field.name();
         let name = name.strip_prefix("r#").unwrap_or(name);
         let to = &mut self.to;
@@ -118,7 +118,7 @@ impl Visit for MemberWriter<'_> {
         self.member(field, |to| string(to, value));
     }
 
-    /// What is recorded by `%` or `?`.
+    /// Records a value that was given with `%` or `?`.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.member(field, |to| {
             to.write_char('"')?;
@@ -140,7 +140,7 @@ struct Escaped<'t, 'w>(&'t mut Writer<'w>);
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, mut text: &str) -> fmt::Result {
         while let Some(at) = text.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-            // Those bytes are characters by themselves.
+            // These bytes are single ASCII characters, so that the split is on a character boundary.
             let (plain, rest) = text.split_at(at);
             let (special, rest) = rest.split_at(1);
             self.0.write_str(plain)?;

@@ -1,15 +1,14 @@
-//! The lines of the log: written to stderr, and sent to a [`LineReceiver`], which stores them. Both get the same text, so
-//! the stored lines are as free of secrets as those on stderr.
+//! Asynchronous log output: lines go to stderr and to a [`LineReceiver`], which stores them. Both receive the same
+//! text, so that stored lines are as free of secrets as those on stderr.
 //!
-//! Nobody waits for stderr, which may be a file on a busy disk, or the pipe of a collector that hangs: whoever logs only adds
-//! the line to a buffer, which a thread of its own writes. A line that finds the thread idle is written at once, and those
-//! that come within the next 5 ms are written together: a busy server logs thousands of lines a second, and each `write`
-//! costs as much as making a line, as does waking the thread. A process that is killed may lose what it logged in the last
-//! 5 ms.
+//! Logging never blocks on stderr, which may be a file on a busy disk or the pipe of a hung collector. A log call
+//! appends the line to a buffer, and a separate thread writes it. An idle thread writes a line at once; lines of the
+//! next 5 ms are then batched. A busy server logs thousands of lines per second, and a `write` or a wake-up of the
+//! thread costs as much as formatting a line. A killed process may lose the lines of its last 5 ms.
 //!
-//! While stderr accepts nothing, 1 MiB of lines waits; further ones are dropped and counted. Whoever ends the process waits
-//! for the last lines, for a second at most. So does a thread that panics, which may end the process too, unless stderr has
-//! accepted nothing for that second already.
+//! While stderr blocks, up to 1 MiB of lines are buffered; further ones are dropped and counted. The end of the process
+//! waits for the last lines, for at most a second. A panicking thread waits too, because the panic may end the process,
+//! unless stderr has already blocked for that second.
 
 mod buffer;
 
@@ -28,25 +27,25 @@ use tokio::sync::mpsc;
 
 use buffer::{Buffer, pause};
 
-/// How many lines may wait to be received; a further one is dropped.
+/// The capacity of the channel to the receiver; further lines are dropped.
 const CHANNEL_CAPACITY: usize = 4096;
-/// A longer line is written to stderr, and dropped for the receiver.
+/// The most bytes of a line for the receiver. A longer one is dropped there, and still written to stderr.
 const MAX_SENT_BYTES: usize = 16 << 10;
-/// A write of at most this size into a pipe is atomic, so that a process that ends meanwhile leaves no part of a line:
-/// `PIPE_BUF`, which is 4096 on Linux, and on other systems at least as much as POSIX requires.
+/// A write of at most this size to a pipe is atomic (`PIPE_BUF`), so that a process that ends meanwhile leaves no
+/// partial line. It is 4096 on Linux. Other systems have at least the minimum of POSIX.
 const MAX_BATCH_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
-/// The bytes that wait for stderr; a further line is dropped.
+/// The most buffered bytes for stderr; further lines are dropped.
 const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
-/// How long lines are collected after others were written.
+/// The time for which lines are batched after a write.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long the end of the process waits for stderr.
+/// The time for which the end of the process waits for stderr.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 static BUFFER: Buffer = Buffer::new(MAX_BATCH_BYTES, MAX_UNWRITTEN_BYTES);
 
-/// Starts the thread that writes to stderr, unless it runs.
+/// Starts the thread that writes to stderr, once.
 pub(super) fn start() {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -74,49 +73,51 @@ fn count_lost(lines: usize) {
     }
 }
 
-/// Prints to stderr, behind the lines so far: why a program fails. Nobody waits for this either before [`write_last`].
+/// Prints to stderr, after the lines so far, without waiting: the error of a failed program. [`write_last`] waits for
+/// it.
 ///
 /// # Panics
-/// If this is the first that is written, and the system can't start a thread for it.
+/// If this is the first output, and the system can't start the thread for it.
 pub fn print(text: &str) {
     start();
     add(text.as_bytes());
 }
 
-/// Waits until stderr has taken the lines so far, for a second at most. To be called before the process ends.
+/// Waits until stderr has taken the lines so far, for at most a second. It must be called before the process exits.
 pub fn write_last() {
     BUFFER.wait(LAST_LINES);
 }
 
-/// As [`write_last`], for a process that may go on: the time for which stderr has taken nothing already counts.
+/// Like [`write_last`], for a process that may continue. The time for which stderr has already blocked counts.
 pub(super) fn write_unless_stuck() {
     BUFFER.wait_unless_stuck(LAST_LINES);
 }
 
-/// Receives the lines that this process logs from now on, in JSON.
+/// Receives the lines that this process logs from now on, as JSON.
 #[derive(Debug)]
 pub struct LineReceiver(mpsc::Receiver<Bytes>);
 
 impl LineReceiver {
-    /// Starts to receive; `None` if there is a receiver already.
+    /// Subscribes; `None` if there is a receiver already.
     pub fn subscribe() -> Option<Self> {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         SENDER.set(sender).is_ok().then_some(Self(receiver))
     }
 
-    /// Waits for lines and adds at most `limit` of them; returns their number.
+    /// Waits for lines, adds at most `limit` of them, and returns their number.
     pub async fn next(&mut self, lines: &mut Vec<Bytes>, limit: usize) -> usize {
         self.0.recv_many(lines, limit).await
     }
 
-    /// Returns how many lines were dropped since the last call, because they came too fast or were too long.
+    /// Returns the number of lines that were dropped since the last call, because the channel was full or they were too
+    /// long.
     pub fn dropped(&self) -> u64 {
         DROPPED.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Writes lines to stderr, and sends each to [`LineReceiver`], without waiting for either. It never fails: whoever is told of
-/// a line that can't be written would write that to stderr, too.
+/// Writes lines to stderr, and sends each to the [`LineReceiver`], without waiting for either. It never fails, because
+/// the error of a line would be reported on stderr as well.
 pub(super) struct LogWriter;
 
 impl Write for LogWriter {
@@ -125,7 +126,7 @@ impl Write for LogWriter {
         Ok(line.len())
     }
 
-    /// The log writes each line at once.
+    /// The formatter writes each line with one call.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(sender) = SENDER.get() {
             let is_sent = line.len() <= MAX_SENT_BYTES && sender.try_send(Bytes::copy_from_slice(line)).is_ok();

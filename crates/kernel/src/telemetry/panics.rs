@@ -1,8 +1,8 @@
-//! Panics in the log, where each is one line like everything else.
+//! Panics in the log, each as a single JSON line.
 //!
-//! The hook of the standard library prints several lines that are no JSON, and waits while stderr takes nothing: whoever
-//! collects the log could then stop every thread that panics. Here a thread waits for its line, which may be the last one of
-//! the process, but not for a stderr that hangs.
+//! The standard library's hook prints several lines of plain text, and blocks while stderr does, so that a hung log
+//! collector would block every panicking thread. This hook waits for its line, which may be the last one of the
+//! process, but not for a hung stderr.
 
 use std::panic::PanicHookInfo;
 
@@ -10,12 +10,12 @@ use tracing::field::display;
 
 use super::{backtrace, lines};
 
-/// Has panics logged from now on, instead of printed.
+/// Installs the hook, which logs panics instead of printing them.
 pub(super) fn log() {
     std::panic::set_hook(Box::new(log_one));
 }
 
-/// Logs a panic before its stack is unwound: within the span of the request, if there is one.
+/// Logs a panic before its stack is unwound, within the span of the request, if there is one.
 fn log_one(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();

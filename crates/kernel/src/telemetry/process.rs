@@ -1,11 +1,11 @@
-//! The metrics of the process that Prometheus' own clients have, from `/proc`. The library for it needs 20 packages for
-//! systems that this is not served on; elsewhere than on Linux, these metrics have no series.
+//! Process metrics from `/proc`, named as in Prometheus' client libraries. The crate for them needs 20 packages for
+//! systems that are not supported. On systems other than Linux, these metrics have no series.
 
 use std::fs;
 
 use metrics::gauge;
 
-/// What a second is in `/proc`: fixed for all programs, whatever the kernel uses inside.
+/// The ticks per second in `/proc`, which are a constant of the Linux ABI.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// The unit of sizes in `/proc/self/status`.
 const KIB: f64 = 1024.0;
@@ -44,7 +44,7 @@ fn read(name: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/self/{name}")).ok()
 }
 
-/// Returns the number behind a name at the beginning of a line.
+/// Returns the number that follows a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -1,8 +1,9 @@
-//! Spans of statements.
+//! Tracing spans of SQL statements.
 //!
-//! The trace is not written into the statements as a comment (sqlcommenter): a statement is prepared once per connection
-//! under its text, and a text of its own for each request would have every statement parsed and planned again. Instead
-//! each span has the process id of its connection, by which the log of Postgres (`log_line_prefix = '%m [%p] '`) is found.
+//! The trace is not added to the statements as a comment (sqlcommenter). A statement is prepared once per connection by
+//! its text, and a different text per request would make Postgres parse and plan every statement again. Instead, each
+//! span has the backend process id of its connection, which identifies its lines in the log of Postgres
+//! (`log_line_prefix = '%m [%p] '`).
 
 use std::collections::VecDeque;
 
@@ -16,23 +17,24 @@ use tracing::{Span, debug_span};
 
 use super::traces;
 
-/// The maximum length of the text of a statement in a span.
+/// The most characters of a statement's text in a span.
 const MAX_TEXT_CHARS: usize = 2 << 10;
-/// More than any pipeline has open. Statements that are dropped before they end leave their spans behind.
+/// The limit exceeds the open statements of any pipeline. Statements that are dropped before their end leave their
+/// spans behind.
 const MAX_OPEN: usize = 64;
 
-/// Returns the id of the process in Postgres that serves a connection; 0 if it does not answer.
+/// Returns the id of the Postgres backend process of a connection; 0 if it does not answer.
 pub(crate) async fn backend_pid(connection: &mut AsyncPgConnection) -> i32 {
     define_sql_function! { fn pg_backend_pid() -> Integer; }
     diesel::select(pg_backend_pid()).get_result(connection).await.unwrap_or_default()
 }
 
-/// Makes a span of each statement of a connection.
+/// Creates a span for each statement of a connection.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    /// The id of the process in Postgres that serves the connection.
+    /// The id of the connection's backend process.
     backend_pid: i32,
-    /// In the order in which they were sent, which is that of their responses.
+    /// The open spans in the order of sending, which is the order of the responses.
     open: VecDeque<Span>,
 }
 
@@ -65,13 +67,13 @@ impl Instrumentation for Statements {
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 let Some(span) = self.open.pop_front() else { return };
                 traces::describe(&span, |exported| {
-                    // Without the values: this event has the text alone.
+                    // The event contains the text without the values of parameters.
                     let text: String = query.to_string().chars().take(MAX_TEXT_CHARS).collect();
                     let operation = text.split_whitespace().next().unwrap_or_default().to_uppercase();
                     exported.update_name(operation.clone());
                     exported.set_attribute(KeyValue::new("db.operation.name", operation));
                     exported.set_attribute(KeyValue::new("db.query.text", text));
-                    // The error's own text may quote values.
+                    // The text of the error may quote values.
                     if error.is_some() {
                         exported.set_status(Status::error("the statement failed"));
                     }

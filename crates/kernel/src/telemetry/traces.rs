@@ -1,7 +1,7 @@
-//! Traces over OTLP, as the variables of the OpenTelemetry standard say (`OTEL_*`).
+//! Trace export over OTLP, configured by the OpenTelemetry environment variables (`OTEL_*`).
 //!
-//! Off unless the environment names an endpoint or the exporter. While off, no span beyond those of the log is made,
-//! and a request's trace is only passed on: what the caller sent as `traceparent` reaches whatever is called for it.
+//! Tracing is off unless the environment names an endpoint or the exporter. While it is off, the log has its spans as
+//! usual, and a caller's `traceparent` is propagated to outbound calls.
 
 mod propagation;
 
@@ -29,23 +29,23 @@ use crate::{clock::Clock, config::ConfigError, id};
 pub use propagation::traceparent;
 pub(crate) use propagation::{continue_from, continue_from_headers, inject, is_sampled, is_traceparent, trace_id};
 
-/// How long the export of the last spans may take.
+/// The time limit of the last export.
 const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
 
-/// Whether spans are exported.
+/// Returns whether spans are exported.
 pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Ordering::Relaxed)
 }
 
-/// Whether the current task is within a span that is exported, as requests and jobs are. The loops of the process are
-/// not.
+/// Returns whether the current task is within an exported span, such as that of a request or a job. The loops of the
+/// process are not.
 pub(crate) fn is_within_span() -> bool {
     is_active() && !Span::current().is_none()
 }
 
-/// Changes the exported form of a span; does nothing while none is exported.
+/// Changes the exported form of a span, if spans are exported.
 pub(crate) fn describe(span: &Span, change: impl FnOnce(&SpanRef<'_>)) {
     if is_active() {
         change(&span.context().span());
@@ -62,11 +62,11 @@ impl fmt::Debug for Provider {
 }
 
 impl Provider {
-    /// Opens the exporter that the environment asks for, if any. The libraries read the variables that are not named
-    /// here: headers, timeouts, compression, batches, limits and resource attributes.
+    /// Opens the exporter that the environment selects, if any. The OpenTelemetry libraries read the variables that are
+    /// not named here: headers, timeouts, compression, batches, limits and resource attributes.
     ///
     /// # Errors
-    /// Each variable that can't be used.
+    /// All invalid variables.
     pub(super) fn open() -> Result<Option<Self>, Vec<ConfigError>> {
         let mut errors = Vec::new();
         match is_wanted() {
@@ -78,7 +78,7 @@ impl Provider {
         errors.extend(protocol.as_ref().err().cloned());
         errors.extend(sampler_errors());
         let (Ok(protocol), true) = (protocol, errors.is_empty()) else { return Err(errors) };
-        // The library's message names the variable that it means.
+        // The library's message names the variable.
         let exporter =
             exporter(protocol).map_err(|error| vec![unusable("OTEL_EXPORTER_OTLP_*", format!("{error:#}"))])?;
         let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
@@ -86,7 +86,7 @@ impl Provider {
         Ok(Some(Self(provider)))
     }
 
-    /// The layer that turns the program's spans into exported ones.
+    /// Returns the layer that converts the program's spans to exported ones.
     pub(super) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(&self) -> OpenTelemetryLayer<S, SdkTracer> {
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("mainstay"))
@@ -112,7 +112,7 @@ fn first_set(names: [&'static str; 2]) -> Option<(&'static str, String)> {
     names.into_iter().find_map(|name| Some((name, variable(name)?)))
 }
 
-/// Returns whether traces are to be exported.
+/// Returns whether traces should be exported.
 fn is_wanted() -> Result<bool, ConfigError> {
     if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return Ok(false);
@@ -134,7 +134,8 @@ fn protocol() -> Result<Protocol, ConfigError> {
     }
 }
 
-/// The library would take another sampler for the default, and export everything.
+/// Returns the errors of the sampler. The library would silently replace an unknown sampler with the default, which
+/// exports everything.
 fn sampler_errors() -> impl Iterator<Item = ConfigError> {
     const SAMPLERS: [&str; 6] = [
         "always_on",
@@ -165,7 +166,7 @@ fn exporter(protocol: Protocol) -> anyhow::Result<SpanExporter> {
     })
 }
 
-/// Describes this process. What the environment says takes precedence.
+/// Describes this process. Values of the environment take precedence.
 fn resource() -> Resource {
     let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     let is_given = |name: &str| attributes.split(',').any(|pair| pair.trim_start().starts_with(&format!("{name}=")));

@@ -1,4 +1,4 @@
-//! `fleet leases`.
+//! The command `fleet leases`.
 
 use std::process::ExitCode;
 

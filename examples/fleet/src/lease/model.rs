@@ -1,4 +1,4 @@
-//! A lease, from its beginning to its end.
+//! The lease and its transitions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{

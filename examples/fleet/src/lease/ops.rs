@@ -49,7 +49,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `UNAVAILABLE` if no vehicle is available. The job is then retried and finally becomes a dead job, which an operator
-/// can redrive once a vehicle is available. So no paid order is lost.
+/// can redrive once a vehicle is available. A paid order is therefore never lost.
 pub(crate) async fn grant(
     connection: &mut Connection,
     account: AccountId,
@@ -91,7 +91,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Re
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of leases plus one more if another page follows, and the total unless paging by key.
+/// Returns a page of leases, plus one row if another page follows, and the total unless the page starts after a key.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -132,8 +132,8 @@ pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelt
     transaction.await
 }
 
-/// Ends the expired leases, each in a separate transaction; returns their number. Leases beyond a batch are left to the
-/// next run.
+/// Ends the expired leases, each in a separate transaction, and returns their number. Leases beyond a batch are left to
+/// the next run.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,4 +1,4 @@
-//! `fleet.v1.LeaseService`.
+//! Handlers of `fleet.v1.LeaseService`.
 
 use mainstay_kernel::{
     app::App,
@@ -18,14 +18,14 @@ use crate::{
     vehicle::model::VehicleId,
 };
 
-/// The RPC bodies.
+/// The RPC handlers.
 #[derive(Debug)]
 pub struct Leases {
     app: App,
 }
 
 impl Leases {
-    /// Makes the service of an application.
+    /// Creates the service of an application.
     pub fn new(app: &App) -> Self {
         Self { app: app.clone() }
     }

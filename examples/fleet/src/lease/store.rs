@@ -1,4 +1,4 @@
-//! Leases in SQL.
+//! SQL of leases.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -94,7 +94,7 @@ pub(super) async fn get(connection: &mut Connection, visibility: Visibility, id:
 
 /// Returns a lease that is visible to the caller, locked against changes until the transaction ends.
 pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
-    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
+    // A boxed query has no lock clause, so that visibility is checked on the row. The error is the same.
     let query = leases::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, None));

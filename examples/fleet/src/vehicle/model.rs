@@ -11,7 +11,7 @@ ids! {
 }
 
 numbered! {
-    /// Whether a vehicle can be leased.
+    /// The status of a vehicle.
     Status {
         /// The vehicle can be leased.
         Available = 1,
@@ -35,7 +35,7 @@ pub struct Vehicle {
     pub updated_at: DateTime<Utc>,
 }
 
-/// New values for some of a vehicle's fields.
+/// New values of a vehicle's fields; `None` keeps the present one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in Vehicle")]
 pub struct Patch {
@@ -44,7 +44,7 @@ pub struct Patch {
 }
 
 impl Vehicle {
-    /// Makes a vehicle that can be leased.
+    /// Creates an available vehicle.
     pub fn new(plate: String, model: String, now: DateTime<Utc>) -> Self {
         let id = VehicleId::generate(now);
         Self { id, plate, model, status: Status::Available, version: 1, created_at: now, updated_at: now }

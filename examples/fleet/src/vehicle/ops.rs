@@ -34,7 +34,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: VehicleId) -> Resul
     store::get(connection, id).await
 }
 
-/// Returns a page of vehicles plus one more if another page follows, and the total unless paging by key.
+/// Returns a page of vehicles, plus one row if another page follows, and the total unless the page starts after a key.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -1,4 +1,4 @@
-//! `fleet.v1.VehicleService`.
+//! Handlers of `fleet.v1.VehicleService`.
 
 use mainstay_kernel::{
     app::App,
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::proto::fleet::v1::{self as pb, vehicle_service_server::VehicleService};
 
-/// The RPC bodies.
+/// The RPC handlers.
 #[derive(Debug)]
 pub struct Vehicles {
     app: App,
 }
 
 impl Vehicles {
-    /// Makes the service of an application.
+    /// Creates the service of an application.
     pub fn new(app: &App) -> Self {
         Self { app: app.clone() }
     }
@@ -40,7 +40,7 @@ fn render(vehicle: Vehicle) -> pb::Vehicle {
     }
 }
 
-/// Reads the new values of the fields in `paths`, none of which can be cleared.
+/// Reads the new values of the fields in `paths`. None of them can be cleared.
 fn patch(message: pb::VehiclePatch, paths: &[String]) -> Result<Patch> {
     let pb::VehiclePatch { plate, model } = message;
     let has = |path: &str| paths.iter().any(|named| named == path);

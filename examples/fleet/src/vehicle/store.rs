@@ -1,4 +1,4 @@
-//! Vehicles in SQL.
+//! SQL of vehicles.
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, result::Error as DieselError};
@@ -73,7 +73,7 @@ pub(crate) async fn lock(connection: &mut Connection, id: VehicleId) -> Result<V
     require(query.first(connection).await.optional()?)
 }
 
-/// Returns some available vehicle that no other transaction holds, locked.
+/// Returns any available vehicle that no other transaction has locked, and locks it.
 pub(crate) async fn lock_available(connection: &mut Connection) -> Result<Option<Vehicle>> {
     let available = vehicles::table.filter(vehicles::status.eq(Status::Available.number()));
     let query = available.select(Row::as_select()).limit(1).for_no_key_update().skip_locked();
@@ -87,7 +87,7 @@ pub(crate) async fn update(connection: &mut Connection, vehicle: &Vehicle) -> Re
     one_row(updated.map_err(plate_taken)?, "update", "vehicles", vehicle.id)
 }
 
-/// Deletes a locked vehicle, and its leases with it.
+/// Deletes a locked vehicle and its leases.
 pub(super) async fn delete(connection: &mut Connection, id: VehicleId) -> Result<()> {
     one_row(diesel::delete(vehicles::table.find(id)).execute(connection).await?, "delete", "vehicles", id)
 }

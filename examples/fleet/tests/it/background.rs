@@ -1,4 +1,4 @@
-//! The job, the scheduled task, and the handler of an event.
+//! Tests of the job, the scheduled task and the event handler.
 
 use chrono::TimeDelta;
 use mainstay::orders::events::OrderPaid;
@@ -47,7 +47,7 @@ async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
         vehicle(&admin, plate).await;
     }
     let order = mainstay_kernel::id::new(server.app().clock.now());
-    // Events are delivered at least once, here twice.
+    // Delivery is at least once; here it is twice.
     for version in [2, 3] {
         server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, version)]).await;
         server.run_jobs().await;

@@ -1,4 +1,4 @@
-//! The module's command, run like an operator does.
+//! Tests of the module's command, run as by an operator.
 
 use mainstay_test_kit::TestDatabase;
 

@@ -1,4 +1,4 @@
-//! Leases: one open lease per vehicle, seen by its account.
+//! Tests of leases: one open lease per vehicle, visible to its account.
 
 use fleet::proto::fleet::v1::{CreateLeaseRequest, lease_service_client::LeaseServiceClient};
 use serde_json::json;

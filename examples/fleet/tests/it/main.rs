@@ -1,4 +1,4 @@
-//! The module in a whole server: over REST, gRPC and Envoy.
+//! Tests of the module in a complete server, over REST, gRPC and Envoy.
 
 mod background;
 mod commands;
@@ -12,7 +12,7 @@ use mainstay_test_kit::{Client, TestDatabase, TestServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The product of all tests: a process has one list of modules.
+/// The product of all tests, because a process has one list of modules.
 fn product() -> Product {
     mainstay::product().with(seam::with_starts(fleet::module()))
 }

@@ -1,4 +1,4 @@
-//! Vehicles: created, read, listed, changed and removed.
+//! Tests of vehicles: create, read, list, update and delete.
 
 use fleet::proto::fleet::v1::{
     CreateVehicleRequest, GetVehicleRequest, VehicleStatus, vehicle_service_client::VehicleServiceClient,

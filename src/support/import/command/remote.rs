@@ -1,5 +1,5 @@
-//! The server that an import runs through. Calls are retried where that is safe: an upload under its idempotency key, a
-//! look-up always.
+//! The gRPC client of an import. It retries calls where a retry is safe: an upload under its idempotency key, and any
+//! read.
 
 use std::{path::Path, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::proto::{
 };
 use mainstay_kernel::contract::proto::google::api::HttpBody;
 
-/// The content of one message of the upload, in bytes.
+/// The file content per message of the upload, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
-/// How often a call is attempted in total.
+/// The number of attempts at a call.
 const MAX_ATTEMPTS: u32 = 6;
 
 /// A file to upload.
@@ -39,8 +39,8 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Reads a file. The same file for the same account has the same key, so neither a retry of a broken upload nor a
-    /// second run of the command starts a second import.
+    /// Reads a file. The idempotency key depends on the file and the account, so that neither a retry of a broken
+    /// upload nor a second run of the command starts a second import.
     pub(crate) async fn read(path: &Path, account: uuid::Uuid, options: Options) -> anyhow::Result<Self> {
         let content_type = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => "text/csv",
@@ -170,7 +170,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Waits before the next attempt, or signs in again; fails when neither can help.
+    /// Waits before the next attempt, or signs in again. It fails if neither can help.
     async fn recover(&mut self, status: Status, retries: &mut Retries) -> anyhow::Result<()> {
         retries.remaining -= 1;
         if retries.remaining == 0 {
@@ -196,7 +196,8 @@ impl Remote {
     }
 }
 
-/// Whether the error catalogue says that a retry may help; a broken connection has no reason.
+/// Returns whether the error catalogue marks the error as retryable. A broken connection has no reason and is
+/// retryable.
 fn retryable(status: &Status) -> bool {
     use tonic_types::StatusExt as _;
     let reason = status.get_details_error_info();

@@ -1,4 +1,4 @@
-//! Files of values that are separated by commas, or by another delimiter.
+//! Delimited files: comma-separated values (RFC 4180), or those of another delimiter.
 
 use std::io::{BufReader, Read};
 
@@ -32,13 +32,13 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
         }
     }
     let table = Table { columns: Column::of(&record)?, charset, unescapes: options.unescapes_newlines };
-    // The end is known only after the last row was read, so each row is held back until the next one is read.
+    // The end is known only after the last row, so that each row is held back until the next one is read.
     let mut next_line = next(&mut reader, &mut record)?;
     while let Some(line) = next_line {
         let current = std::mem::take(&mut record);
         next_line = next(&mut reader, &mut record)?;
         let last = next_line.is_none().then(|| end.get());
-        // The line is counted back from the end of the row, because blank lines before it are not part of it.
+        // The line is counted back from the end of the row, because preceding blank lines are not part of it.
         let breaks = current.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let has_line_break = last.is_none_or(|end| end.closed && !end.quoted);
         let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(has_line_break);
@@ -49,7 +49,7 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
     Ok(())
 }
 
-/// Reads the next row and returns the line on which the reader is after it.
+/// Reads the next row, and returns the line of the reader after it.
 fn next<R: Read>(reader: &mut csv::Reader<R>, record: &mut ByteRecord) -> Result<Option<i64>, Fault> {
     if !reader.read_byte_record(record).map_err(fault)? {
         return Ok(None);
@@ -65,7 +65,7 @@ fn fault(error: csv::Error) -> Fault {
     }
 }
 
-/// How the cells of a row are read.
+/// The interpretation of a row's cells.
 struct Table {
     columns: Vec<Column>,
     charset: Charset,
@@ -203,7 +203,7 @@ mod tests {
         let expected = [good(2, "Grüße, alle", "1;2"), good(3, "b", "Ende")];
         let file = "subject;body\r\nGrüße, alle;\"1;2\"\r\nb;Ende\r\n";
         let utf_16: Vec<u8> = format!("\u{feff}{file}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-        // These letters have the same numbers in both.
+        // These letters have the same code points in both.
         let windows: Vec<_> = file.chars().map(|letter| u8::try_from(u32::from(letter)).expect("Latin 1")).collect();
         let windows_1252 = ReadOptions { charset: Charset::from_label("windows-1252"), ..ReadOptions::default() };
         assert_eq!(rows(file), expected);

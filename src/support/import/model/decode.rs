@@ -1,4 +1,4 @@
-//! Reads a file of any charset as UTF-8.
+//! Decoding of a file from any charset to UTF-8.
 
 use std::io::{self, Read};
 
@@ -6,37 +6,37 @@ use encoding_rs::{Decoder, DecoderResult};
 
 use crate::support::import::model::options::Charset;
 
-/// What stands in the output for bytes that are no text in the charset: it is no UTF-8 either, so the row is refused.
+/// The output for malformed input. It is invalid UTF-8, so that the row is rejected.
 const MALFORMED: u8 = 0xff;
-/// What begins a file decides its charset.
+/// The number of bytes that decide the charset.
 const MARK_BYTES: usize = 4;
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The charset that a beginning tells, and how many bytes of it are no text.
+/// Returns the charset that the beginning of a file indicates, and the length of its byte order mark.
 fn charset(beginning: &[u8], declared: Option<Charset>) -> (Charset, usize) {
     match beginning {
         [0xef, 0xbb, 0xbf, ..] => (Charset::UTF_8, 3),
         [0xff, 0xfe, ..] => (Charset::UTF_16LE, 2),
         [0xfe, 0xff, ..] => (Charset::UTF_16BE, 2),
         _ if declared.is_some() => (declared.unwrap_or(Charset::UTF_8), 0),
-        // No header begins with NUL, or has one as its second character.
+        // A header neither begins with NUL nor has it as its second character.
         [first, 0, ..] if *first != 0 => (Charset::UTF_16LE, 0),
         [0, second, ..] if *second != 0 => (Charset::UTF_16BE, 0),
         _ => (Charset::UTF_8, 0),
     }
 }
 
-/// A file as UTF-8, without a byte order mark. Bytes of a file in UTF-8 are passed on as they are.
+/// A file as UTF-8, without a byte order mark. The bytes of a UTF-8 file are passed on unchanged.
 pub(crate) struct Utf8<R> {
     inner: R,
     declared: Option<Charset>,
-    /// The charset, once the beginning was read.
+    /// The charset, after the beginning was read.
     charset: Option<Charset>,
     decoder: Option<Decoder>,
     input: Vec<u8>,
     at: usize,
     filled: usize,
-    /// What was decoded, and how much of it is there and was read.
+    /// The decoded output, its length, and the number of bytes that were taken from it.
     output: Vec<u8>,
     decoded: usize,
     taken: usize,
@@ -68,7 +68,7 @@ impl<R: Read> Utf8<R> {
         if let Some(charset) = self.charset {
             return Ok(charset);
         }
-        // The beginning may arrive in pieces.
+        // The beginning may arrive in several reads.
         while self.filled < MARK_BYTES {
             match self.inner.read(&mut self.input[self.filled..])? {
                 0 => break,
@@ -79,7 +79,7 @@ impl<R: Read> Utf8<R> {
         self.at = mark;
         if charset != Charset::UTF_8 {
             self.decoder = Some(charset.encoding().new_decoder_without_bom_handling());
-            // With room for a byte that stands for what is malformed.
+            // The extra byte is for the marker of malformed input.
             self.output = vec![0; BUFFER_BYTES + 1];
         }
         Ok(*self.charset.insert(charset))
@@ -92,7 +92,7 @@ impl<R: Read> Utf8<R> {
         Ok(())
     }
 
-    /// Decodes the next piece of the input into an empty output.
+    /// Decodes the next piece of the input into the empty output.
     fn decode(&mut self, decoder: &mut Decoder) -> io::Result<()> {
         self.fill()?;
         let last = self.filled == 0;
@@ -136,7 +136,7 @@ impl<R: Read> Read for Utf8<R> {
 mod tests {
     use super::*;
 
-    /// Returns a byte at a time.
+    /// A reader that returns one byte at a time.
     struct Slowly<'a>(&'a [u8]);
 
     impl Read for Slowly<'_> {
@@ -173,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(decoded(&bytes, None), text.as_bytes(), "{bytes:?}");
         }
-        // A mark is more certain than what the sender says.
+        // A byte order mark takes precedence over the declared charset.
         assert_eq!(decoded(&utf_16(&marked, u16::to_le_bytes), Some("utf-8")), text.as_bytes());
         assert_eq!(decoded(b"\xef\xbb\xbf\xc3\xbc", Some("windows-1252")), "ü".as_bytes());
         assert_eq!(decoded(b"a,\xfc,\x80", Some("windows-1252")), "a,ü,€".as_bytes());

@@ -1,4 +1,4 @@
-//! The header of a file of delimited cells: its delimiter, and what its columns contain.
+//! The header of a delimited file: its delimiter, and the meaning of its columns.
 
 use std::io::{self, BufRead};
 
@@ -73,20 +73,20 @@ impl Column {
     }
 }
 
-/// The longest first row in which a delimiter is looked for.
+/// The most bytes that are searched for the delimiter.
 const MAX_BYTES: usize = 64 << 10;
 
 /// The beginning of a file.
 pub(crate) struct Head {
-    /// Its bytes: up to the end of the first row that is not empty.
+    /// The bytes up to the end of the first row that is not empty.
     pub(crate) bytes: Vec<u8>,
     pub(crate) delimiter: Delimiter,
-    /// Whether a row before the header names the delimiter, as spreadsheets write and read it: `sep=;`.
+    /// Whether a row before the header names the delimiter, in the convention of spreadsheets: `sep=;`.
     pub(crate) names_delimiter: bool,
 }
 
 impl Head {
-    /// Reads the first row, and finds the delimiter in it unless it is given: the one by which most columns are known.
+    /// Reads the first row. Without a given delimiter, it selects the one that yields the most known columns.
     ///
     /// # Errors
     /// If the file can't be read.
@@ -109,7 +109,7 @@ impl Head {
     }
 }
 
-/// Returns the delimiter that a row of a spreadsheet names.
+/// Returns the delimiter that a `sep=` row names.
 fn named(row: &[u8]) -> Option<Delimiter> {
     let row = row.trim_ascii_start().strip_prefix(b"sep=")?;
     match row.split_first()? {
@@ -128,7 +128,7 @@ fn find(row: &[u8]) -> Delimiter {
         let columns = header.iter().filter(|name| Column::from_name(name) != Column::Other).count();
         if is_read { columns } else { 0 }
     };
-    // The last of equals is taken, and the comma is to be.
+    // `max_by_key` returns the last of equal elements, so that the comma comes last.
     Delimiter::ALL.into_iter().rev().max_by_key(count_columns).unwrap_or(Delimiter::Comma)
 }
 

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-/// What is known about a file once it has been read to its end.
+/// The state at the end of a file.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct End {
     /// Whether it ends with a line break, or is empty.
@@ -25,10 +25,10 @@ enum Field {
     Closing,
 }
 
-/// Reads a file with `\n` for every line break outside of quotes. What stands between quotes is a cell, whose bytes stay.
+/// Reads a file with `\n` for every line break outside of quotes. Text inside quotes stays unchanged.
 pub(crate) struct Lines<R> {
     inner: R,
-    /// What separates cells, which may be quoted; `None` if rows have no cells.
+    /// The delimiter of cells, which may be quoted; `None` for rows without cells.
     delimiter: Option<u8>,
     input: Vec<u8>,
     at: usize,
@@ -45,7 +45,7 @@ impl<R: Read> Lines<R> {
         Self { inner, delimiter, input, at: 0, filled: 0, after_return: false, field, end }
     }
 
-    /// Returns the cell that holds the result at the end.
+    /// Returns a handle of the result, which is set at the end.
     pub(crate) fn end(&self) -> Rc<Cell<End>> {
         self.end.clone()
     }

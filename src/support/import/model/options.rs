@@ -1,36 +1,36 @@
-//! How a file is to be read, as its sender says.
+//! Read options of an import file, as its sender declares them.
 
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
-/// What the bytes of a file do not tell.
+/// Properties of a file that its bytes do not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReadOptions {
     /// Whether a line break may be written as the two characters `\n`.
     pub unescapes_newlines: bool,
-    /// The delimiter of the cells; found in the header if absent.
+    /// The delimiter of the cells; `None` detects it in the header.
     pub delimiter: Option<Delimiter>,
-    /// The charset, unless the file begins with a byte order mark; UTF-8 if absent.
+    /// The charset; `None` for UTF-8. A byte order mark takes precedence.
     pub charset: Option<Charset>,
 }
 
-/// What separates the cells of a row.
+/// The delimiter of the cells of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delimiter {
     /// RFC 4180.
     Comma,
-    /// What spreadsheets write where the comma separates decimals.
+    /// The output of spreadsheets in locales with a decimal comma.
     Semicolon,
     /// `text/tab-separated-values`.
     Tab,
-    /// What databases write.
+    /// The output of databases.
     Pipe,
 }
 
 impl Delimiter {
-    /// All of them, the most frequent one first.
+    /// All delimiters, the most frequent one first.
     pub(crate) const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Pipe];
 
     /// Parses the name in the contract.
@@ -57,7 +57,7 @@ impl Delimiter {
     }
 }
 
-/// A charset of the WHATWG Encoding Standard, which has those of the web and of spreadsheets.
+/// A charset of the WHATWG Encoding Standard, which covers those of the web and of spreadsheets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Charset(&'static Encoding);
@@ -67,8 +67,8 @@ impl Charset {
     pub(crate) const UTF_16BE: Self = Self(encoding_rs::UTF_16BE);
     pub(crate) const UTF_16LE: Self = Self(encoding_rs::UTF_16LE);
 
-    /// Parses a label, such as the `charset` of a media type: `utf-8`, `windows-1252`, `latin1`. ASCII is read as the part of
-    /// UTF-8 that it is.
+    /// Parses a label, such as the `charset` of a media type: `utf-8`, `windows-1252`, `latin1`. ASCII is read as
+    /// UTF-8, of which it is a subset.
     pub fn from_label(label: &str) -> Option<Self> {
         match Encoding::for_label_no_replacement(label.as_bytes())? {
             _ if label.trim().eq_ignore_ascii_case("us-ascii") => Some(Self::UTF_8),
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A job of the version before has no options, and one of this version keeps them.
+    /// A job of the previous version has no options, and a job of this version keeps them.
     #[test]
     fn options_travel_with_their_job() {
         let read = |json: &str| serde_json::from_str::<ReadOptions>(json).expect("options");

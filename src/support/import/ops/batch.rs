@@ -1,6 +1,6 @@
 //! Reads a stored file as batches of rows: chunks go from Postgres to a thread that parses them and returns batches.
 //!
-//! Both channels are bounded, so the parser is at most a batch or two ahead of the transactions and memory use stays
+//! Both channels are bounded, so that the parser is at most a batch or two ahead of the transactions and memory use is
 //! constant.
 
 use std::{
@@ -24,8 +24,8 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
 };
 
-/// The number of rows per transaction: enough to amortize its round trips, few enough to report progress and hold locks
-/// briefly.
+/// The rows per transaction: many enough to amortize its round trips, few enough to report progress and to keep lock
+/// times short.
 const ROWS: usize = 1000;
 
 /// A batch of rows.
@@ -38,7 +38,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Returns the number of rows of the file that are in the batch.
+    /// Returns the number of rows in the batch, including invalid ones.
     pub(crate) fn len(&self) -> usize {
         self.rows.len() + self.errors.len()
     }
@@ -72,15 +72,15 @@ impl Batches {
         self.batches.recv().await
     }
 
-    /// Returns how parsing ended.
+    /// Returns the result of parsing.
     ///
     /// # Errors
-    /// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
+    /// The inner error is a fault of the file as a whole; the outer one is any error that prevented reading it.
     pub(crate) async fn end(self) -> Result<Result<(), Fault>> {
         drop(self.batches);
         let parsed = self.parser.await.map_err(Error::internal)?;
         match (parsed, self.feeder.await.map_err(Error::internal)?) {
-            // The parser saw a broken pipe; the feeder knows why.
+            // The parser saw a broken pipe; the feeder has the cause.
             (Err(Fault::Read(_)), Err(error)) => Err(error),
             (Err(Fault::Read(error)), Ok(())) => Err(Error::internal(error)),
             (parsed, _) => Ok(parsed),
@@ -91,7 +91,7 @@ impl Batches {
 /// Counts the rows of a stored file.
 ///
 /// # Errors
-/// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
+/// The inner error is a fault of the file as a whole; the outer one is any error that prevented reading it.
 pub(crate) async fn count(
     app: &App,
     operation: OperationId,
@@ -114,7 +114,7 @@ pub(crate) async fn count(
     }
 }
 
-/// A chunk of the file; `Err` if it could not be read.
+/// A chunk of the file; `Err` for a failed read.
 type Piece = Result<Vec<u8>, ()>;
 
 async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>) -> Result<()> {
@@ -136,7 +136,7 @@ async fn feed_pieces(app: App, operation: OperationId, feed: mpsc::Sender<Piece>
     Ok(())
 }
 
-/// The file as the parser reads it.
+/// The parser's view of the file.
 struct Pieces {
     pieces: mpsc::Receiver<Piece>,
     piece: Vec<u8>,
@@ -168,7 +168,7 @@ impl Read for Pieces {
 struct Collector {
     sender: mpsc::Sender<Batch>,
     batch: Batch,
-    /// How often each row was seen, counted from the first row even if a run resumes in the middle.
+    /// The number of occurrences of each row, counted from the first row even if a run resumes in the middle.
     occurrences: HashMap<[u8; 32], i32>,
     skip: i64,
     now: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! A worker's run through a stored file.
+//! The run of a worker over a stored file.
 
 use crate::support::import::job::ImportTickets;
 use tokio_util::sync::CancellationToken;
@@ -31,17 +31,17 @@ use mainstay_kernel::{
 /// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is nothing left to do.
+    /// The operation has ended.
     Ended,
     /// The worker is stopping; a job for the rest is queued.
     HandedBack,
 }
 
-/// Imports a stored file, from where an earlier run left off, until it is done or `stop` is canceled.
+/// Imports a stored file from its checkpoint, until it is complete or `stop` is cancelled.
 ///
 /// # Errors
-/// Any error that kept a batch from being stored; the next run resumes there. `CONFLICT` if another worker, which may have
-/// seemed dead, stored a batch meanwhile: the current one is then not stored.
+/// Any error that prevented a batch; the next run resumes there. `CONFLICT` if another worker, which may have been
+/// presumed dead, stored a batch meanwhile; the present batch is then not stored.
 pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     match run_on(app, job, stop).await {
         Err(error) if error.reason() == Reason::Conflict => {
@@ -56,7 +56,7 @@ async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Resu
     let result =
         app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await).await;
     let mut current = match result {
-        // Deleted with its account, or removed after an earlier run ended it.
+        // The operation was deleted with its account, or removed after an earlier run had ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
         result => result?,
     };
@@ -116,8 +116,8 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
         progress.created += count(new.len());
         progress.known += rows - count(new.len());
         progress.failed += count(batch.errors.len());
-        // Update the operation last, because another worker would wait for this row lock. Fails if the other worker
-        // was faster.
+        // The operation is updated last, because another worker would wait for this row lock. The update fails if the
+        // other worker was faster.
         let next = current.run(progress, now)?;
         operation::update(connection, &next).await?;
         Ok::<_, Error>(next)

@@ -72,14 +72,14 @@ pub(crate) const SENTENCES: &[&str] = &[
     "Könnten Sie mich bitte am Nachmittag zurückrufen?",
 ];
 
-/// The bytes of a hash of its number determine the content of a ticket. `OFFSET 0` keeps Postgres from computing each
-/// again wherever it is used, which took ten times as long.
+/// The content of a ticket derives from the bytes of a hash of its number. `OFFSET 0` keeps Postgres from computing
+/// each value again at every use, which took ten times as long.
 ///
 /// Three in five tickets are resolved and a quarter are open. Open tickets have no requester, so that they do not count
 /// toward an open-ticket limit.
 ///
-/// `$1` first number, `$2` count, `$3` since, `$4` step, `$5` until, `$6` accounts, `$7` customers, `$8` agents,
-/// `$9` products, `$10` subjects, `$11` sentences.
+/// `$1` first number, `$2` count, `$3` since, `$4` step, `$5` until, `$6` accounts, `$7` customers, `$8` agents, `$9`
+/// products, `$10` subjects, `$11` sentences.
 macro_rules! tickets {
     () => {
         "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, \
@@ -113,7 +113,7 @@ macro_rules! tickets {
 pub(crate) const TICKETS: &str = tickets!();
 
 /// Tickets with their activities and, for three in four of them, an answer. The row count is that of the activities. An
-/// activity has the id of its ticket, which has its time: by that, it finds its month.
+/// activity has the id of its ticket, whose time selects the partition.
 pub(crate) const TICKETS_WITH_HISTORY: &str = concat!(
     "WITH made AS (",
     tickets!(),

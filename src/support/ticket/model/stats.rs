@@ -1,8 +1,8 @@
-//! How many tickets there are, how long they wait, and who works on them.
+//! Ticket statistics: numbers, ages, durations and the load of agents.
 
 use mainstay_kernel::id::UserId;
 
-/// The ages that numbers of tickets are told apart by, in hours.
+/// The bounds of the age groups, in hours.
 pub const AGES_HOURS: [i64; 5] = [1, 4, 24, 3 * 24, 7 * 24];
 
 /// The statistics of all tickets.
@@ -10,7 +10,7 @@ pub const AGES_HOURS: [i64; 5] = [1, 4, 24, 3 * 24, 7 * 24];
 pub struct Stats {
     /// Status, priority, number.
     pub counts: Vec<(i16, i16, i64)>,
-    /// The numbers of unresolved tickets below each of [`AGES_HOURS`] and not below the one before, and of the others.
+    /// The number of unresolved tickets per age group: below each of [`AGES_HOURS`], and above the last one.
     pub ages: [i64; AGES_HOURS.len() + 1],
     pub agents: Vec<Load>,
     pub first_responses: Durations,
@@ -26,7 +26,7 @@ pub struct Load {
     pub resolved: i64,
 }
 
-/// How long something took; the percentiles are those of tickets, not interpolated.
+/// A distribution of durations. The percentiles are values of tickets, without interpolation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Durations {
     pub count: i64,

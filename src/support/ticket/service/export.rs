@@ -1,4 +1,4 @@
-//! Exports: read page after page by key, no faster than the caller reads.
+//! Exports, streamed page by page with keyset pagination and backpressure: no faster than the caller reads.
 
 mod csv;
 
@@ -28,11 +28,11 @@ pub(crate) type Pieces = Responses<ExportTicketsCsvResponse>;
 
 type Responses<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-/// What a page holds, about: a reader that stops reading keeps it.
+/// The approximate size of a page in bytes. A reader that stops reading keeps one in memory.
 const PAGE_BYTES: usize = 256 << 10;
 /// The tickets of the first page.
 const FIRST_PAGE: usize = 50;
-/// The tickets of a page, however long or short they are.
+/// The bounds of the tickets per page, regardless of their size.
 const PAGE: RangeInclusive<usize> = 10..=500;
 
 /// Streams every matching ticket.
@@ -66,15 +66,15 @@ pub(crate) async fn export_csv(app: App, permit: Permit, filter: Filter) -> Resu
     Ok(Box::pin(pieces))
 }
 
-/// Where an export goes on.
+/// The continuation of an export.
 enum Next {
     Page(Vec<Ticket>, usize),
     After(Key, usize),
     End,
 }
 
-/// Streams the pages of an export; an error ends them. Only one is held: the next one is read once the caller has taken
-/// this one.
+/// Streams the pages of an export; an error ends them. Only one page is in memory: the next one is read once the caller
+/// has taken the present one.
 ///
 /// # Errors
 /// The errors of the first page.
@@ -103,7 +103,7 @@ async fn pages(app: App, permit: Permit, filter: Filter) -> Result<impl Stream<I
     }))
 }
 
-/// As many tickets as fill a page, if they are like those before.
+/// Returns the number of tickets that fill a page, if they are as large as the given ones.
 fn next_limit(tickets: &[Ticket]) -> usize {
     let bytes: usize = tickets
         .iter()

@@ -1,4 +1,4 @@
-//! Tickets with what belongs to them.
+//! Tickets with included resources.
 
 use mainstay_kernel::{
     app::App,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Reads what is to be included, with at most `limit` comments and activities of each ticket.
+/// Reads the inclusions of a request, with at most `limit` comments and activities per ticket.
 pub(super) fn includes<M>(call: &Call<M>, limit: i64) -> Includes {
     Includes {
         comments: call.includes("comments"),
@@ -33,7 +33,7 @@ pub(super) fn includes<M>(call: &Call<M>, limit: i64) -> Includes {
     }
 }
 
-/// Renders tickets with what belongs to them.
+/// Renders tickets with their included resources.
 pub(super) fn tickets(
     app: &App,
     method: &Method,
@@ -69,7 +69,7 @@ pub(super) fn tickets(
     tickets.into_iter().map(one).collect()
 }
 
-/// Describes the first page of a list of the same module, whose next page its own method returns.
+/// Describes the first page of another list of the module. That list's method returns the next pages.
 fn page<T, R: Message>(
     app: &App,
     method: &Method,

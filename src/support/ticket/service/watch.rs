@@ -1,4 +1,4 @@
-//! The stream of tickets as they change.
+//! The stream of ticket changes.
 
 use mainstay_kernel::grpc::watch::{self, Event, Topic};
 

@@ -1,4 +1,4 @@
-//! Removes the tickets of accounts that are removed.
+//! Erasure of the tickets of removed accounts.
 
 use diesel::{
     QueryableByName,
@@ -19,12 +19,12 @@ struct Erased {
     id: Uuid,
 }
 
-/// Removes the tickets of accounts, their comments, and what is known of imported rows; returns the ids of tickets and
-/// comments. Tickets of other accounts lose an assignee of the accounts.
+/// Removes the tickets and comments of accounts, and the keys of their imported rows. Returns the ids of tickets and
+/// comments. Tickets of other accounts lose an assignee that belongs to the accounts.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<Vec<Uuid>> {
     const UNASSIGN: &str = "UPDATE tickets SET assignee_id = NULL, version = version + 1, \
         status = CASE status WHEN 2 THEN 1 ELSE status END WHERE assignee_id = ANY($1) AND account_id <> ALL($2)";
-    // The comments that the snapshot of the statement still has.
+    // The snapshot of the statement still contains the comments.
     const ERASE: &str = "WITH erased AS (DELETE FROM tickets WHERE account_id = ANY($1) RETURNING id) \
         SELECT id FROM erased UNION ALL SELECT comments.id FROM comments JOIN erased ON ticket_id = erased.id";
     const REST: [&str; 2] = [
@@ -40,7 +40,7 @@ pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &
     Ok(erased.into_iter().map(|row| row.id).collect())
 }
 
-/// Removes the activities of tickets that are removed. The trigger that keeps them must be suspended.
+/// Removes the activities of removed tickets. The trigger that protects activities must be suspended.
 pub async fn erase_activities(connection: &mut Connection, tickets: &[Uuid]) -> Result<()> {
     const SQL: &str = "DELETE FROM activities WHERE ticket_id = ANY($1)";
     diesel::sql_query(SQL).bind::<Array<SqlUuid>, _>(tickets).execute(connection).await?;

@@ -1,4 +1,4 @@
-//! The queues and tags of tickets.
+//! SQL of queues and tags.
 
 use diesel::{
     prelude::*,
@@ -16,8 +16,8 @@ struct Label {
     name: String,
 }
 
-/// Returns the queues that any ticket is in, the first in alphabetical order. Each is one step in the index of the
-/// queues, however many tickets it has.
+/// Returns the queues of all tickets in alphabetical order. A loose index scan reads one index entry per queue,
+/// regardless of its number of tickets.
 pub async fn queues(connection: &mut Connection) -> Result<Vec<String>> {
     const SQL: &str = "
         WITH RECURSIVE found (name) AS (

@@ -20,7 +20,7 @@ use mainstay_kernel::{
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// Sums counters; defined by the migration that creates them.
+    /// Sums counters. The migration that creates the counters defines it.
     #[aggregate]
     fn sum_of_counts(counts: BigInt) -> diesel::sql_types::Nullable<BigInt>;
 }
@@ -28,8 +28,8 @@ extern "SQL" {
 /// Returns the number of matching tickets.
 ///
 /// Totals that the counters cover (all tickets, those of an account, an assignee, or both, each by status and priority)
-/// are exact and cost a few dozen rows regardless of the number of tickets. A requester's own tickets, and what other
-/// filters select, are counted up to [`count::BOUND`].
+/// are exact and read a few dozen rows regardless of the number of tickets. The tickets of a requester, and those of
+/// other filters, are counted up to [`count::BOUND`].
 pub async fn total(mut connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
         (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
@@ -39,7 +39,7 @@ pub async fn total(mut connection: &Connection, visibility: Visibility, filter: 
     if !filter.is_counted() || matches!(visibility, Visibility::Principal(_)) {
         return count::bounded(connection, Box::new(matching_ids(visibility, filter))).await;
     }
-    // The rows that count all accounts, or all assignees, have the nil id in that column.
+    // The rows for all accounts, or for all assignees, have the nil id in that column.
     let any = Uuid::nil();
     let mut query = counts::table
         .filter(counts::account_id.eq(account.map_or(any, |id| id.0)))
@@ -61,8 +61,8 @@ struct Folded {
     folded: i64,
 }
 
-/// Merges the counters of individual writers, so that readers have few rows to add up; returns how many were merged.
-/// Does nothing while another process is merging.
+/// Merges the counters of individual writers, so that readers add up few rows. Returns the number of merged counters.
+/// It does nothing while another process is merging.
 pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
     let folded: Folded = diesel::sql_query("SELECT fold_ticket_counts() AS folded").get_result(connection).await?;
     Ok(usize::try_from(folded.folded).unwrap_or(0))

@@ -1,5 +1,5 @@
-//! What follows from the HTTP verb and the messages, where neither a method nor its service says otherwise.
-//! The tables and conventions are documented at `MethodPolicy` in `method.proto`.
+//! Default policy values that the HTTP verb and the message types imply. `MethodPolicy` in `method.proto` documents the
+//! tables and conventions.
 
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 
@@ -8,7 +8,7 @@ use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
 
 const HTTP: &str = "google.api.http";
 
-/// What a verb implies.
+/// The values that a verb implies.
 #[derive(Debug)]
 pub(super) struct Defaults {
     pub(super) is_read: bool,
@@ -34,7 +34,7 @@ impl Defaults {
     }
 }
 
-/// Returns the longest a call may take, in milliseconds.
+/// Returns the time limit of a call in milliseconds.
 pub(super) fn deadline_ms(method: &MethodDescriptor, rate_class: RateClass) -> i32 {
     if method.is_server_streaming() {
         600_000
@@ -47,13 +47,13 @@ pub(super) fn deadline_ms(method: &MethodDescriptor, rate_class: RateClass) -> i
     }
 }
 
-/// Returns the path of the version, if the response has one where it usually is.
+/// Returns the path of the version, if the response has one in its conventional field.
 pub(super) fn version_field(method: &MethodDescriptor) -> Option<&'static str> {
     let field = field_of_data(method, "version")?;
     matches!(field.kind(), Kind::Int32 | Kind::Int64).then_some("data.version")
 }
 
-/// As [`version_field`], for the time of the last change.
+/// Returns the path of the time of the last change, if the response has one in its conventional field.
 pub(super) fn last_modified_field(method: &MethodDescriptor) -> Option<&'static str> {
     let field = field_of_data(method, "update_time")?;
     let kind = field.kind();
@@ -61,7 +61,8 @@ pub(super) fn last_modified_field(method: &MethodDescriptor) -> Option<&'static 
     (message.full_name() == "google.protobuf.Timestamp").then_some("data.update_time")
 }
 
-/// A stream and a page have no version of their own, and what belongs to another module has one for that module's methods.
+/// Returns a singular field of `data`. A stream and a page have no single version, and a resource of another module has
+/// its ETag on that module's methods only.
 fn field_of_data(method: &MethodDescriptor, name: &str) -> Option<FieldDescriptor> {
     let single = |field: &FieldDescriptor| !field.is_list() && !field.is_map();
     let data = method.output().get_field_by_name("data").filter(single)?.kind().as_message()?.clone();

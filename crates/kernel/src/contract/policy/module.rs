@@ -1,4 +1,4 @@
-//! The modules of a descriptor set, with the scopes, grant sets and events that they declare.
+//! The modules of a descriptor set, with their declared scopes, grant sets and events.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{DeclaredEvent, DeclaredScope, Reach, Role, Scope, option, pb};
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
 
-/// Every module, and what all of them share.
+/// All modules, and the declarations that they share.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
     /// By package, without its version.
@@ -27,12 +27,12 @@ struct Module {
     grant_sets: BTreeMap<String, GrantSet>,
 }
 
-/// A named answer to the question who may call a method.
+/// A named set of grants, which a method's policy refers to.
 #[derive(Debug)]
 pub(super) struct GrantSet {
-    /// Whether anyone may call.
+    /// Whether callers need no credentials.
     pub(super) public: bool,
-    /// The roles that may call, with how far they reach. If the set is public, what these roles reach beyond the rest.
+    /// The roles that may call, each with its reach. In a public set, a grant extends the reach of its role.
     pub(super) grants: Vec<(Role, Reach)>,
 }
 
@@ -44,10 +44,10 @@ impl GrantSet {
 }
 
 impl Modules {
-    /// Reads the options of all files, and returns every fault with the file it is in.
+    /// Reads the options of all files, and returns every fault with the name of its file.
     pub(super) fn read(pool: &DescriptorPool) -> (Self, Vec<String>) {
         let (mut all, mut faults) = (Self::default(), Vec::new());
-        // Shared sets first: a module must not redefine one.
+        // Shared sets come first, because a module must not redefine one.
         for file in pool.files() {
             let mut fault = |text: String| faults.push(format!("{}: {text}", file.name()));
             let shared: pb::SharedGrantSets = option(&file.options(), SHARED).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Modules {
         self.scopes.get(name).map(|declared| declared.name.clone())
     }
 
-    /// Returns the grant set that a method of a package names, or what is wrong with the name.
+    /// Returns the grant set that a method of a package names, or the fault of the name.
     pub(super) fn grant_set(&self, package: &str, name: &str) -> Result<&GrantSet, String> {
         let module = self.modules.get(unversioned(package)).ok_or_else(|| {
             format!("package {package} belongs to no module: give it a module.proto with the option {MODULE}")
@@ -197,7 +197,7 @@ fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mu
     }
 }
 
-/// Returns the package without its last part if that is a version: all versions of a package belong to one module.
+/// Returns the package without a version as its last part. All versions of a package belong to one module.
 pub(super) fn unversioned(package: &str) -> &str {
     match package.rsplit_once('.') {
         Some((base, last)) if last.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())) => {

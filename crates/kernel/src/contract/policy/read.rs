@@ -1,4 +1,5 @@
-//! Reads the policy of one method: what it says itself, else what its service says, else what its verb implies.
+//! Reads the policy of one method. Options of the method precede those of its service, and the HTTP verb implies the
+//! rest.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ impl Method {
     /// Reads a method's policy.
     ///
     /// # Errors
-    /// Every fault.
+    /// All faults of the policy.
     pub(super) fn read(descriptor: &MethodDescriptor, modules: &Modules) -> Result<Self, Vec<String>> {
         let Some(raw) = option::<pb::MethodPolicy>(&descriptor.options(), METHOD) else {
             return Err(vec![format!("no policy: give the method the option {METHOD}")]);
@@ -59,7 +60,7 @@ impl Method {
             faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
         }
         let Some(defaults) = defaults.filter(|_| faults.is_empty()) else { return Err(faults) };
-        // Of these two a service speaks for its writes.
+        // The service's idempotency and deadline apply to its writes only.
         if defaults.is_read {
             service.set_idempotency(Idempotency::Unspecified);
             service.write_deadline_ms = None;
@@ -100,7 +101,7 @@ impl Method {
     }
 }
 
-/// Returns the number of a field of the request that is a mask.
+/// Returns the number of a request field, if its type is `FieldMask`.
 fn mask(descriptor: &MethodDescriptor, name: &str) -> Option<u32> {
     let field = descriptor.input().get_field_by_name(name)?;
     let kind = field.kind();
@@ -108,7 +109,7 @@ fn mask(descriptor: &MethodDescriptor, name: &str) -> Option<u32> {
     is_mask.then(|| field.number())
 }
 
-/// Returns the value, or notes the fault and returns the stand-in, so that one start reports all faults.
+/// Returns the value, or records the fault and returns the stand-in, so that all faults are reported together.
 fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T {
     read.unwrap_or_else(|fault| {
         faults.push(fault);
@@ -116,7 +117,7 @@ fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T 
     })
 }
 
-/// Returns the first value that is not the unspecified one, else the implied one.
+/// Returns the first specified value, else the implied one.
 fn first<T: Default + PartialEq, const N: usize>(values: [T; N], implied: T) -> T {
     values.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
 }
@@ -136,7 +137,7 @@ fn etag_fields(
     Ok((version, last_modified))
 }
 
-/// Returns who may call. A service needs a scope, and nobody else can have one.
+/// Returns the grants. A service needs a scope, and no other role can have one.
 fn grants(
     descriptor: &MethodDescriptor,
     raw: &pb::MethodPolicy,
@@ -160,7 +161,7 @@ fn grants(
     Ok((access, set.grants.iter().map(grant).collect()))
 }
 
-/// Reads a list of media types as in an `Accept` header, without parameters.
+/// Parses a list of media types in the syntax of `Accept`, without parameters.
 fn media_types(list: &str) -> Result<Vec<String>, String> {
     if list.is_empty() {
         return Ok(Vec::new());

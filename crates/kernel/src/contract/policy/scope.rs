@@ -1,9 +1,8 @@
-//! The names of what a service key may be used for.
+//! Scopes: named permissions of service keys and client certificates.
 
 use std::{fmt, sync::Arc};
 
-/// The name of what a service key or a client certificate may be used for, such as `support.tickets.read`. Cheap to
-/// clone.
+/// A permission of a service key or a client certificate, such as `support.tickets.read`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
 
@@ -12,7 +11,7 @@ pub struct Scope(Arc<str>);
 pub struct DeclaredScope {
     /// The name.
     pub name: Scope,
-    /// What it permits, in one sentence.
+    /// The permission in one sentence.
     pub summary: String,
 }
 
@@ -23,7 +22,8 @@ impl Scope {
     }
 }
 
-/// Names a scope without asking whether a module declares it; a name that no method asks for permits nothing.
+/// Makes a scope without a check that a module declares it. An undeclared scope grants nothing, because no method
+/// requires it.
 impl From<&str> for Scope {
     fn from(name: &str) -> Self {
         Self(name.into())

@@ -1,4 +1,4 @@
-//! Each fault that stops the start, and each default, on small contracts of their own.
+//! Tests of each fault that prevents the start, and of each default, on small contracts.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::*;
 mod defaults;
 mod faults;
 
-/// Files that exist only in a test, by name.
+/// In-memory source files, by name.
 struct Sources(Vec<(&'static str, String)>);
 
 impl FileResolver for Sources {
@@ -22,7 +22,7 @@ impl FileResolver for Sources {
     }
 }
 
-/// Compiles a contract that consists of these files, and of ours that they need.
+/// Compiles a contract from these files and from the kernel's files that they import.
 pub(crate) fn compile(sources: Vec<(&'static str, String)>) -> DescriptorPool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names: Vec<_> = sources.iter().map(|(name, _)| PathBuf::from(name)).collect();
@@ -42,7 +42,7 @@ pub(crate) fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec
     Policies::read(&compile(sources))
 }
 
-/// The policies of a service with a method that reads and one that signs in.
+/// The policies of a service with a method that reads and a method that signs in.
 pub(crate) fn get_and_login() -> Policies {
     let service = "syntax = \"proto3\"; package fleet.v1;
          import \"google/api/annotations.proto\"; import \"mainstay/policy/v1/method.proto\";
@@ -76,7 +76,7 @@ pub(crate) fn module_file(package: &str, option: &str) -> String {
     )
 }
 
-/// A service of one method, `Do`, with these options, and what else its file says.
+/// A service of one method, `Do`, with these options and further declarations.
 fn service_file(service: &str, http: &str, method: &str, rest: &str) -> String {
     format!(
         "syntax = \"proto3\"; package fleet.v1;

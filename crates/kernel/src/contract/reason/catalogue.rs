@@ -1,4 +1,4 @@
-//! The catalogue: every reason of the process, found by its code where a status or a stored answer is read back.
+//! The catalogue: an index of all reasons of the process by code, for decoding statuses and stored responses.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the catalogue from a descriptor set. Its texts are leaked, so read it once per process.
+    /// Reads the catalogue from a descriptor set. It leaks its texts, so that a process should read it only once.
     ///
     /// # Errors
-    /// Every code that two values have, and every value whose facts mean nothing, one line each.
+    /// All duplicate codes and all values with invalid facts, one line each.
     pub fn read(pool: &DescriptorPool) -> Result<Self, Vec<String>> {
         let Some(option) = pool.get_extension_by_name(OPTION) else {
             return Err(vec![format!("the descriptor set has no {OPTION}; include mainstay/error/v1/reason.proto")]);

@@ -1,5 +1,5 @@
-//! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list and for the first
-//! use of a pattern.
+//! Predicates of the field rules. They do not allocate, except for the uniqueness of a long list and the first use of a
+//! pattern.
 
 use std::{
     collections::HashSet,
@@ -9,10 +9,10 @@ use std::{
 
 use regex::Regex;
 
-/// Up to this length, comparing every pair is cheaper than hashing.
+/// Up to this length, pairwise comparison is cheaper than hashing.
 const FEW: usize = 32;
 
-/// Seconds since 1970, from 0001-01-01T00:00:00Z up to but excluding 10000-01-01T00:00:00Z.
+/// Seconds since 1970, from 0001-01-01T00:00:00Z to 10000-01-01T00:00:00Z, exclusive.
 const YEARS_1_TO_9999: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
 
 /// Returns the number of characters in a string.
@@ -26,7 +26,7 @@ pub fn has_nul(value: &str) -> bool {
 }
 
 /// Returns whether a string has no visible character: it is empty, or consists of white space, control and format
-/// characters, characters that Unicode has renderers ignore, and the blank pattern of Braille.
+/// characters, characters of `Default_Ignorable_Code_Point`, and the blank pattern of Braille.
 pub fn is_blank(value: &str) -> bool {
     static VISIBLE: LazyLock<Regex> = LazyLock::new(|| {
         let class = r"[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u{2800}]";
@@ -48,15 +48,15 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Makes a pattern of the text of a regular expression.
+    /// Creates a pattern from a regular expression.
     pub const fn new(text: &'static str) -> Self {
         Self { text, compiled: OnceLock::new() }
     }
 
-    /// Returns whether some of a string matches.
+    /// Returns whether a part of a string matches.
     ///
     /// # Panics
-    /// If the text is no regular expression; that of a rule is one, or else the contract is not compiled.
+    /// If the text is not a regular expression. The build rejects a contract with an invalid one.
     pub fn matches(&self, value: &str) -> bool {
         self.compiled.get_or_init(|| Regex::new(self.text).expect("a regular expression")).is_match(value)
     }
@@ -82,15 +82,15 @@ pub fn is_uuid(value: &str) -> bool {
         )
 }
 
-/// Returns whether a string is an e-mail address that mail can be sent to without quoting (RFC 5321, 4.1.2): a form of HTML
-/// accepts more, such as dots in a row, and a server that is asked to deliver to that refuses.
+/// Returns whether a string is an e-mail address that needs no quoting (RFC 5321, section 4.1.2). HTML forms accept
+/// more, such as consecutive dots, and mail servers reject such addresses.
 pub fn is_email(value: &str) -> bool {
     let local = value.rsplit_once('@').map_or("", |(local, _)| local);
     is_form_email(value) && local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty())
 }
 
-/// Returns whether a string is an e-mail address as HTML forms define it, so that any address a browser accepts is
-/// accepted.
+/// Returns whether a string is an e-mail address by the definition of HTML forms, so that every address that a browser
+/// accepts is valid.
 pub fn is_form_email(value: &str) -> bool {
     let atom = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
     let label = |label: &str| {

@@ -1,16 +1,16 @@
-//! Normalization of texts to Unicode's form NFC (Unicode Standard Annex 15), which is what browsers send and RFC 5198 asks
-//! for. Systems that store file names decomposed, such as macOS, send NFD.
+//! Normalization of texts to Unicode's form NFC (Unicode Standard Annex 15), which browsers send and RFC 5198
+//! recommends. Systems that store decomposed file names, such as macOS, send NFD.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Normalizes a text; one that is normalized already, as any ASCII text is, is not written again.
+/// Normalizes a text in place. A text that is normalized already, such as any ASCII text, is not copied.
 pub fn normalize(text: &mut String) {
     if let std::borrow::Cow::Owned(normalized) = ComposingNormalizerBorrowed::new_nfc().normalize(text) {
         *text = normalized;
     }
 }
 
-/// Returns the text, normalized.
+/// Returns the normalized text.
 #[must_use]
 pub fn normalized(mut text: String) -> String {
     normalize(&mut text);
@@ -28,7 +28,7 @@ mod tests {
             ("Mu\u{308}ller", "M\u{fc}ller"),
             ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
             ("\u{304b}\u{3099}", "\u{304c}"),
-            // The marks have an order, too.
+            // The order of combining marks is canonical, too.
             ("q\u{323}\u{307}", "q\u{323}\u{307}"),
             ("q\u{307}\u{323}", "q\u{323}\u{307}"),
             ("\u{212b}", "\u{c5}"),
@@ -36,7 +36,7 @@ mod tests {
             assert_eq!(normalized(decomposed.to_owned()), composed);
             assert_eq!(normalized(composed.to_owned()), composed);
         }
-        // Compatibility characters stay as they are: a superscript means something else.
+        // Compatibility characters are kept, because a superscript has another meaning than the plain digit.
         assert_eq!(normalized("x\u{b2} \u{ff11} \u{fb01}".to_owned()), "x\u{b2} \u{ff11} \u{fb01}");
     }
 

@@ -1,4 +1,4 @@
-//! Why Postgres can't be reached, as an operator needs to read it.
+//! Diagnosis of failed connections to Postgres, for an operator.
 
 use std::{error::Error, fmt, io};
 
@@ -7,10 +7,10 @@ use tokio_postgres::Config;
 
 use super::{server::Server, socket::BoxError, sqlstate};
 
-/// How many attempts are told one by one. A name may lead to any number of addresses.
+/// The most attempts in a report. A name can resolve to any number of addresses.
 const MAX_SHOWN: usize = 8;
 
-/// A connection that could not be opened: where to, why, and what to do. Never holds the password.
+/// A failed connection, with its target, cause and remedy. It never contains the password.
 #[derive(Debug)]
 pub struct ConnectFailure {
     /// Hosts and ports, or the path of a socket.
@@ -20,13 +20,13 @@ pub struct ConnectFailure {
     attempts: Vec<Attempt>,
 }
 
-/// What became of one server, or of one of its addresses.
+/// The attempt at one server, or at one of its addresses.
 #[derive(Debug)]
 struct Attempt {
     server: String,
-    /// Why it failed; `None`: the time was up while it was under way.
+    /// The cause of the failure; `None` if the time ran out during the attempt.
     cause: Option<String>,
-    /// Whether TLS failed for the certificate of Postgres.
+    /// Whether TLS failed because of the certificate of Postgres.
     is_untrusted: bool,
 }
 
@@ -35,13 +35,13 @@ struct Attempt {
 pub(super) struct Attempts(Vec<Attempt>);
 
 impl Attempts {
-    /// Notes that a server is tried, in the place of an attempt that did not fail.
+    /// Begins an attempt at a server. It replaces an earlier attempt without a failure.
     pub(super) fn begin(&mut self, server: String) {
         self.0.retain(|attempt| attempt.cause.is_some());
         self.0.push(Attempt { server, cause: None, is_untrusted: false });
     }
 
-    /// Notes why the attempt that began last failed, if it did, and returns what it gained.
+    /// Records the failure of the latest attempt, or returns its result.
     pub(super) fn note<T>(&mut self, outcome: Result<T, impl Into<BoxError>>) -> Option<T> {
         let error: BoxError = match outcome {
             Ok(gained) => return Some(gained),
@@ -56,7 +56,7 @@ impl Attempts {
 
 impl Attempt {
     fn cause(&self) -> &str {
-        // Its system accepts connections, and nobody says anything.
+        // The host accepted the connection, and the server sent nothing.
         self.cause.as_deref().unwrap_or("it does not answer")
     }
 
@@ -67,7 +67,8 @@ impl Attempt {
 
 impl ConnectFailure {
     pub(super) fn new(servers: &[Server], config: &Config, Attempts(mut attempts): Attempts) -> Self {
-        // Name servers rotate the addresses of a name. The log repeats a text only every half minute, if it is the same.
+        // Name servers rotate the addresses of a name. The log suppresses a repeated text for half a minute only if it
+        // is equal.
         attempts.sort_by(|one, other| one.server.cmp(&other.server));
         let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
         let user = config.get_user().unwrap_or("of this process");
@@ -75,8 +76,9 @@ impl ConnectFailure {
         Self { servers: servers.join(", "), session, attempts }
     }
 
-    /// Whether Postgres answered, and will answer the same until somebody changes a setting: here, or there. Of several
-    /// servers, those that did not answer may be away for good, as an address is at which Postgres does not listen.
+    /// Returns whether the failure will persist until a setting is changed, here or in Postgres. Servers that did not
+    /// answer do not count, because they may be unreachable permanently, such as an address on which Postgres does not
+    /// listen.
     pub fn is_lasting(&self) -> bool {
         let is_lasting = |code: &str| code.starts_with("28") || code == "3D000" || code == "42501";
         self.code().is_some() && self.attempts.iter().filter_map(Attempt::code).all(is_lasting)
@@ -140,11 +142,11 @@ impl From<ConnectFailure> for ConnectionError {
     }
 }
 
-/// What Postgres said, or else the last of the causes.
+/// Returns the message of Postgres, or else the innermost cause.
 fn cause(error: &(dyn Error + 'static)) -> String {
     match error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
         Some(refusal) => refusal.message().to_owned(),
-        // The error itself says no more than that it is one.
+        // The outer error has no details.
         None => std::iter::successors(Some(error), |error| (*error).source())
             .last()
             .map(ToString::to_string)
@@ -152,7 +154,7 @@ fn cause(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Whether an error is that of a certificate.
+/// Returns whether the cause is an invalid certificate.
 fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
     let of_tls = |cause: &io::Error| cause.get_ref()?.downcast_ref::<rustls::Error>().cloned();
@@ -164,7 +166,7 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
 mod tests {
     use super::*;
 
-    /// What is told of attempts that failed for these causes; an empty one did not end.
+    /// Returns the report of attempts with these causes; an empty cause is an attempt that did not end.
     fn failure(url: &str, attempts: &[(&str, &str)]) -> ConnectFailure {
         let config = url.parse().expect("a URL");
         let mut record = Attempts::default();

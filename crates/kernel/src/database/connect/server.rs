@@ -1,4 +1,4 @@
-//! The servers that a URL names.
+//! The servers of a Postgres URL, which may name several.
 
 use std::{
     fmt, io,
@@ -10,12 +10,12 @@ use tokio_postgres::{Config, config::Host};
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// A host or a socket of the file system.
+/// A TCP host or a Unix socket.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     host: Host,
     port: u16,
-    /// Where the host is, if the URL says it.
+    /// The address of the host, if the URL contains one (`hostaddr`).
     address: Option<IpAddr>,
 }
 
@@ -25,14 +25,14 @@ impl Server {
         let (ports, addresses) = (config.get_ports(), config.get_hostaddrs());
         let server = |(at, host): (usize, &Host)| Self {
             host: host.clone(),
-            // One port may stand for all hosts.
+            // A single port applies to all hosts.
             port: ports.get(at).or(ports.first()).copied().unwrap_or(DEFAULT_PORT),
             address: addresses.get(at).copied(),
         };
         config.get_hosts().iter().enumerate().map(server).collect()
     }
 
-    /// Returns the path of the socket; `None`: it is a host.
+    /// Returns the path of the socket; `None` for a TCP host.
     pub(super) fn socket(&self) -> Option<PathBuf> {
         match &self.host {
             Host::Unix(directory) => Some(socket_in(directory, self.port)),
@@ -40,7 +40,7 @@ impl Server {
         }
     }
 
-    /// Returns the addresses of a host, in the order in which the system names them. There is at least one.
+    /// Returns the addresses of a host, in the order of the resolver. There is at least one.
     pub(super) async fn addresses(&self) -> io::Result<Vec<IpAddr>> {
         let addresses = match (&self.host, self.address) {
             (_, Some(address)) => vec![address],
@@ -56,7 +56,7 @@ impl Server {
     pub(super) fn at(&self, address: IpAddr, settings: &Config) -> Config {
         let mut config = settings.clone();
         if let Host::Tcp(name) = &self.host {
-            // Still the name that a certificate is checked for.
+            // TLS still verifies the certificate for this name.
             config.host(name);
         }
         config.hostaddr(address).port(self.port);

@@ -1,4 +1,4 @@
-//! The streams to hosts with Postgres: TLS or not, as `sslmode` demands.
+//! Streams to Postgres hosts, with TLS as `sslmode` demands.
 
 use std::error::Error;
 
@@ -17,17 +17,17 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 type EncryptedConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 
-/// SSLRequest: its length, and the number that stands in the place of a version.
+/// SSLRequest: its length, and the request code in place of a protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Does what the library does with a new socket, and shows the stream of every connection to [`Coded`].
+/// Negotiates TLS as `tokio_postgres` does, and wraps the stream of every connection in [`Coded`].
 #[derive(Clone)]
 pub(super) struct Negotiate {
     /// The TLS to offer.
     pub(super) tls: Option<MakeRustlsConnect>,
-    /// Whether a server without TLS is refused.
+    /// Whether a server without TLS is rejected.
     pub(super) required: bool,
-    /// Whether the handshake begins without asking whether the server can.
+    /// Whether the TLS handshake starts without an SSLRequest.
     pub(super) direct: bool,
 }
 

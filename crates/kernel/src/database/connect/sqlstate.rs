@@ -1,8 +1,8 @@
-//! Errors of Postgres with their SQLSTATE.
+//! SQLSTATE of Postgres errors.
 //!
-//! diesel classifies a few errors and keeps only the text of the others, which the server writes in its own language
-//! (`lc_messages`). So the code is put in front of the text while the message is still on the wire: `57014 canceling
-//! statement due to …`. [`of`] reads it back.
+//! diesel classifies a few errors and keeps only the message of the others, in the language of the server
+//! (`lc_messages`). The stream therefore prefixes the message with the code on the wire, such as
+//! `57014 canceling statement due to …`. [`of`] parses the prefix.
 
 use std::{
     io,
@@ -14,13 +14,14 @@ use std::{
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The type of a message, and its length (PostgreSQL documentation, 54.7).
+/// The type of a message and its length (PostgreSQL documentation, section 54.7).
 const HEADER_BYTES: usize = 5;
-/// No error is longer; a longer one is passed on as it is.
+/// The most bytes of an error that is rewritten. Errors of Postgres are shorter; a longer message is passed on
+/// unchanged.
 const MAX_ERROR_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 8 << 10;
 
-/// Returns the SQLSTATE at the beginning of an error's text.
+/// Returns the SQLSTATE prefix of an error message.
 pub(crate) fn of(message: &str) -> Option<&str> {
     let (code, _) = message.split_once(' ')?;
     is_code(code.as_bytes()).then_some(code)
@@ -30,7 +31,7 @@ fn is_code(code: &[u8]) -> bool {
     code.len() == 5 && code.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }
 
-/// A stream from Postgres, in which the text of each error begins with its SQLSTATE.
+/// A stream from Postgres that prefixes each error message with its SQLSTATE.
 #[derive(Debug)]
 pub(super) struct Coded<S> {
     inner: S,
@@ -47,14 +48,14 @@ impl<S> Coded<S> {
     }
 }
 
-/// The server's messages on their way through.
+/// The filter of the server's messages.
 #[derive(Debug, Default)]
 struct Messages {
-    /// What may be read.
+    /// Output that is ready to read.
     ready: BytesMut,
     /// The beginning of a header or of an error message.
     partial: BytesMut,
-    /// The bytes that are still to come of a message that is passed on.
+    /// The remaining bytes of a message that is passed on unchanged.
     rest: usize,
 }
 
@@ -84,7 +85,7 @@ impl Messages {
         }
     }
 
-    /// Returns how long `partial` must become before it can be passed on.
+    /// Returns the length that `partial` must reach before it can be processed.
     fn target_length(&self) -> usize {
         if self.partial.len() < HEADER_BYTES { HEADER_BYTES } else { self.total() }
     }
@@ -93,7 +94,7 @@ impl Messages {
         self.partial.first() == Some(&b'E')
     }
 
-    /// Returns the length of the message with its type.
+    /// Returns the length of the message including its type byte.
     fn total(&self) -> usize {
         let length = self.partial.get(1..HEADER_BYTES).map_or(0, |mut length| length.get_i32());
         1 + usize::try_from(length).unwrap_or(0).max(4)
@@ -108,7 +109,7 @@ fn put_coded(error: &[u8], out: &mut BytesMut) {
     let (Some(code), Some(text)) = (code, text) else { return out.extend_from_slice(error) };
     let at = text.as_ptr().addr() - error.as_ptr().addr();
     out.put_u8(b'E');
-    // The header was read as such, so that the length fits.
+    // The length was parsed from a valid header, so that the sum fits.
     out.put_i32(i32::try_from(error.len() + code.len()).unwrap_or(i32::MAX));
     out.extend_from_slice(&error[HEADER_BYTES..at]);
     out.extend_from_slice(code);
@@ -158,7 +159,7 @@ mod tests {
         [&[kind], &length[..], body].concat()
     }
 
-    /// Feeds the bytes in pieces of `size`, and returns what comes out.
+    /// Feeds the bytes in pieces of `size`, and returns the output.
     fn through(bytes: &[u8], size: usize) -> Vec<u8> {
         let mut messages = Messages::default();
         bytes.chunks(size).for_each(|piece| messages.feed(piece));
@@ -183,7 +184,7 @@ mod tests {
             let input = message(b'E', body);
             assert_eq!(through(&input, 3), input);
         }
-        // A length that can't be is the end of the connection, which the client finds out.
+        // An invalid length ends the connection, which the client detects.
         assert_eq!(through(b"D\xff\xff\xff\xff", 5), b"D\xff\xff\xff\xff");
     }
 

@@ -1,4 +1,4 @@
-//! How a schema of the database differs from what a program needs.
+//! Differences between a schema of the database and the migrations of a program.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,16 +9,16 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     schema: String,
-    /// The version of the last migration in the database, and in this program.
+    /// The latest version in the database, and in this program.
     versions: [Option<String>; 2],
-    /// The names of the migrations that the database lacks.
+    /// The names of migrations that are not applied.
     missing: Vec<String>,
-    /// The versions that this program does not know.
+    /// The applied versions that this program does not contain.
     unknown: Vec<String>,
 }
 
 impl Difference {
-    /// Compares the versions that the database has with those of the program, which have names.
+    /// Compares the applied versions with those of the program, which maps them to names.
     pub(super) fn between(
         schema: &str,
         database: &BTreeSet<String>,
@@ -27,7 +27,7 @@ impl Difference {
         let missing = program.iter().filter(|(version, _)| !database.contains(*version));
         let difference = Self {
             schema: schema.to_owned(),
-            // Versions are dates with a number, so the last one is the greatest.
+            // Versions are dates with a number, so that the latest one is the greatest.
             versions: [database.last().cloned(), program.keys().next_back().cloned()],
             missing: missing.map(|(_, name)| name.clone()).collect(),
             unknown: database.iter().filter(|version| !program.contains_key(*version)).cloned().collect(),
@@ -35,12 +35,12 @@ impl Difference {
         (difference.is_behind() || difference.is_ahead()).then_some(difference)
     }
 
-    /// Whether the database lacks migrations.
+    /// Returns whether the database lacks migrations.
     pub fn is_behind(&self) -> bool {
         !self.missing.is_empty()
     }
 
-    /// Whether a later program has migrated the database.
+    /// Returns whether a later program has migrated the database.
     fn is_ahead(&self) -> bool {
         !self.unknown.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Where the log of the primary ended, and when: what tells how far a replica is behind, by the clock of this process alone.
+//! Samples of the end of the primary's log, which give the lag of a replica by the clock of this process alone.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::database::position::Position;
 
-/// Where the log of the primary ended at a time.
+/// The end of the primary's log at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) end: Position,
 }
 
-/// The samples that a replica may still have to be compared with, by their time and their end.
+/// The samples that can still matter for a replica, in ascending order of time and end.
 #[derive(Debug)]
 pub(super) struct Samples {
     all: VecDeque<Sample>,
@@ -21,13 +21,13 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    /// Returns no samples yet; those that are older than `max_age` will be removed.
+    /// Returns an empty set. Samples older than `max_age` will be removed.
     pub(super) fn new(max_age: Duration) -> Self {
         Self { all: VecDeque::new(), max_age }
     }
 
     pub(super) fn add(&mut self, sample: Sample) {
-        // A standby that was promoted, without all that the old primary had written.
+        // The end moves back when a standby is promoted that lacks a part of the old primary's log.
         let count = self.all.partition_point(|other| other.end <= sample.end);
         self.all.truncate(count);
         let outdated = self.all.partition_point(|other| other.at + self.max_age < sample.at);
@@ -35,7 +35,7 @@ impl Samples {
         self.all.push_back(sample);
     }
 
-    /// Returns the time of the last sample whose end was replayed.
+    /// Returns the time of the latest sample whose end was replayed.
     pub(super) fn last_before(&self, replayed: Position) -> Option<Instant> {
         let after = self.all.partition_point(|sample| sample.end <= replayed);
         Some(self.all.get(after.checked_sub(1)?)?.at)
@@ -80,7 +80,7 @@ mod tests {
         let ends: Vec<_> = (1..=100).collect();
         let long = samples(now, &ends);
         assert_eq!(long.all.len(), 11, "those of a second");
-        // A standby was promoted that had not received the rest.
+        // A standby was promoted that lacks the rest.
         let after_loss = samples(now, &[10, 20, 30, 15]);
         assert_eq!(after_loss.last_before(position(14)), Some(now));
         assert_eq!(after_loss.last_before(position(40)), Some(now + PERIOD * 3));

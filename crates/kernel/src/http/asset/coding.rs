@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110, 12.5.3).
+//! Content codings (RFC 9110, section 12.5.3).
 
 use std::{convert::Infallible, error::Error};
 
@@ -8,13 +8,13 @@ use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::{CompressionLevel, compression::CompressionLayer};
 
-/// The codings we write, the smallest result first.
+/// The supported codings, by ascending size of their results.
 pub(super) const CODINGS: [&str; 3] = ["br", "zstd", "gzip"];
 
-/// Nearly as small as can be; the highest levels of Brotli would take ten times as long.
+/// Close to the smallest result. The highest levels of Brotli would take ten times as long.
 const LEVEL: i32 = 9;
 
-/// Returns the index in [`CODINGS`] of the one to answer with; `None` for the content as it is.
+/// Returns the index in [`CODINGS`] of the coding to use; `None` for the identity.
 pub(super) fn choose(headers: &HeaderMap) -> Option<usize> {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let offers: Vec<_> = values.flat_map(|value| value.split(',')).map(offer).collect();
@@ -23,14 +23,14 @@ pub(super) fn choose(headers: &HeaderMap) -> Option<usize> {
     })
 }
 
-/// Splits `gzip;q=0.5` into the name and whether it is acceptable at all.
+/// Splits `gzip;q=0.5` into the name and whether it is acceptable.
 fn offer(text: &str) -> (&str, bool) {
     let (name, weight) = text.split_once(';').unwrap_or((text, ""));
     let weight = weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
     (name.trim(), weight.parse::<f32>().map_or(true, |weight| weight > 0.0))
 }
 
-/// Encodes `plain`, with the encoders that the middleware uses for everything else.
+/// Encodes `plain` with the encoders of the compression middleware.
 ///
 /// # Errors
 /// If the encoder fails.

@@ -1,16 +1,16 @@
-//! Envoy's own responses, in the envelope of the contract.
+//! Envoy's local replies, in the error envelope of the contract.
 
 use serde_json::json;
 
 use crate::{contract::Reason, http::envoy::fill};
 
-/// A response of Envoy's own.
+/// A local reply of Envoy.
 struct Reply {
     status: u16,
     /// The condition that distinguishes two causes of one status.
     also: Option<&'static str>,
     reason: Reason,
-    /// Whether Envoy's message says more than the catalogue's.
+    /// Whether Envoy's message is more specific than the catalogue's.
     own_words: bool,
 }
 
@@ -18,7 +18,7 @@ const fn reply(status: u16, reason: Reason) -> Reply {
     Reply { status, also: None, reason, own_words: false }
 }
 
-/// Every response that Envoy makes itself in this configuration; the first match applies.
+/// Every local reply that this configuration can produce; the first match applies.
 const REPLIES: [Reply; 12] = [
     Reply { own_words: true, ..reply(400, Reason::MalformedRequest) },
     Reply { also: Some(EXPIRED), ..reply(401, Reason::TokenExpired) },
@@ -36,7 +36,7 @@ const REPLIES: [Reply; 12] = [
     reply(504, Reason::DeadlineExceeded),
 ];
 
-/// Matches an expired token, as the token check reports it.
+/// Matches an expired token, by the details that the JWT filter reports.
 const EXPIRED: &str = "extension_filter: { name: expired, typed_config: { \"@type\": \
                        type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter, expression: \
                        \"response.code_details.contains('expired')\" } }";

@@ -1,4 +1,4 @@
-//! Routes: by gRPC name for every call, and by HTTP path for differences before transcoding.
+//! Envoy's routes: by gRPC name for every call, and by HTTP path for differences that apply before transcoding.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,21 +14,21 @@ use crate::{
     http::middleware::idempotency,
 };
 
-/// How much longer than the server Envoy waits before it gives up.
+/// The time that Envoy waits beyond the server's deadline.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Accepts JSON by name or by a wildcard. The server evaluates anything more complex.
+/// Matches `Accept` values with JSON by name or by a wildcard. The server evaluates anything more complex.
 const TAKES_JSON: &str = r"(?i).*(application/json|application/\*|\*/\*).*";
-/// Refuses a media type outright, which may be JSON.
+/// Matches `Accept` values with a weight of zero, which may apply to JSON.
 const REFUSES: &str = r"(?i).*q=0(\.0*)?\s*([,;].*)?";
-/// Declares the body to be JSON.
+/// Matches `Content-Type` values of a JSON body.
 const SENDS_JSON: &str = r#"(?i)application/json\s*(;\s*charset="?utf-8"?\s*)?"#;
 
-/// Has a query that names the fields to return, or a parameter whose encoded name may do so.
+/// Matches paths with a read mask in the query, or with a parameter whose percent-encoded name may be one.
 const NAMES_FIELDS: &str = r"[^?]*[?](.*&)?(readMask|read_mask|[^=&]*%[^=&]*)([.=&].*)?";
 
 pub(crate) struct Routes<'a> {
-    /// Each route with the policy of its method, in the order of the contract.
+    /// The routes and the policies of their methods, in the order of the contract.
     all: Vec<(&'a Route, &'a Method)>,
     max_request_bytes: usize,
 }
@@ -45,7 +45,7 @@ impl<'a> Routes<'a> {
         bodies.max().unwrap_or_default().max(self.max_request_bytes)
     }
 
-    /// Returns a route per method by its gRPC name, one however many rules the method has.
+    /// Returns one route per method by its gRPC name, regardless of the number of its HTTP rules.
     pub(crate) fn methods(&self) -> String {
         let mut paths = Vec::new();
         let mut text = String::new();
@@ -64,14 +64,14 @@ impl<'a> Routes<'a> {
         streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
     }
 
-    /// Returns the routes of requests that are not plain JSON calls, by their headers, and of those that Envoy's transcoder
-    /// can't answer exactly.
+    /// Returns routes, by header, for requests that are not plain JSON calls, and for requests that Envoy's transcoder
+    /// does not answer exactly.
     pub(crate) fn foreign(&self) -> String {
         let slowest = self.transcoded_routes().map(|(_, method)| method.deadline).max().unwrap_or_default();
         let bodiless = self.bodiless().join("|");
         let headers = [
             "name: ':method', string_match: { safe_regex: { regex: 'HEAD|OPTIONS' } }".to_owned(),
-            // Envoy would read the body that such a method should not have.
+            // Envoy would read an unexpected body of such a method.
             format!(
                 "name: ':method', string_match: {{ safe_regex: {{ regex: '{bodiless}' }} }} }}, {{ name: content-length, \
                  present_match: true"
@@ -90,7 +90,7 @@ impl<'a> Routes<'a> {
         let timeout = seconds(slowest + GRACE);
         let one =
             |header: &String| entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", LEFT_ALONE);
-        // Envoy would print the fields that a mask leaves out, with their defaults.
+        // Envoy would print fields that the mask excludes, with their defaults.
         let masked = format!(
             "prefix: /api/, headers: [{{ name: ':method', string_match: {{ exact: GET }} }}, {{ name: ':path', \
              string_match: {{ safe_regex: {{ regex: '{NAMES_FIELDS}' }} }} }}]"
@@ -103,9 +103,9 @@ impl<'a> Routes<'a> {
         headers.iter().map(one).chain([masked]).chain(spaced).collect()
     }
 
-    /// Returns what matches a query in which a field whose text may have a plus, and never has a space, is given with one
-    /// of them: times with an offset, base64, numbers with an exponent. The server reads a plus there; Envoy does not. One
-    /// pattern for each field, since Envoy bounds the size of a pattern.
+    /// Returns patterns of queries with a plus or a space in the value of a field whose text may contain a plus but
+    /// never a space: times with an offset, base64, numbers with an exponent. The server reads a plus there, and Envoy
+    /// does not. Each field has a separate pattern, because Envoy bounds the size of a pattern.
     fn with_spaces(&self) -> Vec<String> {
         let mut names = BTreeSet::new();
         for (route, _) in self.transcoded_routes() {
@@ -114,7 +114,8 @@ impl<'a> Routes<'a> {
         names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
-    /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
+    /// Returns the routes of transcoded calls: one per call whose body limit differs from the default, and one for all
+    /// others.
     pub(crate) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
         let large =
@@ -149,7 +150,7 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// How deep the fields of messages in a query are looked at.
+/// The nesting depth up to which message fields in a query are inspected.
 const MAX_QUERY_DEPTH: usize = 4;
 
 fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BTreeSet<String>) {
@@ -174,7 +175,7 @@ fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BT
     }
 }
 
-/// Returns whether request and response are one JSON message each.
+/// Returns whether both request and response are a single JSON message.
 fn is_transcoded(route: &Route) -> bool {
     let raw = |name: &str| name == HTTP_BODY;
     let body = match &route.body {
@@ -184,13 +185,13 @@ fn is_transcoded(route: &Route) -> bool {
     };
     let answer = match &route.response_body {
         None => raw(route.method.output().full_name()),
-        // Envoy supports `response_body` only for raw bytes.
+        // Envoy supports `response_body` for raw bytes only.
         Some(_) => true,
     };
     !(body || answer || route.method.is_client_streaming() || route.method.is_server_streaming())
 }
 
-/// Returns the entries of a call. If the call may be repeated after its response was lost, an entry says so.
+/// Returns the entries of a call. One of them allows retries, if the call is safe to repeat after a lost response.
 fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     let timeout = seconds(method.deadline + GRACE);
     if method.watch {
@@ -203,7 +204,7 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     if method.idempotency == Idempotency::None {
         return once;
     }
-    // The headers of an entry must all be present, so each that may carry the key has an entry of its own.
+    // All headers of an entry must be present, so that each header that may carry the key needs a separate entry.
     let keyed = |name: &&str| {
         let keyed = format!("{{ name: {name}, present_match: true }}");
         let keyed = match matcher.strip_suffix(']') {
@@ -215,7 +216,7 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     idempotency::HEADERS.iter().map(keyed).collect::<String>() + &once
 }
 
-/// Counted apart from the calls, which they would otherwise leave no room.
+/// Watches have a separate concurrency limit, because they would otherwise use up that of the calls.
 const WATCH: &str = ", priority: HIGH";
 const REPEATABLE: &str = ", retry_policy: *repeatable";
 const LEFT_ALONE: &str = "  typed_per_filter_config: *left_alone\n";
@@ -232,7 +233,7 @@ fn limit(bytes: usize) -> String {
     )
 }
 
-/// Returns a matcher by HTTP method and path. Slashes may follow the path, but not its verb.
+/// Returns a matcher by HTTP method and path. Trailing slashes may follow the path, but not its verb.
 fn matcher(route: &Route) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Literal(literal) => format!("/{}", escape(literal)),

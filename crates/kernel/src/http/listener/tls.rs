@@ -1,10 +1,9 @@
-//! TLS of the listener: ALPN, certificates that are renewed at run time, and the callers that client certificates
-//! identify.
+//! TLS of the listener: ALPN, certificate reload at run time, and mutual TLS.
 //!
-//! A client certificate is requested if there are authorities to check it against, and is optional: users authenticate
-//! with a token. An invalid one ends the handshake. Its holder is named as in SPIFFE: by the only URI among its subject
-//! alternative names (X.509-SVID, 2). A name listed in `TLS_PRINCIPALS` is a service principal with the scopes given
-//! there; any other may connect, and needs a credential like any caller.
+//! A client certificate is requested if certificate authorities are configured, and it is optional: users authenticate
+//! with a token. An invalid certificate fails the handshake. The identity of a certificate is that of SPIFFE: the only
+//! URI among its subject alternative names (X.509-SVID, section 2). A name listed in `TLS_PRINCIPALS` is a service
+//! principal with the scopes given there. A client with any other name may connect, and needs a credential.
 
 mod expiry;
 
@@ -34,7 +33,7 @@ use crate::{
 };
 use expiry::Expiry;
 
-/// How often the files are checked for changes.
+/// The interval at which the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
@@ -45,7 +44,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub struct Tls {
     settings: Settings,
     principals: HashMap<String, Caller>,
-    /// That of the files as they were opened.
+    /// The digest of the files when they were opened.
     digest: [u8; 32],
     expiry: Expiry,
     current: RwLock<Arc<ServerConfig>>,
@@ -55,7 +54,7 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Every fault, with the setting it concerns.
+    /// All faults, each with its setting.
     pub fn open(settings: Settings) -> Result<Self, Vec<ConfigError>> {
         let parts = read_files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
         let ((digest, expiry, config), principals) = match (parts, principals(&settings.principals)) {
@@ -67,9 +66,9 @@ impl Tls {
         Ok(Self { settings, principals, digest, expiry, current: RwLock::new(Arc::new(config)) })
     }
 
-    /// Publishes when the certificates expire, and reloads changed files for new connections; open connections are not
-    /// affected. Files that can't be used, such as a certificate whose key has not been written yet, change nothing. Never
-    /// returns.
+    /// Publishes the expiry of the certificates, and reloads changed files for new connections. Open connections are
+    /// not affected. Invalid files, such as a certificate whose key has not been written yet, are ignored. The future
+    /// never completes.
     pub(crate) async fn renew(&self) {
         let mut last_digest = Some(self.digest);
         self.expiry.publish();
@@ -97,7 +96,7 @@ impl Tls {
         }
     }
 
-    /// Performs the handshake, and returns the caller of the client certificate, if any.
+    /// Performs the handshake, and returns the principal of the client certificate, if any.
     ///
     /// # Errors
     /// The client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
@@ -111,14 +110,15 @@ impl Tls {
     }
 }
 
-/// Returns the only URI name of a certificate. Two names count as none: which one applies would depend on the reader.
+/// Returns the only URI name of a certificate. Two names count as none, because the choice between them would be
+/// ambiguous.
 fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = certificate.valid_uri_names();
     names.next().filter(|_| names.next().is_none()).map(str::to_owned)
 }
 
-/// Returns the callers behind the listed names, each with scopes that the contract declares.
+/// Returns the principals of the listed names, each with scopes that the contract declares.
 fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
     let invalid = |message: String| fault("TLS_PRINCIPALS", message);
     let mut faults = Vec::new();
@@ -134,8 +134,8 @@ fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller
     if faults.is_empty() { Ok(callers) } else { Err(faults) }
 }
 
-/// Returns the id under which limits, idempotency keys and activities of a name are stored: stable, and never that of a
-/// service key.
+/// Returns the id under which limits, idempotency keys and activities of a name are recorded. It is stable, and differs
+/// from the id of any service key.
 fn principal_id(name: &str) -> uuid::Uuid {
     let hash = Sha256::digest(format!("client certificate {name}"));
     uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
@@ -187,7 +187,7 @@ impl Files {
             .with_single_cert(chain, key)
             .map_err(|error| vec![fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
         if !resumes {
-            // A resumed session would skip the check of its certificate, even an expired one.
+            // A resumed session would skip the verification of the client certificate, even of an expired one.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -207,7 +207,7 @@ fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Client
     verifier.allow_unauthenticated().build().map_err(|error| invalid(&error))
 }
 
-/// Returns all three values, or every fault.
+/// Returns all three values, or all faults.
 fn all<A, B, C>(
     a: Result<A, ConfigError>,
     b: Result<B, ConfigError>,

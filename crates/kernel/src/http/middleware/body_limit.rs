@@ -1,4 +1,4 @@
-//! Limits the bytes read from a request, as they arrive: to the policy's limit or the server's default.
+//! Request body limit: bounds the bytes read from a request to the policy's limit or the server's default.
 
 use std::{
     pin::Pin,
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// A middleware that refuses to read beyond the limit.
+/// A middleware that fails the read of a body beyond its limit.
 #[derive(Debug, Clone)]
 pub struct LimitBody {
     /// The limit in bytes for methods whose policy has none.
     pub default: usize,
 }
 
-/// The limit in bytes of a probe, which names a service.
+/// The limit in bytes of a health probe, whose request only names a service.
 const OF_PROBE: usize = 4 << 10;
 
 /// The size of a gRPC frame header, which does not count towards the limit.
@@ -41,7 +41,7 @@ impl<S: Next> Middleware<Request, S> for LimitBody {
             None => self.default,
         };
         let limit = limit + FRAME_HEADER;
-        // Streams are limited by what the operation stores, not by the bytes received.
+        // The number of items that the operation stores limits a stream, rather than its bytes.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
         let request =
             if streaming { request } else { request.map(|body| Body::new(Limited { body, remaining: limit })) };

@@ -1,8 +1,8 @@
-//! The client's address, as far as the network can tell: address limits are counted by it, and sessions record it.
+//! Client addresses behind trusted proxies. Address limits count by them, and sessions record them.
 //!
-//! `X-Forwarded-For` is a list to which every proxy appends the peer it saw. A caller can put anything at the left of
-//! it, so it is read from the right, and only as far as `TRUSTED_PROXY_HOPS` covers: with one hop the last entry is the
-//! client, with two the last but one. With zero the header is ignored.
+//! Every proxy appends its peer to `X-Forwarded-For`, and a caller can forge the entries to the left of it. The list is
+//! therefore read from the right, and only as far as `TRUSTED_PROXY_HOPS` covers: with one hop the client is the last
+//! entry, with two the last but one. With zero hops the header is ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A middleware that puts the [`ClientAddress`] into the extensions of a request that has a [`PeerAddress`].
+/// A middleware that adds the [`ClientAddress`] to the extensions of a request with a [`PeerAddress`].
 #[derive(Debug, Clone)]
 pub struct FindClientAddress {
     /// The number of trusted proxies in front of the server.
@@ -35,17 +35,17 @@ impl<S: Next> Middleware<Request, S> for FindClientAddress {
     }
 }
 
-/// Returns the address that the outermost trusted proxy saw. If the list is shorter than the chain, a trusted proxy
-/// started it, so its first entry can be trusted as well. Returns `None`, which leaves the peer's address, if the entry
-/// is not an address.
+/// Returns the address that the outermost trusted proxy recorded. In a list that is shorter than the chain of proxies,
+/// a trusted proxy wrote the first entry, so that it is trusted as well. Returns `None`, which selects the peer's
+/// address, if the entry is not an address.
 fn forwarded_address(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    // Whatever a caller put at the left need not be text.
+    // Forged entries at the left may not be valid UTF-8.
     let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     entries.take(trusted_hops).last().and_then(|entry| address(std::str::from_utf8(entry).ok()?.trim()))
 }
 
-/// Parses `192.0.2.1`, `2001:db8::1`, or either with the port that some proxies add.
+/// Parses `192.0.2.1`, `2001:db8::1`, or either with a port, which some proxies add.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();

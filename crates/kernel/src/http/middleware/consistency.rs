@@ -1,12 +1,12 @@
-//! Lets requests that only read do so from a replica, which sees all that their caller has seen.
+//! Read-your-writes consistency: read-only requests use a replica that has replayed everything their caller has seen.
 //!
-//! The response to a request that may write names a position in the log of Postgres, the token: the request's effect, and
-//! whatever it was decided by, is before that. A read with a token sees at least as much. A read without one sees at least
-//! as much as the last token of its caller, which is kept for as long as a replica that is read may lag; beyond that every
-//! such replica is as far.
+//! The response to a request that may write carries a token, a position in the WAL of Postgres. The position covers the
+//! effect of the request and all data that it was decided by. A read with a token sees at least that position. A read
+//! without one sees at least the latest position of its caller, which is stored for the lag bound of the replicas.
+//! After that time, every readable replica has replayed it.
 //!
-//! A token that can't be parsed (because another version made it, or nobody did) counts as a position that no replica has
-//! reached: then the primary is read. So it is whenever the position is not known.
+//! A token that can't be parsed (from another version, or forged) counts as a position that no replica has reached,
+//! which selects the primary. An unknown position has the same effect.
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ use crate::{
     redis::{Redis, Script},
 };
 
-/// The token, in requests and in responses.
+/// The header of the token, in requests and responses.
 pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
 
-/// A middleware that chooses where a request reads, and says what was written.
+/// A middleware that selects the server for reads, and returns the position of writes.
 #[derive(Clone)]
 pub struct Consistency {
     database: Database,
@@ -39,7 +39,7 @@ pub struct Consistency {
 }
 
 impl Consistency {
-    /// Creates the middleware; `None` if there is no replica.
+    /// Creates the middleware; `None` without replicas.
     pub fn new(app: &App) -> Option<Self> {
         let replicas = app.database.replicas()?.clone();
         replicas.watch();
@@ -79,7 +79,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
                 let response = next.run(request);
                 Box::pin(async move {
                     let mut response = response.await;
-                    // `UNAVAILABLE` may be the answer to a COMMIT whose own answer was lost: the outcome stays unknown.
+                    // `UNAVAILABLE` may mean a COMMIT without an answer, so that the outcome stays unknown.
                     if !is_unavailable(&response) {
                         if write.may_have_written() {
                             consistency.conclude(&mut response, principal).await;
@@ -94,7 +94,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
 }
 
 impl Consistency {
-    /// Puts the token into a response, and stores its position for the caller.
+    /// Adds the token to a response, and stores its position for the caller.
     async fn conclude(&self, response: &mut Response, principal: Option<Uuid>) {
         let position = self.database.position().await;
         let token = position.and_then(|position| HeaderValue::try_from(position.token()).ok());
@@ -107,22 +107,22 @@ impl Consistency {
     }
 }
 
-/// A request whose effect is not known yet. If it ends before that is known, because its caller left, its deadline passed
-/// or the answer to its COMMIT was lost, the next reads of its caller go to the primary, so that they show whether it has.
+/// A write with an unknown outcome. If it ends without a known outcome, because its caller disconnected, its deadline
+/// passed or its COMMIT had no answer, the next reads of its caller use the primary, which shows the outcome.
 struct UnresolvedWrite {
     positions: StoredPositions,
     arrival: Option<Arrival>,
-    /// `None` once it is known.
+    /// `None` once the outcome is known.
     principal: Option<Uuid>,
 }
 
 impl UnresolvedWrite {
-    /// Records that the effect is known.
+    /// Records that the outcome is known.
     fn resolve(&mut self) {
         self.principal = None;
     }
 
-    /// Whether the request reached its method.
+    /// Returns whether the request reached its method.
     fn may_have_written(&self) -> bool {
         self.arrival.as_ref().is_some_and(Arrival::is_noted)
     }
@@ -133,26 +133,27 @@ impl Drop for UnresolvedWrite {
         let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
         let positions = self.positions.clone();
         positions.miss(principal);
-        // A process that ends may drop a request after its runtime.
+        // At the end of the process, a request may be dropped after its runtime.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { positions.store(principal, Position::UNREACHED).await });
         }
     }
 }
 
-/// Returns the furthest position of the tokens that a request has, if it has any.
+/// Returns the largest position of the request's tokens, if it has any.
 fn requested_position(headers: &HeaderMap) -> Option<Position> {
     let tokens = headers.get_all(CONSISTENCY_TOKEN).iter();
     tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
 }
 
-/// Whether a response does not tell what was written. Postgres is not asked for a position: it would not answer either.
+/// Returns whether the outcome of a write is unknown. Postgres, which does not answer at present, need not be queried
+/// for a position.
 fn is_unavailable(response: &Response) -> bool {
     response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
 
-/// Stores the further of two positions, as text that sorts as they do. KEYS: the caller's. ARGV: a position, its time to
-/// live in milliseconds.
+/// Stores the larger of two positions, as text that sorts in their order. KEYS: the caller's key. ARGV: a position, and
+/// its time to live in milliseconds.
 static STORE_MAX: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local kept = redis.call('GET', KEYS[1])
@@ -161,24 +162,24 @@ static STORE_MAX: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The last positions of callers, for all instances.
+/// The latest positions of callers, shared by all instances.
 #[derive(Debug, Clone)]
 struct StoredPositions {
     redis: Redis,
     ttl: Duration,
-    /// The callers of whose writes Redis may not know, and until when that matters: later, every replica that is read has
-    /// replayed them.
+    /// Callers with writes that Redis may not know of, until the end of the time to live. After that, every readable
+    /// replica has replayed them.
     missed: Arc<Mutex<HashMap<Uuid, Instant>>>,
 }
 
-/// How often storing a position is retried, and the first delay, which doubles.
+/// The number of retries to store a position, and the first delay, which doubles.
 const RETRIES: u32 = 5;
 const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// From this many missed callers on, each addition removes those whose time is over.
+/// From this size on, each addition removes expired entries.
 const SWEEP_MIN_MISSED: usize = 256;
 
 impl StoredPositions {
-    /// Returns the position up to which the caller has written. Where that is not known, no replica is far enough.
+    /// Returns the position of the caller's latest write. An unknown position selects the primary.
     async fn find(&self, principal: Uuid) -> Position {
         if self.has_missed(principal) {
             return Position::UNREACHED;
@@ -194,8 +195,8 @@ impl StoredPositions {
         }
     }
 
-    /// Stores a position. While Redis is unavailable, nothing is stored, and nothing is found either. If it only failed to
-    /// take this one, it is tried again in the background; until then, this process knows that the caller has written.
+    /// Stores a position. While Redis is unavailable, nothing is stored, and look-ups find nothing either. A single
+    /// failure is retried in the background; until it succeeds, this process remembers that the caller has written.
     async fn store(&self, principal: Uuid, position: Position) {
         if self.try_store(principal, position).await {
             return;
@@ -212,7 +213,7 @@ impl StoredPositions {
         });
     }
 
-    /// Notes that Redis may not know of a write.
+    /// Records that Redis may not know of a write.
     fn miss(&self, principal: Uuid) {
         let now = Instant::now();
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +232,7 @@ impl StoredPositions {
         is_missed
     }
 
-    /// Returns whether the position is stored.
+    /// Tries once, and returns whether the position is stored.
     async fn try_store(&self, principal: Uuid, position: Position) -> bool {
         let (key, text) = (key(principal), position.text());
         let outcome = match &self.redis {

@@ -1,9 +1,10 @@
-//! Limits the duration of a call to the caller's timeout or the policy's deadline, whichever is shorter.
+//! Call deadlines: the caller's timeout or the policy's deadline, whichever is shorter.
 //!
-//! A stream has to end by then too. Here it does so properly; if nobody reads it, `InFlight` cuts it off.
+//! A stream ends by the deadline too. This middleware ends it with a status; `InFlight` aborts a stream that is not
+//! read.
 //!
-//! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. The
-//! same happens when the caller disconnects, because the connection drops the request.
+//! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. A
+//! disconnect of the caller has the same effect, because the connection drops the request.
 
 use std::{
     pin::Pin,
@@ -56,7 +57,7 @@ impl<S: Next> Middleware<Request, S> for Deadline {
     }
 }
 
-/// The time that a stream has to end with an error of its own.
+/// The time in which a stream can end with a specific error.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A stream that ends at its deadline.

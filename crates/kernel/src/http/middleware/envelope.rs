@@ -19,12 +19,12 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
+/// The caller's timeout: decimal seconds (`2`, `1.5`), or a number with a unit (`2s`, `500ms`).
 pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// The field of a watch's messages that says how to resume after them.
+/// The field of watch messages with the resume token.
 const RESUME_TOKEN: &str = "resume_token";
 
 /// Renders a status as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
@@ -37,11 +37,11 @@ pub fn render(status: &Status) -> Value {
         fields.entry(violation.field.clone()).or_insert_with(|| Value::from(violation.description.clone()));
     }
     let metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
-    // Sorted, so that equal errors are equal texts.
+    // Sorted, so that equal errors have equal texts.
     let metadata: BTreeMap<_, _> = metadata.into_iter().collect();
     let id = details.request_info().map(|info| info.request_id.clone());
     let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
-    // A status that does not come from this server gets the catalogue's message: its own may hold internals.
+    // The catalogue's message replaces that of a foreign status, which may contain internal details.
     let named = status.get_details_error_info().is_some();
     let message = if named { status.message() } else { facts.summary };
     json!({ "error": {
@@ -50,12 +50,12 @@ pub fn render(status: &Status) -> Value {
     } })
 }
 
-/// How errors and responses look in REST.
+/// The REST representation of errors and responses.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// The policies, for statuses, media types and limits.
     pub policies: &'static Policies,
-    /// The largest request message in bytes, unless the method allows more.
+    /// The largest request message in bytes, for methods whose policy sets none.
     pub max_request_bytes: usize,
 }
 
@@ -66,7 +66,7 @@ impl Envelope {
 }
 
 impl Envelope {
-    /// Returns the media types that a method reads.
+    /// Returns the media types that a method accepts.
     fn request_media_types(&self, method: &MethodDescriptor) -> String {
         let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
         match (raw, self.media_types(method)) {
@@ -98,7 +98,8 @@ impl Dialect for Envelope {
             Failure::MethodNotAllowed { allow } => {
                 Some((header::ALLOW, allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ")))
             }
-            // What the resource accepts in the body of a request: RFC 5789, 2.2, and RFC 9110, 12.5.1.
+            // The media types that the resource accepts in a request body (RFC 5789, section 2.2; RFC 9110, section
+            // 12.5.1).
             Failure::UnsupportedMediaType => {
                 let name = if request.method == http::Method::PATCH { ACCEPT_PATCH } else { header::ACCEPT };
                 method.map(|method| (name, self.request_media_types(method)))
@@ -124,7 +125,7 @@ impl Dialect for Envelope {
         let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
         *response.status_mut() = status::reason(&status).facts().http;
         let headers = response.headers_mut();
-        // The status's metadata becomes headers: Retry-After, WWW-Authenticate.
+        // The metadata of the status becomes headers: Retry-After, WWW-Authenticate.
         for (name, value) in status.metadata().clone().into_headers() {
             if let Some(name) = name {
                 headers.insert(name, value);
@@ -152,8 +153,8 @@ impl Dialect for Envelope {
         self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
     }
 
-    /// Links to what is public get parameters added by those who share them, and a provider of webhooks is given one URL
-    /// for all that its receiver wants to know.
+    /// Shared links to public resources collect parameters, such as those of trackers. The URL of an inbound webhook
+    /// may carry parameters of the provider's configuration.
     fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
         let is_webhook =
             |policy: &Method| policy.access == Access::Public && method.input().fields().any(|f| is_raw(&f));
@@ -165,7 +166,7 @@ impl Dialect for Envelope {
         method.output().get_field_by_name(RESUME_TOKEN).map(|field| field.number())
     }
 
-    /// Validation refuses every value that is not declared, each under its field.
+    /// Validation rejects undeclared enum values, each under its field.
     fn checks_enums(&self) -> bool {
         true
     }
@@ -189,8 +190,8 @@ pub fn error(failure: Failure) -> Error {
     }
 }
 
-/// Returns whether a refused member of the body is a field of the resource that callers can't set: the response has it,
-/// the request does not.
+/// Returns whether a rejected member of the body is an output-only field: the response has it, and the request does
+/// not.
 fn is_read_only(request: &RequestHead, path: &str) -> bool {
     let Some(route) = &request.route else { return false };
     let (message, name) = match &route.body {
@@ -222,15 +223,16 @@ fn malformed(field: Option<String>, message: String) -> Error {
     }
 }
 
-/// Builds the response of an error in the caller's protocol, outside of the layers that would turn it into an envelope.
+/// Builds an error response in the caller's protocol. It serves layers outside of those that convert errors to
+/// envelopes.
 pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
     let status = Status::from(error);
     let refusal = status.clone().into_http();
     if matches!(protocol, "rest" | "envoy") { response(&status, refusal) } else { refusal }
 }
 
-/// Builds the REST response of a status that did not reach the transcoder. Headers of `refusal` other than gRPC's are
-/// kept.
+/// Builds the REST response of a status that did not pass the transcoder. It keeps the headers of `refusal`, except for
+/// those of gRPC.
 pub fn response(
     status: &Status,
     refusal: crate::http::middleware::layer::Response,
@@ -240,7 +242,7 @@ pub fn response(
         parts.headers.remove(name);
     }
     parts.status = status::reason(status).facts().http;
-    // A page's refusal has the length of its own, empty body.
+    // The length is that of the page's empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

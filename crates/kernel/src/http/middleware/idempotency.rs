@@ -1,5 +1,5 @@
-//! Reads the idempotency key, which the policy ignores, allows or requires. [`unit_of_work`](crate::unit_of_work)
-//! implements idempotency.
+//! Extraction of the idempotency key, which the policy ignores, allows or requires.
+//! [`unit_of_work`](crate::unit_of_work) implements idempotency.
 
 use http::HeaderMap;
 
@@ -13,12 +13,12 @@ use crate::{
 /// The headers that carry a key.
 pub(crate) const HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-key"];
 
-/// Whether a request says that it has a key, whatever that is.
+/// Returns whether a request has a key header, valid or not.
 pub(super) fn is_keyed(headers: &HeaderMap) -> bool {
     HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
-/// A middleware that puts the key into the request extensions.
+/// A middleware that adds the key to the request extensions.
 #[derive(Debug, Clone)]
 pub struct ReadIdempotencyKey;
 
@@ -30,7 +30,7 @@ impl<S: Next> Middleware<Request, S> for ReadIdempotencyKey {
             let mut keys = HEADERS.iter().flat_map(|name| headers.get_all(*name));
             let key = keys.next();
             if keys.next().is_some() {
-                // Which one counts would depend on who reads them.
+                // Several keys would be ambiguous.
                 return refuse(Error::with_message(Reason::MalformedRequest, "Idempotency-Key may be sent only once."));
             }
             match (key, rule) {
@@ -50,7 +50,7 @@ fn malformed() -> Error {
     Error::with_message(Reason::MalformedRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
 }
 
-/// Parses a bare key, or a quoted string as in draft-ietf-httpapi-idempotency-key-header. Both forms name the same key.
+/// Parses a bare key, or a quoted string as in draft-ietf-httpapi-idempotency-key-header. Both forms are equivalent.
 fn parse(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let key = match text.strip_prefix('"') {
@@ -61,7 +61,8 @@ fn parse(value: &[u8]) -> Option<String> {
     good.then_some(key)
 }
 
-/// Removes the escapes of Structured Fields (RFC 9651, 3.3.3): a backslash may precede only a quote or a backslash.
+/// Removes the escapes of Structured Fields (RFC 9651, section 3.3.3): a backslash may only precede a quote or a
+/// backslash.
 fn unescape(text: &str) -> Option<String> {
     let mut key = String::with_capacity(text.len());
     let mut characters = text.chars();

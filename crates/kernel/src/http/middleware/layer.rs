@@ -1,7 +1,7 @@
-//! What the middleware of the server have in common.
+//! Common types of the server's middleware.
 //!
-//! Every service here is always ready and never fails; a refusal is a response like any other. A middleware can
-//! therefore call the next service without cloning it, at the cost of one allocation per middleware.
+//! Every service of the stack is always ready and never fails; a rejection is a normal response. A middleware can
+//! therefore call the next service without cloning it. Each middleware costs one allocation.
 
 use std::{any::Any, convert::Infallible};
 
@@ -24,10 +24,10 @@ pub fn refuse(error: crate::error::Error) -> ResponseFuture {
     Box::pin(std::future::ready(Ok(tonic::Status::from(error).into_http())))
 }
 
-/// The end of a gRPC body that has begun.
+/// Returns the trailers that end a gRPC body with a status.
 ///
 /// # Errors
-/// The status itself, if it can't be a header.
+/// The status itself, if it can't be encoded in headers.
 pub fn trailers(status: &tonic::Status) -> Result<http_body::Frame<bytes::Bytes>, tonic::Status> {
     let mut trailers = http::HeaderMap::new();
     status.add_header(&mut trailers)?;
@@ -49,13 +49,13 @@ pub trait Next:
         }
     }
 
-    /// Calls the service, for a middleware that does not touch the response.
+    /// Calls the service, for a middleware that does not modify the response.
     fn pass(&mut self, request: Request) -> ResponseFuture {
         boxed(self.call(request))
     }
 }
 
-/// Boxes a future, unless it is in a box already, as that of every middleware is.
+/// Boxes a future, unless it is a boxed one already, such as that of any middleware.
 fn boxed(future: impl Future<Output = Result<Response, Infallible>> + Send + 'static) -> ResponseFuture {
     let mut future = Some(future);
     let in_a_box = (&mut future as &mut dyn Any).downcast_mut::<Option<ResponseFuture>>().and_then(Option::take);

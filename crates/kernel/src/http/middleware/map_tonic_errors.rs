@@ -1,5 +1,5 @@
-//! Gives tonic's own errors a reason from the catalogue: a message that can't be decoded, one that is too large, an
-//! unknown method.
+//! Maps tonic's errors to reasons of the catalogue: an undecodable message, a message that is too large, an unknown
+//! method.
 
 use tonic::{Code, Status};
 
@@ -24,8 +24,8 @@ impl<S: Next> Middleware<Request, S> for MapTonicErrors {
     }
 }
 
-/// `unread` says that the request did not reach a method of ours: tonic could not read it. The others, health and reflection,
-/// have no errors of these kinds.
+/// Maps a status without details. `unread` means that tonic failed before the request reached a method of the contract.
+/// The exempt services (health and reflection) produce no such errors.
 fn map(response: Response, is_ours: bool, unread: bool) -> Response {
     let headers = response.headers();
     let foreign = headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin");
@@ -34,7 +34,7 @@ fn map(response: Response, is_ours: bool, unread: bool) -> Response {
     };
     let reason = match status.code() {
         Code::Internal | Code::Unknown if unread => Reason::MalformedRequest,
-        // The method exists; what tonic lacks is the compression of the message.
+        // The method exists; tonic does not support the compression of the message.
         Code::Unimplemented if is_ours && unread => Reason::UnsupportedMediaType,
         code => Reason::from_grpc(code),
     };

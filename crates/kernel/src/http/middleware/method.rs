@@ -1,4 +1,4 @@
-//! Looks up the policy of the called method, which everything further in reads.
+//! Looks up the policy of the called method, which the inner layers use.
 
 use crate::{
     contract::{Policies, policy::EXEMPT},
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// A middleware that puts the `&'static Method` into the extensions of request and response.
+/// A middleware that adds the `&'static Method` to the extensions of request and response.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     /// The policies.
@@ -21,7 +21,7 @@ impl<S: Next> Middleware<Request, S> for FindMethod {
         let path = request.uri().path();
         let Some(method) = self.policies.get(path) else {
             let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            // Health and reflection have no policy; they are read-only and reveal no data.
+            // The exempt services (health and reflection) have no policy. They are read-only and reveal no data.
             return if EXEMPT.contains(&service) { next.pass(request) } else { refuse(Reason::RouteNotFound.into()) };
         };
         record::method(&request, method);

@@ -1,4 +1,4 @@
-//! Catches panics: a panic fails one request, is counted, and reveals nothing to the caller.
+//! Panic isolation: a panic fails one request, is counted, and reveals no details to the caller.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,15 +20,14 @@ use crate::{
     },
 };
 
-/// A middleware that turns a panic into `INTERNAL_ERROR`: of the call, while the response is awaited, or in its body.
+/// A middleware that converts a panic in the call, in its future or in the response body to `INTERNAL_ERROR`.
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
 impl<S: Next> Middleware<Request, S> for CatchPanic {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let protocol = protocol::name(&request);
-        // State that a panic leaves half done is dropped with the request: requests share only the pools, which recover
-        // by themselves.
+        // Inconsistent state is dropped with the request. Requests share only the pools, which recover from panics.
         let response = catch_unwind(AssertUnwindSafe(|| next.run(request)));
         Box::pin(async move {
             let response = match response {
@@ -46,14 +45,14 @@ impl<S: Next> Middleware<Request, S> for CatchPanic {
     }
 }
 
-/// Counts a panic. What it says is in the log, on the line that [`telemetry`](crate::telemetry) wrote when it began.
+/// Counts a panic. The panic hook of [`telemetry`](crate::telemetry) has already logged its message.
 fn report() -> Error {
     metrics::counter!("mainstay_panics_total").increment(1);
     Error::internal(anyhow::anyhow!("it panicked"))
 }
 
-/// A body that ends where it panics: in gRPC with a status, in REST without an end, so that a part is not taken for the
-/// whole.
+/// A body that ends at a panic: in gRPC with a status, in REST by an abort, so that a truncated body is not mistaken
+/// for a complete one.
 struct Caught {
     body: Option<Body>,
     ends_with_trailers: bool,

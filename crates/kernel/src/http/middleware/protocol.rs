@@ -1,9 +1,9 @@
-//! The protocol of a request, and how responses differ between protocols.
+//! Protocol detection, and the differences of responses between protocols.
 //!
-//! Native gRPC carries its status in `grpc-status`. In-process REST is already transcoded when it gets here. Envoy has
-//! not transcoded yet: a response without a message (an error, a 204, a 304) is sent to it as to any REST caller, and
-//! its transcoder passes it on untouched; a message is sent as gRPC, with the HTTP status that Envoy can't know in
-//! `x-http-code`.
+//! Native gRPC carries its status in `grpc-status`. In-process REST is already transcoded at this layer. A request
+//! through Envoy is transcoded by Envoy on the way back. A response without a message (an error, a 204, a 304)
+//! therefore has the REST form, which Envoy's transcoder passes on unchanged. A response with a message has the gRPC
+//! form, with its HTTP status in `x-http-code`, because Envoy can't derive it.
 
 use http::{
     HeaderName, HeaderValue, StatusCode, Version,
@@ -22,12 +22,12 @@ use crate::{
     },
 };
 
-/// The header by which Envoy marks a call it transcodes: the HTTP method of the REST request.
+/// The header by which Envoy marks a transcoded call. Its value is the HTTP method of the REST request.
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
-/// The HTTP status of a transcoded response, for Envoy to apply.
+/// The HTTP status of a transcoded response, which Envoy applies.
 pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
 
-/// Removes the mark of a caller that is not Envoy: without a proxy of ours in front, every caller is a stranger.
+/// Removes a forged mark. Without a trusted proxy in front, no mark is genuine.
 pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request {
     if !behind_proxy {
         request.headers_mut().remove(X_TRANSCODED);
@@ -35,7 +35,8 @@ pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request 
     request
 }
 
-/// Checks that an HTTP/1.1 request has one host (RFC 9112, 3.2); a proxy in front may have routed it by another one.
+/// Checks that an HTTP/1.1 request has exactly one valid host (RFC 9112, section 3.2), because a proxy may have routed
+/// it by another one.
 ///
 /// # Errors
 /// `MALFORMED_REQUEST`.
@@ -68,16 +69,16 @@ pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
-/// Returns whether a load balancer asks for this instance's health, which is neither limited, shed nor logged.
+/// Returns whether the request is a health check of a load balancer, which is exempt from limits, load shedding and
+/// logs.
 pub fn is_probe(request: &Request) -> bool {
     matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
 }
 
-/// Converts the headers of a REST request, which Envoy passes on as they are, to gRPC metadata, as the in-process
-/// transcoder does.
+/// Converts the headers of a REST request through Envoy to gRPC metadata, as the in-process transcoder does.
 ///
 /// # Errors
-/// The timeout that the caller asks for is invalid.
+/// The requested timeout is invalid.
 pub fn headers_to_metadata(request: &mut Request) -> Result<(), Error> {
     let metadata = grpc_metadata(request.headers(), Some(&envelope::REQUEST_TIMEOUT));
     *request.headers_mut() = metadata.map_err(envelope::error)?;
@@ -92,7 +93,7 @@ pub fn status(response: &Response) -> StatusCode {
     }
 }
 
-/// A middleware that sends Envoy the status of what it transcodes.
+/// A middleware that reports the HTTP status of a transcoded response to Envoy.
 #[derive(Debug, Clone)]
 pub struct EnvoyStatusHeader;
 
@@ -116,7 +117,7 @@ pub fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// A middleware that rewrites gRPC responses without a message for REST callers: an error from further in becomes the
+/// A middleware that rewrites gRPC responses without a message for REST callers: an error of an inner layer becomes the
 /// error envelope, and a 204 loses its body.
 #[derive(Debug, Clone)]
 pub struct RestErrorResponse;

@@ -1,9 +1,9 @@
-//! Rate limits: by address before authentication, by principal after it.
+//! Rate limit middleware: by address before authentication, by principal after it.
 //!
-//! [`AddressLimit`] is in the outer part of the stack, around REST and gRPC alike, so that unauthenticated requests are
-//! limited too. [`PrincipalLimit`] comes right after authentication, before anything expensive. Both of one stack share
-//! one [`Credentials`], so the two limits usually cost a single round trip. Health checks are never limited: a load
-//! balancer that receives a 429 would remove the instance.
+//! [`AddressLimit`] is in the outer part of the stack, around REST and gRPC alike, so that it also covers
+//! unauthenticated requests. [`PrincipalLimit`] follows authentication and precedes all expensive work. Both share the
+//! [`Credentials`] of their stack, so that the two limits usually cost a single round trip. Health checks are exempt,
+//! because a load balancer would remove an instance that responds with 429.
 
 mod headers;
 mod pending_charges;
@@ -35,7 +35,7 @@ pub use pending_charges::Credentials;
 pub struct AddressLimit {
     /// The limiter.
     pub limiter: Limiter,
-    /// Shared with the [`PrincipalLimit`] of the same stack.
+    /// Shared with the [`PrincipalLimit`] of the stack.
     pub credentials: Credentials,
 }
 
@@ -48,7 +48,7 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         let credential = self.credentials.of(request.headers());
         let will_pass = match credential {
             Some(credential) => self.credentials.has_passed(credential),
-            // Its certificate was verified with the connection, and nobody can guess one.
+            // The connection has verified the client certificate, which can't be guessed.
             None => request.extensions().get::<PeerCaller>().is_some(),
         };
         if !will_pass {
@@ -77,25 +77,25 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
 
 /// A middleware that limits the requests of one principal per rate class.
 ///
-/// Attempts to sign in have no principal; the operation limits them itself: [`Limiter::attempt`].
+/// Sign-in attempts have no principal; their operation limits them with [`Limiter::attempt`].
 #[derive(Debug, Clone)]
 pub struct PrincipalLimit {
     /// The limiter.
     pub limiter: Limiter,
-    /// Shared with the [`AddressLimit`] of the same stack.
+    /// Shared with the [`AddressLimit`] of the stack.
     pub credentials: Credentials,
 }
 
 impl<S: Next> Middleware<Request, S> for PrincipalLimit {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let extensions = request.extensions();
-        // Requests without a method are health and reflection calls, which pass.
+        // Requests without a method are calls of the exempt services (health and reflection).
         let Some(method) = extensions.get::<&'static Method>().copied() else {
             return next.pass(request);
         };
         let permit = extensions.get::<Permit>();
         let due = extensions.get::<PendingCharges>();
-        // With charges due, it is known to have passed.
+        // A credential with pending charges is already remembered.
         if permit.is_some()
             && due.is_none()
             && let Some(credential) = self.credentials.of(request.headers())
@@ -105,7 +105,7 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
         let id = permit.map(|permit| permit.caller().principal());
         let principal =
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
-        // A service has limits of its own, whatever else comes from its address.
+        // A service has separate limits, independent of other traffic from its address.
         let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
         let due = due.and_then(PendingCharges::take).filter(|_| !has_own);
         let charges: Charges = principal.into_iter().chain(due.iter().flat_map(|due| due.iter().copied())).collect();
@@ -117,7 +117,7 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
     }
 }
 
-/// Passes a request on if its charges are admitted, and describes the limit in the response, which is for `principal`.
+/// Passes a request on if its charges are admitted, and adds the rate limit headers and `principal` to the response.
 fn limit<S: Next>(
     limiter: &Limiter,
     charges: &[Charge],
@@ -151,7 +151,7 @@ fn limit<S: Next>(
     }
 }
 
-/// Notes whom a response is for.
+/// Records the principal of a response.
 fn named(mut response: Response, principal: Option<Uuid>) -> Response {
     if let Some(principal) = principal {
         response.extensions_mut().insert(Principal(principal));
@@ -159,7 +159,7 @@ fn named(mut response: Response, principal: Option<Uuid>) -> Response {
     response
 }
 
-/// Returns the client's address. Requests without one bypassed the server's listener; all of them share a limit.
+/// Returns the client's address. Requests without one did not pass the server's listener; all of them share one limit.
 pub(super) fn client(request: &Request) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }

@@ -1,4 +1,4 @@
-//! What the layers further in find out about a request, for its log line and its span.
+//! Facts about a request that inner layers find, for its log line and its span.
 
 use std::{
     net::IpAddr,
@@ -11,7 +11,7 @@ use crate::{
     http::middleware::layer::Request,
 };
 
-/// The facts about a request; an extension of it. Each is set once, on the way in.
+/// The facts about a request, as a request extension. Each is set once, on the way in.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) client: OnceLock<IpAddr>,
@@ -43,7 +43,7 @@ pub(super) fn caller(request: &Request, caller: &Caller) {
 
 fn set<T>(request: &Request, field: impl FnOnce(&Record) -> &OnceLock<T>, value: T) {
     if let Some(record) = request.extensions().get::<Arc<Record>>() {
-        // A second one is the same.
+        // A second value is equal to the first.
         field(record).set(value).ok();
     }
 }

@@ -1,5 +1,5 @@
 //! Routes each request by its protocol: gRPC and gRPC-Web to the inner stack, paths of the contract to the transcoder,
-//! the rest to the pages.
+//! all others to the pages.
 
 use std::{
     collections::BTreeSet,
@@ -16,27 +16,28 @@ use crate::http::middleware::{
     protocol,
 };
 
-/// Returns the first segments of the contract's routes, as prefixes of paths: `/api`. Of a rule that begins with a variable,
-/// which may match any path, it is empty.
+/// Returns the first path segments of the contract's routes, as prefixes: `/api`. The prefix is empty for a rule that
+/// begins with a variable, which matches any path.
 pub fn prefixes(rules: &RuleTable) -> Arc<[String]> {
     let templates = rules.routes().map(|route| route.template.to_string());
     let prefix = |template: String| first_segment(&template).map_or_else(String::new, |first| format!("/{first}"));
     templates.map(prefix).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Whether a path is that of a prefix, or below it.
+/// Returns whether a path equals a prefix or is below it.
 fn is_within(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a route of the contract takes requests from a page, both by their paths. A page whose first segment is a variable
-/// keeps those that no route takes.
+/// Returns whether a route of the contract shadows a page, judged by the first segments of both paths. A page whose
+/// first segment is a variable keeps all paths without a route.
 pub fn hides(template: &str, page: &str) -> bool {
     let first = first_segment(template);
     first.is_none() || first == first_segment(page)
 }
 
-/// Returns the first segment of a path; `None` for a variable that may be any. `{name=shelves/*}` begins with `shelves`.
+/// Returns the first segment of a path; `None` for a variable that matches anything. `{name=shelves/*}` begins with
+/// `shelves`.
 fn first_segment(path: &str) -> Option<String> {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let pattern = match first.strip_prefix('{') {
@@ -46,10 +47,10 @@ fn first_segment(path: &str) -> Option<String> {
     (!pattern.starts_with('*')).then(|| pattern.replace('}', ""))
 }
 
-/// The services that a request may be for.
+/// Dispatches requests to the services below.
 #[derive(Debug, Clone)]
 pub struct Router<G, W, P, R> {
-    /// The path prefixes of REST; what is not within one is a page.
+    /// The path prefixes of REST; all other paths are pages.
     pub prefixes: Arc<[String]>,
     /// Native gRPC.
     pub grpc: G,

@@ -1,4 +1,4 @@
-//! How long a caller waits for its response.
+//! Timeouts that callers request.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use mainstay_transcoder::parse_timeout;
 
 use crate::http::middleware::layer::Request;
 
-/// How long the caller waits, by `grpc-timeout` or `X-Request-Timeout`. `None` if it does not say, or not in a form
-/// that can be read.
+/// Returns the caller's timeout from `grpc-timeout` or `X-Request-Timeout`; `None` if it is absent or malformed.
 pub(super) fn requested_timeout(request: &Request) -> Option<Duration> {
     let value = |name| request.headers().get(name)?.to_str().ok();
     value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(parse_timeout))

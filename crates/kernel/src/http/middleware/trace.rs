@@ -1,9 +1,10 @@
-//! One span, one log line and the metrics of each request.
+//! The span, the log line and the metrics of each request.
 //!
-//! The line says who called what from where, and how it ended: method and route (or the path, if it leads to no method: the
-//! template of a page's, and of any other the words), principal and account, the client's address, the status, the bytes of
-//! the response, the time until it began and until it was sent, and for errors the chain of causes. Never a header, a query
-//! string or a body, any of which may hold a secret. It is written once the response is sent or given up.
+//! The line contains the method and the route, the principal and the account, the client's address, the status, the
+//! bytes of the response, the times until the response began and was sent, and for errors the chain of causes. A
+//! request without a method has its path instead: the template of a page, or else only its words. Headers, query
+//! strings and bodies are never logged, because any of them may contain a secret. The line is written once the response
+//! is sent or aborted.
 
 mod body;
 mod line;
@@ -83,7 +84,7 @@ fn open(request: &Request) -> Span {
     span
 }
 
-/// Returns the id of the caller's trace, which its own logs have.
+/// Returns the id of the caller's trace, which also appears in the caller's logs.
 fn caller_trace(headers: &HeaderMap) -> Option<&str> {
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     traceparent.filter(|text| traces::is_traceparent(text)).and_then(|text| text.get(3..35))
@@ -91,12 +92,12 @@ fn caller_trace(headers: &HeaderMap) -> Option<&str> {
 
 /// The maximum length of a path in the log.
 const MAX_PATH_CHARS: usize = 200;
-/// The most characters and digits of a segment that is a word, and no token or id.
+/// The most characters and digits of a path segment that counts as a word; a longer one may be a token or an id.
 const MAX_WORD_CHARS: usize = 24;
 const MAX_WORD_DIGITS: usize = 4;
 
-/// Returns the path of a request as far as it may be logged. A caller may have put anything into a path that leads to no
-/// method and no page: a token, an address, a name. So only words are shown, in lower case as in all paths here.
+/// Returns the loggable part of a request's path. A path without a method or page may contain anything, such as a
+/// token, an address or a name. Therefore only words are shown, in lower case as in all valid paths.
 fn path_of(uri: &Uri) -> String {
     let segments = uri.path().split('/').map(|segment| if is_word(segment) { segment } else { "…" });
     segments.collect::<Vec<_>>().join("/").chars().take(MAX_PATH_CHARS).collect()
@@ -109,7 +110,7 @@ fn is_word(segment: &str) -> bool {
         && segment.bytes().filter(u8::is_ascii_digit).count() <= MAX_WORD_DIGITS
 }
 
-/// Counts the response, and leaves its line to be written at its end.
+/// Counts the response, and attaches its line, which is written at its end.
 fn finish(mut response: Response, mut line: Line) -> Response {
     if let Some(Template(page)) = response.extensions_mut().remove() {
         line.path = page.to_owned();
@@ -130,7 +131,7 @@ fn finish(mut response: Response, mut line: Line) -> Response {
     response.map(|body| Body::new(Traced::new(body, span, line)))
 }
 
-/// The names of gRPC's codes, by their numbers.
+/// The names of the gRPC codes, by number.
 const GRPC_CODES: [&str; 17] = [
     "OK",
     "CANCELLED",

@@ -1,4 +1,4 @@
-//! Middleware for browsers and caches: CORS, compression, entity tags, security headers. Native gRPC is left alone.
+//! Middleware for browsers and caches: CORS, compression, entity tags, security headers. Native gRPC is not affected.
 
 use std::time::Duration;
 
@@ -53,10 +53,10 @@ pub const ALLOWED_HEADERS: [&str; 15] = [
 /// HTTP methods that scripts may use.
 pub const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// How long a browser may cache the response to a preflight.
+/// The time for which a browser may cache a preflight response.
 pub const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
-/// Builds CORS from an allow-list. A browser withholds the response from an origin that is not on it.
+/// Builds CORS from an allow-list. Browsers withhold responses from any other origin.
 pub fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
@@ -68,8 +68,8 @@ pub fn cors(origins: &[String]) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// Compresses JSON and text. gRPC compresses by itself, and a stream of events must not wait in a compressor's buffer.
-/// What says `no-transform` was compressed in advance, if the client wanted it.
+/// Compresses JSON and text. gRPC compresses by itself, and a compressor would delay the events of a stream in its
+/// buffer. Responses with `no-transform` are precompressed.
 pub fn compression() -> CompressionLayer<impl Predicate> {
     let compressible = |_: StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -82,10 +82,11 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
 }
 
-/// A middleware that answers 304 if the caller has the representation, and gives each content coding its own entity
-/// tag.
+/// A middleware that responds with 304 if the caller has the representation, and gives each content coding a separate
+/// entity tag.
 ///
-/// It must be outside compression, because a strong entity tag identifies the encoded bytes (RFC 9110, 8.8.3.3).
+/// It must be outside of compression, because a strong entity tag identifies the encoded bytes (RFC 9110, section
+/// 8.8.3.3).
 #[derive(Debug, Clone)]
 pub struct Conditional;
 
@@ -102,8 +103,8 @@ impl<S: Next> Middleware<Request, S> for Conditional {
                 return Ok(response);
             }
             tag_coding(&mut response);
-            // Whatever the request claims to be, a response that may not be stored, as that of every write, is never
-            // "not modified".
+            // A response that must not be stored, such as that of every write, is never "not modified", regardless of
+            // the request's headers.
             let method = response.extensions().get::<&'static contract::Method>();
             let may_be_stored = method.map_or(is_page_read, |method| method.cache != Cache::NoStore);
             let is_unchanged = may_be_stored
@@ -127,11 +128,11 @@ fn tag_coding(response: &mut Response) {
     }
 }
 
-/// Whether If-None-Match names the entity tag of a response, compared weakly (RFC 9110, 13.1.2). Its lines are one list
-/// (5.3).
+/// Returns whether If-None-Match contains the entity tag of a response, by weak comparison (RFC 9110, section 13.1.2).
+/// Its lines form one list (section 5.3).
 fn etag_matches(lines: &[HeaderValue], headers: &HeaderMap) -> bool {
     let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
-    // A line that is no text has no tag of ours.
+    // A line that is not valid text never matches.
     let tags = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let tags: Vec<_> = tags.map(str::trim).collect();
     tags == ["*"] || tags.iter().any(|tag| tag.trim_start_matches("W/") == current)
@@ -170,7 +171,7 @@ fn without_cors(headers: &mut HeaderMap) {
 /// A middleware that adds the security headers for browsers.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders {
-    /// Whether the listener has TLS; a proxy that ends it in front says so itself.
+    /// Whether the listener has TLS. A proxy that terminates TLS sets HSTS itself.
     pub tls: bool,
 }
 
@@ -182,10 +183,10 @@ impl<S: Next> Middleware<Request, S> for SecurityHeaders {
         Box::pin(async move {
             let mut response = response.await;
             if protocol == "grpc" {
-                // CORS runs before the protocol is known; undo it for native gRPC.
+                // CORS runs before the protocol is known; native gRPC must not carry its headers.
                 without_cors(response.headers_mut());
             }
-            // As the transcoder does for REST: nginx would gather a stream before it passes it on.
+            // The transcoder does the same for REST. Otherwise nginx would buffer a stream.
             let method = response.extensions().get::<&'static contract::Method>();
             if protocol == "grpc-web" && method.is_some_and(|method| method.descriptor.is_server_streaming()) {
                 response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));

@@ -1,4 +1,4 @@
-//! The comments of the `.proto` files, which supply the descriptions in the document.
+//! Comments of the `.proto` files, which supply the descriptions of the OpenAPI document.
 
 use std::{collections::HashMap, sync::LazyLock};
 

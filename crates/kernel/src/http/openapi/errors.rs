@@ -1,4 +1,4 @@
-//! The errors of each operation, and their description in the document.
+//! Error responses of operations in the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Traits<'a> {
     /// The policy.
     pub(crate) policy: &'a Method,
-    /// The comment, which names the operation's own reasons.
+    /// The comment, which lists the specific reasons of the operation.
     pub(crate) comment: &'a str,
     /// Whether the operation only reads.
     pub(crate) reads: bool,
@@ -32,11 +32,11 @@ pub(crate) struct Traits<'a> {
     pub(crate) takes_body: bool,
     /// Whether the request has fields that can be invalid.
     pub(crate) takes_fields: bool,
-    /// A field with a rule, and the message for a violation.
+    /// A field with a rule, and the message of its violation.
     pub(crate) complaint: Option<(String, String)>,
 }
 
-/// The shared error responses of every operation.
+/// The shared error responses of all operations.
 const EVERYWHERE: [(&str, &[Reason]); 5] = [
     ("BadRequest", &[Reason::MalformedRequest]),
     ("TooManyRequests", &[Reason::RateLimitExceeded]),
@@ -56,7 +56,7 @@ const SHARED: [(&str, &[Reason]); 7] = [
     ("UnsupportedMediaType", &[Reason::UnsupportedMediaType]),
 ];
 
-/// Returns the reasons an operation can fail with, by status.
+/// Returns the reasons with which an operation can fail, by status.
 pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let policy = traits.policy;
     let is_granted = policy.access == Access::Granted;
@@ -65,7 +65,7 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
     add(true, &[Reason::NotAcceptable]);
     add(is_granted, &[Reason::Unauthenticated]);
-    // Of a public method too, if it takes credentials at all.
+    // This includes public methods that accept credentials.
     add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
     add(is_granted, &[Reason::PermissionDenied]);
     add(is_granted && !traits.reads, &[Reason::Conflict]);
@@ -77,19 +77,19 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
     reasons.extend(reasons_in(traits.comment));
     let mut by_status = BTreeMap::<u16, Vec<ReasonRef>>::new();
-    // In the order of the catalogue, each once.
+    // The order is that of the catalogue, without duplicates.
     for reason in Reason::all().filter(|reason| reasons.contains(reason)) {
         by_status.entry(reason.facts().http.as_u16()).or_default().push(reason);
     }
     by_status
 }
 
-/// Returns the reasons a comment names, as in ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
+/// Returns the reasons in a comment, such as ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
 fn reasons_in(comment: &str) -> impl Iterator<Item = ReasonRef> + '_ {
     comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
 }
 
-/// Returns the response for a status with these reasons: a reference if it is shared, otherwise written out.
+/// Returns the response for a status with these reasons: a reference to a shared response, or else an inline one.
 pub(crate) fn response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
     match shared {
@@ -216,7 +216,7 @@ pub(crate) fn catalogue() -> Value {
     reasons.into_iter().map(entry).collect()
 }
 
-/// Returns the name of a gRPC code as the specification writes it.
+/// Returns the name of a gRPC code in the spelling of the specification.
 fn grpc_name(code: tonic::Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

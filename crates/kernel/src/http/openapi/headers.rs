@@ -1,4 +1,4 @@
-//! The headers of responses.
+//! Response headers in the OpenAPI document.
 
 use serde_json::{Map, Value, json};
 

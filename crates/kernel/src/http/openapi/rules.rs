@@ -1,4 +1,4 @@
-//! The field rules as JSON Schema. The same options become checks in `mainstay-build`.
+//! Field rules as JSON Schema. `mainstay-build` compiles the same options into checks.
 
 use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ pub(crate) fn of(field: &FieldDescriptor) -> FieldRules {
     option(&field.options(), "buf.validate.field").unwrap_or_default()
 }
 
-/// Returns whether a request without the field is always refused.
+/// Returns whether a request without the field is always rejected.
 pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
     let rules = of(field);
     if rules.required() || field.supports_presence() {
@@ -43,7 +43,7 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
     }
 }
 
-/// Returns whether every response has the field, unless a mask leaves it out.
+/// Returns whether every response has the field, unless a read mask excludes it.
 pub(crate) fn is_always_present(field: &FieldDescriptor) -> bool {
     let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
     !is_choice && !is_marked(&field.options(), "mainstay.policy.v1.may_be_absent")
@@ -54,7 +54,7 @@ pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
     rules.items.as_ref().and_then(|items| items.r#type.as_ref())
 }
 
-/// Returns the message for a string field that violates its rule; used for examples only.
+/// Returns the message for a string field that violates its rule, for examples.
 pub(crate) fn complaint(field: &FieldDescriptor) -> Option<String> {
     let Some(Type::String(rules)) = of(field).r#type else { return None };
     Some(match (rules.well_known, rules.min_len.or(rules.len), rules.max_len.or(rules.len)) {
@@ -98,8 +98,7 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
     schema
 }
 
-/// Returns the schema of a string field in a request that holds the name of something that modules declare: a scope or
-/// a kind of event.
+/// Returns the schema of a string field in a request that holds a declared name: a scope or an event kind.
 pub(super) fn declared_names(field: &FieldDescriptor) -> Option<Map<String, Value>> {
     let policies = &contract::current().policies;
     if is_marked(&field.options(), "mainstay.policy.v1.is_scope") {
@@ -140,7 +139,7 @@ pub(crate) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
     object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
 }
 
-/// Returns the schema of an int64, which JSON carries as a string. A pattern bounds the number of digits; the
+/// Returns the schema of an int64, which JSON carries as a string. A pattern bounds the number of digits, and the
 /// description states the exact bounds.
 pub(crate) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
     let (least, most) = rules.map_or((None, None), |rules| (rules.gte, rules.lte));
@@ -159,7 +158,7 @@ pub(crate) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
     schema
 }
 
-/// Returns the schema of a uint64, which JSON carries as a string, too.
+/// Returns the schema of a uint64, which JSON carries as a string.
 pub(crate) fn uint64() -> Map<String, Value> {
     object(json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,19})$" }))
 }

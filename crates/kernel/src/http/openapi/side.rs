@@ -1,4 +1,4 @@
-//! The direction of a message.
+//! The direction of a message, which decides which of its fields the schema shows.
 
 /// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! The routes outside the contract: health, metrics, keys and documents.
+//! Operational routes outside of the contract: health, metrics, keys and documents.
 
 use serde_json::{Map, Value, json};
 

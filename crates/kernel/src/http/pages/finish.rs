@@ -1,4 +1,4 @@
-//! What every page's response gets: the template of its path, and a reason if it is a refusal that has none.
+//! Post-processing of page responses: the path template for the log, and an error envelope for bare error statuses.
 
 use axum::{
     body::Body,
@@ -11,11 +11,11 @@ use axum::{
 
 use crate::error::{Error, Reason};
 
-/// The template of the path of the page that responded, for the log.
+/// The path template of the page that responded, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Template(pub(crate) &'static str);
 
-/// Has the responses of a page finished.
+/// Adds the post-processing to a page.
 pub(crate) fn finished<S: Clone + Send + Sync + 'static>(
     template: &'static str,
     page: MethodRouter<S>,
@@ -36,8 +36,8 @@ async fn finish(State(template): State<&'static str>, request: Request, next: Ne
     response
 }
 
-/// Returns the reason of a refusal that has only a status: one by axum, of a path that is not UTF-8 or a query that can't be
-/// read, and one of a page. Its body is empty or plain text.
+/// Returns the reason for an error response that has only a status. axum produces such responses for a path that is not
+/// UTF-8 or an invalid query, and pages may do so too. Their body is empty or plain text.
 fn missing_reason(response: &Response) -> Option<Reason> {
     let headers = response.headers();
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

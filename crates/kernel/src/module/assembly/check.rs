@@ -1,4 +1,4 @@
-//! What stops the start: modules that do not fit together.
+//! Checks of the module configuration, which prevent the start if it is invalid.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::{
     module::Module,
 };
 
-/// Checks the modules of a program that has these commands of its own.
+/// Checks the modules of a program with these built-in commands.
 pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
     let checks =
         [check(modules), check_partitioned(modules), check_migrations(modules), check_commands(modules, commands)];
@@ -37,8 +37,8 @@ fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
         .collect()
 }
 
-/// Checks that each module with services has the name that its contract gives it: its tables are in the schema of the one,
-/// its scopes and events begin with the other.
+/// Checks that each module with services has the name that its contract declares. Its database schema has the module's
+/// name, and its scopes and events begin with the declared one.
 fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let declared: Vec<_> = contract.policies.module_names().collect();
     let served = modules.iter().filter(|module| !module.service_names.is_empty());
@@ -54,8 +54,8 @@ fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
         .collect()
 }
 
-/// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by
-/// module and kind.
+/// Checks that each handled kind of event is declared, and has at most one handler per module. Handlers are looked up
+/// by module and kind.
 pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut distinct = HashSet::new();
@@ -75,8 +75,7 @@ pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fau
     faults
 }
 
-/// Checks that each page has a path of its own, and that no route of the contract is where pages are: it would take their
-/// place.
+/// Checks that each page has a unique path, and that no route of the contract shadows a page.
 fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let of_server = own::paths().map(|path| (shape(path), (path, "of every server".to_owned())));
@@ -103,7 +102,7 @@ fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     faults
 }
 
-/// Returns a page's path without the names of its variables: the router can't tell two paths apart by these.
+/// Returns a page's path without the names of its variables, which the router does not distinguish.
 fn shape(path: &str) -> String {
     let segments = path.split('/').map(|segment| match segment {
         rest if rest.starts_with("{*") => "{*}",
@@ -113,7 +112,8 @@ fn shape(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Checks that each module says where its tables are: those that were forgotten would be missed by its first request.
+/// Checks that each module declares its migrations or their absence. A missing declaration would only show when the
+/// first request finds no tables.
 fn check_migrations(modules: &[Module]) -> Vec<Fault> {
     let forgotten = modules.iter().filter(|module| module.migrations.is_none() && !module.is_without_migrations);
     forgotten
@@ -127,7 +127,7 @@ fn check_migrations(modules: &[Module]) -> Vec<Fault> {
         .collect()
 }
 
-/// Checks that each command has a name of its own, which is not that of a command of the program either.
+/// Checks that each command has a unique name, which also differs from the program's commands.
 fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut owners: HashMap<_, _> = program.iter().map(|name| (name.as_str(), "the program".to_owned())).collect();
@@ -142,7 +142,7 @@ fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
     faults
 }
 
-/// Checks what the modules say beside their contracts.
+/// Checks the registrations that do not depend on a contract.
 fn check(modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut names = HashSet::new();
@@ -180,7 +180,7 @@ fn check(modules: &[Module]) -> Vec<Fault> {
     faults
 }
 
-/// Checks that each table is partitioned by one module: two would not agree on how long its rows are kept.
+/// Checks that each table is partitioned by one module only, because two could disagree about its retention.
 pub(super) fn check_partitioned(modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut owners = HashMap::new();

@@ -1,4 +1,5 @@
-//! Records how runs ended. A run whose lease another worker has taken over changes nothing.
+//! Records the outcomes of runs. The lease is a fencing token: a run whose lease another worker has taken over changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -14,15 +15,15 @@ use crate::{
     error::Result,
 };
 
-/// A job that is to run again.
+/// A job to run again.
 #[derive(Debug, Clone)]
 pub(crate) struct Retry {
     pub(crate) id: i64,
     pub(crate) lease: Uuid,
     pub(crate) wait: Duration,
-    /// The attempts that do not count after all.
+    /// The number of attempts that are not counted.
     pub(crate) returned_attempts: i32,
-    /// Why it failed; `None` keeps the reason of before.
+    /// The error of the attempt; `None` keeps the previous one.
     pub(crate) error: Option<String>,
 }
 
@@ -32,7 +33,7 @@ struct CompletedRow {
     is_followed: bool,
 }
 
-/// Removes jobs that are done. Returns whether another job was waiting for one of them.
+/// Removes completed jobs. Returns whether another job was waiting for one of them.
 pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]) -> Result<bool> {
     const SQL: &str = "DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[]) AS done (id, lease) \
         WHERE jobs.id = done.id AND jobs.lease = done.lease \
@@ -44,9 +45,9 @@ pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]
     Ok(completed.iter().any(|row| row.is_followed))
 }
 
-/// Makes jobs wait again. One that was replaced while it ran is removed: its replacement takes care of its subject. (The
-/// row is inserted anew because an insertion, unlike an update, can yield to a replacement that commits meanwhile. Keys are
-/// inserted in their order, as [`enqueue`](super::super::enqueue) does, so that no two transactions wait for each other.)
+/// Makes jobs wait again. A job that was replaced while it ran is removed, because its replacement covers its subject.
+/// The row is inserted anew, because an insert, unlike an update, can yield to a replacement that commits meanwhile.
+/// The lock order is that of keys, as in [`enqueue`](super::super::enqueue), which prevents deadlocks.
 pub(crate) async fn retry(connection: &mut Connection, retries: &[Retry]) -> Result<()> {
     const SQL: &str = "WITH ended AS ( \
             DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[], ?::float8[], ?::int[], ?::text[]) AS ended (id, lease, wait, returned, error) \

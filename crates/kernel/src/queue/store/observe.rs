@@ -1,4 +1,4 @@
-//! What metrics say of the queue.
+//! Queue depth queries, for metrics.
 
 use diesel::{
     deserialize::QueryableByName,
@@ -11,7 +11,7 @@ use crate::{
     error::Result,
 };
 
-/// The jobs of a kind that are due and not taken.
+/// The due jobs of a kind that are not taken.
 #[derive(Debug, QueryableByName)]
 pub(crate) struct Depth {
     #[diesel(sql_type = Text)]
@@ -19,13 +19,13 @@ pub(crate) struct Depth {
     /// Their number, counted up to a limit.
     #[diesel(sql_type = BigInt)]
     pub(crate) jobs: i64,
-    /// For how many seconds the oldest has been due.
+    /// The time in seconds for which the oldest has been due.
     #[diesel(sql_type = Double)]
     pub(crate) oldest_seconds: f64,
 }
 
-/// Returns the depth of each kind that has due jobs, whether this program knows it or not; counts at most `limit` jobs of
-/// each with a serial key, and as many without. The kinds are found by steps from one to the next in the index.
+/// Returns the depth of each kind with due jobs, including kinds that this program does not know. It counts at most
+/// `limit` jobs of each kind with a serial key, and as many without. A loose index scan finds the kinds.
 pub(crate) async fn depths(connection: &mut Connection, limit: i32) -> Result<Vec<Depth>> {
     const SQL: &str = "WITH RECURSIVE plain AS ( \
             (SELECT kind FROM jobs WHERE serial_key IS NULL AND dead_at IS NULL ORDER BY kind LIMIT 1) \

@@ -1,4 +1,4 @@
-//! Takes due jobs, and keeps their leases.
+//! Leases due jobs, and renews the leases.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
     error::Result,
 };
 
-/// How many jobs a lane can take; none, if it is full.
+/// The free slots of a lane; 0 if it is full.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FreeSlots {
     pub(crate) lane: &'static str,
     pub(crate) count: usize,
 }
 
-/// A job that this worker has the lease of, or a table that has due rows.
+/// A job that this worker has leased, or a table with due rows.
 #[derive(Debug, Clone, QueryableByName)]
 pub(crate) struct LeasedJob {
     #[diesel(sql_type = BigInt)]
@@ -35,34 +35,33 @@ pub(crate) struct LeasedJob {
     pub(crate) key: String,
     #[diesel(sql_type = Text)]
     pub(crate) payload: String,
-    /// The number of runs that were started, including this one.
+    /// The number of started attempts, including this one.
     #[diesel(sql_type = Integer)]
     pub(crate) attempts: i32,
     #[diesel(sql_type = Integer)]
     pub(crate) max_attempts: i32,
-    /// The trace of whatever added it.
+    /// The trace of the job's origin.
     #[diesel(sql_type = Nullable<Text>)]
     pub(crate) traceparent: Option<String>,
-    /// Whether its worker died after it had been replaced, so that nothing is left to do.
+    /// Whether the job was replaced before its worker died, so that no work is left.
     #[diesel(sql_type = Bool)]
     pub(crate) is_replaced: bool,
 }
 
-/// The lane of a job is the one that this program declares for its kind (`kind`), whatever another version declared
-/// when the job was added: so after a kind moved to another lane, no job is left behind, and none exceeds the lane's
-/// limit.
+/// The lane of a job is the one that this program declares for its kind (`kind`), regardless of the version that added
+/// the job. After a kind has moved to another lane, no job is left behind, and none exceeds the lane's limit.
 ///
-/// `plain`: the first due jobs of each kind, except those whose key has a running job. `head`: for each serial key, the
-/// job that runs or else the first that waits; found by steps from key to key in the index, so that the jobs behind it are
-/// not read, however many there are, and not at all unless a job with such a key is due. A job that runs is due once its
-/// lease is over, and is then taken like any other. `serial`: the first due jobs of `head` for each lane. `found`: of
-/// `plain` and `serial`, as many as the lane of their kind has free slots.
+/// `plain`: the first due jobs of each kind, except jobs whose key has a running job. `head`: for each serial key, the
+/// running job or else the first waiting one. It is found by a loose index scan over the keys, so that the jobs behind
+/// it are not read; the scan runs only if a job with such a key is due. A running job is due once its lease has
+/// expired, and is then taken like any other. `serial`: the first due jobs of `head` for each lane. `found`: of `plain`
+/// and `serial`, as many jobs as the lane of their kind has free slots.
 ///
-/// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
-/// refuses the second one.
+/// Two concurrent statements that do not yet see each other's changes may take two jobs with the same serial key. The
+/// unique index rejects the second one.
 ///
-/// Before it are `lane`, the numbers of the lanes with their free slots, and `kind`, the kinds with the number and the slots
-/// of their lane.
+/// The statement begins with `lane`, the numbers of the lanes with their free slots, and `kind`, the kinds with the
+/// number and the slots of their lane.
 const FIND: &str = "plain AS ( \
     SELECT job.id, job.due_at, kind.lane FROM kind, LATERAL ( \
         SELECT job.id, job.due_at FROM jobs AS job \
@@ -102,12 +101,13 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
 
-/// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which of
-/// these rows are due, so that an idle worker sends one. For the rows of a number, [`LeasedJob::due_rows`] returns that number.
+/// Returns the statement that takes due jobs of these kinds, each with the number of its lane. The same statement finds
+/// out which of these tables have due rows, so that an idle worker sends only one. [`LeasedJob::due_rows`] returns the
+/// number of such a table.
 ///
-/// Kinds and lanes are constants: Postgres estimates an array that is a parameter to have ten elements, and so would take
-/// the plan for the actual ones to be so much cheaper that it planned at each call, which takes ten times as long as a look
-/// that finds nothing.
+/// Kinds and lanes are constants. Postgres assumes ten elements in an array parameter, and would consider the plan for
+/// the actual values so much cheaper that it planned at each call. Planning takes ten times as long as a poll that
+/// finds nothing.
 pub(crate) fn statement(
     lanes: usize,
     kinds: impl Iterator<Item = (&'static str, usize)>,
@@ -135,19 +135,19 @@ pub(crate) fn statement(
 }
 
 impl LeasedJob {
-    /// Returns the number of the rows of which some are due, if it is not a job.
+    /// Returns the number of a table with due rows; `None` for a job.
     pub(crate) fn due_rows(&self) -> Option<usize> {
         usize::try_from(-1 - self.id).ok()
     }
 }
 
-/// The rows of a VALUES, which can't be empty: without rows, a placeholder that matches nothing.
+/// Returns the rows of a VALUES list. Without rows it is a placeholder that matches nothing, because a list can't be
+/// empty.
 fn values_rows(rows: &[String], placeholder: &str) -> String {
     if rows.is_empty() { placeholder.to_owned() } else { rows.join(", ") }
 }
 
-/// Takes due jobs, up to the free slots of all lanes, which are in the order of the lanes' numbers. Jobs are leased for
-/// `term`.
+/// Leases due jobs for `term`, up to the free slots of all lanes, which are in the order of their numbers.
 pub(crate) async fn take(
     connection: &mut Connection,
     statement: &str,
@@ -159,7 +159,7 @@ pub(crate) async fn take(
         .bind::<Array<Integer>, _>(free_slots.iter().map(count).collect::<Vec<_>>())
         .bind::<Double, _>(term.as_secs_f64());
     match statement.load(connection).await {
-        // Another worker took a job with the same serial key; its change is seen next time.
+        // Another worker took a job with the same serial key. The next poll sees its change.
         Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Vec::new()),
         result => Ok(result?),
     }
@@ -171,7 +171,7 @@ struct RenewedRow {
     id: i64,
 }
 
-/// Extends leases to `term` from now; returns the ids of those that still exist.
+/// Extends leases to `term` from now. Returns the ids of the leases that still exist.
 pub(crate) async fn renew(connection: &mut Connection, leases: &[(i64, Uuid)], term: Duration) -> Result<Vec<i64>> {
     const SQL: &str = "UPDATE jobs SET due_at = now() + ?::float8 * interval '1 second' \
         FROM unnest(?::bigint[], ?::uuid[]) AS mine (id, lease) WHERE jobs.id = mine.id AND jobs.lease = mine.lease RETURNING jobs.id";

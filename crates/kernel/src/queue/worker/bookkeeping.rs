@@ -1,5 +1,5 @@
-//! The loop that records how jobs ended and extends the leases of those that run. One loop does both, because two
-//! statements at once that lock the same rows in different orders may wait for each other.
+//! The loop that records the outcomes of jobs and renews the leases of running ones. One loop does both, because two
+//! concurrent statements that lock the same rows in different orders can deadlock.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -16,19 +16,19 @@ use crate::{
 
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(2500);
-/// The longest that a statement may take. It may wait for a transaction that somebody left open, or for a connection that has
-/// gone silent, and meanwhile the leases of all jobs come to their end.
+/// The time limit of a statement. It may wait for a lock of an idle transaction or for a connection that has gone
+/// silent, and meanwhile all leases run out.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest wait after a failure, for the same reason.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Records how jobs ended and extends leases, until all jobs have ended.
+/// Records outcomes and renews leases, until all jobs have ended.
 pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
     let mut next = Instant::now() + HEARTBEAT;
     loop {
         let is_last = drained.is_cancelled();
         let turn = async {
-            // First, so that what can't be recorded does not cost the others their leases.
+            // Leases come first, so that an outcome that can't be recorded does not cost the other jobs their leases.
             if Instant::now() >= next {
                 worker.extend_leases().await?;
                 next = Instant::now() + HEARTBEAT;
@@ -51,14 +51,14 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
     }
 }
 
-/// Waits for a statement. One that was executed nevertheless is sent again, and changes nothing then.
+/// Limits a statement to [`STATEMENT_TIMEOUT`]. A statement that was executed nevertheless is repeated without effect.
 async fn in_time<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(STATEMENT_TIMEOUT, statement)
         .await
         .unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no answer within {STATEMENT_TIMEOUT:?}"))))
 }
 
-/// What is to be recorded. It is kept until Postgres has it.
+/// Outcomes to record. They are kept until Postgres has confirmed them.
 #[derive(Default)]
 struct Outcomes {
     completions: Vec<(i64, uuid::Uuid)>,
@@ -67,7 +67,7 @@ struct Outcomes {
 }
 
 impl Worker {
-    /// Records how jobs ended.
+    /// Records the pending outcomes.
     pub(super) async fn record_outcomes(&self) -> Result<()> {
         let pending = mem::take(&mut *lock(&self.outcomes));
         if pending.is_empty() {
@@ -92,7 +92,7 @@ impl Worker {
         recorded
     }
 
-    /// Records outcomes, and removes those that were.
+    /// Records outcomes, and removes the confirmed ones.
     async fn record(&self, outcomes: &mut Outcomes) -> Result<()> {
         let database = &self.app.database;
         let mut may_follow = !(outcomes.retries.is_empty() && outcomes.dead.is_empty());
@@ -119,7 +119,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Extends the leases of the jobs that run, and stops those that another worker has taken over.
+    /// Renews the leases of running jobs, and aborts the jobs whose lease another worker has taken over.
     async fn extend_leases(&self) -> Result<()> {
         fault::point("jobs.heartbeat")?;
         let mine: Vec<_> = lock(&self.leases).iter().map(|(id, running)| (*id, running.lease)).collect();
@@ -131,7 +131,7 @@ impl Worker {
         let renewed = in_time(self.app.database.autocommit(renew)).await?;
         let mut leases = lock(&self.leases);
         for (id, lease) in mine {
-            // A job that ended meanwhile is not in the list any more.
+            // A job that has ended meanwhile is not in the list any more.
             if !renewed.contains(&id) && leases.get(&id).is_some_and(|running| running.lease == lease) {
                 tracing::warn!(job = id, "a job lost its lease and stops here: its worker was silent for too long");
                 if let Some(running) = leases.remove(&id) {

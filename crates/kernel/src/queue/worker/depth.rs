@@ -1,4 +1,4 @@
-//! The loop that measures the queue, the partitions, and what modules measure beside them.
+//! The loop that measures the queue, the partitions, and the gauges of modules.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,9 +17,9 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// Measures at intervals until the worker is stopped.
 pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
-        // An outage is reported by the loops that work.
+        // The take and bookkeeping loops report an outage.
         let mut depths = depth::by_lane(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();
-        // A gauge keeps its value, so a lane that is empty now is set to zero.
+        // A gauge keeps its value, so that an empty lane must be set to zero.
         if !depths.is_empty() && !depths.iter().any(|depth| depth.lane == UNKNOWN) {
             depths.push(LaneDepth::empty(UNKNOWN));
         }

@@ -1,12 +1,12 @@
-//! Who is next in a lane for which more is due than it has free slots.
+//! Round-robin scheduling of a lane with more due work than free slots.
 //!
-//! The jobs of a lane and the due rows of each of its tables are taken one after the other, as many as there are free slots.
-//! Whoever came first each time would keep the others waiting for as long as it never ends. So whoever takes the last free
-//! slots of its lane comes after all others from then on, until they have done the same.
+//! A worker takes the jobs of a lane and the due rows of each of its tables one after another, up to the free slots. A
+//! fixed order would starve the later sources. Therefore a source that has taken the last free slots of its lane moves
+//! behind all others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What may fill a lane.
+/// A source of work in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// The jobs of a lane, by its name.
@@ -15,18 +15,18 @@ pub(super) enum Source {
     Rows(&'static str),
 }
 
-/// Those that have filled their lanes; whoever did so last is at the end. There are a few of them.
+/// The sources that have filled their lanes, least recently first. There are only a few.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin(Mutex<Vec<Source>>);
 
 impl RoundRobin {
-    /// Returns the rank of a source among those that have filled their lanes; `None`, which is before all of them, if it
+    /// Returns the rank of a source among those that have filled their lanes. `None`, which sorts first, means that it
     /// never has.
     pub(super) fn rank(&self, source: Source) -> Option<usize> {
         self.lock().iter().position(|other| *other == source)
     }
 
-    /// Notes that a source has filled its lane.
+    /// Records that a source has filled its lane.
     pub(super) fn move_to_back(&self, source: Source) {
         let mut sources = self.lock();
         sources.retain(|other| *other != source);

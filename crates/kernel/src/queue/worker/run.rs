@@ -1,4 +1,4 @@
-//! Runs one job.
+//! Runs single jobs and due rows.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -24,22 +24,22 @@ use crate::{
     telemetry::traces,
 };
 
-/// After this time a job of a serial lane gives its slot to another one.
+/// The time after which a job of a serial lane yields its slot.
 const SLOT_TIME: Duration = Duration::from_secs(1);
-/// The wait of a job for which there was no slot.
+/// The delay of a job without a slot.
 const NO_SLOT_DELAY: Duration = Duration::from_secs(1);
 
-/// Runs a job in a task of its own.
+/// Runs a job in a separate task.
 pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
     let (id, lease) = (job.id, job.lease);
     let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
     let Some(mut slot) = worker.slots.occupy(kind.lane.name) else {
-        // No more are taken than there are slots; but if they ever were, it costs the job no attempt.
+        // The number of taken jobs never exceeds the slots. If it did, the job would not lose an attempt.
         lock(&worker.outcomes).push(requeue(&job, NO_SLOT_DELAY, 1, None));
         worker.outcome_added.notify_one();
         return;
     };
-    // Locked until the entry is made, so that the task finds it.
+    // The lock is held until the entry exists, so that the task finds it.
     let mut leases = lock(&worker.leases);
     let owner = worker.clone();
     let span = span::of_job(kind, &job);
@@ -60,14 +60,14 @@ pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
         owner.finish(id, lease, outcome);
     };
     let task = worker.running.spawn(context.scope(run).instrument(span));
-    // This worker may have taken over its own job, after it was silent for too long.
+    // After a long silence, this worker may have taken over a job of itself.
     if let Some(old) = leases.insert(id, RunningJob { lease, task: task.abort_handle() }) {
         tracing::warn!(job = id, "a job lost its lease and stops here: its worker was silent for too long");
         old.task.abort();
     }
 }
 
-/// Works on a due row in a task of its own. How that ended stands in the row itself, unless it can't be worked on.
+/// Processes a due row in a separate task. The outcome is stored in the row itself, unless the row can't be processed.
 pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::DueRow) {
     let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
     let app = worker.app.clone();
@@ -89,7 +89,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Du
                 let hand_over = async move |connection: &mut Connection| {
                     rows.hand_over(connection, (id, due_at), backoff(1), &error).await
                 };
-                // If that fails too, the row is due within seconds.
+                // If this fails too, the row is due again within seconds.
                 app.database.autocommit(hand_over).await.ok();
             }
         }
@@ -101,15 +101,15 @@ fn requeue(job: &LeasedJob, wait: Duration, returned_attempts: i32, error: Optio
     Outcome::Retry(Retry { id: job.id, lease: job.lease, wait, returned_attempts, error })
 }
 
-/// The wait after a failed attempt: about 3 s, 7 s, 20 s, 55 s, … up to 6 h, spread so that jobs that failed together do
-/// not run again together.
+/// Returns the wait after a failed attempt: about 3 s, 7 s, 20 s, 55 s, … up to 6 h, with jitter so that jobs that
+/// failed together do not run again together.
 fn backoff(attempts: i32) -> Duration {
     let wait = Duration::from_secs_f64(f64::from(attempts.clamp(1, 10)).exp());
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     wait.mul_f64(rand::rng().random_range(0.5..1.5))
 }
 
-/// Waits for work that may panic.
+/// Awaits work, and converts a panic to an error.
 async fn catch_panic(work: impl Future<Output = Result<()>>) -> std::result::Result<(), String> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result.map_err(|error| error.detail()),
@@ -118,7 +118,7 @@ async fn catch_panic(work: impl Future<Output = Result<()>>) -> std::result::Res
 }
 
 impl Worker {
-    /// Runs a job. One that was started as often as it may be, and whose last worker died, is given up instead.
+    /// Runs a job. A job without attempts left, whose last worker died, is given up instead.
     async fn run(&self, kind: Kind, job: LeasedJob) -> Outcome {
         let (id, lease, since) = (job.id, job.lease, Instant::now());
         if job.is_replaced {
@@ -149,7 +149,7 @@ impl Worker {
         }
     }
 
-    /// Ends whatever waits for a job. A job that was replaced while it ran is left to its replacement.
+    /// Settles the resources that wait for a job. A job that was replaced while it ran is left to its replacement.
     async fn give_up(&self, kind: Kind, job: LeasedJob, error: Option<String>) -> Outcome {
         let key = job.key.clone();
         let find = async move |connection: &mut Connection| queue::waits(connection, &key).await;
@@ -160,7 +160,7 @@ impl Worker {
         };
         if let Err(why) = given_up {
             tracing::warn!(error = why, "a job could not be given up, which is retried");
-            // The runs beyond its attempts were for this.
+            // The runs beyond the attempts were calls of `give_up`.
             let wait = backoff(1 + job.attempts - job.max_attempts);
             return requeue(&job, wait, 0, error.or(Some(why)));
         }

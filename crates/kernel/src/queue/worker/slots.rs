@@ -1,7 +1,7 @@
-//! The slots of each lane.
+//! The slots of each lane, which limit its concurrency.
 //!
-//! The jobs of a serial lane wait for servers that others chose. One that takes long gives its slot to the next, so that
-//! servers that hang delay only the jobs for themselves, unless there are very many of them.
+//! The jobs of a serial lane wait for user-supplied servers. A slow job yields its slot to the next one, so that hung
+//! servers delay only their own jobs, up to a limit of yielded jobs.
 
 use std::sync::{
     Arc,
@@ -15,19 +15,19 @@ use crate::{
     queue::{Lane, store::FreeSlots},
 };
 
-/// The lanes, each once.
+/// The lanes, without duplicates.
 pub(super) struct Slots {
     lanes: Vec<Arc<LaneSlots>>,
-    /// Is notified when a slot becomes free for which jobs may be waiting.
+    /// Notified when a slot becomes free in a lane that may have waiting jobs.
     wake: Arc<Notify>,
 }
 
 struct LaneSlots {
     lane: Lane,
     free: AtomicUsize,
-    /// How many more jobs may give up their slot.
+    /// The number of further jobs that may yield their slot.
     may_yield: AtomicUsize,
-    /// Whether more jobs may be due: the last time, all free slots were filled.
+    /// Whether more jobs may be due, because the last poll filled all free slots.
     is_saturated: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Gives the slot to another job, if its job may continue without one.
+    /// Yields the slot to another job, if the lane allows one more job without a slot.
     pub(super) fn give_way(&mut self) {
         let count = |remaining: usize| remaining.checked_sub(1);
         self.has_yielded = self.lane.may_yield.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
@@ -103,7 +103,8 @@ impl Slots {
         self.lanes.iter().map(free).collect()
     }
 
-    /// Occupies a slot; `None` if none is free, so that the limit of a lane holds whatever was taken for it.
+    /// Occupies a slot; `None` if none is free. The limit of a lane therefore holds regardless of how many jobs were
+    /// taken.
     pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
         let lane = self.find(lane)?.clone();
         let count = |free: usize| free.checked_sub(1);
@@ -111,14 +112,14 @@ impl Slots {
         Some(Slot { lane, wake: self.wake.clone(), has_yielded: false })
     }
 
-    /// Notes whether a lane was filled.
+    /// Records whether a lane was filled.
     pub(super) fn set_saturated(&self, lane: &str, is_saturated: bool) {
         if let Some(one) = self.find(lane) {
             one.is_saturated.store(is_saturated, Ordering::Relaxed);
         }
     }
 
-    /// Whether a slot is free for which jobs may be waiting.
+    /// Returns whether a lane with possibly waiting jobs has a free slot.
     pub(super) fn may_be_wanted(&self) -> bool {
         let is_wanted =
             |one: &LaneSlots| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;

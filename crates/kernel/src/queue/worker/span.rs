@@ -1,5 +1,5 @@
-//! The span and the context of a job's run: part of the trace of whatever added the job, or the due row, with a request id
-//! of its own.
+//! The span and the context of a run. The span belongs to the trace of the origin of the job or the due row, and the
+//! context has a separate request id.
 
 use opentelemetry::KeyValue;
 use tracing::{Span, field::display, info_span};
@@ -31,7 +31,7 @@ pub(super) fn of_job(kind: Kind, job: &LeasedJob) -> Span {
     span
 }
 
-/// Opens the span of the work on a due row.
+/// Opens the span of a due row's processing.
 pub(super) fn of_row(name: &'static str, row: Uuid, traceparent: Option<&str>) -> Span {
     let trace_id = tracing::field::Empty;
     let span = if traces::is_active() {
@@ -48,7 +48,7 @@ pub(super) fn of_row(name: &'static str, row: Uuid, traceparent: Option<&str>) -
     span
 }
 
-/// Names the trace in the log, whether or not this process exports it.
+/// Records the trace id in the log, even if this process does not export the trace.
 fn record_trace(span: &Span, traceparent: Option<&str>) {
     let trace = traces::trace_id(span).map(|id| id.to_string());
     if let Some(trace) = trace.or_else(|| traceparent?.get(3..35).map(str::to_owned)) {
@@ -56,7 +56,7 @@ fn record_trace(span: &Span, traceparent: Option<&str>) {
     }
 }
 
-/// Makes the context of a run.
+/// Creates the context of a run.
 pub(super) fn context(worker: &Worker, span: &Span, traceparent: Option<&str>) -> Context {
     let id = id::new(worker.app.clock.now()).to_string();
     span.record("id", display(&id));

@@ -1,4 +1,4 @@
-//! Keeps a loop running.
+//! Supervision of loops: restarts a loop after a panic.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert;
 
-/// How long a loop rests after it panicked.
+/// The delay before a loop is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Runs a loop in a task of its own until it returns. One that panics raises an alert and starts again, unless `stop` is
-/// cancelled; the alert is over once the loop has run for a while.
+/// Runs a loop in a separate task until it returns. A panic raises an alert and restarts the loop, unless `stop` is
+/// cancelled. The alert is resolved once the loop has run for a while.
 pub(super) async fn supervise<F>(name: &'static str, stop: CancellationToken, run: impl Fn() -> F + Send)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The loop that takes due jobs.
+//! The loop that takes due jobs and due rows.
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// The longest that a job of another process waits for this one.
+/// The polling interval, which bounds the delay of a job that another process added.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Takes jobs when this process added some, when a slot becomes free that may be wanted, and at intervals, until the
-/// worker is stopped.
+/// Takes work when this process has added a job, when a wanted slot becomes free, and at intervals, until the worker is
+/// stopped.
 pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
-        // Jobs that end now free their slots first, so that more are taken at once.
+        // Ending jobs free their slots first, so that the next poll takes more at once.
         tokio::task::yield_now().await;
         let wait = match worker.take_due().await {
             Ok(_) => {
@@ -48,18 +48,19 @@ impl Worker {
         }
     }
 
-    /// Takes and starts due jobs and due rows, as far as slots are free. Returns whether there were any.
+    /// Takes and starts due jobs and due rows, up to the free slots. Returns whether there were any.
     pub(super) async fn take_due(self: &Arc<Self>) -> Result<bool> {
         fault::point("jobs.take")?;
-        // Rows for which there was no slot the last time come before jobs, which may be many, unless these waited longer.
+        // Rows without a slot in the last poll precede jobs, of which there may be many, unless the jobs have waited
+        // longer.
         let waiting = self.take_due_rows(&[]).await?;
         let free = self.slots.free();
         let jobs = self.take_due_jobs(&free).await?;
         Ok(self.take_due_rows(&free).await? || jobs || waiting)
     }
 
-    /// Takes rows of the tables that were found to have due ones. A slot that became free only after these were offered to the
-    /// jobs of its lane is for rows whose turn comes before that of the jobs.
+    /// Takes due rows of the tables that have some. A slot that became free after the offer to the lane's jobs goes to
+    /// rows that precede the jobs in the round robin.
     async fn take_due_rows(self: &Arc<Self>, offered: &[FreeSlots]) -> Result<bool> {
         let mut some = false;
         let mut due = mem::take(&mut *lock(&self.due_rows));
@@ -74,7 +75,7 @@ impl Worker {
             let take = async move |connection: &mut Connection| rows.take(connection, free.count, LEASE).await;
             let batch = self.app.database.autocommit(take).await?;
             some |= !batch.is_empty();
-            // More may be due, for which the next free slot is wanted.
+            // More rows may be due, so that the next free slot is wanted.
             if batch.len() >= free.count {
                 self.slots.set_saturated(free.lane, true);
                 self.round_robin.move_to_back(Source::Rows(rows.name));
@@ -86,7 +87,7 @@ impl Worker {
         Ok(some)
     }
 
-    /// Whether rows have waited longer for their lane than the jobs of the lane.
+    /// Returns whether rows have waited longer for their lane than the lane's jobs.
     fn comes_before_jobs(&self, rows: &Rows) -> bool {
         self.round_robin.rank(Source::Rows(rows.name)) < self.round_robin.rank(Source::Jobs(rows.lane.name))
     }

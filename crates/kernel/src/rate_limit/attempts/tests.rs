@@ -1,4 +1,4 @@
-//! Tests of the attempts that this process counts without Redis.
+//! Tests of attempts that this process counts without Redis.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn limit(who: u32, quota: Quota) -> AttemptLimit {
     AttemptLimit::new("test", &who.to_le_bytes(), quota)
 }
 
-/// The wait, if the attempt was refused.
+/// The wait of a rejected attempt.
 fn wait_us(outcome: &Outcome) -> Option<i64> {
     match outcome {
         Outcome::Counted(_) => None,
@@ -81,7 +81,7 @@ fn a_flood_locks_nobody_out() {
     let logs = Logs::default();
     for number in 0..4 * MAX_LOGS as u32 {
         logs.attempt(&[limit(number, QUOTA)], i64::from(number) * 1000);
-        // Somebody who mistypes now and then.
+        // A user who mistypes now and then.
         if number % 8192 == 0 {
             let other = logs.attempt(&[limit(u32::MAX, QUOTA)], i64::from(number) * 1000);
             assert_eq!(wait_us(&other), None, "{number}");
@@ -90,7 +90,7 @@ fn a_flood_locks_nobody_out() {
     assert!(count(&logs) <= MAX_LOGS);
 }
 
-/// One attempt uses up some limits for a day, such as that of the mail to an address that nobody has confirmed.
+/// One attempt uses up some limits for a day, such as that of the mail to an unconfirmed address.
 #[test]
 fn a_flood_that_uses_up_a_limit_locks_nobody_out_and_frees_nobody_else() {
     let (logs, once) = (Logs::default(), Quota { requests: 1, window: Duration::from_secs(86_400) });

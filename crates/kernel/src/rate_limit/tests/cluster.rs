@@ -1,4 +1,4 @@
-//! Tests with a Redis Cluster, where the keys of a request are on different nodes.
+//! Rate limit tests with a Redis Cluster, where the keys of a request are on different nodes.
 
 use mainstay_dev_servers::RedisCluster;
 
@@ -15,7 +15,7 @@ async fn on(cluster: &RedisCluster, read: Quota) -> Limiter {
 #[tokio::test]
 async fn instances_share_the_limits_wherever_their_keys_are() {
     let cluster = RedisCluster::start(3).await.unwrap();
-    // So slow a rate that the duration of the test does not matter.
+    // The rate is so slow that the duration of the test does not matter.
     let quota = read(40, Duration::from_secs(86_400));
     let [one, other] = [on(&cluster, quota).await, on(&cluster, quota).await];
     for number in 0..20 {
@@ -23,7 +23,7 @@ async fn instances_share_the_limits_wherever_their_keys_are() {
         let charges = [Charge::principal(Work::Read, &caller), address(&format!("192.0.2.{number}"))];
         let (first, refusal) = row(&one, &charges).await;
         let (second, _) = row(&other, &charges).await;
-        // All but what is left of a lease that was not spent in time.
+        // The total may lack the unspent rest of an expired lease.
         assert!((8..=10).contains(&(first + second)), "{first} and {second} of a burst of 10");
         assert_eq!(refusal.policy, PolicyId::User(Work::Read));
     }
@@ -54,7 +54,7 @@ async fn attempts_are_counted_under_all_limits_or_none() {
     ten_attempts(&limiter).await;
     taken_back(&limiter).await;
     for number in 0..10 {
-        // What was counted on one node is taken back when another refuses.
+        // An attempt that was counted on one node is taken back when another one rejects.
         let from = from(&format!("198.51.100.{number}"));
         for _ in 0..3 {
             assert!(limiter.attempt(&[from, account("ada@example.org")]).await.is_err());

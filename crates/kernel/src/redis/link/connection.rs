@@ -1,4 +1,4 @@
-//! A connection to a server, or the connections to the nodes of a Redis Cluster, which are used like one.
+//! A connection to one server, or to all nodes of a Redis Cluster, behind one interface.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use redis::{
     from_redis_value,
 };
 
-/// A connection as the pool opens and checks it.
+/// A connection of the pool, which can check it.
 pub(super) enum OpenConnection {
     Server(Box<RedisConnectionManager>, MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
 impl OpenConnection {
-    /// Returns what callers use, which all share one connection.
+    /// Returns a handle for callers, who share the connection.
     pub(super) fn shared(&self) -> Connection {
         match self {
             Self::Server(_, server) => Connection::Server(server.clone()),
@@ -29,7 +29,7 @@ impl OpenConnection {
     /// Checks that the server answers.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The failure of the check.
     pub(super) async fn check(&mut self) -> RedisResult<()> {
         match self {
             Self::Server(manager, server) => manager.is_valid(server).await,
@@ -38,8 +38,8 @@ impl OpenConnection {
     }
 }
 
-/// Checks that every primary answers and reports a complete cluster. The primaries that answer count one that can't be
-/// reached in `cluster_size` until a replica has taken its place, so then there are fewer answers than that.
+/// Checks that every primary answers and reports a complete cluster. `cluster_size` includes an unreachable primary
+/// until a replica has replaced it, so that the number of answers is then smaller.
 async fn check(cluster: &mut ClusterConnection) -> RedisResult<()> {
     let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let answers = cluster.route_command(redis::cmd("CLUSTER").arg("INFO").to_owned(), primaries).await?;
@@ -53,7 +53,7 @@ async fn check(cluster: &mut ClusterConnection) -> RedisResult<()> {
     Ok(())
 }
 
-/// A connection that callers share. Cheap to clone.
+/// A shared connection. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Connection {
     Server(MultiplexedConnection),

@@ -1,4 +1,4 @@
-//! Lines as they are read by whoever collects them.
+//! Tests of log lines as a log collector parses them.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ impl io::Write for Written {
     }
 }
 
-/// Runs `log`, and returns the lines that it wrote, without their times.
+/// Runs `log`, and returns its lines without their times.
 fn lines(log: impl FnOnce()) -> Vec<Value> {
     let output = Written::default();
     let writer = output.clone();

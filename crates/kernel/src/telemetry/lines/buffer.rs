@@ -1,4 +1,4 @@
-//! Lines that wait to be written.
+//! A bounded buffer of log lines.
 
 use std::{
     io::{self, Write},
@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The pause before a sink is tried again that took nothing.
+/// The delay before a write that would have blocked is retried.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Lines on their way from many threads to the one that writes them. It keeps their order. Lines are divided between two
-/// writes only if they are longer than what is written at once, or if the sink takes less.
+/// A buffer of lines from many threads to one writer. It preserves their order. A line is split between two writes only
+/// if it exceeds the size of a write, or if the sink accepts less.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    /// Never locked while anything is written.
+    /// The lock is never held during a write.
     state: Mutex<State>,
     change: Condvar,
     max_together: usize,
@@ -23,22 +23,22 @@ pub(super) struct Buffer {
 
 #[derive(Debug)]
 struct State {
-    /// The lines that wait.
+    /// The buffered lines.
     lines: Vec<u8>,
-    /// How many bytes were ever added, and how many of them were written or lost.
+    /// The total of bytes that were added, and the total of those that were written or lost.
     added_bytes: u64,
     done_bytes: u64,
     /// Whether the writer waits for a line.
     is_idle: bool,
-    /// When the writer began with the lines that it has taken.
+    /// The start of the write in progress.
     writing_since: Option<Instant>,
-    /// Whether the last line that was written has no end, because the sink failed.
+    /// Whether the last written line is incomplete, because the sink failed.
     is_torn: bool,
 }
 
 impl Buffer {
-    /// A buffer of which at most `max_together` bytes are written at once, and in which at most `max_waiting` bytes wait,
-    /// beside those that are being written.
+    /// Creates a buffer that writes at most `max_together` bytes at once. It holds at most `max_waiting` bytes, beside
+    /// those of the write in progress.
     pub(super) const fn new(max_together: usize, max_waiting: usize) -> Self {
         let state = State {
             lines: Vec::new(),
@@ -55,7 +55,7 @@ impl Buffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a line, if there is room; returns whether there is.
+    /// Adds a line. Returns `false` if the buffer is full.
     pub(super) fn add(&self, line: &[u8]) -> bool {
         let mut state = self.lock();
         if state.lines.len() + line.len() > self.max_waiting {
@@ -63,7 +63,7 @@ impl Buffer {
         }
         state.lines.extend_from_slice(line);
         state.added_bytes += line.len() as u64;
-        // To wake a thread is a system call: one for all lines that come until it has taken them.
+        // Waking the thread is a system call. One call covers all lines until the thread has taken them.
         if mem::take(&mut state.is_idle) {
             drop(state);
             self.change.notify_all();
@@ -71,8 +71,8 @@ impl Buffer {
         true
     }
 
-    /// Waits until there are lines, and writes them, however long that takes. Returns how many were lost because the sink
-    /// failed. Only one thread may call it.
+    /// Waits for lines and writes them, without a time limit. Returns the number of lines that were lost because the
+    /// sink failed. Only one thread may call it.
     pub(super) fn write_next(&self, out: &mut impl Write) -> usize {
         let mut state = self.lock();
         state.is_idle = true;
@@ -84,7 +84,7 @@ impl Buffer {
         drop(state);
 
         let mut rest = lines.as_slice();
-        // The line without an end must not run into the next one.
+        // An incomplete line must not run into the next one.
         if !is_torn || self.write(b"\n", out).is_empty() {
             rest = self.write(rest, out);
         }
@@ -98,13 +98,13 @@ impl Buffer {
         rest.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// Writes lines, and returns what is left of them if the sink fails.
+    /// Writes lines, and returns the rest if the sink fails.
     fn write<'l>(&self, mut lines: &'l [u8], out: &mut impl Write) -> &'l [u8] {
         while !lines.is_empty() {
             match out.write(self.first_piece(lines)) {
                 Ok(length @ 1..) => lines = &lines[length..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever shares the sink made it non-blocking.
+                // Another process with the same sink has made it non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause(RETRY),
                 Ok(_) | Err(_) => break,
             }
@@ -112,7 +112,7 @@ impl Buffer {
         lines
     }
 
-    /// What is written at once: the lines that fit, or as much of the first one as does.
+    /// Returns the bytes of the next write: the complete lines that fit, or as much of the first one as fits.
     fn first_piece<'l>(&self, lines: &'l [u8]) -> &'l [u8] {
         if lines.len() <= self.max_together {
             return lines;
@@ -121,21 +121,21 @@ impl Buffer {
         piece.iter().rposition(|byte| *byte == b'\n').map_or(piece, |last| &piece[..=last])
     }
 
-    /// Waits until the lines so far are written or lost, for `limit` at most.
+    /// Waits until the lines so far are written or lost, for at most `limit`.
     pub(super) fn wait(&self, limit: Duration) {
         let state = self.lock();
         let target = state.added_bytes;
         drop(self.change.wait_timeout_while(state, limit, |state| state.done_bytes < target));
     }
 
-    /// As [`Buffer::wait`], less the time for which the sink has kept the writer waiting already.
+    /// Like [`Buffer::wait`], less the time for which the sink has already blocked the writer.
     pub(super) fn wait_unless_stuck(&self, limit: Duration) {
         let since = self.lock().writing_since;
         self.wait(limit.saturating_sub(since.map_or(Duration::ZERO, |since| since.elapsed())));
     }
 }
 
-/// Has the thread that writes do nothing for a while.
+/// Suspends the writer thread.
 #[expect(clippy::disallowed_methods, reason = "the thread is no runtime's")]
 pub(super) fn pause(time: Duration) {
     std::thread::sleep(time);
@@ -147,10 +147,10 @@ mod tests {
 
     use super::*;
 
-    /// More than anything here takes.
+    /// A limit that no test reaches.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Notes what each call writes. It takes all, unless it is told to take less or to fail.
+    /// A sink that records each write. By default it accepts everything; `answers` makes it accept less or fail.
     #[derive(Default)]
     struct Written {
         calls: Vec<String>,
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(sink.calls, ["three\n"]);
     }
 
-    /// A disk becomes full within a line, and has room again later.
+    /// A disk becomes full within a line, and has space again later.
     #[test]
     fn a_line_that_has_no_end_does_not_run_into_the_next_one() {
         let full = Err(io::ErrorKind::StorageFull);
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(sink.calls, ["one\ntw", "\n", "four\n", "five\n"]);
     }
 
-    /// A terminal, or a socket that its other end made non-blocking.
+    /// A terminal, or a socket that the peer has made non-blocking.
     #[test]
     fn what_is_taken_in_part_is_neither_lost_nor_repeated() {
         let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Ok(3), Ok(3)]));
@@ -236,7 +236,7 @@ mod tests {
         assert!(since.elapsed() >= 2 * RETRY, "{:?}", since.elapsed());
     }
 
-    /// Takes nothing until it is opened.
+    /// A sink that blocks until it is opened.
     struct Gate {
         request: mpsc::Sender<()>,
         opening: mpsc::Receiver<()>,
@@ -246,7 +246,7 @@ mod tests {
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.request.send(()).ok();
-            // Whoever opens it drops the other end.
+            // The sink is opened by dropping the other end.
             self.opening.recv().ok();
             self.text.send(String::from_utf8(bytes.to_vec()).expect("text")).ok();
             Ok(bytes.len())
@@ -257,7 +257,8 @@ mod tests {
         }
     }
 
-    /// Starts the thread that writes to a gate. Returns what tells that it is asked, opens it, and has what it took.
+    /// Starts a thread that writes to a gate. Returns a receiver of write attempts, a sender whose drop opens the gate,
+    /// and a receiver of the accepted text.
     fn write_to_gate(buffer: &'static Buffer) -> (mpsc::Receiver<()>, mpsc::Sender<()>, mpsc::Receiver<String>) {
         let ((request, is_asked), (open, opening), (text, texts)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
         let mut gate = Gate { request, opening, text };
@@ -269,7 +270,7 @@ mod tests {
         (is_asked, open, texts)
     }
 
-    /// Runs what must not wait for the gate.
+    /// Runs a call that must not wait for the gate.
     fn at_once<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
         let (result, outcome) = mpsc::channel();
         thread::spawn(move || result.send(run()).ok());
@@ -308,7 +309,7 @@ mod tests {
             at_once(|| BUFFER.wait(LIMIT));
             assert!(since.elapsed() >= LIMIT, "{:?}", since.elapsed());
         }
-        // By now it is known that the sink takes nothing.
+        // The buffer has observed by now that the sink blocks.
         let since = Instant::now();
         at_once(|| BUFFER.wait_unless_stuck(LIMIT));
         assert!(since.elapsed() < LIMIT, "{:?}", since.elapsed());

@@ -1,4 +1,5 @@
-//! The trace context of W3C (`traceparent`, `tracestate`): from callers to spans, and from spans to whatever is called.
+//! W3C Trace Context propagation (`traceparent`, `tracestate`): from callers to spans, and from spans to outbound
+//! calls.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,8 @@ use crate::context;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Returns whether the text is a `traceparent` (version, trace id, parent id, flags), and so can be stored and passed on.
+/// Returns whether the text is a valid `traceparent` (version, trace id, parent id, flags), which can be stored and
+/// propagated.
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_set = |part: &str| part.bytes().any(|byte| byte != b'0');
@@ -32,7 +34,7 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
     }
 }
 
-/// Returns whether a `traceparent` says that its trace is recorded.
+/// Returns whether a `traceparent` has the sampled flag.
 pub(crate) fn is_sampled(traceparent: &str) -> bool {
     let flags = traceparent.rsplit('-').next().and_then(|flags| u8::from_str_radix(flags, 16).ok());
     flags.is_some_and(|flags| flags & 1 == 1)
@@ -41,7 +43,7 @@ pub(crate) fn is_sampled(traceparent: &str) -> bool {
 /// Makes a new span part of its caller's trace.
 pub(crate) fn continue_from_headers(span: &Span, headers: &HeaderMap) {
     if is_active() {
-        // Refused only if the span is exported by nobody.
+        // `set_parent` fails only for a span that is not exported.
         span.set_parent(TraceContextPropagator::new().extract(&HeaderExtractor(headers))).ok();
     }
 }
@@ -63,7 +65,8 @@ pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     (id != TraceId::INVALID).then_some(id)
 }
 
-/// Returns the `traceparent` for what the current request or job causes; without exported spans, that of its caller.
+/// Returns the `traceparent` for work that the current request or job causes. Without exported spans, it is that of the
+/// caller.
 pub fn traceparent() -> Option<String> {
     if !is_active() {
         return context::traceparent().map(|text| text.to_string());

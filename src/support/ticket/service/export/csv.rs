@@ -1,4 +1,4 @@
-//! Tickets as rows of a CSV file, which the import reads.
+//! Tickets as rows of a CSV file, which the import also accepts.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use csv::{Terminator, Writer, WriterBuilder};
@@ -13,7 +13,7 @@ use mainstay_kernel::{
     error::{Error, Result},
 };
 
-/// The columns. The import reads those from `subject` to `tags`, and leaves the others alone.
+/// The columns. The import reads those from `subject` to `tags`, and ignores the others.
 const COLUMNS: [&str; 15] = [
     "id",
     "account_id",
@@ -32,12 +32,12 @@ const COLUMNS: [&str; 15] = [
     "tags",
 ];
 const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
-/// Without it, spreadsheets take the file for one in the charset of the system. The import skips it.
+/// Without a byte order mark, spreadsheets assume the charset of the system. The import skips it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The size at which a piece ends; with its last row it is far below the 4 MB that gRPC clients take.
+/// The size in bytes at which a piece ends. With its last row it is far below the 4 MB limit of gRPC clients.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A file whose rows are written page after page.
+/// A file whose rows are written page by page.
 #[derive(Debug, Default)]
 pub(super) struct File {
     has_header: bool,
@@ -66,7 +66,7 @@ impl File {
     }
 }
 
-/// Writes as RFC 4180 has it.
+/// Returns a writer in the format of RFC 4180.
 fn writer(beginning: Vec<u8>) -> Writer<Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(beginning)
 }

@@ -1,11 +1,11 @@
-//! When the certificates of a listener expire, for metrics.
+//! Certificate expiry of a listener, for metrics.
 
 use metrics::gauge;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_cert::{Certificate, der::Decode as _};
 
-/// When the certificates of each file begin to expire, in seconds since the Unix epoch: peers refuse a chain as soon as one
-/// of its certificates has expired.
+/// The earliest expiry in each file, in seconds since the Unix epoch. Peers reject a chain once any of its certificates
+/// has expired.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expiry {
     server: Option<u64>,

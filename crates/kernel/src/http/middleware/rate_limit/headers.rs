@@ -1,4 +1,4 @@
-//! The rate limit headers and the refusal.
+//! Rate limit headers and the 429 response.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,9 +13,9 @@ use crate::{
 
 /// The policy: `"read";q=100;w=60` (draft-ietf-httpapi-ratelimit-headers-10).
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// The current state: `"read";r=57;t=31`. `r` more requests would be admitted now. `t` is, when refused, the seconds
-/// until a request is admitted, the same as `Retry-After`; otherwise the seconds until the count is back to zero.
-/// Rounded up.
+/// The current state: `"read";r=57;t=31`. `r` is the number of requests that would be admitted now. `t` is in seconds,
+/// rounded up: for a rejected request the time until one is admitted, equal to `Retry-After`; otherwise the time until
+/// the quota is fully restored.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Builds the 429 response.
@@ -28,7 +28,7 @@ pub(crate) fn refusal(limiter: &Limiter, decision: &Decision) -> Response {
     response
 }
 
-/// Adds the headers, unless a middleware further in has: its limit is the more specific one.
+/// Adds the headers, unless an inner middleware has already done so: its limit is the more specific one.
 pub(crate) fn describe(response: &mut Response, limiter: &Limiter, decision: &Decision) {
     let headers = response.headers_mut();
     if headers.contains_key(&RATE_LIMIT) {

@@ -1,10 +1,10 @@
-//! Charges all limits of a request in one round trip.
+//! Deferred charges, which combine all limits of a request into one round trip.
 //!
 //! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
-//! it. But a caller whose credential recently passed, or who has a client certificate, will most likely pass, so its
-//! address is charged together with its principal. [`PendingCharges`] carries the charges inwards; the middleware that
-//! takes them makes them. If none did (the path did not exist, the token had just expired), the outer middleware makes them
-//! on the way out, and no longer trusts that credential until it has passed again.
+//! it. A caller with a recently verified credential or a client certificate will most likely pass. Its address is
+//! therefore charged together with its principal. [`PendingCharges`] carries the address charges inwards, and the
+//! middleware that takes them applies them. If none takes them (unknown path, expired token), the outer middleware
+//! applies them on the way out, and forgets the credential until it is verified again.
 
 use std::{
     collections::hash_map::RandomState,
@@ -21,7 +21,7 @@ use moka::sync::Cache;
 
 use crate::rate_limit::Charges;
 
-/// The charges of an address that are still to be made, once.
+/// The deferred charges of an address, which are applied once.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingCharges(Arc<(Charges, AtomicBool)>);
 
@@ -30,19 +30,20 @@ impl PendingCharges {
         Self(Arc::new((charges, AtomicBool::new(false))))
     }
 
-    /// Returns the charges to the first caller, which must then make them.
+    /// Returns the charges to the first caller, which must then apply them.
     pub(crate) fn take(&self) -> Option<Charges> {
         let (charges, was_taken) = &*self.0;
         (!was_taken.swap(true, Ordering::AcqRel)).then_some(*charges)
     }
 }
 
-/// The number of credentials remembered at once.
+/// The most credentials that are remembered at once.
 const MAX_CREDENTIALS: u64 = 16_384;
-/// How long a credential is remembered after its last use. It only affects when its address is charged.
+/// The time for which a credential is remembered after its last use. It only affects the order of charge and
+/// authentication.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
+/// Recently verified credentials, by a hash with a key per process. Clones share one cache.
 #[derive(Debug, Clone)]
 pub struct Credentials(Arc<Inner>);
 
@@ -72,7 +73,7 @@ impl Credentials {
     }
 
     pub(crate) fn has_passed(&self, credential: u64) -> bool {
-        // Unlike `contains_key`, this counts as a use.
+        // Unlike `contains_key`, `get` counts as a use.
         self.0.cache.get(&credential).is_some()
     }
 

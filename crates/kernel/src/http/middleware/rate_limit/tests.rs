@@ -1,4 +1,4 @@
-//! The two rate limit middlewares around a stub of the inner services.
+//! Tests of both rate limit middlewares around a stub of the inner services.
 
 use std::{
     convert::Infallible,
@@ -77,7 +77,7 @@ impl Stack {
         self.send(request, address).await
     }
 
-    /// Calls on a connection whose client certificate is that of a service.
+    /// Calls over a connection with the client certificate of a service.
     async fn call_with_certificate(&self, path: &str) -> Response {
         self.send(http::Request::post(path).extension(PeerCaller(service())), "192.0.2.1").await
     }
@@ -164,11 +164,11 @@ async fn an_address_is_limited_whatever_it_presents() {
     }
 }
 
-/// Whoever has a /48 has 65,536 networks.
+/// A /48 site contains 65,536 networks.
 #[tokio::test]
 async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
     for authorization in [None, Some("good")] {
-        // Two at once for each network, and twenty for all of them.
+        // The burst is two for each network, and twenty for the whole site.
         let stack = Stack::new(8, 1000).await;
         let mut policies = Vec::new();
         let refusal = loop {
@@ -179,7 +179,7 @@ async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
             }
             policies.push(header(&response, "ratelimit-policy").to_owned());
         };
-        // One more for each three quarters of a second.
+        // The site regains one request every three quarters of a second.
         assert!((20..30).contains(&policies.len()), "{policies:?}");
         let (network, site) = ("\"address\";q=8;w=60", "\"address-site\";q=80;w=60");
         assert_eq!((policies[1].as_str(), policies.last().map(String::as_str)), (network, Some(site)));
@@ -206,11 +206,11 @@ async fn a_principal_is_told_of_its_own_limit() {
 #[tokio::test]
 async fn a_known_credential_still_pays_for_its_address() {
     let stack = Stack::new(16, 1000).await;
-    // The first call is charged for its address before authentication, and reports the principal's limit; the next is
-    // charged for both at once, and reports the one with less left.
+    // The first call is charged to its address before authentication, and reports the principal's limit. The next one
+    // is charged to both at once, and reports the limit with less left.
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=249;"));
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"address\";r=2;"));
-    // Calls that never reach the inner middleware are charged on the way out, and from then on before authentication.
+    // Calls that do not reach the inner middleware are charged on the way out, and later ones before authentication.
     assert!(!is_refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
     assert!(!is_refused(&stack.call("/nowhere", Some("good")).await));
     assert!(is_refused(&stack.call("/nowhere", Some("good")).await));
@@ -221,7 +221,7 @@ async fn a_known_credential_still_pays_for_its_address() {
 #[tokio::test]
 async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
     let stack = Stack::new(8, 40).await;
-    // Charged for its address once, before it is known.
+    // The first call is charged to its address once, because its credential is not yet remembered.
     assert!(header(&stack.call(READ, Some("service")).await, "ratelimit").starts_with("\"read\";r=9;"));
     assert!(!is_refused(&stack.call(READ, None).await));
     assert!(is_refused(&stack.call(READ, None).await), "others have used up the address");

@@ -1,4 +1,4 @@
-//! The body of a response, to the end of which its request lasts.
+//! Traced response bodies: a request lasts until the end of its body.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use tracing::Span;
 use super::line::Line;
 use crate::http::middleware::layer::Body;
 
-/// A body that runs in the span of its request, and whose end writes the line.
+/// A body that is polled in the span of its request. Its end writes the log line.
 pub(super) struct Traced {
     body: Body,
     span: Span,
@@ -66,7 +66,7 @@ fn cut_off(line: &mut Option<Line>) {
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        // The body of a response to HEAD is not sent, and nobody asks a body for more that says it has ended.
+        // The body of a response to HEAD is not sent, and a body that reports its end is not polled again.
         let is_complete = self.body.is_end_stream() || self.line.as_ref().is_some_and(Line::is_head);
         if is_complete {
             drop(self.line.take());

@@ -17,7 +17,7 @@ use crate::{
     http::middleware::record::Record,
 };
 
-/// The line of a request in the making; it is written when this is dropped.
+/// The fields of a log line, which is written when this value is dropped.
 pub(super) struct Line {
     pub(super) began: Instant,
     pub(super) record: Arc<Record>,
@@ -25,20 +25,20 @@ pub(super) struct Line {
     pub(super) verb: Verb,
     /// The template of a page's path; of any other path, only its words.
     pub(super) path: String,
-    /// The template of the path, if it leads to a method.
+    /// The path template of the called method, if any.
     pub(super) route: Option<&'static str>,
     pub(super) protocol: &'static str,
     pub(super) is_probe: bool,
     pub(super) span: Span,
-    /// The bytes of the response's body so far.
+    /// The bytes of the response body so far.
     pub(super) bytes: u64,
-    /// Whether the response was not sent to its end.
+    /// Whether the response was aborted.
     pub(super) is_cut_off: bool,
-    /// `None`: the caller left before there was a response.
+    /// `None` if the caller disconnected before the response.
     pub(super) response: Option<ResponseHead>,
 }
 
-/// The beginning of a response.
+/// The head of a response.
 pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
     /// The time until it began.
@@ -46,12 +46,12 @@ pub(super) struct ResponseHead {
 }
 
 impl Line {
-    /// The called method, by its name in metrics.
+    /// Returns the called method by its name in metrics.
     pub(super) fn method(&self) -> &'static str {
         self.record.method.get().map_or("none", |method| method.name.as_str())
     }
 
-    /// The called method, with the package of its service.
+    /// Returns the called method with the package of its service.
     pub(super) fn rpc_method(&self) -> &'static str {
         self.record.method.get().map_or("_OTHER", |method| method.path.trim_start_matches('/'))
     }
@@ -60,13 +60,13 @@ impl Line {
         self.verb == Verb::HEAD
     }
 
-    /// The verb, or `_OTHER` for any that a caller invents.
+    /// Returns the verb, or `_OTHER` for an unknown one. This bounds the number of label values.
     pub(super) fn known_verb(&self) -> &'static str {
         let verbs = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
         verbs.into_iter().find(|verb| *verb == self.verb.as_str()).unwrap_or("_OTHER")
     }
 
-    /// The name of the span; there are few different ones.
+    /// Returns the name of the span, which has a low cardinality.
     pub(super) fn span_name(&self) -> String {
         match (self.route, self.record.method.get()) {
             (Some(route), _) => format!("{} {route}", self.known_verb()),
@@ -75,7 +75,7 @@ impl Line {
         }
     }
 
-    /// The attributes of the exported span.
+    /// Returns the attributes of the exported span.
     pub(super) fn attributes(&self) -> Vec<KeyValue> {
         let mut attributes = vec![
             KeyValue::new("http.request.method", self.known_verb()),
@@ -104,7 +104,7 @@ impl Line {
         };
         let client = self.record.client.get().map(display);
         let route = self.route;
-        // Beside a method or its template, the path alone says what was asked for.
+        // The path is logged only without a method, whose name and route imply it.
         let path = (method == "none").then_some(self.path.as_str());
         let sent_us = micros(self.began.elapsed());
         let Some(ResponseHead { status, elapsed }) = &self.response else {
@@ -138,7 +138,7 @@ impl Line {
         }
         match status {
             500.. => line!(error, "request failed"),
-            // Load balancers ask every second or so.
+            // Load balancers probe about once a second.
             _ if self.is_probe => line!(debug, "request done"),
             _ => line!(info, "request done"),
         }

@@ -1,7 +1,7 @@
-//! The metrics of requests.
+//! Request metrics.
 //!
-//! A series is found by its name and labels, which are copied and hashed for that, and this costs more than counting.
-//! So each thread finds those of a kind of request once, and keeps them. No label is the caller's choice, so their
+//! The lookup of a series copies and hashes its name and labels, which costs more than counting. Each thread therefore
+//! looks up the series of each kind of request once and caches them. Callers can't choose label values, so that their
 //! number is bounded.
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::HashMap, time::Duration};
 use http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// What the requests of the same series have in common.
+/// The key of requests that share their series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// The called method, by its name in metrics.
