@@ -82,7 +82,9 @@ fn each_requirement_of_production_can_be_missed() {
         missed(&kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>())
     };
     let local = "postgres://shop@localhost,127.0.0.1/shop";
-    let cases: [(&[(&str, &str)], &[&str]); 19] = [
+    /// The changed variables, and the requirements that are then missed.
+    type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let cases: [Case; 19] = [
         (&[("TRUSTED_PROXY_HOPS", "0")], &["tls"]),
         (&[("ALLOWED_ORIGINS", "https://a.example,http://b.example")], &["cors"]),
         (&[("METRICS_LISTEN_ADDR", "203.0.113.7:9464")], &["private-listener"]),

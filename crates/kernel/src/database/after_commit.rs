@@ -31,10 +31,10 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    /// Returns whom to tell, without the actions: for a commit that is only known to be that of this request or of a
+    /// Returns the notices of the workers and watches, without the actions: for a commit that is only known to be that of this request or of a
     /// duplicate.
     pub(crate) fn hints(&self) -> Self {
-        Self { jobs: self.jobs, changes: self.changes, actions: Vec::new() }
+        Self { listeners: None, jobs: self.jobs, changes: self.changes.clone(), actions: Vec::new() }
     }
 }
 

@@ -153,7 +153,7 @@ impl Unread {
         let now_ms = inner.now_ms();
         // Small responses are not charged: many of them must not leave too little for a large one.
         let bytes = if bytes > SMALL || limits.is_watch { bytes } else { 0 };
-        let (principal, is_watch) = (limits.principal, limits.is_watch);
+        let ResponseLimits { principal, is_watch, reports_write, .. } = limits;
         let connection = limits.exchange.as_ref().map(|exchange| Arc::as_ptr(exchange.connection()).addr());
         let reader = Reader { connection, principal, is_watch };
         let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
@@ -161,7 +161,7 @@ impl Unread {
         if !is_watch {
             inner.bound_number(now_ms);
         }
-        let share = if bytes <= SMALL || limits.reports_write {
+        let share = if bytes <= SMALL || reports_write {
             // Not rejected. A watch is charged with what it holds when its reader stalls. A write may be committed, and its
             // rejection would ask for a repetition; the concurrency limit bounds the excess.
             inner.memory.count(reader, bytes, response)
