@@ -81,7 +81,7 @@ fn each_requirement_of_production_can_be_missed() {
         let kept = PRODUCTION.iter().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
         missed(&kept.chain(changes).copied().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>())
     };
-    let local = "postgres://shop@localhost,127.0.0.1/shop";
+    const LOCAL: &str = "postgres://shop@localhost,127.0.0.1/shop";
     /// The changed variables, and the requirements that are then missed.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
     let cases: [Case; 19] = [
@@ -91,7 +91,7 @@ fn each_requirement_of_production_can_be_missed() {
         (&[("METRICS_LISTEN_ADDR", "10.1.2.3:9464")], &[]),
         (&[("DATABASE_URL", "postgres://shop@db.shop.example/shop")], &["postgres-tls"]),
         (&[("DATABASE_REPLICA_URLS", "postgres://shop@db2.shop.example/shop")], &["postgres-tls"]),
-        (&[("DATABASE_URL", local)], &[]),
+        (&[("DATABASE_URL", LOCAL)], &[]),
         (&[("DATABASE_URL", "postgres:///shop?host=/run/postgresql")], &[]),
         (&[("REDIS_URL", "redis://cache.shop.example")], &["redis-tls"]),
         (&[("REDIS_URL", "redis://[::1]")], &[]),
