@@ -95,6 +95,9 @@ pub(crate) struct Share<K: Keys, H = ()> {
     is_released: bool,
 }
 
+/// A part, or the bound that rejected it.
+pub(crate) type Taken<K, H> = Result<Share<K, H>, Full<<K as Keys>::Key>>;
+
 impl<K: Keys, H> Clone for FairShare<K, H> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -112,7 +115,7 @@ impl<K: Keys, H> FairShare<K, H> {
     ///
     /// # Errors
     /// The bound that it would exceed.
-    pub(crate) fn take(&self, keys: K, amount: usize) -> Result<Share<K, H>, Full<K::Key>>
+    pub(crate) fn take(&self, keys: K, amount: usize) -> Taken<K, H>
     where
         H: Default,
     {
@@ -128,7 +131,7 @@ impl<K: Keys, H> FairShare<K, H> {
         amount: usize,
         holder: H,
         rank: impl Fn(&Ledger<K, H>, Full<K::Key>, (u64, &Held<K, H>)) -> Option<R>,
-    ) -> (Result<Share<K, H>, Full<K::Key>>, Vec<Held<K, H>>) {
+    ) -> (Taken<K, H>, Vec<Held<K, H>>) {
         let mut ledger = self.lock();
         let mut evicted = Vec::new();
         while let Err(full) = ledger.check(keys, amount) {
