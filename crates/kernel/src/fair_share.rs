@@ -95,8 +95,8 @@ pub(crate) struct Share<K: Keys, H = ()> {
     is_released: bool,
 }
 
-/// A part, or the bound that rejects it; and the evicted holders.
-pub(crate) type TakenOver<K, H> = (Result<Share<K, H>, Full<<K as Keys>::Key>>, Vec<Held<K, H>>);
+/// A part, or the bound that rejected it.
+pub(crate) type Taken<K, H> = Result<Share<K, H>, Full<<K as Keys>::Key>>;
 
 impl<K: Keys, H> Clone for FairShare<K, H> {
     fn clone(&self) -> Self {
@@ -115,7 +115,7 @@ impl<K: Keys, H> FairShare<K, H> {
     ///
     /// # Errors
     /// The bound that it would exceed.
-    pub(crate) fn take(&self, keys: K, amount: usize) -> Result<Share<K, H>, Full<K::Key>>
+    pub(crate) fn take(&self, keys: K, amount: usize) -> Taken<K, H>
     where
         H: Default,
     {
@@ -131,7 +131,7 @@ impl<K: Keys, H> FairShare<K, H> {
         amount: usize,
         holder: H,
         rank: impl Fn(&Ledger<K, H>, Full<K::Key>, (u64, &Held<K, H>)) -> Option<R>,
-    ) -> TakenOver<K, H> {
+    ) -> (Taken<K, H>, Vec<Held<K, H>>) {
         let mut ledger = self.lock();
         let mut evicted = Vec::new();
         while let Err(full) = ledger.check(keys, amount) {

@@ -32,8 +32,8 @@ use rows::RowSizes;
 
 /// The size in bytes from which a message is large: decoding, encoding and transcoding it takes about a millisecond.
 const LARGE: usize = 256 << 10;
-/// The maximum number of large responses that are produced or wait at once. It is half of the requests that may always run
-/// at once, so that the others have turns, too.
+/// The maximum number of large responses that are produced or wait at once. It is a quarter of the requests that may always
+/// run at once, so that the others have turns, too.
 const MAX_ENTERED: usize = 32;
 /// The maximum number of one requester; a group has twice as many.
 const MAX_OF_REQUESTER: usize = 8;

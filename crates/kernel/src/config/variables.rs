@@ -29,7 +29,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_IN_FLIGHT",
         "1024",
-        "Maximum concurrent requests; unread responses do not count. The limit adapts between 64 and this; up to four times as many requests queue for up to 1 s, and are then rejected with 503",
+        "Maximum concurrent requests; unread responses do not count. The limit adapts between 128 and this; up to four times as many requests queue for up to 1 s, and are then rejected with 503",
     ),
     Variable::plain(
         "MAX_CONNECTIONS",

@@ -52,7 +52,7 @@ pub struct Shed {
 }
 
 impl Shed {
-    /// Runs at most `max_in_flight` requests at once, and as many of them as the CPUs and `database` can serve. Half as many
+    /// Runs at most `max_in_flight` requests at once, and as many of them as `database` can serve. Half as many
     /// more may wait for late bodies. At most `max_connections` rejections are held.
     pub fn new(max_in_flight: usize, max_connections: usize, database: Database) -> Self {
         Self {

@@ -1,12 +1,9 @@
 //! The requests that run, and those that wait for their turn.
 //!
-//! The concurrency limit follows the queues behind it. Every [`ADJUST_INTERVAL`] it
-//!
-//! - shrinks by a tenth while requests wait for longer than [`MAX_CONNECTION_WAIT`] for a connection of Postgres, or for
-//!   longer than [`MAX_START_DELAY`] for a thread after they were given their turn: more concurrency would only lengthen
-//!   those queues, and a larger working set leaves the caches of the CPU;
-//! - grows by an eighth while all turns are taken and neither queue is long: the running requests wait for something else,
-//!   such as a payment gateway.
+//! The concurrency limit follows the queue of Postgres connections behind it. Every [`ADJUST_INTERVAL`] it shrinks by a tenth
+//! while requests wait for a connection for longer than [`MAX_CONNECTION_WAIT`], because more concurrency would only lengthen
+//! that queue. It grows by an eighth while all turns are taken and that queue is short: the running requests wait for
+//! something else, such as a payment gateway.
 //!
 //! A gradient of the latency (Netflix concurrency-limits, linkerd) has the same purpose, but needs requests of similar
 //! latency: here a read takes a tenth of a millisecond of CPU, and a charge waits for its gateway for a second.
@@ -27,7 +24,7 @@ use crate::database::Waits;
 
 /// The number of requests that may always run at once, unless `max_limit` is lower: several times as many as keep the
 /// CPUs and the connections to Postgres busy.
-const MIN_LIMIT: usize = 64;
+const MIN_LIMIT: usize = 128;
 /// The maximum number of requests that wait, per request of `max_limit`. A waiting request takes a few kilobytes.
 pub(super) const WAITING_PER_PLACE: usize = 4;
 /// One of this many turns is given to a request without a key, if one waits. Any caller can send a key, so keys must not
@@ -39,9 +36,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
 const ADJUST_INTERVAL: Duration = Duration::from_millis(100);
 /// The average wait for a connection above which the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
-/// The average delay between turn and start above which the limit shrinks. It is a few times what the [`MIN_LIMIT`] requests
-/// need for a step each.
-const MAX_START_DELAY: Duration = Duration::from_millis(5);
 
 /// The requests that run or wait. Cheap to clone.
 #[derive(Clone)]
@@ -64,15 +58,13 @@ struct State {
     limit: usize,
     running: usize,
     /// The waiting requests: those under a key, which have priority, and the others.
-    waiting: [VecDeque<oneshot::Sender<(Turn, Instant)>>; 2],
+    waiting: [VecDeque<oneshot::Sender<Turn>>; 2],
     /// The turns that were waited for, counted modulo [`TURNS_PER_UNKEYED`].
     turns: usize,
     swept_at: Instant,
     adjusted_at: Instant,
     /// The waits for connections at the last adjustment.
     waits: Waits,
-    /// The delays between turn and start since the last adjustment.
-    starts: Waits,
 }
 
 impl State {
@@ -114,7 +106,6 @@ impl AdmissionQueue {
             swept_at: Instant::now(),
             adjusted_at: Instant::now(),
             waits: waits(),
-            starts: Waits::default(),
         };
         Self(Arc::new(Shared { waits: Box::new(waits), max_limit, state: Mutex::new(state) }))
     }
@@ -145,43 +136,38 @@ impl AdmissionQueue {
             self.advance(&mut state);
             receiver
         };
-        let (turn, given_at) = timeout(wait, receiver).await.ok()?.ok()?;
-        let mut state = self.lock();
-        state.starts.count += 1;
-        state.starts.total += given_at.elapsed();
-        Some(turn)
+        timeout(wait, receiver).await.ok()?.ok()
     }
 
     /// Gives turns to waiting requests, as far as the limit allows.
     fn advance(&self, state: &mut State) {
-        let now = Instant::now();
-        self.adjust(state, now);
+        self.adjust(state);
         while state.running < state.limit {
             let [keyed, others] = &mut state.waiting;
             let is_turn_of_others = state.turns == TURNS_PER_UNKEYED - 1;
             let [first, second] = if is_turn_of_others { [others, keyed] } else { [keyed, others] };
             let Some(next) = first.pop_front().or_else(|| second.pop_front()) else { return };
-            match next.send((Turn(Some(self.clone())), now)) {
+            match next.send(Turn(Some(self.clone()))) {
                 Ok(()) => {
                     state.running += 1;
                     state.turns = (state.turns + 1) % TURNS_PER_UNKEYED;
                 }
                 // The receiver was dropped: discard the turn without decrementing `running`.
-                Err((mut turn, _)) => drop(turn.0.take()),
+                Err(mut turn) => drop(turn.0.take()),
             }
         }
     }
 
-    fn adjust(&self, state: &mut State, now: Instant) {
+    fn adjust(&self, state: &mut State) {
+        let now = Instant::now();
         if now - state.adjusted_at < ADJUST_INTERVAL {
             return;
         }
         state.adjusted_at = now;
         let waits = (self.0.waits)();
         let connection_wait = waits.average_since(&state.waits);
-        let start_delay = std::mem::take(&mut state.starts).average_since(&Waits::default());
         state.waits = waits;
-        if connection_wait > MAX_CONNECTION_WAIT || start_delay > MAX_START_DELAY {
+        if connection_wait > MAX_CONNECTION_WAIT {
             state.limit = (state.limit - state.limit / 10).max(MIN_LIMIT.min(self.0.max_limit));
         } else if state.running >= state.limit {
             state.limit = (state.limit + state.limit.div_ceil(8)).min(self.0.max_limit);
@@ -323,32 +309,5 @@ mod tests {
             drop(queue.try_enter());
         }
         assert_eq!(grow(&mut turns).await, MIN_LIMIT, "more would only wait for connections");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_limit_shrinks_while_requests_wait_for_a_thread_after_their_turn() {
-        let (queue, _) = queue(1000);
-        queue.lock().limit = 1000;
-        let (mut turns, mut limits) = (Vec::new(), Vec::new());
-        for delay in [MAX_START_DELAY / 2, MAX_START_DELAY * 2] {
-            for _ in 0..10 {
-                turns.extend(std::iter::from_fn(|| queue.try_enter()));
-                let waiting = tokio::spawn({
-                    let queue = queue.clone();
-                    async move { queue.enter(false, LONG).await }
-                });
-                tokio::task::yield_now().await;
-                while queue.lock().count_waiting() > 0 {
-                    turns.pop();
-                }
-                // The thread is busy.
-                tokio::time::advance(delay).await;
-                turns.extend(waiting.await.expect("no panic"));
-                tokio::time::advance(ADJUST_INTERVAL).await;
-                turns.pop();
-            }
-            limits.push(queue.lock().limit);
-        }
-        assert!(limits[0] == 1000 && limits[1] < 500 && limits[1] >= MIN_LIMIT, "{limits:?}");
     }
 }
