@@ -46,6 +46,8 @@ export async function fill() {
   const file = (await send("POST", `files?name=printed%20twice.txt&purpose=FILE_PURPOSE_ATTACHMENT`, "Invoice 2041, and invoice 2041 again.", token, { "content-type": "text/plain" })).data;
   await post(`tickets/${tickets[0].id}/comments`, { body: "The account is on the list for the pilot.", internal: true });
   await post(`tickets/${tickets[0].id}/comments`, { body: "Thank you. It is better since ten o'clock.", attachmentIds: [file.id] });
+  await post(`tickets/${tickets[0].id}/links`, { otherId: tickets[4].id, kind: "TICKET_LINK_KIND_RELATED" });
+  await post("canned-answers", { name: "Ask for the invoice number", body: "Dear {{customer.name}}, which invoice is it? {{agent.name}}" });
   await post(`tickets/${tickets[0].id}/assign`, { assigneeId: me.id });
   const desk = await post("products", { name: "Standing desk", price: { amountMinor: "39900", currencyCode: "EUR" } });
   const box = await post("products", { name: "Coffee, monthly", price: { amountMinor: "1890", currencyCode: "EUR" }, billingInterval: "BILLING_INTERVAL_MONTH" });

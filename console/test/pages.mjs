@@ -35,6 +35,7 @@ export function paths({ tickets, product, order, payment, subscription, endpoint
     settings: "/settings",
     files: "/s/FileService",
     products: "/s/ProductService",
+    "canned-answers": "/s/CannedAnswerService",
     product: `/s/ProductService/${product.id}`,
     vehicles: "/s/VehicleService",
     leases: "/s/LeaseService",

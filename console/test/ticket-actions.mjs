@@ -48,6 +48,37 @@ export function ticketActions({ token, me, payment }) {
       },
     },
     {
+      name: "a ticket gets a canned answer and a note, is linked, and merged",
+      run: async (page) => {
+        const [one, other] = [await create("The pump leaks"), await create("Water in the cellar")];
+        await go(page, `/tickets/${one.id}`);
+        await page.getByLabel("Canned answers").selectOption({ label: "Ask for the invoice number" });
+        await becomes(() => page.getByLabel("New comment").inputValue(), `Dear ${me.name}, which invoice is it? ${me.name}`, "the text of the canned answer");
+        await page.getByLabel("New comment").fill("They have not paid.");
+        await page.getByLabel("Internal").check();
+        await sound(page, "the form of a note");
+        await page.getByRole("button", { name: "Add note" }).click();
+        await page.locator(".thread .note").getByText("They have not paid.").waitFor();
+        await page.locator(".timeline").getByText("Note added").waitFor();
+        await page.getByRole("button", { name: "Link a ticket" }).click();
+        await page.getByLabel("Other ticket", { exact: true }).selectOption(other.id);
+        await sound(page, "the form of a link");
+        await page.getByRole("dialog").getByRole("button", { name: "Link", exact: true }).click();
+        await page.locator(".linked").getByRole("link", { name: "Water in the cellar" }).waitFor();
+        await page.getByRole("button", { name: "Merge …" }).click();
+        await page.getByLabel("Search the tickets of this customer").fill("cellar");
+        await page.getByLabel("Other ticket", { exact: true }).selectOption(other.id);
+        await sound(page, "the form of a merge");
+        await page.getByRole("dialog").getByRole("button", { name: "Merge", exact: true }).click();
+        await page.getByText("This ticket was merged into another one.").waitFor();
+        await becomes(() => page.getByRole("button", { name: "Reopen" }).count(), 0, "ways to reopen a merged ticket");
+        await becomes(async () => (await ticket(one.id)).mergedIntoId, other.id, "the ticket that it was merged into");
+        await page.getByRole("link", { name: "Go to that ticket" }).click();
+        await page.getByRole("heading", { name: "Water in the cellar" }).waitFor();
+        await page.locator(".timeline").getByText("Merged").waitFor();
+      },
+    },
+    {
       name: "a ticket is created for a customer on their page",
       run: async (page) => {
         await go(page, `/customers/${me.accountId}`);

@@ -98,6 +98,16 @@ async fn tickets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn merges_and_links_of_tickets() {
+    run_all(cases::ticket_link::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canned_answers() {
+    run_all(cases::canned_answer::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_of_tickets() {
     run_all(cases::ticket_list::cases()).await;
 }

@@ -89,14 +89,15 @@ fn reads() -> Vec<Case> {
             };
         }
         "CannedAnswerService.ListCannedAnswers" {
-            "all" => Status(200), |scene| {
-                scene.answer().await;
-                call(&scene.cast.agent, json!({}))
+            // All staff shares them: a case asks for what no other one has made.
+            "by a part of the name" => Status(200), |scene| {
+                let draft = answer_draft();
+                scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
+                let part = draft["name"].as_str().and_then(|name| name.split_once(' ')).map(|(_, part)| part.to_uppercase());
+                call(&scene.cast.agent, json!({ "name": part, "readMask": "name,body" }))
             };
-            "by a part of their names" => Status(200), |scene| {
-                scene.answer().await;
-                call(&scene.cast.agent, json!({ "name": "aNSWER", "pageSize": 1, "readMask": "name" }))
-            };
+            "none" => Status(200), |scene| call(&scene.cast.agent, json!({ "name": unique() }));
+            "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "pageToken": "AAAA" }));
         }
         "CannedAnswerService.RenderCannedAnswer" {
             "for a ticket" => Status(200), |scene| call(&scene.cast.agent, json!({
