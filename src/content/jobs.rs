@@ -1,7 +1,7 @@
 //! Handlers of jobs and of the module's own events.
 
 use futures_util::future::BoxFuture;
-use mainstay_kernel::{app::App, changes, error::Result, events::Event, queue::Handler};
+use mainstay_kernel::{app::App, changes, database::Connection, error::Result, events::Event, queue::Handler};
 use tokio_util::sync::CancellationToken;
 
 use crate::content::{cdn::Cdn, id::PostId, job::PublishPost, post::ops};
@@ -16,9 +16,11 @@ pub(super) fn purge<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<
         // Another server reads the change within this time, and until then could fill the network with the old post.
         tokio::time::sleep(changes::PERIOD * 2).await;
         // The slug of the post may have led to other posts, whose cached responses name it.
-        let earlier =
-            app.database.autocommit(async move |connection| ops::earlier_owners(connection, id).await).await?;
-        cdn.purge(&[vec![id], earlier].concat()).await
+        let read = async move |connection: &mut Connection| ops::earlier_owners(connection, id).await;
+        let mut posts = app.database.autocommit(read).await?;
+        posts.retain(|other| *other != id);
+        posts.insert(0, id);
+        cdn.purge(&posts).await
     })
 }
 

@@ -30,7 +30,7 @@ async fn each_public_response_has_the_tags_by_which_it_is_purged() {
     for name in ["surrogate-key", "cache-tag"] {
         assert_eq!(feed.headers()[name], "posts");
     }
-    // What is not public is in no shared cache.
+    // A draft is in no shared cache.
     let draft = post(&cast.agent).await;
     let answer = cast.agent.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": draft })).await.success();
     assert_eq!((answer.header("surrogate-key"), answer.header("cache-tag")), (None, None));

@@ -50,7 +50,7 @@ async fn one_of_many_gets_the_slug_that_all_ask_for() {
     assert!(answers.iter().all(|answer| answer.reason.is_empty() || answer.reason == "ALREADY_EXISTS"), "{answers:#?}");
 }
 
-/// Reads a slug as somebody; returns the status, the target of the redirection and the post.
+/// Reads a slug; returns the status, the target of the redirection and the post.
 async fn lookup(reader: &Actor, protocol: Protocol, slug: &str) -> (u16, Option<String>, String) {
     let answer = reader.call(protocol, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
     let is_moved = answer.body["isMoved"] == true;
@@ -92,7 +92,7 @@ async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
     rename(&second, "fourth-name").await;
     assert_eq!(lookup(&cast.customer, Protocol::Rest, &old).await.2, second, "the last post that had it");
 
-    // Back at its first name, a post redirects nobody.
+    // A post that has its earlier slug again is not redirected.
     rename(&second, &old).await;
     assert_eq!(lookup(&cast.agent, Protocol::Grpc, &old).await, (200, None, second));
     change(&cast.agent, "DeletePost", json!({ "postId": first })).await;

@@ -45,6 +45,11 @@ async fn a_server_reaches_postgres_through_a_socket() {
         assert!(database.number(&format!("{ours} NULL")).await > 0, "nobody came through the socket");
         assert_eq!(database.number(&format!("{ours} NOT NULL")).await, 0, "somebody came through TCP");
     }
+    let needs_writes = TestDatabase::foreign(&format!("{}&target_session_attrs=read-write", database.url));
+    assert!(process::run(&["jobs", "dead"], &needs_writes, &[]).await.0, "it accepts writes");
+    database.sql("ALTER DATABASE mainstay SET default_transaction_read_only = true").await;
+    let (is_connected, text) = process::run(&["jobs", "dead"], &needs_writes, &[]).await;
+    assert!(!is_connected && text.contains("target_session_attrs"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ async fn the_cookie_is_secure_if_the_page_came_over_tls() {
     assert!(secure.contains("; Path=/;") && !secure.contains("Domain"), "as the prefix demands: {secure}");
 }
 
-/// Any host of the site can set the plain cookie, and anyone who answers for one without TLS.
+/// Every host of the site can set the plain cookie, also an attacker in the network who answers for one without TLS.
 #[tokio::test]
 async fn over_tls_the_plain_cookie_is_not_accepted() {
     for public_url in [None, Some("https://api.example.com")] {

@@ -108,7 +108,7 @@ async fn a_retry_continues_the_trace_of_its_caller() {
     let deliveries = receiver.wait_for(2).await;
     let traces = [0, 1].map(|number: usize| deliveries[number].header("traceparent").to_owned());
     assert!(traces.iter().all(|trace| trace.starts_with(&format!("00-{TRACE}-"))), "{traces:?}");
-    assert_ne!(traces[0], traces[1], "each attempt is a call of its own");
+    assert_ne!(traces[0], traces[1], "each attempt is a separate call");
     let calls = |span: &Span| span.trace == TRACE && span.name == "job deliver_webhook";
     collector.wait_for("first job", calls).await;
     eventually("both jobs are in the trace", async || collector.spans().iter().filter(|span| calls(span)).count() == 2)

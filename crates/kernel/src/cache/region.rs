@@ -14,10 +14,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{Cache, Key, Origin};
-use crate::{
-    database::outdated::Tag,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
 /// The values of one type, with one lifetime.
 pub struct Region<V> {
@@ -98,7 +95,7 @@ impl<V: Message + Default> Region<V> {
     where
         F: Future<Output = Result<Option<V>>> + Send + 'static,
     {
-        self.tagged(key, self.topic.map(Tag::topic), load).await
+        self.tagged(key, None, load).await
     }
 
     /// As [`Region::get`], for the value of a resource, which only changes of this resource outdate.
@@ -109,18 +106,19 @@ impl<V: Message + Default> Region<V> {
     where
         F: Future<Output = Result<Option<V>>> + Send + 'static,
     {
-        self.tagged(&id.to_string(), self.topic.map(|topic| Tag::resource(topic, id)), load).await
+        self.tagged(&id.to_string(), Some(id), load).await
     }
 
     async fn tagged<F>(
         &self,
         key: &str,
-        tag: Option<Tag>,
+        resource: Option<Uuid>,
         load: impl Fn() -> F + Send + Sync + 'static,
     ) -> Result<Option<V>>
     where
         F: Future<Output = Result<Option<V>>> + Send + 'static,
     {
+        let tag = self.topic.map(|topic| self.cache.0.outdated.tag(topic, resource));
         let key = Key { name: format!("{}/{key}", self.name).into(), ttl: self.ttl, tag };
         let load = move || {
             let loaded = load();

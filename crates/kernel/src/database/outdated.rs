@@ -4,10 +4,8 @@
 //! that was read before the generation of its slot is outdated. The number of slots is fixed: two tags may share one, which
 //! causes an additional read of the source, and never a stale value.
 
-#[expect(clippy::disallowed_types, reason = "the slot of a tag is neither stored nor shared")]
-use std::hash::DefaultHasher;
 use std::{
-    hash::{Hash as _, Hasher as _},
+    hash::{BuildHasher as _, RandomState},
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -28,34 +26,18 @@ pub(crate) struct Outdated {
     missed_until: AtomicU64,
     /// The topics of cached values. Changes of other topics have no effect.
     topics: RwLock<Vec<&'static str>>,
+    hasher: RandomState,
 }
 
 /// The changes that outdate a value: of a whole topic, or of one resource.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tag(usize);
 
-impl Tag {
-    pub(crate) fn topic(topic: &str) -> Self {
-        Self::of(topic, None)
-    }
-
-    pub(crate) fn resource(topic: &str, id: Uuid) -> Self {
-        Self::of(topic, Some(id))
-    }
-
-    fn of(topic: &str, id: Option<Uuid>) -> Self {
-        #[expect(clippy::disallowed_types, reason = "the slot of a tag is neither stored nor shared")]
-        let mut hasher = DefaultHasher::new();
-        (topic, id).hash(&mut hasher);
-        #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
-        Self((hasher.finish() % SLOTS as u64) as usize)
-    }
-}
-
 impl Default for Outdated {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { generation: AtomicU64::new(0), slots, missed_until: AtomicU64::new(0), topics: RwLock::default() }
+        let (generation, missed_until, topics, hasher) = Default::default();
+        Self { generation, slots, missed_until, topics, hasher }
     }
 }
 
@@ -65,11 +47,17 @@ impl Outdated {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).push(topic);
     }
 
+    /// Returns the tag of a resource, or of a whole topic.
+    pub(crate) fn tag(&self, topic: &str, id: Option<Uuid>) -> Tag {
+        #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
+        Tag((self.hasher.hash_one((topic, id)) % SLOTS as u64) as usize)
+    }
+
     /// Records a committed change.
     pub(crate) fn record(&self, topic: &str, id: Uuid) {
         if self.topics.read().unwrap_or_else(PoisonError::into_inner).contains(&topic) {
             let generation = self.generation.fetch_add(1, SeqCst) + 1;
-            for tag in [Tag::topic(topic), Tag::resource(topic, id)] {
+            for tag in [self.tag(topic, None), self.tag(topic, Some(id))] {
                 self.slots[tag.0].fetch_max(generation, SeqCst);
             }
         }

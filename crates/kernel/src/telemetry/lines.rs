@@ -1,14 +1,18 @@
-//! Asynchronous log output: lines go to stderr and to a [`LineReceiver`], which stores them. Both receive the same
-//! text, so that stored lines are as free of secrets as those on stderr.
+//! The lines of the log: written to stderr, and sent to a [`LineReceiver`], which stores them. Both receive the same text, so
+//! the stored lines are as free of secrets as those on stderr.
 //!
-//! Logging never blocks on stderr, which may be a file on a busy disk or the pipe of a hung collector. A log call
-//! appends the line to a buffer, and a separate thread writes it. An idle thread writes a line at once; lines of the
-//! next 5 ms are then batched. A busy server logs thousands of lines per second, and a `write` or a wake-up of the
-//! thread costs as much as formatting a line. A killed process may lose the lines of its last 5 ms.
+//! Requests do not wait for stderr, which may be a file on a busy disk, or the pipe of a collector that hangs: a line is added
+//! to a buffer, which a separate thread writes. If the thread is idle, it writes the line at once; lines within the next 5 ms
+//! are written together. A busy server logs thousands of lines per second, and each `write`, like each wake-up of the thread,
+//! costs as much as the formatting of a line. A process that is killed may lose the lines of the last 5 ms.
 //!
-//! While stderr blocks, up to 1 MiB of lines are buffered; further ones are dropped and counted. The end of the process
-//! waits for the last lines, for at most a second. A panicking thread waits too, because the panic may end the process,
-//! unless stderr has already blocked for that second.
+//! While stderr blocks, 1 MiB of lines waits; further lines are dropped and counted. The end of the process waits for the last
+//! lines, at most a second. A thread that panics, which may end the process, waits too, unless stderr has been blocked for that
+//! second already.
+//!
+//! `tracing-appender` is not used, for three reasons. It wakes its thread for every line: 2.7 µs of CPU more per line at 10,000
+//! lines per second, and 14 µs at 1,000, which is 3 to 16 % of the CPU of a get (docs/notes/performance-history.md, The log).
+//! Its bound is a number of lines, not of bytes. It ignores failed writes, so that lines are neither retried nor counted.
 
 mod buffer;
 
@@ -27,18 +31,18 @@ use tokio::sync::mpsc;
 
 use buffer::{Buffer, pause};
 
-/// The capacity of the channel to the receiver; further lines are dropped.
+/// The maximum number of lines that wait for the receiver; further lines are dropped.
 const CHANNEL_CAPACITY: usize = 4096;
-/// The most bytes of a line for the receiver. A longer one is dropped there, and still written to stderr.
+/// The maximum length of a received line, in bytes. A longer one is only written to stderr.
 const MAX_SENT_BYTES: usize = 16 << 10;
-/// A write of at most this size to a pipe is atomic (`PIPE_BUF`), so that a process that ends meanwhile leaves no
-/// partial line. It is 4096 on Linux. Other systems have at least the minimum of POSIX.
+/// `PIPE_BUF`: a write of at most this size into a pipe is atomic, so that a process that ends meanwhile leaves no partial line.
+/// It is 4096 on Linux, and at least 512 by POSIX.
 const MAX_BATCH_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
-/// The most buffered bytes for stderr; further lines are dropped.
+/// The maximum number of bytes that wait for stderr; further lines are dropped.
 const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
-/// The time for which lines are batched after a write.
+/// The time for which lines are collected after a write.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The time for which the end of the process waits for stderr.
+/// The maximum wait for stderr at the end of the process.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
@@ -73,32 +77,31 @@ fn count_lost(lines: usize) {
     }
 }
 
-/// Prints to stderr, after the lines so far, without waiting: the error of a failed program. [`write_last`] waits for
-/// it.
+/// Prints the failure of a program to stderr, after the lines so far, without a wait before [`write_last`].
 ///
 /// # Panics
-/// If this is the first output, and the system can't start the thread for it.
+/// If this is the first output, and the system cannot start a thread for it.
 pub fn print(text: &str) {
     start();
     add(text.as_bytes());
 }
 
-/// Waits until stderr has taken the lines so far, for at most a second. It must be called before the process exits.
+/// Waits until the lines so far are written, at most a second. To be called before the process ends.
 pub fn write_last() {
     BUFFER.wait(LAST_LINES);
 }
 
-/// Like [`write_last`], for a process that may continue. The time for which stderr has already blocked counts.
+/// As [`write_last`], for a process that may continue: the time for which stderr has been blocked counts.
 pub(super) fn write_unless_stuck() {
     BUFFER.wait_unless_stuck(LAST_LINES);
 }
 
-/// Receives the lines that this process logs from now on, as JSON.
+/// Receives the subsequent lines of this process, in JSON.
 #[derive(Debug)]
 pub struct LineReceiver(mpsc::Receiver<Bytes>);
 
 impl LineReceiver {
-    /// Subscribes; `None` if there is a receiver already.
+    /// Starts to receive; `None` if there is another receiver.
     pub fn subscribe() -> Option<Self> {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         SENDER.set(sender).is_ok().then_some(Self(receiver))
@@ -109,15 +112,14 @@ impl LineReceiver {
         self.0.recv_many(lines, limit).await
     }
 
-    /// Returns the number of lines that were dropped since the last call, because the channel was full or they were too
-    /// long.
+    /// Returns the number of lines that were dropped since the last call, because they were too frequent or too long.
     pub fn dropped(&self) -> u64 {
         DROPPED.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Writes lines to stderr, and sends each to the [`LineReceiver`], without waiting for either. It never fails, because
-/// the error of a line would be reported on stderr as well.
+/// Writes lines to stderr, and sends each to [`LineReceiver`], without a wait. It never fails, because a failure could only be
+/// reported to stderr.
 pub(super) struct LogWriter;
 
 impl Write for LogWriter {

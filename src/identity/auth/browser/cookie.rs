@@ -13,8 +13,8 @@ pub(super) struct Cookie {
     /// The name over TLS. A browser accepts a cookie with this prefix only if it is `Secure` and bound to exactly this
     /// host (RFC 6265bis, 4.1.3.2), so that no other host of the site can set or replace it.
     name: &'static str,
-    /// The name without TLS, for development. Over TLS it is not read, because any host of the site, and anyone who answers for
-    /// one without TLS, can set it.
+    /// The name without TLS, for development. Over TLS it is not read, because every host of the site can set it, also
+    /// an attacker in the network who answers for one without TLS.
     plain_name: &'static str,
 }
 
@@ -117,7 +117,7 @@ mod tests {
         assert!(!of("http://127.0.0.1:8080"));
     }
 
-    /// Anyone who answers for a host of the site without TLS can set the plain cookie.
+    /// An attacker in the network who answers for a host of the site without TLS can set the plain cookie.
     #[test]
     fn over_tls_the_plain_cookie_counts_as_none_and_is_removed() {
         let headers = headers(&[(header::COOKIE, "mainstay_session=planted")]);

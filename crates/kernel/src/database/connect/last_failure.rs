@@ -35,7 +35,7 @@ impl LastFailure {
         }
     }
 
-    /// Logs why a connection ended that nobody used, likewise; the cause of one in use is in the log line of its request.
+    /// Logs why an idle connection ended, likewise; the cause of one in use is in the log line of its request.
     pub(super) fn note_lost(&self, cause: String) {
         if is_new(&mut self.lock().lost, &cause, Instant::now()) {
             tracing::warn!(cause, "an idle connection to Postgres was lost");
