@@ -180,7 +180,7 @@ fn passwords_and_addresses() {
         account_name: String::new(),
         language: None,
     };
-    assert_eq!(faults(&request), [says("password", "must be 12 to 128 characters")]);
+    assert_eq!(faults(&request), [says("password", "must be 12 to 512 characters")]);
     let request = RegisterRequest { email: "somebody".into(), language: None };
     assert_eq!(faults(&request), [says("email", "must be an e-mail address")]);
 }

@@ -155,8 +155,8 @@ async fn a_retry_waits_by_the_clock_of_postgres() {
     for skew in [TimeDelta::minutes(-4), TimeDelta::minutes(4)] {
         let (provider, app, scene) = start_without_jobs().await;
         provider.behave(&json!({ "rcpt": "450 4.2.1 later" }));
-        app.app.clock.advance(skew);
         order(&scene).await;
+        app.app.clock.advance(skew);
         ops::deliver(&app.app, only_mail(&app.database).await).await.expect("recorded");
         let soon = "SELECT count(*) FROM mails WHERE attempts = 1 AND leased_until IS NULL AND due_at BETWEEN now() \
                     AND now() + interval '1 minute'";

@@ -89,12 +89,13 @@ async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
 /// Workers look for what is due by the clock of Postgres, so the wait must not begin at another time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_waits_by_the_clock_of_postgres() {
-    for skew in [TimeDelta::minutes(-4), TimeDelta::minutes(4)] {
+    // The first lease is written by the clock of the process: behind that of Postgres, another worker would take it over.
+    for skew in [TimeDelta::seconds(90), TimeDelta::minutes(4)] {
         let gateway = FakeGateway::start().await;
         let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
-        app.app.clock.advance(skew);
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let charge = charge_of(&scene).await;
+        app.app.clock.advance(skew);
         let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge, &unique()).await;
         assert_eq!(charge.status, 202, "{charge:#?}");
         let soon = "SELECT count(*) FROM payments WHERE leased_until IS NULL AND due_at BETWEEN now() AND now() + interval '1 minute'";

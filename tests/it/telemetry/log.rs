@@ -271,8 +271,8 @@ async fn a_panic_that_ends_the_process_is_written_first() {
     // The command holds the socket open, too.
     drop(command);
     let query = format!("SELECT count(*) FROM users WHERE email = '{email}'");
+    // Nothing was read from stderr so far, so that the line has waited.
     eventually("it commits, and panics", async || app.database.number(&query).await == 1).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
     let read = move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)

@@ -15,7 +15,7 @@ use std::{
 };
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use rand::seq::SliceRandom as _;
 use tokio::net::UnixStream;
 use tokio_postgres::{
@@ -135,14 +135,6 @@ impl Connector {
     /// Returns why the last attempt to connect failed; `None` if it did not.
     pub(super) fn last_failure(&self) -> Option<String> {
         self.last_failure.get()
-    }
-
-    /// Logs why an idle connection ended: closed ones answer every statement with it.
-    pub(super) async fn note_lost(&self, connection: &mut AsyncPgConnection) {
-        let answer = tokio::time::timeout(Duration::from_secs(1), connection.batch_execute("")).await;
-        if let Ok(Err(error)) = answer {
-            self.last_failure.note_lost(error.to_string());
-        }
     }
 
     /// Returns the name of the database; that of the user is Postgres' default.

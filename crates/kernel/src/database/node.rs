@@ -111,7 +111,6 @@ impl Node {
                 self.pool_wait.record(began.elapsed());
                 return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
             }
-            self.connector.note_lost(&mut pooled).await;
         }
     }
 }

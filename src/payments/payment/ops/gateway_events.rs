@@ -103,8 +103,8 @@ pub struct Dispute<'e> {
 
 /// Raises an alert: the cardholder disputes a payment, so the gateway takes its money back, and an operator has to
 /// answer before the gateway's deadline. Disputes are not in the ledger, because the gateway moves their money back and
-/// forth separately from the payment. A
-/// dispute of a charge that is no payment here may be about the invoice of a subscription; the gateway is asked.
+/// forth separately from the payment. A dispute of a charge that is no payment here may be about the invoice of a
+/// subscription; the gateway is asked.
 ///
 /// # Errors
 /// Any database error.

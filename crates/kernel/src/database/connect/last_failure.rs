@@ -1,5 +1,5 @@
-//! What keeps a process from Postgres, and what ended its connections. Requests wait for a connection of the pool, which only
-//! knows that there was none in time; why, the operator reads in the log, and in the cause of each refused request.
+//! What keeps a process from Postgres. Requests wait for a connection of the pool, which only knows that there was none in
+//! time; why, the operator reads in the log, and in the cause of each refused request.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,13 +18,8 @@ pub(super) struct LastFailure(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     current: Option<String>,
-    logged: Logged,
-    /// The last end of a connection.
-    lost: Logged,
+    logged: Option<(Instant, String)>,
 }
-
-/// What was logged last, and when.
-type Logged = Option<(Instant, String)>;
 
 impl LastFailure {
     /// Notes a failure, and logs it if it is another one than before, and every 30 s.
@@ -32,13 +27,6 @@ impl LastFailure {
         let text = failure.to_string();
         if self.lock().note(text.clone(), Instant::now()) {
             tracing::warn!("{text}");
-        }
-    }
-
-    /// Logs why an idle connection ended, likewise; the cause of one in use is in the log line of its request.
-    pub(super) fn note_lost(&self, cause: String) {
-        if is_new(&mut self.lock().lost, &cause, Instant::now()) {
-            tracing::warn!(cause, "an idle connection to Postgres was lost");
         }
     }
 
@@ -59,20 +47,16 @@ impl LastFailure {
 impl State {
     /// Returns whether to log it.
     fn note(&mut self, failure: String, now: Instant) -> bool {
-        let is_new = is_new(&mut self.logged, &failure, now);
-        self.current = Some(failure);
-        is_new
+        let is_known = self
+            .logged
+            .as_ref()
+            .is_some_and(|(at, logged)| *logged == failure && now.saturating_duration_since(*at) < QUIET);
+        self.current = Some(failure.clone());
+        if !is_known {
+            self.logged = Some((now, failure));
+        }
+        !is_known
     }
-}
-
-/// Returns whether to log a text, and remembers it if so.
-fn is_new(logged: &mut Logged, text: &str, now: Instant) -> bool {
-    let is_known =
-        logged.as_ref().is_some_and(|(at, known)| known == text && now.saturating_duration_since(*at) < QUIET);
-    if !is_known {
-        *logged = Some((now, text.to_owned()));
-    }
-    !is_known
 }
 
 #[cfg(test)]
