@@ -75,8 +75,8 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       above={<ToList />}
       actions={<>
         <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
-        {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
         {isStaff && !ticket.mergedIntoId && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
+        {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
         {ticket.mergedIntoId ? null : resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
