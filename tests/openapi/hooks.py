@@ -265,6 +265,7 @@ STATE = {
 # Rules between fields, about stored data, or about the time, which JSON Schema can't express. Each one is in the
 # description of its field.
 BEYOND_SCHEMA = {
+    "must be 12 to 128 characters",  # Counted after normalization; the contract admits decomposed letters.
     "must be a name, not a path",
     "must have more than dots and spaces",
     "must not have characters that reorder text",
