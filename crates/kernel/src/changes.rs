@@ -11,8 +11,8 @@
 //! ```
 //!
 //! `NOTIFY` is not used, because it takes a lock over all databases at each commit. The reader looks four times a second, and
-//! at once after a commit of its process. Its position is a snapshot, not a number: unread changes are those that the old
-//! snapshot lacks and the current one contains. A transaction that began early and commits late is therefore read when it
+//! at once after a commit of its process. Its position is a snapshot, not a number: the unread changes are the
+//! changes in the current snapshot that the old one lacks. A transaction that began early and commits late is therefore read when it
 //! commits, and delays no other transaction.
 
 mod cursor;

@@ -123,8 +123,8 @@ impl<K: Keys, H> FairShare<K, H> {
     }
 
     /// Takes a part; while it would exceed a bound, evicts the holder of the highest rank. Candidates hold something of what
-    /// is exceeded, and `rank` returns `None` for those that stay. Returns the evicted holders, too, also where there are
-    /// too few.
+    /// is exceeded, and `rank` returns `None` for a holder that stays. Also returns the evicted holders if the room does
+    /// not suffice.
     pub(crate) fn take_over<R: Ord>(
         &self,
         keys: K,

@@ -79,7 +79,7 @@ impl Lane {
 }
 
 impl Lane {
-    /// Returns the most jobs of the lane that one worker runs, including those that have yielded their slot.
+    /// Returns the maximum number of jobs of the lane that one worker runs, including jobs that have yielded their slot.
     pub fn max_running(&self, config: &Config) -> usize {
         (self.max_concurrency)(config) * if self.is_serial { 1 + YIELDED } else { 1 }
     }

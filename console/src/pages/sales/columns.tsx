@@ -14,7 +14,7 @@ export type Refund = Schemas["Refund"];
 
 type Sale = { id: string; accountId: string; status: string; createTime: string };
 
-/** Returns the columns without those that are redundant in this place. */
+/** Returns the columns without the redundant columns of this page. */
 export function without<T>(columns: readonly Column<T>[], ...names: string[]): Column<T>[] {
   return columns.filter(({ name }) => !names.includes(name));
 }

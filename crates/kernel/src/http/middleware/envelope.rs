@@ -223,8 +223,7 @@ fn malformed(field: Option<String>, message: String) -> Error {
     }
 }
 
-/// Builds an error response in the caller's protocol. It serves layers outside of those that convert errors to
-/// envelopes.
+/// Builds an error response in the caller's protocol. The layers outside of the conversion to envelopes use it.
 pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
     let status = Status::from(error);
     let refusal = status.clone().into_http();

@@ -8,8 +8,8 @@ use super::{HeldResponse, Memory, is_evictable};
 const STALLED_WATCH_BYTES: usize = 256 << 10;
 
 /// Charges each watch whose reader has stalled with what it holds, and the others with what they began with. Returns the
-/// watches that no longer fit into the memory of all responses, of their connection or of their principal: those that have
-/// stalled for longest.
+/// watches that no longer fit into the memory of all responses, of their connection or of their principal: the longest
+/// stalled watches first.
 pub(super) fn charge(memory: &Memory, now_ms: u64) -> Vec<HeldResponse> {
     let mut memory = memory.lock();
     let watches = memory.held().filter(|(_, held)| held.keys.is_watch).map(|(number, held)| {
