@@ -16,7 +16,8 @@ const FOREIGN: [&str; 0] = [];
 /// Paths that third parties register and keep, so they carry no API version. The list may only shrink.
 const ELSEWHERE: [&str; 1] = ["/webhooks/{provider}"];
 
-/// Policies that need more than five lines, with their lengths. The list may only shrink.
+/// Policies that need more than five lines, with their lengths. A post by its slug is partly public, cached with tags, and
+/// may have moved: each is a line. The list may only shrink.
 const LONG: [(usize, &str); 2] = [(7, "PostService.GetPostBySlug"), (7, "TicketService.ImportTickets")];
 
 fn comment(method: &MethodDescriptor) -> String {
