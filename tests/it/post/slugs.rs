@@ -122,3 +122,25 @@ async fn the_slug_of_a_draft_was_never_public() {
     change(&cast.agent, "PublishPost", json!({ "postId": id })).await;
     assert_eq!(lookup(&cast.anonymous, Protocol::Grpc, "announcement").await.0, 301);
 }
+
+/// A cache that holds an earlier post of the slug, at the same version, must not be told that nothing has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tag_of_a_slug_belongs_to_its_post() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (first, slug) = publish_post(&cast.agent).await;
+    let request = json!({ "slug": slug });
+    let read = async |headers: &[(&str, &str)]| {
+        cast.anonymous.call_with(Protocol::Rest, "PostService.GetPostBySlug", request.clone(), headers).await
+    };
+    let tag = read(&[]).await.success().header("etag").expect("a tag").to_owned();
+    let known = [("if-none-match", tag.as_str())];
+    assert_eq!(read(&known).await.status, 304);
+    change(&cast.agent, "DeletePost", json!({ "postId": first })).await;
+    let second = change(&cast.agent, "CreatePost", json!({ "title": "B", "body": "Text", "slug": slug })).await.id();
+    change(&cast.agent, "PublishPost", json!({ "postId": second })).await;
+    let answer = read(&known).await.success();
+    assert_eq!((answer.status, answer.id()), (200, second));
+    let version = |tag: &str| tag.split('/').next().map(str::to_owned);
+    assert_eq!(answer.header("etag").and_then(version), version(&tag), "the versions are equal");
+}

@@ -31,6 +31,7 @@ fn method_that_requires_a_key() -> &'static Method {
         deadline: method.deadline,
         success: Vec::new(),
         version: None,
+        identity: None,
         last_modified: None,
         cache: method.cache,
         public_cache: None,

@@ -60,6 +60,9 @@ pub struct Method {
     pub success: Vec<Success>,
     /// The field that the ETag is derived from.
     pub version: Option<FieldPath>,
+    /// The id of the resource, which is part of the ETag where the URL of a read does not contain it: another resource
+    /// may have the same version, such as the next owner of a slug.
+    pub identity: Option<FieldPath>,
     /// The timestamp for Last-Modified.
     pub last_modified: Option<FieldPath>,
     /// The kinds of caches that may store the response.

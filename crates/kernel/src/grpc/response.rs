@@ -69,7 +69,11 @@ fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut Metad
     // What is included changes without the version of the resource.
     let is_versioned = !mask.is_composed();
     if let Some(version) = method.version.as_ref().filter(|_| is_versioned).and_then(|path| path.number(bytes)) {
-        put("etag", etag(version, mask.canonical().as_deref()));
+        let id = method.identity.as_ref().and_then(|path| match path.read(bytes) {
+            Some(FieldValue::Bytes(id)) => std::str::from_utf8(id).ok(),
+            _ => None,
+        });
+        put("etag", etag(version, mask.canonical().as_deref(), id));
     }
     let path = method.last_modified.as_ref().filter(|_| is_versioned);
     if let Some(time) = path.and_then(|path| last_modified(path, bytes)) {
@@ -110,15 +114,17 @@ fn cache_control<'m>(method: &'m Method, bytes: &[u8]) -> &'m str {
     }
 }
 
-/// Builds a strong entity tag (RFC 9110, 8.8.3) from the row's version and, since it changes the representation, the
-/// read mask.
-fn etag(version: u64, read_mask: Option<&str>) -> String {
-    match read_mask {
-        None | Some("") => format!("\"{version}\""),
-        Some(mask) => {
-            use sha2::Digest as _;
-            let hash = sha2::Sha256::digest(mask);
-            format!("\"{version}-{:02x}{:02x}{:02x}{:02x}\"", hash[0], hash[1], hash[2], hash[3])
-        }
+/// Builds a strong entity tag (RFC 9110, 8.8.3): the row's version, a hash of the read mask, and the id of a resource whose
+/// URL does not contain it.
+fn etag(version: u64, read_mask: Option<&str>, id: Option<&str>) -> String {
+    let mut tag = format!("\"{version}");
+    if let Some(mask) = read_mask.filter(|mask| !mask.is_empty()) {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(mask);
+        tag += &format!("-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]);
     }
+    if let Some(id) = id {
+        tag = tag + "/" + id;
+    }
+    tag + "\""
 }

@@ -87,6 +87,7 @@ impl Method {
             deadline: Duration::from_millis(deadline_ms.unsigned_abs().into()),
             success,
             version,
+            identity: identity(descriptor, effect),
             last_modified,
             cache,
             public_cache,
@@ -135,6 +136,15 @@ fn etag_fields(
     let usual = version.as_ref().and_then(|_| defaults::last_modified_field(descriptor));
     let last_modified = resolve(raw.last_modified_field.as_deref().or(usual))?;
     Ok((version, last_modified))
+}
+
+/// Returns the id of the resource of a read whose request does not contain it.
+fn identity(descriptor: &MethodDescriptor, effect: Effect) -> Option<FieldPath> {
+    let has_id = descriptor.input().fields().any(|field| field.name().ends_with("_id"));
+    if has_id || effect == Effect::Write {
+        return None;
+    }
+    FieldPath::resolve(&descriptor.output(), "data.id").ok()
 }
 
 /// Returns the grants. A service needs a scope, and no other role can have one.
