@@ -79,6 +79,8 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         }
         cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
     }
+    // The orderly restart told idle connections so.
+    server.into_running().wait_for_log("a connection to Postgres was lost: 57P01 ").await;
 }
 
 /// The pool only knows that there was no connection in time; the cause of the failed request contains the reason.

@@ -201,7 +201,7 @@ impl Connector {
     }
 
     async fn open_socket(&self, path: PathBuf) -> Result<AsyncPgConnection, BoxError> {
-        let stream = Coded::new(UnixStream::connect(path).await?);
+        let stream = Coded::new(UnixStream::connect(path).await?, self.last_failure.clone());
         let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
         // Ends with the client or with Postgres, which the client notices.
         tokio::spawn(async move { connection.await.ok() });
@@ -226,7 +226,8 @@ impl Connector {
     fn negotiate(&self) -> ConnectionResult<Negotiate> {
         let (mode, negotiation) = self.ssl;
         let tls = if mode == SslMode::Disable { None } else { Some(tls()?) };
-        Ok(Negotiate { tls, required: mode == SslMode::Require, direct: negotiation == SslNegotiation::Direct })
+        let (required, direct) = (mode == SslMode::Require, negotiation == SslNegotiation::Direct);
+        Ok(Negotiate { tls, required, direct, failures: self.last_failure.clone() })
     }
 
     /// Cancels the statement that runs on a connection. Best effort: the statement may have ended by itself, and the

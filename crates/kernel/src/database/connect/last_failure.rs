@@ -1,5 +1,5 @@
-//! What keeps a process from Postgres. Requests wait for a connection of the pool, which only knows that there was none in
-//! time; why, the operator reads in the log, and in the cause of each refused request.
+//! Why connections to Postgres fail and end. A request waits for a connection of the pool, which only knows that there was
+//! none in time. The log, and the cause of each refused request, contain the reason.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,22 +11,36 @@ use super::ConnectFailure;
 /// The minimum time between two log lines about the same failure.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// The last attempt to connect, if it failed.
+/// The last attempt to connect, if it failed, and the log lines about failed and lost connections.
 #[derive(Debug, Default)]
 pub(super) struct LastFailure(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     current: Option<String>,
-    logged: Option<(Instant, String)>,
+    failure: Logged,
+    loss: Logged,
 }
+
+/// The last text that was logged, and its time.
+#[derive(Debug, Default)]
+struct Logged(Option<(Instant, String)>);
 
 impl LastFailure {
     /// Notes a failure, and logs it if it is another one than before, and every 30 s.
     pub(super) fn note(&self, failure: &ConnectFailure) {
         let text = failure.to_string();
-        if self.lock().note(text.clone(), Instant::now()) {
+        let mut state = self.lock();
+        state.current = Some(text.clone());
+        if state.failure.is_due(&text, Instant::now()) {
             tracing::warn!("{text}");
+        }
+    }
+
+    /// Logs why an open connection ended, with the same limit: Postgres ends all connections together.
+    pub(super) fn note_loss(&self, cause: &str) {
+        if self.lock().loss.is_due(cause, Instant::now()) {
+            tracing::warn!("a connection to Postgres was lost: {cause}");
         }
     }
 
@@ -44,16 +58,13 @@ impl LastFailure {
     }
 }
 
-impl State {
-    /// Returns whether to log it.
-    fn note(&mut self, failure: String, now: Instant) -> bool {
-        let is_known = self
-            .logged
-            .as_ref()
-            .is_some_and(|(at, logged)| *logged == failure && now.saturating_duration_since(*at) < QUIET);
-        self.current = Some(failure.clone());
+impl Logged {
+    /// Returns whether to log a text now; the caller then does.
+    fn is_due(&mut self, text: &str, now: Instant) -> bool {
+        let is_known =
+            self.0.as_ref().is_some_and(|(at, logged)| logged == text && now.saturating_duration_since(*at) < QUIET);
         if !is_known {
-            self.logged = Some((now, failure));
+            self.0 = Some((now, text.to_owned()));
         }
         !is_known
     }
@@ -66,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_logged_when_it_changes_and_every_half_minute() {
-        let (mut state, begin) = (State::default(), Instant::now());
-        let mut note = |failure: &str, seconds| state.note(failure.to_owned(), begin + Duration::from_secs(seconds));
+        let (mut logged, begin) = (Logged::default(), Instant::now());
+        let mut note = |failure: &str, seconds| logged.is_due(failure, begin + Duration::from_secs(seconds));
         assert!(note("refused", 0));
         assert!(!note("refused", 29));
         assert!(note("starting", 29));
@@ -85,6 +96,6 @@ mod tests {
         assert!(last.get().is_some_and(|text| text.contains("db.example.com") && !text.contains("secret")));
         last.clear();
         assert_eq!(last.get(), None);
-        assert!(!last.lock().note(failure.to_string(), Instant::now()), "where every second attempt fails");
+        assert!(!last.lock().failure.is_due(&failure.to_string(), Instant::now()), "where every second attempt fails");
     }
 }

@@ -1,6 +1,6 @@
 //! Streams to Postgres hosts, with TLS as `sslmode` demands.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,7 +11,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::either::Either;
 
-use super::sqlstate::Coded;
+use super::{last_failure::LastFailure, sqlstate::Coded};
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -29,6 +29,8 @@ pub(super) struct Negotiate {
     pub(super) required: bool,
     /// Whether the TLS handshake starts without an SSLRequest.
     pub(super) direct: bool,
+    /// The log of lost connections.
+    pub(super) failures: Arc<LastFailure>,
 }
 
 /// [`Negotiate`] for one host.
@@ -36,6 +38,7 @@ pub(super) struct NegotiateHost {
     tls: Option<EncryptedConnect>,
     required: bool,
     direct: bool,
+    failures: Arc<LastFailure>,
 }
 
 /// A socket, encrypted or not.
@@ -49,7 +52,7 @@ impl MakeTlsConnect<Socket> for Negotiate {
     fn make_tls_connect(&mut self, domain: &str) -> Result<NegotiateHost, BoxError> {
         let make = |tls: &mut MakeRustlsConnect| MakeTlsConnect::<Socket>::make_tls_connect(tls, domain);
         let tls = self.tls.as_mut().map(make).transpose()?;
-        Ok(NegotiateHost { tls, required: self.required, direct: self.direct })
+        Ok(NegotiateHost { tls, required: self.required, direct: self.direct, failures: self.failures.clone() })
     }
 }
 
@@ -60,17 +63,17 @@ impl TlsConnect<Socket> for NegotiateHost {
 
     fn connect(self, mut socket: Socket) -> Self::Future {
         async move {
-            let Some(tls) = self.tls else { return Ok(Coded::new(Either::Left(socket))) };
+            let Some(tls) = self.tls else { return Ok(Coded::new(Either::Left(socket), self.failures)) };
             if !self.direct {
                 socket.write_all(&SSL_REQUEST).await?;
                 match (socket.read_u8().await?, self.required) {
                     (b'S', _) => {}
                     (_, true) => return Err("server does not support TLS".into()),
-                    (_, false) => return Ok(Coded::new(Either::Left(socket))),
+                    (_, false) => return Ok(Coded::new(Either::Left(socket), self.failures)),
                 }
             }
             let encrypted = tls.connect(socket).await.map_err(Into::<BoxError>::into)?;
-            Ok(Coded::new(Either::Right(encrypted)))
+            Ok(Coded::new(Either::Right(encrypted), self.failures))
         }
         .boxed()
     }

@@ -3,16 +3,22 @@
 //! diesel classifies a few errors and keeps only the message of the others, in the language of the server
 //! (`lc_messages`). The stream therefore prefixes the message with the code on the wire, such as
 //! `57014 canceling statement due to …`. [`of`] parses the prefix.
+//!
+//! The stream also logs why an open connection ended. The library reports the cause to a running statement only, so that
+//! the cause of a connection lost while idle would be unknown.
 
 use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::last_failure::LastFailure;
 
 /// The type of a message and its length (PostgreSQL documentation, section 54.7).
 const HEADER_BYTES: usize = 5;
@@ -36,15 +42,30 @@ fn is_code(code: &[u8]) -> bool {
 pub(super) struct Coded<S> {
     inner: S,
     messages: Messages,
+    failures: Arc<LastFailure>,
+    /// Whether this side closes the connection.
+    is_closing: bool,
 }
 
 impl<S> Coded<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner, messages: Messages::default() }
+    pub(super) fn new(inner: S, failures: Arc<LastFailure>) -> Self {
+        Self { inner, messages: Messages::default(), failures, is_closing: false }
     }
 
     pub(super) fn inner(&self) -> &S {
         &self.inner
+    }
+
+    /// Logs the end of a connection that was open. The attempt to connect reports an earlier end.
+    fn note_end(&self, error: Option<&io::Error>) {
+        if !self.messages.is_open || self.is_closing {
+            return;
+        }
+        match (&self.messages.fatal, error) {
+            (Some(fatal), _) => self.failures.note_loss(fatal),
+            (None, Some(error)) => self.failures.note_loss(&error.to_string()),
+            (None, None) => self.failures.note_loss("the server closed it without an error message"),
+        }
     }
 }
 
@@ -57,6 +78,10 @@ struct Messages {
     partial: BytesMut,
     /// The remaining bytes of a message that is passed on unchanged.
     rest: usize,
+    /// Whether the server was ready for a statement.
+    is_open: bool,
+    /// The error after which the server closes the connection.
+    fatal: Option<String>,
 }
 
 impl Messages {
@@ -75,12 +100,14 @@ impl Messages {
                 continue;
             }
             let total = self.total();
+            self.is_open |= self.partial[0] == b'Z';
             if !self.is_error() || total > MAX_ERROR_BYTES {
                 self.rest = total.saturating_sub(self.partial.len());
                 self.ready.unsplit(self.partial.split());
             } else if self.partial.len() >= total {
                 let error = self.partial.split();
                 put_coded(&error, &mut self.ready);
+                self.fatal = fatal(&error).or(self.fatal.take());
             }
         }
     }
@@ -101,11 +128,21 @@ impl Messages {
     }
 }
 
+/// Returns a field of an error message (PostgreSQL documentation, section 54.8).
+fn field(error: &[u8], kind: u8) -> Option<&[u8]> {
+    error[HEADER_BYTES..].split(|&byte| byte == 0).find_map(|field| field.strip_prefix(&[kind]))
+}
+
+/// Returns the code and the text of an error that ends the connection. `V` is the severity in any language.
+fn fatal(error: &[u8]) -> Option<String> {
+    let text = |kind| field(error, kind).map(String::from_utf8_lossy);
+    let is_fatal = matches!(field(error, b'V'), Some(b"FATAL" | b"PANIC"));
+    Some(format!("{} {}", text(b'C')?, text(b'M')?)).filter(|_| is_fatal)
+}
+
 /// Appends an error message, with the code in front of its text if it has both.
 fn put_coded(error: &[u8], out: &mut BytesMut) {
-    let fields = error[HEADER_BYTES..].split(|&byte| byte == 0);
-    let field = |kind: u8| fields.clone().find_map(|field| field.strip_prefix(&[kind]));
-    let (code, text) = (field(b'C').filter(|code| is_code(code)), field(b'M'));
+    let (code, text) = (field(error, b'C').filter(|code| is_code(code)), field(error, b'M'));
     let (Some(code), Some(text)) = (code, text) else { return out.extend_from_slice(error) };
     let at = text.as_ptr().addr() - error.as_ptr().addr();
     out.put_u8(b'E');
@@ -123,9 +160,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coded<S> {
         while this.messages.ready.is_empty() {
             let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
             let mut read = ReadBuf::uninit(&mut bytes);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
-                return Poll::Ready(Ok(()));
+            let outcome = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read));
+            if outcome.is_err() || read.filled().is_empty() {
+                this.note_end(outcome.as_ref().err());
+                return Poll::Ready(outcome);
             }
             this.messages.feed(read.filled());
         }
@@ -146,6 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_closing = true;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
