@@ -57,6 +57,43 @@ async fn words_of_scripts_without_spaces_are_found() {
     }
 }
 
+/// Folding in Postgres and folding of the query agree, in both directions.
+#[tokio::test]
+async fn variants_of_a_character_find_each_other() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    let pairs = [
+        ("ΟΔΟΣ", "οδος"),
+        ("Straße", "STRASSE"),
+        ("GROẞ", "gross"),
+        ("ＡＢＣ", "abc"),
+        ("ﾌﾟﾘﾝﾀ", "プリンタ"),
+        ("مُحَمَّد", "محمد"),
+        ("كتاب", "کتاب"),
+        ("علي", "علی"),
+        ("أحمد", "احمد"),
+        ("مـــرحبا", "مرحبا"),
+        ("שָׁלוֹם", "שלום"),
+        ("葛\u{e0100}城", "葛城"),
+        ("pa\u{ad}per\u{200b}work", "paperwork"),
+        ("می\u{200c}خواهم", "میخواهم"),
+        ("ﬁle", "file"),
+        ("①", "1"),
+    ];
+    for (number, (one, other)) in pairs.iter().enumerate() {
+        create(&customer, &format!("one {number}"), one).await;
+        create(&customer, &format!("other {number}"), other).await;
+    }
+    for (number, (one, other)) in pairs.iter().enumerate() {
+        let both = [format!("one {number}"), format!("other {number}")];
+        for query in [one, other] {
+            let query = format!("\"{query}\"");
+            let found = subjects(&customer, Protocol::Rest, &query).await;
+            assert!(both.iter().all(|subject| found.contains(subject)), "{query}: {found:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_text_is_found_in_whichever_form_it_was_typed() {
     let app = TestApp::start().await;

@@ -1,10 +1,12 @@
 //! What people search for, as a query that Postgres reads: words that must all occur, "phrases", -not, and or.
 //!
 //! It takes a text apart as the function `search_words` takes apart what is searched, so that words are found in every
-//! script: punctuation of ASCII separates words, and runs of scripts without spaces become pairs of characters. Words that
+//! script and spelling: variants of a character are folded, punctuation of ASCII separates words, and runs of scripts without spaces become pairs of characters. Words that
 //! stand together, such as the parts of an address, are searched as a phrase, but for single characters of such scripts.
 
 use std::ops::RangeInclusive;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Postgres' parser has a stack of 32 operators, and each dash may be one: 33 in a row are an internal error of it.
 const MAX_DASHES: usize = 16;
@@ -33,8 +35,32 @@ fn is_dense(letter: char) -> bool {
     letter >= *DENSE[0].start() && DENSE.iter().any(|range| range.contains(&letter))
 }
 
+/// Returns the form of a text in which it is searched, as the function `search_fold` does.
+fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for letter in ComposingNormalizerBorrowed::new_nfkc().normalize(text).chars() {
+        match letter {
+            // Soft hyphen, joiners, directions and variation selectors.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' => {}
+            '\u{feff}' | '\u{e0100}'..='\u{e01ef}' => {}
+            // The points of Hebrew and Arabic, and tatweel.
+            '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}' => {}
+            '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' => {}
+            'ß' | 'ẞ' => folded += "ss",
+            'ς' => folded.push('σ'),
+            '\u{622}' | '\u{623}' | '\u{625}' => folded.push('\u{627}'),
+            '\u{629}' => folded.push('\u{647}'),
+            '\u{643}' => folded.push('\u{6a9}'),
+            '\u{649}' | '\u{64a}' => folded.push('\u{6cc}'),
+            other => folded.push(other),
+        }
+    }
+    folded
+}
+
 /// Returns a search in the syntax of `websearch_to_tsquery`.
 pub(crate) fn terms(query: &str) -> String {
+    let query = fold(query);
     let mut terms = Terms::default();
     // Every other part stands between quotes.
     for (number, part) in query.split('"').enumerate() {
@@ -143,7 +169,7 @@ mod tests {
             ("\"open", "\"open\" "),
             ("C:\\new - x", "\"C new\" \"x\" "),
             ("<!-- & | ! ( ) : * '", ""),
-            ("Größe", "\"Größe\" "),
+            ("Größe", "\"Grösse\" "),
         ] {
             assert_eq!(terms(query), expected, "{query}");
         }
@@ -162,6 +188,7 @@ mod tests {
             ("5月5日 -5月", "\"5\" \"月\" \"5\" \"日\" -\"5 月\" "),
             ("\"A4 纸 b c\"", "\"A4\" \"纸\" \"b c\" "),
             ("打印A4", "\"打印 A4\" "),
+            ("ﾌﾟﾘﾝﾀ", "\"プリ リン ンタ\" "),
             ("プリンター、故障", "\"プリ リン ンタ ター 、 故障\" "),
             ("หิว", "\"หิ ิว\" "),
             ("프린터", "\"프린 린터\" "),
