@@ -129,10 +129,7 @@ impl Call<()> {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
             _ => None,
         };
-        let lines: Vec<_> = metadata.get_all("if-match").iter().filter(|_| method.conditional).collect();
-        // One that is no text is no tag of ours.
-        let header = lines.iter().map(|line| line.to_str().unwrap_or("?")).collect::<Vec<_>>().join(",");
-        let if_match = Some(header).filter(|_| !lines.is_empty()).and_then(|header| ExpectedVersions::read(&header));
+        let if_match = if method.conditional { preconditions(metadata)? } else { None };
         let id = metadata.get("last-event-id").filter(|_| method.watch);
         // One that is no text is no token either.
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
@@ -141,6 +138,25 @@ impl Call<()> {
         let (mask, rows) = (ReadMask::default(), OnceLock::new());
         Ok(Self { message: (), method, permit, client, claim, if_match, mask, last_event_id, max_response_bytes, rows })
     }
+}
+
+/// Returns the versions that the preconditions of a change accept.
+///
+/// # Errors
+/// `MALFORMED_REQUEST` for If-Unmodified-Since without If-Match: changes within a second have one time, so that the
+/// precondition would not prevent a lost update.
+fn preconditions(metadata: &MetadataMap) -> Result<Option<ExpectedVersions>> {
+    let list = |name: &'static str| {
+        // A line that is not text contains no tag of this server.
+        let lines: Vec<_> = metadata.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect();
+        (!lines.is_empty()).then(|| lines.join(","))
+    };
+    let (if_match, if_none_match) = (list("if-match"), list("if-none-match"));
+    if if_match.is_none() && metadata.contains_key("if-unmodified-since") {
+        let message = "If-Unmodified-Since is not supported: send the ETag of the resource in If-Match.";
+        return Err(Error::with_message(Reason::MalformedRequest, message));
+    }
+    Ok(ExpectedVersions::read(if_match.as_deref(), if_none_match.as_deref()))
 }
 
 impl<M> Call<M> {

@@ -2,18 +2,32 @@
 
 use crate::error::{Reason, Result};
 
-/// The versions that a precondition accepts. The resource must have one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedVersions(pub Vec<i64>);
+/// The versions that the preconditions of a change accept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExpectedVersions {
+    /// If-Match: the resource has one of these versions. `None`: it has any.
+    one_of: Option<Vec<i64>>,
+    /// If-None-Match: the resource has none of these versions. `None`: it does not exist.
+    none_of: Option<Vec<i64>>,
+}
 
 impl ExpectedVersions {
-    /// Parses If-Match. Returns `None` for `*`, which matches any existing resource. A malformed tag matches no
-    /// version.
+    /// Parses If-Match and If-None-Match, in which `*` matches any existing resource. Returns `None` if every version is
+    /// accepted.
+    pub(crate) fn read(if_match: Option<&str>, if_none_match: Option<&str>) -> Option<Self> {
+        let expected = Self {
+            one_of: if_match.and_then(Self::versions),
+            none_of: if_none_match.map_or(Some(Vec::new()), Self::versions),
+        };
+        (expected != Self { one_of: None, none_of: Some(Vec::new()) }).then_some(expected)
+    }
+
+    /// Parses a list of tags. Returns `None` for `*`. A malformed tag matches no version.
     ///
     /// A weak tag counts like a strong one, unlike in RFC 9110, section 13.1.1. A proxy that compresses a response
     /// weakens its tag (`W/"1"`), and some rename it (`"1-gzip"`). The tags of this API identify a version rather than
     /// the bytes of a response.
-    pub(crate) fn read(header: &str) -> Option<Self> {
+    fn versions(header: &str) -> Option<Vec<i64>> {
         if header.trim() == "*" {
             return None;
         }
@@ -22,7 +36,7 @@ impl ExpectedVersions {
             let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
             tag.split(['-', '.', '/']).next()?.parse().ok()
         };
-        Some(Self(header.split(',').filter_map(version).collect()))
+        Some(header.split(',').filter_map(version).collect())
     }
 
     /// Checks that a resource has an accepted version.
@@ -30,10 +44,11 @@ impl ExpectedVersions {
     /// # Errors
     /// `ETAG_MISMATCH`.
     pub fn check(expected: Option<&Self>, version: i64) -> Result<()> {
-        match expected {
-            Some(Self(versions)) if !versions.contains(&version) => Err(Reason::EtagMismatch.into()),
-            _ => Ok(()),
-        }
+        let is_accepted = expected.is_none_or(|Self { one_of, none_of }| {
+            one_of.as_ref().is_none_or(|versions| versions.contains(&version))
+                && none_of.as_ref().is_some_and(|versions| !versions.contains(&version))
+        });
+        if is_accepted { Ok(()) } else { Err(Reason::EtagMismatch.into()) }
     }
 }
 
@@ -58,7 +73,26 @@ mod tests {
             ("\"\"", Some(vec![])),
             ("W/*", Some(vec![])),
         ] {
-            assert_eq!(ExpectedVersions::read(header).map(|expected| expected.0), versions, "{header}");
+            assert_eq!(ExpectedVersions::versions(header), versions, "{header}");
+        }
+    }
+
+    #[test]
+    fn both_preconditions_must_hold() {
+        for (if_match, if_none_match, is_accepted) in [
+            (None, None, true),
+            (Some("*"), None, true),
+            (Some("\"1\", \"2\""), None, true),
+            (Some("\"1\""), None, false),
+            (None, Some("*"), false),
+            (Some("\"2\""), Some("*"), false),
+            (None, Some("W/\"2\""), false),
+            (None, Some("\"1\""), true),
+            (Some("\"2\""), Some("\"2\""), false),
+        ] {
+            let expected = ExpectedVersions::read(if_match, if_none_match);
+            let outcome = ExpectedVersions::check(expected.as_ref(), 2);
+            assert_eq!(outcome.is_ok(), is_accepted, "{if_match:?} {if_none_match:?}");
         }
     }
 }

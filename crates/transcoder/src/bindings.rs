@@ -78,8 +78,8 @@ pub(crate) fn put_path(
     path: &str,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    for ((variable, value), field) in template.capture(path).zip(fields) {
-        let value = value.ok_or_else(|| ReadError::new("not valid UTF-8").within(&variable.field_path))?;
+    for ((_, value), field) in template.capture(path).zip(fields) {
+        let value = value.ok_or_else(|| ReadError::new("not valid UTF-8").within(&spell(codec, field)))?;
         put_at(codec, field, &value, out)?;
     }
     Ok(())

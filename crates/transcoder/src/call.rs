@@ -49,7 +49,7 @@ impl<D: Dialect> Shared<D> {
         })?;
         head.route = Some(route.clone());
         let plan = &self.plans[id];
-        if plan.has_body() && !body.is_end_stream() {
+        if plan.has_body() && !body.is_end_stream() && body.size_hint().exact() != Some(0) {
             plan.check_media_type(head, &self.dialect)?;
         }
         let format = plan.response_format(head)?;

@@ -133,6 +133,8 @@ pub enum Failure {
     NotAcceptable,
     /// The media type of the body is not supported.
     UnsupportedMediaType,
+    /// The body has a content coding that no outer layer has removed.
+    UnsupportedContentCoding,
     /// The body is too large.
     PayloadTooLarge {
         /// The maximum size in bytes.

@@ -72,9 +72,10 @@ pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaType<'a>(&'a str);
 
-/// Types that end in `+json`, and whose documents are not protobuf JSON: in a merge patch (RFC 7396) null removes a
-/// member, and a JSON patch (RFC 6902) is a list of operations.
-const PATCHES: [&str; 2] = ["application/merge-patch+json", "application/json-patch+json"];
+/// Types that end in `+json`, and whose documents are not protobuf JSON: in a merge patch (RFC 7396; Kubernetes) null
+/// removes a member, and a JSON patch (RFC 6902) is a list of operations.
+const PATCHES: [&str; 3] =
+    ["application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"];
 
 impl MediaType<'_> {
     pub(crate) fn is_json(&self) -> bool {

@@ -94,7 +94,7 @@ impl Plan {
     /// An error if the method does not accept the media type, or if the body is compressed.
     pub(crate) fn check_media_type<D: Dialect>(&self, head: &RequestHead, dialect: &D) -> Result<(), Failure> {
         if media_type::is_compressed(&head.headers) {
-            return Err(Failure::UnsupportedMediaType);
+            return Err(Failure::UnsupportedContentCoding);
         }
         let Some(media) = media_type::content_type(&head.headers) else { return Ok(()) };
         let media_types = dialect.media_types(&self.route.method);

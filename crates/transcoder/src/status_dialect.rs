@@ -98,6 +98,9 @@ impl Dialect for StatusDialect {
             Failure::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Status::invalid_argument("unsupported media type"))
             }
+            Failure::UnsupportedContentCoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Status::invalid_argument("unsupported content coding"))
+            }
             Failure::PayloadTooLarge { max_bytes } => {
                 let message = format!("the body is longer than {max_bytes} bytes");
                 (StatusCode::PAYLOAD_TOO_LARGE, Status::resource_exhausted(message))

@@ -244,6 +244,24 @@ async fn envoys_own_answers_carry_cors_headers() {
     }
 }
 
+/// Load balancers and old proxies speak HTTP/1.0.
+#[tokio::test]
+async fn http_1_0_is_served_and_an_upgrade_has_an_envelope() {
+    let app = TestApp::start().await;
+    let envoy = app.endpoint.envoy().await.address();
+    for address in [app.endpoint.address, envoy] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+        stream.write_all(b"GET /api/v1/nothing HTTP/1.0\r\n\r\n").await.expect("sent");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.expect("text");
+        assert!(response.contains(" 404 ") && response.contains("ROUTE_NOT_FOUND"), "{address}: {response}");
+    }
+    let upgrade = Raw::new("GET", "/api/v1/me").header("connection", "upgrade").header("upgrade", "websocket");
+    upgrade.send(envoy).await.failure("MALFORMED_REQUEST");
+    let coded = Raw::new("POST", "/api/v1/tickets").header("transfer-encoding", "gzip, chunked");
+    coded.send(envoy).await.failure("MALFORMED_REQUEST");
+}
+
 /// The line of Envoy's log that contains this text. Envoy writes it shortly after the response.
 async fn log_line(envoy: &Envoy, text: &str) -> String {
     let since = Instant::now();

@@ -129,3 +129,78 @@ async fn proxies_are_told_not_to_buffer_streams() {
         }
     }
 }
+
+/// A caller may refuse the plain form (RFC 9110, section 12.5.3). The response of a call that has run must not become 406.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_can_not_be_compressed_is_sent_plain() {
+    let sender = Sender::new().await;
+    let draft = "{\"subject\":\"s\",\"body\":\"b\"}";
+    for accepted in ["identity;q=0", "*;q=0", "deflate, identity;q=0", "gzip;q=0,identity;q=0.0", "gzip, *;q=0"] {
+        let create = Raw::new("POST", TICKETS).json(draft).header("accept-encoding", accepted);
+        assert_eq!(sender.send(create).await.success().status, 201, "{accepted}");
+        let lost = Raw::new("GET", "/api/v1/nothing").header("accept-encoding", accepted);
+        sender.send(lost).await.failure("ROUTE_NOT_FOUND");
+        let headers = [("accept-encoding", accepted)];
+        let customer = &sender.scene.cast.customer;
+        customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &headers).await.success();
+    }
+    assert_eq!(sender.app.database.number("SELECT count(*) FROM tickets").await, 10);
+}
+
+/// Envoy passes a compressed body on, so these requests go to the server directly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gzip_body_is_read_to_the_end_of_its_last_member() {
+    use std::io::Write as _;
+    let sender = Sender::new().await;
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).expect("memory");
+        encoder.finish().expect("memory")
+    };
+    let post = async |coding: &str, body: Vec<u8>| {
+        let raw = Raw::new("POST", TICKETS).json(body).header("content-encoding", coding);
+        raw.header("authorization", format!("Bearer {}", sender.token)).send(sender.app.endpoint.address).await
+    };
+    let (head, tail) = ("{\"subject\":\"in two members\",", "\"body\":\"b\"}");
+    for coding in ["gzip", "GZIP", "x-gzip", "identity, gzip"] {
+        let ticket = post(coding, [gzip(head), gzip(tail)].concat()).await.success();
+        assert_eq!(ticket.text("/data/subject"), "in two members", "{coding}");
+    }
+    for coding in ["", "Identity"] {
+        post(coding, format!("{head}{tail}").into_bytes()).await.success();
+    }
+    let whole = gzip(&format!("{head}{tail}"));
+    post("gzip", [&whole[..], b"garbage"].concat()).await.failure("MALFORMED_REQUEST");
+    post("gzip", whole[..whole.len() - 4].to_vec()).await.failure("MALFORMED_REQUEST");
+    for coding in ["deflate", "gzip, gzip"] {
+        let refusal = post(coding, whole.clone()).await.failure("UNSUPPORTED_MEDIA_TYPE");
+        assert_eq!(refusal.header("accept-encoding"), Some("gzip"), "{coding}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_body_has_any_type_and_json_may_begin_with_a_byte_order_mark() {
+    let sender = Sender::new().await;
+    let id = sender.scene.ticket().await;
+    let resolve = Raw::new("POST", format!("{TICKETS}/{id}/resolve")).header("content-length", "0");
+    let agent = sender.scene.cast.agent.token().await.expect("a token");
+    let resolve = resolve.header("content-type", "application/x-www-form-urlencoded");
+    let resolve = resolve.header("authorization", format!("Bearer {agent}"));
+    resolve.send(sender.app.endpoint.address).await.success();
+    let marked = Raw::new("POST", TICKETS).json("\u{feff}{\"subject\":\"s\",\"body\":\"b\"}");
+    let marked = marked.header("authorization", format!("Bearer {}", sender.token));
+    marked.send(sender.app.endpoint.address).await.success();
+}
+
+/// `charset` after a type of gRPC-Web means nothing, as after JSON.
+#[tokio::test]
+async fn parameters_of_grpc_web_have_no_effect() {
+    let app = crate::support::TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let url = format!("{}/mainstay.identity.v1.UserService/GetMe", app.endpoint.base());
+    let request = app.endpoint.http.post(url).bearer_auth(token);
+    let request = request.header("content-type", "application/grpc-web+proto; charset=utf-8").body(vec![0; 5]);
+    let response = request.send().await.expect("an answer");
+    let kind = response.headers()["content-type"].to_str().expect("text");
+    assert_eq!((response.status().as_u16(), kind), (200, "application/grpc-web+proto"));
+}

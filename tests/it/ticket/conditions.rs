@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{Protocol, TestApp, rest},
+    support::{PROTOCOLS, Protocol, TestApp, rest},
 };
 
 #[tokio::test]
@@ -135,4 +135,26 @@ async fn the_tag_of_any_form_names_the_version() {
     // The tag of the next version in the same coding.
     let next = compressed.replacen('2', "3", 1);
     change(long(2), &next).await.success();
+}
+
+#[tokio::test]
+async fn other_preconditions_of_a_change_are_not_ignored() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let change = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
+    let old = "Thu, 01 Jan 1970 00:00:00 GMT";
+    for protocol in PROTOCOLS {
+        for (header, value, reason) in [
+            ("if-none-match", "*", "ETAG_MISMATCH"),
+            ("if-none-match", "\"1\"", "ETAG_MISMATCH"),
+            ("if-unmodified-since", old, "MALFORMED_REQUEST"),
+        ] {
+            let headers = [(header, value)];
+            let update = cast.customer.call_with(protocol, "TicketService.UpdateTicket", change.clone(), &headers);
+            update.await.failure(reason);
+        }
+    }
+    // If-Match takes precedence (RFC 9110, section 13.1.4).
+    let headers = [("if-unmodified-since", old), ("if-match", "\"1\"")];
+    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &headers).await.success();
 }

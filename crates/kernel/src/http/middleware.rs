@@ -41,6 +41,7 @@ pub mod auth;
 pub mod body_limit;
 pub mod client_address;
 pub mod consistency;
+mod content_coding;
 pub mod deadline;
 pub mod endless;
 pub mod envelope;
@@ -73,13 +74,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
-use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use crate::{app::App, caller::Authenticator, contract};
 use layer::{Body, MiddlewareLayer, Next, Response};
-
-/// The body of a response that passed the decompression of its request.
-type DecompressionResponse = tower_http::body::UnsyncBoxBody<bytes::Bytes, tower::BoxError>;
 
 /// Wraps the services and the pages in the stack. Streams without a deadline end once `draining` is cancelled.
 ///
@@ -129,10 +126,7 @@ pub fn stack(
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone(), &contract.rules)))
             .layer(MiddlewareLayer(auth::AuthenticateFirst::new(authenticator.clone())))
-            .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
-            // Other codings are refused by the transcoder, which also bounds what comes out.
-            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-            .map_request(|request: http::Request<DecompressionBody<Body>>| request.map(Body::new))
+            .map_request(content_coding::decompress)
             .layer(memory)
             .service(rest),
     };
@@ -154,6 +148,7 @@ pub fn stack(
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
             response.map(Body::new)
         })
+        .map_request(web::accept_identity)
         .layer(web::compression())
         .layer(MiddlewareLayer(protocol::RestErrorResponse))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))

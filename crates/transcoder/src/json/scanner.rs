@@ -18,6 +18,8 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(json: &'a [u8], max_depth: u32) -> Result<Self> {
         let text = std::str::from_utf8(json).map_err(|_| ReadError::new("the body is not valid UTF-8"))?;
+        // A reader may ignore a byte order mark (RFC 8259, section 8.1), which editors and shells of Windows write.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self { text, at: 0, depth: 0, max_depth })
     }
 

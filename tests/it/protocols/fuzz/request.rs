@@ -147,7 +147,7 @@ impl Writer {
             ("x-request-id", &["mine", "not decent \u{7f}", "", "a b"]),
             ("origin", &["https://example.com", "null"]),
             ("traceparent", &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "nonsense"]),
-            ("accept-encoding", &["identity", "", "nonsense"]),
+            ("accept-encoding", &["identity", "", "nonsense", "identity;q=0", "*;q=0"]),
             ("grpc-timeout", &["9S", "nonsense"]),
             ("x-http-code", &["299"]),
             ("content-encoding", &["identity", "gzip", "nonsense"]),

@@ -19,10 +19,12 @@ const fn reply(status: u16, reason: Reason) -> Reply {
 }
 
 /// Every local reply that this configuration can produce; the first match applies.
-const REPLIES: [Reply; 12] = [
+const REPLIES: [Reply; 14] = [
     Reply { own_words: true, ..reply(400, Reason::MalformedRequest) },
     Reply { also: Some(EXPIRED), ..reply(401, Reason::TokenExpired) },
     reply(401, Reason::InvalidToken),
+    // A protocol upgrade, or a target with another scheme.
+    reply(403, Reason::MalformedRequest),
     reply(404, Reason::RouteNotFound),
     // The request did not arrive completely in time.
     Reply { own_words: true, ..reply(408, Reason::MalformedRequest) },
@@ -30,6 +32,8 @@ const REPLIES: [Reply; 12] = [
     // The headers exceed Envoy's limit.
     Reply { own_words: true, ..reply(431, Reason::MalformedRequest) },
     reply(500, Reason::InternalError),
+    // A transfer coding other than chunked.
+    reply(501, Reason::MalformedRequest),
     reply(502, Reason::Unavailable),
     Reply { also: Some("response_flag_filter: { flags: [UO] }"), ..reply(503, Reason::Overloaded) },
     reply(503, Reason::Unavailable),

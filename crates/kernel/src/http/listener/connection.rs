@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
@@ -16,9 +17,16 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::Semaphore,
 };
 
-use super::{Bounds, guarded::Guarded, places::Place, request_body::Rest, tls::Tls};
+use super::{
+    Bounds,
+    guarded::Guarded,
+    places::Place,
+    request_body::{MAX_DISCARDING, Rest},
+    tls::Tls,
+};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
@@ -89,7 +97,8 @@ impl<S: Next + Sync> ConnectionServer<S> {
         place: &Place,
     ) {
         let (service, connection) = (Mutex::new(self.service.clone()), place.connection.clone());
-        let service = ConnectionService { service, connection: connection.clone(), peer, caller };
+        let discarding = Arc::new(Semaphore::new(MAX_DISCARDING));
+        let service = ConnectionService { service, connection: connection.clone(), peer, caller, discarding };
         let io = TokioIo::new(Guarded::new(stream, connection, HEADER_TIMEOUT, self.bounds.stalled_after));
         let mut connection = pin!(self.protocols.serve_connection(io, service));
         let has_ended = tokio::select! {
@@ -119,6 +128,8 @@ struct ConnectionService<S> {
     connection: Arc<Connection>,
     peer: PeerAddress,
     caller: Option<PeerCaller>,
+    /// Bounds the streams whose unread bodies are discarded.
+    discarding: Arc<Semaphore>,
 }
 
 impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
@@ -143,6 +154,19 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
             return Box::pin(async move {
                 let mut response = response.await;
                 rest.settle(&mut response).await;
+                Ok(response)
+            });
+        }
+        // Clients of gRPC read the trailers of an early response in any case.
+        let is_grpc =
+            parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if !is_grpc && !body.is_end_stream() {
+            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
+            let request = http::Request::from_parts(parts, body);
+            let (mut service, discarding) = (service.clone(), self.discarding.clone());
+            return Box::pin(async move {
+                let response = service.run(request).await;
+                rest.discard(&discarding);
                 Ok(response)
             });
         }

@@ -1,8 +1,11 @@
-//! The body of a request of HTTP/1.1, of which a response may leave a part unread.
+//! The body of a request, of which a response may leave a part unread.
 //!
-//! The unread part precedes the next request, so the connection must end: the response has `Connection: close`, and the
+//! Over HTTP/1.1, the unread part precedes the next request, so the connection must end: the response has `Connection: close`, and the
 //! connection lingers (RFC 9112, 9.6). A client that still sends would otherwise lose the response to a reset. A small part
 //! is read instead, because most requests are rejected for their headers, and a new connection costs more.
+//!
+//! Over HTTP/2, a body that is dropped resets its stream at the end of the response (RFC 9113, 8.1). Some clients, such as
+//! curl before version 8, then lose the response. The unread part is therefore read and discarded, within bounds.
 
 use std::{
     pin::Pin,
@@ -16,6 +19,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 use crate::http::{
     exchange::Connection,
@@ -26,6 +30,13 @@ use crate::http::{
 const MAX_REST_BYTES: usize = 64 << 10;
 /// The timeout of reading it.
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The most bytes, and the longest time, for which the unread part of an HTTP/2 request is discarded; its stream is reset
+/// afterwards. The time is that of nginx's `lingering_time`.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most HTTP/2 streams of one connection whose unread parts are discarded at the same time.
+pub(super) const MAX_DISCARDING: usize = 8;
 
 /// The state of the body of a request.
 #[derive(Debug)]
@@ -69,7 +80,9 @@ impl Rest {
         // A body that the server still has may still be read. Its drop notes an unread part.
         let state = std::mem::replace(&mut *self.lock(), State::Done);
         let is_read = match state {
-            State::Left(body) => tokio::time::timeout(REST_TIMEOUT, read_to_end(body)).await == Ok(true),
+            State::Left(body) => {
+                tokio::time::timeout(REST_TIMEOUT, read_to_end(body, MAX_REST_BYTES)).await == Ok(true)
+            }
             State::Awaited => false,
             State::Held | State::Done => return,
         };
@@ -79,15 +92,26 @@ impl Rest {
         }
     }
 
+    /// Discards the unread part of a body of HTTP/2 while the client receives the response, if fewer than
+    /// [`MAX_DISCARDING`] do so.
+    pub(super) fn discard(&self, discarding: &Arc<Semaphore>) {
+        let state = std::mem::replace(&mut *self.lock(), State::Done);
+        let (State::Left(body), Ok(permit)) = (state, discarding.clone().try_acquire_owned()) else { return };
+        tokio::spawn(async move {
+            tokio::time::timeout(DISCARD_TIMEOUT, read_to_end(body, MAX_DISCARDED_BYTES)).await.ok();
+            drop(permit);
+        });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns whether a body ended, and was small.
-async fn read_to_end(mut body: Incoming) -> bool {
+/// Reads a body of at most `max_bytes`. Returns whether it ended.
+async fn read_to_end(mut body: Incoming, max_bytes: usize) -> bool {
     let mut bytes = body.size_hint().lower();
-    while bytes <= MAX_REST_BYTES as u64 {
+    while bytes <= max_bytes as u64 {
         match body.frame().await {
             None => return true,
             Some(Err(_)) => return false,

@@ -104,6 +104,8 @@ impl Dialect for Envelope {
                 let name = if request.method == http::Method::PATCH { ACCEPT_PATCH } else { header::ACCEPT };
                 method.map(|method| (name, self.request_media_types(method)))
             }
+            // RFC 9110, section 15.5.16.
+            Failure::UnsupportedContentCoding => Some((header::ACCEPT_ENCODING, "gzip".to_owned())),
             _ => None,
         };
         let status = match failure {
@@ -183,6 +185,9 @@ pub fn error(failure: Failure) -> Error {
         Failure::MethodNotAllowed { .. } => Error::new(Reason::MethodNotAllowed),
         Failure::NotAcceptable => Error::new(Reason::NotAcceptable),
         Failure::UnsupportedMediaType => Error::new(Reason::UnsupportedMediaType),
+        Failure::UnsupportedContentCoding => {
+            Error::with_message(Reason::UnsupportedMediaType, "The body must be plain or have the content coding gzip.")
+        }
         Failure::PayloadTooLarge { max_bytes } => {
             Error::with_message(Reason::PayloadTooLarge, format!("The request may be {max_bytes} bytes at most."))
         }

@@ -29,7 +29,7 @@ impl<S: Next> Middleware<Request, S> for ReadIdempotencyKey {
             let headers = request.headers();
             let mut keys = HEADERS.iter().flat_map(|name| headers.get_all(*name));
             let key = keys.next();
-            if keys.next().is_some() {
+            if keys.any(|other| Some(other) != key) {
                 // Several keys would be ambiguous.
                 return refuse(Error::with_message(Reason::MalformedRequest, "Idempotency-Key may be sent only once."));
             }
@@ -53,27 +53,28 @@ fn malformed() -> Error {
 /// Parses a bare key, or a quoted string as in draft-ietf-httpapi-idempotency-key-header. Both forms are equivalent.
 fn parse(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
-    let key = match text.strip_prefix('"') {
-        None => text.to_owned(),
-        Some(quoted) => unescape(quoted.strip_suffix('"')?)?,
+    let (key, is_graphic) = match text.strip_prefix('"') {
+        None => (text.to_owned(), text.bytes().all(|byte| byte.is_ascii_graphic())),
+        Some(quoted) => (unescape(quoted)?, true),
     };
-    let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    good.then_some(key)
+    let is_good = (1..=255).contains(&key.len()) && is_graphic && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    is_good.then_some(key)
 }
 
-/// Removes the escapes of Structured Fields (RFC 9651, section 3.3.3): a backslash may only precede a quote or a
-/// backslash.
+/// Reads a string of Structured Fields after its opening quote (RFC 9651, section 3.3.3): a backslash may only precede a
+/// quote or a backslash. Parameters after the string have no meaning here.
 fn unescape(text: &str) -> Option<String> {
     let mut key = String::with_capacity(text.len());
     let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
+    loop {
+        match characters.next()? {
             '\\' => key.push(characters.next().filter(|next| matches!(next, '"' | '\\'))?),
-            '"' => return None,
+            '"' => break,
             other => key.push(other),
         }
     }
-    Some(key)
+    let rest = characters.as_str().trim_start();
+    (rest.is_empty() || rest.starts_with(';')).then_some(key)
 }
 
 #[cfg(test)]
@@ -81,6 +82,25 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_key_is_bare_or_a_string_of_structured_fields() {
+        for (header, key) in [
+            ("order-17", Some("order-17")),
+            ("\"order-17\"", Some("order-17")),
+            ("\"order 17\"", Some("order 17")),
+            (" \"k\" ; v=1 ", Some("k")),
+            ("\"a\\\"b\\\\\"", Some("a\"b\\")),
+            ("order 17", None),
+            ("\"k", None),
+            ("\"k\"x", None),
+            ("\"k\\x\"", None),
+            ("\"\"", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(header.as_bytes()).as_deref(), key, "{header}");
+        }
+    }
 
     #[test]
     fn both_headers_carry_a_key() {

@@ -64,6 +64,15 @@ pub fn name(request: &Request) -> &'static str {
     }
 }
 
+/// Removes the parameters of the media type of gRPC-Web, such as `charset`, which have no meaning. The layer of gRPC-Web
+/// compares the whole header.
+pub fn remove_parameters(request: &mut Request) {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split_once(';'));
+    if let Some(bare) = kind.and_then(|(bare, _)| HeaderValue::from_str(bare.trim()).ok()) {
+        request.headers_mut().insert(CONTENT_TYPE, bare);
+    }
+}
+
 /// Returns whether the caller speaks REST, directly or through Envoy.
 pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")

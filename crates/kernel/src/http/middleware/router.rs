@@ -81,7 +81,10 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
                 Ok(()) => self.grpc.pass(request),
                 Err(error) => refuse(error),
             },
-            "grpc-web" => self.grpc_web.pass(request),
+            "grpc-web" => {
+                protocol::remove_parameters(&mut request);
+                self.grpc_web.pass(request)
+            }
             _ if self.prefixes.iter().any(|prefix| is_within(request.uri().path(), prefix)) => self.rest.pass(request),
             _ => self.pages.pass(request),
         }

@@ -17,8 +17,9 @@ use crate::{
 };
 
 /// Response headers that scripts may read.
-pub const EXPOSED_HEADERS: [&str; 11] = [
+pub const EXPOSED_HEADERS: [&str; 12] = [
     "x-request-id",
+    "content-disposition",
     "etag",
     "location",
     "retry-after",
@@ -32,7 +33,7 @@ pub const EXPOSED_HEADERS: [&str; 11] = [
 ];
 
 /// Request headers that scripts may send.
-pub const ALLOWED_HEADERS: [&str; 15] = [
+pub const ALLOWED_HEADERS: [&str; 16] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -45,6 +46,7 @@ pub const ALLOWED_HEADERS: [&str; 15] = [
     "x-request-id",
     "x-request-timeout",
     "traceparent",
+    "tracestate",
     "grpc-timeout",
     "x-grpc-web",
     "x-user-agent",
@@ -80,6 +82,21 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
                 .any(|k| kind.starts_with(k))
     };
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
+}
+
+/// Accepts `identity` with the lowest weight where the caller refuses it. RFC 9110, section 12.5.3, leaves that to the
+/// server; [`CompressionLayer`] would replace the status by 406 after the call has run.
+pub fn accept_identity(mut request: Request) -> Request {
+    let lines: Vec<_> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
+    if lines.iter().any(|line| line.as_bytes().windows(2).any(|part| part == b"=0")) {
+        let headers = request.headers_mut();
+        // The first weight of a coding counts.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity;q=0.001"));
+        for line in lines {
+            headers.append(header::ACCEPT_ENCODING, line);
+        }
+    }
+    request
 }
 
 /// A middleware that responds with 304 if the caller has the representation, and gives each content coding a separate
