@@ -12,12 +12,12 @@ use tokio_postgres::{Client, NoTls};
 /// Marks the statement that proves that a scan would be detected.
 pub(crate) const WITNESS: &str = "witness";
 
-/// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a tenth of the million for which the
+/// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a fifth of the million for which the
 /// guarantee holds.
 #[expect(clippy::disallowed_methods, reason = "not a setting of the server")]
 pub(crate) static ROWS: LazyLock<i64> = LazyLock::new(|| {
     let rows = std::env::var("SCALE_ROWS").map(|rows| rows.parse().expect("SCALE_ROWS is a number"));
-    rows.unwrap_or(100_000)
+    rows.unwrap_or(200_000)
 });
 
 /// The server, a client for the test's own queries, and the app's pool.

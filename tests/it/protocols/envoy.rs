@@ -246,20 +246,27 @@ async fn envoys_own_answers_carry_cors_headers() {
 
 /// Load balancers and old proxies speak HTTP/1.0.
 #[tokio::test]
-async fn http_1_0_is_served_and_an_upgrade_has_an_envelope() {
+async fn http_1_0_is_served_and_a_refusal_of_envoy_has_an_envelope() {
     let app = TestApp::start().await;
     let envoy = app.endpoint.envoy().await.address();
-    for address in [app.endpoint.address, envoy] {
-        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
-        stream.write_all(b"GET /api/v1/nothing HTTP/1.0\r\n\r\n").await.expect("sent");
+    let exchange = async |address: SocketAddr, head: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await.expect("sent");
         let mut response = String::new();
         stream.read_to_string(&mut response).await.expect("text");
+        response
+    };
+    for address in [app.endpoint.address, envoy] {
+        let response = exchange(address, "GET /api/v1/nothing HTTP/1.0").await;
         assert!(response.contains(" 404 ") && response.contains("ROUTE_NOT_FOUND"), "{address}: {response}");
     }
-    let upgrade = Raw::new("GET", "/api/v1/me").header("connection", "upgrade").header("upgrade", "websocket");
-    upgrade.send(envoy).await.failure("MALFORMED_REQUEST");
-    let coded = Raw::new("POST", "/api/v1/tickets").header("transfer-encoding", "gzip, chunked");
-    coded.send(envoy).await.failure("MALFORMED_REQUEST");
+    for head in [
+        "GET /api/v1/me HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        "POST /api/v1/tickets HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked",
+    ] {
+        let response = exchange(envoy, head).await;
+        assert!(response.contains(" 400 ") && response.contains("MALFORMED_REQUEST"), "{head}: {response}");
+    }
 }
 
 /// The line of Envoy's log that contains this text. Envoy writes it shortly after the response.

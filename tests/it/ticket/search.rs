@@ -60,7 +60,7 @@ async fn words_of_scripts_without_spaces_are_found() {
 /// Folding in Postgres and folding of the query agree, in both directions.
 #[tokio::test]
 async fn variants_of_a_character_find_each_other() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start().await;
     let customer = app.cast().await.customer;
     let pairs = [
         ("ΟΔΟΣ", "οδος"),

@@ -152,7 +152,7 @@ impl Connector {
         let result = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
         let Some(mut connection) = result.ok().flatten() else {
             let failure = ConnectFailure::new(&self.servers, &self.config, attempts);
-            self.last_failure.note(&failure);
+            self.last_failure.note(failure.to_string());
             return Err(failure);
         };
         self.last_failure.clear();

@@ -43,28 +43,23 @@ pub(super) struct Coded<S> {
     inner: S,
     messages: Messages,
     failures: Arc<LastFailure>,
-    /// Whether this side closes the connection.
-    is_closing: bool,
+    /// Whether the end of the connection needs no log line: this side closes it, or the line is written.
+    is_ending: bool,
 }
 
 impl<S> Coded<S> {
     pub(super) fn new(inner: S, failures: Arc<LastFailure>) -> Self {
-        Self { inner, messages: Messages::default(), failures, is_closing: false }
+        Self { inner, messages: Messages::default(), failures, is_ending: false }
     }
 
     pub(super) fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Logs the end of a connection that was open. The attempt to connect reports an earlier end.
-    fn note_end(&self, error: Option<&io::Error>) {
-        if !self.messages.is_open || self.is_closing {
-            return;
-        }
-        match (&self.messages.fatal, error) {
-            (Some(fatal), _) => self.failures.note_loss(fatal),
-            (None, Some(error)) => self.failures.note_loss(&error.to_string()),
-            (None, None) => self.failures.note_loss("the server closed it without an error message"),
+    /// Logs why an open connection ends. The attempt to connect reports an earlier end.
+    fn note_end(&mut self, cause: &str) {
+        if self.messages.is_open && !std::mem::replace(&mut self.is_ending, true) {
+            self.failures.note_loss(cause);
         }
     }
 }
@@ -162,10 +157,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coded<S> {
             let mut read = ReadBuf::uninit(&mut bytes);
             let outcome = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read));
             if outcome.is_err() || read.filled().is_empty() {
-                this.note_end(outcome.as_ref().err());
+                let cause = outcome.as_ref().err().map(ToString::to_string);
+                this.note_end(cause.as_deref().unwrap_or("the server closed it without an error message"));
                 return Poll::Ready(outcome);
             }
             this.messages.feed(read.filled());
+            // The library reads no further.
+            if let Some(fatal) = this.messages.fatal.take() {
+                this.note_end(&fatal);
+            }
         }
         let ready = &mut this.messages.ready;
         let part = ready.split_to(ready.len().min(buf.remaining()));
@@ -184,7 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coded<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.is_closing = true;
+        self.is_ending = true;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
