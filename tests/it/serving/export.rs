@@ -105,6 +105,35 @@ async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
     add_tickets(&database, cast.customer.as_user(), 4000, 18_000).await;
     let token = cast.agent.token().await.expect("a token");
     let envoy = Endpoint::new(server.endpoint.envoy().await.address());
+#[tokio::test(flavor = "multi_thread")]
+async fn json_lines_are_imported_again() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let draft = json!({
+        "subject": "One", "body": "a\r\n=b;\"c\"", "kind": "TICKET_KIND_CHANGE", "priority": "TICKET_PRIORITY_HIGH",
+        "queue": "IT", "language": "de-AT", "tags": ["Smith, John", "\"c\""],
+    });
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    let (token, base) = (cast.agent.token().await.expect("a token"), app.endpoint.base());
+    let http = &app.endpoint.http;
+    let export = http.get(format!("{base}/api/v1/tickets/export")).bearer_auth(&token).send().await.expect("an answer");
+    let lines = export.text().await.expect("a text");
+    let account = cast.stranger.as_user().account;
+    let import = http.post(format!("{base}/api/v1/tickets/import?accountId={account}")).bearer_auth(&token);
+    let began = import.header("content-type", "application/x-ndjson").body(lines).send().await.expect("an answer");
+    assert_eq!(began.status(), 202);
+    let mut ticket = serde_json::Value::Null;
+    eventually("the import", async || {
+        let list = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        ticket = list.data()[0].clone();
+        ticket.is_object()
+    })
+    .await;
+    for (name, value) in draft.as_object().expect("an object") {
+        assert_eq!(ticket[name], *value, "{name}");
+    }
+}
+
     let mut files = Vec::new();
     for endpoint in [&server.endpoint, &envoy] {
         let url = format!("{}/api/v1/tickets/export.csv", endpoint.base());

@@ -1,6 +1,9 @@
 //! Delimited files: comma-separated values (RFC 4180), or those of another delimiter.
 
-use std::io::{BufReader, Read};
+use std::{
+    borrow::Cow,
+    io::{BufReader, Read},
+};
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
@@ -65,6 +68,22 @@ fn fault(error: csv::Error) -> Fault {
     }
 }
 
+/// Splits a cell of tags at its commas. Where a tag has a comma or a quote, the cell is a record of CSV itself:
+/// `"Smith, John",c`.
+fn tags(cell: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let (mut begins, mut has_quotes, mut is_open) = (true, false, false);
+    let tags = cell.split(move |letter| {
+        has_quotes = if begins { letter == '"' } else { has_quotes };
+        is_open ^= has_quotes && letter == '"';
+        begins = letter == ',' && !is_open;
+        begins
+    });
+    tags.map(|tag| match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
+        Some(tag) => Cow::Owned(tag.replace("\"\"", "\"")),
+        None => Cow::Borrowed(tag),
+    })
+}
+
 /// The interpretation of a row's cells.
 struct Table {
     columns: Vec<Column>,
@@ -99,11 +118,11 @@ impl Table {
                 Column::Priority => &mut raw.priority,
                 Column::Language => &mut raw.language,
                 Column::Tag | Column::Other => {
-                    raw.tags.push(text.to_owned());
+                    tags(&text).for_each(|tag| raw.push_tag(&tag));
                     continue;
                 }
             };
-            text.clone_into(field);
+            *field = text.into_owned();
         }
         raw.row(self.unescapes)
     }
@@ -155,6 +174,24 @@ mod tests {
             [good(2, "a", "1\r\n2"), good(6, "b", "3"), bad(7, "row has 1 of 2 fields"), good(8, "d", "4 \"x\"")];
         assert_eq!(rows(file), expected);
         assert_eq!(rows("subject,body\ra,1\rb,2\r"), [good(2, "a", "1"), good(3, "b", "2")]);
+    }
+
+    #[test]
+    fn a_cell_of_tags_is_a_record() {
+        let read = |cell: &str| tags(cell).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(read("a, b,,c"), ["a", " b", "", "c"]);
+        assert_eq!(read("\"Smith, John\",c"), ["Smith, John", "c"]);
+        assert_eq!(read("a,\"b \"\"c\"\", d\",\"\"\"\""), ["a", "b \"c\", d", "\""]);
+        assert_eq!(read("5\" disk, 3\" disk"), ["5\" disk", " 3\" disk"]);
+        assert_eq!(read("\"open, end"), ["\"open, end"]);
+        let mut read_tags = Vec::new();
+        let file = "body,tag,tag_1\nb,\"\"\"Smith, John\"\",c\",\"c,d\"\n";
+        let mut each = |entry: Entry| {
+            read_tags = entry.row.expect("good").content.tags;
+            true
+        };
+        super::read(file.as_bytes(), ReadOptions::default(), &mut each).expect("a good file");
+        assert_eq!(read_tags, ["Smith, John", "c", "d"]);
     }
 
     #[test]
