@@ -73,7 +73,7 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if lines.read_until(b'\n', &mut line).map_err(Fault::Read)? == 0 {
+        if lines.read_until(b'\n', &mut line)? == 0 {
             break;
         }
         if line.trim_ascii().is_empty() {
