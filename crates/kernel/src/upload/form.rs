@@ -46,6 +46,12 @@ pub struct UploadMetadata {
 /// Reads the body of a request into an upload.
 ///
 /// # Errors
+/// Returns whether a body of this type is a form.
+pub fn is_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("multipart/form-data")
+}
+
 /// `MALFORMED_REQUEST` for a form that can't be read, `VALIDATION_FAILED` for one without a file or with several, and the
 /// errors of the upload and of `pieces`.
 pub async fn receive(
@@ -53,8 +59,7 @@ pub async fn receive(
     content_type: &str,
     pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
 ) -> Result<UploadMetadata> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("multipart/form-data") {
+    if !is_form(content_type) {
         let mut pieces = std::pin::pin!(pieces);
         while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
             upload.push(&piece).await?;
