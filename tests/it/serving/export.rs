@@ -1,5 +1,7 @@
 //! An export streams lines over REST, messages over gRPC, server-sent events on request, and a CSV file.
 
+use std::io::Read as _;
+
 use mainstay::proto::support::v1::{ExportTicketsCsvRequest, ticket_service_client::TicketServiceClient};
 use serde_json::json;
 use tonic::Request;
@@ -76,6 +78,14 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
             assert_eq!(header("content-disposition"), "attachment; filename=\"tickets.csv\"", "{protocol:?}");
         }
     }
+    let url = format!("{}/api/v1/tickets/export.csv?accountId={account}", app.endpoint.base());
+    let token = cast.agent.token().await.expect("a token");
+    let export = app.endpoint.http.get(url).bearer_auth(token).header("accept-encoding", "gzip").send().await;
+    let export = export.expect("an answer");
+    assert_eq!(export.headers()["content-encoding"], "gzip");
+    let (compressed, mut text) = (export.bytes().await.expect("a body"), String::new());
+    flate2::read::GzDecoder::new(&compressed[..]).read_to_string(&mut text).expect("gzip");
+    assert_eq!(Some(&text), first.as_ref());
     let other = cast.stranger.as_user().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
     cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
@@ -95,16 +105,6 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     }
 }
 
-/// CSV has no place for an error: a client that mistakes a part for the whole would lose tickets unnoticed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
-    let database = TestDatabase::new().await;
-    let server = Process::start(&database).await;
-    let cast = Cast::new(&server.endpoint, &database).await;
-    // Several pages: a reader that stops reading gets the first ones.
-    add_tickets(&database, cast.customer.as_user(), 4000, 18_000).await;
-    let token = cast.agent.token().await.expect("a token");
-    let envoy = Endpoint::new(server.endpoint.envoy().await.address());
 #[tokio::test(flavor = "multi_thread")]
 async fn json_lines_are_imported_again() {
     let app = TestApp::builder().with_jobs().start().await;
@@ -134,6 +134,16 @@ async fn json_lines_are_imported_again() {
     }
 }
 
+/// CSV has no place for an error: a client that mistakes a part for the whole would lose tickets unnoticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    // Several pages: a reader that stops reading gets the first ones.
+    add_tickets(&database, cast.customer.as_user(), 4000, 18_000).await;
+    let token = cast.agent.token().await.expect("a token");
+    let envoy = Endpoint::new(server.endpoint.envoy().await.address());
     let mut files = Vec::new();
     for endpoint in [&server.endpoint, &envoy] {
         let url = format!("{}/api/v1/tickets/export.csv", endpoint.base());
