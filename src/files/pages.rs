@@ -10,7 +10,7 @@ mod range;
 use axum::{
     body::Body,
     extract::{Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, put},
 };
@@ -117,35 +117,42 @@ async fn download(
     State(app): State<App>,
     Path(id): Path<String>,
     Query(query): Query<LinkQuery>,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
-    respond(serve(&app, &id, &query, &headers).await)
+    respond(serve(&app, &id, &query, (&method, &headers)).await)
 }
 
-async fn serve(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap) -> Result<Response> {
+/// The method and the headers of a request for a content.
+type Head<'a> = (&'a Method, &'a HeaderMap);
+
+async fn serve(app: &App, id: &str, query: &LinkQuery, head: Head<'_>) -> Result<Response> {
     let file = file(app, Action::Download, id, query).await?;
-    content(app, file, headers, "private, no-cache, no-transform").await
+    content(app, file, head, "private, no-cache, no-transform").await
 }
 
-async fn image(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    respond(show(&app, &id, &headers).await)
+async fn image(State(app): State<App>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
+    respond(show(&app, &id, (&method, &headers)).await)
 }
 
 /// Serves an image through this server, because a URL of the storage would outlive the public reference.
-async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
+async fn show(app: &App, id: &str, head: Head<'_>) -> Result<Response> {
     let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
     let public = async move |connection: &mut _| ops::downloadable(connection, None, id).await;
     let file = app.database.autocommit(public).await?;
-    content(app, file, headers, "public, max-age=60, no-transform").await
+    content(app, file, head, "public, max-age=60, no-transform").await
 }
 
 /// Serves a content, or the requested part of it. Intermediaries must not transform it, because a range refers to
 /// exactly these bytes.
-async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
+async fn content(app: &App, file: File, (method, headers): Head<'_>, cache_control: &str) -> Result<Response> {
     let FileState::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;
     let tag = format!("\"{}\"", ops::hex(&file.sha256.unwrap_or_default()));
-    let requested = range::read(headers, &tag, size);
+    if !range::is_matched(headers, &tag) {
+        return Err(Reason::EtagMismatch.into());
+    }
+    let requested = range::read(method, headers, &tag, size);
     let (status, range) = match requested {
         RequestedRange::Whole => (StatusCode::OK, 0..size),
         RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),

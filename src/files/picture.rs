@@ -2,7 +2,7 @@
 //!
 //! A decoder allocates memory before it reports how much: for the coefficients of a progressive JPEG, for a compressed
 //! color profile, for a frame that is larger than its canvas. So a file is surveyed in place, in constant memory, and
-//! the decoder gets only the parts that contain pixels.
+//! the decoder gets only the parts that contain pixels, their orientation, and a small color profile.
 
 mod jpeg;
 mod png;
@@ -20,6 +20,8 @@ use scanner::Scanner;
 
 /// The maximum size of an Exif block that is read for the orientation, in bytes.
 const MAX_EXIF_BYTES: u64 = 64 << 10;
+/// The maximum size of a colour profile, in bytes.
+pub(crate) const MAX_PROFILE_BYTES: u64 = 64 << 10;
 /// The maximum number of parts of a file, where adjacent parts are merged; real pictures have some dozens.
 const MAX_PARTS: usize = 4096;
 
@@ -45,6 +47,8 @@ pub(crate) struct Survey {
     /// Whether the file has more parts than any real picture. Each part takes memory here, but only a few bytes in the
     /// file.
     is_scattered: bool,
+    /// Whether the parts include a colour profile (ICC) for pixels in RGB.
+    pub(crate) has_profile: bool,
     extent: Extent,
     /// Whether the end of the picture was found.
     pub(crate) is_complete: bool,
@@ -52,8 +56,9 @@ pub(crate) struct Survey {
 
 impl Survey {
     fn new(format: ImageFormat, extent: Extent) -> Self {
-        let (parts, is_scattered, is_complete) = (Vec::new(), false, false);
-        Self { format, width: 0, height: 0, memory: 0, parts, is_scattered, extent, is_complete }
+        let parts = Vec::new();
+        let (is_scattered, has_profile, is_complete) = (false, false, false);
+        Self { format, width: 0, height: 0, memory: 0, parts, is_scattered, has_profile, extent, is_complete }
     }
 
     fn keep(&mut self, part: Range<u64>) {
@@ -65,6 +70,14 @@ impl Survey {
             Some(last) if last.end == part.start => last.end = part.end,
             _ if count >= MAX_PARTS => self.is_scattered = true,
             _ => self.parts.push(part),
+        }
+    }
+
+    /// Keeps a part within the first one, at a position of the file.
+    fn insert(&mut self, at: u64, part: Range<u64>) {
+        if let Some(first) = self.parts.first_mut() {
+            let rest = at..std::mem::replace(&mut first.end, at);
+            drop(self.parts.splice(1..1, [part, rest]));
         }
     }
 
@@ -128,12 +141,30 @@ fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
 
-/// Reads the logical screen descriptor. GIFs are not decoded.
+/// Reads the logical screen descriptor, and the first image, which may be larger. GIFs are not decoded.
 fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Result<()> {
+    let side = |low, high| u32::from(u16::from_le_bytes([low, high]));
     scanner.skip(6)?;
     let [w0, w1, h0, h1] = scanner.bytes()?;
-    survey.width = u16::from_le_bytes([w0, w1]).into();
-    survey.height = u16::from_le_bytes([h0, h1]).into();
+    (survey.width, survey.height) = (side(w0, w1), side(h0, h1));
+    let [flags, _background, _aspect] = scanner.bytes()?;
+    if flags & 0x80 != 0 {
+        scanner.skip(6 << (flags & 7))?;
+    }
+    // Extensions precede the image: a label and blocks, the last of which is empty.
+    loop {
+        match scanner.byte()? {
+            b'!' => scanner.skip(1)?,
+            b',' => break,
+            _ => return Ok(()),
+        }
+        while let length @ 1.. = scanner.byte()? {
+            scanner.skip(length.into())?;
+        }
+    }
+    let [x0, x1, y0, y1, w0, w1, h0, h1] = scanner.bytes()?;
+    survey.width = survey.width.max(side(x0, x1) + side(w0, w1));
+    survey.height = survey.height.max(side(y0, y1) + side(h0, h1));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! the hash of the content is known before the upload is processed. An upload holds only as much space of the [`Spool`] as
 //! has arrived, and ends if it falls behind the slowest [`Pace`], so clients that send nothing do not block others.
 
+mod disposition;
 pub mod form;
 mod pace;
 mod space;

@@ -1,14 +1,17 @@
 //! Pictures: an upload is decoded within bounds and drawn again. The file itself is discarded, including the location
-//! of a photo and any hidden content.
+//! of a photo and any hidden content. Only a colour profile is copied: without it, browsers show other colours.
 
 use std::io::{Cursor, Read, Seek};
 
 use image::{
-    DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder,
+    DynamicImage, ExtendedColorType, GenericImageView, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+    RgbImage, Rgba, RgbaImage,
+    codecs::{jpeg::JpegEncoder, png::PngEncoder},
     imageops,
+    metadata::Orientation,
 };
 
-use crate::files::picture::{self, Extent, Survey};
+use crate::files::picture::{self, Extent, MAX_PROFILE_BYTES, Survey};
 
 /// The widths and heights of an avatar in pixels, the largest first.
 pub(crate) const SIZES: [u32; 4] = [512, 256, 128, 64];
@@ -47,8 +50,11 @@ pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Original, Fault> {
     let survey = survey.filter(|survey| FORMATS.contains(&survey.format));
     let survey = survey.ok_or("The picture must be a JPEG, PNG or WebP.")?;
     let (width, height) = (survey.width, survey.height);
-    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err("The picture has too many pixels.");
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err("The picture is wider or higher than 10,000 pixels.");
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err("The picture has more than 25 million pixels.");
     }
     if !survey.is_complete {
         return Err("The picture is cut off.");
@@ -75,150 +81,91 @@ pub(super) fn draw(file: &mut (impl Read + Seek), Original(survey): &Original) -
     if (width, height) != (survey.width, survey.height) || decoder.total_bytes() > survey.memory {
         return Err(UNREADABLE);
     }
-    let orientation = decoder.orientation().map_err(|_| UNREADABLE)?;
+    let orientation = orientation(&mut decoder);
+    let profile = if survey.has_profile { profile(&mut decoder) } else { None };
     let decoded = DynamicImage::from_decoder(decoder).map_err(|_| UNREADABLE)?;
     let side = width.min(height);
     let square = imageops::crop_imm(&decoded, (width - side) / 2, (height - side) / 2, side, side);
-    let largest = imageops::thumbnail(&*square, SIZES[0], SIZES[0]);
+    let largest = imageops::thumbnail(&Premultiplied(&*square), SIZES[0], SIZES[0]);
     drop(decoded);
     let mut largest = DynamicImage::ImageRgba8(largest);
     largest.apply_orientation(orientation);
     let largest = largest.into_rgba8();
-    let drawn = |size| encode(&imageops::thumbnail(&largest, size, size)).map(|bytes| (size, bytes)).ok_or(UNREADABLE);
-    SIZES.into_iter().map(drawn).collect()
+    let drawn = |size| {
+        let mut picture = imageops::thumbnail(&largest, size, size);
+        picture.pixels_mut().for_each(divide);
+        Some((size, encode(picture, profile.as_deref())?))
+    };
+    SIZES.into_iter().map(|size| drawn(size).ok_or(UNREADABLE)).collect()
+}
+
+/// Reads the orientation. The specification of WebP wants Exif without the prefix that it has in JPEG; some programs write
+/// it anyway.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    let exif = decoder.exif_metadata().ok().flatten();
+    let exif = exif.as_deref().map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Reads the colour profile (ICC.1:2010, 7.2), unless it is for other colours than RGB.
+fn profile(decoder: &mut impl ImageDecoder) -> Option<Vec<u8>> {
+    let profile = decoder.icc_profile().ok().flatten()?;
+    let is_usable = profile.len() as u64 <= MAX_PROFILE_BYTES && profile.get(16..20)? == b"RGB ";
+    is_usable.then_some(profile)
+}
+
+/// A picture whose colours are multiplied by their opacity. In the mean of such pixels, the colour of a transparent pixel,
+/// which is often black, does not count.
+struct Premultiplied<T>(T);
+
+impl<T: std::ops::Deref<Target: GenericImageView<Pixel = Rgba<u8>>>> GenericImageView for Premultiplied<T> {
+    type Pixel = Rgba<u8>;
+
+    fn dimensions(&self) -> (u32, u32) {
+        self.0.dimensions()
+    }
+
+    fn get_pixel(&self, x: u32, y: u32) -> Rgba<u8> {
+        let Rgba([red, green, blue, alpha]) = self.0.get_pixel(x, y);
+        if alpha == u8::MAX {
+            return Rgba([red, green, blue, alpha]);
+        }
+        let multiplied = |color| ((u16::from(color) * u16::from(alpha) + 127) / 255) as u8;
+        Rgba([multiplied(red), multiplied(green), multiplied(blue), alpha])
+    }
+}
+
+/// Divides the colours of a pixel by its opacity.
+fn divide(Rgba([colors @ .., alpha]): &mut Rgba<u8>) {
+    if (1..u8::MAX).contains(alpha) {
+        let alpha = u16::from(*alpha);
+        for color in colors {
+            *color = u8::try_from((u16::from(*color) * 255 + alpha / 2) / alpha).unwrap_or(u8::MAX);
+        }
+    }
 }
 
 /// Encodes a picture: with transparency as PNG, else as JPEG.
-fn encode(picture: &RgbaImage) -> Option<Vec<u8>> {
+fn encode(picture: RgbaImage, profile: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     if picture.pixels().any(|pixel| pixel.0[3] != u8::MAX) {
-        picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).ok()?;
+        let (width, height) = picture.dimensions();
+        let encoder = with_profile(PngEncoder::new(&mut bytes), profile)?;
+        encoder.write_image(&picture, width, height, ExtendedColorType::Rgba8).ok()?;
     } else {
-        let opaque: RgbImage = DynamicImage::ImageRgba8(picture.clone()).into_rgb8();
-        JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(&opaque).ok()?;
+        let opaque: RgbImage = DynamicImage::ImageRgba8(picture).into_rgb8();
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+        with_profile(encoder, profile)?.encode_image(&opaque).ok()?;
     }
     Some(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use image::Rgba;
-
-    use super::*;
-
-    fn draw(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
-        let mut file = Cursor::new(bytes);
-        let original = find(&mut file)?;
-        super::draw(&mut file, &original)
+fn with_profile<E: ImageEncoder>(mut encoder: E, profile: Option<&[u8]>) -> Option<E> {
+    if let Some(profile) = profile {
+        encoder.set_icc_profile(profile.to_vec()).ok()?;
     }
-
-    fn sample(format: ImageFormat, width: u32, height: u32, alpha: u8) -> Vec<u8> {
-        let image = RgbaImage::from_fn(width, height, |x, _| {
-            if x < width / 2 { Rgba([255, 0, 0, alpha]) } else { Rgba([0, 0, 255, alpha]) }
-        });
-        let image = DynamicImage::ImageRgba8(image);
-        let image = if format == ImageFormat::Jpeg { DynamicImage::ImageRgb8(image.into_rgb8()) } else { image };
-        let mut bytes = Vec::new();
-        image.write_to(&mut Cursor::new(&mut bytes), format).expect("memory");
-        bytes
-    }
-
-    #[test]
-    fn every_format_is_drawn_in_every_size() {
-        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
-            let drawn = draw(&sample(format, 700, 300, 255)).expect("a picture");
-            assert_eq!(drawn.iter().map(|(size, _)| *size).collect::<Vec<_>>(), SIZES);
-            for (size, bytes) in drawn {
-                assert_eq!(image::guess_format(&bytes).ok(), Some(ImageFormat::Jpeg));
-                let image = image::load_from_memory(&bytes).expect("a picture").into_rgb8();
-                assert_eq!(image.dimensions(), (size, size));
-                let [red, _, blue] = image.get_pixel(size / 8, size / 2).0;
-                assert!(red > 200 && blue < 60, "{format:?} {size}: the left is red");
-            }
-        }
-        let transparent = draw(&sample(ImageFormat::Png, 10, 10, 100)).expect("a picture");
-        assert_eq!(image::guess_format(&transparent[0].1).ok(), Some(ImageFormat::Png));
-    }
-
-    #[test]
-    fn nothing_but_pixels_is_kept() {
-        let mut photo = sample(ImageFormat::Jpeg, 64, 64, 255);
-        let place = b"Exif\0\0 GPS 48.2082 N 16.3738 E";
-        let length = u16::try_from(place.len() + 2).expect("short").to_be_bytes();
-        let segment: Vec<u8> = [&[0xff, 0xe1], &length[..], place].concat();
-        drop(photo.splice(2..2, segment));
-        for (_, bytes) in draw(&photo).expect("a picture") {
-            assert!(!bytes.windows(3).any(|window| window == b"GPS"));
-        }
-    }
-
-    /// Phones append data to a photo: Samsung a proprietary trailer, others a second picture (CIPA DC-007) or a video.
-    #[test]
-    fn what_follows_a_picture_is_dropped() {
-        let (second, film) = (sample(ImageFormat::Jpeg, 8, 8, 255), b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom");
-        let trailers: [&[u8]; 4] =
-            [b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT", &second, film, b"PK\x03\x04<script>"];
-        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
-            let picture = sample(format, 64, 48, 255);
-            for trailer in trailers {
-                let file = [&picture, trailer].concat();
-                let mut file = Cursor::new(&file);
-                let essence = find(&mut file).expect("a picture").0.read(&mut file);
-                assert!(essence.expect("memory") == picture, "{format:?}: {trailer:?}");
-            }
-            draw(&[&picture, trailers[0]].concat()).expect("a picture");
-            draw(&picture[..picture.len() - 5]).expect_err("cut off");
-            draw(&[b"<html>", picture.as_slice()].concat()).expect_err("something before it");
-        }
-    }
-
-    /// The orientation is kept until the picture is drawn; profiles and comments are not read.
-    #[test]
-    fn a_photo_is_turned_by_its_orientation() {
-        let segment = |marker: u8, data: &[u8]| {
-            let length = u16::try_from(data.len() + 2).expect("short").to_be_bytes();
-            [&[0xff, marker], &length[..], data].concat()
-        };
-        let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
-        let segments = [segment(0xe2, &[b'p'; 60_000]), segment(0xfe, b"hello"), segment(0xe1, exif)].concat();
-        let mut photo = sample(ImageFormat::Jpeg, 64, 64, 255);
-        drop(photo.splice(2..2, segments));
-        let survey = picture::survey(&mut Cursor::new(&photo), Extent::Whole).expect("memory").expect("a picture");
-        let essence = survey.read(&mut Cursor::new(&photo)).expect("memory");
-        assert!(essence.len() + 60_000 < photo.len(), "the profile is left out");
-        let drawn = image::load_from_memory(&draw(&photo).expect("a picture")[3].1).expect("a picture").into_rgb8();
-        let [red, _, blue] = drawn.get_pixel(32, 8).0;
-        assert!(red > 200 && blue < 60, "the left is the top now");
-    }
-
-    #[test]
-    fn a_bomb_is_refused_before_it_is_decoded() {
-        let mut bomb = sample(ImageFormat::Png, 16, 16, 255);
-        // IHDR: width and height, then the checksum.
-        bomb[16..20].copy_from_slice(&9_999_u32.to_be_bytes());
-        bomb[20..24].copy_from_slice(&9_999_u32.to_be_bytes());
-        let crc = crc(&bomb[12..29]);
-        bomb[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert_eq!(draw(&bomb).expect_err("too large"), "The picture has too many pixels.");
-    }
-
-    fn crc(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(u32::MAX, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
-        })
-    }
-
-    #[test]
-    fn other_formats_are_refused() {
-        for bytes in [
-            &b"GIF89a\x01\0\x01\0"[..],
-            b"GIF89a",
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-            b"BM",
-            b"",
-            b"%PDF-1.7",
-        ] {
-            draw(bytes).expect_err("not a picture");
-        }
-    }
+    Some(encoder)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use super::UNKNOWN;
 pub(super) const PDF: &str = "application/pdf";
 pub(super) const ZIP: &str = "application/zip";
 pub(super) const GZIP: &str = "application/gzip";
+pub(super) const POSTSCRIPT: &str = "application/postscript";
+pub(super) const SVG: &str = "image/svg+xml";
 
 /// The stored name of each type, and its aliases. Sources: the aliases of freedesktop.org's shared-mime-info 2.2;
 /// Microsoft, "MIME Type Detection in Windows Internet Explorer" (`image/pjpeg`, `image/x-png`, `text/richtext`,
@@ -67,9 +69,11 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("video/3gpp", &["video/3gp"]),
     ("video/mpeg", &["video/x-mpeg", "video/x-mpeg2"]),
     ("video/x-msvideo", &["video/avi", "video/msvideo", "video/vnd.divx", "video/x-avi"]),
+    (SVG, &["image/svg"]),
+    ("font/woff2", &["application/font-woff2"]),
     ("font/woff", &["application/font-woff", "application/x-font-woff"]),
     ("font/ttf", &["application/font-sfnt", "application/x-font-ttf"]),
-    ("font/otf", &["application/x-font-otf"]),
+    ("font/otf", &["application/x-font-opentype", "application/x-font-otf"]),
     ("text/csv", &["application/csv", "text/comma-separated-values", "text/x-comma-separated-values", "text/x-csv"]),
     ("text/vcard", &["text/x-vcard"]),
     ("text/calendar", &["application/ics", "text/x-vcalendar"]),
@@ -111,16 +115,23 @@ pub(super) fn family(name: &str) -> Family {
     }
 }
 
-/// The subtypes of `application` for programs. Browsers on Windows send `x-msdownload` for `.exe`.
-const PROGRAMS: [&str; 16] = [
+/// The subtypes of `application` for programs. Browsers on Windows send `x-msdownload` for `.exe`; others are names of
+/// libmagic.
+const PROGRAMS: [&str; 25] = [
+    "exe",
     "java",
     "java-vm",
     "vnd.android.dex",
     "vnd.android.dey",
+    "vnd.appimage",
     "vnd.microsoft.portable-executable",
     "wasm",
+    "x-bcf",
+    "x-core",
+    "x-coredump",
     "x-dosexec",
     "x-elf",
+    "x-exe",
     "x-executable",
     "x-java-class",
     "x-llvm",
@@ -128,7 +139,10 @@ const PROGRAMS: [&str; 16] = [
     "x-ms-dos-executable",
     "x-msdos-program",
     "x-msdownload",
+    "x-object",
+    "x-pie-executable",
     "x-sharedlib",
+    "x-winexe",
 ];
 
 fn is_text(kind: &str, subtype: &str) -> bool {
@@ -157,6 +171,20 @@ fn is_text(kind: &str, subtype: &str) -> bool {
         "audio" | "video" => subtype.ends_with("mpegurl") || subtype == "x-scpls",
         "image" if matches!(subtype, "x-xbitmap" | "x-xpixmap") => true,
         _ => subtype.ends_with("+json") || subtype.ends_with("+xml") || subtype.ends_with("+yaml"),
+    }
+}
+
+/// Returns the stored type of a text that is announced as a picture, a sound or a video, if the announced name fits a
+/// text: because systems give it to files of another format with the same extension, or because the format has a form as
+/// text.
+pub(super) fn as_text(declared: &str) -> Option<&str> {
+    match declared {
+        // `.ts` is TypeScript, too, and `go.mod` no tracker module.
+        "video/mp2t" | "video/vnd.dlna.mpeg-tts" | "audio/x-mod" => Some("text/plain"),
+        "image/vnd.dxf" | "image/x-dxf" | "image/eps" | "image/x-eps" | "image/fits" | "image/x-xfig" => Some(declared),
+        // The playlists of Windows Media and of RealAudio.
+        "video/x-ms-asf" | "video/x-ms-asx" | "audio/x-pn-realaudio" => Some(declared),
+        _ => Some(declared).filter(|name| name.starts_with("image/x-portable-")),
     }
 }
 

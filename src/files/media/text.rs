@@ -12,6 +12,12 @@ pub(super) fn is_of_bytes(head: &[u8]) -> bool {
     is_without_controls(head)
 }
 
+/// Returns whether a text begins like XML or HTML, in any of these charsets.
+pub(super) fn is_markup(head: &[u8]) -> bool {
+    let is_ignored = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
+    head.iter().find(|byte| !is_ignored(byte)) == Some(&b'<')
+}
+
 fn is_utf8(head: &[u8]) -> bool {
     // The beginning may end within a character.
     let is_valid = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);

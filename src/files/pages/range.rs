@@ -1,8 +1,8 @@
-//! The requested part of a file (RFC 9110, 14.2).
+//! The requested part of a file (RFC 9110, 14.2), and the precondition of a request (13.1.1).
 
 use std::ops::Range;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 
 /// The range that a `Range` header requests (RFC 9110, section 14.2).
 #[derive(Debug, PartialEq, Eq)]
@@ -14,15 +14,22 @@ pub(super) enum RequestedRange {
     Nothing,
 }
 
-/// Reads `Range` and `If-Range`.
-pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange {
+/// Returns whether `If-Match` is absent or names the file. Its lines form one list.
+pub(super) fn is_matched(headers: &HeaderMap, tag: &str) -> bool {
+    let names_file = |line: &str| line.split(',').any(|one| [tag, "*"].contains(&one.trim()));
+    let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
+    lines.peek().is_none() || lines.any(|line| line.to_str().is_ok_and(names_file))
+}
+
+/// Reads `Range` and `If-Range`. A range is defined for GET only.
+pub(super) fn read(method: &Method, headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_RANGE).is_some_and(|value| value != tag) {
+    if method != Method::GET || text(header::IF_RANGE).is_some_and(|value| value != tag) {
         return RequestedRange::Whole;
     }
-    match text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes=")) {
-        Some(range) => part(range, size),
-        None => RequestedRange::Whole,
+    match text(header::RANGE).and_then(|range| range.trim().split_once('=')) {
+        Some((unit, range)) if unit.eq_ignore_ascii_case("bytes") => part(range, size),
+        _ => RequestedRange::Whole,
     }
 }
 
@@ -74,14 +81,39 @@ mod tests {
     fn a_range_of_another_version_is_none() {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, HeaderValue::from_static("bytes=1-2"));
-        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Part(1..3));
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"a\""));
-        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Part(1..3));
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
         for other in ["\"b\"", "W/\"a\"", "\"a-gzip\""] {
             headers.insert(header::IF_RANGE, HeaderValue::from_static(other));
-            assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Whole, "{other}: bytes are compared strongly");
+            assert_eq!(
+                read(&Method::GET, &headers, "\"a\"", 10),
+                RequestedRange::Whole,
+                "{other}: bytes are compared strongly"
+            );
         }
         headers.insert(header::RANGE, HeaderValue::from_static("pages=1-2"));
-        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Whole);
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Whole);
+        headers.insert(header::RANGE, HeaderValue::from_static("Bytes=1-2"));
+        headers.remove(header::IF_RANGE);
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
+        assert_eq!(read(&Method::HEAD, &headers, "\"a\"", 10), RequestedRange::Whole);
+    }
+
+    #[test]
+    fn a_precondition_names_the_file() {
+        let is_matched = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::IF_MATCH, HeaderValue::from_static(line));
+            }
+            super::is_matched(&headers, "\"a\"")
+        };
+        for lines in [&[][..], &["*"], &["\"a\""], &["\"b\", \"a\""], &["\"b\"", "\"a\""]] {
+            assert!(is_matched(lines), "{lines:?}");
+        }
+        for lines in [&["\"b\""][..], &["W/\"a\""], &[""], &["a"]] {
+            assert!(!is_matched(lines), "{lines:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ const SCAN: u8 = 0xda;
 const COMMENT: u8 = 0xfe;
 const JFIF: u8 = 0xe0;
 const EXIF: u8 = 0xe1;
+const PROFILE: u8 = 0xe2;
 /// The marker of the Adobe segment, which distinguishes CMYK from YCCK.
 const ADOBE: u8 = 0xee;
 
@@ -57,13 +58,19 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
             SCAN => {
                 if !std::mem::replace(&mut has_scan, true) {
                     let components = scanner.byte()?;
-                    survey.memory = memory(survey, frame.as_ref().ok_or_else(invalid)?, components.into());
+                    let frame = frame.as_ref().ok_or_else(invalid)?;
+                    survey.memory = memory(survey, frame, components.into());
+                    survey.has_profile &= frame.components.len() == 3;
                 }
                 true
             }
             EXIF if !has_exif => {
                 has_exif = is_exif(scanner, length)?;
                 has_exif
+            }
+            PROFILE if !survey.has_profile => {
+                survey.has_profile = is_profile(scanner, length)?;
+                survey.has_profile
             }
             JFIF | ADOBE => true,
             0xe0..=0xef | COMMENT => false,
@@ -106,6 +113,12 @@ fn end_of_scan<R: Read + Seek>(scanner: &mut Scanner<R>) -> io::Result<(u64, u8)
 
 fn is_exif<R: Read + Seek>(scanner: &mut Scanner<R>, length: u64) -> io::Result<bool> {
     Ok((8..=MAX_EXIF_BYTES).contains(&length) && &scanner.bytes::<6>()? == b"Exif\0\0")
+}
+
+/// Returns whether a segment is a whole colour profile (ICC.1:2010, annex B.4). A profile of several segments has more
+/// than 64 KB.
+fn is_profile<R: Read + Seek>(scanner: &mut Scanner<R>, length: u64) -> io::Result<bool> {
+    Ok(length > 16 && &scanner.bytes()? == b"ICC_PROFILE\0\x01\x01")
 }
 
 fn read_frame<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, marker: u8) -> io::Result<Frame> {

@@ -4,11 +4,17 @@ use std::io::{self, Read, Seek};
 
 use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
 
-/// Keeps the chunks that contain pixels and their orientation. Compressed profiles and texts, and the frames of an
-/// animation after its first, are skipped.
+/// The maximum size of a compressed profile, in bytes: those of displays and cameras have at most 3 KB.
+const MAX_COMPRESSED_BYTES: u64 = 4 << 10;
+/// The maximum ratio of deflate.
+const INFLATION: u64 = 1032;
+
+/// Keeps the chunks that contain pixels and their orientation, and a small color profile. Large profiles, texts, and the
+/// frames of an animation after its first are skipped.
 pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(8)?;
     survey.keep(0..8);
+    let (mut header_end, mut has_exif, mut has_pixels) = (0, false, false);
     loop {
         let begin = scanner.at();
         let length = u64::from(u32::from_be_bytes(scanner.bytes()?));
@@ -16,6 +22,7 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
         let end = begin + length + 12;
         if &kind == b"IHDR" {
             header(scanner, survey)?;
+            header_end = end;
             if extent == Extent::Header {
                 return Ok(());
             }
@@ -23,8 +30,21 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
         scanner.skip_to(end)?;
         match &kind {
             _ if survey.width == 0 => return Err(invalid()),
-            b"eXIf" if length > MAX_EXIF_BYTES => {}
-            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" | b"eXIf" => survey.keep(begin..end),
+            b"eXIf" if has_exif || length > MAX_EXIF_BYTES => {}
+            b"eXIf" => {
+                has_exif = true;
+                // The decoder reads it only before the pixels.
+                if has_pixels { survey.insert(header_end, begin..end) } else { survey.keep(begin..end) }
+            }
+            b"iCCP" if !survey.has_profile && !has_pixels && length <= MAX_COMPRESSED_BYTES => {
+                survey.has_profile = true;
+                survey.memory += length * INFLATION;
+                survey.keep(begin..end);
+            }
+            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => {
+                has_pixels |= &kind == b"IDAT";
+                survey.keep(begin..end);
+            }
             b"IEND" => {
                 survey.keep(begin..end);
                 survey.memory += survey.kept_bytes();

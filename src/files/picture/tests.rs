@@ -128,6 +128,12 @@ fn the_size_is_in_the_header() {
     assert_eq!(size(&png()[..20]), None);
     assert_eq!(size(b"GIF89a\x2c\x01\xc8\0"), Some((300, 200)));
     assert_eq!(size(b"GIF89a\0\0\xc8\0"), None);
+    let image = b",\x01\0\0\0\x30\x75\x30\x75\0";
+    let gif = |flags: u8, rest: &[u8]| [&b"GIF89a\x01\0\x01\0"[..], &[flags, 0, 0], rest].concat();
+    assert_eq!(size(&gif(0, image)), Some((30_001, 30_000)), "the image is larger than the screen");
+    let blocks = b"!\xf9\x04\0\0\0\0\0!\xfe\x02,,\x01x\0";
+    assert_eq!(size(&gif(0x81, &[&[0; 12][..], blocks, image].concat())), Some((30_001, 30_000)));
+    assert_eq!(size(&gif(0, b";")), Some((1, 1)));
     assert_eq!(size(&webp(&[(b"VP8L", &vp8l(300, 200, 0))])), Some((300, 200)));
     for other in [&b""[..], b"RIFF\0\0\0\0WAVE", b"BM", b"<svg/>", b"\xff\xd8\xff"] {
         assert_eq!(size(other), None, "{other:?}");

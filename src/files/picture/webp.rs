@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek};
 
-use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
+use super::{Extent, MAX_EXIF_BYTES, MAX_PROFILE_BYTES, Survey, invalid, scanner::Scanner};
 
 /// The maximum decoder memory per byte of a lossless bitstream: ten bytes describe a prefix code, which takes a table
 /// of 4 KiB plus its own state.
@@ -21,7 +21,7 @@ struct Frame {
     has_alpha: bool,
 }
 
-/// Keeps the first frame, and the orientation. Profiles, texts and further frames are skipped.
+/// Keeps the first frame, the orientation and the profile. Texts and further frames are skipped.
 pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(4)?;
     let end_of_file = u64::from(u32::from_le_bytes(scanner.bytes()?)) + 8;
@@ -42,6 +42,10 @@ pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Surv
                 true
             }
             b"ANIM" => true,
+            b"ICCP" if !survey.has_profile => {
+                survey.has_profile = length <= MAX_PROFILE_BYTES;
+                survey.has_profile
+            }
             b"ANMF" if !frame.has_pixels => {
                 frame.is_animated = true;
                 animation_frame(scanner, survey, &mut frame, end)?;

@@ -1,7 +1,7 @@
 //! Import files: each row becomes a ticket or an error with its line number.
 //!
 //! The reader pulls one row at a time from any [`Read`](std::io::Read), so that memory holds one row rather than the
-//! file. A cell is taken literally (RFC 4180, RFC 8259) and normalized to NFC. With an option, the two characters `\n`
+//! file. A row has bounds, too. A cell is taken literally (RFC 4180, RFC 8259) and normalized to NFC. With an option, the two characters `\n`
 //! stand for a line break.
 
 mod csv;
@@ -12,7 +12,7 @@ mod ndjson;
 pub mod options;
 mod row;
 
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 use mainstay_kernel::numbered::numbered;
 
@@ -49,7 +49,16 @@ pub enum Fault {
     /// The file has more than [`MAX_ROWS`].
     TooManyRows,
     /// The bytes could not be read.
-    Read(std::io::Error),
+    Read(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidData => Self::File(error.to_string()),
+            _ => Self::Read(error),
+        }
+    }
 }
 
 /// Reads a file to its end, or until `each` returns `false`.
@@ -72,4 +81,43 @@ pub fn read(
         Format::Ndjson => ndjson::read(file, options, &mut bounded)?,
     }
     if rows > MAX_ROWS { Err(Fault::TooManyRows) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails once more is read than the bound of a row and the buffers.
+    struct Endless {
+        beginning: &'static [u8],
+        piece: &'static [u8],
+        read: usize,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            assert!(self.read < lines::MAX_ROW_BYTES + (256 << 10), "{} bytes were read", self.read);
+            let piece = if self.read == 0 { self.beginning } else { self.piece };
+            let count = piece.len().min(out.len());
+            out[..count].copy_from_slice(&piece[..count]);
+            self.read += count;
+            Ok(count)
+        }
+    }
+
+    /// A few megabytes of a file would take several hundred as cells of one row.
+    #[test]
+    fn a_row_without_an_end_is_not_kept() {
+        for (format, beginning, piece, line) in [
+            (Format::Csv, &b"body\n"[..], &b",,,,,,,,"[..], 2),
+            (Format::Csv, b"body\n\nx\n\"", b"a,\n", 4),
+            (Format::Csv, b"body,", b"tags,", 1),
+            (Format::Csv, b"\"", b"tags\n", 1),
+            (Format::Ndjson, b"{\"body\":\"x\"}\n{\"tags\":[\"\"", b",\"\"", 2),
+        ] {
+            let read = read(format, ReadOptions::default(), Endless { beginning, piece, read: 0 }, |_| true);
+            let message = format!("The row in line {line} is longer than 4 MiB, or has more than 1000 cells.");
+            assert!(matches!(&read, Err(Fault::File(fault)) if *fault == message), "{read:?}");
+        }
+    }
 }

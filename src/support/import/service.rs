@@ -1,6 +1,8 @@
 //! Handler of `ImportTickets`, which turns a stream of pieces into a stored upload.
 
 use crate::support::config::SupportConfig;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future::ready, stream};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
@@ -20,13 +22,13 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    contract::Validate,
+    contract::{Validate, proto::google::api::HttpBody},
     database::Connection,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, unreadable},
     id::AccountId,
     unit_of_work::Work,
-    upload::{Spool, Upload},
+    upload::{Spool, Upload, form},
 };
 
 /// A complete file.
@@ -75,46 +77,58 @@ fn message(operation: Operation) -> pb::ImportTicketsResponse {
 }
 
 async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<ReceivedFile, Status> {
-    let first = file.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
-    let (account, format, options) = admit(&first)?;
-    let mut next = Some(first);
-    while let Some(piece) = next {
-        check(&piece, Some(account))?;
-        let data = piece.file.unwrap_or_default().data;
-        file.push(&data).await?;
-        next = file.wait(stream.message()).await.map_err(unreadable)?;
+    let mut first = file.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
+    let (account, mut options) = admit(&first)?;
+    let HttpBody { content_type, data, .. } = first.file.take().unwrap_or_default();
+    let is_form = form::is_form(&content_type);
+    // Another type is refused before the file arrives.
+    if !is_form {
+        media_type(&content_type)?;
     }
-    if file.bytes() == 0 {
-        return Err(Error::field("file", "is empty").into());
+    let metadata = form::receive(&mut file, &content_type, pieces(data, stream, account)).await?;
+    if let Some((name, _)) = metadata.fields.first() {
+        return Err(Error::field(name.clone(), "must be in the query").into());
     }
-    Ok(ReceivedFile { account, format, options, file })
+    let head = file.next().await?.ok_or_else(|| Error::field("file", "is empty"))?;
+    file.rewind().await?;
+    // The default of a part (RFC 7578, section 4.4).
+    let content_type = if is_form && metadata.content_type.is_empty() { "text/plain" } else { &metadata.content_type };
+    let (format, declared) = media_type(content_type)?;
+    options.charset = options.charset.or(declared.charset);
+    options.delimiter = options.delimiter.or(declared.delimiter);
+    Ok(ReceivedFile { account, format: of_content(format, &head)?, options, file })
 }
 
-/// Reads the account, the format and the options from the first piece.
-fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, Format, ReadOptions)> {
+fn pieces(
+    first: Bytes,
+    messages: Streaming<pb::ImportTicketsRequest>,
+    account: AccountId,
+) -> impl Stream<Item = Result<Bytes, Status>> + Send {
+    let rest = messages.and_then(move |piece| {
+        ready(check(&piece, Some(account)).map(|()| piece.file.unwrap_or_default().data).map_err(Status::from))
+    });
+    stream::iter([Ok(first)]).chain(rest)
+}
+
+/// Reads the account and the options from the first piece.
+fn admit(first: &pb::ImportTicketsRequest) -> Result<(AccountId, ReadOptions)> {
     check(first, None)?;
-    let content_type = first.file.as_ref().map(|file| file.content_type.as_str()).unwrap_or_default();
-    let (format, declared) = media_type(content_type).ok_or_else(|| {
-        let message = "The file must be text/csv, text/tab-separated-values or application/x-ndjson, in a charset of the \
-                       WHATWG Encoding Standard.";
-        Error::with_message(Reason::UnsupportedMediaType, message)
-    })?;
     if first.account_id.is_empty() {
         return Err(Error::field("accountId", "is required"));
     }
     let account = first.account_id.parse().map_err(|_| Error::field("accountId", "must be a UUID"))?;
     let charset = match first.charset.as_str() {
-        "" => declared.charset,
+        "" => None,
         label => Some(Charset::from_label(label).ok_or_else(|| {
             Error::field("charset", "must be a charset of the WHATWG Encoding Standard, such as windows-1252")
         })?),
     };
     let options = ReadOptions {
         unescapes_newlines: first.unescape == "newlines",
-        delimiter: Delimiter::from_name(&first.delimiter).or(declared.delimiter),
+        delimiter: Delimiter::from_name(&first.delimiter),
         charset,
     };
-    Ok((AccountId(account), format, options))
+    Ok((AccountId(account), options))
 }
 
 fn check(piece: &pb::ImportTicketsRequest, account: Option<AccountId>) -> Result<()> {
@@ -126,25 +140,61 @@ fn check(piece: &pb::ImportTicketsRequest, account: Option<AccountId>) -> Result
     Ok(())
 }
 
-/// Parses the format and the read options from a media type (RFC 9110, section 8.3.1).
-fn media_type(content_type: &str) -> Option<(Format, ReadOptions)> {
+/// Returns the format of a file that begins like this.
+///
+/// # Errors
+/// `UNSUPPORTED_MEDIA_TYPE` for the files of Excel, by the signatures of ZIP and OLE.
+fn of_content(declared: Option<Format>, head: &[u8]) -> Result<Format> {
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\xd0\xcf\x11\xe0") {
+        return Err(unsupported("The file is an Excel workbook; save it as CSV."));
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    Ok(declared.unwrap_or(if text.starts_with(b"{") { Format::Ndjson } else { Format::Csv }))
+}
+
+fn unsupported(message: &'static str) -> Error {
+    let types = "text/csv, text/tab-separated-values, application/x-ndjson, multipart/form-data";
+    Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", types)
+}
+
+/// Parses the read options and the format from a media type (RFC 9110, section 8.3.1); without a format if the content
+/// decides it.
+///
+/// # Errors
+/// `UNSUPPORTED_MEDIA_TYPE`.
+fn media_type(content_type: &str) -> Result<(Option<Format>, ReadOptions)> {
+    let refused = || {
+        unsupported(
+            "The file must be text/csv, text/tab-separated-values or application/x-ndjson, in a charset of the WHATWG \
+             Encoding Standard.",
+        )
+    };
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let mut options = ReadOptions::default();
-    let format = match parts.next()?.as_str() {
-        "text/csv" => Format::Csv,
+    let format = match parts.next().unwrap_or_default().as_str() {
+        "text/csv"
+        | "text/x-csv"
+        | "text/comma-separated-values"
+        | "text/x-comma-separated-values"
+        | "application/csv"
+        | "application/x-csv" => Some(Format::Csv),
         "text/tab-separated-values" => {
             options.delimiter = Some(Delimiter::Tab);
-            Format::Csv
+            Some(Format::Csv)
         }
-        "application/x-ndjson" | "application/ndjson" => Format::Ndjson,
-        _ => return None,
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+            Some(Format::Ndjson)
+        }
+        // Windows gives the last one to every CSV file once Excel is installed.
+        "text/plain" | "application/octet-stream" | "application/vnd.ms-excel" => None,
+        _ => return Err(refused()),
     };
     for parameter in parts {
         if let Some(("charset", label)) = parameter.split_once('=') {
-            options.charset = Some(Charset::from_label(label.trim_matches('"'))?);
+            options.charset = Some(Charset::from_label(label.trim_matches('"')).ok_or_else(refused)?);
         }
     }
-    Some((format, options))
+    Ok((format, options))
 }
 
 #[cfg(test)]
@@ -153,17 +203,39 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_media_types() {
-        let read = |text: &str| media_type(text).map(|(format, options)| (format, options.charset.map(String::from)));
-        assert_eq!(read("text/csv"), Some((Format::Csv, None)));
-        let with = |format, charset: &str| Some((format, Some(charset.to_owned())));
+        let read = |text: &str| {
+            let (format, options) = media_type(text).ok()?;
+            Some((format, options.charset.map(String::from)))
+        };
+        for csv in ["text/csv", "application/csv", "text/x-csv", "text/comma-separated-values"] {
+            assert_eq!(read(csv), Some((Some(Format::Csv), None)));
+        }
+        for ndjson in ["application/x-ndjson", "application/ndjson", "application/jsonl"] {
+            assert_eq!(read(ndjson), Some((Some(Format::Ndjson), None)));
+        }
+        for other in ["text/plain", "application/octet-stream", "application/vnd.ms-excel"] {
+            assert_eq!(read(other), Some((None, None)));
+        }
+        let with = |format, charset: &str| Some((Some(format), Some(charset.to_owned())));
         assert_eq!(read("Text/CSV; header=present; charset=\"UTF-8\""), with(Format::Csv, "UTF-8"));
         assert_eq!(read("text/csv;charset=latin1"), with(Format::Csv, "windows-1252"));
         assert_eq!(read("text/tab-separated-values; charset=utf-16"), with(Format::Csv, "UTF-16LE"));
         assert_eq!(read("application/x-ndjson; charset=us-ascii"), with(Format::Ndjson, "UTF-8"));
         let tabs = media_type("text/tab-separated-values").expect("a format").1;
         assert_eq!(tabs.delimiter, Some(Delimiter::Tab));
-        for other in ["", "text/plain", "text/csv;charset=ebcdic", "text/csv; charset=utf-7", "application/json"] {
+        for other in ["", "text/html", "text/csv;charset=ebcdic", "text/csv; charset=utf-7", "application/json"] {
             assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_content_decides_what_a_vague_type_means() {
+        assert_eq!(of_content(None, b"\xef\xbb\xbf{\"body\":1}").ok(), Some(Format::Ndjson));
+        assert_eq!(of_content(None, b"PK,body\n").ok(), Some(Format::Csv));
+        assert_eq!(of_content(Some(Format::Csv), b"{body").ok(), Some(Format::Csv));
+        for workbook in [&b"PK\x03\x04\x14\0"[..], b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
+            let error = of_content(Some(Format::Csv), workbook).expect_err("a workbook");
+            assert_eq!(error.reason(), Reason::UnsupportedMediaType);
         }
     }
 }

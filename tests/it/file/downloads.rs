@@ -70,8 +70,16 @@ async fn a_part_of_a_file_can_be_had() {
     let beyond = app.endpoint.http.get(format!("{}{url}", app.endpoint.base())).header("range", "bytes=17-");
     let beyond = beyond.send().await.expect("an answer");
     assert_eq!((beyond.status().as_u16(), beyond.headers()["content-range"].as_bytes()), (416, &b"bytes */17"[..]));
-    let again = Raw::new("GET", &url).header("if-none-match", tag).send(address).await;
+    let again = Raw::new("GET", &url).header("if-none-match", tag.clone()).send(address).await;
     assert_eq!(again.status, 304);
+    // Conditions precede a range, which only GET has.
+    let again = get("bytes=0-3").header("if-none-match", tag.clone()).send(address).await;
+    assert_eq!((again.status, again.header("content-range")), (304, None));
+    let part = get("Bytes=0-3").header("if-match", tag).send(address).await;
+    assert_eq!((part.status, part.body.as_str()), (206, Some(&TEXT[..4])));
+    get("bytes=0-3").header("if-match", "\"x\"").send(address).await.failure("ETAG_MISMATCH");
+    let head = app.endpoint.http.head(format!("{}{url}", app.endpoint.base())).header("range", "bytes=0-3");
+    assert_eq!(head.send().await.expect("an answer").status(), 200);
 }
 
 #[tokio::test]

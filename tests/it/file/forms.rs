@@ -47,6 +47,27 @@ async fn a_form_is_taken_whatever_its_order_of_fields() {
     }
 }
 
+/// .NET, urllib3 before 2.0, curl on Windows, and a boundary of a mail library.
+#[tokio::test]
+async fn a_file_keeps_its_name_from_any_client() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let authorization = format!("Bearer {}", cast.customer.token().await.expect("a token"));
+    for (parameters, name) in [
+        (&b"filename=\"=?utf-8?B?5paw?=\"; filename*=utf-8''%E6%96%B0"[..], "新"),
+        (b"filename*=utf-8''%D1%84.txt", "ф.txt"),
+        (b"filename=\"Gr\xfc\xdfe.txt\"", "Grüße.txt"),
+        (b"Filename=\"a.txt\"", "a.txt"),
+    ] {
+        let head = [&b"------=_Part_1\r\ncontent-disposition: form-data; name=\"file\"; "[..], parameters].concat();
+        let raw = Raw::new("POST", "/api/v1/files").header("authorization", authorization.clone());
+        let raw = raw.header("content-type", "multipart/form-data;\tboundary=----=_Part_1");
+        let raw = Raw { body: [&head[..], b"\r\n\r\nabc\r\n------=_Part_1--\r\n"].concat(), ..raw };
+        let file = raw.send(app.endpoint.address).await.success();
+        assert_eq!((file.status, file.text("/data/name")), (201, name.to_owned()));
+    }
+}
+
 #[tokio::test]
 async fn a_form_that_is_not_understood_is_refused() {
     let app = TestApp::start().await;

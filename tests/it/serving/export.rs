@@ -1,5 +1,7 @@
 //! An export streams lines over REST, messages over gRPC, server-sent events on request, and a CSV file.
 
+use std::io::Read as _;
+
 use mainstay::proto::support::v1::{ExportTicketsCsvRequest, ticket_service_client::TicketServiceClient};
 use serde_json::json;
 use tonic::Request;
@@ -76,6 +78,14 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
             assert_eq!(header("content-disposition"), "attachment; filename=\"tickets.csv\"", "{protocol:?}");
         }
     }
+    let url = format!("{}/api/v1/tickets/export.csv?accountId={account}", app.endpoint.base());
+    let token = cast.agent.token().await.expect("a token");
+    let export = app.endpoint.http.get(url).bearer_auth(token).header("accept-encoding", "gzip").send().await;
+    let export = export.expect("an answer");
+    assert_eq!(export.headers()["content-encoding"], "gzip");
+    let (compressed, mut text) = (export.bytes().await.expect("a body"), String::new());
+    flate2::read::GzDecoder::new(&compressed[..]).read_to_string(&mut text).expect("gzip");
+    assert_eq!(Some(&text), first.as_ref());
     let other = cast.stranger.as_user().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
     cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
@@ -92,6 +102,35 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
         for (name, value) in draft.as_object().expect("an object") {
             assert_eq!(ticket[name], *value, "{name}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_lines_are_imported_again() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let draft = json!({
+        "subject": "One", "body": "a\r\n=b;\"c\"", "kind": "TICKET_KIND_CHANGE", "priority": "TICKET_PRIORITY_HIGH",
+        "queue": "IT", "language": "de-AT", "tags": ["Smith, John", "\"c\""],
+    });
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    let (token, base) = (cast.agent.token().await.expect("a token"), app.endpoint.base());
+    let http = &app.endpoint.http;
+    let export = http.get(format!("{base}/api/v1/tickets/export")).bearer_auth(&token).send().await.expect("an answer");
+    let lines = export.text().await.expect("a text");
+    let account = cast.stranger.as_user().account;
+    let import = http.post(format!("{base}/api/v1/tickets/import?accountId={account}")).bearer_auth(&token);
+    let began = import.header("content-type", "application/x-ndjson").body(lines).send().await.expect("an answer");
+    assert_eq!(began.status(), 202);
+    let mut ticket = serde_json::Value::Null;
+    eventually("the import", async || {
+        let list = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        ticket = list.data()[0].clone();
+        ticket.is_object()
+    })
+    .await;
+    for (name, value) in draft.as_object().expect("an object") {
+        assert_eq!(ticket[name], *value, "{name}");
     }
 }
 

@@ -164,7 +164,17 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
     };
     let tabs = text.replace("Subject;Body", "Subject\tBody").replace("Grüße;", "Grüße\t").replace("Zwei;", "Zwei\t");
     let pipes = tabs.replace('\t', "|");
-    let cases: [(&str, &str, Vec<u8>); 10] = [
+    let form = |part: &str| {
+        let head = format!("--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n{part}\r\n");
+        [head.as_bytes(), text.as_bytes(), b"\r\n--x--\r\n"].concat()
+    };
+    let cases: [(&str, &str, Vec<u8>); 16] = [
+        ("application/vnd.ms-excel", "", text.as_bytes().to_vec()),
+        ("application/csv", "", text.as_bytes().to_vec()),
+        ("application/octet-stream", "", text.as_bytes().to_vec()),
+        ("text/plain;charset=windows-1252", "", latin_1(text)),
+        ("multipart/form-data; boundary=x", "", form("content-type: application/octet-stream\r\n")),
+        ("multipart/form-data; boundary=x", "&delimiter=semicolon", form("")),
         ("text/csv", "", text.as_bytes().to_vec()),
         ("text/csv", "", format!("\u{feff}{text}").into_bytes()),
         ("text/csv", "", utf_16(text, u16::to_le_bytes)),
@@ -183,6 +193,28 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
         let expected = [("Grüße", "Müller, ß; \"x\""), ("Zwei", "Ende")];
         assert_eq!(texts(&tickets), expected, "{content_type} {query}: {errors}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_another_type_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = cast.agent.token().await.expect("a token");
+    let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.as_user().account);
+    let send = async |content_type: &str, body: &[u8]| {
+        let raw = Raw::new("POST", &path).header("authorization", format!("Bearer {token}"));
+        let raw = Raw { body: body.to_vec(), ..raw.header("content-type", content_type) };
+        raw.send(app.endpoint.address).await
+    };
+    for content_type in ["application/vnd.ms-excel", "application/octet-stream", "text/csv"] {
+        let refused = send(content_type, b"PK\x03\x04\x14\0\x06\0").await.failure("UNSUPPORTED_MEDIA_TYPE");
+        assert_eq!(refused.text("/error/message"), "The file is an Excel workbook; save it as CSV.");
+    }
+    send("application/pdf", b"%PDF-1.7\n").await.failure("UNSUPPORTED_MEDIA_TYPE");
+    let field = b"--x\r\ncontent-disposition: form-data; name=\"delimiter\"\r\n\r\ntab\r\n--x\r\n\
+        content-disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n\r\nbody\r\na\r\n--x--\r\n";
+    send("multipart/form-data; boundary=x", field).await.failure("VALIDATION_FAILED");
+    send("multipart/form-data; boundary=x", b"--x--\r\n").await.failure("VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

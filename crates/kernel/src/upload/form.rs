@@ -21,7 +21,10 @@ use crate::{
     contract::status,
     error::{Error, Reason, Result},
     grpc::unreadable,
-    upload::Upload,
+    upload::{
+        Upload,
+        disposition::{Disposition, parameter},
+    },
 };
 
 /// What may come before the content of the file, which is all other parts and the headers of its own, and what may come
@@ -43,6 +46,12 @@ pub struct UploadMetadata {
     pub fields: Vec<(String, String)>,
 }
 
+/// Returns whether a body of this type is a form.
+pub fn is_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("multipart/form-data")
+}
+
 /// Reads the body of a request into an upload.
 ///
 /// # Errors
@@ -53,15 +62,15 @@ pub async fn receive(
     content_type: &str,
     pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
 ) -> Result<UploadMetadata> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("multipart/form-data") {
+    if !is_form(content_type) {
         let mut pieces = std::pin::pin!(pieces);
         while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
             upload.push(&piece).await?;
         }
         return Ok(UploadMetadata { content_type: content_type.to_owned(), ..UploadMetadata::default() });
     }
-    let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
+    let boundary = parameter(content_type, "boundary").filter(|boundary| !boundary.is_empty());
+    let boundary = boundary.ok_or_else(|| malformed("The form has no boundary."))?;
     // The parser keeps what it can't use yet. Beside the file, that is not much.
     let allowance = Arc::new(AtomicUsize::new(MAX_OVERHEAD_BYTES));
     let received = Arc::new(AtomicUsize::new(0));
@@ -106,13 +115,13 @@ async fn read(
 ) -> Result<(UploadMetadata, usize)> {
     let mut metadata = UploadMetadata::default();
     while let Some(mut field) = upload.wait(next_field(&mut form)).await? {
-        let Some(file_name) = field.file_name() else {
-            let name = field.name().unwrap_or_default().to_owned();
+        let Disposition { name, file_name } = Disposition::read(field.headers());
+        let Some(file_name) = file_name else {
             let text = upload.wait(text(&mut field)).await?;
             metadata.fields.push((name, text));
             continue;
         };
-        metadata.file_name = base_name(file_name);
+        metadata.file_name = base_name(&file_name);
         metadata.content_type = field.content_type().map(ToString::to_string).unwrap_or_default();
         let before = MAX_OVERHEAD_BYTES.saturating_sub(allowance.load(Ordering::Relaxed));
         allowance.store(upload.max_bytes + MAX_OVERHEAD_BYTES, Ordering::Relaxed);
@@ -315,6 +324,22 @@ mod tests {
             let result = receive(&mut upload, "multipart/form-data; boundary=x", stream::iter(pieces)).await;
             let fields = result.unwrap_or_else(|error| panic!("{size}: {}", error.detail())).fields;
             assert_eq!((fields.len(), upload.bytes()), (4, MAX_BYTES), "{size}");
+        }
+    }
+
+    /// Mail libraries and old HTTP clients write other headers than browsers.
+    #[tokio::test]
+    async fn a_file_is_found_by_any_of_its_names() {
+        for (content_type, parameter, expected) in [
+            ("multipart/form-data;\tboundary=----=_Part_1", &b"filename*=utf-8''%D1%84.txt"[..], "ф.txt"),
+            ("multipart/form-data; boundary=\"----=_Part_1\"", b"Filename=\"C:\\Gr\xfc\xdfe.txt\"", "Grüße.txt"),
+        ] {
+            let (head, end) = (&b"------=_Part_1\r\ncontent-disposition: form-data; name=file; "[..], b"\r\n\r\nabc");
+            let form = Bytes::from([head, parameter, end, b"\r\n------=_Part_1--\r\n"].concat());
+            let mut upload = begin().await;
+            let metadata = receive(&mut upload, content_type, stream::once(async { Ok(form) })).await;
+            let metadata = metadata.unwrap_or_else(|error| panic!("{expected}: {}", error.detail()));
+            assert_eq!((&*metadata.file_name, upload.bytes()), (expected, 3));
         }
     }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::Uri;
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -79,7 +79,8 @@ where
             }
         }
     });
-    Ok((Body::new(StreamBody::new(frames)), failure))
+    // A reader of a form polls a stream again after its end.
+    Ok((Body::new(StreamBody::new(frames.fuse())), failure))
 }
 
 /// The values of the path and the query.

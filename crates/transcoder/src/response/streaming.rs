@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::StreamBody;
@@ -73,7 +73,8 @@ where
         let chunk = response.chunk().await?;
         Some((chunk.map(Frame::data), response))
     });
-    Ok(Body::new(StreamBody::new(chunks)))
+    // A compressor polls a body again after its end.
+    Ok(Body::new(StreamBody::new(chunks.fuse())))
 }
 
 /// A streamed response. The client's connection pulls it, so backpressure reaches the upstream.

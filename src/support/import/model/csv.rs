@@ -1,6 +1,9 @@
 //! Delimited files: comma-separated values (RFC 4180), or those of another delimiter.
 
-use std::io::{BufReader, Read};
+use std::{
+    borrow::Cow,
+    io::{BufReader, Read},
+};
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
@@ -18,9 +21,9 @@ use crate::support::{
 
 pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
     let mut file = Utf8::new(file, options.charset);
-    let charset = file.charset().map_err(Fault::Read)?;
+    let charset = file.charset()?;
     let mut file = BufReader::new(file);
-    let head = Head::read(&mut file, options.delimiter).map_err(Fault::Read)?;
+    let head = Head::read(&mut file, options.delimiter)?;
     let delimiter = head.delimiter.byte();
     let lines = Lines::new(head.bytes.as_slice().chain(file), Some(delimiter));
     let end = lines.end();
@@ -42,7 +45,9 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
         let breaks = current.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let has_line_break = last.is_none_or(|end| end.closed && !end.quoted);
         let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(has_line_break);
-        if !each(Entry { line, row: table.row(&current, last) }) {
+        // Spreadsheets write rows of nothing but delimiters.
+        let is_blank = current.iter().all(is_blank) && last.is_none_or(|end| !end.quoted);
+        if !is_blank && !each(Entry { line, row: table.row(&current, last) }) {
             return Ok(());
         }
     }
@@ -60,9 +65,29 @@ fn next<R: Read>(reader: &mut csv::Reader<R>, record: &mut ByteRecord) -> Result
 fn fault(error: csv::Error) -> Fault {
     let text = error.to_string();
     match error.into_kind() {
-        ErrorKind::Io(error) => Fault::Read(error),
+        ErrorKind::Io(error) => error.into(),
         _ => Fault::File(format!("The file can't be read: {text}.")),
     }
+}
+
+fn is_blank(cell: &[u8]) -> bool {
+    cell.trim_ascii().is_empty()
+}
+
+/// Splits a cell of tags at its commas. Where a tag has a comma or a quote, the cell is a record of CSV itself:
+/// `"Smith, John",c`.
+fn tags(cell: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let (mut begins, mut has_quotes, mut is_open) = (true, false, false);
+    let tags = cell.split(move |letter| {
+        has_quotes = if begins { letter == '"' } else { has_quotes };
+        is_open ^= has_quotes && letter == '"';
+        begins = letter == ',' && !is_open;
+        begins
+    });
+    tags.map(|tag| match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
+        Some(tag) => Cow::Owned(tag.replace("\"\"", "\"")),
+        None => Cow::Borrowed(tag),
+    })
 }
 
 /// The interpretation of a row's cells.
@@ -75,11 +100,13 @@ struct Table {
 impl Table {
     fn row(&self, record: &ByteRecord, last: Option<End>) -> Result<Row, String> {
         let (actual, expected) = (record.len(), self.columns.len());
-        let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && actual < expected));
+        // Spreadsheets leave out empty cells at the end of a row, or write more of them.
+        let has_body = self.columns[..actual.min(expected)].contains(&Column::Body);
+        let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && !has_body));
         if is_truncated {
             return Err(format!("row ends in the middle: {actual} of {expected} fields"));
         }
-        if actual != expected {
+        if !has_body || !record.iter().skip(expected).all(is_blank) {
             return Err(format!("row has {actual} of {expected} fields"));
         }
         let mut raw = Raw::default();
@@ -99,11 +126,11 @@ impl Table {
                 Column::Priority => &mut raw.priority,
                 Column::Language => &mut raw.language,
                 Column::Tag | Column::Other => {
-                    raw.tags.push(text.to_owned());
+                    tags(&text).for_each(|tag| raw.push_tag(&tag));
                     continue;
                 }
             };
-            text.clone_into(field);
+            *field = text.into_owned();
         }
         raw.row(self.unescapes)
     }
@@ -155,6 +182,37 @@ mod tests {
             [good(2, "a", "1\r\n2"), good(6, "b", "3"), bad(7, "row has 1 of 2 fields"), good(8, "d", "4 \"x\"")];
         assert_eq!(rows(file), expected);
         assert_eq!(rows("subject,body\ra,1\rb,2\r"), [good(2, "a", "1"), good(3, "b", "2")]);
+    }
+
+    /// Rows as spreadsheets write them.
+    #[test]
+    fn a_row_may_lack_empty_cells_or_have_more_of_them() {
+        let file = "subject,body,priority,tags\na,b\nc,d,low\ne,f,,,, ,\n,,,\n\n , \ng,h,low,x,y\nc\ni,j,,\n,,,";
+        let short = [bad(8, "row has 5 of 4 fields"), bad(9, "row has 1 of 4 fields"), good(10, "i", "j")];
+        let expected = [&[good(2, "a", "b"), good(3, "c", "d"), good(4, "e", "f")][..], &short].concat();
+        assert_eq!(rows(file), expected);
+        assert_eq!(rows("subject,body\na,b,"), [good(2, "a", "b")]);
+        assert_eq!(rows("subject,body,tags\na,b"), [good(2, "a", "b")]);
+        assert_eq!(rows("subject,body\n,,\n,\""), [bad(3, "row ends in the middle: 2 of 2 fields")]);
+        assert!(rows("subject,body\n,,\n\n").is_empty());
+    }
+
+    #[test]
+    fn a_cell_of_tags_is_a_record() {
+        let read = |cell: &str| tags(cell).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(read("a, b,,c"), ["a", " b", "", "c"]);
+        assert_eq!(read("\"Smith, John\",c"), ["Smith, John", "c"]);
+        assert_eq!(read("a,\"b \"\"c\"\", d\",\"\"\"\""), ["a", "b \"c\", d", "\""]);
+        assert_eq!(read("5\" disk, 3\" disk"), ["5\" disk", " 3\" disk"]);
+        assert_eq!(read("\"open, end"), ["\"open, end"]);
+        let mut read_tags = Vec::new();
+        let file = "body,tag,tag_1\nb,\"\"\"Smith, John\"\",c\",\"c,d\"\n";
+        let mut each = |entry: Entry| {
+            read_tags = entry.row.expect("good").content.tags;
+            true
+        };
+        super::read(file.as_bytes(), ReadOptions::default(), &mut each).expect("a good file");
+        assert_eq!(read_tags, ["Smith, John", "c", "d"]);
     }
 
     #[test]

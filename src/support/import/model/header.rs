@@ -49,7 +49,7 @@ impl Column {
             "queue" => Self::Queue,
             "priority" => Self::Priority,
             "language" => Self::Language,
-            "tags" => Self::Tag,
+            "tags" | "tag" => Self::Tag,
             _ if name.strip_prefix("tag_").is_some_and(|n| n.parse::<u8>().is_ok()) => Self::Tag,
             _ => Self::Other,
         }
@@ -109,15 +109,15 @@ impl Head {
     }
 }
 
-/// Returns the delimiter that a `sep=` row names.
+/// Returns the delimiter that a `sep=` row names. A spreadsheet that saves such a file may quote it, and fill the row with
+/// empty cells.
 fn named(row: &[u8]) -> Option<Delimiter> {
-    let row = row.trim_ascii_start().strip_prefix(b"sep=")?;
-    match row.split_first()? {
-        (&byte, rest) if rest.trim_ascii().is_empty() => {
-            Delimiter::ALL.into_iter().find(|delimiter| delimiter.byte() == byte)
-        }
-        _ => None,
-    }
+    let row = row.trim_ascii_start();
+    let (name, row) = row.strip_prefix(b"\"").unwrap_or(row).split_at_checked(4)?;
+    let (&byte, rest) = row.split_first()?;
+    let is_row = name.eq_ignore_ascii_case(b"sep=")
+        && rest.iter().all(|&next| next == byte || next == b'"' || next.is_ascii_whitespace());
+    Delimiter::ALL.into_iter().find(|delimiter| is_row && delimiter.byte() == byte)
 }
 
 fn find(row: &[u8]) -> Delimiter {
@@ -150,6 +150,10 @@ mod tests {
             ("\"note, in\nwords\";body;subject\n", Delimiter::Semicolon),
             ("sep=;\r\nbody;subject\r\n", Delimiter::Semicolon),
             ("sep=\t\nbody,subject\n", Delimiter::Tab),
+            ("\"sep=;\"\r\nbody,subject\n", Delimiter::Semicolon),
+            ("SEP=;\nbody,subject\n", Delimiter::Semicolon),
+            ("sep=;;;\nbody,subject\n", Delimiter::Semicolon),
+            ("sep=;x,body\n", Delimiter::Comma),
             ("", Delimiter::Comma),
         ] {
             let head = Head::read(&mut file.as_bytes(), None).expect("a slice is read");

@@ -1,10 +1,24 @@
-//! Normalizes the line breaks between rows to `\n`, and detects whether a file ends inside quotes.
+//! Normalizes the line breaks between rows to `\n`, bounds the rows, and detects whether a file ends inside quotes.
 
 use std::{
     cell::Cell,
     io::{self, Read},
     rc::Rc,
 };
+
+/// The most bytes of a row. A reader keeps a whole row in memory, and several times as much for its cells.
+pub(crate) const MAX_ROW_BYTES: usize = 4 << 20;
+/// The most cells of a row.
+const MAX_CELLS: usize = 1000;
+
+/// The size of a row so far.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// The line on which the row begins, from 1.
+    line: u64,
+    bytes: usize,
+    delimiters: usize,
+}
 
 /// The state at the end of a file.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +39,8 @@ enum Field {
     Closing,
 }
 
-/// Reads a file with `\n` for every line break outside of quotes. Text inside quotes stays unchanged.
+/// Reads a file with `\n` for every line break outside of quotes. Text inside quotes stays unchanged. A row beyond the
+/// bounds is an error of the kind `InvalidData`.
 pub(crate) struct Lines<R> {
     inner: R,
     /// The delimiter of cells, which may be quoted; `None` for rows without cells.
@@ -35,14 +50,17 @@ pub(crate) struct Lines<R> {
     filled: usize,
     after_return: bool,
     field: Field,
+    /// The line of the next byte, from 1.
+    line: u64,
+    row: Size,
     end: Rc<Cell<End>>,
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(inner: R, delimiter: Option<u8>) -> Self {
         let end = Rc::new(Cell::new(End { closed: true, quoted: false }));
-        let (input, field) = (vec![0; 64 * 1024], Field::Begin);
-        Self { inner, delimiter, input, at: 0, filled: 0, after_return: false, field, end }
+        let (input, field, row) = (vec![0; 64 * 1024], Field::Begin, Size { line: 1, bytes: 0, delimiters: 0 });
+        Self { inner, delimiter, input, at: 0, filled: 0, after_return: false, field, line: 1, row, end }
     }
 
     /// Returns a handle of the result, which is set at the end.
@@ -50,16 +68,30 @@ impl<R: Read> Lines<R> {
         self.end.clone()
     }
 
-    fn quote(&mut self, byte: u8) {
-        let Some(delimiter) = self.delimiter else { return };
+    /// Counts a byte that is passed on, and tracks the quotes.
+    fn count(&mut self, byte: u8) -> io::Result<()> {
         self.field = match (self.field, byte) {
+            _ if self.delimiter.is_none() => Field::Begin,
             (Field::Begin | Field::Closing, b'"') => Field::Quoted,
             (Field::Quoted, b'"') => Field::Closing,
             (Field::Quoted, _) => Field::Quoted,
             (_, b'\n') => Field::Begin,
-            (_, byte) if byte == delimiter => Field::Begin,
+            (_, byte) if Some(byte) == self.delimiter => Field::Begin,
             _ => Field::Plain,
         };
+        self.line += u64::from(byte == b'\n');
+        self.row.bytes += 1;
+        match self.field {
+            Field::Begin if byte == b'\n' => self.row = Size { line: self.line, bytes: 0, delimiters: 0 },
+            Field::Begin if self.delimiter.is_some() => self.row.delimiters += 1,
+            _ => {}
+        }
+        if self.row.bytes > MAX_ROW_BYTES || self.row.delimiters >= MAX_CELLS {
+            let line = self.row.line;
+            let message = format!("The row in line {line} is longer than 4 MiB, or has more than {MAX_CELLS} cells.");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(())
     }
 
     /// Returns the byte to pass on, if any.
@@ -89,7 +121,7 @@ impl<R: Read> Read for Lines<R> {
                 let byte = self.input[self.at];
                 self.at += 1;
                 if let Some(byte) = self.normalize(byte) {
-                    self.quote(byte);
+                    self.count(byte)?;
                     out[count] = byte;
                     count += 1;
                 }

@@ -1,8 +1,14 @@
 //! Files with one JSON object per line.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::{
+    fmt,
+    io::{BufRead as _, BufReader, Read},
+};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use crate::support::import::model::{Entry, Fault, Row, decode::Utf8, lines::Lines, options::ReadOptions, row::Raw};
 
@@ -27,7 +33,39 @@ struct Object {
     #[serde(default)]
     language: Option<String>,
     #[serde(default)]
-    tags: Option<Vec<String>>,
+    tags: Option<Tags>,
+}
+
+/// A line of the export of tickets.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exported {
+    data: Object,
+}
+
+/// The tags of a row. A list of some megabytes is not kept.
+#[derive(Debug, Default)]
+struct Tags(Raw);
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Tags {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut tags: A) -> Result<Self, A::Error> {
+        while let Some(tag) = tags.next_element::<String>()? {
+            self.0.push_tag(&tag);
+        }
+        Ok(self)
+    }
 }
 
 pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
@@ -35,7 +73,7 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if lines.read_until(b'\n', &mut line).map_err(Fault::Read)? == 0 {
+        if lines.read_until(b'\n', &mut line)? == 0 {
             break;
         }
         if line.trim_ascii().is_empty() {
@@ -54,7 +92,8 @@ fn row(line: &[u8], unescapes: bool) -> Result<Row, String> {
     if !text.trim_start().starts_with('{') {
         return Err("line is not a ticket: it is no JSON object".to_owned());
     }
-    let object: Object = serde_json::from_str(text).map_err(|error| {
+    let exported = serde_json::from_str(text).map(|Exported { data }| data);
+    let object: Object = exported.or_else(|_| serde_json::from_str(text)).map_err(|error| {
         if error.is_eof() && !text.ends_with('\n') {
             return "line ends in the middle".to_owned();
         }
@@ -75,8 +114,8 @@ fn row(line: &[u8], unescapes: bool) -> Result<Row, String> {
         queue: object.queue.unwrap_or_default(),
         priority: object.priority.unwrap_or_default(),
         language: object.language.unwrap_or_default(),
-        tags: object.tags.unwrap_or_default(),
         has_exact_breaks: true,
+        ..object.tags.unwrap_or_default().0
     };
     raw.row(unescapes)
 }
@@ -101,6 +140,22 @@ mod tests {
         assert_eq!(rows[2].1, Err("body is empty".to_owned()));
         assert_eq!(rows[3].1, Err("body contains a NUL character".to_owned()));
         assert_eq!(rows[4].1, Err("line ends in the middle".to_owned()));
+    }
+
+    #[test]
+    fn a_tag_may_have_a_comma() {
+        let content = row(b"{\"body\":\"b\",\"tags\":[\"Smith, John\",\"c\",\"c\"]}\n", false).expect("good").content;
+        assert_eq!(content.tags, ["Smith, John", "c"]);
+    }
+
+    #[test]
+    fn a_line_of_the_export_is_read() {
+        let content = row(b"{\"data\":{\"id\":\"1\",\"body\":\"b\",\"kind\":\"TICKET_KIND_CHANGE\"}}\n", false);
+        assert_eq!(content.expect("good").content.body, "b");
+        for other in [&b"{\"data\":{\"body\":\"b\"},\"more\":1}\n"[..], b"{\"data\":\"b\"}\n"] {
+            assert_eq!(row(other, false).expect_err("no body"), "body is empty");
+        }
+        assert_eq!(row(b"{\"body\":\"b\",\"data\":1}\n", false).expect("good").content.body, "b");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = text(header::CONTENT_TYPE);
         !text(header::CACHE_CONTROL).contains("no-transform")
-            && ["application/json", "text/html", "text/css", "text/javascript", "text/plain"]
+            && ["application/json", "text/html", "text/css", "text/csv", "text/javascript", "text/plain"]
                 .iter()
                 .any(|k| kind.starts_with(k))
     };
@@ -124,8 +124,11 @@ impl<S: Next> Middleware<Request, S> for Conditional {
             // the request's headers.
             let method = response.extensions().get::<&'static contract::Method>();
             let may_be_stored = method.map_or(is_page_read, |method| method.cache != Cache::NoStore);
+            // Both conditions precede a range (RFC 9110, section 13.2.2).
+            let is_content =
+                response.status() == StatusCode::OK || response.headers().contains_key(header::CONTENT_RANGE);
             let is_unchanged = may_be_stored
-                && response.status() == StatusCode::OK
+                && is_content
                 && match none_match.is_empty() {
                     false => etag_matches(&none_match, response.headers()),
                     true => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
@@ -166,7 +169,7 @@ fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {
 fn not_modified(response: Response) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.status = StatusCode::NOT_MODIFIED;
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE] {
         parts.headers.remove(name);
     }
     Response::from_parts(parts, Body::empty())

