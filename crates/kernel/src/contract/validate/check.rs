@@ -42,6 +42,13 @@ pub fn has_line_break(value: &str) -> bool {
 
 /// A regular expression, compiled on first use.
 #[derive(Debug)]
+/// Returns whether a string has a control character (Unicode's category Cc) or a noncharacter, neither of which any text
+/// needs. Terminals execute some of the former.
+pub fn has_control(value: &str) -> bool {
+    let is_noncharacter = |c: char| u32::from(c) & 0xfffe == 0xfffe || matches!(c, '\u{fdd0}'..='\u{fdef}');
+    value.contains(|c: char| c.is_control() || is_noncharacter(c))
+}
+
 pub struct Pattern {
     text: &'static str,
     compiled: OnceLock<Regex>,
