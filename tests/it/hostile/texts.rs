@@ -149,3 +149,31 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     let me = scene.cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), "a..b@example.com");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_one_user_however_it_is_written() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    let address = format!("ada+{}@xn--bcher-kva.example", unique());
+    app.database.sql(&format!("UPDATE users SET email = '{address}' WHERE id = '{}'", user.id)).await;
+    let unicode = address.replace("xn--bcher-kva", "Bücher");
+    for (protocol, spelling) in
+        PROTOCOLS.into_iter().zip([format!("{address} "), format!("\t{unicode}"), unicode.clone()])
+    {
+        let login = json!({ "email": spelling, "password": user.password });
+        cast.anonymous.call(protocol, "AuthService.Login", login).await.success();
+        for method in ["AuthService.Register", "AuthService.RequestPasswordReset"] {
+            cast.anonymous.call(protocol, method, json!({ "email": spelling })).await.success();
+        }
+        let found = cast.admin.call(protocol, "UserService.ListUsers", json!({ "email": spelling })).await.success();
+        assert_eq!(found.text("/data/0/id"), user.id.to_string());
+    }
+    let registered = format!("SELECT count(*) FROM registrations WHERE email = '{address}'");
+    assert_eq!(app.database.number(&registered).await, 3);
+    // In a query, a plus that is not encoded is a space.
+    let url = format!("{}/api/v1/users?email={address}", app.endpoint.base());
+    let request = app.endpoint.http.get(url).bearer_auth(cast.admin.token().await.expect("a token"));
+    let found: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(found["data"][0]["id"], user.id.to_string(), "{found:#?}");
+}
