@@ -126,7 +126,8 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     let product = crate::cases::order::product(&scene, 1, "EUR").await;
     let long = format!("{}@example.com", "a".repeat(65));
     for protocol in PROTOCOLS {
-        for address in ["a..b@example.com", "a.@example.com", ".a@example.com", &long] {
+        for address in ["a..b@example.com", "a.@example.com", &long, "ada@192.0.2.1", "ada@gmail", "ada@xn--a.example"]
+        {
             let request = json!({ "email": address });
             scene
                 .cast

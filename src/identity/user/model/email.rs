@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn an_address_to_which_no_mail_can_be_written_is_refused() {
         let long = format!("{}@example.com", "a".repeat(65));
-        for old in ["a..b@example.com", "a.@example.com", ".a@example.com", &long] {
+        let domains = ["ada@192.0.2.1", "ada@example.123", "a@b", "ada@gmail", "ada@xn--a", "ada@xn--a.example"];
+        for old in ["a..b@example.com", "a.@example.com", ".a@example.com", &long].into_iter().chain(domains) {
             let error = EmailAddress::parse(old).expect_err("no mail can be written to it");
             assert_eq!(error.fields(), [("email".to_owned(), EmailAddress::FAULT.to_owned())], "{old}");
             assert_eq!(EmailAddress::find(old).expect("an earlier version accepted it").as_str(), old);
@@ -126,7 +127,7 @@ mod tests {
     proptest! {
         /// The contract and the mail library accept the same addresses.
         #[test]
-        fn there_is_one_validator(local in "[a-z.!'+_=-]{1,66}", domain in "[a-z0-9.-]{1,70}") {
+        fn there_is_one_validator(local in "[a-z.!'+_=-]{1,66}", domain in "[a-z0-9.-]{1,70}(\\.example)?") {
             let text = format!("{local}@{domain}");
             let can_be_written = text.parse::<lettre::Address>().is_ok();
             prop_assert_eq!(EmailAddress::parse(&text).is_ok(), check::is_email(&text) && can_be_written);

@@ -9,6 +9,8 @@ use std::{
 
 use regex::Regex;
 
+use super::text;
+
 /// Up to this length, pairwise comparison is cheaper than hashing.
 const FEW: usize = 32;
 
@@ -40,8 +42,6 @@ pub fn has_line_break(value: &str) -> bool {
     value.contains(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
-/// A regular expression, compiled on first use.
-#[derive(Debug)]
 /// Returns whether a string has a control character (Unicode's category Cc) or a noncharacter, neither of which any text
 /// needs. Terminals execute some of the former.
 pub fn has_control(value: &str) -> bool {
@@ -49,6 +49,8 @@ pub fn has_control(value: &str) -> bool {
     value.contains(|c: char| c.is_control() || is_noncharacter(c))
 }
 
+/// A regular expression, compiled on first use.
+#[derive(Debug)]
 pub struct Pattern {
     text: &'static str,
     compiled: OnceLock<Regex>,
@@ -89,11 +91,17 @@ pub fn is_uuid(value: &str) -> bool {
         )
 }
 
-/// Returns whether a string is an e-mail address that needs no quoting (RFC 5321, section 4.1.2). HTML forms accept
-/// more, such as consecutive dots, and mail servers reject such addresses.
+/// Returns whether a string is an e-mail address that needs no quoting (RFC 5321, section 4.1.2), in a domain that can
+/// have mail: with a dot, with letters after the last one, and with valid internationalized labels; or `localhost`. HTML
+/// forms accept more, such as consecutive dots, and mail servers reject such addresses.
 pub fn is_email(value: &str) -> bool {
-    let local = value.rsplit_once('@').map_or("", |(local, _)| local);
-    is_form_email(value) && local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty())
+    let (local, domain) = value.rsplit_once('@').unwrap_or_default();
+    let has_letters = |(_, last): (&str, &str)| last.bytes().any(|byte| !byte.is_ascii_digit());
+    is_form_email(value)
+        && local.len() <= 64
+        && local.split('.').all(|atom| !atom.is_empty())
+        && (domain.rsplit_once('.').is_some_and(has_letters) || domain.eq_ignore_ascii_case("localhost"))
+        && text::ascii_domain(domain).is_some()
 }
 
 /// Returns whether a string is an e-mail address by the definition of HTML forms, so that every address that a browser
