@@ -87,7 +87,7 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_FIRST_WAIT",
             "10s",
-            "Longest wait before a webhook's second attempt; triples with each attempt",
+            "Longest wait before a webhook's second attempt, and half of it the shortest; triples with each attempt, up to 12h",
         ),
         Variable::plain(
             "WEBHOOK_PATIENCE",

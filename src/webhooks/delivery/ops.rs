@@ -26,7 +26,7 @@ use crate::webhooks::{
     config::PER_ENDPOINT,
     delivery::{
         job::DeliverWebhook,
-        model::{Attempt, Delivery, DeliveryState, max_retry_delay},
+        model::{Attempt, Delivery, DeliveryState, retry_delay},
         removal_job::ForgetDeliveries,
         store,
     },
@@ -177,7 +177,9 @@ async fn record(
 ) -> Result<()> {
     let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
-    let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait)
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    let random = rand::rng().random_range(0.0..1.0);
+    let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait, random)
         .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
     let is_accepted = attempt.failure.is_none();
@@ -229,11 +231,6 @@ async fn record(
         metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
     }
     Ok(())
-}
-
-fn retry_delay(failed_attempts: i32, first: Duration) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
-    max_retry_delay(failed_attempts, first).mul_f64(rand::rng().random_range(0.0..1.0))
 }
 
 /// Marks a delivery as failed because it will not be retried.
