@@ -141,12 +141,12 @@ fn request(
 ) -> Result<Result<Request, http::Error>> {
     let timestamp = now.timestamp();
     let signed = format!("{event}.{timestamp}.{payload}");
-    let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+    let old = endpoint.secrets.old.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
     let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
     let mut signatures =
         current.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
-    // A previous secret that was sealed under an earlier SECRET_KEY is skipped; the current one still signs.
-    if let Some(signature) = old.and_then(|old| sign(key, endpoint, old, &signed)) {
+    // An earlier secret that was sealed under an earlier SECRET_KEY is skipped; the current one still signs.
+    for signature in old.filter_map(|old| sign(key, endpoint, old, &signed)) {
         signatures.push(' ');
         signatures.push_str(&signature);
     }
