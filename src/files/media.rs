@@ -55,9 +55,6 @@ pub(crate) fn is_image(content_type: &str) -> bool {
 
 /// Returns the fault of a file name, if it has one: a name must be a single path component, and display as it is.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
-    // These characters reorder the surrounding text: `gpj.exe` displays as `exe.jpg`. The marks U+200E, U+200F and
-    // U+061C do not, and systems in right-to-left languages put them into names.
-    let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_invisible = |c: char| {
         c.is_whitespace()
             || matches!(c, '.' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
@@ -65,10 +62,6 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("is required"),
         _ if name.chars().count() > 255 => Some("must be at most 255 characters"),
-        _ if name.chars().any(reorders) => Some("must not have characters that reorder text"),
-        _ if name.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) => {
-            Some("must not have control characters")
-        }
         _ if name.contains(['/', '\\']) => Some("must be a name, not a path"),
         _ if name.chars().all(is_invisible) => Some("must have more than dots and spaces"),
         _ => None,
@@ -116,24 +109,7 @@ mod tests {
             assert_eq!(name_fault(good), None, "{good}");
         }
         let long = "x".repeat(256);
-        for bad in [
-            "",
-            ".",
-            "..",
-            " . ",
-            "../a",
-            "/etc/passwd",
-            "a\\b",
-            "a\0b",
-            "a\r\nSet-Cookie: b",
-            "\u{202e}gpj.exe",
-            "\u{202a}C.txt",
-            "a\u{2067}b\u{2069}",
-            "a\u{2028}b",
-            "\u{200f}\u{200e}",
-            "\u{200b}.",
-            &long,
-        ] {
+        for bad in ["", ".", "..", " . ", "../a", "/etc/passwd", "a\\b", "\u{200f}\u{200e}", "\u{200b}.", &long] {
             assert!(name_fault(bad).is_some(), "{bad:?}");
         }
     }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::identity::auth::password::{self, Match, Password};
+use crate::identity::{
+    auth::password::{self, Match, Password},
+    user::model::EmailAddress,
+};
 use mainstay_kernel::{
     context,
     error::{Error, Reason, Result},
@@ -38,13 +41,14 @@ impl Passwords {
         Self { places: Arc::new(Semaphore::new(places.max(1))) }
     }
 
-    /// Hashes a new password.
+    /// Hashes a new password of a user.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a common password; `OVERLOADED` when no slot becomes free in time.
-    pub async fn hash(&self, password: Password) -> Result<String> {
+    /// `VALIDATION_FAILED` for a password that is common, or like the user's address or name; `OVERLOADED` when no slot becomes free in time.
+    pub async fn hash(&self, password: Password, email: &EmailAddress, name: &str) -> Result<String> {
+        let (email, name) = (email.clone(), name.to_owned());
         let hash = move || {
-            password.refuse_common()?;
+            password.refuse_common(&email, &name)?;
             password.hash(secret::random())
         };
         self.run(hash).await

@@ -87,7 +87,7 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_FIRST_WAIT",
             "10s",
-            "Longest wait before a webhook's second attempt; triples with each attempt",
+            "Longest wait before a webhook's second attempt, and half of it the shortest; triples with each attempt, up to 12h",
         ),
         Variable::plain(
             "WEBHOOK_PATIENCE",
@@ -130,7 +130,8 @@ impl WebhooksConfig {
     }
 }
 
+/// Splits a list of secrets. Supabase shows a secret as `v1,whsec_…`, whose first part is the version of the scheme.
 fn split(text: &SecretString) -> Vec<SecretString> {
-    let one = |text: &str| SecretString::from(text.trim());
-    text.expose_secret().split(',').filter(|text| !text.trim().is_empty()).map(one).collect()
+    let parts = text.expose_secret().split(',').map(str::trim);
+    parts.filter(|part| !matches!(*part, "" | "v1")).map(SecretString::from).collect()
 }

@@ -28,6 +28,7 @@ use crate::webhooks::{
 };
 use mainstay_kernel::error::{Error, Result};
 
+pub(crate) use verifier::base64;
 use verifier::keys;
 pub use verifier::{SignedEvent, Verifier};
 

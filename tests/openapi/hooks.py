@@ -271,7 +271,7 @@ BEYOND_SCHEMA = {
     "must be 12 to 128 characters",  # Counted after normalization; the contract admits decomposed letters.
     "must be a name, not a path",
     "must have more than dots and spaces",
-    "must not have characters that reorder text",
+    "must not have the same item twice",  # Tags that differ in white space around them.
     "must not have control characters",
     "must have a visible character",
     "must be one line",
@@ -321,7 +321,7 @@ def as_read(value, schema, root):
     """The value as ProtoJSON reads it, in the terms of the schema.
 
     `null` is an absent field, and no item; an enum may be its number, an int64 a number, `"true"` a boolean, and digits
-    an integer. The document describes what to send, not everything that is accepted.
+    an integer; white space around a line counts for nothing. The document describes what to send, not everything that is accepted.
     """
     schema = resolved(schema, root)
     kind = schema.get("type")
@@ -344,6 +344,9 @@ def as_read(value, schema, root):
             return int(value)
         if schema.get("format") == "int64" and re.fullmatch("-?[0-9]+", value):
             return str(int(value))
+        # Normalization removes white space around a line and around an e-mail address.
+        if kind == "string" and not {"enum", "pattern"} & schema.keys():
+            return value.strip()
     return value
 
 

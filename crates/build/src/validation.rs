@@ -79,11 +79,11 @@ impl Generator<'_> {
         let mut body = String::new();
         for field in message.fields().filter(|field| !field.is_map()) {
             let rules = Rules::read(&field).map_err(|fault| Error::new(format!("{}: {fault}", field.full_name())))?;
-            let statement = match field.kind() {
-                Kind::Message(inner) if inner.full_name() != TIMESTAMP && self.is_validated(&inner) => {
-                    "value.normalize();"
+            let statement = match (field.kind(), rules.normalization) {
+                (Kind::Message(inner), _) if inner.full_name() != TIMESTAMP && self.is_validated(&inner) => {
+                    "value.normalize();".to_owned()
                 }
-                Kind::String if rules.is_text => "text::normalize(value);",
+                (_, Some(function)) => format!("text::{function}(value);"),
                 _ => continue,
             };
             let name = names::field(&field);

@@ -197,8 +197,8 @@ diesel::table! {
     webhook_endpoints (id) {
         id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<Text>,
         status -> SmallInt, failing_since -> Nullable<Timestamptz>, secret -> Binary, old_secret -> Nullable<Binary>,
-        old_secret_until -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
-        updated_at -> Timestamptz,
+        old_secret_until -> Nullable<Timestamptz>, older_secrets -> Array<Binary>, older_secrets_until -> Array<Timestamptz>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -270,6 +270,8 @@ diesel::table! {
     system_log_ring (id) { id -> SmallInt, slot -> SmallInt, lines -> BigInt, began_at -> Timestamptz, }
 }
 diesel::allow_tables_to_appear_in_same_query!(users, revocations);
+diesel::joinable!(password_resets -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(files, file_links);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));

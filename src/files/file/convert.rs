@@ -1,7 +1,7 @@
 //! Conversion of files to messages, and of messages to drafts.
 
 use mainstay_kernel::{
-    contract::validate::{check, text},
+    contract::validate::text,
     error::{Error, Reason, Result},
     grpc::render::time,
     id::AccountId,
@@ -75,12 +75,10 @@ pub(crate) fn draft(message: pb::CreateUploadRequest, max_file_bytes: usize) -> 
 
 pub(crate) fn name(name: String, field: &str) -> Result<String> {
     // The contract's rules do not check the name of a multipart form.
-    let name = text::normalized(name);
-    let is_line = !check::is_blank(&name) && !check::has_line_break(&name);
+    let name = text::line(name).map_err(|fault| Error::field(field, fault))?;
     match media::name_fault(&name) {
         Some(fault) => Err(Error::field(field, fault)),
-        None if is_line => Ok(name),
-        None => Err(Error::field(field, "must be one line with a visible character")),
+        None => Ok(name),
     }
 }
 

@@ -7,16 +7,16 @@
 //! | `login-network` | wrong passwords from one network | 10 q per w | guessing at many accounts |
 //! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from its 65,536 networks |
 //! | `login-account` | wrong passwords of an account, from networks and devices it has not signed in from | 10 q per day | guessing from many networks |
-//! | `login-device` | wrong passwords from a device that has signed in | q per w | guessing with a stolen token of a device |
+//! | `login-device` | wrong passwords of an account, from a device that has signed in to it; no other limit counts these | q per w | guessing with a stolen token of a device |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //!
 //! A provider assigns a /48 to one site, but thousands of phones, each with a separate network, may also share one. Hence
 //! its limit is ten times that of one network. All limits of an attempt are counted in one round trip.
 //!
-//! So guesses from elsewhere do not use up the attempts of an account's owner on a network or a device where the owner has
-//! signed in before (OWASP's device cookies); elsewhere, a password reset makes the network known. An account that does not
-//! exist is limited in the same way.
+//! So guesses of others do not use up the attempts of an account's owner on a device that has signed in before (OWASP's
+//! device cookies), and guesses from elsewhere not those on a network where the owner has; elsewhere, a password reset makes
+//! the network known. An account that does not exist is limited in the same way.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -61,15 +61,18 @@ pub(crate) async fn sign_in(
     device: Option<DeviceId>,
 ) -> Result<(CountedAttempt, bool)> {
     let quota = login_attempts(app);
-    let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
-    let mut limits = vec![AttemptLimit::new("login", &both, quota)];
-    limits.extend(of_networks(["login-network", "login-site"], from, quota));
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
+    let mut limits = Vec::new();
     if let Some(device) = device {
         limits.push(AttemptLimit::new("login-device", &device, quota));
-    } else if !is_known {
-        let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
-        limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
+    } else {
+        let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
+        limits.push(AttemptLimit::new("login", &both, quota));
+        limits.extend(of_networks(["login-network", "login-site"], from, quota));
+        if !is_known {
+            let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
+            limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
+        }
     }
     Ok((app.limiter.attempt(&limits).await?, is_known))
 }

@@ -13,6 +13,7 @@ use argon2::{
 use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::Score;
 
+use crate::identity::user::model::EmailAddress;
 use mainstay_kernel::{
     contract::validate::text,
     error::{Error, Result},
@@ -72,13 +73,18 @@ impl Password {
     }
 
     /// Rejects a common or patterned password, which an attacker finds within a million guesses. The limits on sign-in
-    /// stretch a million guesses to decades. The check takes milliseconds.
+    /// stretch a million guesses to decades. The user's address and name count as common, alone or in a pattern, because
+    /// an attacker tries them first (NIST SP 800-63B-4, 3.1.1.2). The check takes milliseconds.
     ///
     /// # Errors
     /// `VALIDATION_FAILED`.
-    pub fn refuse_common(&self) -> Result<()> {
-        if zxcvbn::zxcvbn(self.normalized.expose_secret(), &["mainstay"]).score() < Score::Two {
-            return Err(Error::field("password", "is too easy to guess: it is common, or a pattern"));
+    pub fn refuse_common(&self, email: &EmailAddress, name: &str) -> Result<()> {
+        let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
+        let label = domain.split('.').next().unwrap_or_default();
+        let known = ["mainstay", email.as_str(), local, label, name];
+        if zxcvbn::zxcvbn(self.normalized.expose_secret(), &known).score() < Score::Two {
+            let message = "is too easy to guess: it is common, a pattern, or like your name or address";
+            return Err(Error::field("password", message));
         }
         Ok(())
     }
@@ -161,11 +167,16 @@ mod tests {
     #[test]
     fn common_passwords_and_patterns_are_refused() {
         let common = ["password1234", "123456789012", "Qwerty123456", "iloveyou1234", "aaaaaaaaaaaa", "Password123!"];
-        for common in common.into_iter().chain(["administrator", "Passw0rd2024", "mainstay12345"]) {
-            assert!(password(common).expect("long enough").refuse_common().is_err(), "{common}");
+        let email = EmailAddress::parse("xqv.brzk-7@Hwrzqpnt.example").expect("an address");
+        let check = |text: &str| password(text).expect("long enough").refuse_common(&email, "Wjqzx Özgkfvü");
+        let own =
+            ["xqv.brzk-7@hwrzqpnt.example", "XQV.BRZK-7@Hwrzqpnt.example", "xqv.brzk-7xqv.brzk-7", "xqv.brzk-71234"];
+        let own = own.into_iter().chain(["hwrzqpnt1234", "Wjqzx Özgkfvü", "wjqzx o\u{308}zgkfvu\u{308}!"]);
+        for common in common.into_iter().chain(["administrator", "Passw0rd2024", "mainstay12345"]).chain(own) {
+            assert!(check(common).is_err(), "{common}");
         }
         for good in ["correct horse battery staple", "a brand new password", "ünïcödë 12 çh", "summerwinter24"] {
-            assert!(password(good).expect("long enough").refuse_common().is_ok(), "{good}");
+            assert!(check(good).is_ok(), "{good}");
         }
     }
 

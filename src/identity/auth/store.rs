@@ -4,8 +4,15 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::schema::password_resets;
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+use crate::{
+    identity::user::model::EmailAddress,
+    schema::{password_resets, users},
+};
+use mainstay_kernel::{
+    database::{Connection, integrity::corrupt},
+    error::Result,
+    id::UserId,
+};
 
 /// Stores the hash of a token, or extends the expiry of a stored one, and removes expired tokens. A used token stays
 /// used.
@@ -28,11 +35,18 @@ pub async fn insert(
     Ok(())
 }
 
-/// Returns whether a token is valid.
-pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+/// Returns the address and the name of a token's user; `None` if the token is invalid.
+pub async fn user(
+    connection: &mut Connection,
+    token_hash: [u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<(EmailAddress, String)>> {
     let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
-    let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
-    Ok(query.first::<UserId>(connection).await.optional()?.is_some())
+    let query = query.filter(password_resets::expires_at.gt(now)).inner_join(users::table);
+    let row: Option<(UserId, String, String)> =
+        query.select((users::id, users::email, users::name)).first(connection).await.optional()?;
+    row.map(|(id, email, name)| Ok((EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))?, name)))
+        .transpose()
 }
 
 /// Consumes a token and all other tokens of its user. Returns `None` if the token is invalid or a concurrent request

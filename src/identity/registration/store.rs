@@ -56,11 +56,16 @@ pub async fn set_token(
     Ok(())
 }
 
-/// Returns whether a token is valid.
-pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+/// Returns the address that a token was sent to; `None` if the token is invalid.
+pub async fn address(
+    connection: &mut Connection,
+    token_hash: [u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<EmailAddress>> {
     let valid = registrations::table.filter(registrations::token_hash.eq(token_hash.to_vec()));
-    let valid = valid.filter(registrations::expires_at.gt(now)).select(registrations::id);
-    Ok(valid.first::<RegistrationId>(connection).await.optional()?.is_some())
+    let valid = valid.filter(registrations::expires_at.gt(now)).select((registrations::id, registrations::email));
+    let row: Option<(RegistrationId, String)> = valid.first(connection).await.optional()?;
+    row.map(|(id, email)| EmailAddress::find(&email).map_err(|_| corrupt("registrations", id, "email"))).transpose()
 }
 
 /// Consumes a token and all other registrations of its address. Returns the address and its language, or `None` if the

@@ -112,18 +112,16 @@ impl User {
 /// The maximum length of a user's name, in characters.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// Validates a user's name that the contract's rules did not check: one line, with a visible character, in NFC.
+/// Validates and normalizes a user's name that the contract's rules did not check.
 ///
 /// # Errors
 /// `VALIDATION_FAILED`.
 pub fn name(text: &str) -> Result<String> {
-    let name = text::normalized(text.trim().to_owned());
-    let is_short = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
-    if is_short && !check::is_blank(&name) && !check::has_line_break(&name) && !check::has_nul(&name) {
-        Ok(name)
-    } else {
-        Err(Error::field("name", format!("must be one line of 1 to {MAX_NAME_CHARS} characters, one of them visible")))
+    let name = text::line(text.to_owned()).map_err(|fault| Error::field("name", fault))?;
+    if check::characters(&name) > MAX_NAME_CHARS {
+        return Err(Error::field("name", format!("must be at most {MAX_NAME_CHARS} characters")));
     }
+    Ok(name)
 }
 
 /// A recipient's mail address and language.

@@ -64,7 +64,9 @@ fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
     // Sorting makes filters with the same roles equal in any order, so that their page tokens remain valid.
     roles.sort_unstable();
-    let email = message.email.as_deref().map(EmailAddress::find).transpose()?;
+    // In a query, `+` is a space, and no address that is accepted has a space.
+    let email = message.email.as_deref().map(|email| EmailAddress::find(&email.trim_ascii().replace(' ', "+")));
+    let email = email.transpose()?;
     Ok(Filter { account, roles, email })
 }
 

@@ -124,9 +124,9 @@ impl SignedText {
         [&self.before, &self.after].iter().any(|text| text.contains(TIMESTAMP))
     }
 
-    pub(crate) fn fill(&self, timestamp: &str, body: &[u8]) -> Vec<u8> {
-        let [before, after] = [&self.before, &self.after].map(|text| text.replace(TIMESTAMP, timestamp));
-        [before.as_bytes(), body, after.as_bytes()].concat()
+    /// Returns the parts before and after the body.
+    pub(crate) fn around(&self, timestamp: &str) -> [String; 2] {
+        [&self.before, &self.after].map(|text| text.replace(TIMESTAMP, timestamp))
     }
 }
 

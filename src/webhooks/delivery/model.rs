@@ -61,8 +61,11 @@ pub struct Attempt {
     pub failure: Option<String>,
 }
 
-/// The maximum number of attempts: over about nine hours, if every wait has its maximum length.
-const MAX_ATTEMPTS: i32 = 9;
+/// The maximum number of attempts: over 28 to 57 hours with the default first wait. Standard Webhooks recommends days.
+const MAX_ATTEMPTS: i32 = 13;
+
+/// The longest wait before a retry, unless the first wait is longer.
+const MAX_WAIT: Duration = Duration::from_secs(12 * 3600);
 
 impl Delivery {
     /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
@@ -119,12 +122,13 @@ impl Delivery {
     }
 }
 
-/// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one. The
-/// actual delay is random between zero and the maximum ("full jitter"), so that deliveries that failed together are not
-/// retried together.
-pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
+/// Returns the delay before a retry: at most `first` after one failed attempt, tripled with each further one up to 12 hours.
+/// Half of it is fixed, so that a receiver that is down for a day loses nothing; the other half is multiplied by `random`,
+/// from 0 to 1, so that deliveries that failed together are not retried together.
+pub fn retry_delay(failed_attempts: i32, first: Duration, random: f64) -> Duration {
     let further = u32::try_from(failed_attempts.clamp(1, MAX_ATTEMPTS) - 1).unwrap_or(0);
-    first.saturating_mul(3_u32.saturating_pow(further))
+    let longest = first.saturating_mul(3_u32.saturating_pow(further)).min(MAX_WAIT.max(first));
+    longest.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]
@@ -132,9 +136,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_span_hours_and_end() {
-        let delays: Vec<_> =
-            (1..MAX_ATTEMPTS).map(|failed| max_retry_delay(failed, Duration::from_secs(10)).as_secs()).collect();
-        assert_eq!(delays, [10, 30, 90, 270, 810, 2430, 7290, 21870], "about nine hours");
+    fn retries_span_a_day_at_least_and_end() {
+        let delays = |random| (1..MAX_ATTEMPTS).map(move |failed| retry_delay(failed, Duration::from_secs(10), random));
+        let longest: Vec<_> = delays(1.0).map(|delay| delay.as_secs()).collect();
+        assert_eq!(longest, [10, 30, 90, 270, 810, 2430, 7290, 21870, 43200, 43200, 43200, 43200]);
+        let hours = |random| delays(random).sum::<Duration>().as_secs() / 3600;
+        assert_eq!((hours(0.0), hours(1.0)), (28, 57));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(retry_delay(2, day, 1.0), day, "the wait that is configured");
     }
 }

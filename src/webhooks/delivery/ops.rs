@@ -26,7 +26,7 @@ use crate::webhooks::{
     config::PER_ENDPOINT,
     delivery::{
         job::DeliverWebhook,
-        model::{Attempt, Delivery, DeliveryState, max_retry_delay},
+        model::{Attempt, Delivery, DeliveryState, retry_delay},
         removal_job::ForgetDeliveries,
         store,
     },
@@ -141,12 +141,12 @@ fn request(
 ) -> Result<Result<Request, http::Error>> {
     let timestamp = now.timestamp();
     let signed = format!("{event}.{timestamp}.{payload}");
-    let old = endpoint.secrets.old.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+    let old = endpoint.secrets.old.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
     let current = sign(key, endpoint, &endpoint.secrets.current, &signed);
     let mut signatures =
         current.ok_or_else(|| Error::internal(anyhow::anyhow!("a webhook's secret can't be unsealed")))?;
-    // A previous secret that was sealed under an earlier SECRET_KEY is skipped; the current one still signs.
-    if let Some(signature) = old.and_then(|old| sign(key, endpoint, old, &signed)) {
+    // An earlier secret that was sealed under an earlier SECRET_KEY is skipped; the current one still signs.
+    for signature in old.filter_map(|old| sign(key, endpoint, old, &signed)) {
         signatures.push(' ');
         signatures.push_str(&signature);
     }
@@ -177,7 +177,9 @@ async fn record(
 ) -> Result<()> {
     let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
-    let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait)
+    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
+    let random = rand::rng().random_range(0.0..1.0);
+    let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait, random)
         .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
     let is_accepted = attempt.failure.is_none();
@@ -229,11 +231,6 @@ async fn record(
         metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
     }
     Ok(())
-}
-
-fn retry_delay(failed_attempts: i32, first: Duration) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
-    max_retry_delay(failed_attempts, first).mul_f64(rand::rng().random_range(0.0..1.0))
 }
 
 /// Marks a delivery as failed because it will not be retried.

@@ -25,13 +25,16 @@ numbered! {
     }
 }
 
+/// The most earlier secrets that sign. A request has a signature for each.
+const MAX_OLD_SECRETS: usize = 5;
+
 /// The sealed secrets of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// The current secret.
     pub current: Vec<u8>,
-    /// The previous secret, and the time until which it also signs.
-    pub old: Option<(Vec<u8>, DateTime<Utc>)>,
+    /// The earlier secrets, the latest first, and the time until which each of them also signs.
+    pub old: Vec<(Vec<u8>, DateTime<Utc>)>,
 }
 
 /// A receiver of events, which are sent according to the Standard Webhooks specification.
@@ -88,11 +91,14 @@ impl Endpoint {
         (next != *self).then(|| next.next_version(now))
     }
 
-    /// Returns the next version, which signs with a new secret, and also with the previous one for `overlap`.
+    /// Returns the next version, which signs with a new secret, also with the previous one for `overlap`, and with earlier
+    /// ones until their own times. Without an overlap, only the new secret signs.
     #[must_use]
     pub fn rotate_secret(mut self, secret: Vec<u8>, overlap: TimeDelta, now: DateTime<Utc>) -> Self {
-        let old = std::mem::replace(&mut self.secrets.current, secret);
-        self.secrets.old = Some((old, now + overlap)).filter(|_| overlap > TimeDelta::zero());
+        let Secrets { current, old } = &mut self.secrets;
+        old.insert(0, (std::mem::replace(current, secret), now + overlap));
+        old.retain(|(_, until)| overlap > TimeDelta::zero() && now < *until);
+        old.truncate(MAX_OLD_SECRETS);
         self.next_version(now)
     }
 
@@ -170,6 +176,32 @@ mod tests {
             assert!(check_url(bad, false).is_err(), "{bad}");
         }
         assert!(check_url("http://127.0.0.1:8080/hook", true).is_ok());
+    }
+
+    #[test]
+    fn few_earlier_secrets_are_kept_and_only_until_their_times() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let mut endpoint = Endpoint {
+            id: WebhookEndpointId::generate(now),
+            account: None,
+            url: String::new(),
+            description: String::new(),
+            kinds: Vec::new(),
+            status: Status::Enabled,
+            failing_since: None,
+            secrets: Secrets { current: vec![0], old: Vec::new() },
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let old = |endpoint: &Endpoint| endpoint.secrets.old.iter().map(|(secret, _)| secret[0]).collect::<Vec<_>>();
+        for number in 1..=7 {
+            endpoint = endpoint.rotate_secret(vec![number], TimeDelta::hours(i64::from(number)), now);
+        }
+        assert_eq!((endpoint.secrets.current[0], old(&endpoint)), (7, vec![6, 5, 4, 3, 2]));
+        let later = endpoint.clone().rotate_secret(vec![8], TimeDelta::hours(1), now + TimeDelta::hours(5));
+        assert_eq!(old(&later), [7, 6, 5]);
+        assert!(old(&later.rotate_secret(vec![9], TimeDelta::zero(), now)).is_empty());
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub async fn create(work: &mut Work, context: EndpointContext, draft: Draft) -> 
         kinds,
         status: Status::Enabled,
         failing_since: None,
-        secrets: Secrets { current, old: None },
+        secrets: Secrets { current, old: Vec::new() },
         version: 1,
         created_at: now,
         updated_at: now,
@@ -153,7 +153,8 @@ pub async fn delete(work: &mut Work, id: WebhookEndpointId, expected: Option<Exp
     jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
 }
 
-/// Creates a new secret, which is returned only here. The previous one also signs for `overlap`.
+/// Creates a new secret, which is returned only here. The previous one also signs for `overlap`, and earlier ones until
+/// their own times, unless there is no overlap.
 ///
 /// # Errors
 /// `NOT_FOUND`.

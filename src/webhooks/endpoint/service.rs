@@ -56,7 +56,7 @@ fn render(endpoint: Endpoint) -> pb::WebhookEndpoint {
         event_types: endpoint.kinds,
         status: Some(endpoint.status.number().into()),
         failing_since_time: endpoint.failing_since.map(time),
-        old_secret_expire_time: endpoint.secrets.old.map(|(_, until)| time(until)),
+        old_secret_expire_time: endpoint.secrets.old.iter().map(|(_, until)| *until).max().map(time),
         version: Some(endpoint.version),
         create_time: Some(time(endpoint.created_at)),
         update_time: Some(time(endpoint.updated_at)),

@@ -35,6 +35,8 @@ struct Row {
     secret: Vec<u8>,
     old_secret: Option<Vec<u8>>,
     old_secret_until: Option<DateTime<Utc>>,
+    older_secrets: Vec<Vec<u8>>,
+    older_secrets_until: Vec<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -42,7 +44,10 @@ struct Row {
 
 impl From<&Endpoint> for Row {
     fn from(endpoint: &Endpoint) -> Self {
-        let old = endpoint.secrets.old.clone();
+        // An earlier version of this server reads the latest one only.
+        let mut old = endpoint.secrets.old.iter().cloned();
+        let (old_secret, old_secret_until) = old.next().unzip();
+        let (older_secrets, older_secrets_until) = old.unzip();
         Self {
             id: endpoint.id,
             account_id: endpoint.account,
@@ -52,8 +57,10 @@ impl From<&Endpoint> for Row {
             status: endpoint.status.number(),
             failing_since: endpoint.failing_since,
             secret: endpoint.secrets.current.clone(),
-            old_secret_until: old.as_ref().map(|(_, until)| *until),
-            old_secret: old.map(|(secret, _)| secret),
+            old_secret,
+            old_secret_until,
+            older_secrets,
+            older_secrets_until,
             version: endpoint.version,
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
@@ -66,6 +73,8 @@ impl TryFrom<Row> for Endpoint {
 
     fn try_from(row: Row) -> Result<Self> {
         let broken = || corrupt("webhook_endpoints", row.id, "a number");
+        let old = row.old_secret.zip(row.old_secret_until);
+        let old = old.into_iter().chain(row.older_secrets.into_iter().zip(row.older_secrets_until)).collect();
         Ok(Self {
             id: row.id,
             account: row.account_id,
@@ -76,7 +85,7 @@ impl TryFrom<Row> for Endpoint {
             url: row.url,
             description: row.description,
             failing_since: row.failing_since,
-            secrets: Secrets { current: row.secret, old: row.old_secret.zip(row.old_secret_until) },
+            secrets: Secrets { current: row.secret, old },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -2,19 +2,17 @@
 //! the configuration names. An id or a type in a header is not signed; without a timestamp, an attacker who has obtained
 //! a body can send it again, as a new event if its id is in a header. So handlers of such events must be idempotent.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
     config::{Encoding, GenericScheme},
-    inbound::verifier::{Keys, SignedEvent, Verifier, check_time, forged, header, hex, identifier, parse_event},
+    inbound::verifier::{
+        Keys, SignedEvent, UNNAMED, Verifier, base64, check_time, forged, header, hex, identifier, identifiers,
+    },
 };
 use mainstay_kernel::error::Result;
-
-/// The type of an event that has none.
-const UNNAMED: &str = "event";
 
 #[derive(Debug)]
 pub(crate) struct Generic {
@@ -35,25 +33,24 @@ impl Verifier for Generic {
         let signature = header(headers, scheme.signature_header.as_str())?.strip_prefix(&*scheme.prefix);
         let signature = signature.and_then(|signature| decode(scheme.encoding, signature));
         let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
-        let signed = scheme.signed.fill(timestamp, body);
-        if !self.keys.have_signed(&[signature], &signed) {
+        let [before, after] = scheme.signed.around(timestamp);
+        if !self.keys.have_signed(&[signature], &[before.as_bytes(), body, after.as_bytes()]) {
             return Err(forged("no signature matches a configured secret"));
         }
-        let event = parse_event(body)?;
+        let [id, kind] = identifiers(body, [scheme.id_field.as_deref().unwrap_or_default(), "type"])?;
         let named = |name| identifier(header(headers, name)?).ok_or_else(|| forged("the id or the type is malformed"));
-        let field = |name: &str| identifier(event[name].as_str().unwrap_or_default());
         // Not the field `id` by default, which is often that of the resource: its second event would count as a repetition.
         // Not of the timestamp either, which is another one when the provider sends the event again.
         let hash = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(SignedEvent {
             event_id: match (&scheme.id_header, &scheme.id_field) {
                 (Some(name), _) => named(name.as_str())?,
-                (None, Some(name)) => field(name).ok_or_else(|| forged("the event has no id"))?,
+                (None, Some(_)) => id.ok_or_else(|| forged("the event has no id"))?,
                 (None, None) => hash(),
             },
             kind: match &scheme.type_header {
                 Some(name) => named(name.as_str())?,
-                None => field("type").unwrap_or_else(|| UNNAMED.to_owned()),
+                None => kind.unwrap_or_else(|| UNNAMED.to_owned()),
             },
         })
     }
@@ -62,7 +59,7 @@ impl Verifier for Generic {
 fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Hex => hex(text),
-        Encoding::Base64 => STANDARD.decode(text).ok(),
+        Encoding::Base64 => base64(text),
     }
 }
 

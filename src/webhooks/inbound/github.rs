@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use url::form_urlencoded;
 
-use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, forged, header, hex, identifier, parse_event};
+use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, forged, header, hex, identifier, identifiers};
 use mainstay_kernel::error::Result;
 
 #[derive(Debug)]
@@ -21,10 +21,10 @@ impl Verifier for Github {
     fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
         let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
         let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
-        if !self.0.have_signed(&[signature], body) {
+        if !self.0.have_signed(&[signature], &[body]) {
             return Err(forged("no signature matches a configured secret"));
         }
-        parse_event(&payload(body))?;
+        identifiers(&payload(body), [])?;
         let parse =
             |header: &str| identifier(header).ok_or_else(|| forged("the delivery id or event type is malformed"));
         Ok(SignedEvent {

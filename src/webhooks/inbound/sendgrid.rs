@@ -3,12 +3,11 @@
 //! hash of the body serves as its id.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, parse_event};
+use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, base64, check_age, forged, header, identifiers};
 use mainstay_kernel::error::Result;
 
 /// Points on the curve, any of which may verify a signature.
@@ -19,7 +18,7 @@ impl Verifier for SendGrid {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
         let timestamp = header(headers, "x-twilio-email-event-webhook-timestamp")?;
         check_age(timestamp, now)?;
-        let signature = STANDARD.decode(header(headers, "x-twilio-email-event-webhook-signature")?).ok();
+        let signature = base64(header(headers, "x-twilio-email-event-webhook-signature")?);
         let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
         let signed = [timestamp.as_bytes(), body].concat();
         let is_by =
@@ -27,7 +26,7 @@ impl Verifier for SendGrid {
         if !self.0.iter().any(is_by) {
             return Err(forged("no signature matches a configured key"));
         }
-        parse_event(body)?;
+        identifiers(body, [])?;
         let event_id = Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(SignedEvent { event_id, kind: "events".to_owned() })
     }

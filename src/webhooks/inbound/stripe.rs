@@ -9,7 +9,9 @@ use http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::webhooks::{
-    inbound::verifier::{Keys, SignedEvent, Verifier, check_age, forged, header, hex, parse_event, text},
+    inbound::verifier::{
+        Keys, SignedEvent, Verifier, check_age, forged, header, hex, identifiers, malformed, without_mark,
+    },
     inbound_event::model::InboundEvent,
 };
 use mainstay_kernel::error::{Error, Result};
@@ -33,12 +35,13 @@ impl Verifier for Stripe {
         }
         let timestamp = timestamp.ok_or_else(|| forged("there is no timestamp"))?;
         check_age(timestamp, now)?;
-        let signed = [timestamp.as_bytes(), b".", body].concat();
-        if !self.0.have_signed(&signatures, &signed) {
+        if !self.0.have_signed(&signatures, &[timestamp.as_bytes(), b".", body]) {
             return Err(forged("no signature matches a configured secret"));
         }
-        let event = parse_event(body)?;
-        Ok(SignedEvent { event_id: text(&event, "id")?, kind: text(&event, "type")? })
+        let [Some(event_id), Some(kind)] = identifiers(body, ["id", "type"])? else {
+            return Err(malformed("the event has no id and type of 1 to 255 visible characters".to_owned()));
+        };
+        Ok(SignedEvent { event_id, kind })
     }
 }
 
@@ -54,6 +57,6 @@ struct Data<O> {
 
 /// Parses the object of an event, as it was at the time of the event. A retry can't help if its format is unexpected.
 pub(crate) fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
-    let read = serde_json::from_slice::<Event<O>>(&event.payload);
+    let read = serde_json::from_slice::<Event<O>>(without_mark(&event.payload));
     Ok(read.map_err(|error| Error::rule("The event has an unexpected form.").caused_by(error))?.data.object)
 }

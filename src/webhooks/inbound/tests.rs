@@ -160,6 +160,8 @@ fn standard_webhooks_signatures_are_verified() {
     assert_eq!(check("msg_1", at, &good), verified);
     assert_eq!(check("msg_1", at, &format!("v1a,AAAA v1,AAAA {good}")), verified, "any v1 counts");
     let seconds = at.to_string();
+    let for_urls = good.replace('+', "-").replace('/', "_");
+    assert_eq!(check("msg_1", at, for_urls.trim_end_matches('=')), verified, "in base64 for URLs");
     let svix = [("svix-id", "msg_1"), ("svix-timestamp", seconds.as_str()), ("svix-signature", good.as_str())];
     assert_eq!(verify(&verifiers, Provider::Standard, &svix, BODY), verified, "under Svix's names");
     let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
@@ -171,6 +173,62 @@ fn standard_webhooks_signatures_are_verified() {
     }
     assert_eq!(check("msg_1", at - 301, &signature("msg_1", at - 301)), forged, "stale");
     assert_eq!(check("msg_1", at + 301, &signature("msg_1", at + 301)), forged, "of the future");
+}
+
+/// Supabase's hooks have no type, and some types have spaces or accents.
+#[test]
+fn an_event_of_standard_webhooks_needs_no_type() {
+    let key = b"a key of at least 24 bytes, in base64";
+    let settings = [("WEBHOOK_SECRETS_STANDARD", format!("v1,whsec_{}", STANDARD.encode(key)))];
+    let modules = crate::product().modules().expect("they fit together");
+    let source = Source::of(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    let config = modules.config(source).expect("a good configuration");
+    let config = config.section::<WebhooksConfig>();
+    let verifiers = Verifiers::new(config.secrets(), config.generic()).expect("good secrets");
+    let at = now().timestamp().to_string();
+    for (body, kind) in [
+        (r#"{"event_type":"x"}"#, "event"),
+        (r#"{"type":"Payment Completed"}"#, "event"),
+        (r#"{"type":"commande.créée"}"#, "event"),
+        (r#"{"type":7}"#, "event"),
+        ("[]", "event"),
+        (r#"{"type":"user.created"}"#, "user.created"),
+    ] {
+        let signature = mac(key, &[format!("msg_1.{at}.").as_bytes(), body.as_bytes()].concat());
+        let signature = format!("v1,{}", STANDARD.encode(signature));
+        let all = [("webhook-id", "msg_1"), ("webhook-timestamp", at.as_str()), ("webhook-signature", &signature)];
+        let result = verify(&verifiers, Provider::Standard, &all, body.as_bytes());
+        assert_eq!(result, Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: kind.to_owned() }), "{body}");
+    }
+}
+
+/// JSON admits more than this server could represent, in parts of an event that it does not read.
+#[test]
+fn parts_of_an_event_that_are_not_read_do_not_matter() {
+    let secret = format!("whsec_{}", STANDARD.encode(NEW));
+    let at = now().timestamp();
+    let seconds = at.to_string();
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for part in [r#""\ud800""#, "1e999", &deep, r#"{"id":7,"type":[]}"#] {
+        for mark in ["", "\u{feff}"] {
+            let body = format!(r#"{mark}{{"x":{part},"id":"evt_1","type":"ping","y":{part}}}"#);
+            let body = body.as_bytes();
+            let event = |id: &str| Ok(SignedEvent { event_id: id.to_owned(), kind: "ping".to_owned() });
+            let header = format!("t={at},v1={}", stripe(NEW, at, body));
+            let stripe = verifiers(Provider::Stripe, &[NEW]);
+            assert_eq!(verify(&stripe, Provider::Stripe, &[("stripe-signature", &header)], body), event("evt_1"));
+            let signature = mac(NEW.as_bytes(), &[format!("msg_1.{at}.").as_bytes(), body].concat());
+            let signature = format!("v1,{}", STANDARD.encode(signature));
+            let all = [("webhook-id", "msg_1"), ("webhook-timestamp", &*seconds), ("webhook-signature", &signature)];
+            assert_eq!(
+                verify(&verifiers(Provider::Standard, &[&secret]), Provider::Standard, &all, body),
+                event("msg_1")
+            );
+            let signature = format!("sha256={}", hex(&mac(NEW.as_bytes(), body)));
+            let all = [("x-github-delivery", "1"), ("x-github-event", "ping"), ("x-hub-signature-256", &signature)];
+            assert_eq!(verify(&verifiers(Provider::Github, &[NEW]), Provider::Github, &all, body), event("1"));
+        }
+    }
 }
 
 #[test]

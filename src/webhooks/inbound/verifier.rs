@@ -1,12 +1,21 @@
 //! The common parts of the signature schemes.
 
-use std::fmt;
+use std::{array, fmt, str};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{
+    Deserializer as _,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use crate::proto::webhooks::v1::Reason as WebhooksReason;
 use mainstay_kernel::error::{Error, Reason, Result};
@@ -50,11 +59,13 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, regardless of the
-    /// number of signatures, and the comparison takes constant time.
-    pub(crate) fn have_signed(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
+    /// Returns whether one of the keys made one of the signatures of these parts. The body is hashed once per key,
+    /// regardless of the number of signatures, and not copied. The comparison takes constant time.
+    pub(crate) fn have_signed(&self, signatures: &[Vec<u8>], signed: &[&[u8]]) -> bool {
         self.0.iter().any(|key| {
-            let expected = hmac::sign(key, signed);
+            let mut context = hmac::Context::with_key(key);
+            signed.iter().for_each(|part| context.update(part));
+            let expected = context.sign();
             let is_valid = |signature: &Vec<u8>| verify_slices_are_equal(expected.as_ref(), signature).is_ok();
             signatures.iter().any(is_valid)
         })
@@ -103,10 +114,52 @@ pub(crate) fn forged(why: &'static str) -> Error {
     Error::new(WebhooksReason::InvalidSignature).caused_by(anyhow::anyhow!(why))
 }
 
-/// Returns the text in a field of the event.
-pub(crate) fn text(event: &serde_json::Value, field: &str) -> Result<String> {
-    let text = event[field].as_str().unwrap_or_default();
-    identifier(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
+/// The type of an event that has none.
+pub(crate) const UNNAMED: &str = "event";
+
+/// Returns the ids and types in these fields of a JSON text; `None` where there is none.
+///
+/// Everything else is skipped, because JSON admits more than this server could represent: single surrogates, numbers of
+/// any size, and any depth (RFC 8259).
+///
+/// # Errors
+/// `MALFORMED_REQUEST` for other text.
+pub(crate) fn identifiers<const N: usize>(body: &[u8], fields: [&str; N]) -> Result<[Option<String>; N]> {
+    let is_json = |text: &&str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let json = str::from_utf8(without_mark(body)).ok().filter(is_json);
+    let json = json.ok_or_else(|| malformed("the event is not JSON".to_owned()))?;
+    let found = serde_json::Deserializer::from_str(json).deserialize_map(Fields(fields));
+    Ok(found.unwrap_or_else(|_| array::from_fn(|_| None)))
+}
+
+/// Returns a JSON text without the byte order mark that some senders put before it (RFC 8259, 8.1).
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
+struct Fields<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = [Option<String>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = array::from_fn(|_| None);
+        while let Some(field) = map.next_key::<String>()? {
+            if !self.0.contains(&field.as_str()) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = map.next_value::<Value>()?;
+            for (found, _) in found.iter_mut().zip(self.0).filter(|(_, name)| *name == field) {
+                *found = value.as_str().and_then(identifier);
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Returns a text that is a plausible id or type.
@@ -115,13 +168,18 @@ pub(crate) fn identifier(text: &str) -> Option<String> {
     good.then(|| text.to_owned())
 }
 
-pub(crate) fn parse_event(body: &[u8]) -> Result<serde_json::Value> {
-    serde_json::from_slice(body).map_err(|_| malformed("the event is not JSON".to_owned()))
-}
-
 pub(crate) fn malformed(message: String) -> Error {
     Error::with_message(Reason::MalformedRequest, "The signed body is not an event.")
         .about(vec![("body".to_owned(), message)])
+}
+
+/// Decodes base64, also of the alphabet for URLs and without padding, as some senders write it.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    const ANY: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    ANY.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
 /// Decodes hexadecimal.

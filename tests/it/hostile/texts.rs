@@ -1,4 +1,4 @@
-//! Invisible texts, and line breaks in texts of one line, are rejected.
+//! Invisible texts, and line breaks and control characters in texts of one line, are rejected.
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use crate::{
 };
 
 const BLANK: [&str; 7] = ["   ", "\u{200b}", "\u{a0}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad}", "\u{2800}"];
+const CONTROLS: [&str; 5] = ["Ada\u{1b}[31m", "Ada\u{8}\u{8}", "A\u{9b}31m", "A\u{7f}", "A\u{ffff}"];
 const LINES: [&str; 7] = ["a\nb", "a\r\nb", "a\u{2028}b", "a\u{2029}b", "a\u{85}b", "a\u{b}b", "a\u{c}b"];
 
 /// Returns the single-line fields, each with a request that is valid once a text replaces `null`.
@@ -81,11 +82,16 @@ async fn a_line_is_one_line_that_can_be_seen() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     for (method, field, who, request) in lines(&scene).await {
-        for (number, text) in BLANK.into_iter().chain(LINES).enumerate() {
+        let faults = [
+            ("must have a visible character", &BLANK[..]),
+            ("must be one line", &LINES[..]),
+            ("must not have control characters", &CONTROLS[..]),
+        ];
+        let texts = faults.into_iter().flat_map(|(fault, texts)| texts.iter().map(move |text| (fault, *text)));
+        for (number, (expected, text)) in texts.enumerate() {
             let answer = who.call(PROTOCOLS[number % 3], method, filled(&request, text)).await;
             let answer = answer.failure("VALIDATION_FAILED");
             let fault = answer.text(&format!("/error/fields/{field}"));
-            let expected = if number < BLANK.len() { "must have a visible character" } else { "must be one line" };
             assert_eq!(fault, expected, "{method} with {text:?}: {answer:#?}");
         }
     }
@@ -101,12 +107,16 @@ async fn names_of_every_script_are_good() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = cast.customer.as_user().id.to_string();
-    for name in ["José", "\u{200f}\u{5d0}\u{5d1}", "नीलिमा", "山田", "👩\u{200d}🔬", "O'Neil", " Ada ", "Zoe\u{308}"]
-    {
+    let names = ["José", "\u{200f}\u{5d0}\u{5d1}", "नीलिमा", "山田", "👩\u{200d}🔬", "O'Neil"].map(|name| (name, name));
+    let normalized = [(" \u{202e}Ada\tB ", "Ada B"), ("Zoe\u{308}", "Zoë")];
+    for (name, kept) in names.into_iter().chain(normalized) {
         let patch = json!({ "userId": id, "user": { "name": name } });
         let user = cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
-        assert_eq!(user.text("/data/name"), name.replace("e\u{308}", "ë"));
+        assert_eq!(user.text("/data/name"), kept);
     }
+    let tags = json!({ "subject": "s", "body": "b", "tags": [" a", "a"] });
+    let twice = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", tags).await;
+    assert_eq!(twice.failure("VALIDATION_FAILED").text("/error/fields/tags"), "must not have the same item twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +126,8 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     let product = crate::cases::order::product(&scene, 1, "EUR").await;
     let long = format!("{}@example.com", "a".repeat(65));
     for protocol in PROTOCOLS {
-        for address in ["a..b@example.com", "a.@example.com", ".a@example.com", &long] {
+        for address in ["a..b@example.com", "a.@example.com", &long, "ada@192.0.2.1", "ada@gmail", "ada@xn--a.example"]
+        {
             let request = json!({ "email": address });
             scene
                 .cast
@@ -138,4 +149,32 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.success();
     let me = scene.cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), "a..b@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_one_user_however_it_is_written() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    let address = format!("ada+{}@xn--bcher-kva.example", unique());
+    app.database.sql(&format!("UPDATE users SET email = '{address}' WHERE id = '{}'", user.id)).await;
+    let unicode = address.replace("xn--bcher-kva", "Bücher");
+    for (protocol, spelling) in
+        PROTOCOLS.into_iter().zip([format!("{address} "), format!("\t{unicode}"), unicode.clone()])
+    {
+        let login = json!({ "email": spelling, "password": user.password });
+        cast.anonymous.call(protocol, "AuthService.Login", login).await.success();
+        for method in ["AuthService.Register", "AuthService.RequestPasswordReset"] {
+            cast.anonymous.call(protocol, method, json!({ "email": spelling })).await.success();
+        }
+        let found = cast.admin.call(protocol, "UserService.ListUsers", json!({ "email": spelling })).await.success();
+        assert_eq!(found.text("/data/0/id"), user.id.to_string());
+    }
+    let registered = format!("SELECT count(*) FROM registrations WHERE email = '{address}'");
+    assert_eq!(app.database.number(&registered).await, 3);
+    // In a query, a plus that is not encoded is a space.
+    let url = format!("{}/api/v1/users?email={address}", app.endpoint.base());
+    let request = app.endpoint.http.get(url).bearer_auth(cast.admin.token().await.expect("a token"));
+    let found: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(found["data"][0]["id"], user.id.to_string(), "{found:#?}");
 }

@@ -118,6 +118,13 @@ async fn a_device_that_has_signed_in_is_admitted_on_every_network() {
         let signed_in = sign_in(protocol, &user.password, &token, &address).await.success();
         assert!(signed_in.text("/data/deviceToken").starts_with("mdv_"), "{signed_in:#?}");
     }
+    // Nor do guesses from the same network keep the device out.
+    for _ in 0..TRIES {
+        try_password(&app, Protocol::Rest, other, WRONG, "192.0.2.1").await.failure("INVALID_CREDENTIALS");
+    }
+    let sign_in_there = json!({ "email": other.email, "password": other.password, "deviceToken": foreign });
+    try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.1").await.failure("RATE_LIMIT_EXCEEDED");
+    call(&app, Protocol::Rest, "AuthService.Login", sign_in_there, "192.0.2.1").await.success();
     // A device's stolen token permits a few guesses, from any network.
     for number in 0..TRIES {
         let address = format!("203.0.113.{}", 100 + number);

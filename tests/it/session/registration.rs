@@ -33,8 +33,10 @@ async fn a_token_creates_one_user_who_can_sign_in() {
     for protocol in PROTOCOLS {
         let email = format!("{}@example.com", unique());
         let [first, second] = [create_token(&app.database, &email).await, create_token(&app.database, &email).await];
-        let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
-        anonymous.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
+        for weak in ["password1234", &email, "Wjqzx Özgkfvü"] {
+            let weak = json!({ "token": first, "password": weak, "name": "Wjqzx Özgkfvü" });
+            anonymous.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
+        }
         let response = anonymous.call(protocol, CONFIRM, confirmation(&first)).await.success();
         assert_eq!((response.status, response.text("/data/email")), (201, email.clone()));
         for used in [&first, &second] {

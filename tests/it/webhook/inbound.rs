@@ -170,6 +170,19 @@ async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
 
+/// GitHub's events have up to 25 MB, and few have more than 8 MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_may_have_megabytes() {
+    let app = TestApp::start().await;
+    let anonymous = app.cast().await.anonymous;
+    for protocol in PROTOCOLS {
+        let commits = format!("{{\"commits\":\"{}\",", "x".repeat(7 << 20));
+        deliver(&anonymous, protocol, &webhook::event("ping").replacen('{', &commits, 1)).await.success();
+    }
+    let large = "SELECT count(*) FROM inbound_events WHERE length(payload) > 7 * 1024 * 1024";
+    assert_eq!(app.database.number(large).await, 3);
+}
+
 fn quote(text: &str) -> String {
     format!("E'{}'", text.replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r"))
 }

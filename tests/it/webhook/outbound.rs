@@ -124,8 +124,17 @@ async fn a_delivery_fails_after_its_last_attempt() {
     let receiver = Receiver::answering(&[503]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
+    // The waits of its last attempts are made due.
+    let due = "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL";
+    let failed = "SELECT count(*) FROM webhook_deliveries WHERE state = 3";
+    eventually("the last attempt has failed", async || {
+        app.database.sql(due).await;
+        app.database.sql("UPDATE jobs SET due_at = now() WHERE lease IS NULL").await;
+        app.database.number(failed).await == 1
+    })
+    .await;
     let failed = wait_for_delivery(&scene, &id, "FAILED").await;
-    assert_eq!((&failed["attemptCount"], receiver.deliveries().len()), (&json!(9), 9), "{failed}");
+    assert_eq!((&failed["attemptCount"], receiver.deliveries().len()), (&json!(13), 13), "{failed}");
     assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 0);
 }

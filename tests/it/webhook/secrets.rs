@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_sign_during_a_rotation() {
+async fn every_secret_signs_until_its_time() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[200]).await;
@@ -28,10 +28,25 @@ async fn both_secrets_sign_during_a_rotation() {
         is_signed(&deliveries[0], &first) && is_signed(&deliveries[0], &second) && first != second,
         "{deliveries:?}"
     );
-    app.app.clock.advance(chrono::TimeDelta::seconds(61));
+    // A second rotation does not shorten the time of the first secret.
+    let again = json!({ "endpointId": id, "overlapSeconds": 600 });
+    let again = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", again).await;
+    let third = again.success().text("/secret");
     scene.ticket().await;
     let deliveries = receiver.wait_for(2).await;
-    assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
+    assert!([&first, &second, &third].into_iter().all(|secret| is_signed(&deliveries[1], secret)), "{deliveries:?}");
+    app.app.clock.advance(chrono::TimeDelta::seconds(61));
+    scene.ticket().await;
+    let deliveries = receiver.wait_for(3).await;
+    let signs = [&first, &second, &third].map(|secret| is_signed(&deliveries[2], secret));
+    assert_eq!(signs, [false, true, true], "{deliveries:?}");
+    let at_once = json!({ "endpointId": id, "overlapSeconds": 0 });
+    let at_once = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", at_once).await;
+    let fourth = at_once.success().text("/secret");
+    scene.ticket().await;
+    let deliveries = receiver.wait_for(4).await;
+    let signs = [&first, &second, &third, &fourth].map(|secret| is_signed(&deliveries[3], secret));
+    assert_eq!(signs, [false, false, false, true], "{deliveries:?}");
     // Neither secret is readable.
     let response = scene
         .cast
@@ -41,7 +56,7 @@ async fn both_secrets_sign_during_a_rotation() {
         .success();
     assert!(!response.body.to_string().contains("whsec_"), "{response:?}");
     let rows = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
-    assert!(!format!("{rows:?}").contains(&second[6..]), "{rows:?}");
+    assert!(!format!("{rows:?}").contains(&fourth[6..]), "{rows:?}");
 }
 
 /// An old secret that can't be unsealed is skipped; the new one signs alone.

@@ -17,8 +17,8 @@ pub(crate) struct Rules {
     pub(crate) checks: Vec<Check>,
     /// The checks of each item of a list.
     pub(crate) items: Vec<Check>,
-    /// Whether the field is a text that is normalized.
-    pub(crate) is_text: bool,
+    /// The function of `text` that normalizes the field or the items of a list, if any.
+    pub(crate) normalization: Option<&'static str>,
 }
 
 /// The kind of a string.
@@ -46,6 +46,18 @@ impl Text {
             (true, false) => Ok(Self::Line),
             (false, true) => Ok(Self::Verbatim),
             (false, false) => Ok(Self::Plain),
+        }
+    }
+
+    /// Returns the function that normalizes a value with these rules.
+    fn normalization(self, kind: &Kind, typed: Option<&(String, DynamicMessage)>) -> Option<&'static str> {
+        match self {
+            _ if *kind != Kind::String => None,
+            Self::Verbatim => None,
+            _ if has_rule(typed, &["email"]) => Some("normalize_email"),
+            _ if is_format(typed) => None,
+            Self::Line => Some("normalize_line"),
+            Self::Plain => Some("normalize"),
         }
     }
 }
@@ -87,10 +99,10 @@ impl Rules {
             rules.checks.push(Check::new(unset_condition(field)?, "is required"));
         }
         let text = Text::of(field)?;
-        rules.is_text = field.kind() == Kind::String && text != Text::Verbatim && !is_format(typed.as_ref());
         if field.is_list() {
             return rules.read_list(field, typed, text);
         }
+        rules.normalization = text.normalization(&field.kind(), typed.as_ref());
         rules.checks.extend(scalar(&field.kind(), typed, text)?);
         Ok(rules)
     }
@@ -125,17 +137,21 @@ impl Rules {
                 self.checks.push(Check::new("!check::unique(value)", "must not have the same item twice"));
             }
         }
-        self.is_text &= !is_format(items.as_ref());
+        self.normalization = text.normalization(&field.kind(), items.as_ref());
         self.items = scalar(&field.kind(), items, text)?;
         Ok(self)
     }
 }
 
 /// Returns whether the rules of a string demand a format. All formats are ASCII, and normalization must not turn other
-/// text into a valid value.
+/// text into a valid value, except for addresses, which have a normalization.
 fn is_format(typed: Option<&(String, DynamicMessage)>) -> bool {
+    has_rule(typed, &["pattern", "email", "uuid"])
+}
+
+fn has_rule(typed: Option<&(String, DynamicMessage)>, names: &[&str]) -> bool {
     let rules = typed.filter(|(name, _)| name == "string").map(|(_, raw)| raw);
-    rules.is_some_and(|raw| raw.fields().any(|(rule, _)| matches!(rule.name(), "pattern" | "email" | "uuid")))
+    rules.is_some_and(|raw| raw.fields().any(|(rule, _)| names.contains(&rule.name())))
 }
 
 /// Returns the typed rules inside `repeated.items`.
@@ -155,7 +171,10 @@ fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> R
     let mut checks = Vec::new();
     // Postgres can't store NUL, so no string may contain it. This check is last, because a wrong length is the more
     // useful error.
-    let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
+    let nul = match text {
+        Text::Line => Check::new("check::has_control(value)", "must not have control characters"),
+        _ => Check::new("check::has_nul(value)", "must not contain NUL characters"),
+    };
     let is_formatted = is_format(typed.as_ref());
     let Some((name, raw)) = typed else {
         return Ok(match kind {

@@ -17,7 +17,7 @@ pub trait Validate {
     /// Adds the message's violations to `violations`; `path` is the path from the request to this message.
     fn validate(&self, path: &Path<'_>, violations: &mut Violations);
 
-    /// Normalizes the texts of the message to NFC, except for texts whose exact bytes matter.
+    /// Normalizes the texts of the message, except for texts whose exact bytes matter.
     fn normalize(&mut self) {}
 
     /// Normalizes the message and checks it as a complete request.

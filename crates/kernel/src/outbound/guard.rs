@@ -103,12 +103,16 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 198 && (18..20).contains(&b)))
 }
 
-/// Accepts only global unicast addresses, except those that embed another address or are reserved.
+/// Accepts only global unicast addresses, except those that embed another address or are reserved. On a network without
+/// IPv4, resolvers return IPv4 hosts below the well-known prefix 64:ff9b::/96, which may embed public addresses only
+/// (RFC 6052, 3.1). The local prefix 64:ff9b:1::/48 may embed any.
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_v4(v4);
+    let [a, b, c, d, e, f, ..] = address.segments();
+    let is_translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
+    if is_translated || address.to_ipv4_mapped().is_some() {
+        let [.., w, x, y, z] = address.octets();
+        return is_public_v4(Ipv4Addr::new(w, x, y, z));
     }
-    let [a, b, ..] = address.segments();
     let global = (0x2000..0x4000).contains(&a);
     let assigned_to_protocols = a == 0x2001 && b < 0x200;
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);

@@ -108,6 +108,8 @@ mod tests {
     fn only_the_public_internet_is_public() {
         for public in
             ["8.8.8.8", "1.1.1.1", "100.128.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
+                .into_iter()
+                .chain(["64:ff9b::808:808"])
         {
             assert!(is_public(public.parse().expect("an address")), "{public}");
         }
@@ -136,7 +138,11 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:10.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b::a00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:0:0:0:1:808:808",
             "64:ff9b:1::1",
+            "64:ff9b:1::808:808",
             "100::1",
             "2001::1",
             "2001:db8::1",

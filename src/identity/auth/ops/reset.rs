@@ -45,17 +45,16 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
 /// Sets a new password, ends every session and consumes the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED` (also for a common
-/// password), `OVERLOADED`.
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED`, also for a password that is common or
+/// like the user's address or name; `OVERLOADED`.
 pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from: IpAddr) -> Result<()> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let password = Password::choose(password)?;
     // The token is checked before hashing, so that callers without a valid token cause no hashing. The transaction
     // checks it again.
-    if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
-        return Err(Reason::InvalidToken.into());
-    }
-    let password_hash = app.part::<Passwords>().hash(password).await?;
+    let user = app.database.autocommit(async move |connection| store::user(connection, hash, now).await).await?;
+    let (email, name) = user.ok_or(Reason::InvalidToken)?;
+    let password_hash = app.part::<Passwords>().hash(password, &email, &name).await?;
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;

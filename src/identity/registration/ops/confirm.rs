@@ -40,10 +40,9 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
     let NewUser { password, name, account_name, language } = new;
     let password = Password::choose(password)?;
     // As with a password reset, callers without a valid token cause no hashing.
-    if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
-        return Err(Reason::InvalidToken.into());
-    }
-    let password_hash = app.part::<Passwords>().hash(password).await?;
+    let email = app.database.autocommit(async move |connection| store::address(connection, hash, now).await).await?;
+    let email = email.ok_or(Reason::InvalidToken)?;
+    let password_hash = app.part::<Passwords>().hash(password, &email, &name).await?;
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;

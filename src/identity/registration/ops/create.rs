@@ -41,7 +41,7 @@ impl Profile {
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
 pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) -> Result<User> {
     // The password is hashed before the transaction begins, because hashing takes longer than the transaction should.
-    let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
+    let hash = app.part::<Passwords>().hash(Password::choose(password)?, &profile.email, &profile.name).await?;
     let now = app.clock.now();
     app.database
         .transaction(async move |work: &mut Work| insert(work.connection().await?, profile, &hash, now).await)

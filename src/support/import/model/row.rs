@@ -6,7 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::identity::user::model::Language;
 use crate::support::ticket::model::{Content, DEFAULT_QUEUE, Kind, Priority};
-use mainstay_kernel::contract::validate::{check, text::normalize};
+use mainstay_kernel::contract::validate::{
+    check,
+    text::{normalize, normalize_line},
+};
 
 const MAX_SUBJECT: usize = 200;
 const MAX_BODY: usize = 20_000;
@@ -113,19 +116,19 @@ impl Raw {
         hash.finalize().into()
     }
 
-    /// Makes the texts those of a ticket: in NFC, without lines where it has one, and empty if they are blank.
+    /// Makes the texts those of a ticket: normalized, without lines where it has one, and empty if they are blank.
     fn normalize(&mut self) {
         if check::has_line_break(&self.subject) {
             self.subject = one_line(&self.subject);
         }
+        [&mut self.body, &mut self.answer].into_iter().for_each(normalize);
+        [&mut self.subject, &mut self.queue].into_iter().chain(&mut self.tags).for_each(normalize_line);
         for text in [&mut self.subject, &mut self.body, &mut self.answer, &mut self.queue] {
-            normalize(text);
             // A NUL is refused by name.
             if check::is_blank(text) && !text.contains('\0') {
                 text.clear();
             }
         }
-        self.tags.iter_mut().for_each(normalize);
     }
 
     fn wrong(&self) -> Vec<String> {
@@ -150,6 +153,13 @@ impl Raw {
         self.tags.iter().for_each(|tag| long("a tag", tag, MAX_TAG));
         if check::has_line_break(&self.queue) {
             wrong.push("queue must be one line".to_owned());
+        }
+        let tags = self.tags.iter().map(|tag| ("a tag", tag));
+        for (name, text) in [("subject", &self.subject), ("queue", &self.queue)].into_iter().chain(tags) {
+            let is_named = text.contains('\0') || check::has_line_break(text);
+            if check::has_control(text) && !is_named {
+                wrong.push(format!("{name} has a control character"));
+            }
         }
         if self.tags.len() > MAX_TAGS {
             wrong.push(format!("there are more than {MAX_TAGS} tags"));
@@ -275,6 +285,13 @@ mod tests {
         assert_eq!((&*content.queue, &*content.tags), (DEFAULT_QUEUE, &["\u{fc}".to_owned()][..]));
         assert_eq!(row(|raw| raw.body = "\u{200b}".to_owned()).expect_err("blank"), "body is empty");
         assert_eq!(row(|raw| raw.queue = "a\u{2028}b".to_owned()).expect_err("lines"), "queue must be one line");
+        let content = row(|raw| (raw.subject, raw.queue) = ("a\u{202e}b\tc".to_owned(), " q ".to_owned()));
+        let content = content.expect("good").content;
+        assert_eq!((&*content.subject, &*content.queue), ("ab c", "q"));
+        let tags = |raw: &mut Raw| raw.tags = vec!["a\u{2066}".to_owned(), "a".to_owned(), "b".to_owned()];
+        assert_eq!(row(tags).expect("good").content.tags, ["a", "b"]);
+        let wrong = row(|raw| (raw.subject, raw.tags) = ("a\u{8}".to_owned(), vec!["b\u{9b}".to_owned()]));
+        assert_eq!(wrong.expect_err("controls"), "subject has a control character; a tag has a control character");
     }
 
     /// An earlier version stored the hashes of its rows.

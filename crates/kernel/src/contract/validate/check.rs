@@ -9,6 +9,8 @@ use std::{
 
 use regex::Regex;
 
+use super::text;
+
 /// Up to this length, pairwise comparison is cheaper than hashing.
 const FEW: usize = 32;
 
@@ -38,6 +40,13 @@ pub fn is_blank(value: &str) -> bool {
 /// Returns whether a string has a mandatory line break (Unicode Standard Annex 14: classes BK, CR, LF and NL).
 pub fn has_line_break(value: &str) -> bool {
     value.contains(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
+}
+
+/// Returns whether a string has a control character (Unicode's category Cc) or a noncharacter, neither of which any text
+/// needs. Terminals execute some of the former.
+pub fn has_control(value: &str) -> bool {
+    let is_noncharacter = |c: char| u32::from(c) & 0xfffe == 0xfffe || matches!(c, '\u{fdd0}'..='\u{fdef}');
+    value.contains(|c: char| c.is_control() || is_noncharacter(c))
 }
 
 /// A regular expression, compiled on first use.
@@ -82,11 +91,17 @@ pub fn is_uuid(value: &str) -> bool {
         )
 }
 
-/// Returns whether a string is an e-mail address that needs no quoting (RFC 5321, section 4.1.2). HTML forms accept
-/// more, such as consecutive dots, and mail servers reject such addresses.
+/// Returns whether a string is an e-mail address that needs no quoting (RFC 5321, section 4.1.2), in a domain that can
+/// have mail: with a dot, with letters after the last one, and with valid internationalized labels; or `localhost`. HTML
+/// forms accept more, such as consecutive dots, and mail servers reject such addresses.
 pub fn is_email(value: &str) -> bool {
-    let local = value.rsplit_once('@').map_or("", |(local, _)| local);
-    is_form_email(value) && local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty())
+    let (local, domain) = value.rsplit_once('@').unwrap_or_default();
+    let has_letters = |(_, last): (&str, &str)| last.bytes().any(|byte| !byte.is_ascii_digit());
+    is_form_email(value)
+        && local.len() <= 64
+        && local.split('.').all(|atom| !atom.is_empty())
+        && (domain.rsplit_once('.').is_some_and(has_letters) || domain.eq_ignore_ascii_case("localhost"))
+        && text::ascii_domain(domain).is_some()
 }
 
 /// Returns whether a string is an e-mail address by the definition of HTML forms, so that every address that a browser
