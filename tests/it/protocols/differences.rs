@@ -16,7 +16,7 @@ struct Difference {
     forget: fn(&mut Value),
 }
 
-const DIFFERENCES: [Difference; 10] = [
+const DIFFERENCES: [Difference; 11] = [
     Difference {
         why: "Envoy refuses a request that it can't transcode before it reaches the server, or passes on one that the \
               server then can't read. Status, code and envelope are the same; the message and the named fields depend on \
