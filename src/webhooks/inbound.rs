@@ -28,7 +28,6 @@ use crate::webhooks::{
 };
 use mainstay_kernel::error::{Error, Result};
 
-pub(crate) use verifier::base64;
 use verifier::keys;
 pub use verifier::{SignedEvent, Verifier};
 

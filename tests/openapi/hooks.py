@@ -321,7 +321,8 @@ def as_read(value, schema, root):
     """The value as ProtoJSON reads it, in the terms of the schema.
 
     `null` is an absent field, and no item; an enum may be its number, an int64 a number, `"true"` a boolean, and digits
-    an integer; white space around a line counts for nothing. The document describes what to send, not everything that is accepted.
+    an integer; white space around a line counts for nothing. The document describes what to send, not everything that
+    is accepted.
     """
     schema = resolved(schema, root)
     kind = schema.get("type")

@@ -197,8 +197,8 @@ diesel::table! {
     webhook_endpoints (id) {
         id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<Text>,
         status -> SmallInt, failing_since -> Nullable<Timestamptz>, secret -> Binary, old_secret -> Nullable<Binary>,
-        old_secret_until -> Nullable<Timestamptz>, older_secrets -> Array<Binary>, older_secrets_until -> Array<Timestamptz>,
-        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        old_secret_until -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz, older_secrets -> Array<Binary>, older_secrets_until -> Array<Timestamptz>,
     }
 }
 diesel::table! {

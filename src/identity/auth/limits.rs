@@ -15,8 +15,8 @@
 //! its limit is ten times that of one network. All limits of an attempt are counted in one round trip.
 //!
 //! So guesses of others do not use up the attempts of an account's owner on a device that has signed in before (OWASP's
-//! device cookies), and guesses from elsewhere not those on a network where the owner has; elsewhere, a password reset makes
-//! the network known. An account that does not exist is limited in the same way.
+//! device cookies). Guesses from elsewhere do not use up the attempts on a network where the owner has signed in before; a
+//! password reset also makes a network known. An account that does not exist is limited in the same way.
 
 use std::{net::IpAddr, time::Duration};
 

@@ -82,7 +82,10 @@ impl Password {
         let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
         let label = domain.split('.').next().unwrap_or_default();
         let known = ["mainstay", email.as_str(), local, label, name];
-        if zxcvbn::zxcvbn(self.normalized.expose_secret(), &known).score() < Score::Two {
+        // zxcvbn counts the ways to write letters as capitals, and reads 100 characters only.
+        let text = self.normalized.expose_secret().to_lowercase();
+        let is_known = known.iter().any(|known| known.to_lowercase() == text);
+        if is_known || zxcvbn::zxcvbn(self.normalized.expose_secret(), &known).score() < Score::Two {
             let message = "is too easy to guess: it is common, a pattern, or like your name or address";
             return Err(Error::field("password", message));
         }

@@ -82,7 +82,7 @@ fn no_string_may_hold_nul() {
     request.body.push('\0');
     assert_eq!(fault(&request), says("body", "must not contain NUL characters"));
     let request = CreateTicketRequest { tags: vec!["a\0".into()], ..ticket() };
-    assert_eq!(fault(&request), says("tags[0]", "must not contain NUL characters"));
+    assert_eq!(fault(&request), says("tags[0]", "must not have control characters"));
 }
 
 #[test]

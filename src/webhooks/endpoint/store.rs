@@ -35,11 +35,11 @@ struct Row {
     secret: Vec<u8>,
     old_secret: Option<Vec<u8>>,
     old_secret_until: Option<DateTime<Utc>>,
-    older_secrets: Vec<Vec<u8>>,
-    older_secrets_until: Vec<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    older_secrets: Vec<Vec<u8>>,
+    older_secrets_until: Vec<DateTime<Utc>>,
 }
 
 impl From<&Endpoint> for Row {

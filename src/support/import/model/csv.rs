@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_cell_is_what_stands_in_the_file() {
         let file = "subject,body\nC:\\new\\notes,\\\\server\\new\n\" a  b \",\"  1\n 2 \"\n";
-        let expected = [good(2, "C:\\new\\notes", "\\\\server\\new"), good(3, " a  b ", "  1\n 2 ")];
+        let expected = [good(2, "C:\\new\\notes", "\\\\server\\new"), good(3, "a  b", "  1\n 2 ")];
         assert_eq!(rows(file), expected);
         let options = ReadOptions { unescapes_newlines: true, ..ReadOptions::default() };
         assert_eq!(rows_by(b"body,subject\n\"a\\nb\\r\\nc\r\nd\",s\n", options), [good(2, "s", "a\nb\nc\nd")]);

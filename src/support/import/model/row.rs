@@ -123,6 +123,11 @@ impl Raw {
         }
         [&mut self.body, &mut self.answer].into_iter().for_each(normalize);
         [&mut self.subject, &mut self.queue].into_iter().chain(&mut self.tags).for_each(normalize_line);
+        for tag in std::mem::take(&mut self.tags) {
+            if !self.tags.contains(&tag) {
+                self.tags.push(tag);
+            }
+        }
         for text in [&mut self.subject, &mut self.body, &mut self.answer, &mut self.queue] {
             // A NUL is refused by name.
             if check::is_blank(text) && !text.contains('\0') {

@@ -2,14 +2,14 @@
 //! pattern.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     hash::Hash,
     sync::{LazyLock, OnceLock},
 };
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use regex::Regex;
-
-use super::text;
 
 /// Up to this length, pairwise comparison is cheaper than hashing.
 const FEW: usize = 32;
@@ -101,7 +101,14 @@ pub fn is_email(value: &str) -> bool {
         && local.len() <= 64
         && local.split('.').all(|atom| !atom.is_empty())
         && (domain.rsplit_once('.').is_some_and(has_letters) || domain.eq_ignore_ascii_case("localhost"))
-        && text::ascii_domain(domain).is_some()
+        && ascii_domain(domain).is_some()
+}
+
+/// Returns a domain with the ASCII forms of its internationalized labels (UTS 46, nontransitional); `None` for an invalid
+/// domain.
+pub(super) fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
+    let hyphens = Hyphens::CheckFirstLast;
+    Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, hyphens, DnsLength::Verify).ok()
 }
 
 /// Returns whether a string is an e-mail address by the definition of HTML forms, so that every address that a browser

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::check;
 
@@ -49,19 +48,12 @@ pub fn line(mut text: String) -> Result<String, &'static str> {
 pub fn normalize_email(text: &mut String) {
     let trimmed = text.trim_ascii();
     let parts = trimmed.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii());
-    let in_ascii = parts.and_then(|(local, domain)| Some(format!("{local}@{}", ascii_domain(domain)?)));
+    let in_ascii = parts.and_then(|(local, domain)| Some(format!("{local}@{}", check::ascii_domain(domain)?)));
     if let Some(address) = in_ascii {
         *text = address;
     } else if trimmed.len() < text.len() {
         *text = trimmed.to_owned();
     }
-}
-
-/// Returns a domain with the ASCII forms of its internationalized labels (UTS 46, nontransitional); `None` for an invalid
-/// domain.
-pub(super) fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
-    let hyphens = Hyphens::CheckFirstLast;
-    Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, hyphens, DnsLength::Verify).ok()
 }
 
 /// Returns the normalized text.

