@@ -1,3 +1,2 @@
--- Purpose: none; the words of the next change are made by the earlier function.
--- Lock: none.
+-- The words of the next change are made by the earlier function, and those of all texts by 000303.
 SELECT 1;

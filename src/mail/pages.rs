@@ -124,7 +124,7 @@ fn conclude(page: Page, outcome: Result<Result<Done, Problem>, Elapsed>, form: F
 
 async fn reset(app: &App, form: &Form, from: IpAddr) -> Result<Done, Problem> {
     if form.token.is_empty() {
-        let email = EmailAddress::parse(&form.email).map_err(|_| Problem::Email)?;
+        let email = EmailAddress::parse_known(&form.email).map_err(|_| Problem::Email)?;
         auth::request_reset(app, email, from).await.map_err(|error| problem(&error))?;
         return Ok(Done::Requested);
     }

@@ -62,7 +62,7 @@ impl Handler for ResendEvents {
         now: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>> {
         async move {
-            let ResendEvent { data } = serde_json::from_slice(&event.payload).map_err(unexpected)?;
+            let ResendEvent { data } = serde_json::from_slice(event.document()).map_err(unexpected)?;
             let reason = match event.kind.as_str() {
                 COMPLAINED => Reason::Complaint,
                 _ if data.bounce.kind == "Permanent" => Reason::Bounce,
@@ -108,7 +108,7 @@ impl Handler for SendGridEvents {
         now: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>> {
         async move {
-            let events: Vec<SendGridEvent> = serde_json::from_slice(&event.payload).map_err(unexpected)?;
+            let events: Vec<SendGridEvent> = serde_json::from_slice(event.document()).map_err(unexpected)?;
             for SendGridEvent { email, event, kind } in events {
                 let reason = match (event.as_str(), kind.as_str()) {
                     ("spamreport", _) => Reason::Complaint,
@@ -121,5 +121,19 @@ impl Handler for SendGridEvents {
             Ok(())
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_precedes_no_part_of_an_event() {
+        let now = DateTime::UNIX_EPOCH;
+        let payload = "\u{feff}{\"data\":{\"to\":[\"ada@example.com\"]}}";
+        let event = InboundEvent::new(Provider::Standard, "1".into(), BOUNCED.into(), payload.into(), now);
+        let read: ResendEvent = serde_json::from_slice(event.document()).expect("JSON");
+        assert_eq!(read.data.to, ["ada@example.com"]);
     }
 }

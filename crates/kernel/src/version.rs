@@ -34,7 +34,7 @@ impl ExpectedVersions {
         let version = |tag: &str| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
-            tag.split(['-', '.', '/']).next()?.parse().ok()
+            tag.split(['-', '.']).next()?.parse().ok()
         };
         Some(header.split(',').filter_map(version).collect())
     }
@@ -63,7 +63,7 @@ mod tests {
             ("W/\"7\"", Some(vec![7])),
             ("\"7-gzip\"", Some(vec![7])),
             ("W/\"7-1f2e3d4c.br\"", Some(vec![7])),
-            ("\"7-1f2e3d4c/01990000-0000-7000-8000-000000000001\"", Some(vec![7])),
+            ("\"7-1f2e3d4c-01990000-0000-7000-8000-000000000001\"", Some(vec![7])),
             ("\"6\" , W/\"7\",\"8.zstd\"", Some(vec![6, 7, 8])),
             ("*", None),
             ("7", Some(vec![])),

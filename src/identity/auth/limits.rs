@@ -65,6 +65,8 @@ pub(crate) async fn sign_in(
     let mut limits = Vec::new();
     if let Some(device) = device {
         limits.push(AttemptLimit::new("login-device", &device, quota));
+        // Each sign-in makes a token, so that a thief of a password may have many.
+        limits.push(AttemptLimit::new("login-devices", email.as_str().as_bytes(), widened(quota)));
     } else {
         let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
         limits.push(AttemptLimit::new("login", &both, quota));

@@ -81,7 +81,9 @@ impl Password {
     pub fn refuse_common(&self, email: &EmailAddress, name: &str) -> Result<()> {
         let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
         let label = domain.split('.').next().unwrap_or_default();
-        let known = ["mainstay", email.as_str(), local, label, name];
+        let parts =
+            local.split(['.', '_', '-', '+']).chain(name.split_whitespace()).filter(|part| part.chars().count() > 2);
+        let known: Vec<_> = ["mainstay", email.as_str(), local, label, name].into_iter().chain(parts).collect();
         // zxcvbn counts the ways to write letters as capitals, and reads 100 characters only.
         let text = self.normalized.expose_secret().to_lowercase();
         let is_known = known.iter().any(|known| known.to_lowercase() == text);
@@ -174,7 +176,13 @@ mod tests {
         let check = |text: &str| password(text).expect("long enough").refuse_common(&email, "Wjqzx Özgkfvü");
         let own =
             ["xqv.brzk-7@hwrzqpnt.example", "XQV.BRZK-7@Hwrzqpnt.example", "xqv.brzk-7xqv.brzk-7", "xqv.brzk-71234"];
-        let own = own.into_iter().chain(["hwrzqpnt1234", "Wjqzx Özgkfvü", "wjqzx o\u{308}zgkfvu\u{308}!"]);
+        let own = own.into_iter().chain([
+            "hwrzqpnt1234",
+            "Wjqzx Özgkfvü",
+            "wjqzx o\u{308}zgkfvu\u{308}!",
+            "özgkfvü12345",
+            "brzk12345678",
+        ]);
         for common in common.into_iter().chain(["administrator", "Passw0rd2024", "mainstay12345"]).chain(own) {
             assert!(check(common).is_err(), "{common}");
         }

@@ -83,7 +83,7 @@ impl AuthService for Auth {
     ) -> Reply<pb::RequestPasswordResetResponse> {
         let from = client_address(&request);
         let call = Call::admit(request)?;
-        ops::request_reset(&self.app, EmailAddress::parse(&call.message.email)?, from).await?;
+        ops::request_reset(&self.app, EmailAddress::parse_known(&call.message.email)?, from).await?;
         call.read(pb::RequestPasswordResetResponse {})
     }
 

@@ -9,9 +9,7 @@ use http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::webhooks::{
-    inbound::verifier::{
-        Keys, SignedEvent, Verifier, check_age, forged, header, hex, identifiers, malformed, without_mark,
-    },
+    inbound::verifier::{Keys, SignedEvent, Verifier, check_age, forged, header, hex, identifiers, malformed},
     inbound_event::model::InboundEvent,
 };
 use mainstay_kernel::error::{Error, Result};
@@ -57,6 +55,6 @@ struct Data<O> {
 
 /// Parses the object of an event, as it was at the time of the event. A retry can't help if its format is unexpected.
 pub(crate) fn object<O: DeserializeOwned>(event: &InboundEvent) -> Result<O> {
-    let read = serde_json::from_slice::<Event<O>>(without_mark(&event.payload));
+    let read = serde_json::from_slice::<Event<O>>(event.document());
     Ok(read.map_err(|error| Error::rule("The event has an unexpected form.").caused_by(error))?.data.object)
 }

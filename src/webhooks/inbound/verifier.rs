@@ -17,7 +17,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::proto::webhooks::v1::Reason as WebhooksReason;
+use crate::{proto::webhooks::v1::Reason as WebhooksReason, webhooks::inbound_event::model::without_mark};
 use mainstay_kernel::error::{Error, Reason, Result};
 
 /// The identification of a signed event.
@@ -130,11 +130,6 @@ pub(crate) fn identifiers<const N: usize>(body: &[u8], fields: [&str; N]) -> Res
     let json = json.ok_or_else(|| malformed("the event is not JSON".to_owned()))?;
     let found = serde_json::Deserializer::from_str(json).deserialize_map(Fields(fields));
     Ok(found.unwrap_or_else(|_| array::from_fn(|_| None)))
-}
-
-/// Returns a JSON text without the byte order mark that some senders put before it (RFC 8259, 8.1).
-pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 struct Fields<'n, const N: usize>([&'n str; N]);

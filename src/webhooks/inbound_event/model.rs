@@ -68,7 +68,17 @@ pub struct InboundEvent {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// Returns a JSON text without the byte order mark that some senders put before it (RFC 8259, 8.1).
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
 impl InboundEvent {
+    /// Returns the JSON of the payload.
+    pub fn document(&self) -> &[u8] {
+        without_mark(&self.payload)
+    }
+
     /// Creates an event that was just received.
     pub fn new(
         provider: Provider,

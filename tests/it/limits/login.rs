@@ -134,6 +134,29 @@ async fn a_device_that_has_signed_in_is_admitted_on_every_network() {
     assert_eq!(refusal.header("ratelimit-policy"), Some("\"login-device\";q=2;w=900"));
 }
 
+/// A thief of an earlier password has made a token with each sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tokens_of_one_account_permit_few_guesses_together() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    let mut tokens = Vec::new();
+    for _ in 0..=MANY / TRIES {
+        let signed_in = try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.success();
+        tokens.push(signed_in.text("/data/deviceToken"));
+    }
+    let guess = async |number: usize| {
+        let request = json!({ "email": user.email, "password": WRONG, "deviceToken": tokens[number / TRIES] });
+        call(&app, PROTOCOLS[number % 2], "AuthService.Login", request, &format!("203.0.113.{number}")).await
+    };
+    for number in 0..MANY {
+        guess(number).await.failure("INVALID_CREDENTIALS");
+    }
+    let refusal = guess(MANY).await.failure("RATE_LIMIT_EXCEEDED");
+    assert_eq!(refusal.header("ratelimit-policy"), Some("\"login-devices\";q=20;w=900"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_many_accounts_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

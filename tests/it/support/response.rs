@@ -157,6 +157,8 @@ impl Names {
         if chrono::DateTime::parse_from_rfc3339(word).is_ok() {
             return part.replace(word, "<time>");
         }
+        // An entity tag may end with an id.
+        let word = word.get(word.len().saturating_sub(36)..).unwrap_or(word);
         if ![32, 36].contains(&word.len()) || word.parse::<uuid::Uuid>().is_err() {
             return part.to_owned();
         }

@@ -64,6 +64,7 @@ async fn variants_of_a_character_find_each_other() {
     let customer = app.cast().await.customer;
     let pairs = [
         ("ΟΔΟΣ", "οδος"),
+        ("Σεισμός", "ΣΕΙΣΜΌΣ"),
         ("Straße", "STRASSE"),
         ("GROẞ", "gross"),
         ("ＡＢＣ", "abc"),

@@ -47,7 +47,8 @@ fn fold(text: &str) -> String {
             '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}' => {}
             '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' => {}
             'ß' | 'ẞ' => folded += "ss",
-            'ς' => folded.push('σ'),
+            // Lowercasing a capital at the end of a word may give the final form.
+            'ς' | 'Σ' => folded.push('σ'),
             '\u{622}' | '\u{623}' | '\u{625}' => folded.push('\u{627}'),
             '\u{629}' => folded.push('\u{647}'),
             '\u{643}' => folded.push('\u{6a9}'),

@@ -124,7 +124,7 @@ fn etag(version: u64, read_mask: Option<&str>, id: Option<&str>) -> String {
         tag += &format!("-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]);
     }
     if let Some(id) = id {
-        tag = tag + "/" + id;
+        tag = tag + "-" + id;
     }
     tag + "\""
 }

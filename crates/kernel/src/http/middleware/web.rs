@@ -84,16 +84,23 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
 }
 
-/// Accepts `identity` with the lowest weight where the caller refuses it. RFC 9110, section 12.5.3, leaves that to the
-/// server; [`CompressionLayer`] would replace the status by 406 after the call has run.
+/// Ignores that a caller refuses the plain form. RFC 9110, section 12.5.3, leaves that to the server; [`CompressionLayer`]
+/// would replace the status by 406 after the call has run.
 pub fn accept_identity(mut request: Request) -> Request {
-    let lines: Vec<_> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
-    if lines.iter().any(|line| line.as_bytes().windows(2).any(|part| part == b"=0")) {
-        let headers = request.headers_mut();
-        // The first weight of a coding counts.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity;q=0.001"));
-        for line in lines {
-            headers.append(header::ACCEPT_ENCODING, line);
+    let refuses = |element: &str| {
+        let Some((coding, weight)) = element.split_once(';') else { return false };
+        let (coding, weight) = (coding.trim(), weight.trim());
+        (coding == "*" || coding.eq_ignore_ascii_case("identity"))
+            && weight.starts_with(['q', 'Q'])
+            && weight[1..].trim().strip_prefix('=').and_then(|weight| weight.trim().parse().ok()) == Some(0.0_f32)
+    };
+    let lines = || request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    if lines().any(|line| line.split(',').any(refuses)) {
+        let rest: Vec<_> = lines().flat_map(|line| line.split(',')).filter(|element| !refuses(element)).collect();
+        let accepted = HeaderValue::from_str(&rest.join(","));
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+        if let Some(accepted) = accepted.ok().filter(|accepted| !accepted.is_empty()) {
+            request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
         }
     }
     request
