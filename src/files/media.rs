@@ -14,6 +14,26 @@ pub(crate) const SNIFF_BYTES: usize = 8192;
 /// The type of a file of unknown content.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
+/// The media types of JavaScript (WHATWG MIME Sniffing, 4.6).
+const SCRIPTS: [&str; 16] = [
+    "application/ecmascript",
+    "application/javascript",
+    "application/x-ecmascript",
+    "application/x-javascript",
+    "text/ecmascript",
+    "text/javascript",
+    "text/javascript1.0",
+    "text/javascript1.1",
+    "text/javascript1.2",
+    "text/javascript1.3",
+    "text/javascript1.4",
+    "text/javascript1.5",
+    "text/jscript",
+    "text/livescript",
+    "text/x-ecmascript",
+    "text/x-javascript",
+];
+
 /// The images that browsers show and that can't carry scripts.
 pub(crate) const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
@@ -30,16 +50,12 @@ pub(crate) fn parse(text: &str) -> Option<String> {
 /// so these are served under a harmless type.
 pub(crate) fn safe_content_type(content_type: &str) -> &str {
     let is_active = content_type.ends_with("+xml")
+        || SCRIPTS.contains(&content_type)
         || matches!(
             content_type,
             "text/html"
                 | "text/xml"
                 | "application/xml"
-                | "text/javascript"
-                | "application/javascript"
-                | "application/x-javascript"
-                | "application/ecmascript"
-                | "text/ecmascript"
                 | "text/css"
                 | "application/x-shockwave-flash"
                 | "message/rfc822"
@@ -83,10 +99,19 @@ mod tests {
 
     #[test]
     fn what_a_browser_might_run_is_served_as_bytes() {
-        for active in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript"] {
+        for active in
+            ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/jscript", "text/livescript"]
+        {
             assert_eq!(safe_content_type(active), UNKNOWN);
         }
-        for passive in ["application/pdf", "image/png"] {
+        for script in ["ecmascript", "javascript", "x-ecmascript", "x-javascript"] {
+            assert_eq!(safe_content_type(&format!("application/{script}")), UNKNOWN, "{script}");
+            assert_eq!(safe_content_type(&format!("text/{script}")), UNKNOWN, "{script}");
+        }
+        for minor in 0..=5 {
+            assert_eq!(safe_content_type(&format!("text/javascript1.{minor}")), UNKNOWN);
+        }
+        for passive in ["application/pdf", "image/png", "text/plain", "application/json"] {
             assert_eq!(safe_content_type(passive), passive);
         }
     }

@@ -4,7 +4,8 @@
 //! An apostrophe before such a text prevents it. A spreadsheet whose list separator is a semicolon or a tab reads
 //! further cells in the middle of a text, because a quote protects a text only at the beginning of a cell. The same
 //! apostrophe therefore also follows a separator and a line break inside a text. A text that already has apostrophes
-//! gets one more, and the import removes one, so that it restores each text exactly.
+//! gets one more, and the import removes one, so that it restores each text exactly. In a file of another origin, an
+//! apostrophe inside a cell belongs to the text.
 
 use std::borrow::Cow;
 
@@ -47,13 +48,14 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     parts(text).flat_map(|part| [if is_formula(part) { "'" } else { "" }, part.1]).collect()
 }
 
-/// Returns the text of a cell.
-pub(crate) fn unescape(cell: &str) -> Cow<'_, str> {
+/// Returns the text of a cell. Only in the files of the export do apostrophes inside a cell protect it.
+pub(crate) fn unescape(cell: &str, is_exported: bool) -> Cow<'_, str> {
     if !cell.contains('\'') {
         return Cow::Borrowed(cell);
     }
     let text = |(is_first, part): (bool, _)| {
-        let text = str::strip_prefix(part, '\'').filter(|text| is_formula((is_first, text)));
+        let is_protected = |text: &&str| (is_first || is_exported) && is_formula((is_first, text));
+        let text = str::strip_prefix(part, '\'').filter(is_protected);
         text.unwrap_or(part)
     };
     parts(cell).map(text).collect()
@@ -69,14 +71,14 @@ mod tests {
         let words = ["", "a", "a=1", "'", "'quoted'", " ", "1", "Ä", "打", "＇", "１", "–", "￥"];
         for text in words.into_iter().chain(lines) {
             assert_eq!(escape(text), text);
-            assert_eq!(unescape(text), text);
+            assert_eq!(unescape(text, true), text);
         }
         let full_width = ["＝1+1", "＋1", "－1", "＠SUM(A1)", "'＝1"];
         let other_forms = ["\u{fe66}1", "\u{fe62}1", "\u{fe63}1", "\u{fe6b}A", "\u{207a}1", "\u{208c}1"];
         let ascii = ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "\n1", "'=1", "''-", "\"=1", "'\"'-"];
         for text in ascii.into_iter().chain(full_width).chain(other_forms) {
             assert_eq!(escape(text), format!("'{text}"));
-            assert_eq!(unescape(&escape(text)), text);
+            assert_eq!(unescape(&escape(text), true), text);
         }
     }
 
@@ -91,7 +93,8 @@ mod tests {
             ("x;'\"'@", "x;''\"'@"),
         ] {
             assert_eq!(escape(text), escaped);
-            assert_eq!(unescape(escaped), text);
+            assert_eq!(unescape(escaped, true), text);
         }
+        assert_eq!(unescape("'=1;'+1\n'-", false), "=1;'+1\n'-");
     }
 }

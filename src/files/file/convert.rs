@@ -18,6 +18,9 @@ use crate::{
     proto::files::v1 as pb,
 };
 
+/// The most characters of a media type without its parameters.
+const MAX_CONTENT_TYPE: usize = 127;
+
 pub(crate) fn file(file: File) -> pb::File {
     let is_ready = matches!(file.state, State::Ready { .. });
     pb::File {
@@ -83,7 +86,13 @@ pub(crate) fn name(name: String, field: &str) -> Result<String> {
 }
 
 pub(crate) fn content_type(text: &str) -> Result<String> {
-    media::parse(text).ok_or_else(|| Error::field("contentType", "must be a media type, such as image/png"))
+    let fault = |fault: String| Error::field("contentType", fault);
+    let content_type = media::parse(text).ok_or_else(|| fault("must be a media type, such as image/png".to_owned()))?;
+    // The contract's rules do not check the type of a body or of a part of a form.
+    if content_type.len() > MAX_CONTENT_TYPE {
+        return Err(fault(format!("must be at most {MAX_CONTENT_TYPE} characters")));
+    }
+    Ok(content_type)
 }
 
 pub(crate) fn purpose(number: i32) -> Result<Purpose> {

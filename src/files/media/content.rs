@@ -15,11 +15,11 @@ use super::{
 /// A detected type.
 type Detected = (&'static str, Family);
 
-/// Returns the media type of a file that begins with `head` and is declared as `declared`; `None` if the two contradict
-/// each other.
-pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
+/// Returns the media type of a file of `size` bytes that begins with `head` and is declared as `declared`; `None` if the
+/// two contradict each other.
+pub(crate) fn of_content(declared: &str, head: &[u8], size: usize) -> Option<String> {
     let declared = canonical(declared);
-    let detected = detect(head);
+    let detected = detect(head, size);
     let name = match family(declared) {
         Family::Unknown => Some(detected.map_or(UNKNOWN, |(name, _)| name)),
         Family::Text => of_text(declared, detected, head),
@@ -80,7 +80,7 @@ fn may_be_text(name: &str) -> bool {
     family(name) == Family::Text || matches!(name, PDF | "application/rtf" | POSTSCRIPT | "application/x-x509-ca-cert")
 }
 
-fn detect(head: &[u8]) -> Option<Detected> {
+fn detect(head: &[u8], size: usize) -> Option<Detected> {
     if let Some(detected) = iso_media(head).or_else(|| font_or_matroska(head)) {
         return Some(detected);
     }
@@ -99,18 +99,21 @@ fn detect(head: &[u8]) -> Option<Detected> {
     let is_weak = match signature.extension() {
         "obj" => true,
         "bc" => !head.starts_with(b"BC\xc0\xde"),
-        "exe" | "dll" => !is_executable(head),
+        "exe" | "dll" => !is_executable(head, size),
         _ => false,
     };
     (!is_weak && (may_be_text(name) || !text::is_of_bytes(head))).then_some((name, family))
 }
 
 /// Returns whether a content that begins with `MZ` is a program: a header of 64 bytes points to the signature of the
-/// system. The programs of DOS lack that signature.
-fn is_executable(head: &[u8]) -> bool {
+/// system. The programs of DOS lack that signature. A signature in the file beyond `head` counts without being read.
+fn is_executable(head: &[u8], size: usize) -> bool {
     let Some(offset) = head.get(0x3c..0x40).and_then(|bytes| bytes.try_into().ok()) else { return true };
-    let signature = usize::try_from(u32::from_le_bytes(offset)).ok().and_then(|offset| head.get(offset..)?.get(..2));
-    matches!(signature, Some(b"PE" | b"NE" | b"LE" | b"LX"))
+    let offset = usize::try_from(u32::from_le_bytes(offset)).unwrap_or(usize::MAX);
+    match head.get(offset..).and_then(|rest| rest.get(..2)) {
+        Some(signature) => matches!(signature, b"PE" | b"NE" | b"LE" | b"LX"),
+        None => offset.saturating_add(2) <= size,
+    }
 }
 
 /// Recognizes types that the library confuses: fonts by their signatures (OpenType 1.9; WOFF2, W3C), Matroska and WebM by

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::http::{HeaderMap, Method, header};
 
 /// The range that a `Range` header requests (RFC 9110, section 14.2).
 #[derive(Debug, PartialEq, Eq)]
@@ -14,21 +14,27 @@ pub(super) enum RequestedRange {
     Nothing,
 }
 
-/// Returns whether `If-Match` is absent or names the file. Its lines form one list.
+/// Returns whether `If-Match` is absent or names the file. Its lines form one list. As for all methods of the API, the
+/// weak form of a tag counts, too.
 pub(super) fn is_matched(headers: &HeaderMap, tag: &str) -> bool {
-    let names_file = |line: &str| line.split(',').any(|one| [tag, "*"].contains(&one.trim()));
+    let is_file = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    let names_file = |line: &str| line.split(',').map(str::trim).any(is_file);
     let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
     lines.peek().is_none() || lines.any(|line| line.to_str().is_ok_and(names_file))
 }
 
-/// Reads `Range` and `If-Range`. A range is defined for GET only.
+/// Reads `Range` and `If-Range`. A range is defined for GET only. A range outside the file is ignored if the request has
+/// an `If-None-Match`, which precedes it (RFC 9110, 13.2.2) and is evaluated on the response.
 pub(super) fn read(method: &Method, headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if method != Method::GET || text(header::IF_RANGE).is_some_and(|value| value != tag) {
+    if method != Method::GET || headers.get(header::IF_RANGE).is_some_and(|value| value != tag) {
         return RequestedRange::Whole;
     }
-    match text(header::RANGE).and_then(|range| range.trim().split_once('=')) {
-        Some((unit, range)) if unit.eq_ignore_ascii_case("bytes") => part(range, size),
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.trim().split_once('='));
+    match range {
+        Some((unit, range)) if unit.eq_ignore_ascii_case("bytes") => match part(range, size) {
+            RequestedRange::Nothing if headers.contains_key(header::IF_NONE_MATCH) => RequestedRange::Whole,
+            requested => requested,
+        },
         _ => RequestedRange::Whole,
     }
 }
@@ -84,12 +90,13 @@ mod tests {
         assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"a\""));
         assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
-        for other in ["\"b\"", "W/\"a\"", "\"a-gzip\""] {
-            headers.insert(header::IF_RANGE, HeaderValue::from_static(other));
+        for other in [&b"\"b\""[..], b"W/\"a\"", b"\"a-gzip\"", b"\"a\xe9\""] {
+            headers.insert(header::IF_RANGE, HeaderValue::from_bytes(other).expect("a value"));
             assert_eq!(
                 read(&Method::GET, &headers, "\"a\"", 10),
                 RequestedRange::Whole,
-                "{other}: bytes are compared strongly"
+                "{}: bytes are compared strongly",
+                other.escape_ascii()
             );
         }
         headers.insert(header::RANGE, HeaderValue::from_static("pages=1-2"));
@@ -101,6 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_precedes_a_range_outside_the_file() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_static("bytes=10-"));
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Nothing);
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"a\""));
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Whole);
+        headers.insert(header::RANGE, HeaderValue::from_static("bytes=1-2"));
+        assert_eq!(read(&Method::GET, &headers, "\"a\"", 10), RequestedRange::Part(1..3));
+    }
+
+    #[test]
     fn a_precondition_names_the_file() {
         let is_matched = |lines: &[&'static str]| {
             let mut headers = HeaderMap::new();
@@ -109,10 +127,11 @@ mod tests {
             }
             super::is_matched(&headers, "\"a\"")
         };
-        for lines in [&[][..], &["*"], &["\"a\""], &["\"b\", \"a\""], &["\"b\"", "\"a\""]] {
+        let weak = &["\"b\",W/\"a\""];
+        for lines in [&[][..], &["*"], &["\"a\""], &["\"b\", \"a\""], &["\"b\"", "\"a\""], &["W/\"a\""], weak] {
             assert!(is_matched(lines), "{lines:?}");
         }
-        for lines in [&["\"b\""][..], &["W/\"a\""], &[""], &["a"]] {
+        for lines in [&["\"b\""][..], &["W/\"b\""], &["W/*"], &["W/W/\"a\""], &[""], &["a"]] {
             assert!(!is_matched(lines), "{lines:?}");
         }
     }

@@ -1,7 +1,8 @@
 //! Import files: each row becomes a ticket or an error with its line number.
 //!
 //! The reader pulls one row at a time from any [`Read`](std::io::Read), so that memory holds one row rather than the
-//! file. A row has bounds, too. A cell is taken literally (RFC 4180, RFC 8259) and normalized to NFC. With an option, the two characters `\n`
+//! file. A row has bounds, too. A cell is taken literally (RFC 4180, RFC 8259), except for the
+//! apostrophes that protect spreadsheets from formulas, and normalized to NFC. With an option, the two characters `\n`
 //! stand for a line break.
 
 mod csv;

@@ -75,8 +75,13 @@ async fn a_part_of_a_file_can_be_had() {
     // Conditions precede a range, which only GET has.
     let again = get("bytes=0-3").header("if-none-match", tag.clone()).send(address).await;
     assert_eq!((again.status, again.header("content-range")), (304, None));
-    let part = get("Bytes=0-3").header("if-match", tag).send(address).await;
-    assert_eq!((part.status, part.body.as_str()), (206, Some(&TEXT[..4])));
+    let again = get("bytes=17-").header("if-none-match", tag.clone()).send(address).await;
+    assert_eq!((again.status, again.header("etag"), again.header("content-range")), (304, Some(tag.as_str()), None));
+    assert!(again.header("cache-control").is_some(), "{again:?}");
+    for form in [tag.clone(), format!("W/{tag}")] {
+        let part = get("Bytes=0-3").header("if-match", form).send(address).await;
+        assert_eq!((part.status, part.body.as_str()), (206, Some(&TEXT[..4])));
+    }
     get("bytes=0-3").header("if-match", "\"x\"").send(address).await.failure("ETAG_MISMATCH");
     let head = app.endpoint.http.head(format!("{}{url}", app.endpoint.base())).header("range", "bytes=0-3");
     assert_eq!(head.send().await.expect("an answer").status(), 200);

@@ -92,6 +92,32 @@ async fn a_form_that_is_not_understood_is_refused() {
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
 }
 
+/// No object is stored that its row could not name.
+#[tokio::test]
+async fn a_media_type_has_a_limit() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let of_length = |length: usize| format!("text/{}", "x".repeat(length - 5));
+    let part = |content_type: &str| Part::text(TEXT).file_name("a").mime_str(content_type).expect("a media type");
+    let post_form = async |content_type: &str| {
+        post(&cast.customer, Protocol::Rest, "", Form::new().part("file", part(content_type))).await
+    };
+    let post_body = async |content_type: &str| {
+        let request = json!({ "name": "a", "file": body(content_type, TEXT) });
+        cast.customer.call(Protocol::Rest, "FileService.UploadFile", request).await
+    };
+    let long = of_length(128);
+    for refused in [post_form(&long).await, post_body(&long).await] {
+        let refused = refused.failure("VALIDATION_FAILED");
+        assert_eq!(refused.text("/error/fields/contentType"), "must be at most 127 characters");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+    let longest = of_length(127);
+    for file in [post_form(&longest).await, post_body(&longest).await] {
+        assert_eq!(file.success().text("/data/contentType"), longest);
+    }
+}
+
 /// Neither before nor after the file, regardless of how the form is chunked.
 #[tokio::test]
 async fn a_form_with_much_beside_its_file_is_refused() {

@@ -84,11 +84,13 @@ fn decode_words(text: &str) -> String {
     decoded + rest
 }
 
-/// Decodes the encoded word at the beginning of a text, and returns the text after it.
+/// Decodes the encoded word at the beginning of a text, and returns the text after it. A word has exactly four question
+/// marks (RFC 2047, section 2), so that the search for its end stays within the next few words. .NET exceeds the limit of
+/// 75 characters.
 fn decode_word(text: &str) -> Option<(String, &str)> {
-    let mut parts = text.strip_prefix("=?")?.splitn(3, '?');
-    let (charset, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let (content, after) = rest.split_once("?=")?;
+    let mut parts = text.strip_prefix("=?")?.splitn(4, '?');
+    let (charset, encoding, content) = (parts.next()?, parts.next()?, parts.next()?);
+    let after = parts.next()?.strip_prefix('=')?;
     let bytes = match encoding {
         "B" | "b" => STANDARD.decode(content).ok()?,
         "Q" | "q" => {
@@ -107,6 +109,8 @@ fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use http::HeaderValue;
 
     use super::*;
@@ -146,6 +150,22 @@ mod tests {
             let header = [&b"form-data; name=\"file\"; "[..], parameters].concat();
             assert_eq!(read(&header), ("file".to_owned(), Some(expected.to_owned())), "{}", header.escape_ascii());
         }
+    }
+
+    /// .NET writes one word for a name of any length.
+    #[test]
+    fn an_encoded_word_may_be_long() {
+        let name = "Größe 新 ".repeat(50);
+        let header = format!("form-data; name=\"file\"; filename=\"=?utf-8?B?{}?=\"", STANDARD.encode(&name));
+        assert_eq!(read(header.as_bytes()), ("file".to_owned(), Some(name)));
+    }
+
+    #[test]
+    fn words_without_an_end_take_linear_time() {
+        let words = "=?utf-8?q?x".repeat(100_000);
+        let started = Instant::now();
+        assert_eq!(decode_words(&words), words);
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 
     #[test]

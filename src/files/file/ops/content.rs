@@ -91,7 +91,7 @@ pub async fn store_upload(
 ) -> Result<Content> {
     upload.rewind().await?;
     let head = upload.next().await?.unwrap_or_default();
-    let content_type = content_type(declared, &head)?;
+    let content_type = content_type(declared, &head, upload.bytes())?;
     if purpose == Purpose::Image {
         check_image(&content_type, upload).await?;
     }
@@ -122,8 +122,8 @@ fn refuse(message: String) -> Error {
 }
 
 /// Determines the media type.
-fn content_type(declared: &str, head: &[u8]) -> Result<String> {
-    let media_type = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
+fn content_type(declared: &str, head: &[u8], size: usize) -> Result<String> {
+    let media_type = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)], size);
     media_type.ok_or_else(|| refuse(format!("The content is not {declared}.")))
 }
 

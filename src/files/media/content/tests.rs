@@ -18,6 +18,10 @@ const PDF_FILE: &[u8] = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n";
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const DOCM: &str = "application/vnd.ms-word.document.macroenabled.12";
 
+fn of_content(declared: &str, head: &[u8]) -> Option<String> {
+    super::of_content(declared, head, head.len())
+}
+
 /// Returns a ZIP that begins as Word writes it.
 fn word() -> Vec<u8> {
     [&b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0"[..], b"word/document.xml"].concat()
@@ -180,6 +184,19 @@ fn a_program_has_more_than_two_letters() {
     for (declared, head) in [("application/x-own", &program[..]), (PDF, &program), (PDF, &dos), (DOCX, b"BC\xc0\xde\0")]
     {
         assert_eq!(of_content(declared, head), None, "{declared}: {head:?}");
+    }
+}
+
+#[test]
+fn the_signature_of_a_program_may_be_beyond_the_head() {
+    let mut head = PE.to_vec();
+    head.resize(8192, 0);
+    for (offset, size, is_program) in
+        [(0x2800, 0x2801, false), (0x2800, 0x2802, true), (0x1fff, 0x2001, true), (0x1000, 0x4000, false)]
+    {
+        head[0x3c..0x40].copy_from_slice(&u32::to_le_bytes(offset));
+        let stored = super::of_content("application/msword", &head, size);
+        assert_eq!(stored.is_none(), is_program, "{offset} of {size}");
     }
 }
 

@@ -12,7 +12,7 @@ use crate::support::{
     import::model::{
         Entry, Fault, Row,
         decode::Utf8,
-        header::{Column, Head},
+        header::{self, Column, Head},
         lines::{End, Lines},
         options::{Charset, ReadOptions},
         row::Raw,
@@ -34,7 +34,12 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
             return Err(Fault::File("The file has no rows.".to_owned()));
         }
     }
-    let table = Table { columns: Column::of(&record)?, charset, unescapes: options.unescapes_newlines };
+    let table = Table {
+        columns: Column::of(&record)?,
+        is_exported: header::is_exported(&record),
+        charset,
+        unescapes: options.unescapes_newlines,
+    };
     // The end is known only after the last row, so that each row is held back until the next one is read.
     let mut next_line = next(&mut reader, &mut record)?;
     while let Some(line) = next_line {
@@ -93,6 +98,7 @@ fn tags(cell: &str) -> impl Iterator<Item = Cow<'_, str>> {
 /// The interpretation of a row's cells.
 struct Table {
     columns: Vec<Column>,
+    is_exported: bool,
     charset: Charset,
     unescapes: bool,
 }
@@ -116,7 +122,7 @@ impl Table {
             }
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| format!("{} is not {}", column.name(), self.charset.encoding().name()))?;
-            let text = formula::unescape(text);
+            let text = formula::unescape(text, self.is_exported);
             let field = match column {
                 Column::Subject => &mut raw.subject,
                 Column::Body => &mut raw.body,
@@ -168,6 +174,16 @@ mod tests {
     fn the_apostrophe_before_a_formula_is_removed() {
         let file = "subject,body\n'=1+1,'-\n''=1,'quoted'\n";
         assert_eq!(rows(file), [good(2, "=1+1", "-"), good(3, "'=1", "'quoted'")]);
+    }
+
+    #[test]
+    fn an_apostrophe_inside_a_cell_is_removed_from_exported_files_only() {
+        let cells = "'=1,\"echo ';'+a\n'- item\"\n";
+        let unchanged = [good(2, "=1", "echo ';'+a\n'- item")];
+        assert_eq!(rows(&format!("subject,body\n{cells}")), unchanged);
+        assert_eq!(rows(&format!("id,create_time,subject,body\n1,2,{cells}")), unchanged);
+        let exported = format!("\u{feff}ID,account_id, Create_Time,subject,body\n1,2,3,{cells}");
+        assert_eq!(rows(&exported), [good(2, "=1", "echo ';+a\n- item")]);
     }
 
     #[test]

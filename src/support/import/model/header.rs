@@ -73,6 +73,12 @@ impl Column {
     }
 }
 
+/// Returns whether a header is that of the export, by columns that the import ignores.
+pub(crate) fn is_exported(header: &ByteRecord) -> bool {
+    let is_named = |name: &str| header.iter().any(|cell| cell.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
+    ["id", "account_id", "create_time"].into_iter().all(is_named)
+}
+
 /// The most bytes that are searched for the delimiter.
 const MAX_BYTES: usize = 64 << 10;
 

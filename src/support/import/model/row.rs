@@ -16,6 +16,8 @@ const MAX_BODY: usize = 20_000;
 const MAX_QUEUE: usize = 60;
 const MAX_TAGS: usize = 20;
 const MAX_TAG: usize = 100;
+/// The name of each tag in messages.
+const TAG: &str = "a tag";
 
 /// A valid row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +51,8 @@ impl Raw {
     /// Adds a tag, unless it is blank or there already. The number of tags that are compared is bounded, because a row of
     /// some megabytes may have a million.
     pub(crate) fn push_tag(&mut self, tag: &str) {
-        let tag = one_line(tag);
+        let tag = tag.trim();
+        let tag = if check::has_line_break(tag) { one_line(tag) } else { tag.to_owned() };
         if self.tags.len() <= MAX_TAGS && !check::is_blank(&tag) && !self.tags.contains(&tag) {
             self.tags.push(tag);
         }
@@ -86,7 +89,7 @@ impl Raw {
     }
 
     fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let tags = self.tags.iter().map(|tag| ("a tag", tag.as_str()));
+        let tags = self.tags.iter().map(|tag| (TAG, tag.as_str()));
         [
             ("subject", self.subject.as_str()),
             ("body", &self.body),
@@ -100,12 +103,12 @@ impl Raw {
         .chain(tags)
     }
 
-    /// Hashes the texts as they are in the file, but for white space around them and, unless the format has exact ones, the
-    /// kind of their line breaks: the programs that copy a file change these.
+    /// Hashes the texts as they are in the file, but for white space around them, all white space in tags and, unless the
+    /// format has exact ones, the kind of their line breaks: the programs that copy a file change these.
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for (_, text) in self.texts() {
-            let mut text = Cow::Borrowed(text.trim());
+        for (name, text) in self.texts() {
+            let mut text = if name == TAG { Cow::Owned(one_line(text)) } else { Cow::Borrowed(text.trim()) };
             if !self.has_exact_breaks && text.contains('\r') {
                 text = text.replace("\r\n", "\n").replace('\r', "\n").into();
             }
@@ -155,11 +158,11 @@ impl Raw {
         long("body", &self.body, MAX_BODY);
         long("answer", &self.answer, MAX_BODY);
         long("queue", &self.queue, MAX_QUEUE);
-        self.tags.iter().for_each(|tag| long("a tag", tag, MAX_TAG));
+        self.tags.iter().for_each(|tag| long(TAG, tag, MAX_TAG));
         if check::has_line_break(&self.queue) {
             wrong.push("queue must be one line".to_owned());
         }
-        let tags = self.tags.iter().map(|tag| ("a tag", tag));
+        let tags = self.tags.iter().map(|tag| (TAG, tag));
         for (name, text) in [("subject", &self.subject), ("queue", &self.queue)].into_iter().chain(tags) {
             let is_named = text.contains('\0') || check::has_line_break(text);
             if check::has_control(text) && !is_named {
@@ -191,10 +194,15 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the beginning of a text, cut between words if possible.
+/// Returns the beginning of a text as a line without control characters, from its first visible character on, and cut
+/// between words if possible.
 fn beginning(body: &str) -> String {
-    let line = one_line(body);
-    let Some((most, _)) = line.char_indices().nth(MAX_SUBJECT) else { return line };
+    let mut line: String = body.chars().filter(|&c| c.is_whitespace() || !check::is_control(c)).collect();
+    normalize_line(&mut line);
+    let line = one_line(&line);
+    let visible = line.find(|c: char| !check::is_blank(c.encode_utf8(&mut [0; 4]))).unwrap_or(0);
+    let line = &line[visible..];
+    let Some((most, _)) = line.char_indices().nth(MAX_SUBJECT) else { return line.to_owned() };
     let between_words = line[most..].starts_with(' ');
     let cut = if between_words { Some(most) } else { line[..most].rfind(' ') };
     line[..cut.unwrap_or(most)].to_owned()
@@ -270,6 +278,24 @@ mod tests {
     }
 
     #[test]
+    fn a_derived_subject_is_a_line_of_the_contract() {
+        let long = format!("{}{}", "\u{202e}\u{200b}".repeat(300), "x".repeat(300));
+        let cut = "x".repeat(200);
+        for (body, subject) in [
+            ("\u{1b}[31mred\u{202e}\tand\u{85} blue", "[31mred and blue"),
+            ("\u{200b}\u{feff} a\u{ffff}b", "ab"),
+            ("u\u{1b}\u{308}", "\u{fc}"),
+            (long.as_str(), cut.as_str()),
+        ] {
+            let derived = row(|raw| (raw.subject, raw.body) = (String::new(), body.to_owned())).expect("good");
+            assert_eq!(derived.content.subject, subject);
+            let again = row(|raw| raw.subject = subject.to_owned()).expect("good");
+            assert_eq!(again.content.subject, subject);
+        }
+        assert_eq!(row(|raw| raw.body = "\u{ffff}".to_owned()).expect_err("blank"), "body is empty");
+    }
+
+    #[test]
     fn escaped_line_breaks_are_decoded_on_demand() {
         let raw = || Raw { subject: "a\\nb".to_owned(), body: "Dear,\\n\\r\\nhelp".to_owned(), ..Raw::default() };
         let content = raw().row(false).expect("good").content;
@@ -342,5 +368,8 @@ mod tests {
         assert_eq!(row_a.hash, tagged(&["a", "b"]).expect("good").hash);
         assert_ne!(row_a.hash, tagged(&["a, b"]).expect("good").hash);
         assert_ne!(row_a.hash, tagged(&["ab"]).expect("good").hash);
+        let spaced = tagged(&["a  b", " c\u{a0}d ", "e \nf"]).expect("good");
+        assert_eq!(spaced.content.tags, ["a  b", "c\u{a0}d", "e f"]);
+        assert_eq!(spaced.hash, tagged(&["a b", "c d", "e f"]).expect("good").hash, "as in earlier versions");
     }
 }

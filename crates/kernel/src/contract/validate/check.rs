@@ -28,10 +28,11 @@ pub fn has_nul(value: &str) -> bool {
 }
 
 /// Returns whether a string has no visible character: it is empty, or consists of white space, control and format
-/// characters, characters of `Default_Ignorable_Code_Point`, and the blank pattern of Braille.
+/// characters, noncharacters, characters of `Default_Ignorable_Code_Point`, and the blank pattern of Braille.
 pub fn is_blank(value: &str) -> bool {
     static VISIBLE: LazyLock<Regex> = LazyLock::new(|| {
-        let class = r"[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u{2800}]";
+        let class =
+            r"[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u{2800}]";
         Regex::new(class).expect("a regular expression")
     });
     !value.bytes().any(|byte| byte.is_ascii_graphic()) && !VISIBLE.is_match(value)
@@ -42,11 +43,15 @@ pub fn has_line_break(value: &str) -> bool {
     value.contains(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
-/// Returns whether a string has a control character (Unicode's category Cc) or a noncharacter, neither of which any text
-/// needs. Terminals execute some of the former.
+/// Returns whether a string has a control character, as of [`is_control`].
 pub fn has_control(value: &str) -> bool {
-    let is_noncharacter = |c: char| u32::from(c) & 0xfffe == 0xfffe || matches!(c, '\u{fdd0}'..='\u{fdef}');
-    value.contains(|c: char| c.is_control() || is_noncharacter(c))
+    value.contains(is_control)
+}
+
+/// Returns whether a character is a control character (Unicode's category Cc) or a noncharacter, neither of which any
+/// text needs. Terminals execute some of the former.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || u32::from(c) & 0xfffe == 0xfffe || matches!(c, '\u{fdd0}'..='\u{fdef}')
 }
 
 /// A regular expression, compiled on first use.

@@ -172,6 +172,9 @@ mod tests {
             "\u{e0020}",
             "\u{7f}",
             " \u{200b} ",
+            "\u{ffff}",
+            "\u{fdd0}",
+            "\u{10fffe}",
         ];
         for text in blank {
             assert!(is_blank(text), "{text:?}");

@@ -196,6 +196,7 @@ mod tests {
             content("=HYPERLINK(\"http://x\")", "-1\n@SUM(A1)", &["+1", "a"]),
             content("'=1", "+49 1234, \"hello\"", &[]),
             content("plain", "'quoted'", &["a", "b"]),
+            content("a\u{a0} b", "b", &["two  spaces", "no\u{a0}break", "two spaces"]),
             content("C:\\new\\notes", "\\\\server\\new\\r\\n", &["x\\n"]),
             content("a  b", "\r\n one\r\ntwo\rthree\n\n ", &[]),
             content("＝1+1", "＠SUM(A1)\u{2028}；", &["＋", "\u{207a}1"]),
