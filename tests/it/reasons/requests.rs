@@ -82,14 +82,19 @@ async fn refusals_name_what_would_do() {
     }
     let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone());
-    let xml = |request| auth(request).header("content-type", "text/xml").body("<a/>");
-    let response = send(&app, Method::POST, "/api/v1/tickets", xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    let xml = |request: RequestBuilder| request.header("content-type", "text/xml").body("<a/>");
+    let response = send(&app, Method::POST, "/api/v1/tickets", |request| xml(auth(request)))
+        .await
+        .failure("UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(
         (metadata(&response, "accepted"), response.header("accept")),
         ("application/json".to_owned(), Some("application/json"))
     );
-    let import = "/api/v1/tickets/import";
-    let response = send(&app, Method::POST, import, xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    let import = format!("/api/v1/tickets/import?accountId={}", cast.customer.as_user().account);
+    let agent = cast.agent.token().await.expect("a token");
+    let response = send(&app, Method::POST, &import, |request| xml(request.bearer_auth(agent.clone())))
+        .await
+        .failure("UNSUPPORTED_MEDIA_TYPE");
     assert!(metadata(&response, "accepted").contains("text/csv"), "{response:#?}");
     let html = |request| auth(request).header("accept", "text/html");
     let response = send(&app, Method::GET, "/api/v1/tickets", html).await.failure("NOT_ACCEPTABLE");
@@ -138,7 +143,7 @@ async fn malformed_request() {
     let cast = app.cast().await;
     let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone()).header("content-type", "application/json");
-    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": true}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
+    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": true}", "{\"subject\":\"\\ud800\"}"] {
         let answer = send(&app, Method::POST, "/api/v1/tickets", |request| auth(request).body(body)).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{body}: {answer:#?}");
     }
