@@ -48,14 +48,14 @@ pub(super) const PLANS: [Plan; 2] = [
         host: FAILING,
         description: "Orders for the ERP, which is down",
         kinds: &["orders.order.paid", "support.ticket.created"],
-        days_ago: 2,
+        days_ago: 4,
     },
 ];
 
 /// The maximum number of deliveries of an endpoint.
 const MAX_DELIVERIES: i64 = 500;
 /// The times of the attempts of a failing delivery, in seconds, with the maximum waits.
-const ATTEMPTS: [i64; 9] = [1, 12, 43, 134, 405, 1216, 3647, 10_938, 32_809];
+const ATTEMPTS: [i64; 13] = [1, 12, 43, 134, 405, 1216, 3647, 10_938, 32_809, 76_010, 119_211, 162_412, 205_613];
 
 /// Answers for the receivers: the status, and the duration.
 pub(super) fn script(request: &Request) -> (StatusCode, Duration) {
