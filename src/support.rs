@@ -10,7 +10,6 @@ pub mod id;
 pub mod import;
 mod jobs;
 pub mod link;
-pub mod seed;
 pub mod ticket;
 
 use std::time::Duration;
@@ -28,7 +27,6 @@ use self::{
     config::SupportConfig,
     import::{command::Import, job::ImportTickets},
     link::service::TicketLinks,
-    seed::command::Seed,
     ticket::service::Tickets,
 };
 use crate::operations::{OperationKind, model::Kind};
@@ -55,7 +53,6 @@ pub(crate) fn module() -> Module {
         })
         .queue::<ImportTickets>()
         .command::<Import>()
-        .command::<Seed>()
         .contribute(OperationKind {
             kind: Kind::ImportTickets,
             on_cancel: |connection, cancelled, now| Box::pin(import::ops::cancel(connection, cancelled, now)),

@@ -1,1 +1,1 @@
-DROP TABLE posts, content_revision;
+DROP TABLE posts;

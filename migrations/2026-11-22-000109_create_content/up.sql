@@ -1,4 +1,4 @@
--- Purpose: posts, and the revision of what is published.
+-- Purpose: posts.
 -- Lock: SHARE ROW EXCLUSIVE on accounts and users for a moment, because posts refers to them. All tables are new.
 -- Rollout: before the first server starts.
 
@@ -39,13 +39,3 @@ CREATE INDEX posts_author_drafts_idx ON posts (author_id, created_at DESC, id DE
 -- What an account or a user has, when either is to be removed.
 CREATE INDEX posts_account_idx ON posts (account_id);
 CREATE INDEX posts_author_idx ON posts (author_id);
-
--- One row: the number of changes to what is published. A transaction that makes one increments it, and so holds the row
--- until it commits: the order of the revisions is the order of the commits. A reader that reads the revision first, and
--- then the posts, knows that it has seen every change up to that revision.
-CREATE TABLE content_revision (
-    id smallint PRIMARY KEY CHECK (id = 1),
-    revision bigint NOT NULL CHECK (revision > 0)
--- The row is updated all the time: with free space on its page, updates leave the index alone.
-) WITH (fillfactor = 10);
-INSERT INTO content_revision VALUES (1, 1);

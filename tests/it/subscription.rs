@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use crate::{
     cases::{Scene, order::create_recurring_product, webhook::webhook_request},
     payment::{UNFINISHED_WORK, call_until_final, start_app},
-    support::{Protocol, Response, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
+    support::{
+        Protocol, Response, TestApp, TestDatabase, eventually,
+        gateway::{FakeGateway, event},
+        unique, webhook,
+    },
 };
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
@@ -59,12 +63,6 @@ async fn agrees(database: &TestDatabase, id: &str, object: &Value) {
     let expected = state_at_gateway(object);
     eventually(&format!("{id} matches the gateway's {object}"), async || stored_state(database, id).await == expected)
         .await;
-}
-
-/// An event about an object in Stripe's format.
-fn event(kind: &str, object: &Value) -> String {
-    json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
-        .to_string()
 }
 
 /// Delivers a signed event to an app.

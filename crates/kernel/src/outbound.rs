@@ -2,12 +2,12 @@
 //! first:
 //!
 //! ```text
-//!   TotalTimeout    the rest of the caller's deadline, for all attempts and waits
+//!   Timeout         the rest of the caller's deadline, for all attempts and waits
 //!   Retry           retries transient failures, with full jitter, under a budget that a total outage exhausts
 //!   BreakCircuit    sends nothing while the provider is known to be unavailable
 //!   Bulkhead        limits concurrency: a slow provider does not hold up other work
 //!   Observe         metrics of every attempt, and the on-call alert
-//!   AttemptTimeout  the time limit of one attempt
+//!   Timeout         the time limit of one attempt
 //!   Classify        limits the response size, and converts failures to typed errors
 //!   transport       HTTP/1.1 or 2, TLS with the system's root certificates
 //! ```
@@ -95,12 +95,12 @@ impl Client {
     pub(crate) fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = breaker(provider);
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTimeout { provider, limit: bounds.total }))
+            .layer(MiddlewareLayer(time::Timeout { provider, limit: bounds.total, within_deadline: true }))
             .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.max_attempts)))
             .layer(MiddlewareLayer(breaker::BreakCircuit { provider, breaker: breaker.clone() }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.max_concurrency)))
             .layer(MiddlewareLayer(observe::Observe::new(provider)))
-            .layer(MiddlewareLayer(time::AttemptTimeout { provider, limit: bounds.attempt_timeout }))
+            .layer(MiddlewareLayer(time::Timeout { provider, limit: bounds.attempt_timeout, within_deadline: false }))
             .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }

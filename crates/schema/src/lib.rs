@@ -236,9 +236,6 @@ diesel::table! {
     earlier_post_slugs (slug) { slug -> Text, post_id -> Uuid, }
 }
 diesel::table! {
-    content_revision (id) { id -> SmallInt, revision -> BigInt, }
-}
-diesel::table! {
     files (id) {
         id -> Uuid, account_id -> Uuid, owner_id -> Uuid, purpose -> SmallInt, status -> SmallInt, name -> Text,
         content_type -> Text, size_bytes -> BigInt, sha256 -> Nullable<Binary>, object_key -> Nullable<Text>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::modules;
@@ -126,17 +126,6 @@ fn examples_are_messages_of_the_contract() {
 }
 
 #[test]
-fn comments_name_only_reasons_that_exist() {
-    for method in modules().contract.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-        let comment = comment(&method);
-        let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
-        for word in words.filter(|word| word.contains('_') && word.len() > 1) {
-            assert!(mainstay_kernel::error::Reason::from_code(word).is_some(), "{}: {word}", method.full_name());
-        }
-    }
-}
-
-#[test]
 fn schemas_have_the_rules_of_requests_and_the_required_fields_of_responses() {
     let document = document(None);
     let schemas = &document["components"]["schemas"];
@@ -236,11 +225,4 @@ fn policies_become_headers_and_statuses() {
     let limited = &paths["/api/v1/tickets"]["post"]["responses"]["422"]["description"];
     assert!(limited.as_str().unwrap().contains("OPEN_TICKET_LIMIT_REACHED"));
     assert_eq!(paths["/api/v1/auth/login"]["post"]["security"], json!([]));
-}
-
-/// Returns the comment of a method in its file.
-fn comment(method: &MethodDescriptor) -> String {
-    let info = method.parent_file().file_descriptor_proto().source_code_info.clone().unwrap_or_default();
-    let location = info.location.iter().find(|location| location.path == method.path());
-    location.map(|location| location.leading_comments().to_owned()).unwrap_or_default()
 }

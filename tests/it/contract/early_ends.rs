@@ -1,10 +1,9 @@
 //! No test ends early if a dependency is missing, because it would pass without a check. `scripts/test` excludes tests
 //! of optional dependencies by name.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
+
+use crate::support::rust_files;
 
 const EARLY_ENDS: [&str; 3] = ["return;", "return }", "return Ok(())"];
 
@@ -19,25 +18,13 @@ fn early_ends(text: &str) -> Vec<&str> {
     early.map(|test| test.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap_or_default()).collect()
 }
 
-fn add_sources(folder: &Path, sources: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            add_sources(&path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push(path);
-        }
-    }
-}
-
 #[test]
 fn no_test_passes_without_a_check() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = Vec::new();
-    add_sources(&root.join("tests"), &mut sources);
+    let mut sources = rust_files(&root.join("tests"));
     for folder in ["crates", "examples"] {
         let members = fs::read_dir(root.join(folder)).expect("a folder").flatten();
-        members.for_each(|member| add_sources(&member.path().join("tests"), &mut sources));
+        sources.extend(members.flat_map(|member| rust_files(&member.path().join("tests"))));
     }
     assert!(sources.len() > 200, "nothing was checked");
     for path in sources {

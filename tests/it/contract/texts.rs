@@ -4,10 +4,9 @@
 //! Also, no text formats a reason with `Debug`, which prints the name of a Rust variant. A reason has a code, and an
 //! error a detail.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
+
+use crate::support::rust_files;
 
 /// Postgres' English messages about errors that a program may want to distinguish.
 const POSTGRES_TEXTS: [&str; 17] = [
@@ -53,36 +52,21 @@ fn faults(text: &str) -> Vec<String> {
     texts.chain(calls.filter(|call| joined.contains(call))).collect()
 }
 
-fn add_sources(folder: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        if path.file_stem().is_some_and(|name| name == "tests") {
-            continue;
-        }
-        if path.is_dir() {
-            add_sources(&path, paths);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            paths.push(path);
-        }
-    }
-}
-
 /// Applies `find` to all sources, and returns its results with their files.
 pub(super) fn findings(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = Vec::new();
-    add_sources(&root.join("src"), &mut sources);
+    let mut sources = rust_files(&root.join("src"));
     for folder in ["crates", "examples"] {
-        let crates =
-            fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path().join("src"));
-        crates.filter(|src| src.is_dir()).for_each(|src| add_sources(&src, &mut sources));
+        let crates = fs::read_dir(root.join(folder)).expect("a folder").flatten();
+        sources.extend(crates.flat_map(|member| rust_files(&member.path().join("src"))));
     }
+    let file = |path: &Path| path.strip_prefix(root).expect("below the root").to_owned();
+    sources.retain(|path| file(path).with_extension("").iter().all(|part| part != "tests"));
     assert!(sources.len() > 300, "there are {}", sources.len());
     let mut findings = Vec::new();
     for path in sources {
         let text = fs::read_to_string(&path).expect("a text");
-        let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        findings.extend(find(&text).into_iter().map(|fault| format!("{file}: {fault}")));
+        findings.extend(find(&text).into_iter().map(|fault| format!("{}: {fault}", file(&path).display())));
     }
     findings
 }

@@ -11,19 +11,14 @@ use h2::{
     client::{ResponseFuture, SendRequest},
 };
 use http::Request;
-use tokio::net::TcpStream;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::{cases::ticket, support::TestApp};
+use crate::{
+    cases::ticket,
+    support::{TestApp, raw::connect},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
-
-/// A bare HTTP/2 connection, without this project's client code.
-async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
-    (client, tokio::spawn(connection))
-}
 
 fn create(app: &TestApp, token: &str) -> Request<()> {
     Request::post(format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base()))

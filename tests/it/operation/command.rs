@@ -1,8 +1,8 @@
-//! `mainstay import tickets` and `mainstay seed`, run like an operator does.
+//! `mainstay import tickets`, run like an operator does.
 
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{TestApp, app::environment};
+use crate::support::TestApp;
 
 async fn run(arguments: Vec<String>, environment: Vec<(String, String)>) -> Output {
     let run = move || {
@@ -75,25 +75,4 @@ async fn the_command_says_how_a_file_is_to_be_read() {
     assert!(text(&output.stdout).starts_with("1 tickets created"), "{output:?}");
     let rows = app.database.sql("SELECT subject, body FROM tickets").await;
     assert_eq!(rows, [[Some("Grüße".to_owned()), Some("one\ntwo".to_owned())]]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn seeding_adds_the_requested_number_of_tickets() {
-    let app = TestApp::start().await;
-    for (run_number, tickets) in [(1, 300), (2, 600)] {
-        let arguments = ["seed", "--tickets", "300", "--accounts", "7", "--history"];
-        let arguments = arguments.into_iter().map(str::to_owned).collect();
-        let output = run(arguments, environment(&app.database, &[]).await).await;
-        assert!(output.status.success(), "{output:?}");
-        let number = |sql| app.database.number(sql);
-        assert_eq!(number("SELECT count(*) FROM tickets").await, tickets, "run {run_number}");
-        assert_eq!(number("SELECT count(*) FROM activities").await, tickets);
-        assert_eq!(number("SELECT count(DISTINCT account_id) FROM tickets").await, 7);
-        assert_eq!(number("SELECT count(*) FROM tickets WHERE created_at > now()").await, 0);
-        let stamped = "SELECT count(*) FROM tickets WHERE left(replace(id::text, '-', ''), 12) \
-                       <> lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')";
-        assert_eq!(number(stamped).await, 0, "the ids match the times");
-        let query = "SELECT sum(tickets)::bigint FROM ticket_counts WHERE assignee_id = account_id";
-        assert_eq!(number(query).await, tickets);
-    }
 }

@@ -15,6 +15,11 @@ use super::{assert_imported_once, begin, large, wait_for_end};
 use crate::support::{Process, TestApp, TestDatabase, database::connect, eventually, people::Cast};
 use mainstay_kernel::error::Reason;
 
+fn import_job(operation: &str) -> ImportTickets {
+    let operation = OperationId::parse(operation).expect("an id");
+    ImportTickets { operation, role: 2, options: ReadOptions::default() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let database = TestDatabase::new().await;
@@ -56,11 +61,7 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let job = ImportTickets {
-        operation: OperationId::parse(&operation).expect("an id"),
-        role: 2,
-        options: ReadOptions::default(),
-    };
+    let job = import_job(&operation);
     // Simulates a worker: the job's row has a lease while the job runs.
     app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
     let stop = CancellationToken::new();
@@ -80,11 +81,7 @@ async fn concurrent_workers_import_a_file_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let job = ImportTickets {
-        operation: OperationId::parse(&operation).expect("an id"),
-        role: 2,
-        options: ReadOptions::default(),
-    };
+    let job = import_job(&operation);
     let never = CancellationToken::new();
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
     let results = futures_util::future::join_all(runs).await;
@@ -105,9 +102,7 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let id = OperationId::parse(&operation).expect("an id");
-    let (job, never) =
-        (ImportTickets { operation: id, role: 2, options: ReadOptions::default() }, CancellationToken::new());
+    let (job, never) = (import_job(&operation), CancellationToken::new());
     // A job that has to run again, or whose operation has to be failed, is not complete.
     for give_up in [false, true] {
         let other = connect(&app.database.url).await;
@@ -115,7 +110,7 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
         let run = async {
             match give_up {
                 false => import::run(&app.app, job, &never).await.map(drop),
-                true => import::abandon(&app.app, id).await,
+                true => import::abandon(&app.app, job.operation).await,
             }
         };
         let commit = async {
@@ -131,6 +126,6 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
     // A late worker has nothing left to do.
-    import::abandon(&app.app, id).await.expect("ended");
+    import::abandon(&app.app, job.operation).await.expect("ended");
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
 }

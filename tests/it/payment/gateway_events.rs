@@ -10,20 +10,14 @@ use super::{
 };
 use crate::{
     cases::{Scene, unknown_id, webhook::webhook_request},
-    support::{Protocol, TestApp, eventually, unique, webhook},
+    support::{Protocol, TestApp, eventually, gateway::event, unique, webhook},
 };
-
-/// An event in Stripe's format.
-pub(super) fn event(kind: &str, object: Value) -> String {
-    json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
-        .to_string()
-}
 
 fn success_event(payment: &str, gateway_id: &str, amount: i64) -> String {
     let metadata = json!({ "mainstay_payment": payment });
     event(
         "payment_intent.succeeded",
-        json!({ "id": gateway_id, "amount_received": amount, "currency": "eur", "metadata": metadata }),
+        &json!({ "id": gateway_id, "amount_received": amount, "currency": "eur", "metadata": metadata }),
     )
 }
 
@@ -95,7 +89,7 @@ async fn a_failure_event_makes_the_app_query_the_gateway() {
         gateway.behave_well().await;
         let metadata = json!({ "mainstay_payment": charge.id() });
         let object = json!({ "id": "pi_other", "amount_received": 0, "currency": "eur", "metadata": metadata });
-        let failed = || event("payment_intent.payment_failed", object.clone());
+        let failed = || event("payment_intent.payment_failed", &object);
         assert_eq!(deliver(&app, &scene, &failed()).await, "processed");
         eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
@@ -148,7 +142,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         ("no amount", success_event(&id, "pi_1", 450).replace("amount_received", "amount")),
         ("a payment of nobody", success_event(&unknown_id(), "pi_1", 450)),
         ("a payment that failed", success_event(&failed, "pi_1", 450)),
-        ("no object", event("payment_intent.succeeded", json!(null))),
+        ("no object", event("payment_intent.succeeded", &json!(null))),
     ];
     for (what, body) in dead {
         assert_eq!(deliver(&app, &scene, &body).await, "dead", "{what}");
@@ -157,7 +151,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 1").await, 1, "{id} is still pending");
     // Events about other uses of the gateway account are ignored.
     for kind in ["payment_intent.succeeded", "payment_intent.payment_failed", "charge.refunded"] {
-        let foreign = event(kind, json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
+        let foreign = event(kind, &json!({ "id": "pi_foreign", "payment_intent": "pi_foreign", "currency": "eur" }));
         assert_eq!(deliver(&app, &scene, &foreign).await, "processed", "{kind}");
     }
     // A regular success, then one as if another attempt had moved money too.
@@ -194,7 +188,7 @@ async fn a_dispute_raises_an_alert() {
         let id = format!("dp_{}", unique());
         let of = charge.replacen("pi_", "ch_", 1);
         let dispute = json!({ "id": id, "charge": of, "payment_intent": charge, "amount": 450, "currency": "eur" });
-        event("charge.dispute.created", dispute)
+        event("charge.dispute.created", &dispute)
     };
     let alerted = alerts("disputed");
     assert_eq!(deliver(&app, &scene, &dispute("pi_foreign")).await, "processed");

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::{
     FakeGateway, REFUND, UNFINISHED_WORK, WITHOUT_RETRIES, alerts,
-    gateway_events::{deliver, event, state},
+    gateway_events::{deliver, state},
     ledger::check,
     pay, search, start_app, start_app_with,
 };
 use crate::{
     cases::Scene,
-    support::{Protocol, TestApp, database::connect, euro, eventually, unique},
+    support::{Protocol, TestApp, database::connect, euro, eventually, gateway::event, unique},
 };
 
 const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
@@ -218,7 +218,7 @@ async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway
 /// Makes the app synchronize the refunds of a charge; returns the status of a refund here, and the number of booked
 /// movements.
 async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
-    let change = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
+    let change = event("charge.refunded", &json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
     assert_eq!(deliver(app, scene, &change).await, "processed");
     let jobs = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_refunds:%'";
     eventually("the refunds are in sync", async || app.database.number(jobs).await == 0).await;

@@ -17,11 +17,10 @@ use mainstay_kernel::http::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
     time::timeout,
 };
 
-use crate::support::{TestApp, eventually, modules};
+use crate::support::{TestApp, eventually, modules, raw::connect};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -32,12 +31,6 @@ async fn listen(app: &TestApp, bounds: Bounds) -> SocketAddr {
     let address = socket.local_addr().expect("an address");
     tokio::spawn(listener::serve(socket, None, service, bounds, std::future::pending()));
     address
-}
-
-async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
-    (client, tokio::spawn(connection))
 }
 
 async fn get(client: SendRequest<Bytes>, address: SocketAddr) -> u16 {

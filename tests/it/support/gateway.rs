@@ -13,6 +13,12 @@ use serde_json::{Value, json};
 
 use super::{Endpoint, TestDatabase, unique, webhook::STRIPE_SECRET};
 
+/// An event about an object in Stripe's format.
+pub(crate) fn event(kind: &str, object: &Value) -> String {
+    json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
+        .to_string()
+}
+
 /// A gateway; the process and its ledger end with this value.
 #[derive(Debug)]
 pub(crate) struct FakeGateway {

@@ -1,13 +1,21 @@
-//! An HTTP request sent byte for byte, and the command that sends it again.
+//! An HTTP request sent byte for byte, the command that sends it again, and a bare HTTP/2 connection.
 
 use std::{fmt, net::SocketAddr};
 
 use bytes::Bytes;
+use h2::client::SendRequest;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::JoinHandle};
 
 use super::{Response, rest};
+
+/// Opens a bare HTTP/2 connection, without this project's client code.
+pub(crate) async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    (client, tokio::spawn(connection))
+}
 
 /// A request over HTTP/1.1.
 #[derive(Debug, Clone, Default)]

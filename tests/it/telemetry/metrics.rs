@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    support::{PROTOCOLS, Process, TestDatabase, eventually, modules, people::Cast},
+    support::{PROTOCOLS, Process, TestDatabase, eventually, modules, people::Cast, rust_files},
     tls::{Files, certificates::Authority},
 };
 
@@ -228,27 +228,17 @@ fn every_metric_is_declared_and_documented() {
 
     let mut recorded = BTreeSet::new();
     for folder in ["src", "crates/kernel/src"] {
-        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut recorded);
+        for path in rust_files(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+            let text = std::fs::read_to_string(&path).expect("text");
+            for start in ["counter!(", "gauge!(", "histogram!("] {
+                let calls = text.split(start).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+                recorded.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+            }
+        }
     }
     let existing: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let unknown: Vec<_> = recorded.difference(&existing).collect();
     assert!(unknown.is_empty(), "not declared: {unknown:?}");
     let unused: Vec<_> = existing.difference(&recorded).filter(|name| !name.starts_with("process_")).collect();
     assert!(unused.is_empty(), "declared, but never recorded: {unused:?}");
-}
-
-/// Collects the names in `counter!("…"`, `gauge!("…"` and `histogram!("…"`.
-fn sources(folder: &std::path::Path, recorded: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        if entry.is_dir() {
-            sources(&entry, recorded);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&entry).expect("text");
-            for start in ["counter!(", "gauge!(", "histogram!("] {
-                let calls = text.split(start).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
-                let names = calls.filter_map(|rest| rest.split('"').next());
-                recorded.extend(names.map(str::to_owned));
-            }
-        }
-    }
 }

@@ -231,8 +231,7 @@ impl Reader {
         if !text.is_empty() {
             return text;
         }
-        let value = Value { text: default.to_owned(), origin: Origin::Default };
-        self.source.values.insert(name.to_owned(), value);
+        self.set_default(name, default.to_owned());
         default.to_owned()
     }
 
@@ -248,9 +247,12 @@ impl Reader {
             return PathBuf::from(text);
         }
         let path = default();
-        let value = Value { text: path.display().to_string(), origin: Origin::Default };
-        self.source.values.insert(name.to_owned(), value);
+        self.set_default(name, path.display().to_string());
         path
+    }
+
+    fn set_default(&mut self, name: &str, text: String) {
+        self.source.values.insert(name.to_owned(), Value { text, origin: Origin::Default });
     }
 
     /// Reads a duration: a number with a unit (ms, s, m, h, d), at most 36,500 days.
@@ -260,21 +262,12 @@ impl Reader {
 
     /// Reads a duration that must be longer than 0, such as a time limit.
     pub fn positive_duration(&mut self, name: &str) -> Duration {
-        self.convert(name, |text| {
-            let value = duration(text)?;
-            if value.is_zero() { Err("must be at least 1ms".to_owned()) } else { Ok(value) }
-        })
+        self.convert(name, positive_duration)
     }
 
     /// Reads a duration that must be longer than 0; `None` if it is unset.
     pub fn optional_duration(&mut self, name: &str) -> Option<Duration> {
-        self.convert(name, |text| {
-            if text.is_empty() {
-                return Ok(None);
-            }
-            let value = duration(text)?;
-            if value.is_zero() { Err("must be at least 1ms".to_owned()) } else { Ok(Some(value)) }
-        })
+        self.convert(name, |text| Some(text).filter(|text| !text.is_empty()).map(positive_duration).transpose())
     }
 
     /// Reads a number of bytes, with `B`, `KiB` or `MiB` as an optional unit.
@@ -339,6 +332,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let value = number.checked_mul(unit_ms).map(Duration::from_millis);
     value.filter(|value| *value <= LONGEST).ok_or_else(|| "must be at most 36500d".to_owned())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let value = duration(text)?;
+    if value.is_zero() { Err("must be at least 1ms".to_owned()) } else { Ok(value) }
 }
 
 fn bytes(text: &str) -> Result<usize, String> {

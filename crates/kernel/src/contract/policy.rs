@@ -19,7 +19,6 @@ use super::{
 pub use pb::{Cache, Idempotency, RateClass, Reach, Role};
 
 mod defaults;
-mod event;
 mod field;
 mod module;
 mod public_cache;
@@ -27,8 +26,8 @@ mod read;
 mod scope;
 mod success;
 
-pub use event::DeclaredEvent;
 pub use field::{FieldPath, FieldValue};
+pub use module::DeclaredEvent;
 pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
 pub use success::{LocationPart, Success, When};

@@ -56,7 +56,7 @@ impl Receivers {
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTimeout { provider: PROVIDER, limit: TOTAL_TIMEOUT }))
+            .layer(MiddlewareLayer(time::Timeout { provider: PROVIDER, limit: TOTAL_TIMEOUT, within_deadline: true }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
             .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);

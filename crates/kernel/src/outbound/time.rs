@@ -12,37 +12,23 @@ use crate::{
     },
 };
 
-/// Limits a call to the rest of its caller's deadline, and to the limit of the client.
+/// Limits the duration of the calls below it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TotalTimeout {
+pub(crate) struct Timeout {
     pub(crate) provider: &'static str,
     pub(crate) limit: Duration,
+    /// Whether the rest of the caller's deadline limits the call, too.
+    pub(crate) within_deadline: bool,
 }
 
-impl<S: Next> Middleware<Request, S> for TotalTimeout {
+impl<S: Next> Middleware<Request, S> for Timeout {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (this, next) = (*self, next.clone());
         Box::pin(async move {
-            let limit = context::remaining().map_or(this.limit, |remaining| remaining.min(this.limit));
+            let deadline = if this.within_deadline { context::remaining() } else { None };
+            let limit = deadline.map_or(this.limit, |remaining| remaining.min(this.limit));
             let call = next.run(request);
             timeout(limit, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, limit)))
-        })
-    }
-}
-
-/// Limits one attempt.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AttemptTimeout {
-    pub(crate) provider: &'static str,
-    pub(crate) limit: Duration,
-}
-
-impl<S: Next> Middleware<Request, S> for AttemptTimeout {
-    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (*self, next.clone());
-        Box::pin(async move {
-            let call = next.run(request);
-            timeout(this.limit, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, this.limit)))
         })
     }
 }

@@ -112,61 +112,27 @@ pub(crate) fn list_filter(message: &pb::ListTicketsRequest) -> Result<Filter> {
     })
 }
 
+/// Moves the fields of a filter, which the messages of lists and of exports share, into another message.
+macro_rules! with_filter {
+    ($message:expr, $from:ident => $to:ident { $($rest:tt)* }) => {{
+        let pb::$from {
+            statuses, priorities, assignee_id, account_id, query, queues, tags, kinds, created_from, created_before,
+        } = $message;
+        pb::$to {
+            statuses, priorities, assignee_id, account_id, query, queues, tags, kinds, created_from, created_before,
+            $($rest)*
+        }
+    }};
+}
+
 /// Reads the filter of an export, which has the same fields as that of a list.
 pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter> {
-    let pb::ExportTicketsRequest {
-        statuses,
-        priorities,
-        assignee_id,
-        account_id,
-        query,
-        queues,
-        tags,
-        kinds,
-        created_from,
-        created_before,
-    } = message;
-    list_filter(&pb::ListTicketsRequest {
-        statuses,
-        priorities,
-        assignee_id,
-        account_id,
-        query,
-        queues,
-        tags,
-        kinds,
-        created_from,
-        created_before,
-        ..Default::default()
-    })
+    list_filter(&with_filter!(message, ExportTicketsRequest => ListTicketsRequest { ..Default::default() }))
 }
 
 /// Returns the request for the same tickets in the other format.
 pub(crate) fn same_export(request: pb::ExportTicketsCsvRequest) -> pb::ExportTicketsRequest {
-    let pb::ExportTicketsCsvRequest {
-        statuses,
-        priorities,
-        assignee_id,
-        account_id,
-        query,
-        queues,
-        tags,
-        kinds,
-        created_from,
-        created_before,
-    } = request;
-    pb::ExportTicketsRequest {
-        statuses,
-        priorities,
-        assignee_id,
-        account_id,
-        query,
-        queues,
-        tags,
-        kinds,
-        created_from,
-        created_before,
-    }
+    with_filter!(request, ExportTicketsCsvRequest => ExportTicketsRequest {})
 }
 
 /// Reads an order; the default is newest first.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prost_reflect::DescriptorPool;
 
-use super::{DeclaredEvent, DeclaredScope, Reach, Role, Scope, option, pb};
+use super::{DeclaredScope, Reach, Role, Scope, option, pb};
 
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
@@ -25,6 +25,15 @@ struct Module {
     /// The name of the file with the option.
     file: String,
     grant_sets: BTreeMap<String, GrantSet>,
+}
+
+/// A kind of event as its module declares it.
+#[derive(Debug, Clone)]
+pub struct DeclaredEvent {
+    /// The qualified name, such as `support.ticket.created`.
+    pub name: String,
+    /// The occasion of its publication, in one sentence.
+    pub summary: String,
 }
 
 /// A named set of grants, which a method's policy refers to.

@@ -22,13 +22,7 @@ pub(super) fn of_job(kind: Kind, job: &LeasedJob) -> Span {
     } else {
         info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id)
     };
-    traces::continue_from(&span, job.traceparent.as_deref());
-    traces::describe(&span, |exported| {
-        exported.update_name(format!("job {}", kind.name));
-        exported.set_attribute(KeyValue::new("messaging.destination.name", kind.name));
-    });
-    record_trace(&span, job.traceparent.as_deref());
-    span
+    finish(span, kind.name, job.traceparent.as_deref())
 }
 
 /// Opens the span of a due row's processing.
@@ -39,21 +33,21 @@ pub(super) fn of_row(name: &'static str, row: Uuid, traceparent: Option<&str>) -
     } else {
         info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id)
     };
+    finish(span, name, traceparent)
+}
+
+/// Connects a span with the trace of its origin. The log has the trace id even if the trace is not exported.
+fn finish(span: Span, name: &'static str, traceparent: Option<&str>) -> Span {
     traces::continue_from(&span, traceparent);
     traces::describe(&span, |exported| {
         exported.update_name(format!("job {name}"));
         exported.set_attribute(KeyValue::new("messaging.destination.name", name));
     });
-    record_trace(&span, traceparent);
-    span
-}
-
-/// Records the trace id in the log, even if this process does not export the trace.
-fn record_trace(span: &Span, traceparent: Option<&str>) {
-    let trace = traces::trace_id(span).map(|id| id.to_string());
+    let trace = traces::trace_id(&span).map(|id| id.to_string());
     if let Some(trace) = trace.or_else(|| traceparent?.get(3..35).map(str::to_owned)) {
         span.record("trace_id", display(trace));
     }
+    span
 }
 
 /// Creates the context of a run.
