@@ -47,8 +47,8 @@ pub(super) const PLANS: [Plan; 2] = [
         busy: 1,
         host: FAILING,
         description: "Orders for the ERP, which is down",
-        kinds: &["orders.order.paid", "support.ticket.created"],
-        days_ago: 4,
+        kinds: &["orders.order.created", "support.ticket.created"],
+        days_ago: 3,
     },
 ];
 
