@@ -8,6 +8,7 @@
 //! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from its 65,536 networks |
 //! | `login-account` | wrong passwords of an account, from networks and devices it has not signed in from | 10 q per day | guessing from many networks |
 //! | `login-device` | wrong passwords of an account, from a device that has signed in to it; no other limit counts these | q per w | guessing with a stolen token of a device |
+//! | `login-devices` | wrong passwords of an account, from all such devices | 10 q per w | guessing with many tokens |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //!

@@ -148,7 +148,7 @@ fn of_content(declared: Option<Format>, head: &[u8]) -> Result<Format> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\xd0\xcf\x11\xe0") {
         return Err(unsupported("The file is an Excel workbook; save it as CSV."));
     }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     Ok(declared.unwrap_or(if text.starts_with(b"{") { Format::Ndjson } else { Format::Csv }))
 }
 
@@ -231,6 +231,7 @@ mod tests {
     #[test]
     fn the_content_decides_what_a_vague_type_means() {
         assert_eq!(of_content(None, b"\xef\xbb\xbf{\"body\":1}").ok(), Some(Format::Ndjson));
+        assert_eq!(of_content(None, b"\r\n {\"body\":1}").ok(), Some(Format::Ndjson));
         assert_eq!(of_content(None, b"PK,body\n").ok(), Some(Format::Csv));
         assert_eq!(of_content(Some(Format::Csv), b"{body").ok(), Some(Format::Csv));
         for workbook in [&b"PK\x03\x04\x14\0"[..], b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {

@@ -119,8 +119,8 @@ pub(crate) const UNNAMED: &str = "event";
 
 /// Returns the ids and types in these fields of a JSON text; `None` where there is none.
 ///
-/// Everything else is skipped, because JSON admits more than this server could represent: single surrogates, numbers of
-/// any size, and any depth (RFC 8259).
+/// Everything else is skipped, because JSON admits more than this server could represent: single surrogates in values,
+/// numbers of any size, and any depth (RFC 8259).
 ///
 /// # Errors
 /// `MALFORMED_REQUEST` for other text.

@@ -16,6 +16,7 @@ use futures_util::{
 };
 use multer::{Field, Multipart};
 use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use crate::{
     contract::status,
@@ -208,10 +209,12 @@ fn of_form(error: multer::Error) -> Error {
     }
 }
 
-/// Converts an error of the stream of requests.
+/// Converts an error of the stream of requests, with its fields.
 fn of_stream(status: Status) -> Error {
     let status = unreadable(status);
-    Error::with_message(status::reason(&status), status.message().to_owned()).caused_by(status)
+    let fields = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    let fields = fields.into_iter().map(|violation| (violation.field, violation.description)).collect();
+    Error::with_message(status::reason(&status), status.message().to_owned()).about(fields).caused_by(status)
 }
 
 #[cfg(test)]

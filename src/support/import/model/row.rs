@@ -126,9 +126,12 @@ impl Raw {
         }
         [&mut self.body, &mut self.answer].into_iter().for_each(normalize);
         [&mut self.subject, &mut self.queue].into_iter().chain(&mut self.tags).for_each(normalize_line);
-        for tag in std::mem::take(&mut self.tags) {
-            if !self.tags.contains(&tag) {
-                self.tags.push(tag);
+        // A row with more tags did not keep all of them: it is refused, whichever of them are equal.
+        if self.tags.len() <= MAX_TAGS {
+            for tag in std::mem::take(&mut self.tags) {
+                if !self.tags.contains(&tag) {
+                    self.tags.push(tag);
+                }
             }
         }
         for text in [&mut self.subject, &mut self.body, &mut self.answer, &mut self.queue] {
@@ -247,6 +250,12 @@ mod tests {
         });
         let error = error.expect_err("too many");
         assert_eq!(error, format!("there are more than {MAX_TAGS} tags"));
+        // The same if normalization makes two of the kept tags equal.
+        let error = row(|raw| {
+            ["\u{fc}", "u\u{308}"].into_iter().for_each(|tag| raw.push_tag(tag));
+            (0..MAX_TAGS).for_each(|number| raw.push_tag(&number.to_string()));
+        });
+        assert_eq!(error.expect_err("too many"), format!("there are more than {MAX_TAGS} tags"));
     }
 
     #[test]
