@@ -103,9 +103,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 198 && (18..20).contains(&b)))
 }
 
-/// Accepts only global unicast addresses, except those that embed another address or are reserved. On a network without
-/// IPv4, resolvers return IPv4 hosts below the well-known prefix 64:ff9b::/96, which may embed public addresses only
-/// (RFC 6052, 3.1). The local prefix 64:ff9b:1::/48 may embed any.
+/// Accepts only global unicast addresses that are not reserved. An address that embeds an IPv4 address is judged by it:
+/// a mapped one, and one below the well-known prefix 64:ff9b::/96, which resolvers return on networks without IPv4
+/// (RFC 6052, 3.1). The local prefix 64:ff9b:1::/48 may embed any address and is refused.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, ..] = address.segments();
     let is_translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
