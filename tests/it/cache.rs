@@ -38,6 +38,7 @@ impl Process {
             pool_size: 2,
             pool_wait: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
+            trace_context: false,
             data_dir: "/nonexistent".into(),
         };
         let database = Database::new(&database.url.as_str().into(), "test", &config).expect("a URL");

@@ -107,6 +107,8 @@ pub struct Database {
     pub pool_wait: Duration,
     /// The upper bound on any statement; a request's own deadline cancels earlier.
     pub statement_timeout: Duration,
+    /// Whether transactions of a sampled request are named after its trace.
+    pub trace_context: bool,
     /// The directory of the private Postgres and of generated secrets.
     pub data_dir: PathBuf,
 }
@@ -245,6 +247,7 @@ impl Database {
             pool_size: read.positive("DATABASE_POOL_SIZE"),
             pool_wait: read.positive_duration("DATABASE_POOL_WAIT"),
             statement_timeout: read.positive_duration("DATABASE_STATEMENT_TIMEOUT"),
+            trace_context: read.parse("DATABASE_TRACE_CONTEXT"),
             data_dir: read.path("MAINSTAY_DATA_DIR", data_dir::default),
         }
     }

@@ -155,7 +155,7 @@ impl Database {
         {
             return Ok(value);
         }
-        self.primary.lend(run).await
+        self.primary.query(run).await
     }
 
     /// Returns the replica of the current request, if it belongs to this database.
@@ -252,7 +252,7 @@ impl Waits {
 }
 
 /// Runs a statement that begins or ends a transaction. Diesel's transaction manager cannot send it together with others.
-pub(crate) async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
+pub(crate) async fn execute(mut connection: &Connection, statement: &str) -> Result<()> {
     Ok(connection.batch_execute(statement).await?)
 }
 

@@ -48,6 +48,7 @@ impl SystemLogs {
             pool_size: POOL_SIZE,
             pool_wait: DEADLINE / 2,
             statement_timeout: DEADLINE,
+            trace_context: false,
             ..app.config.database.clone()
         };
         let url = own.url.as_ref().context("there is no DATABASE_URL")?;

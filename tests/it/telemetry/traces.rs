@@ -9,8 +9,8 @@ use crate::{
     cases::{Scene, draft, file::upload},
     payment::{self, charge_of},
     support::{
-        PROTOCOLS, Process, Protocol, TestDatabase, eventually, gateway::FakeGateway, mail::MailProvider, people::Cast,
-        process, receiver::Receiver, unique,
+        PROTOCOLS, Process, Protocol, TestDatabase, database::connect, eventually, gateway::FakeGateway,
+        mail::MailProvider, people::Cast, process, receiver::Receiver, unique,
     },
 };
 
@@ -208,6 +208,60 @@ async fn what_is_not_yet_sent_when_the_server_stops_is_sent_then() {
     assert!(server.wait().await.success(), "{}", server.log());
     let is_last = |span: &Span| span.attribute("url.path") == "/api/v1/the-last-one";
     assert!(collector.spans().iter().any(is_last), "{:?}", collector.spans());
+}
+
+/// Reads, which share connections otherwise, and writes run in a transaction that is named after the trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_knows_the_trace_of_a_sampled_request() {
+    let (collector, address) = Collector::http().await;
+    let database = Arc::new(TestDatabase::new().await);
+    let url = format!("http://{address}");
+    let own = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ("DATABASE_TRACE_CONTEXT", "true"),
+    ];
+    let server = Process::with(&database, &own).await;
+    let scene = Scene::at(&server, &database).await;
+    let (customer, ticket) = (&scene.cast.customer, scene.ticket().await);
+    let names = async |flags: &str| {
+        let mut holder = connect(&database.url).await;
+        let lock = holder.transaction().await.expect("begun");
+        lock.batch_execute("LOCK TABLE tickets").await.expect("locked");
+        let traceparent = format!("00-{TRACE}-{CALLER}-{flags}");
+        let headers = [("traceparent", traceparent.as_str())];
+        let by_id = json!({ "ticketId": ticket });
+        let update = json!({ "ticketId": ticket, "ticket": { "subject": format!("It burns {flags}") } });
+        let names = async {
+            let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let count = format!("SELECT count(*) {waiting}");
+            // A read that waits on a shared connection is repeated on another one.
+            eventually("all wait", async || database.number(&count).await >= 3).await;
+            let names = lock.query(&format!("SELECT application_name {waiting}"), &[]).await.expect("names");
+            lock.rollback().await.expect("released");
+            names.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
+        };
+        let (get, list, update, names) = tokio::join!(
+            customer.call_with(Protocol::Rest, "TicketService.GetTicket", by_id.clone(), &headers),
+            customer.call_with(Protocol::Grpc, "TicketService.ListTickets", json!({}), &headers),
+            customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", update, &headers),
+            names,
+        );
+        [get, list, update].into_iter().for_each(|response| _ = response.success());
+        names
+    };
+    let sampled = names("01").await;
+    assert_eq!(sampled.len(), 3, "{sampled:?}");
+    for name in &sampled {
+        let [_, trace, id, "01"] = name.split('-').collect::<Vec<_>>()[..] else { panic!("{name}") };
+        assert_eq!(trace, TRACE);
+        collector.wait_for("span", |span| span.trace == TRACE && span.id == id).await;
+    }
+    let others = names("00").await;
+    assert!(others.len() >= 3 && others.iter().all(|name| name.starts_with("mainstay")), "{others:?}");
+    let left =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '00-%'";
+    assert_eq!(database.number(left).await, 0);
 }
 
 /// Without a receiver, the trace of a caller is propagated unchanged.

@@ -71,6 +71,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "60s",
         "Upper bound on any statement, at most 24d; request deadlines are shorter",
     ),
+    Variable::plain(
+        "DATABASE_TRACE_CONTEXT",
+        "false",
+        "Whether pg_stat_activity and the log of Postgres name the trace of a sampled request: application_name is its traceparent until its transaction ends",
+    ),
     Variable::secret(
         "DATABASE_REPLICA_URLS",
         "Replicas of Postgres, separated by commas, from which requests that only read are served; if absent, the primary is read",

@@ -1,6 +1,7 @@
 //! One server of Postgres: the pool of connections to it, and those that reads share.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use super::{Connection, connect::Connector, shared, shared::Shared};
 use crate::{
     config,
     error::{Error, Result},
+    telemetry::traces,
 };
 
 type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
@@ -27,6 +29,7 @@ pub(super) struct Node {
     connector: Connector,
     shared: Arc<Shared>,
     pool_wait: Histogram,
+    sends_traces: bool,
 }
 
 impl Node {
@@ -58,7 +61,7 @@ impl Node {
             .idle_timeout(Some(Duration::from_secs(600)))
             .build_unchecked(manager);
         let pool_wait = metrics::histogram!("mainstay_postgres_pool_wait_seconds");
-        Self { pool, connector, shared: Shared::new(shared), pool_wait }
+        Self { pool, connector, shared: Shared::new(shared), pool_wait, sends_traces: config.trace_context }
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -69,9 +72,15 @@ impl Node {
         &self.pool
     }
 
-    /// Runs a read on a shared connection; returns `None` if it must be repeated.
+    /// Runs a read on a shared connection; returns `None` if it must be repeated. A shared connection can't have the name of a
+    /// trace, because the statements of several traces alternate on it.
     pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
-        self.shared.run(run).await
+        match self.trace() {
+            Some(trace) => {
+                Some(self.read_in_trace(trace, async |connection: &mut Connection| run(connection).await).await)
+            }
+            None => self.shared.run(run).await,
+        }
     }
 
     /// Runs a read on a shared connection or, if that does not answer, on one of its own.
@@ -81,6 +90,29 @@ impl Node {
         }
         let mut lease = self.lease().await?;
         let result = run(lease.connection()).await;
+        lease.settle();
+        result
+    }
+
+    /// Lends a connection for reads.
+    pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        match self.trace() {
+            Some(trace) => self.read_in_trace(trace, run).await,
+            None => self.lend(run).await,
+        }
+    }
+
+    /// Returns the sampled trace of the current request or job, if statements carry it.
+    fn trace(&self) -> Option<String> {
+        self.sends_traces.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
+    }
+
+    /// Runs a read in a transaction that has the name of its trace, in two round trips more.
+    async fn read_in_trace<T>(&self, trace: String, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let mut lease = self.lease().await?;
+        lease.connection().batch_execute(&begin(Some(&trace))).await?;
+        let result = run(lease.connection()).await;
+        lease.connection().batch_execute("ROLLBACK").await?;
         lease.settle();
         result
     }
@@ -109,9 +141,21 @@ impl Node {
             // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
             if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
                 self.pool_wait.record(began.elapsed());
-                return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
+                let (connector, trace) = (self.connector.clone(), self.trace());
+                return Ok(Lease { connector, pooled: Some(pooled), settled: false, trace });
             }
         }
+    }
+}
+
+/// Returns the statement that begins a transaction. The name of a traced one is its `traceparent` until it ends, as
+/// OpenTelemetry's semantic conventions for PostgreSQL define it: `pg_stat_activity` and `%a` in a log line show the trace.
+/// A comment in the SQL would have each traced statement parsed and planned again.
+fn begin(trace: Option<&str>) -> Cow<'static, str> {
+    match trace {
+        // Only hexadecimal digits and dashes.
+        Some(trace) => format!("BEGIN; SET LOCAL application_name TO '{trace}'").into(),
+        None => "BEGIN".into(),
     }
 }
 
@@ -120,11 +164,17 @@ pub(crate) struct Lease {
     connector: Connector,
     pooled: Option<Pooled>,
     settled: bool,
+    trace: Option<String>,
 }
 
 impl Lease {
     pub(crate) fn connection(&mut self) -> &mut Connection {
         self.pooled.as_mut().expect("held until dropped")
+    }
+
+    /// Returns the statement that begins a transaction for the current request or job.
+    pub(crate) fn begin(&self) -> Cow<'static, str> {
+        begin(self.trace.as_deref())
     }
 
     /// Notes that no statement runs and no transaction is open, so that the connection may be lent again.

@@ -156,7 +156,7 @@ impl Replica {
 
     /// Runs any other read. Returns `None` if the read must be repeated on the primary.
     pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Option<T> {
-        self.serve(async { Some(self.node.lend(run).await) }).await
+        self.serve(async { Some(self.node.query(run).await) }).await
     }
 
     /// Runs a read while the replica is readable.
@@ -310,6 +310,7 @@ mod tests {
             pool_size: 1,
             pool_wait: PERIOD,
             statement_timeout: PERIOD,
+            trace_context: false,
             data_dir: "/nowhere".into(),
         };
         let node = Node::new("postgres://nobody@127.0.0.1:1/nothing", "test", &config).expect("a URL");

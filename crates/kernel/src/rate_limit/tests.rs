@@ -35,6 +35,7 @@ async fn database(url: &str, pool_wait: Duration) -> Database {
         pool_size: 8,
         pool_wait,
         statement_timeout: MINUTE,
+        trace_context: false,
         data_dir: "/nonexistent".into(),
     };
     Database::new(&SecretString::from(url), "mainstay", &config).unwrap()

@@ -90,8 +90,9 @@ impl Work {
         }
         // Also if `statements` are dropped before the response to the BEGIN.
         self.is_begun = true;
+        let begin = self.lease.begin();
         let connection: &Connection = self.lease.connection();
-        let (begin, output) = join!(execute(connection, "BEGIN"), statements(connection));
+        let (begin, output) = join!(execute(connection, &begin), statements(connection));
         self.note_begin(begin)?;
         output
     }
@@ -208,7 +209,8 @@ impl Work {
         if self.is_begun {
             return Ok(());
         }
-        let begin = execute(self.lease.connection(), "BEGIN").await;
+        let begin = self.lease.begin();
+        let begin = execute(self.lease.connection(), &begin).await;
         self.note_begin(begin)
     }
 

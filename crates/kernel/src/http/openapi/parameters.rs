@@ -118,7 +118,7 @@ pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
         ("IdempotencyKey", policy.idempotency == Idempotency::Optional),
         ("IdempotencyKeyRequired", policy.idempotency == Idempotency::Required),
         ("IfMatch", policy.conditional),
-        ("IfNoneMatch", tagged),
+        ("IfNoneMatch", tagged || policy.conditional),
         ("IfModifiedSince", dated),
         ("LastEventId", policy.watch),
         ("ConsistencyToken", policy.effect == Effect::ReplicaRead),
@@ -147,7 +147,7 @@ pub(crate) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
             "IfNoneMatch",
             header(
                 "If-None-Match",
-                "The `ETag` of an earlier response; 304 without a body if it is still current.",
+                "The `ETag` of an earlier response. While it is current, a read returns 304 without a body, and a change 412.",
                 json!({ "type": "string" }),
                 "\"6\"",
             ),

@@ -51,6 +51,7 @@ impl Server {
             pool_size: 1,
             pool_wait: Duration::from_millis(100),
             statement_timeout: Duration::from_secs(1),
+            trace_context: false,
             data_dir: "/nonexistent".into(),
         };
         let database = Database::new(&"postgres://127.0.0.1:1/none".into(), "test", &config).unwrap();

@@ -56,6 +56,7 @@ impl Stack {
             pool_size: 1,
             pool_wait: Duration::from_millis(100),
             statement_timeout: Duration::from_secs(1),
+            trace_context: false,
             data_dir: "/nonexistent".into(),
         };
         let database =
