@@ -37,7 +37,9 @@ export default function OperationSheet({ contract, operation, values, initial: l
       hasFailed.current = true;
       throw failure;
     });
-    void client.invalidateQueries();
+    // After the deletion of what a page shows, the page is left, and must not read it again.
+    const isLeft = operation.method === "delete" && onDone !== undefined;
+    void client.invalidateQueries({ refetchType: isLeft ? "none" : "active" });
     toast(t("Done: {what}", { what: label }));
     const once = secrets(answer);
     if (once) {

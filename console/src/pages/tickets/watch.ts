@@ -36,7 +36,9 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
   const readAgain = () => {
     gathering.current = undefined;
     void client.invalidateQueries({ queryKey: ["count"] });
-    for (const id of changed.current.keys()) {
+    for (const [id, ticket] of changed.current) {
+      // What belongs to a deleted ticket is gone with it.
+      if (!ticket) continue;
       for (const key of [["comments", id], ["activities", id], ["links", id]]) void client.invalidateQueries({ queryKey: key });
     }
     handler.current?.(changed.current);
