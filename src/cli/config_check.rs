@@ -67,7 +67,7 @@ fn checklist(requirements: &[Requirement], config: &Config) -> (String, usize) {
 
 /// Returns all errors, including those in the files that the configuration names.
 pub(crate) fn errors_of_server(modules: &Modules, settings: &Settings) -> Vec<ConfigError> {
-    let tls = settings.tentative().server.tls.clone().and_then(|tls| Tls::open(tls).err());
+    let tls = settings.tentative().server.tls.clone().and_then(|tls| Tls::open(tls, &modules.contract.policies).err());
     [settings.errors.clone(), tls.unwrap_or_default(), modules.config_errors(settings.tentative())].concat()
 }
 

@@ -67,16 +67,19 @@ impl Envoy {
         if self.upstreams.is_empty() {
             self.upstreams.push(server.listen.to_string().parse().expect("a socket address is a host and a port"));
         }
-        Ok(envoy::configuration(&envoy::Options {
-            listen: self.listen,
-            admin: self.admin,
-            upstreams: self.upstreams,
-            descriptors: self.descriptors,
-            allowed_origins: server.allowed_origins.clone(),
-            max_request_bytes: server.max_request_bytes,
-            max_in_flight: server.max_in_flight,
-            tls: self.tls_certificate.zip(self.tls_key),
-            issuer: issuer.map(|TokenIssuer(issuer)| issuer(config)),
-        }))
+        Ok(envoy::configuration(
+            modules.contract,
+            &envoy::Options {
+                listen: self.listen,
+                admin: self.admin,
+                upstreams: self.upstreams,
+                descriptors: self.descriptors,
+                allowed_origins: server.allowed_origins.clone(),
+                max_request_bytes: server.max_request_bytes,
+                max_in_flight: server.max_in_flight,
+                tls: self.tls_certificate.zip(self.tls_key),
+                issuer: issuer.map(|TokenIssuer(issuer)| issuer(config)),
+            },
+        ))
     }
 }

@@ -51,7 +51,8 @@ impl Serve {
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
         // Bound before the first start, which stores secrets that it shows only once.
         let private = private_listener::bind(config.server.metrics_listen).await?;
-        let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(crate::cli::unusable)?;
+        let open = |tls| server::tls::Tls::open(tls, &modules.contract.policies);
+        let tls = config.server.tls.clone().map(open).transpose().map_err(crate::cli::unusable)?;
         let instance = Instance::open(modules, config).await?;
         let served = self.serve(&instance, Listeners { public: listener, private, tls }, stop).await;
         instance.close().await;
@@ -101,7 +102,7 @@ async fn serve_until(
 ) -> anyhow::Result<ExitCode> {
     let preparations = process.take_preparations();
     let app = &process.app;
-    let readiness = Readiness::default();
+    let readiness = Readiness::of(app.contract);
     let service = service::build(Modules::of(app), app, readiness.clone())?;
     let private_listener = PrivateListener::open(private, app, &readiness)?;
     banner(url, private_listener.address, process);

@@ -325,6 +325,7 @@ fn the_documentation_has_every_variable() {
     let document = include_str!("../../docs/configuration.md");
     let rows: Vec<_> =
         document.lines().filter(|line| line.starts_with("| `") && line.matches(" |").count() == 3).collect();
+    let sentences = example_environment();
     for variable in modules().variables() {
         let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", variable.name)));
         let row = row.unwrap_or_else(|| panic!("{} is not in docs/configuration.md", variable.name));
@@ -332,6 +333,25 @@ fn the_documentation_has_every_variable() {
         assert_eq!(row.contains("(secret)"), variable.secret, "{row}");
     }
     assert_eq!(rows.len(), modules().variables().len(), "docs/configuration.md has a variable that does not exist");
+    let of_row = |row: &&str| {
+        let (name, rest) = row.strip_prefix("| `")?.split_once("` | ")?;
+        let (_, sentence) = rest.strip_suffix(" |")?.split_once("| ")?;
+        Some((name.to_owned(), sentence.replace('`', "")))
+    };
+    let rows: Vec<_> = rows.iter().filter_map(of_row).collect();
+    assert_eq!(sentences, rows, ".env.example has the variables of docs/configuration.md with the same sentences");
+}
+
+/// Returns the variables of `.env.example` with the sentences above them, except those of OpenTelemetry, which its standard
+/// defines.
+fn example_environment() -> Vec<(String, String)> {
+    let lines: Vec<_> = include_str!("../../.env.example").lines().collect();
+    let variables = lines.windows(2).filter_map(|pair| {
+        let (name, _) = pair[1].strip_prefix('#')?.split_once('=').filter(|(name, _)| !name.contains(' '))?;
+        let sentence = pair[0].strip_prefix("# ")?;
+        Some((name.to_owned(), sentence.trim_start_matches("* ").to_owned()))
+    });
+    variables.filter(|(name, _)| !name.starts_with("OTEL_")).collect()
 }
 
 #[test]

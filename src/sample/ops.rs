@@ -23,7 +23,10 @@ use uuid::Uuid;
 use crate::{
     identity::{
         service_key::{model::Draft, ops as service_key},
-        user::{model::EmailAddress, ops as user},
+        user::{
+            model::{EmailAddress, User},
+            ops as user,
+        },
     },
     mail::ops as mail,
     payments,
@@ -114,7 +117,7 @@ pub async fn add(app: &App) -> Result<()> {
         mail::erase(connection, &topics).await?;
         cast::register(connection, &NEWCOMER, now).await
     });
-    finish.await.map(|_: cast::Actor| ())
+    finish.await.map(|_: User| ())
 }
 
 /// The context for writing the sample data.

@@ -14,6 +14,7 @@ use crate::{
     changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
     config::Config,
+    contract::Contract,
     database::Database,
     keyed_mutex::KeyedMutex,
     large_responses::LargeResponses,
@@ -27,6 +28,8 @@ use crate::{
 /// The dependencies of operations and middleware. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
+    /// The contract of the modules.
+    pub contract: &'static Contract,
     /// The configuration.
     pub config: Arc<Config>,
     /// The Postgres connection pool.
@@ -59,7 +62,11 @@ impl App {
     ///
     /// # Errors
     /// Unusable settings, and a secret that cannot be read or generated.
-    pub(crate) async fn open(config: Config, listeners: Arc<dyn Any + Send + Sync>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        config: Config,
+        contract: &'static Contract,
+        listeners: Arc<dyn Any + Send + Sync>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
@@ -69,6 +76,7 @@ impl App {
         on_call::start(&config.on_call, &clock)?;
         let changes = changes::open(&database);
         Ok(Self {
+            contract,
             cache: Cache::new(&database, changes.clone(), config.cache_bytes),
             keyed_mutex: KeyedMutex::default(),
             large_responses: LargeResponses::default(),

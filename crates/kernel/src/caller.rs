@@ -13,10 +13,7 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use crate::{
-    contract::{
-        self,
-        policy::{Access, Method, Reach, Role, Scope},
-    },
+    contract::policy::{Access, Method, Policies, Reach, Role, Scope},
     error::{Error, Reason, Result},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
@@ -94,14 +91,13 @@ impl Permit {
         Self { caller, reach }
     }
 
-    /// Returns the permit of a caller for a method, by its gRPC path, for a program that acts on behalf of the caller
+    /// Returns the permit of a caller for a method of these policies, by its gRPC path, for a program that acts on behalf of the caller
     /// without a request. The policy decides as it does for a request.
     ///
     /// # Errors
     /// `PERMISSION_DENIED`; `INTERNAL_ERROR` if there is no such method.
-    pub fn of(path: &str, caller: Caller) -> Result<Self> {
-        let method = contract::current().policies.get(path);
-        let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("there is no method {path}")))?;
+    pub fn of(policies: &Policies, path: &str, caller: Caller) -> Result<Self> {
+        let method = policies.get(path).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no method {path}")))?;
         Ok(Self::new(caller.clone(), reach(method, &caller)?))
     }
 

@@ -1,7 +1,8 @@
-//! The context of a request or a job, which is not passed as an argument: its id, its deadline, its trace, the domain of its
-//! errors, and its failure.
+//! The context of a request or a job: its id, its deadline, its trace, the domain of its errors, the bounds of its lists, and
+//! its failure.
 //!
-//! The middleware and the worker open the scope; transactions, outbound calls, errors and jobs read it.
+//! The middleware and the worker open the scope; transactions, outbound calls, errors, jobs and the codec read it. It is not
+//! passed as an argument, because conversions by `From`, tonic's codecs and the clients of libraries have no argument for it.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,6 +10,8 @@ use std::{
 };
 
 use tokio::task::futures::TaskLocalFuture;
+
+use crate::contract::lists::Lists;
 
 tokio::task_local! {
     static CONTEXT: Context;
@@ -23,6 +26,7 @@ pub struct Context {
     pub deadline: Option<Instant>,
     traceparent: Option<Arc<str>>,
     error_domain: Option<Arc<str>>,
+    lists: Option<&'static Lists>,
     failure: Arc<OnceLock<Failure>>,
 }
 
@@ -40,8 +44,8 @@ pub(crate) struct Failure {
 impl Context {
     /// Creates a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
-        let (deadline, traceparent, error_domain, failure) = Default::default();
-        Self { request_id: request_id.into(), deadline, traceparent, error_domain, failure }
+        let (deadline, traceparent, error_domain, lists, failure) = Default::default();
+        Self { request_id: request_id.into(), deadline, traceparent, error_domain, lists, failure }
     }
 
     /// Returns the current context; `None` outside of any request or job.
@@ -67,6 +71,13 @@ impl Context {
     #[must_use]
     pub(crate) fn with_error_domain(mut self, domain: Option<Arc<str>>) -> Self {
         self.error_domain = domain;
+        self
+    }
+
+    /// Sets the bounds of the lists in requests; otherwise there are none.
+    #[must_use]
+    pub(crate) fn with_lists(mut self, lists: &'static Lists) -> Self {
+        self.lists = Some(lists);
         self
     }
 
@@ -111,6 +122,11 @@ pub(crate) fn traceparent() -> Option<Arc<str>> {
 /// Returns the domain that the operator has set for the reasons of errors.
 pub(crate) fn error_domain() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.error_domain.clone()).ok().flatten()
+}
+
+/// Returns the bounds of the lists in requests.
+pub(crate) fn lists() -> Option<&'static Lists> {
+    CONTEXT.try_with(|context| context.lists).ok().flatten()
 }
 
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.

@@ -1,4 +1,4 @@
-//! The contract of this process: the merged descriptor sets of its modules, and the tables that are read from them.
+//! The contract of a server: the merged descriptor sets of its modules, and the tables that are read from them.
 //!
 //! The whole interface derives from the `.proto` files: [`policy`] holds the requirements of each method, [`reason`] the error
 //! catalogue, `lists` the bounds of lists, and [`validate`] the functions of the generated field rules.
@@ -16,8 +16,6 @@ pub mod reason;
 pub mod status;
 pub mod validate;
 
-use std::sync::OnceLock;
-
 use mainstay_transcoder::RuleTable;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
@@ -31,7 +29,7 @@ pub use validate::Validate;
 /// The kernel's compiled `.proto` files, with their imports, comments and custom options, as a `FileDescriptorSet`.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-/// The contract of a process.
+/// The contract of a server. It lives until the process ends, because every request refers to its method.
 #[derive(Debug)]
 pub struct Contract {
     /// The files of all modules.
@@ -48,38 +46,12 @@ pub struct Contract {
     pub(crate) lists: Lists,
 }
 
-static INSTALLED: OnceLock<Contract> = OnceLock::new();
-
-/// Installs the contract of this process; returns the installed one if it is the same.
-///
-/// # Errors
-/// If another contract is installed.
-pub(crate) fn install(contract: Contract) -> Result<&'static Contract, String> {
-    let encoded = contract.encoded.clone();
-    let installed = INSTALLED.get_or_init(|| contract);
-    let is_same = installed.encoded == encoded;
-    is_same.then_some(installed).ok_or_else(|| "a process has one contract: start another process".to_owned())
-}
-
-/// Returns the contract of this process.
-///
-/// # Panics
-/// Before the modules are installed.
-pub fn current() -> &'static Contract {
-    installed().expect("the modules are installed before their contract is read")
-}
-
-/// Returns the contract of this process; `None` before the modules are installed, as in a client without any.
-pub(crate) fn installed() -> Option<&'static Contract> {
-    INSTALLED.get()
-}
-
 impl Contract {
     /// Merges the descriptor sets of modules, given with their names, and reads their tables.
     ///
     /// # Errors
     /// Every fault, one line each, with its method or file.
-    pub fn read(modules: &[(&str, &[u8])]) -> Result<Self, Vec<String>> {
+    pub fn read(modules: &[(&str, &[u8])]) -> Result<&'static Self, Vec<String>> {
         let descriptors = merge(modules).map_err(|fault| vec![fault])?;
         let (policies, catalogue) = (Policies::read(&descriptors), Catalogue::read(&descriptors));
         let names: Vec<_> = policy::services(&descriptors).map(|service| service.full_name().to_owned()).collect();
@@ -88,7 +60,7 @@ impl Contract {
         match (policies, catalogue, rules) {
             (Ok(policies), Ok(catalogue), Ok(rules)) => {
                 let (encoded, lists) = (descriptors.encode_to_vec(), Lists::read(&descriptors));
-                Ok(Self { encoded, descriptors, policies, catalogue, rules, lists })
+                Ok(Box::leak(Box::new(Self { encoded, descriptors, policies, catalogue, rules, lists })))
             }
             (policies, catalogue, rules) => {
                 let faults = [policies.err(), catalogue.err(), rules.err()];
@@ -100,18 +72,6 @@ impl Contract {
     /// Returns the services of the modules.
     pub fn services(&self) -> impl Iterator<Item = ServiceDescriptor> {
         policy::services(&self.descriptors)
-    }
-}
-
-impl Reason {
-    /// Returns the reason of any module with this `error.code`.
-    pub fn from_code(code: &str) -> Option<ReasonRef> {
-        current().catalogue.find(code)
-    }
-
-    /// Returns every reason of the catalogue, of all modules.
-    pub fn all() -> impl Iterator<Item = ReasonRef> {
-        current().catalogue.iter()
     }
 }
 

@@ -9,6 +9,7 @@ use std::{backtrace::Backtrace, borrow::Cow, time::Duration};
 
 use crate::config::Quota;
 use crate::contract::proto::error::v1 as pb;
+use crate::contract::reason::Catalogue;
 pub use crate::contract::reason::{Catalogued, Reason, ReasonRef};
 use crate::telemetry::backtrace;
 
@@ -54,6 +55,15 @@ impl Error {
             backtrace: is_defect.then(backtrace::capture).flatten(),
             replayed: false,
         }))
+    }
+
+    /// Reads a stored error; it is an `INTERNAL_ERROR` if the catalogue does not have its reason any more.
+    pub fn stored(catalogue: &Catalogue, proto: pb::Error) -> Self {
+        let reason = catalogue.find(&proto.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
+        let mut error = Self::with_message(reason, proto.message);
+        error.0.fields = proto.fields.into_iter().map(|field| (field.field, field.message)).collect();
+        error.0.metadata = proto.metadata.into_iter().map(|entry| (entry.key.into(), entry.value)).collect();
+        error
     }
 
     /// Creates an `INTERNAL_ERROR`. `source` is logged and not shown to the caller.
@@ -218,15 +228,5 @@ impl From<&Error> for pb::Error {
             request_id: crate::context::request_id().map(|id| id.to_string()).unwrap_or_default(),
             retryable: facts.retryable,
         }
-    }
-}
-
-impl From<pb::Error> for Error {
-    fn from(proto: pb::Error) -> Self {
-        let reason = Reason::from_code(&proto.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
-        let mut error = Self::with_message(reason, proto.message);
-        error.0.fields = proto.fields.into_iter().map(|field| (field.field, field.message)).collect();
-        error.0.metadata = proto.metadata.into_iter().map(|entry| (entry.key.into(), entry.value)).collect();
-        error
     }
 }

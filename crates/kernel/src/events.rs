@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    contract,
+    contract::Policies,
     database::{Connection, after_commit, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
@@ -86,6 +86,8 @@ pub struct HandlerEntry {
 /// The listeners of an application.
 #[derive(Debug)]
 pub(crate) struct Listeners {
+    /// The policies, which declare the events.
+    pub(crate) policies: &'static Policies,
     pub(crate) handlers: Vec<HandlerEntry>,
     pub(crate) subscribers: Vec<Subscriber>,
 }
@@ -102,7 +104,7 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
     let listeners = listeners.ok_or_else(|| Error::internal(anyhow::anyhow!("events outside a unit of work")))?;
     for Event { kind, .. } in events {
         // A listener could not ask for it by name. The first test that publishes it finds this; production need not fail.
-        debug_assert!(contract::current().policies.event(kind).is_some(), "{kind} is declared in no module.proto");
+        debug_assert!(listeners.policies.event(kind).is_some(), "{kind} is declared in no module.proto");
     }
     let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
     let enqueue = async { if jobs.is_empty() { Ok(()) } else { queue::enqueue_all(connection, &jobs).await } };

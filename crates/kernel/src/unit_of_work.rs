@@ -115,11 +115,11 @@ pub async fn run<M: Message + Default>(
         let scope = claim.scope;
         let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
         if let Some(answer) = existing {
-            return claim.replay(answer, app.clock.now())?.committed();
+            return claim.replay(answer, app.clock.now())?.committed(app);
         }
     }
     let mut work = Work::open(&app.database, permit).await?;
-    let (committed, additions) = app.database.watch(attempt(&mut work, claim.as_ref(), run)).await;
+    let (committed, additions) = app.database.watch(attempt(app, &mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
     let hints = additions.hints();
     match (work.end(&app.database, additions, committed).await, claim) {
@@ -142,6 +142,7 @@ pub async fn run<M: Message + Default>(
 
 /// Runs a unit of work and commits it, unless an earlier request with the same key did.
 async fn attempt<M: Message + Default>(
+    app: &App,
     work: &mut Work,
     claim: Option<&Claim>,
     run: impl AsyncFnOnce(&mut Work) -> Result<M>,
@@ -154,7 +155,7 @@ async fn attempt<M: Message + Default>(
     let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
     if let Some(answer) = work.read(claiming).await? {
         work.commit(None).await?;
-        return claim.replay(answer, work.now())?.committed();
+        return claim.replay(answer, work.now())?.committed(app);
     }
     fault::point("claim.after")?;
     let message = run(work).await?;
@@ -192,7 +193,7 @@ async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -
         answer.map(|answer| claim.replay(answer, now)).transpose()
     });
     match outcome.await {
-        Ok(Some(earlier)) => earlier.committed(),
+        Ok(Some(earlier)) => earlier.committed(app),
         Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
         Ok(None) | Err(_) => Err(failure),
     }
@@ -229,7 +230,7 @@ async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<E
         let answer = idempotency::find(connection, &claim.scope).await?;
         claim.replay(answer.ok_or_else(idempotency::in_progress)?, now)
     });
-    earlier.await?.committed()
+    earlier.await?.committed(app)
 }
 
 /// How long a response is kept. After that, the key is rejected until the row is swept.
@@ -274,10 +275,10 @@ struct EarlierAnswer {
 }
 
 impl EarlierAnswer {
-    fn committed<M: Message + Default>(self) -> Result<Committed<M>> {
+    fn committed<M: Message + Default>(self, app: &App) -> Result<Committed<M>> {
         if self.is_refusal {
             let error = pb::Error::decode(self.bytes.as_slice()).map_err(Error::internal)?;
-            return Err(Error::from(error).replayed());
+            return Err(Error::stored(&app.contract.catalogue, error).replayed());
         }
         match self.operation {
             Some(operation) => Ok(Committed::Pending(operation)),

@@ -17,7 +17,7 @@ impl TestServer {
     /// # Panics
     /// Panics if a caller is admitted without a grant, or rejected with one.
     pub async fn check_access(&self, package: &str) -> usize {
-        let policies = &mainstay_kernel::contract::current().policies;
+        let policies = &self.app().contract.policies;
         let scopes: Vec<_> = policies.scopes().map(|scope| scope.name.to_string()).collect();
         let methods = policies.iter().filter(|method| method.descriptor.parent_file().package_name() == package);
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();

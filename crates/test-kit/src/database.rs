@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, sync::mpsc, time::Duration};
 
 use mainstay_dev_servers::{Options, Postgres};
+use mainstay_kernel::module::Modules;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -35,14 +36,13 @@ impl TestDatabase {
         Self::copy_of("template0").await
     }
 
-    /// Creates a database with the schema that `migrate`, which is given a URL, creates. `migrate` runs once for each
-    /// build of the tests.
+    /// Creates a database with the schema of a list of modules, which `migrate` creates at a URL. `migrate` runs once for
+    /// each list and build of the tests.
     ///
     /// # Panics
     /// Panics if Postgres does not start.
-    pub async fn migrated<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> Self {
-        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        Self::copy_of(TEMPLATE.get_or_init(|| template(migrate)).await).await
+    pub async fn migrated<F: Future<Output = ()>>(modules: &Modules, migrate: impl FnOnce(String) -> F) -> Self {
+        Self::copy_of(&template(modules, migrate).await).await
     }
 
     async fn copy_of(template: &str) -> Self {
@@ -109,9 +109,9 @@ async fn url_of(database: &str) -> String {
     url.into()
 }
 
-/// Returns the name of the migrated template, which the first process of this build makes.
-async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> String {
-    let name = format!("template_{}", build());
+/// Returns the name of the migrated template of a list of modules, which the first process of this build makes.
+async fn template<F: Future<Output = ()>>(modules: &Modules, migrate: impl FnOnce(String) -> F) -> String {
+    let name = format!("template_{}", build(modules));
     let client = connect(server().await).await;
     // Held until the connection ends, even if this process dies in between.
     client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
@@ -130,11 +130,11 @@ async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> 
     name
 }
 
-/// Returns an id of the build of the tests, because another build may have other migrations.
-fn build() -> String {
+/// Returns an id of the list of modules and of the build of the tests, because each may have other migrations.
+fn build(modules: &Modules) -> String {
     let program = std::env::current_exe().expect("a program");
     let modified = program.metadata().and_then(|metadata| metadata.modified()).expect("a file");
-    let hash = Sha256::digest(format!("{} {modified:?}", program.display()));
+    let hash = Sha256::digest(format!("{} {modified:?} {modules:?}", program.display()));
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

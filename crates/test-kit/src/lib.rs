@@ -16,8 +16,6 @@
 //! - [`Response`]: a REST response, with assertions.
 //! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
 //!   that the first test of a process starts. Redis is the in-process stand-in.
-//!
-//! A process has one list of modules, so all tests of a process serve the same product.
 
 mod access;
 mod client;

@@ -154,13 +154,13 @@ impl Builder {
     pub async fn start(self) -> TestServer {
         show_log();
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
-        let database = TestDatabase::migrated(migrate).await;
+        let database = TestDatabase::migrated(self.modules, migrate).await;
         let app = open(self.modules, database.url(), &self.settings).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let purpose = Purpose::Server { url: url.clone(), private_database: None };
         let process = self.modules.start(&app, purpose).await.expect("what the modules have starts");
-        let readiness = Readiness::default();
+        let readiness = Readiness::of(app.contract);
         let service = service::build(self.modules, &app, readiness.clone()).expect("a service");
         let stop = CancellationToken::new();
         let drain = Duration::from_secs(1);

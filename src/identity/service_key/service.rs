@@ -11,6 +11,7 @@ use crate::identity::service_key::{
 use crate::proto::identity::v1::{self as pb, service_key_service_server::ServiceKeyService};
 use mainstay_kernel::{
     app::App,
+    contract::Policies,
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
     id::{ServiceKeyId, UserId},
@@ -34,8 +35,7 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
     }
 }
 
-fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
-    let policies = &mainstay_kernel::contract::current().policies;
+fn draft(policies: &Policies, message: pb::CreateServiceKeyRequest) -> Result<Draft> {
     let unknown = message.scopes.iter().enumerate().filter(|(_, name)| policies.scope(name).is_none());
     let faults: Vec<_> = unknown
         .map(|(index, _)| (format!("scopes[{index}]"), format!("must be one of {}", policies.scope_names())))
@@ -57,7 +57,7 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Reply<pb::CreateServiceKeyResponse> {
         let mut call = Call::admit(request)?;
-        let draft = draft(std::mem::take(&mut call.message))?;
+        let draft = draft(&self.app.contract.policies, std::mem::take(&mut call.message))?;
         call.write(&self.app, async move |work: &mut Work| {
             let (key, secret) = ops::create(work, draft).await?;
             let secret = secret.expose_secret().to_owned();

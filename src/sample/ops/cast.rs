@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
     caller::{Caller, Permit},
-    contract::policy,
+    contract::{Policies, policy},
     database::Connection,
     error::{Error, Result},
     id::SessionId,
@@ -27,11 +27,16 @@ use crate::{
 /// A person who acts.
 #[derive(Debug, Clone)]
 pub(super) struct Actor {
+    policies: &'static Policies,
     pub(super) user: User,
     pub(super) language: Language,
 }
 
 impl Actor {
+    fn new(policies: &'static Policies, user: User) -> Self {
+        Self { policies, language: user.language.clone(), user }
+    }
+
     /// Returns the permit for a method, such as `support.v1.TicketService/CreateTicket`, that the method's policy grants.
     pub(super) fn permit(&self, method: &str) -> Result<Permit> {
         let User { id, account, role, .. } = self.user;
@@ -41,7 +46,7 @@ impl Actor {
             Role::Admin => policy::Role::Admin,
         };
         let caller = Caller::User { id, account, role, session: SessionId(Uuid::nil()) };
-        Permit::of(&format!("/mainstay.{method}"), caller)
+        Permit::of(self.policies, &format!("/mainstay.{method}"), caller)
     }
 }
 
@@ -57,12 +62,12 @@ pub(super) struct Cast {
 impl Cast {
     /// Creates the sample people, before any of their actions.
     pub(super) async fn create(app: &App, now: DateTime<Utc>) -> Result<Self> {
-        let since = now - TimeDelta::days(DAYS + 30);
+        let (since, policies) = (now - TimeDelta::days(DAYS + 30), &app.contract.policies);
         let transaction = app.database.transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             let (mut agents, mut customers) = (Vec::new(), Vec::new());
             for (day, person) in (0..).map(TimeDelta::days).zip(AGENTS.iter().chain(&CUSTOMERS)) {
-                let actor = register(connection, person, since + day).await?;
+                let actor = Actor::new(policies, register(connection, person, since + day).await?);
                 if person.role == Role::Agent { agents.push(actor) } else { customers.push(actor) }
             }
             Ok::<_, Error>((agents, customers))
@@ -74,7 +79,7 @@ impl Cast {
             async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
         let (admins, _) = app.database.query(list).await?;
         let user = admins.into_iter().next().ok_or_else(no_admin)?;
-        Ok(Self { admin: Actor { language: user.language.clone(), user }, agents, customers })
+        Ok(Self { admin: Actor::new(policies, user), agents, customers })
     }
 }
 
@@ -83,7 +88,7 @@ fn no_admin() -> Error {
 }
 
 /// Creates an account and its person, who can't sign in.
-pub(super) async fn register(connection: &mut Connection, person: &Person, at: DateTime<Utc>) -> Result<Actor> {
+pub(super) async fn register(connection: &mut Connection, person: &Person, at: DateTime<Utc>) -> Result<User> {
     let profile = Profile {
         email: EmailAddress::parse(&person.email())?,
         name: person.name.to_owned(),
@@ -91,6 +96,5 @@ pub(super) async fn register(connection: &mut Connection, person: &Person, at: D
         role: person.role,
         language: Language::parse(person.language)?,
     };
-    let language = profile.language.clone();
-    Ok(Actor { user: create_without_password(connection, profile, at).await?, language })
+    create_without_password(connection, profile, at).await
 }

@@ -23,7 +23,7 @@ use crate::webhooks::{
 };
 use mainstay_kernel::{
     app::App,
-    contract,
+    contract::Policies,
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
@@ -91,8 +91,7 @@ fn render_attempt(attempt: Attempt) -> pb::WebhookAttempt {
 }
 
 /// Checks that modules declare these types of events; `field` is the path of the list.
-fn kinds(field: &str, names: &[String]) -> Result<Vec<String>> {
-    let policies = &contract::current().policies;
+fn kinds(policies: &Policies, field: &str, names: &[String]) -> Result<Vec<String>> {
     let unknown = names.iter().enumerate().filter(|(_, name)| policies.event(name).is_none());
     let faults: Vec<_> = unknown
         .map(|(index, _)| (format!("{field}[{index}]"), format!("must be one of {}", policies.event_names())))
@@ -101,7 +100,7 @@ fn kinds(field: &str, names: &[String]) -> Result<Vec<String>> {
 }
 
 /// Reads the new values of the fields in `paths`.
-fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> {
+fn patch(policies: &Policies, message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     for path in paths {
         match path.as_str() {
@@ -110,7 +109,7 @@ fn patch(message: &pb::WebhookEndpointPatch, paths: &[String]) -> Result<Patch> 
                 patch.url = Some(message.url.clone().ok_or_else(required)?);
             }
             "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
-            "event_types" => patch.kinds = Some(kinds("endpoint.eventTypes", &message.event_types)?),
+            "event_types" => patch.kinds = Some(kinds(policies, "endpoint.eventTypes", &message.event_types)?),
             "enabled" => patch.enabled = Some(message.enabled.unwrap_or(false)),
             other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
@@ -127,7 +126,8 @@ impl WebhookEndpointService for Webhooks {
         let (call, context) = (Call::admit(request)?, self.context());
         let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        let draft = Draft { url, description, kinds: kinds("eventTypes", &event_types)?, account };
+        let kinds = kinds(&self.app.contract.policies, "eventTypes", &event_types)?;
+        let draft = Draft { url, description, kinds, account };
         call.write(&self.app, async move |work: &mut Work| {
             let (endpoint, secret) = ops::create(work, context, draft).await?;
             let secret = secret.expose_secret().to_owned();
@@ -172,7 +172,7 @@ impl WebhookEndpointService for Webhooks {
         let (id, expected) = (WebhookEndpointId::parse(&call.message.endpoint_id)?, call.if_match.clone());
         let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("endpoint", &message, mask)?;
-        let (patch, context) = (patch(&message, &paths)?, self.context());
+        let (patch, context) = (patch(&self.app.contract.policies, &message, &paths)?, self.context());
         call.write(&self.app, async move |work: &mut Work| {
             let endpoint = ops::update(work, context, id, expected, patch).await?;
             Ok(pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) })

@@ -1,12 +1,10 @@
 //! The facts in the error catalogue are consistent with each other.
 
-use mainstay_kernel::contract::Reason;
 use tonic::Code;
 
 #[test]
 fn the_facts_about_a_reason_are_consistent() {
-    crate::support::modules();
-    for reason in Reason::all() {
+    for reason in crate::support::modules().contract.catalogue.iter() {
         let facts = reason.facts();
         let code = facts.code;
         assert!(facts.summary.ends_with('.') && facts.summary.len() > 10, "{code}: {}", facts.summary);

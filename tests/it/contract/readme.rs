@@ -54,19 +54,6 @@ fn every_excerpt_matches_its_file() {
 }
 
 #[test]
-fn the_example_environment_names_every_variable() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let (example, tables) = (read(".env.example"), read("docs/configuration.md"));
-    let named: Vec<_> = example.lines().filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0)).collect();
-    // The variables of OpenTelemetry are defined by its standard, and documented in docs/operations.md.
-    let named: Vec<_> = named.into_iter().filter(|name| !name.contains(' ') && !name.starts_with("OTEL_")).collect();
-    // The tables are compared with the code.
-    let rows = tables.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` | ")?.0));
-    assert_eq!(named, rows.collect::<Vec<_>>());
-}
-
-#[test]
 fn a_stale_excerpt_is_found() {
     let source = "  one\n\n  two\n    three\nfour";
     assert!(quotes(source, &["one", "two", "…", "four"]));

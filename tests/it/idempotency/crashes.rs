@@ -47,11 +47,6 @@ async fn a_kill_after_the_claim_leaves_no_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_after_the_effect_undoes_it() {
-    kill_and_retry("effect.after", false).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_before_the_commit_undoes_the_effect() {
     kill_and_retry("commit.before", false).await;
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::coverage::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
-    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, rest},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, modules, rest},
 };
 
 /// REST, in process and through Envoy.
@@ -47,7 +47,10 @@ async fn route_not_found() {
     let path = http::uri::PathAndQuery::from_static("/mainstay.support.v1.TicketService/Nothing");
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("there is none");
-    coverage.code(Protocol::Grpc, mainstay_kernel::contract::status::reason(&status).facts().code);
+    coverage.code(
+        Protocol::Grpc,
+        mainstay_kernel::contract::status::reason(&modules().contract.catalogue, &status).facts().code,
+    );
 }
 
 /// The operator's domain is in every error, and REST still finds the reason.

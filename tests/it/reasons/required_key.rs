@@ -14,7 +14,7 @@ use mainstay_kernel::{
 use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-use crate::support::method;
+use crate::support::{method, modules};
 
 /// `TicketService.CreateTicket`, as if it required a key.
 fn method_that_requires_a_key() -> &'static Method {
@@ -59,7 +59,7 @@ async fn read_key(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
     }
     let response = MiddlewareLayer(ReadIdempotencyKey).layer(inner).oneshot(request).await.expect("never fails");
     match Status::from_header_map(response.headers()) {
-        Some(status) => Err(status::reason(&status)),
+        Some(status) => Err(status::reason(&modules().contract.catalogue, &status)),
         None => Ok(response.extensions().get::<Option<String>>().cloned().flatten()),
     }
 }

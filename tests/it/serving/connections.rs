@@ -26,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves an app on one more port, with the given bounds.
 async fn listen(app: &TestApp, bounds: Bounds) -> SocketAddr {
-    let service = service::build(modules(), &app.app, Readiness::default()).expect("the contract holds");
+    let service = service::build(modules(), &app.app, Readiness::of(app.app.contract)).expect("the contract holds");
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = socket.local_addr().expect("an address");
     tokio::spawn(listener::serve(socket, None, service, bounds, std::future::pending()));

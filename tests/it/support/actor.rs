@@ -114,7 +114,7 @@ pub(crate) fn envoy_options(upstreams: &[SocketAddr]) -> envoy::Options {
 pub(crate) async fn start_envoy(mut options: envoy::Options) -> Envoy {
     let configuration = |descriptors: &Path| {
         options.descriptors = descriptors.to_owned();
-        envoy::configuration(&options)
+        envoy::configuration(modules().contract, &options)
     };
     Envoy::start(&modules().contract.encoded, configuration).await.expect("an Envoy")
 }

@@ -114,11 +114,12 @@ impl Builder {
             app = app.with_part(handlers);
         }
         identity::start(&app).await;
-        let readiness = Readiness::default();
+        let readiness = Readiness::of(app.contract);
         let service = service::build(modules, &app, readiness.clone()).expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");
+        let open = |tls| server::tls::Tls::open(tls, &modules.contract.policies);
+        let tls = app.config.server.tls.clone().map(open).transpose().expect("files that are good");
         let stop = CancellationToken::new();
         let drain = Duration::from_secs(1);
         let bounds = server::Bounds { drain, drain_delay: Duration::ZERO, ..server::Bounds::new(&app.config.server) };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
-use mainstay_kernel::{contract::Method, error::Reason};
+use mainstay_kernel::contract::Method;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use super::Response;
+use super::{Response, modules};
 
 /// Calls `method` with a message, or with each message of an array if the method takes a stream.
 pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Response {
@@ -167,7 +167,7 @@ fn read_error(status: &Status) -> Response {
     let info = details.error_info();
     let code =
         info.map_or_else(|| format!("no reason ({:?}: {})", status.code(), status.message()), |i| i.reason.clone());
-    let facts = Reason::from_code(&code).map(ReasonRef::facts);
+    let facts = modules().contract.catalogue.find(&code).map(ReasonRef::facts);
     if let (Some(facts), Some(info)) = (facts, info) {
         assert_eq!(info.domain, facts.domain, "the domain of {code} is not its module's");
         assert_eq!(status.code(), facts.grpc, "the gRPC code of {code} is not the one in its facts");

@@ -1,7 +1,7 @@
 //! Error reasons: machine-readable causes of failures, with their meaning for a caller.
 //!
 //! [`Reason`] is the enum of the machinery; a module declares another one in its contract. `mainstay-build` generates
-//! the [`Facts`] of each value, and the [`Catalogue`] of all reasons of the process is read from the descriptor set.
+//! the [`Facts`] of each value, and the [`Catalogue`] of all reasons is read from the descriptor set.
 
 mod catalogue;
 
@@ -19,7 +19,7 @@ pub use pb::Reason;
 /// The meaning of a reason for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// The reason in `error.code`, without the prefix of the enum; unique in the process.
+    /// The reason in `error.code`, without the prefix of the enum; unique in a contract.
     pub code: &'static str,
     /// The `domain` of `google.rpc.ErrorInfo`: the module that defines the reason ([`domain`]).
     pub domain: &'static str,
@@ -97,6 +97,11 @@ impl Reason {
     /// Returns the meaning of this reason for a caller.
     pub fn facts(self) -> &'static Facts {
         Catalogued::facts(self)
+    }
+
+    /// Returns the reason of the machinery with this `error.code`; the [`Catalogue`] also has those of modules.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::from_str_name(&format!("REASON_{code}")).filter(|reason| *reason != Self::Unspecified)
     }
 
     /// Returns the closest reason for a gRPC code without one, such as in errors of tonic.

@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     context::{self, Failure},
-    contract::{self, Reason, ReasonRef},
+    contract::{Catalogue, Reason, ReasonRef},
     error::Error,
     telemetry::backtrace,
 };
@@ -24,8 +24,7 @@ const MAX_TEXT_CHARS: usize = 1000;
 pub struct HttpStatus(pub StatusCode);
 
 /// Returns the reason of a status, or the closest one for its code.
-pub fn reason(status: &Status) -> ReasonRef {
-    let catalogue = &contract::current().catalogue;
+pub fn reason(catalogue: &Catalogue, status: &Status) -> ReasonRef {
     let named = status.get_details_error_info().and_then(|info| match context::error_domain() {
         // Codes are unique, so that the domain need not identify the module.
         Some(domain) if *domain == *info.domain => catalogue.find(&info.reason),

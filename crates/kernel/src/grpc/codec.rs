@@ -11,7 +11,8 @@ use tonic::{
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 use crate::{
-    contract::{self, lists::Refusal},
+    context,
+    contract::lists::{Lists, Refusal},
     error::{Error, Reason},
 };
 
@@ -26,7 +27,11 @@ pub struct Codec<T, U>(PhantomData<(T, U)>);
 
 /// A decoder that first counts the items of a message.
 #[derive(Debug, Clone)]
-pub struct BoundedDecoder<U>(ProstDecoder<U>);
+pub struct BoundedDecoder<U> {
+    inner: ProstDecoder<U>,
+    /// The bounds of the server whose request is decoded. A client has none, and accepts any response.
+    lists: Option<&'static Lists>,
+}
 
 impl<T, U> Default for Codec<T, U> {
     fn default() -> Self {
@@ -49,7 +54,7 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        BoundedDecoder(ProstDecoder::default())
+        BoundedDecoder { inner: ProstDecoder::default(), lists: context::lists() }
     }
 }
 
@@ -58,12 +63,10 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // A client process may run without modules, and then accepts any response.
-        if let Some(contract) = contract::installed() {
-            let outcome = contract.lists.check(U::full_name, message.chunk());
-            outcome.map_err(to_status)?;
+        if let Some(lists) = self.lists {
+            lists.check(U::full_name, message.chunk()).map_err(to_status)?;
         }
-        self.0.decode(message)
+        self.inner.decode(message)
     }
 }
 

@@ -14,7 +14,7 @@ use http::uri::Authority;
 
 use crate::{
     config::Config,
-    contract,
+    contract::Contract,
     http::middleware::{protocol, watch, web},
 };
 
@@ -78,11 +78,7 @@ impl fmt::Display for Address {
 }
 
 /// Returns the configuration, as YAML with comments.
-///
-/// # Panics
-/// If the modules are not yet installed.
-pub fn configuration(options: &Options) -> String {
-    let contract = contract::current();
+pub fn configuration(contract: &Contract, options: &Options) -> String {
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
     let routes = routes::Routes::new(&contract.policies, &contract.rules, options.max_request_bytes);
 

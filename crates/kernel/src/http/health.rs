@@ -22,7 +22,7 @@ use tonic_health::{
 
 use crate::{
     app::App,
-    contract,
+    contract::Contract,
     database::{Connection, Database},
     error::{Error, Result},
 };
@@ -32,10 +32,20 @@ use crate::{
 pub struct Readiness {
     is_ready: Arc<AtomicBool>,
     reporter: HealthReporter,
+    /// The names of the gRPC services.
+    services: Arc<[String]>,
     draining: CancellationToken,
 }
 
 impl Readiness {
+    /// Creates the readiness of a server with the services of a contract, which is not ready yet.
+    pub fn of(contract: &Contract) -> Self {
+        Self {
+            services: contract.services().map(|service| service.full_name().to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and removes a draining instance from
     /// rotation.
     pub async fn set(&self, ready: bool) {
@@ -43,8 +53,8 @@ impl Readiness {
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         // The empty name stands for the whole server.
         self.reporter.set_service_status("", status).await;
-        for service in contract::current().services() {
-            self.reporter.set_service_status(service.full_name(), status).await;
+        for service in &*self.services {
+            self.reporter.set_service_status(service, status).await;
         }
         if !ready {
             self.draining.cancel();

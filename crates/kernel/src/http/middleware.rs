@@ -75,7 +75,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
 
-use crate::{app::App, caller::Authenticator, contract};
+use crate::{app::App, caller::Authenticator};
 use layer::{Body, MiddlewareLayer, Next, Response};
 
 /// Wraps the services and the pages in the stack. Streams without a deadline end once `draining` is cancelled.
@@ -90,7 +90,7 @@ pub fn stack(
     draining: CancellationToken,
 ) -> Result<impl Next + use<>, RuleErrors> {
     let server = &app.config.server;
-    let contract = contract::current();
+    let contract = app.contract;
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
     let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
@@ -114,9 +114,9 @@ pub fn stack(
         .service(routes);
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();
-    let dialect = envelope::Envelope { policies, max_request_bytes: server.max_request_bytes };
+    let dialect = envelope::Envelope { contract, max_request_bytes: server.max_request_bytes };
     let rest = Transcoder::new(&contract.descriptors, &services, calls.clone(), dialect, Limits::default())?;
-    let memory = MiddlewareLayer(request_memory::BoundRequestMemory::new(server.max_received_bytes));
+    let memory = MiddlewareLayer(request_memory::BoundRequestMemory::new(server.max_received_bytes, contract));
     let grpc = memory.layer(calls);
     let router = router::Router {
         prefixes: router::prefixes(&contract.rules),
@@ -125,7 +125,7 @@ pub fn stack(
         pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone(), &contract.rules)))
-            .layer(MiddlewareLayer(auth::AuthenticateFirst::new(authenticator.clone())))
+            .layer(MiddlewareLayer(auth::AuthenticateFirst { authenticator: authenticator.clone(), contract }))
             .map_request(content_coding::decompress)
             .layer(memory)
             .service(rest),
@@ -136,10 +136,11 @@ pub fn stack(
         .layer(MiddlewareLayer(request_id::AssignRequestId {
             clock: app.clock.clone(),
             error_domain: server.error_domain.as_deref().map(Into::into),
+            lists: &contract.lists,
         }))
         .layer(MiddlewareLayer(panic::CatchPanic))
-        .layer(MiddlewareLayer(trace::Trace))
-        .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))
+        .layer(MiddlewareLayer(trace::Trace { contract }))
+        .layer(MiddlewareLayer(protocol::EnvoyStatusHeader { catalogue: &contract.catalogue }))
         .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))
         .layer(web::cors(&server.allowed_origins))
         .layer(MiddlewareLayer(panic::CatchPanic))
@@ -150,7 +151,7 @@ pub fn stack(
         })
         .map_request(web::accept_identity)
         .layer(web::compression())
-        .layer(MiddlewareLayer(protocol::RestErrorResponse))
+        .layer(MiddlewareLayer(protocol::RestErrorResponse { catalogue: &contract.catalogue }))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
         .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, server.max_connections, app.database.clone())))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))

@@ -30,7 +30,7 @@ const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 /// Returns the OpenAPI 3.1 document of a contract. Without a server URL, paths are relative to the document's own URL.
 pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, server_url: Option<&str>) -> Value {
     let services: Vec<_> = contract.services().collect();
-    let mut schemas = Schemas::new(examples);
+    let mut schemas = Schemas::new(contract, examples);
     errors::describe(&mut schemas);
     let mut paths = operations(&mut schemas, contract);
     paths.extend(system::paths());
@@ -60,7 +60,7 @@ pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, serv
             "responses": errors::components(),
             "schemas": schemas.into_components(),
         },
-        "x-error-catalogue": errors::catalogue(),
+        "x-error-catalogue": errors::list(&contract.catalogue),
     })
 }
 

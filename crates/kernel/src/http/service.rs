@@ -4,7 +4,6 @@ use tonic::service::Routes;
 
 use crate::{
     app::App,
-    contract,
     http::{
         health::Readiness,
         middleware::{self, layer::Next},
@@ -19,7 +18,7 @@ use crate::{
 /// Reflection that can't read the descriptors, which the check of the modules rules out.
 pub fn build(modules: &'static Modules, app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
     let routes = modules.routes(app).add_service(readiness.service());
-    let routes = add_reflection(routes, &contract::current().encoded)?;
+    let routes = add_reflection(routes, &app.contract.encoded)?;
     let draining = readiness.draining().clone();
     let (authenticator, pages) = (modules.open_authenticator(app), pages::public(modules, app, readiness));
     middleware::stack(app, &authenticator, routes, pages, draining).map_err(|faults| anyhow::anyhow!("{faults}"))

@@ -13,7 +13,7 @@ use crate::{
     caller::Authenticator,
     command,
     config::{Config, ConfigError, PRODUCTION, Requirement, SectionReader, Settings, Source, Variable},
-    contract::{self, Contract},
+    contract::Contract,
     database::migrations::{self, Set},
     events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
     http::{
@@ -46,8 +46,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The modules of a program. A process may have several lists of one contract, because policies and error reasons are
-/// looked up in the contract of the process.
+/// The modules of a program. A process may have several lists.
 pub struct Modules {
     names: Vec<&'static str>,
     /// The merged contract.
@@ -91,8 +90,7 @@ impl Modules {
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
     /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
-    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one;
-    /// a contract that differs from an earlier one of this process.
+    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
     pub fn new(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
         Ok(Box::leak(Box::new(Self::assemble(product, commands, modules)?)))
     }
@@ -107,7 +105,7 @@ impl Modules {
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
-                faults.extend(check::against_contract(&modules, &contract));
+                faults.extend(check::against_contract(&modules, contract));
                 Some(contract)
             }
             Err(contract_faults) => {
@@ -119,8 +117,6 @@ impl Modules {
         let (Some(contract), Some(authenticator), true) = (contract, authenticator, faults.is_empty()) else {
             return Err(faults);
         };
-        // Read until the process ends, by every request.
-        let contract = contract::install(contract).map_err(|fault| vec![Fault(fault)])?;
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
             names: modules.iter().map(|module| module.name).collect(),
@@ -189,7 +185,8 @@ impl Modules {
     pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
         self.register_metrics();
         let (handlers, subscribers) = (self.handlers.clone(), self.subscribers.clone());
-        let mut app = App::open(config, Arc::new(Listeners { handlers, subscribers })).await?.with_part(self);
+        let listeners = Arc::new(Listeners { policies: &self.contract.policies, handlers, subscribers });
+        let mut app = App::open(config, self.contract, listeners).await?.with_part(self);
         for open in &self.parts {
             app = open(app).await?;
         }

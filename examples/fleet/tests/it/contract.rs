@@ -2,19 +2,20 @@
 //! configuration, and a separate schema.
 
 use mainstay_kernel::contract::policy::Access;
+use mainstay_test_kit::TestServer;
 use serde_json::json;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::{start, vehicle};
+use crate::{lease, start, vehicle};
 
 #[tokio::test]
 async fn exactly_those_may_call_who_have_a_grant() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 9, "the methods of both services");
-    for method in mainstay_kernel::contract::current().policies.iter() {
+    for method in server.app().contract.policies.iter() {
         assert!(method.access == Access::Public || !method.grants.is_empty(), "nobody may call {}", method.name);
     }
 }
@@ -29,6 +30,32 @@ async fn a_service_needs_the_scope_of_the_method() {
     reader.post("/api/v1/vehicles", request.clone()).await.failure(403, "PERMISSION_DENIED");
     let writer = server.service(&["fleet.vehicles.write"]).await;
     assert_eq!(writer.post("/api/v1/vehicles", request).await.status, 201);
+}
+
+#[tokio::test]
+async fn servers_with_different_modules_run_in_one_process() {
+    let (with, without) = (start().await, TestServer::start(mainstay::product()).await);
+    let scopes = json!({ "name": "reader", "scopes": ["fleet.vehicles.read"] });
+    for (server, has_module) in [(&with, true), (&without, false)] {
+        let document = server.anonymous().get("/openapi.json").await.body;
+        assert_eq!(document["paths"].get("/api/v1/leases").is_some(), has_module);
+        assert_eq!(document.to_string().contains("VEHICLE_LEASED"), has_module, "reasons");
+        assert_eq!(document.to_string().contains("fleet.leases.write"), has_module, "scopes");
+        let admin = server.admin().await;
+        let response = admin.post("/api/v1/service-keys", scopes.clone()).await;
+        assert_eq!(response.status, if has_module { 201 } else { 422 }, "{:#}", response.body);
+        if !has_module {
+            admin.get("/api/v1/vehicles").await.failure(404, "ROUTE_NOT_FOUND");
+        }
+    }
+    // The server that was opened first still reads the reasons of its modules, also from a stored response.
+    let (admin, customer) = (with.admin().await, with.customer().await);
+    let vehicle = vehicle(&admin, "M-AI 1").await;
+    lease(&customer, &vehicle).await;
+    let keyed = with.customer().await.with("idempotency-key", "two servers");
+    for _ in 0..2 {
+        keyed.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await.failure(422, "VEHICLE_LEASED");
+    }
 }
 
 #[tokio::test]

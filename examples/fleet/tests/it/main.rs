@@ -12,7 +12,7 @@ use mainstay_test_kit::{Client, TestDatabase, TestServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The product of all tests, because a process has one list of modules.
+/// The product of most tests.
 fn product() -> Product {
     mainstay::product().with(seam::with_starts(fleet::module()))
 }

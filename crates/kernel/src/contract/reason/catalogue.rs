@@ -1,4 +1,4 @@
-//! The catalogue: an index of all reasons of the process by code, for decoding statuses and stored responses.
+//! The catalogue: an index of all reasons of a contract by code, for decoding statuses and stored responses.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the catalogue from a descriptor set. It leaks its texts, so that a process should read it only once.
+    /// Reads the catalogue from a descriptor set. It leaks its texts, which errors refer to.
     ///
     /// # Errors
     /// All duplicate codes and all values with invalid facts, one line each.

@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use crate::{
     caller::{Caller, PeerCaller},
     config::{ConfigError, Tls as Settings},
-    contract,
+    contract::Policies,
     id::ServiceKeyId,
 };
 use expiry::Expiry;
@@ -51,13 +51,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files, and the scopes of the principals, which the policies declare.
     ///
     /// # Errors
     /// All faults, each with its setting.
-    pub fn open(settings: Settings) -> Result<Self, Vec<ConfigError>> {
+    pub fn open(settings: Settings, policies: &Policies) -> Result<Self, Vec<ConfigError>> {
         let parts = read_files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
-        let ((digest, expiry, config), principals) = match (parts, principals(&settings.principals)) {
+        let ((digest, expiry, config), principals) = match (parts, principals(&settings.principals, policies)) {
             (Ok(parts), Ok(principals)) => (parts, principals),
             (parts, principals) => {
                 return Err([parts.err(), principals.err()].into_iter().flatten().flatten().collect());
@@ -119,12 +119,14 @@ fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
 }
 
 /// Returns the principals of the listed names, each with scopes that the contract declares.
-fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
+fn principals(
+    listed: &[(String, Vec<String>)],
+    policies: &Policies,
+) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
     let invalid = |message: String| fault("TLS_PRINCIPALS", message);
     let mut faults = Vec::new();
     let mut callers = HashMap::new();
     for (name, scopes) in listed {
-        let policies = &contract::current().policies;
         let unknown = scopes.iter().filter(|scope| policies.scope(scope).is_none());
         let names = || policies.scope_names();
         faults.extend(unknown.map(|scope| invalid(format!("{name}: there is no scope {scope:?}, only {}", names()))));

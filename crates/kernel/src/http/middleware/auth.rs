@@ -15,7 +15,7 @@ use http::{
 
 use crate::{
     caller::{Authenticator, Caller, PeerCaller, Permit},
-    contract::{self, Method, policy::Access},
+    contract::{Contract, Method, policy::Access},
     error::Reason,
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
@@ -54,19 +54,15 @@ impl<S: Next> Middleware<Request, S> for Authenticate {
 /// body costs a thousand times what it costs to send. [`Authenticate`] follows, as for all requests.
 #[derive(Debug, Clone)]
 pub struct AuthenticateFirst {
-    authenticator: Arc<dyn Authenticator>,
-}
-
-impl AuthenticateFirst {
-    /// Creates the middleware.
-    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
-        Self { authenticator }
-    }
+    /// Identifies the callers.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The routes and the policies.
+    pub contract: &'static Contract,
 }
 
 impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let Some(method) = compressed_call(&request) else { return next.pass(request) };
+        let Some(method) = self.compressed_call(&request) else { return next.pass(request) };
         record::method(&request, method);
         authenticate(&self.authenticator, method, request, next, |method, caller, request, next| match Permit::granted(
             method, caller,
@@ -102,14 +98,15 @@ fn authenticate<S: Next>(
     }
 }
 
-/// Returns the method of a call with a compressed body, unless the method is public.
-fn compressed_call(request: &Request) -> Option<&'static Method> {
-    if !request.headers().contains_key(CONTENT_ENCODING) {
-        return None;
+impl AuthenticateFirst {
+    /// Returns the method of a call with a compressed body, unless the method is public.
+    fn compressed_call(&self, request: &Request) -> Option<&'static Method> {
+        if !request.headers().contains_key(CONTENT_ENCODING) {
+            return None;
+        }
+        let route = self.contract.rules.route(request.method(), request.uri().path())?;
+        self.contract.policies.get(route.grpc_path.path()).filter(|method| method.access == Access::Granted)
     }
-    let contract = contract::current();
-    let route = contract.rules.route(request.method(), request.uri().path())?;
-    contract.policies.get(route.grpc_path.path()).filter(|method| method.access == Access::Granted)
 }
 
 /// The caller, as far as it is known without a wait.

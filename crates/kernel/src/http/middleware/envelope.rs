@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     contract::{
-        Method, Policies,
+        Contract, Method, ReasonRef,
         policy::Access,
         status::{self, HttpStatus},
     },
@@ -27,9 +27,8 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// The field of watch messages with the resume token.
 const RESUME_TOKEN: &str = "resume_token";
 
-/// Renders a status as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
-pub fn render(status: &Status) -> Value {
-    let reason = status::reason(status);
+/// Renders a status with its reason as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
+fn render(reason: ReasonRef, status: &Status) -> Value {
     let facts = reason.facts();
     let details = status.get_error_details();
     let mut fields = Map::new();
@@ -53,15 +52,15 @@ pub fn render(status: &Status) -> Value {
 /// The REST representation of errors and responses.
 #[derive(Debug, Clone)]
 pub struct Envelope {
-    /// The policies, for statuses, media types and limits.
-    pub policies: &'static Policies,
+    /// The policies, for media types and limits, and the reasons, for statuses.
+    pub contract: &'static Contract,
     /// The largest request message in bytes, for methods whose policy sets none.
     pub max_request_bytes: usize,
 }
 
 impl Envelope {
     fn method(&self, descriptor: &MethodDescriptor) -> Option<&'static Method> {
-        self.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
+        self.contract.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
     }
 }
 
@@ -124,8 +123,9 @@ impl Dialect for Envelope {
             }
             failure => error(failure).into(),
         };
-        let mut response = http::Response::new(Bytes::from(render(&status).to_string()));
-        *response.status_mut() = status::reason(&status).facts().http;
+        let reason = status::reason(&self.contract.catalogue, &status);
+        let mut response = http::Response::new(Bytes::from(render(reason, &status).to_string()));
+        *response.status_mut() = reason.facts().http;
         let headers = response.headers_mut();
         // The metadata of the status becomes headers: Retry-After, WWW-Authenticate.
         for (name, value) in status.metadata().clone().into_headers() {
@@ -230,14 +230,15 @@ fn malformed(field: Option<String>, message: String) -> Error {
 
 /// Builds an error response in the caller's protocol. The layers outside of the conversion to envelopes use it.
 pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
-    let status = Status::from(error);
+    let (reason, status) = (error.reason(), Status::from(error));
     let refusal = status.clone().into_http();
-    if matches!(protocol, "rest" | "envoy") { response(&status, refusal) } else { refusal }
+    if matches!(protocol, "rest" | "envoy") { response(reason, &status, refusal) } else { refusal }
 }
 
-/// Builds the REST response of a status that did not pass the transcoder. It keeps the headers of `refusal`, except for
+/// Builds the REST response of a status, with its reason, that did not pass the transcoder. It keeps the headers of `refusal`, except for
 /// those of gRPC.
 pub fn response(
+    reason: ReasonRef,
     status: &Status,
     refusal: crate::http::middleware::layer::Response,
 ) -> crate::http::middleware::layer::Response {
@@ -245,11 +246,11 @@ pub fn response(
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         parts.headers.remove(name);
     }
-    parts.status = status::reason(status).facts().http;
+    parts.status = reason.facts().http;
     // The length is that of the page's empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let body = Bytes::from(render(status).to_string());
+    let body = Bytes::from(render(reason, status).to_string());
     http::Response::from_parts(parts, crate::http::middleware::layer::Body::new(http_body_util::Full::new(body)))
 }

@@ -14,7 +14,10 @@ use mainstay_transcoder::grpc_metadata;
 use tonic::{Code, Status};
 
 use crate::{
-    contract::status::{self, HttpStatus},
+    contract::{
+        Catalogue,
+        status::{self, HttpStatus},
+    },
     error::{Error, Reason},
     http::middleware::{
         envelope,
@@ -95,25 +98,28 @@ pub fn headers_to_metadata(request: &mut Request) -> Result<(), Error> {
 }
 
 /// Returns the HTTP status of a response, in any protocol.
-pub fn status(response: &Response) -> StatusCode {
+pub fn status(catalogue: &Catalogue, response: &Response) -> StatusCode {
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok => status::reason(&status).facts().http,
+        Some(status) if status.code() != Code::Ok => status::reason(catalogue, &status).facts().http,
         _ => response.extensions().get::<HttpStatus>().map_or(response.status(), |status| status.0),
     }
 }
 
 /// A middleware that reports the HTTP status of a transcoded response to Envoy.
 #[derive(Debug, Clone)]
-pub struct EnvoyStatusHeader;
+pub struct EnvoyStatusHeader {
+    /// The reasons, which determine the status.
+    pub catalogue: &'static Catalogue,
+}
 
 impl<S: Next> Middleware<Request, S> for EnvoyStatusHeader {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let envoy = name(&request) == "envoy";
+        let (catalogue, envoy) = (self.catalogue, name(&request) == "envoy");
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if envoy && is_grpc(&response) {
-                let code = HeaderValue::from(status(&response).as_u16());
+                let code = HeaderValue::from(status(catalogue, &response).as_u16());
                 response.headers_mut().insert(X_HTTP_CODE, code);
             }
             Ok(response)
@@ -129,11 +135,14 @@ pub fn is_grpc(response: &Response) -> bool {
 /// A middleware that rewrites gRPC responses without a message for REST callers: an error of an inner layer becomes the
 /// error envelope, and a 204 loses its body.
 #[derive(Debug, Clone)]
-pub struct RestErrorResponse;
+pub struct RestErrorResponse {
+    /// The reasons, which determine the status.
+    pub catalogue: &'static Catalogue,
+}
 
 impl<S: Next> Middleware<Request, S> for RestErrorResponse {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let rest = is_rest(&request);
+        let (catalogue, rest) = (self.catalogue, is_rest(&request));
         let response = next.run(request);
         Box::pin(async move {
             let response = response.await;
@@ -141,8 +150,12 @@ impl<S: Next> Middleware<Request, S> for RestErrorResponse {
                 return Ok(response);
             }
             match Status::from_header_map(response.headers()) {
-                Some(status) if status.code() != Code::Ok => Ok(envelope::response(&status, response)),
-                _ if is_grpc(&response) && status(&response) == StatusCode::NO_CONTENT => Ok(without_message(response)),
+                Some(status) if status.code() != Code::Ok => {
+                    Ok(envelope::response(status::reason(catalogue, &status), &status, response))
+                }
+                _ if is_grpc(&response) && status(catalogue, &response) == StatusCode::NO_CONTENT => {
+                    Ok(without_message(response))
+                }
                 _ => Ok(response),
             }
         })

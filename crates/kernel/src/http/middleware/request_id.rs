@@ -14,6 +14,7 @@ use tonic::Status;
 use crate::{
     clock::Clock,
     context::Context,
+    contract::lists::Lists,
     http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
     id,
     telemetry::traces,
@@ -30,6 +31,8 @@ pub struct AssignRequestId {
     pub clock: Clock,
     /// The domain of the reasons of errors, if the operator has set one.
     pub error_domain: Option<Arc<str>>,
+    /// The bounds of the lists in requests.
+    pub(crate) lists: &'static Lists,
 }
 
 impl<S: Next> Middleware<Request, S> for AssignRequestId {
@@ -41,7 +44,7 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
-        let context = context.with_error_domain(self.error_domain.clone());
+        let context = context.with_error_domain(self.error_domain.clone()).with_lists(self.lists);
         request.extensions_mut().insert(context.clone());
         let of_body = self.error_domain.is_some().then(|| context.clone());
         let response = context.scope_all(|| next.run(request));
@@ -96,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        contract::Contract,
         error::{Error, Reason},
         http::middleware::layer::{MiddlewareLayer, trailers},
     };
@@ -108,7 +112,8 @@ mod tests {
                 let end = stream::once(async { trailers(&Error::new(Reason::Unavailable).into()) });
                 Ok::<_, Infallible>(http::Response::new(Body::new(StreamBody::new(end))))
             });
-            let middleware = AssignRequestId { clock: Clock::default(), error_domain: domain.map(Into::into) };
+            let lists = &Contract::read(&[]).expect("the kernel's own").lists;
+            let middleware = AssignRequestId { clock: Clock::default(), error_domain: domain.map(Into::into), lists };
             let mut service = MiddlewareLayer(middleware).layer(stub);
             let response = service.call(http::Request::new(Body::empty())).await.unwrap();
             let body = response.into_body().collect().await.unwrap();

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::RECEIVED_SHARE_DIVISOR,
-    contract,
+    contract::Contract,
     error::{Error, Reason},
     fair_share::{FairShare, Rule, Share},
     rate_limit::Network,
@@ -39,19 +39,20 @@ const SMALL: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub struct BoundRequestMemory {
     memory: FairShare<Network>,
+    contract: &'static Contract,
 }
 
 impl BoundRequestMemory {
     /// Allows `bytes` for all bodies, a quarter of them for one network.
-    pub fn new(bytes: usize) -> Self {
-        Self { memory: FairShare::new(bytes, Rule::OfRest(RECEIVED_SHARE_DIVISOR)) }
+    pub fn new(bytes: usize, contract: &'static Contract) -> Self {
+        Self { memory: FairShare::new(bytes, Rule::OfRest(RECEIVED_SHARE_DIVISOR)), contract }
     }
 }
 
 impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let content_length = request.body().size_hint().exact();
-        if content_length.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(&request) {
+        if content_length.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(self.contract, &request) {
             return next.pass(request);
         }
         let memory = Arc::new(MemoryUse {
@@ -77,8 +78,8 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
 /// either rejected before its body is read, or is health or reflection, which [`BoundEndless`] bounds.
 ///
 /// [`BoundEndless`]: super::endless::BoundEndless
-fn is_stream(request: &Request) -> bool {
-    let (contract, path) = (contract::current(), request.uri().path());
+fn is_stream(contract: &Contract, request: &Request) -> bool {
+    let path = request.uri().path();
     if protocol::name(request) == "rest" {
         let route = contract.rules.route(request.method(), path);
         return route.is_some_and(|route| route.method.is_client_streaming());

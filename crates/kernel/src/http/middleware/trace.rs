@@ -19,6 +19,7 @@ use tracing::{Instrument as _, Span, info_span};
 
 use crate::{
     context::Context,
+    contract::{Catalogue, Contract},
     http::{
         middleware::{
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
@@ -34,7 +35,10 @@ use series::{Kind, SemanticLabels};
 
 /// A middleware that opens the span, and writes the line at its end.
 #[derive(Debug, Clone)]
-pub struct Trace;
+pub struct Trace {
+    /// The routes, and the reasons, which determine the status.
+    pub contract: &'static Contract,
+}
 
 impl<S: Next> Middleware<Request, S> for Trace {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
@@ -49,7 +53,7 @@ impl<S: Next> Middleware<Request, S> for Trace {
             context: request.extensions().get::<Context>().cloned(),
             verb: request.method().clone(),
             path: path_of(request.uri()),
-            route: is_rest.then(|| line::route(request.method(), request.uri().path())).flatten(),
+            route: is_rest.then(|| self.route(&request)).flatten(),
             protocol: protocol::name(&request),
             is_probe: protocol::is_probe(&request),
             span: span.clone(),
@@ -58,13 +62,22 @@ impl<S: Next> Middleware<Request, S> for Trace {
             response: None,
         };
         let response = span.in_scope(|| next.run(request));
+        let catalogue = &self.contract.catalogue;
         Box::pin(
             async move {
                 let response = response.await;
-                Ok(finish(response, line))
+                Ok(finish(catalogue, response, line))
             }
             .instrument(span),
         )
+    }
+}
+
+impl Trace {
+    /// Returns the template of a REST request's path.
+    fn route(&self, request: &Request) -> Option<&'static str> {
+        let route = self.contract.rules.route(request.method(), request.uri().path());
+        route.map(|route| route.pattern.as_str())
     }
 }
 
@@ -111,11 +124,11 @@ fn is_word(segment: &str) -> bool {
 }
 
 /// Counts the response, and attaches its line, which is written at its end.
-fn finish(mut response: Response, mut line: Line) -> Response {
+fn finish(catalogue: &Catalogue, mut response: Response, mut line: Line) -> Response {
     if let Some(Template(page)) = response.extensions_mut().remove() {
         line.path = page.to_owned();
     }
-    let status = protocol::status(&response);
+    let status = protocol::status(catalogue, &response);
     let elapsed = line.began.elapsed();
     series::record(Kind { method: line.method(), status, labels: semantic_labels(&line, &response) }, elapsed);
     traces::describe(&line.span, |exported| {

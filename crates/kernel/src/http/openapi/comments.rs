@@ -1,36 +1,19 @@
 //! Comments of the `.proto` files, which supply the descriptions of the OpenAPI document.
 
-use std::{collections::HashMap, sync::LazyLock};
-
 use prost_reflect::{
     EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 
-use crate::contract;
-
-/// Maps a file and a path in it, as in `SourceCodeInfo`, to the leading comment there.
-static COMMENTS: LazyLock<HashMap<(String, Vec<i32>), String>> = LazyLock::new(|| {
-    let mut comments = HashMap::new();
-    for file in contract::current().descriptors.file_descriptor_protos() {
-        for location in file.source_code_info.iter().flat_map(|info| &info.location) {
-            if let Some(text) = &location.leading_comments {
-                comments.insert((file.name().to_owned(), location.path.clone()), reflow(text));
-            }
-        }
-    }
-    comments
-});
-
 /// A descriptor that can have a comment.
 pub(crate) trait Commented {
     /// Returns the comment on one line; empty if there is none.
-    fn comment(&self) -> &'static str;
+    fn comment(&self) -> String;
 }
 
 macro_rules! commented {
     ($($descriptor:ty),*) => {$(
         impl Commented for $descriptor {
-            fn comment(&self) -> &'static str {
+            fn comment(&self) -> String {
                 find(&self.parent_file(), self.path())
             }
         }
@@ -42,15 +25,19 @@ commented!(EnumDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor,
 /// Describes an enum and each of its values in Markdown, because clients see the values by name.
 pub(crate) fn enumeration(values: &EnumDescriptor, is_shown: impl Fn(i32) -> bool) -> String {
     let file = values.parent_file();
-    let mut text = values.comment().to_owned();
+    let mut text = values.comment();
     for value in values.values().filter(|value| is_shown(value.number())) {
         text += &format!("\n- `{}`: {}", value.name(), find(&file, value.path()));
     }
     text
 }
 
-fn find(file: &FileDescriptor, path: &[i32]) -> &'static str {
-    COMMENTS.get(&(file.name().to_owned(), path.to_vec())).map_or("", String::as_str)
+/// Returns the leading comment at a path in a file, as in `SourceCodeInfo`.
+fn find(file: &FileDescriptor, path: &[i32]) -> String {
+    let locations = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
+    let comment =
+        locations.filter(|location| location.path == path).find_map(|found| found.leading_comments.as_deref());
+    comment.map(reflow).unwrap_or_default()
 }
 
 /// Joins lines that were wrapped in the source file.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        Method, Reason, ReasonRef,
+        Catalogue, Method, Reason, ReasonRef,
         policy::{Access, Idempotency},
         reason::Catalogued,
     },
@@ -57,7 +57,7 @@ const SHARED: [(&str, &[Reason]); 7] = [
 ];
 
 /// Returns the reasons with which an operation can fail, by status.
-pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
+pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let policy = traits.policy;
     let is_granted = policy.access == Access::Granted;
     let keyed = policy.idempotency != Idempotency::None;
@@ -75,18 +75,18 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     add(policy.conditional, &[Reason::EtagMismatch]);
     add(policy.idempotency == Idempotency::Required, &[Reason::IdempotencyKeyMissing]);
     add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
-    reasons.extend(reasons_in(traits.comment));
+    reasons.extend(reasons_in(catalogue, traits.comment));
     let mut by_status = BTreeMap::<u16, Vec<ReasonRef>>::new();
     // The order is that of the catalogue, without duplicates.
-    for reason in Reason::all().filter(|reason| reasons.contains(reason)) {
+    for reason in catalogue.iter().filter(|reason| reasons.contains(reason)) {
         by_status.entry(reason.facts().http.as_u16()).or_default().push(reason);
     }
     by_status
 }
 
 /// Returns the reasons in a comment, such as ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
-fn reasons_in(comment: &str) -> impl Iterator<Item = ReasonRef> + '_ {
-    comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
+fn reasons_in(catalogue: &Catalogue, comment: &str) -> impl Iterator<Item = ReasonRef> {
+    comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(|code| catalogue.find(code))
 }
 
 /// Returns the response for a status with these reasons: a reference to a shared response, or else an inline one.
@@ -156,7 +156,7 @@ pub(crate) fn example(reason: impl Catalogued, complaint: Option<&(String, Strin
 
 /// Adds the schemas of the envelope and the error codes.
 pub(crate) fn describe(schemas: &mut Schemas) {
-    let facts: Vec<_> = Reason::all().map(ReasonRef::facts).collect();
+    let facts: Vec<_> = schemas.contract.catalogue.iter().map(ReasonRef::facts).collect();
     let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
     let lines: Vec<_> = facts.iter().map(|facts| format!("\n- `{}`: {}", facts.code, facts.summary)).collect();
     schemas.add(
@@ -199,7 +199,7 @@ pub(crate) fn describe(schemas: &mut Schemas) {
 }
 
 /// Returns the error catalogue: every code with its facts.
-pub(crate) fn catalogue() -> Value {
+pub(crate) fn list(catalogue: &Catalogue) -> Value {
     let entry = |reason: ReasonRef| {
         let facts = reason.facts();
         json!({
@@ -211,7 +211,7 @@ pub(crate) fn catalogue() -> Value {
             "summary": facts.summary,
         })
     };
-    let mut reasons: Vec<_> = Reason::all().collect();
+    let mut reasons: Vec<_> = catalogue.iter().collect();
     reasons.sort_by_key(|reason| reason.facts().http.as_u16());
     reasons.into_iter().map(entry).collect()
 }

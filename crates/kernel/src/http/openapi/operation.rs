@@ -45,14 +45,14 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     list.extend(query_parameters(schemas, route, &in_path));
     let traits = errors::Traits {
         policy,
-        comment,
+        comment: &comment,
         reads,
         names_resource: !in_path.is_empty(),
         takes_body: body.is_some(),
         complaint: input.fields().find_map(|field| Some((field.json_name().to_owned(), rules::complaint(&field)?))),
         takes_fields: input.fields().len() > 0,
     };
-    let errors = errors::of(&traits);
+    let errors = errors::of(&schemas.contract.catalogue, &traits);
     list.extend(parameters::headers(policy, reads));
     let mut answers = responses::of(schemas, route, policy, reads);
     answers.extend(

@@ -4,7 +4,7 @@ use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::contract::{
-    self,
+    Policies,
     proto::buf::validate::{
         BytesRules, EnumRules, FieldRules, Int32Rules, Int64Rules, RepeatedRules, StringRules, field_rules::Type,
         string_rules::WellKnown,
@@ -99,8 +99,7 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
 }
 
 /// Returns the schema of a string field in a request that holds a declared name: a scope or an event kind.
-pub(super) fn declared_names(field: &FieldDescriptor) -> Option<Map<String, Value>> {
-    let policies = &contract::current().policies;
+pub(super) fn declared_names(policies: &Policies, field: &FieldDescriptor) -> Option<Map<String, Value>> {
     if is_marked(&field.options(), "mainstay.policy.v1.is_scope") {
         return Some(names(policies.scopes().map(|scope| (scope.name.as_str(), scope.summary.as_str()))));
     }

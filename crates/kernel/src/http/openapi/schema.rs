@@ -9,7 +9,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, On
 use serde_json::{Map, Value, json};
 
 use crate::{
-    contract::proto::buf::validate::field_rules::Type,
+    contract::{Contract, proto::buf::validate::field_rules::Type},
     http::openapi::{
         comments::{self, Commented},
         examples::{self, ExampleTable},
@@ -19,16 +19,17 @@ use crate::{
 };
 
 /// The schemas that are referenced by name, and the examples.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Schemas {
+    pub(super) contract: &'static Contract,
     pub(super) examples: ExampleTable,
     components: Map<String, Value>,
     names: HashMap<(String, Side), String>,
 }
 
 impl Schemas {
-    pub(crate) fn new(examples: ExampleTable) -> Self {
-        Self { examples, ..Self::default() }
+    pub(crate) fn new(contract: &'static Contract, examples: ExampleTable) -> Self {
+        Self { contract, examples, components: Map::new(), names: HashMap::new() }
     }
 
     /// Returns every component, in the order of first use.
@@ -72,7 +73,7 @@ impl Schemas {
             }
         }
         let mut schema = object(json!({ "type": "object" }));
-        describe(&mut schema, message.comment());
+        describe(&mut schema, &message.comment());
         if !properties.is_empty() {
             schema.insert("properties".to_owned(), properties.into());
         }
@@ -111,7 +112,7 @@ impl Schemas {
         } else {
             self.value(field, rules.as_ref(), side)
         };
-        describe(&mut schema, field.comment());
+        describe(&mut schema, &field.comment());
         schema.into()
     }
 
@@ -126,10 +127,11 @@ impl Schemas {
                 let zero = side == Side::Request || printed;
                 self.enumeration(&values, |number| (number != 0 || zero) && rules::allows(rules, number))
             }
-            (Kind::String, rules) if side == Side::Request => rules::declared_names(field).unwrap_or_else(|| {
-                let rules = if let Some(Type::String(rules)) = rules { Some(rules) } else { None };
-                rules::string(rules, examples::is_secret(field))
-            }),
+            (Kind::String, rules) if side == Side::Request => rules::declared_names(&self.contract.policies, field)
+                .unwrap_or_else(|| {
+                    let rules = if let Some(Type::String(rules)) = rules { Some(rules) } else { None };
+                    rules::string(rules, examples::is_secret(field))
+                }),
             (Kind::String, _) if examples::is_id(field) => object(json!({ "type": "string", "format": "uuid" })),
             (Kind::String, _) => object(json!({ "type": "string" })),
             (Kind::Bytes, Some(Type::Bytes(rules))) => rules::bytes(Some(rules)),
@@ -259,7 +261,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::contract::{self, Contract};
+
+    fn schemas() -> Schemas {
+        Schemas::new(Contract::read(&[]).expect("the kernel's own"), ExampleTable::default())
+    }
 
     fn field(name: &str, number: i32, oneof: Option<i32>, of: Option<&str>) -> FieldDescriptorProto {
         let r#type = if of.is_some() { FieldType::Message } else { FieldType::String };
@@ -277,7 +282,6 @@ mod tests {
 
     /// Returns a message with these fields and as many oneofs.
     fn message(oneofs: usize, field: Vec<FieldDescriptorProto>) -> MessageDescriptor {
-        contract::install(Contract::read(&[]).expect("the kernel's own")).expect("the same");
         let mut pool = DescriptorPool::global();
         let declared = |number| OneofDescriptorProto { name: Some(format!("choice_{number}")), options: None };
         let message = DescriptorProto {
@@ -301,7 +305,7 @@ mod tests {
     #[test]
     fn a_oneof_of_a_request_may_be_unset() {
         let message = message(1, vec![field("a", 1, Some(0), None), field("b", 2, Some(0), None)]);
-        let mut schemas = Schemas::default();
+        let mut schemas = schemas();
         let (a, b) = (json!({ "required": ["a"] }), json!({ "required": ["b"] }));
         let request = schemas.object(&message, Side::Request, &[]);
         assert_eq!(request["oneOf"], json!([a, b, { "not": { "anyOf": [a, b] } }]));
@@ -312,7 +316,7 @@ mod tests {
     fn every_oneof_of_a_message_is_described() {
         let members = [("a", 0), ("b", 0), ("c", 1), ("d", 1)];
         let fields = members.iter().zip(1..).map(|((name, oneof), number)| field(name, number, Some(*oneof), None));
-        let schema = Schemas::default().object(&message(2, fields.collect()), Side::Response, &[]);
+        let schema = schemas().object(&message(2, fields.collect()), Side::Response, &[]);
         let choice = |names: [&str; 2]| json!({ "oneOf": names.map(|name| json!({ "required": [name] })) });
         assert_eq!(schema["allOf"], json!([choice(["a", "b"]), choice(["c", "d"])]));
     }
@@ -325,7 +329,7 @@ mod tests {
             field("any", 3, None, Some(".google.protobuf.Value")),
             field("map", 4, None, Some(".google.protobuf.Struct")),
         ];
-        let mut schemas = Schemas::default();
+        let mut schemas = schemas();
         let schema = schemas.object(&message(0, fields), Side::Response, &[]);
         let r#type = |name: &str| schema["properties"][name]["type"].clone();
         assert_eq!(["text", "number", "map"].map(r#type), ["string", "string", "object"].map(Value::from));

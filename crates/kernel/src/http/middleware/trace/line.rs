@@ -10,12 +10,7 @@ use metrics::counter;
 use opentelemetry::KeyValue;
 use tracing::{Span, field::display};
 
-use crate::{
-    caller::Caller,
-    context::Context,
-    contract::{self, Reason},
-    http::middleware::record::Record,
-};
+use crate::{caller::Caller, context::Context, contract::Reason, http::middleware::record::Record};
 
 /// The fields of a log line, which is written when this value is dropped.
 pub(super) struct Line {
@@ -158,9 +153,4 @@ impl Drop for Line {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Returns the template of a REST request's path.
-pub(super) fn route(verb: &Verb, path: &str) -> Option<&'static str> {
-    contract::current().rules.route(verb, path).map(|route| route.pattern.as_str())
 }
