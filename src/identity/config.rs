@@ -47,7 +47,7 @@ impl Section for IdentityConfig {
         Variable::plain(
             "RATE_LIMIT_LOGIN",
             "10/15m",
-            "Wrong passwords per account and network; ten times as many per network, and a day per account from new networks; a hundred times as many per /48 of IPv6",
+            "Maximum wrong passwords for one account from one network. For all accounts: ten times as many per network, a hundred times as many per IPv6 /48. For one account: ten times as many per day from networks and devices that it has not signed in from. A known device has a separate limit of the same count",
         ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];

@@ -81,8 +81,7 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_CONCURRENCY",
             "16",
-            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries; one that takes \
-             over 1s frees its slot",
+            "Maximum webhook endpoints that a worker calls concurrently. One endpoint receives up to 8 concurrent deliveries. An endpoint that takes over 1s frees its slot for another one",
         ),
         Variable::plain(
             "WEBHOOK_FIRST_WAIT",

@@ -21,7 +21,7 @@ pub(super) const TIMESTAMP_HEADER: Variable = Variable::plain(
 pub(super) const SIGNED: Variable = Variable::plain(
     "WEBHOOK_GENERIC_SIGNED",
     "{body}",
-    "Text that is signed, such as {timestamp}.{body}; a time that is not signed protects from nothing",
+    "Text that is signed, such as {timestamp}.{body}. It must contain {timestamp} if, and only if, WEBHOOK_GENERIC_TIMESTAMP_HEADER is set",
 );
 pub(super) const ID_HEADER: Variable = Variable::plain(
     "WEBHOOK_GENERIC_ID_HEADER",

@@ -79,7 +79,7 @@ pub(crate) const KERNEL: &[Requirement] = &[
             Verdict::of(urls.all(is_safe_postgres), "a URL of Postgres lacks sslmode=require")
         },
     },
-    Requirement { name: "redis", text: "Limits and cached values are shared by all instances", check: redis },
+    Requirement { name: "redis", text: "Sessions and rate limits are shared by all instances", check: redis },
     Requirement {
         name: "redis-tls",
         text: "Connections to Redis are encrypted, or do not leave the machine",
@@ -91,7 +91,7 @@ pub(crate) const KERNEL: &[Requirement] = &[
     },
     Requirement {
         name: "rate-limits",
-        text: "No rate limit is more than ten times its default",
+        text: "No limit per address, for reads, writes or bulk requests is more than ten times its default",
         check: |config| {
             let limits = &config.limits;
             let defaults = [(limits.address, 1200.0), (limits.read, 300.0), (limits.write, 100.0), (limits.bulk, 20.0)];

@@ -29,12 +29,12 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_IN_FLIGHT",
         "1024",
-        "Maximum concurrent requests; unread responses do not count. The limit adapts between 128 and this; up to four times as many requests queue for up to 1 s, and are then rejected with 503",
+        "Maximum concurrent requests. Unread responses do not count. The limit adapts between 128 and this value. Up to four times as many requests queue for at most 1 s, and are then rejected with 503. Further requests are rejected after the same time; at most MAX_CONNECTIONS rejections are delayed. Half as many requests may also wait for late bodies; one network may use an eighth of what other networks leave free",
     ),
     Variable::plain(
         "MAX_CONNECTIONS",
         "10000",
-        "Maximum open connections, a quarter of them from one network (an IPv4 address, or a /64 of IPv6), and half of them from one /48; further ones take the place of idle ones, of which up to a quarter more may still be closing",
+        "Maximum open connections. One network (an IPv4 address or an IPv6 /64) may have a quarter, and one IPv6 /48 half; behind a trusted proxy (TRUSTED_PROXY_HOPS) there is no such share. At the maximum, a new connection replaces the one that has been idle for longest. Up to a quarter more may still be closing",
     ),
     Variable::plain(
         "MAX_UNREAD_BYTES",
@@ -44,7 +44,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_RECEIVED_BYTES",
         "64MiB",
-        "Maximum memory of requests that are being received or worked on, up to a quarter of it for one network, and less while others use it, so at least four times the largest request; bodies of up to 16 KiB are not counted, nor are streams",
+        "Maximum memory of requests that are being received or processed; at least four times MAX_REQUEST_BYTES. One network may use a quarter of what other networks leave free. Bodies of up to 16 KiB and streams do not count",
     ),
     Variable::plain(
         "WRITE_TIMEOUT",
@@ -54,7 +54,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "KEEP_ALIVE_TIMEOUT",
         "75s",
-        "How long a connection of HTTP/1.1 stays open without a request: longer than a proxy in front keeps it, or requests that it sends just then are lost",
+        "How long a connection of HTTP/1.1 stays open without a request. A proxy in front must close idle connections earlier: a request on a connection that the server is closing is lost",
     ),
     Variable::plain(
         "MAX_REQUEST_BYTES",
