@@ -35,7 +35,7 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
             "Removes limits on attempts that have expired",
             expire_attempt_limits,
         ),
-        Task::new("forget_changes", 10 * MINUTE, "Removes changes of resources after an hour", forget_changes),
+        Task::new("forget_changes", 10 * MINUTE, "Removes changes of resources after 70 minutes", forget_changes),
         Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after they were given up", forget_dead_jobs),
         Task::new(
             "keep_partitions",
