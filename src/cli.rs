@@ -18,6 +18,7 @@ use mainstay_kernel::{
     app::App,
     command::print,
     config::{Config, ConfigError, Settings, Source},
+    fault,
     module::Modules,
     telemetry,
 };
@@ -200,6 +201,7 @@ impl Instance {
 
     /// Closes the application; the private Postgres stops last.
     pub async fn close(self) {
+        fault::point("close").ok();
         drop(self.app);
         if let Some(postgres) = self.postgres {
             postgres.stop().await;

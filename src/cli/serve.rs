@@ -18,7 +18,7 @@ use crate::cli::{
 };
 use mainstay_kernel::{
     app::App,
-    config::{Config, reachable},
+    config::{self, Config, reachable},
     http::{health::Readiness, listener as server, service},
     module::{Modules, PrivateDatabase, Process, Purpose},
     queue::worker,
@@ -42,9 +42,12 @@ pub(crate) struct Serve {
     newer_database: NewerDatabase,
 }
 
+/// The time after `DRAIN_DELAY` and `DRAIN_TIMEOUT` in which a process closes. It exceeds the sum of its parts' limits.
+const MAX_CLOSING: Duration = Duration::from_secs(15);
+
 impl Serve {
     pub(crate) async fn run(self, modules: &'static Modules, config: Config) -> anyhow::Result<ExitCode> {
-        let stop = stop_signal()?;
+        let stop = stop_signal(&config.server)?;
         // Bind the port before anything slow, so that a second server fails at once.
         let listener = TcpListener::bind(config.server.listen)
             .await
@@ -145,12 +148,16 @@ async fn jobs_after(preparations: impl Future<Output = ()>, work: worker::Work, 
 }
 
 /// Returns a token that the first SIGINT or SIGTERM cancels. A second signal, unless it repeats the first, ends the
-/// process as soon as the last lines of the log are written.
-pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
+/// process as soon as the last lines of the log are written. So does a shutdown that exceeds its time.
+pub(crate) fn stop_signal(config: &config::Server) -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();
-    let stop = token.clone();
+    let (stop, limit) = (token.clone(), config.drain_delay + config.drain + MAX_CLOSING);
     tokio::spawn(async move {
+        let mut overdue = std::pin::pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(limit).await;
+        });
         let mut last_interrupt: Option<Instant> = None;
         loop {
             let is_repeated = tokio::select! {
@@ -158,22 +165,31 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
                     .replace(Instant::now())
                     .is_some_and(|last| last.elapsed() < INTERRUPT_REPETITION),
                 _ = terminate.recv() => false,
+                () = &mut overdue => {
+                    tracing::error!(?limit, "the shutdown exceeded its time: the process ends");
+                    end(1)
+                }
             };
             if is_repeated {
                 continue;
             }
             if stop.is_cancelled() {
-                telemetry::lines::write_last();
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the second signal asks for it; a private Postgres is stopped by its watcher"
-                )]
-                std::process::exit(130);
+                end(130);
             }
             stop.cancel();
         }
     });
     Ok(token)
+}
+
+/// Ends the process as soon as the last lines of the log are written.
+fn end(code: i32) -> ! {
+    telemetry::lines::write_last();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process is to end now; a private Postgres is stopped by its watcher"
+    )]
+    std::process::exit(code);
 }
 
 fn base_url(address: SocketAddr, tls: bool) -> String {

@@ -28,7 +28,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
-        let stop = stop_signal()?;
+        let stop = stop_signal(&instance.app.config.server)?;
         let notify = Arc::new(Notify::open());
         let schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
         let process = Modules::of(&instance.app).start(&instance.app, Purpose::Worker).await?;

@@ -19,7 +19,10 @@ use mainstay_kernel::{
     id::AccountId,
 };
 use rand::Rng as _;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 use crate::support::{TestDatabase, eventually};
@@ -367,6 +370,56 @@ async fn a_load_that_began_before_a_change_is_never_served_later() {
     process.note(source.change()).await;
     let unavailable = outdated_load(&process, &source, 0, |_| Err(Error::unavailable(anyhow::anyhow!("no source"))));
     assert_eq!(reason(region.get("one", unavailable).await), "UNAVAILABLE");
+}
+
+/// A read during which all reads of another caller end too early.
+#[tokio::test]
+async fn a_caller_does_not_join_a_load_that_began_before_a_change() {
+    let (_database, [process, _]) = processes().await;
+    let (region, source, gate) = (process.region(LONG), Source::default(), Arc::new(Notify::new()));
+    let load = || {
+        let (process, source, gate) = (process.clone(), source.clone(), gate.clone());
+        move || -> BoxFuture<'static, Result<Option<i64>>> {
+            let (process, source, gate) = (process.clone(), source.clone(), gate.clone());
+            Box::pin(async move {
+                source.reads.fetch_add(1, Relaxed);
+                let read = source.version();
+                if read <= 4 {
+                    process.note(source.change()).await;
+                }
+                if read == 4 {
+                    gate.notified().await;
+                }
+                Ok(Some(read))
+            })
+        }
+    };
+    let first = tokio::spawn({
+        let (region, load) = (region.clone(), load());
+        async move { region.get("one", load).await }
+    });
+    eventually("the last load runs", async || source.version() == 5 && source.reads.load(Relaxed) == 4).await;
+    // The change is recorded before it is reported to the load.
+    let second = region.get("one", load());
+    let open = async {
+        sleep(Duration::from_millis(100)).await;
+        gate.notify_one();
+    };
+    let (second, ()) = tokio::join!(second, open);
+    assert_eq!(first.await.expect("no panic").expect("a value"), Some(4), "it began before the change");
+    assert_eq!(second.expect("a value"), Some(5));
+}
+
+/// A source that hangs delays no caller for long while there is a value.
+#[tokio::test]
+async fn an_old_value_stands_in_for_a_source_that_hangs() {
+    let (_database, [process, _]) = processes().await;
+    let region = process.region(TTL);
+    region.get("one", Source::default().load()).await.expect("a value");
+    sleep(TTL).await;
+    let hanging = std::future::pending::<Result<Option<i64>>>;
+    let value = tokio::time::timeout(Duration::from_secs(3), region.get("one", hanging)).await;
+    assert_eq!(value.expect("before the load ends").expect("kept"), Some(1));
 }
 
 /// An old value stands in for an unavailable source. It hides no other error, and no change.

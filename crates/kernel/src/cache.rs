@@ -47,6 +47,8 @@ pub const GRACE: Duration = Duration::from_secs(600);
 const RETENTION: Duration = Duration::from_secs(3600);
 /// The longest that a read of the source may take.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for the source while there is a value that may be served without it.
+const STALE_AFTER: Duration = Duration::from_millis(500);
 /// How often the source is read again because of a change meanwhile.
 const MAX_RELOADS: usize = 3;
 /// The memory of an entry besides its key and its value, in bytes.
@@ -141,6 +143,7 @@ impl Cache {
         if key.tag.is_some() {
             self.follow().await;
         }
+        let began = self.0.outdated.generation();
         let slot = self.0.entries.get(&key.name).await;
         if let Some(slot) = slot.as_ref().filter(|slot| self.0.is_current(slot, &key))
             && let Some(entry) = &slot.entry
@@ -148,7 +151,18 @@ impl Cache {
             return Ok((entry.clone(), Origin::Process));
         }
         let (inner, last) = (self.0.clone(), slot.and_then(|slot| slot.entry));
-        let read = tokio::spawn(async move { inner.find(&key, last, load).await });
+        let stale = last.clone().filter(|entry| inner.is_within_grace(entry, &key));
+        let key_of_read = key.clone();
+        let mut read = tokio::spawn(async move { inner.find_after(began, &key_of_read, last, load).await });
+        // A source that hangs is unavailable, too. The read goes on for later callers.
+        if let Some(entry) = stale {
+            let in_time = timeout(STALE_AFTER, &mut read).await;
+            match in_time {
+                Ok(read) => return read.map_err(Error::internal)?,
+                Err(_) if self.0.is_within_grace(&entry, &key) => return Ok((entry, Origin::Stale)),
+                Err(_) => {}
+            }
+        }
         read.await.map_err(Error::internal)?
     }
 
@@ -178,6 +192,27 @@ impl Inner {
     fn is_within_grace(&self, entry: &Entry, key: &Key) -> bool {
         let is_outdated = key.tag.is_some_and(|tag| self.outdated.is_outdated(tag, entry.generation));
         entry.read_at.elapsed() < entry.ttl + GRACE && !is_outdated
+    }
+
+    /// Returns a value that no change before the generation `began` has outdated.
+    async fn find_after<F>(
+        &self,
+        began: u64,
+        key: &Key,
+        last: Option<Arc<Entry>>,
+        load: impl Fn() -> F,
+    ) -> Result<(Arc<Entry>, Origin)>
+    where
+        F: Future<Output = Result<Option<Bytes>>>,
+    {
+        loop {
+            let (entry, origin) = self.find(key, last.clone(), &load).await?;
+            let is_outdated = || key.tag.is_some_and(|tag| self.outdated.is_outdated(tag, entry.generation));
+            // A read that another caller had begun before. The next one begins later.
+            if origin != Origin::Coalesced || entry.generation >= began || !is_outdated() {
+                return Ok((entry, origin));
+            }
+        }
     }
 
     /// Reads a value, or waits for the read that is in progress. `last` is the value that is no longer current.

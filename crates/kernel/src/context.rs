@@ -27,7 +27,8 @@ pub struct Context {
     traceparent: Option<Arc<str>>,
     error_domain: Option<Arc<str>>,
     lists: Option<&'static Lists>,
-    failure: Arc<OnceLock<Failure>>,
+    /// `None` once the log line is certain.
+    failure: Option<Arc<OnceLock<Failure>>>,
 }
 
 /// The failure of a request, for its log line.
@@ -44,7 +45,8 @@ pub(crate) struct Failure {
 impl Context {
     /// Creates a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
-        let (deadline, traceparent, error_domain, lists, failure) = Default::default();
+        let (deadline, traceparent, error_domain, lists) = Default::default();
+        let failure = Some(Arc::default());
         Self { request_id: request_id.into(), deadline, traceparent, error_domain, lists, failure }
     }
 
@@ -81,6 +83,11 @@ impl Context {
         self
     }
 
+    /// Continues after the head of the response: a failure does not change the log line of the request any more.
+    pub(crate) fn after_the_head(self) -> Self {
+        Self { failure: None, ..self }
+    }
+
     /// Runs a function within this context.
     pub(crate) fn enter<T>(&self, run: impl FnOnce() -> T) -> T {
         CONTEXT.sync_scope(self.clone(), run)
@@ -99,7 +106,7 @@ impl Context {
 
     /// Returns the failure of the request so far, if any.
     pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failure.get()
+        self.failure.as_ref()?.get()
     }
 }
 
@@ -132,10 +139,10 @@ pub(crate) fn lists() -> Option<&'static Lists> {
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.
 ///
 /// # Errors
-/// The failure, outside of any request, and if another one is recorded and this one has a cause.
+/// The failure, outside of any request, after the head of its response, and if another one is recorded and this one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
-    let Some(context) = Context::current() else { return Err(failure) };
-    context.failure.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })
+    let Some(recorded) = Context::current().and_then(|context| context.failure) else { return Err(failure) };
+    recorded.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })
 }
 
 #[cfg(test)]
@@ -154,6 +161,8 @@ mod tests {
         });
         assert_eq!(again.await.expect_err("it is another one").code, "INTERNAL_ERROR");
         assert_eq!(context.failure().map(|failure| failure.code), Some("OVERLOADED"));
+        let of_body = Context::new("2").after_the_head();
+        assert!(of_body.enter(|| fail(failure("INTERNAL_ERROR", None))).is_err(), "it has a line of its own");
     }
 
     #[tokio::test]

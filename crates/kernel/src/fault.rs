@@ -2,7 +2,7 @@
 //! builds.
 //!
 //! `MAINSTAY_FAULTS=commit.before=kill` ends the process at `commit.before`, as `kill -9` would; `=error` fails the
-//! request there with `INTERNAL_ERROR`, and `=panic` panics. Commas separate several faults.
+//! request there with `INTERNAL_ERROR`, `=panic` panics, and `=hang` blocks the thread. Commas separate several faults.
 
 use crate::error::Result;
 
@@ -24,6 +24,9 @@ pub fn point(name: &str) -> Result<()> {
                 std::thread::park();
             }
         }
+        Some((_, "hang")) => loop {
+            std::thread::park();
+        },
         Some((_, "panic")) => panic!("injected at {name}"),
         Some((_, "error")) => Err(crate::error::Error::internal(anyhow::anyhow!("injected at {name}"))),
         _ => Ok(()),

@@ -301,9 +301,21 @@ impl<M> Call<M> {
     /// Responds with the result of a unit of work.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for a pending operation that was not resolved.
+    /// `PAYLOAD_TOO_LARGE` for a replay over gRPC of a response that only REST may have; `INTERNAL_ERROR` for a pending
+    /// operation that was not resolved.
     pub fn respond<R: Message + Default>(&self, committed: Committed<R>) -> Reply<R> {
-        response::respond(self.method, &self.mask, committed)
+        let is_replayed = matches!(committed, Committed::Replayed(_));
+        let response = response::respond(self.method, &self.mask, committed)?;
+        let (bytes, max_bytes) =
+            (if is_replayed { response.get_ref().encoded_len() } else { 0 }, self.max_response_bytes);
+        if bytes > max_bytes {
+            let message = format!(
+                "The change was made by an earlier request, over REST. Its response has {bytes} bytes, and may have \
+                 {max_bytes} over gRPC: repeat the request over REST."
+            );
+            return Err(Error::with_message(Reason::PayloadTooLarge, message).into());
+        }
+        Ok(response)
     }
 
     /// Responds to a read.

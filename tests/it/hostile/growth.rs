@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use crate::support::{TestApp, database::connect};
 
 /// Patterns that parsers look for: tags, entities, addresses, paths, numbers, quotes, marks, scripts without spaces.
-const UNITS: [&str; 36] = [
+const UNITS: [&str; 39] = [
     "<!--",
     "<",
     "<a ",
@@ -45,12 +45,17 @@ const UNITS: [&str; 36] = [
     "a打",
     "ก",
     "e\u{301}",
+    // A sound mark that becomes a combining one, before one that is sorted before it.
+    "\u{ff9e}\u{334}",
+    // Characters that stand for many others.
+    "㌖",
+    "ﷺ",
     "\u{200b}",
 ];
 /// The alphabet of generated units.
-const LETTERS: [char; 26] = [
-    'a', '1', 'e', 'ä', '打', 'ก', '\u{301}', ' ', '<', '>', '/', '_', '~', '@', '.', '-', '+', ':', '&', ';', '#',
-    '!', '"', '\'', '\\', '=',
+const LETTERS: [char; 27] = [
+    '\u{ff9e}', 'a', '1', 'e', 'ä', '打', 'ก', '\u{301}', ' ', '<', '>', '/', '_', '~', '@', '.', '-', '+', ':', '&',
+    ';', '#', '!', '"', '\'', '\\', '=',
 ];
 const SHORT: usize = 4_000;
 /// Four times the length takes four times as long; with quadratic work, it would take sixteen times as long. Smaller

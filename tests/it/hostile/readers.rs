@@ -24,9 +24,13 @@ const BODY_BYTES: usize = 18_000;
 
 /// Opens an HTTP/2 connection whose streams stall independently.
 async fn connect(endpoint: &Endpoint) -> SendRequest<Bytes> {
+    connect_with(endpoint, WINDOW).await
+}
+
+async fn connect_with(endpoint: &Endpoint, window: u32) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(endpoint.address).await.expect("connected");
     let mut client = h2::client::Builder::new();
-    let client = client.initial_window_size(WINDOW).initial_connection_window_size(1 << 30);
+    let client = client.initial_window_size(window).initial_connection_window_size(1 << 30);
     let (client, connection) = client.handshake(stream).await.expect("a handshake");
     // The task ends with the test, or when the server closes the connection.
     tokio::spawn(async move { connection.await.ok() });
@@ -95,6 +99,24 @@ async fn the_last_bytes_are_not_waited_for_either() {
         assert!(since.elapsed() < TIMEOUT, "the connection is kept");
         tokio::task::yield_now().await;
     }
+}
+
+/// The connection may be that of a proxy, with the requests of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_the_last_bytes_is_cut_off_alone() {
+    let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
+    let cast = app.cast().await;
+    add_tickets(&app.database, cast.customer.as_user(), 2, BODY_BYTES).await;
+    let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
+    let headers = [("authorization", token.as_str()), ("accept-encoding", "identity")];
+    // Two pieces of 16 KiB fit in, so that the last one is handed to the connection, too.
+    let mut client = connect_with(&app.endpoint, 33_000).await;
+    let (status, stalled) = ask(&mut client, "/api/v1/tickets", &headers).await.expect("a head");
+    assert_eq!(status, 200);
+    assert_eq!(end(stalled).await, Some(Reason::CANCEL));
+    let whole = ask(&mut client, "/api/v1/tickets", &headers).await.expect("the connection goes on");
+    let (status, length) = read(whole).await;
+    assert!(status == 200 && (33_000..49_000).contains(&length), "{status}: {length} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,8 @@ async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
     // The idempotency key is unused, and REST has no such limit.
     cast.agent.keyed(Protocol::Rest, CREATE, batch(account.clone(), 500, 9000), "one").await.success();
     assert_eq!(count().await, 500);
+    let repeated = cast.agent.keyed(Protocol::Grpc, CREATE, batch(account.clone(), 500, 9000), "one").await;
+    assert!(repeated.failure("PAYLOAD_TOO_LARGE").text("/error/message").contains("over REST"));
     cast.agent.call(Protocol::Grpc, CREATE, batch(account, 400, 9000)).await.success();
     assert_eq!(count().await, 900);
 }

@@ -94,6 +94,18 @@ async fn what_does_not_end_is_cut_off() {
     assert_eq!(cut_off.status, 0, "{cut_off:#?}");
 }
 
+/// Whatever hangs, an orchestrator need not kill the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_that_hangs_ends_nevertheless() {
+    let database = TestDatabase::new().await;
+    let own = [("DRAIN_TIMEOUT", "1s"), ("MAINSTAY_FAULTS", "close=hang")];
+    let mut server = Process::with(&database, &own).await;
+    server.signal(Signal::SIGTERM);
+    let status = server.wait().await;
+    assert_eq!(status.code(), Some(1), "{status}: {}", server.log());
+    server.wait_for_log("the shutdown exceeded its time").await;
+}
+
 /// A Ctrl-C reaches all processes of the foreground group, and a launcher such as npx forwards it in addition.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_interrupt_is_the_same_one_and_a_later_one_is_not() {

@@ -65,6 +65,53 @@ async fn messages_are_compressed_on_request() {
     }
 }
 
+/// gRPC's compression.md: the code, and the header from which a client takes another coding.
+#[tokio::test]
+async fn an_unsupported_compression_is_refused_with_the_supported_ones() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let url = format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base());
+    let request = app.endpoint.http.post(url).bearer_auth(token).header("content-type", "application/grpc");
+    let request = request.header("te", "trailers").header("grpc-encoding", "snappy").body(vec![1, 0, 0, 0, 1, 0]);
+    let response = request.send().await.expect("a response");
+    assert_eq!(response.headers()["grpc-status"], "12", "{response:?}");
+    let supported = response.headers()["grpc-accept-encoding"].to_str().expect("a text").to_owned();
+    assert!(supported.contains("gzip") && supported.contains("zstd"), "{supported}");
+}
+
+/// Proxies repeat a GET, and a successful response to CONNECT opens a tunnel.
+#[tokio::test]
+async fn a_call_is_a_post() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let url = format!("{}/mainstay.support.v1.TicketService/ListTickets", app.endpoint.base());
+    for (method, kind) in [
+        (reqwest::Method::GET, "application/grpc"),
+        (reqwest::Method::PUT, "application/grpc"),
+        (reqwest::Method::DELETE, "application/grpc-web+proto"),
+    ] {
+        let request = app.endpoint.http.request(method.clone(), &url).bearer_auth(&token).header("content-type", kind);
+        let response = request.body(vec![0; 5]).send().await.expect("a response");
+        let allow = response.headers().get("allow").and_then(|allow| allow.to_str().ok());
+        assert_eq!((response.status().as_u16(), allow), (405, Some("POST")), "{method}: {response:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_type_of_grpc_web() {
+    let app = TestApp::builder().set("RATE_LIMIT_ADDRESS", "4/1m").start().await;
+    let url = format!("{}/mainstay.support.v1.TicketService/ListTickets", app.endpoint.base());
+    let mut is_limited = false;
+    for _ in 0..20 {
+        let request =
+            app.endpoint.http.post(&url).header("content-type", "application/grpc-web+proto").body(vec![0; 5]);
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.headers()["content-type"], "application/grpc-web+proto", "{response:?}");
+        is_limited |= response.headers().get("grpc-status").is_some_and(|status| status == "8");
+    }
+    assert!(is_limited);
+}
+
 /// CORS headers are for browsers, which use gRPC-Web.
 #[tokio::test]
 async fn a_grpc_answer_has_no_headers_of_cors() {

@@ -75,12 +75,9 @@ impl Node {
     /// Runs a read on a shared connection; returns `None` if it must be repeated. A shared connection can't have the name of a
     /// trace, because the statements of several traces alternate on it.
     pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
-        match self.trace() {
-            Some(trace) => {
-                Some(self.read_in_trace(trace, async |connection: &mut Connection| run(connection).await).await)
-            }
-            None => self.shared.run(run).await,
-        }
+        let Some(trace) = self.trace() else { return self.shared.run(run).await };
+        let result = self.read_in_trace(trace, async |connection: &mut Connection| run(connection).await).await;
+        Some(result).filter(|result| !result.as_ref().is_err_and(Error::is_unavailable))
     }
 
     /// Runs a read on a shared connection or, if that does not answer, on one of its own.
@@ -102,9 +99,10 @@ impl Node {
         }
     }
 
-    /// Returns the sampled trace of the current request or job, if statements carry it.
+    /// Returns the trace of the current request or job if it is exported, and if statements carry it.
     fn trace(&self) -> Option<String> {
-        self.sends_traces.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
+        let is_wanted = self.sends_traces && traces::is_active();
+        is_wanted.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
     }
 
     /// Runs a read in a transaction that has the name of its trace, in two round trips more.

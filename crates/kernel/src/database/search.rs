@@ -38,7 +38,7 @@ fn is_dense(letter: char) -> bool {
 /// Returns the form of a text in which it is searched, as the function `search_fold` does.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    for letter in ComposingNormalizerBorrowed::new_nfkc().normalize(text).chars() {
+    for letter in ComposingNormalizerBorrowed::new_nfkc().normalize(&without_lone_sound_marks(text)).chars() {
         match letter {
             // Soft hyphen, joiners, directions and variation selectors.
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' => {}
@@ -57,6 +57,17 @@ fn fold(text: &str) -> String {
         }
     }
     folded
+}
+
+/// Replaces half-width sound marks that follow no kana by spaces.
+fn without_lone_sound_marks(text: &str) -> String {
+    let mut before = ' ';
+    let replace = |letter| {
+        let is_lone = matches!(letter, '\u{ff9e}' | '\u{ff9f}') && !matches!(before, '\u{ff66}'..='\u{ff9d}');
+        before = letter;
+        if is_lone { ' ' } else { letter }
+    };
+    text.chars().map(replace).collect()
 }
 
 /// Returns a search in the syntax of `websearch_to_tsquery`.

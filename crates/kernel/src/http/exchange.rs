@@ -43,21 +43,22 @@ impl Exchange {
         Self { connection: connection.clone(), stream: None }
     }
 
+    /// Returns whether it is a stream of an HTTP/2 connection.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// The connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
-    /// Resets the stream. A stream that was handed to the connection to its last byte cannot be reset alone, so its
+    /// Resets the stream. A small response that was handed to the connection to its last byte cannot be reset alone, so its
     /// connection ends.
     pub(crate) fn abort(&self) {
-        let stream = self.stream.as_ref().and_then(|stream| stream.get());
-        if let Some(stream) = stream {
-            stream.abort();
-        }
-        // An aborted task finishes later, in its own thread.
-        if stream.is_none_or(AbortHandle::is_finished) {
-            self.connection.abort();
+        match self.stream.as_ref().and_then(|stream| stream.get()) {
+            Some(stream) if !stream.is_finished() => stream.abort(),
+            _ => self.connection.abort(),
         }
     }
 }

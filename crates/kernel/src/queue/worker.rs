@@ -44,7 +44,7 @@ use supervise::supervise;
 /// The lease duration: a worker that is silent for longer is considered dead.
 const LEASE: Duration = Duration::from_secs(10);
 /// The time for which a job that ignores the stop signal may continue.
-const GRACE: Duration = Duration::from_secs(20);
+const MAX_GRACE: Duration = Duration::from_secs(20);
 /// The time in which the outcomes of the last jobs must then be recorded.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,16 +75,17 @@ impl Work {
 }
 
 /// Runs jobs and scheduled tasks until `stop` is cancelled, then drains for at most 25 s. A running import stops at its
-/// checkpoint and returns to the queue. Jobs that still run after 20 s are aborted and returned for another worker.
+/// checkpoint and returns to the queue. Jobs that still run after `DRAIN_TIMEOUT`, and at most after 20 s, are aborted and
+/// returned for another worker.
 ///
 /// While Postgres is unavailable, the worker waits.
 pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let worker = Arc::new(Worker::new(work, app.clone(), stop.clone()));
-    let drained = CancellationToken::new();
+    let (drained, grace) = (CancellationToken::new(), app.config.server.drain.min(MAX_GRACE));
     let schedule = {
         let (app, outage, stop) = (app.clone(), worker.outage.clone(), stop.clone());
         supervise("schedule", stop.clone(), move || {
-            schedule::run_loop(app.clone(), work.tasks, outage.clone(), stop.clone(), GRACE)
+            schedule::run_loop(app.clone(), work.tasks, outage.clone(), stop.clone(), grace)
         })
     };
     let schedule = tokio::spawn(schedule);
@@ -104,7 +105,7 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
         // A scheduled task has the same time as a job.
         tokio::join!(worker.running.wait(), async { schedule.await.ok() });
     };
-    if tokio::time::timeout(GRACE, draining).await.is_err() {
+    if tokio::time::timeout(grace, draining).await.is_err() {
         worker.hand_back_all();
     }
     drained.cancel();

@@ -41,6 +41,11 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 256;
 /// The send buffer of an HTTP/2 stream; beyond it, the response is not polled.
 const MAX_STREAM_BUFFER: usize = 64 << 10;
+/// What an HTTP/2 stream may send before it is read, in bytes.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// What all streams of an HTTP/2 connection may send before it is read, in bytes. It bounds the memory of a connection. Half
+/// of it is h2's budget for small DATA frames that are not read yet, beyond which h2 ends the connection.
+const CONNECTION_WINDOW: u32 = 1 << 20;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
@@ -56,7 +61,8 @@ pub(super) fn protocols(bounds: &Bounds) -> Protocols {
         .max_send_buf_size(MAX_STREAM_BUFFER)
         .keep_alive_interval(bounds.keep_alive)
         .keep_alive_timeout(bounds.keep_alive)
-        .adaptive_window(true);
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     builder
 }
 

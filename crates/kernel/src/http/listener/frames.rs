@@ -21,6 +21,10 @@ const PER_SECOND: i64 = 100;
 const PER_REQUEST: i64 = 8;
 /// The bytes read per window update, at least: a peer that opens its window byte by byte only keeps a stream open.
 const BYTES_READ_PER_FRAME: usize = 256;
+/// A DATA frame with less payload than this is small, as h2 counts.
+const SMALL: usize = 256;
+/// The number of small DATA frames after which their readers get a turn.
+const MAX_SMALL: usize = 64;
 
 /// The state of the received frames, and the balance of control frames.
 #[derive(Debug)]
@@ -34,11 +38,13 @@ pub(super) struct Frames {
     refilled: Instant,
     /// Bytes written that have not earned a frame yet.
     unearned_bytes: usize,
+    /// The small DATA frames since their readers last got a turn.
+    small: usize,
 }
 
 impl Frames {
     pub(super) fn new(now: Instant) -> Self {
-        Self { header: [0; HEADER], filled: 0, payload: 0, balance: MOST, refilled: now, unearned_bytes: 0 }
+        Self { header: [0; HEADER], filled: 0, payload: 0, balance: MOST, refilled: now, unearned_bytes: 0, small: 0 }
     }
 
     /// Reads bytes after the preface. Returns whether the balance suffices.
@@ -59,6 +65,16 @@ impl Frames {
         }
     }
 
+    /// Returns whether the readers of small DATA frames should get a turn before more is read, and counts from there. A task
+    /// that reads on would exhaust h2's budget for small frames that are not read yet.
+    pub(super) fn take_turn(&mut self) -> bool {
+        let is_due = self.small >= MAX_SMALL;
+        if is_due {
+            self.small = 0;
+        }
+        is_due
+    }
+
     /// Records bytes that the peer has taken of the responses.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.unearned_bytes += bytes;
@@ -71,7 +87,10 @@ impl Frames {
         (self.filled, self.payload) = (0, usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low));
         match kind {
             HEADERS => self.earn(PER_REQUEST),
-            DATA if self.payload > 0 => self.earn(1),
+            DATA if self.payload > 0 => {
+                self.small += usize::from(self.payload < SMALL);
+                self.earn(1);
+            }
             // Bounded by the limit on headers.
             CONTINUATION => {}
             _ => self.balance -= 1,

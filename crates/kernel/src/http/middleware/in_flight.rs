@@ -81,8 +81,14 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 None => BufferedBody::complete(body).await,
             };
             drop((turn, slot));
-            match unread.reserve(buffered.bytes(), limits, in_flight) {
-                Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
+            // The end of a small response is sent with its data. The windows of proxies are larger.
+            let is_stream = limits.exchange.as_ref().is_some_and(Exchange::is_stream);
+            let (bytes, holds_end) = (buffered.bytes(), is_stream && buffered.bytes() > unread::SMALL);
+            match unread.reserve(bytes, limits, in_flight) {
+                Some(guard) => {
+                    let body = CountedBody::new(buffered, Arc::new(guard), holds_end);
+                    Ok(Response::from_parts(parts, Body::new(body)))
+                }
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
                     Ok(envelope::refusal(protocol, error))

@@ -1,6 +1,8 @@
 //! Maps tonic's errors to reasons of the catalogue: an undecodable message, a message that is too large, an unknown
 //! method.
 
+use bytes::Bytes;
+use http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::{
@@ -9,6 +11,8 @@ use crate::{
     grpc::Arrival,
     http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
 };
+
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// A middleware that rewrites errors without details.
 #[derive(Debug, Clone)]
@@ -32,11 +36,25 @@ fn map(response: Response, is_ours: bool, unread: bool) -> Response {
     let Some(status) = Status::from_header_map(headers).filter(|status| foreign && status.code() != Code::Ok) else {
         return response;
     };
+    let cause = anyhow::anyhow!("tonic: {}", status.message());
     let reason = match status.code() {
         Code::Internal | Code::Unknown if unread => Reason::MalformedRequest,
-        // The method exists; tonic does not support the compression of the message.
-        Code::Unimplemented if is_ours && unread => Reason::UnsupportedMediaType,
+        // The method exists.
+        Code::Unimplemented if is_ours && unread => return unsupported_compression(headers, cause),
         code => Reason::from_grpc(code),
     };
-    Status::from(Error::new(reason).caused_by(anyhow::anyhow!("tonic: {}", status.message()))).into_http()
+    Status::from(Error::new(reason).caused_by(cause)).into_http()
+}
+
+/// Refuses a message with a compression that tonic does not support. gRPC defines the code of this error, and the header with
+/// the supported ones, which a client then uses (gRPC's compression.md).
+fn unsupported_compression(headers: &HeaderMap, cause: anyhow::Error) -> Response {
+    let status = Status::from(Error::new(Reason::UnsupportedMediaType).caused_by(cause));
+    let (message, details) = (status.message(), Bytes::copy_from_slice(status.details()));
+    let metadata = status.metadata().clone();
+    let mut response = Status::with_details_and_metadata(Code::Unimplemented, message, details, metadata).into_http();
+    if let Some(supported) = headers.get(ACCEPT_ENCODING) {
+        response.headers_mut().insert(ACCEPT_ENCODING, supported.clone());
+    }
+    response
 }

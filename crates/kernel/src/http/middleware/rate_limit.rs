@@ -54,24 +54,48 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         if !will_pass {
             return limit(&self.limiter, &charges, None, request, next);
         }
-        let Self { limiter, credentials } = self.clone();
-        let due = PendingCharges::new(charges);
-        request.extensions_mut().insert(due.clone());
+        let due = DueCharges { charges: PendingCharges::new(charges), credential, limit: self.clone() };
+        request.extensions_mut().insert(due.charges.clone());
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if let Some(charges) = due.take() {
-                if let Some(credential) = credential {
-                    credentials.forget(credential);
-                }
+                let limiter = &due.limit.limiter;
                 let decision = limiter.charge(&charges).await;
                 if !decision.allowed {
-                    return Ok(refusal(&limiter, &decision));
+                    return Ok(refusal(limiter, &decision));
                 }
-                describe(&mut response, &limiter, &decision);
+                describe(&mut response, limiter, &decision);
             }
             Ok(response)
         })
+    }
+}
+
+/// Charges that are due at the end of a request. A request that its caller cancels is charged, too.
+struct DueCharges {
+    charges: PendingCharges,
+    credential: Option<u64>,
+    limit: AddressLimit,
+}
+
+impl DueCharges {
+    /// Takes the charges, unless an inner middleware has, and forgets the credential, which has not passed.
+    fn take(&self) -> Option<Charges> {
+        let charges = self.charges.take()?;
+        if let Some(credential) = self.credential {
+            self.limit.credentials.forget(credential);
+        }
+        Some(charges)
+    }
+}
+
+impl Drop for DueCharges {
+    fn drop(&mut self) {
+        if let (Some(charges), Ok(runtime)) = (self.take(), tokio::runtime::Handle::try_current()) {
+            let limiter = self.limit.limiter.clone();
+            runtime.spawn(async move { limiter.charge(&charges).await });
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
         let context = context.with_error_domain(self.error_domain.clone()).with_lists(self.lists);
         request.extensions_mut().insert(context.clone());
-        let of_body = self.error_domain.is_some().then(|| context.clone());
+        let of_body = self.error_domain.is_some().then(|| context.clone().after_the_head());
         let response = context.scope_all(|| next.run(request));
         Box::pin(async move {
             let mut response = response.await;

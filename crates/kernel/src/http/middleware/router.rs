@@ -8,12 +8,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::{HeaderValue, Method, header};
 use mainstay_transcoder::RuleTable;
 use tower::Service;
 
-use crate::http::middleware::{
-    layer::{Next, Request, ResponseFuture, refuse},
-    protocol,
+use crate::{
+    error::{Error, Reason},
+    http::middleware::{
+        envelope,
+        layer::{Next, Request, ResponseFuture, refuse},
+        protocol,
+    },
 };
 
 /// Returns the first path segments of the contract's routes, as prefixes: `/api`. The prefix is empty for a rule that
@@ -72,10 +77,17 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
     }
 
     fn call(&mut self, mut request: Request) -> ResponseFuture {
+        let protocol = protocol::name(&request);
+        // Proxies repeat other methods, and a successful response to CONNECT opens a tunnel (RFC 9110, 9.3.6).
+        if protocol != "rest" && request.method() != Method::POST {
+            let mut response = envelope::refusal("rest", Error::new(Reason::MethodNotAllowed));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return Box::pin(std::future::ready(Ok(response)));
+        }
         if let Err(error) = protocol::check_host(&request) {
             return refuse(error);
         }
-        match protocol::name(&request) {
+        match protocol {
             "grpc" => self.grpc.pass(request),
             "envoy" => match protocol::headers_to_metadata(&mut request) {
                 Ok(()) => self.grpc.pass(request),

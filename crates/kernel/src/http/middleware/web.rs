@@ -206,12 +206,19 @@ impl<S: Next> Middleware<Request, S> for SecurityHeaders {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (protocol, rest) = (protocol::name(&request), protocol::is_rest(&request));
         let tls = self.tls;
+        let of_request = request.headers().get(header::CONTENT_TYPE).filter(|_| protocol == "grpc-web").cloned();
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
             if protocol == "grpc" {
                 // CORS runs before the protocol is known; native gRPC must not carry its headers.
                 without_cors(response.headers_mut());
+            }
+            // A refusal outside of the layer of gRPC-Web has no body, but a type.
+            if let Some(of_request) = of_request
+                && response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc")
+            {
+                response.headers_mut().insert(header::CONTENT_TYPE, of_request);
             }
             // The transcoder does the same for REST. Otherwise nginx would buffer a stream.
             let method = response.extensions().get::<&'static contract::Method>();

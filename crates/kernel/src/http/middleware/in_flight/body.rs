@@ -3,12 +3,15 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, task::AtomicWaker};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::Status;
@@ -82,11 +85,15 @@ impl BufferedBody {
 pub(super) struct CountedBody {
     buffered: BufferedBody,
     guard: Arc<UnreadGuard>,
+    holds_end: bool,
+    last: Option<Arc<Written>>,
 }
 
 impl CountedBody {
-    pub(super) fn new(buffered: BufferedBody, guard: Arc<UnreadGuard>) -> Self {
-        Self { buffered, guard }
+    /// With `holds_end`, the body ends once its last piece was written. Its HTTP/2 stream can be reset until then: hyper ends
+    /// the task of a stream whose body has ended, and what h2 still has of it can only be dropped with the connection.
+    pub(super) fn new(buffered: BufferedBody, guard: Arc<UnreadGuard>, holds_end: bool) -> Self {
+        Self { buffered, guard, holds_end, last: None }
     }
 
     /// Returns the next piece. The last piece holds the response until it was written.
@@ -96,14 +103,41 @@ impl CountedBody {
         if first.is_empty() {
             self.buffered.ready.pop_front();
         }
-        let last = self.buffered.ready.is_empty();
-        Some(if last { Bytes::from_owner(LastPiece { bytes: piece, _guard: self.guard.clone() }) } else { piece })
+        if !self.buffered.ready.is_empty() {
+            return Some(piece);
+        }
+        self.last = self.holds_end.then(Arc::default);
+        Some(Bytes::from_owner(LastPiece { bytes: piece, written: self.last.clone(), _guard: self.guard.clone() }))
     }
+
+    /// Waits until the last piece was written.
+    fn poll_written(&self, context: &Context<'_>) -> Poll<()> {
+        let Some(last) = &self.last else { return Poll::Ready(()) };
+        last.waiter.register(context.waker());
+        if last.is_written.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Whether a piece was written, and the task that waits for it.
+#[derive(Default)]
+struct Written {
+    is_written: AtomicBool,
+    waiter: AtomicWaker,
 }
 
 struct LastPiece {
     bytes: Bytes,
+    written: Option<Arc<Written>>,
     _guard: Arc<UnreadGuard>,
+}
+
+impl Drop for LastPiece {
+    fn drop(&mut self) {
+        if let Some(written) = &self.written {
+            written.is_written.store(true, Ordering::Release);
+            written.waiter.wake();
+        }
+    }
 }
 
 impl AsRef<[u8]> for LastPiece {
@@ -123,6 +157,9 @@ impl HttpBody for CountedBody {
                 self.guard.note_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
+            if self.buffered.body.is_none() {
+                ready!(self.poll_written(context));
+            }
             let Some(body) = &mut self.buffered.body else { return Poll::Ready(self.buffered.end.take()) };
             match Pin::new(body).poll_frame(context) {
                 Poll::Ready(frame) => self.buffered.push(frame),
@@ -135,7 +172,7 @@ impl HttpBody for CountedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.buffered.is_end()
+        self.buffered.is_end() && self.last.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use crate::{
 
 /// The size in bytes up to which a response is not charged: most responses, and every rejection. Only their number is
 /// bounded.
-const SMALL: usize = 16 << 10;
+pub(super) const SMALL: usize = 16 << 10;
 /// A soft limit on the number of responses, each of which is a task and a stream. Beyond it, each new response cuts off the
 /// reader that has stalled for longest, if one has. Watches have their own limit.
 const MAX_RESPONSES: usize = 4096;
@@ -53,6 +53,8 @@ struct Inner {
     stalled_after: Duration,
     started_at: Instant,
     memory: Memory,
+    /// The number of responses that are not watches.
+    others: AtomicUsize,
     /// The principals that are not served while memory is scarce, with the end of the pause in milliseconds after the start.
     pauses: Mutex<HashMap<Uuid, u64>>,
 }
@@ -112,6 +114,7 @@ pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     share: Share<Reader, Response>,
     principal: Option<Uuid>,
+    is_watch: bool,
     last_piece_ms: Arc<AtomicU64>,
     _in_flight: InFlightGuard,
 }
@@ -122,7 +125,8 @@ impl Unread {
     /// all clones are dropped.
     pub fn new(max_bytes: usize, stalled_after: Duration) -> Self {
         let (memory, started_at) = (FairShare::new(max_bytes, Rule::Fixed(max_bytes / 4)), Instant::now());
-        let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, pauses: Mutex::default() });
+        let (others, pauses) = Default::default();
+        let inner = Arc::new(Inner { max_bytes, stalled_after, started_at, memory, others, pauses });
         tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
         Self(inner)
     }
@@ -183,7 +187,10 @@ impl Unread {
         {
             inner.pause(principal, now_ms);
         }
-        Some(UnreadGuard { unread: self.0.clone(), share, principal, last_piece_ms, _in_flight: in_flight })
+        if !is_watch {
+            inner.others.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(UnreadGuard { unread: self.0.clone(), share, principal, is_watch, last_piece_ms, _in_flight: in_flight })
     }
 }
 
@@ -207,13 +214,10 @@ impl Inner {
 
     /// Cuts off the reader that has stalled for longest, if there are too many responses.
     fn bound_number(&self, now_ms: u64) {
-        let mut memory = self.memory.lock();
-        // Watches are counted only if they could make a difference.
-        if memory.held().len() < MAX_RESPONSES
-            || memory.held().filter(|(_, held)| !held.keys.is_watch).count() < MAX_RESPONSES
-        {
+        if self.others.load(Ordering::Relaxed) < MAX_RESPONSES {
             return;
         }
+        let mut memory = self.memory.lock();
         let can_end = |held: &HeldResponse| held.holder.limits.exchange.is_some();
         let evicted = memory.evict(|_, held| held.holder.stalled_ms(now_ms).filter(|_| can_end(held)));
         drop(memory);
@@ -293,6 +297,9 @@ impl UnreadGuard {
 
 impl Drop for UnreadGuard {
     fn drop(&mut self) {
+        if !self.is_watch {
+            self.unread.others.fetch_sub(1, Ordering::Relaxed);
+        }
         // A small response lifts no pause: to read a rejection frees no memory.
         let was_read = self.share.release().is_some_and(|bytes| bytes > SMALL);
         if let Some(principal) = self.principal.filter(|_| was_read) {

@@ -3,8 +3,8 @@
 //! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
 //! it. A caller with a recently verified credential or a client certificate will most likely pass. Its address is
 //! therefore charged together with its principal. [`PendingCharges`] carries the address charges inwards, and the
-//! middleware that takes them applies them. If none takes them (unknown path, expired token), the outer middleware
-//! applies them on the way out, and forgets the credential until it is verified again.
+//! middleware that takes them applies them. If none takes them (unknown path, expired token, cancelled request), the outer
+//! middleware applies them on the way out, and forgets the credential until it is verified again.
 
 use std::{
     collections::hash_map::RandomState,

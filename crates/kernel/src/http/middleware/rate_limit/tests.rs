@@ -165,6 +165,22 @@ async fn an_address_is_limited_whatever_it_presents() {
     }
 }
 
+#[tokio::test]
+async fn a_cancelled_request_is_charged() {
+    let stack = Stack::new(12, 100).await;
+    assert!(!is_refused(&stack.call(READ, Some("good")).await), "the credential is remembered");
+    let limit = AddressLimit { limiter: stack.limiter.clone(), credentials: stack.credentials.clone() };
+    let pending = tower::service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
+    for _ in 0..2 {
+        let request = http::Request::post(READ).header("authorization", "good");
+        let request = request.extension(ClientAddress("192.0.2.1".parse().unwrap())).body(Body::empty()).unwrap();
+        let call = MiddlewareLayer(limit.clone()).layer(pending).call(request);
+        assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+        tokio::task::yield_now().await;
+    }
+    assert!(is_refused(&stack.call("/nowhere", None).await), "the burst of three is used up");
+}
+
 /// A /48 site contains 65,536 networks.
 #[tokio::test]
 async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
