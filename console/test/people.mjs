@@ -25,7 +25,7 @@ export const PEOPLE = [
       const { email } = addPerson(server, "Augusta");
       await signIn(page, email, server.password);
       await page.click(".avatar");
-      await page.getByRole("link", { name: "Profile" }).last().click();
+      await page.getByRole("dialog", { name: "Account" }).getByRole("link", { name: "Profile" }).click();
       await page.getByRole("heading", { name: "Profile" }).waitFor();
       const dialog = page.getByRole("dialog");
       await page.getByRole("button", { name: "Edit" }).click();
@@ -39,7 +39,7 @@ export const PEOPLE = [
       await dialog.locator("[autocomplete=new-password]").fill(NEXT_PASSWORD);
       await sound(page, "the form of a password");
       await dialog.getByRole("button", { name: "Change password" }).click();
-      await dialog.getByRole("alert").getByText("is wrong").waitFor();
+      await dialog.getByRole("alert").getByText("The current password is wrong.").waitFor();
       await dialog.getByLabel("Current password").fill(server.password);
       await dialog.getByRole("button", { name: "Change password" }).click();
       await page.getByText("Done: Change password").waitFor();

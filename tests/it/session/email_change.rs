@@ -1,5 +1,5 @@
 //! The change of an address: the holder of the new address confirms it, the holder of the old one can undo it, and
-//! nobody else learns anything.
+//! no other caller learns anything.
 
 use std::sync::Arc;
 

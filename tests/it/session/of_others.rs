@@ -64,9 +64,9 @@ async fn an_admin_ends_a_session_of_another_user_on_every_instance() {
         }
         assert!(ids(&cast.admin, protocol, of(&cast.agent)).await.is_empty());
         caller(&here, &foreign).call(protocol, "UserService.GetMe", json!({})).await.success();
-        let nobody = json!({ "userId": unknown_id() });
+        let unknown = json!({ "userId": unknown_id() });
         for method in [LIST, REVOKE_ALL] {
-            cast.admin.call(protocol, method, nobody.clone()).await.failure("NOT_FOUND");
+            cast.admin.call(protocol, method, unknown.clone()).await.failure("NOT_FOUND");
         }
     }
     let own = cast.admin.call(Protocol::Rest, LIST, of(&cast.admin)).await.success();
