@@ -4,6 +4,7 @@ pub mod account;
 pub mod auth;
 pub mod config;
 pub mod credential;
+pub mod email_change;
 mod examples;
 mod jobs;
 pub mod passwords;
@@ -80,6 +81,12 @@ pub(crate) fn module() -> Module {
             jobs::expire_registrations,
         )
         .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
+        .every(
+            HOUR,
+            "expire_email_changes",
+            "Removes changes of addresses 1 day after they expired",
+            jobs::expire_email_changes,
+        )
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",

@@ -28,6 +28,7 @@ export function paths({ tickets, product, order, payment, subscription, endpoint
     post: `/posts/${draft.id}`,
     people: "/people",
     person: `/people/${me.id}`,
+    profile: "/profile",
     "service-keys": "/service-keys",
     sessions: "/sessions",
     queue: "/queue",

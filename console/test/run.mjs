@@ -11,6 +11,7 @@ import { browse, open, signIn } from "./browser.mjs";
 import { LISTS } from "./lists.mjs";
 import { looks } from "./pages.mjs";
 import { paging } from "./paging.mjs";
+import { PEOPLE } from "./people.mjs";
 import { REFERENCE } from "./reference.mjs";
 import { resends } from "./resends.mjs";
 import { RESTARTS } from "./restarts.mjs";
@@ -32,7 +33,7 @@ async function within(milliseconds, work) {
 }
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...REFERENCE, ...RESTARTS, ...LISTS];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...REFERENCE, ...RESTARTS, ...LISTS];
 const isShard = (argument) => argument.startsWith("--shard=");
 const [shard, shards] = (process.argv.find(isShard)?.slice("--shard=".length) ?? "1/1").split("/").map(Number);
 const wanted = process.argv.slice(2).filter((argument) => !isShard(argument));

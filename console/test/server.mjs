@@ -2,12 +2,13 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { send, signIn } from "./fixture.mjs";
+import { becomes } from "./wait.mjs";
 
 /** Signs events of providers that follow Standard Webhooks. */
 export const WEBHOOK_SECRET = "whsec_Y29uc29sZSBjb25zb2xlIGNvbnNvbGUgY29uc29sZQ==";
@@ -37,6 +38,8 @@ export async function start() {
       ({ child } = await launch({ ...env, LISTEN_ADDR: new URL(origin).host }));
     },
     sql: (text) => sql(env.MAINSTAY_DATA_DIR, text),
+    /** Returns the token with a prefix that was mailed to an address. */
+    token: (address, prefix) => becomes(() => tokenOf(env.MAINSTAY_DATA_DIR, address, prefix), (token) => token !== undefined, `the token for ${address}`),
     fillQueue: (queue, subject, count) => sql(env.MAINSTAY_DATA_DIR, tickets(queue, subject, count, email)),
     stop: async () => {
       child.kill("SIGTERM");
@@ -73,6 +76,16 @@ function tickets(queue, subject, count, email) {
            'One of many.', 1, 1, 1 + n % 4, '${queue}', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
     FROM generate_series(1, ${count}) AS n, users WHERE email = '${email}';
     ANALYZE tickets;`;
+}
+
+/** Returns the token with a prefix in the mail to an address, which the server has written to its outbox. */
+function tokenOf(dataDir, address, prefix) {
+  const outbox = join(dataDir, "outbox");
+  const names = existsSync(outbox) ? readdirSync(outbox).filter((name) => name.endsWith(".eml")) : [];
+  // Quoted-printable breaks lines with an equals sign.
+  const mails = names.map((name) => readFileSync(join(outbox, name), "utf8").replace(/=\r?\n/g, ""));
+  const mail = mails.find((text) => text.includes(`To: ${address}`) && text.includes(prefix));
+  return mail?.match(new RegExp(`${prefix}[\\w-]+`))?.[0];
 }
 
 function sql(dataDir, text) {

@@ -8,11 +8,11 @@ use mainstay_kernel::{
 };
 
 use crate::identity::{
-    auth::store, registration::store as registration, revocation::store as revocation, session::ops as session,
-    sign_in::store as sign_in, tokens::Tokens,
+    auth::store, email_change::store as email_change, registration::store as registration,
+    revocation::store as revocation, session::ops as session, sign_in::store as sign_in, tokens::Tokens,
 };
 
-/// How long expired tokens are kept: the mail of a registration or a reset may still be in the queue.
+/// How long expired tokens are kept: their mails may still be in the queue.
 const TOKEN_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// How much longer a revocation is kept than the tokens and sessions it ends, because the clocks of instances differ.
@@ -33,6 +33,11 @@ pub(super) async fn expire_registrations(app: App) -> Result<usize> {
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
     let before = app.clock.now() - TOKEN_RETENTION;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
+}
+
+pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
+    let before = app.clock.now() - TOKEN_RETENTION;
+    in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
 }
 
 /// How long the sign-in counts are kept.

@@ -22,6 +22,14 @@ pub enum Content {
     AlreadyRegistered { link: String },
     /// A user signed in from an unknown network.
     SignIn { at: DateTime<Utc>, address: Option<String>, device: Option<String>, link: String },
+    /// A user changed the password.
+    PasswordChanged { at: DateTime<Utc>, link: String },
+    /// The link confirms the new address of a user, once, until a time.
+    EmailChange { link: String, until: DateTime<Utc> },
+    /// The new address of a user belongs to another user.
+    EmailTaken { link: String },
+    /// The address of a user was changed; the link undoes it, once, until a time.
+    EmailChanged { at: DateTime<Utc>, link: String, until: DateTime<Utc> },
     /// An order was placed.
     OrderConfirmation { number: OrderNumber, at: DateTime<Utc>, items: Vec<Item>, total: Money, link: Option<String> },
     /// An order was paid.
@@ -55,6 +63,10 @@ impl Content {
             Self::Registration { .. } => "registration",
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::SignIn { .. } => "sign_in",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::EmailChange { .. } => "email_change",
+            Self::EmailTaken { .. } => "email_taken",
+            Self::EmailChanged { .. } => "email_changed",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
             Self::Refund { .. } => "refund",
@@ -68,7 +80,10 @@ impl Content {
     /// Returns the link that the mail requires.
     pub(super) fn needed_link(&self) -> Option<&str> {
         match self {
-            Self::PasswordReset { link, .. } | Self::Registration { link, .. } => Some(link),
+            Self::PasswordReset { link, .. }
+            | Self::Registration { link, .. }
+            | Self::EmailChange { link, .. }
+            | Self::EmailChanged { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -77,10 +92,14 @@ impl Content {
     pub(super) fn values(&self, language: &str) -> Value {
         let locale = Locale::of(language);
         match self {
-            Self::PasswordReset { link, until } | Self::Registration { link, until } => {
-                context! { link, until => locale.time(*until) }
+            Self::PasswordReset { link, until }
+            | Self::Registration { link, until }
+            | Self::EmailChange { link, until } => context! { link, until => locale.time(*until) },
+            Self::AlreadyRegistered { link } | Self::EmailTaken { link } => context! { link },
+            Self::PasswordChanged { at, link } => context! { at => locale.time(*at), link },
+            Self::EmailChanged { at, link, until } => {
+                context! { at => locale.time(*at), link, until => locale.time(*until) }
             }
-            Self::AlreadyRegistered { link } => context! { link },
             Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
             Self::OrderConfirmation { number, at, items, total, link } => context! {
                 number => number.to_string(), at => locale.time(*at), total => locale.money(*total), link,

@@ -9,6 +9,11 @@ pub const RESET: &str = "/reset-password";
 /// The path of the page that confirms an address.
 pub const REGISTER: &str = "/register";
 
+/// The path of the page that confirms the new address of a user.
+pub const CONFIRM_EMAIL: &str = "/confirm-email";
+/// The path of the page that undoes the change of an address.
+pub const UNDO_EMAIL: &str = "/undo-email-change";
+
 /// The path of the page that ends notifications, and of the one-click requests of RFC 8058.
 pub const UNSUBSCRIBE: &str = "/unsubscribe";
 
@@ -30,6 +35,16 @@ impl Links<'_> {
     /// Returns the page that confirms an address, with a token.
     pub fn register(self, token: &str) -> String {
         format!("{}{REGISTER}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page that confirms the new address of a user, with a token.
+    pub fn confirm_email(self, token: &str) -> String {
+        format!("{}{CONFIRM_EMAIL}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page that undoes the change of an address, with a token.
+    pub fn undo_email(self, token: &str) -> String {
+        format!("{}{UNDO_EMAIL}?token={token}", self.0.pages_url())
     }
 
     /// Returns the page that ends notifications, always on this server.

@@ -1,5 +1,5 @@
 //! The pages that the links of mails open when no front end serves them: password reset and registration, each
-//! requested with an address and confirmed with a token.
+//! requested with an address and confirmed with a token; and the confirmation and undoing of another address.
 //!
 //! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
 //! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
@@ -28,6 +28,7 @@ use tokio::time::{error::Elapsed, timeout};
 use crate::{
     identity::{
         auth::ops as auth,
+        email_change::ops as email_change,
         registration::ops::{self as registration, NewUser},
         user::model::{self as user, EmailAddress, Language},
     },
@@ -40,10 +41,12 @@ use view::{Done, Page, Problem, View};
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 5] {
     [
         (links::RESET, get(show_reset).post(submit_reset)),
         (links::REGISTER, get(show_registration).post(submit_registration)),
+        (links::CONFIRM_EMAIL, get(show_email_change).post(confirm_email)),
+        (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
 }
@@ -61,6 +64,14 @@ async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
 
 async fn show_registration(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     view::render(&app, &headers, &View::form(Page::Registration, token(&uri)))
+}
+
+async fn show_email_change(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::EmailChange, token(&uri)))
+}
+
+async fn show_email_undo(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::EmailUndo, token(&uri)))
 }
 
 async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -107,6 +118,38 @@ async fn submit_registration(
         Err(problem) => View::again(Page::Registration, Form::default(), problem),
     };
     view::render(&app, &headers, &view)
+}
+
+async fn confirm_email(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let view = match read(request).await {
+        Ok(form) => {
+            let confirmed = email_change::confirm(&app, &form.token, from);
+            conclude(Page::EmailChange, timeout(FORM_TIMEOUT, done(confirmed, Done::EmailChanged)).await, form.clone())
+        }
+        Err(problem) => View::again(Page::EmailChange, Form::default(), problem),
+    };
+    view::render(&app, &headers, &view)
+}
+
+async fn undo_email(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let view = match read(request).await {
+        Ok(form) => {
+            let undone = email_change::undo(&app, &form.token);
+            conclude(Page::EmailUndo, timeout(FORM_TIMEOUT, done(undone, Done::EmailRestored)).await, form.clone())
+        }
+        Err(problem) => View::again(Page::EmailUndo, Form::default(), problem),
+    };
+    view::render(&app, &headers, &view)
+}
+
+/// Converts the outcome of an operation without a result.
+async fn done(outcome: impl Future<Output = Result<(), Error>>, done: Done) -> Result<Done, Problem> {
+    outcome.await.map(|()| done).map_err(|error| problem(&error))
 }
 
 async fn read(request: Request) -> Result<Form, Problem> {

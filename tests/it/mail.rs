@@ -1,5 +1,6 @@
 //! Each mail is delivered once under all faults, and its contents reach only the recipient.
 
+mod addresses;
 mod api;
 mod crashes;
 mod due;

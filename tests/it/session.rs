@@ -1,8 +1,12 @@
-//! Sessions and how they end.
+//! Sessions and how they end, and the changes of a user that end them.
 
 mod browser;
+mod deactivation;
+pub(crate) mod email_change;
 mod ending;
 mod keys;
+mod of_others;
+mod password;
 mod refresh;
 pub(crate) mod registration;
 pub(crate) mod reset;

@@ -74,7 +74,7 @@ def register(address):
 
 
 PASSERBY = f"{uuid.uuid4()}@example.com"
-register(PASSERBY)
+PASSERBY_ID = register(PASSERBY)["id"]
 
 # Operations that end the session they are called with.
 ENDS_SESSIONS = ["AuthService_Logout", "SessionService_RevokeAllSessions", "SessionService_RevokeSession"]
@@ -104,11 +104,20 @@ class Passerby:
             case.path_parameters["sessionId"] = get("sessions", token)[0]["id"]
 
 
+# Operations that end the sessions of the user in their path.
+ENDS_SESSIONS_OF = [
+    "SessionService_RevokeAllUserSessions",
+    "SessionService_RevokeUserSession",
+    "UserService_DeactivateUser",
+    "UserService_SetUserRole",
+]
+
+
 @schemathesis.hook
 def filter_case(context, case):
-    # The admin who signs the requests must keep the role.
+    # The users who sign the requests must keep their role and their sessions.
     user = (case.path_parameters or {}).get("userId")
-    return not (operation_id(case) == "UserService_SetUserRole" and user == ADMIN["id"])
+    return not (operation_id(case) in ENDS_SESSIONS_OF and user in (ADMIN["id"], PASSERBY_ID))
 
 
 TIMEOUT = re.compile(r"(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?")

@@ -4,7 +4,7 @@ use mainstay::{
     identity::{
         service_key::store as service_key,
         user::{
-            model::{EmailAddress, Filter},
+            model::{EmailAddress, Filter, State},
             store as user,
         },
     },
@@ -79,7 +79,15 @@ fn starts(key: Key) -> [Start; 3] {
     [Start::Offset(0), Start::Offset(2_000), Start::After(key)]
 }
 
+/// One user in a thousand is deactivated.
+const DEACTIVATED: &str = "
+    UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left the company'
+    WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM users) AS numbered
+        WHERE number % 1000 = 0);
+    ANALYZE users";
+
 async fn people(server: &Server) -> anyhow::Result<()> {
+    server.client.batch_execute(DEACTIVATED).await?;
     let row = server.client.query_one("SELECT id, account_id, email, created_at FROM users OFFSET 5000 LIMIT 1", &[]);
     let row = row.await?;
     let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, &str>(2));
@@ -95,11 +103,13 @@ async fn people(server: &Server) -> anyhow::Result<()> {
             for visibility in [Visibility::All, Visibility::Account(account)] {
                 for roles in [vec![], vec![2], vec![2, 3]] {
                     for of in [None, Some(account)] {
-                        let filter = Filter { account: of, roles: roles.clone(), email: None };
-                        for start in starts(key) {
-                            user::list(connection, visibility, &filter, start, 21).await?;
+                        for state in [None, Some(State::Active), Some(State::Deactivated)] {
+                            let filter = Filter { account: of, roles: roles.clone(), state, email: None };
+                            for start in starts(key) {
+                                user::list(connection, visibility, &filter, start, 21).await?;
+                            }
+                            user::total(connection, visibility, &filter).await?;
                         }
-                        user::total(connection, visibility, &filter).await?;
                     }
                 }
             }

@@ -107,6 +107,10 @@ function Input(props: InputProps) {
   const text = typeof value === "string" ? value : "";
   // A cleared field of a patch is sent; an empty field of a new resource is omitted.
   const set = (next: string) => onChange(next === "" && value === undefined ? undefined : next);
+  if (schema.format === "password") {
+    const autoComplete = props.name === "password" ? "new-password" : "current-password";
+    return <input {...common} type="password" autoComplete={autoComplete} value={text} onChange={(event) => set(event.target.value)} />;
+  }
   if ((schema.maxLength ?? 0) > LONG) {
     return <textarea {...common} rows={5} value={text} onChange={(event) => set(event.target.value)} />;
   }

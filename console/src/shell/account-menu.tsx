@@ -1,5 +1,6 @@
-/** The menu with the appearance settings and the sign-out. */
+/** The menu with the profile, the appearance settings and the sign-out. */
 
+import { Link } from "@tanstack/react-router";
 import { useState, type RefObject } from "react";
 import { Dialog, Popover } from "react-aria-components";
 
@@ -18,6 +19,7 @@ export default function AccountMenu({ trigger, onClose }: { trigger: RefObject<H
     <Popover className="popover" placement="bottom end" triggerRef={trigger} isOpen onOpenChange={(open) => !open && onClose()}>
       <Dialog className="account" aria-label={t("Account")}>
         <p><b>{user.name}</b> <Badge value={user.role} /><br /><small>{user.email}</small></p>
+        <p><Link to="/profile" onClick={onClose}>{t("Profile")}</Link></p>
         <Appearance />
         <button type="button" onClick={() => void signOut().catch(setError)}>{t("Sign out")}</button>
         {error !== undefined && <Problem error={error} />}

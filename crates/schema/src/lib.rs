@@ -9,7 +9,8 @@ diesel::table! {
     users (id) {
         id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
-        updated_at -> Timestamptz,
+        updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
+        kept_session_id -> Nullable<Uuid>,
     }
 }
 diesel::table! {
@@ -25,11 +26,19 @@ diesel::table! {
     }
 }
 diesel::table! {
-    revocations (subject) { subject -> Uuid, epoch -> Nullable<Integer>, revoked_at -> Timestamptz, }
+    revocations (subject) {
+        subject -> Uuid, epoch -> Nullable<Integer>, revoked_at -> Timestamptz, kept_session_id -> Nullable<Uuid>,
+    }
 }
 diesel::table! {
     registrations (id) {
         id -> Uuid, email -> Text, token_hash -> Nullable<Binary>, language -> Text, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    email_changes (id) {
+        id -> Uuid, user_id -> Uuid, new_email -> Text, session_epoch -> Integer, token_hash -> Nullable<Binary>,
+        old_email -> Nullable<Text>, confirmed_at -> Nullable<Timestamptz>, expires_at -> Timestamptz,
     }
 }
 diesel::table! {

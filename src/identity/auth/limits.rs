@@ -12,6 +12,8 @@
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //!
+//! A change of the password or of the address takes the current password, under the same limits.
+//!
 //! A provider assigns a /48 to one site, but thousands of phones, each with a separate network, may also share one. Hence
 //! its limit is ten times that of one network. All limits of an attempt are counted in one round trip.
 //!

@@ -1,7 +1,9 @@
-//! Sign-in and password reset.
+//! Sign-in, password reset and password change.
 
+mod change;
 mod login;
 mod new_place;
+mod prove;
 mod reset;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,8 +21,10 @@ use mainstay_kernel::{
     secret::random,
 };
 
-pub(crate) use super::store::insert as store_reset;
+pub(crate) use super::store::{insert as store_reset, use_up as use_up_resets};
+pub use change::change_password;
 pub use login::{Attempt, login};
+pub(crate) use prove::prove;
 pub use reset::{confirm_reset, request_reset};
 
 /// The address of the demo account.

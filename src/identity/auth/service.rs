@@ -5,6 +5,7 @@ use tonic::Request;
 
 use crate::identity::{
     auth::ops,
+    email_change::ops as email_change,
     registration::ops::{self as registration, NewUser},
     session::{
         ops as session,
@@ -96,5 +97,46 @@ impl AuthService for Auth {
         let pb::ConfirmPasswordResetRequest { token, password } = std::mem::take(&mut call.message);
         ops::confirm_reset(&self.app, &token, password.into(), from).await?;
         call.read(pb::ConfirmPasswordResetResponse {})
+    }
+
+    async fn change_password(&self, request: Request<pb::ChangePasswordRequest>) -> Reply<pb::ChangePasswordResponse> {
+        let from = client_address(&request);
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let pb::ChangePasswordRequest { current_password, password } = std::mem::take(&mut call.message);
+        ops::change_password(&self.app, &permit, current_password.into(), password.into(), from).await?;
+        call.read(pb::ChangePasswordResponse {})
+    }
+
+    async fn request_email_change(
+        &self,
+        request: Request<pb::RequestEmailChangeRequest>,
+    ) -> Reply<pb::RequestEmailChangeResponse> {
+        let from = client_address(&request);
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let pb::RequestEmailChangeRequest { current_password, email } = std::mem::take(&mut call.message);
+        let email = EmailAddress::parse(&email)?;
+        email_change::request(&self.app, &permit, current_password.into(), email, from).await?;
+        call.read(pb::RequestEmailChangeResponse {})
+    }
+
+    async fn confirm_email_change(
+        &self,
+        request: Request<pb::ConfirmEmailChangeRequest>,
+    ) -> Reply<pb::ConfirmEmailChangeResponse> {
+        let from = client_address(&request);
+        let call = Call::admit(request)?;
+        email_change::confirm(&self.app, &call.message.token, from).await?;
+        call.read(pb::ConfirmEmailChangeResponse {})
+    }
+
+    async fn undo_email_change(
+        &self,
+        request: Request<pb::UndoEmailChangeRequest>,
+    ) -> Reply<pb::UndoEmailChangeResponse> {
+        let call = Call::admit(request)?;
+        email_change::undo(&self.app, &call.message.token).await?;
+        call.read(pb::UndoEmailChangeResponse {})
     }
 }

@@ -35,7 +35,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Returns the address and the name of a token's user; `None` if the token is invalid.
+/// Returns the address and the name of a token's user; `None` if the token is invalid, or the user is deactivated.
 pub async fn user(
     connection: &mut Connection,
     token_hash: [u8; 32],
@@ -43,6 +43,7 @@ pub async fn user(
 ) -> Result<Option<(EmailAddress, String)>> {
     let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
     let query = query.filter(password_resets::expires_at.gt(now)).inner_join(users::table);
+    let query = query.filter(users::deactivated_at.is_null());
     let row: Option<(UserId, String, String)> =
         query.select((users::id, users::email, users::name)).first(connection).await.optional()?;
     row.map(|(id, email, name)| Ok((EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))?, name)))
@@ -58,10 +59,16 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
         .filter(password_resets::expires_at.gt(now));
     let used = diesel::update(valid).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
     let Some(user) = used.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
+    use_up(connection, user, now).await?;
+    Ok(Some(user))
+}
+
+/// Consumes all tokens of a user.
+pub async fn use_up(connection: &mut Connection, user: UserId, now: DateTime<Utc>) -> Result<()> {
     let others = password_resets::table.filter(password_resets::user_id.eq(user));
     let others = others.filter(password_resets::used_at.is_null());
     diesel::update(others).set(password_resets::used_at.eq(now)).execute(connection).await?;
-    Ok(Some(user))
+    Ok(())
 }
 
 /// Removes at most `limit` resets that expired before `before`; returns how many.

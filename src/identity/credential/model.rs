@@ -8,6 +8,8 @@
 //! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
+//! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |
+//! | `meu_…` | undoing that change: 256 other bits derived from its id | SHA-256 |
 //!
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
 //! then deduplicate the mail, and the link of an attempt that seemed to fail stays valid.
@@ -33,6 +35,8 @@ pub const SERVICE: &str = "msk_";
 const DEVICE: &str = "mdv_";
 const RESET: &str = "mpr_";
 const REGISTRATION: &str = "mrg_";
+const EMAIL_CHANGE: &str = "mec_";
+const EMAIL_UNDO: &str = "meu_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -123,6 +127,16 @@ pub fn write_reset(secret: &SecretKey, mail: Uuid) -> SecretString {
 /// Writes the token of a registration.
 pub fn write_registration(secret: &SecretKey, registration: Uuid) -> SecretString {
     format!("{REGISTRATION}{}", derive(secret, "registration tokens v1", registration)).into()
+}
+
+/// Writes the token that confirms the change of an address.
+pub fn write_email_change(secret: &SecretKey, change: Uuid) -> SecretString {
+    format!("{EMAIL_CHANGE}{}", derive(secret, "email change tokens v1", change)).into()
+}
+
+/// Writes the token that undoes the change of an address.
+pub fn write_email_undo(secret: &SecretKey, change: Uuid) -> SecretString {
+    format!("{EMAIL_UNDO}{}", derive(secret, "email undo tokens v1", change)).into()
 }
 
 fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {

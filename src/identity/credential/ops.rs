@@ -83,7 +83,7 @@ async fn verify_session(app: &App, credential: &str, access: Access) -> Result<C
         .await?
     {
         None => Err(Reason::InvalidToken.into()),
-        Some((epoch, revoked)) if revoked || epoch != access.epoch => Err(Reason::SessionRevoked.into()),
+        Some((epoch, revoked)) if revoked || !epoch.admits(session, access.epoch) => Err(Reason::SessionRevoked.into()),
         Some(_) => {
             let caller = access.caller.clone();
             app.part::<Tokens>().insert_verified(credential, access);

@@ -13,5 +13,5 @@ mod request;
 pub use confirm::{NewUser, confirm};
 pub use request::request;
 
-pub(crate) use create::{Profile, create, create_without_password};
+pub(crate) use create::{Profile, create, create_without_password, no_password};
 pub(crate) use notice::{Notice, notice};

@@ -13,13 +13,34 @@ use mainstay_kernel::id::{SessionId, UserId};
 /// about each token, so that a partitioned instance does not accept revoked tokens.
 pub const MAX_STALENESS: Duration = Duration::from_secs(3);
 
+/// An epoch of a user. Sessions of earlier epochs are void, and so are their access tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Epoch {
+    pub number: i32,
+    /// The session of an earlier epoch that continues, because it began this one.
+    pub kept: Option<SessionId>,
+}
+
+impl Epoch {
+    /// Returns the next epoch, which ends every session but `kept`.
+    #[must_use]
+    pub fn next(self, kept: Option<SessionId>) -> Self {
+        Self { number: self.number + 1, kept }
+    }
+
+    /// Returns whether a session that began or was last refreshed in the epoch `number` is valid.
+    pub fn admits(self, session: SessionId, number: i32) -> bool {
+        number == self.number || self.kept == Some(session)
+    }
+}
+
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
     /// The id of a session, or of a user.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun. Tokens of earlier epochs are void.
-    pub epoch: Option<i32>,
+    /// For a user: the epoch that has begun.
+    pub epoch: Option<Epoch>,
 }
 
 /// The claims of an access token that a revocation is about.
@@ -33,7 +54,7 @@ pub struct TokenClaims {
 /// The revocations of the last minutes that this instance has read.
 #[derive(Debug, Default)]
 pub struct RevocationSet {
-    by_subject: HashMap<Uuid, (Option<i32>, Instant)>,
+    by_subject: HashMap<Uuid, (Option<Epoch>, Instant)>,
     /// When the last read began.
     read_at: Option<Instant>,
 }
@@ -65,7 +86,8 @@ impl RevocationSet {
         if self.by_subject.is_empty() {
             return false;
         }
-        let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| *epoch != Some(token.epoch));
+        let admits = |epoch: &Option<Epoch>| epoch.is_some_and(|epoch| epoch.admits(token.session, token.epoch));
+        let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| !admits(epoch));
         user || self.by_subject.contains_key(&token.session.0)
     }
 }
@@ -80,12 +102,21 @@ mod tests {
         TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
     }
 
+    fn epoch(number: i32, kept: Option<u128>) -> Revocation {
+        let kept = kept.map(|id| SessionId(Uuid::from_u128(id)));
+        Revocation { subject: Uuid::from_u128(1), epoch: Some(Epoch { number, kept }) }
+    }
+
     #[test]
     fn a_session_and_an_earlier_epoch_end_their_tokens() {
         let now = Instant::now();
         let mut revocations = RevocationSet::default();
         assert!(revocations.allows(token(3), now, now));
-        revocations.learn(vec![Revocation { subject: Uuid::from_u128(1), epoch: Some(4) }], now, LIFE);
+        revocations.learn(vec![epoch(4, Some(2))], now, LIFE);
+        assert!(revocations.allows(token(3), now, now), "the session is kept");
+        revocations.learn(vec![epoch(4, Some(9))], now, LIFE);
+        assert!(!revocations.allows(token(3), now, now), "another session is kept");
+        revocations.learn(vec![epoch(4, None)], now, LIFE);
         assert!(!revocations.allows(token(3), now, now) && revocations.allows(token(4), now, now));
         revocations.learn(vec![Revocation { subject: Uuid::from_u128(2), epoch: None }], now, LIFE);
         assert!(!revocations.allows(token(4), now, now));

@@ -10,7 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::identity::revocation::model::Revocation;
+use crate::identity::revocation::model::{Epoch, Revocation};
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
     error::Result,
@@ -23,6 +23,8 @@ struct Row {
     subject: Uuid,
     #[diesel(sql_type = Nullable<Integer>)]
     epoch: Option<i32>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    kept_session_id: Option<SessionId>,
 }
 
 /// Revokes the access tokens of a session.
@@ -30,27 +32,34 @@ pub async fn end_session(connection: &mut Connection, session: SessionId) -> Res
     insert(connection, Revocation { subject: session.0, epoch: None }).await
 }
 
-/// Revokes the access tokens of a user's epochs before this one, which the caller's transaction begins.
-pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: i32) -> Result<()> {
+/// Revokes the access tokens of a user that an epoch, which the caller's transaction begins, does not admit.
+pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: Epoch) -> Result<()> {
     insert(connection, Revocation { subject: user.0, epoch: Some(epoch) }).await
 }
 
 async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {
     // The timestamp is Postgres' statement time, because other instances poll for rows younger than their last poll.
-    const SQL: &str = "INSERT INTO revocations (subject, epoch, revoked_at) VALUES ($1, $2, clock_timestamp()) \
-                       ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch, revoked_at = excluded.revoked_at";
+    const SQL: &str = "INSERT INTO revocations (subject, epoch, kept_session_id, revoked_at) \
+                       VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (subject) DO UPDATE SET \
+                       epoch = excluded.epoch, kept_session_id = excluded.kept_session_id, revoked_at = excluded.revoked_at";
+    let (number, kept) = revocation.epoch.map(|epoch| (epoch.number, epoch.kept)).unzip();
     let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(revocation.subject);
-    statement.bind::<Nullable<Integer>, _>(revocation.epoch).prepared().execute(connection).await?;
+    let statement = statement.bind::<Nullable<Integer>, _>(number);
+    statement.bind::<Nullable<SqlUuid>, _>(kept.flatten()).prepared().execute(connection).await?;
     Ok(())
 }
 
 /// Returns the revocations of the last `period`, by the clock of Postgres.
 pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<Revocation>> {
-    const SQL: &str = "SELECT subject, epoch FROM revocations \
+    const SQL: &str = "SELECT subject, epoch, kept_session_id FROM revocations \
                        WHERE revoked_at > clock_timestamp() - $1 * interval '1 millisecond'";
     let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX / 1_000_000);
     let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms).prepared().load(connection).await?;
-    Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
+    let read = |Row { subject, epoch, kept_session_id: kept }| Revocation {
+        subject,
+        epoch: epoch.map(|number| Epoch { number, kept }),
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timestamped them;

@@ -45,7 +45,7 @@ pub(crate) fn life(app: &App) -> SessionLife {
 /// # Errors
 /// `UNAVAILABLE` if the session store is unreachable.
 pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
-    let session = Session::begin(user.id, user.session_epoch, device, app.clock.now(), life(app));
+    let session = Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app));
     app.part::<Sessions>().insert(&session).await?;
     issue(app, user, &session).await
 }
@@ -70,6 +70,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
+        let next = Session { epoch: user.epoch.number, ..next };
         if app.part::<Sessions>().replace(&entry, &next).await? {
             return issue(app, &user, &next).await;
         }
@@ -88,12 +89,24 @@ async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
     Ok(Reason::SessionRevoked.into())
 }
 
-/// Returns the user of a session, with the current role. The session has ended if the user was removed or has begun a
-/// new epoch, or if the session was revoked. The check covers a session store that is restored from older data.
+/// Returns the user of a session, with the current role. The session has ended if the user was removed or has begun an
+/// epoch that does not admit it, or if the session was revoked. The check covers a session store that is restored from older data.
 async fn owner(app: &App, session: &Session) -> Result<User> {
     let (user, id) = (session.user, session.id);
     let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id).await).await?;
-    owner.filter(|user| user.session_epoch == session.epoch).ok_or_else(|| Reason::SessionRevoked.into())
+    owner.filter(|user| user.epoch.admits(id, session.epoch)).ok_or_else(|| Reason::SessionRevoked.into())
+}
+
+/// Checks that a session of a user continues. An access token alone does not prove it: an instance accepts a token for up
+/// to a second after its session has ended.
+///
+/// # Errors
+/// `SESSION_REVOKED`; `UNAVAILABLE` if the session store is unreachable.
+pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
+    let stored = app.part::<Sessions>().find(user.id, id).await?.map(|entry| entry.session);
+    let now = app.clock.now();
+    let continues = |session: &Session| session.is_alive(now) && user.epoch.admits(id, session.epoch);
+    stored.filter(continues).map(drop).ok_or_else(|| Reason::SessionRevoked.into())
 }
 
 async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
@@ -122,34 +135,42 @@ pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Resul
     Ok(app.part::<Sessions>().find(user, session).await?.map(|entry| entry.session.device))
 }
 
-/// Returns the caller's sessions that can still be refreshed, newest first, and the id of the current one.
+/// Returns a user's sessions that can still be refreshed, newest first.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store or Postgres is unreachable.
-pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId)> {
-    let (user, _, current) = caller(permit)?;
+/// `NOT_FOUND` if there is no such user; `UNAVAILABLE` if the session store or Postgres is unreachable.
+pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
-    let now = app.clock.now();
+    let (epoch, now) = (epoch.ok_or_else(|| Error::not_found("user"))?, app.clock.now());
     let mut sessions = app.part::<Sessions>().list(user).await?;
-    sessions.retain(|session| session.is_alive(now) && Some(session.epoch) == epoch);
+    sessions.retain(|session| session.is_alive(now) && epoch.admits(session.id, session.epoch));
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
-    Ok((sessions, current))
+    Ok(sessions)
 }
 
-/// Looks up a session of the caller that is to be ended.
+/// Looks up a session of a user that is to be ended.
 ///
 /// # Errors
-/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
-pub async fn find(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
-    let (user, ..) = caller(permit)?;
+/// `NOT_FOUND` if the user has no such session; `UNAVAILABLE` if the session store is unreachable.
+pub async fn find(app: &App, user: UserId, id: SessionId) -> Result<()> {
     app.part::<Sessions>().find(user, id).await?.map(drop).ok_or_else(|| Error::not_found("session"))
 }
 
-/// Ends a session and its access tokens. Idempotent.
+/// Logs that an admin ends sessions of another user.
+fn log_admin(work: &Work, user: UserId, what: &'static str) -> Result<()> {
+    let admin = work.permit()?.caller().principal();
+    if admin != user.0 {
+        tracing::info!(%user, %admin, "{what}");
+    }
+    Ok(())
+}
+
+/// Ends a session of a user and its access tokens. Idempotent.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn end(work: &mut Work, id: SessionId) -> Result<()> {
+pub async fn end(work: &mut Work, user: UserId, id: SessionId) -> Result<()> {
+    log_admin(work, user, "an admin ended a session of a user")?;
     revocation::revoke_session(work.connection().await?, id).await
 }
 
@@ -198,24 +219,25 @@ async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
     }
 }
 
-/// Ends all sessions of the caller by beginning a new epoch, which each refresh compares. This works even if the
-/// session store is unreachable.
+/// Ends all sessions of a user by beginning a new epoch, which each refresh compares. This works even if the session
+/// store is unreachable.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user was removed.
-pub async fn end_all(work: &mut Work) -> Result<()> {
-    let (user, ..) = caller(&work.permit()?)?;
+/// `NOT_FOUND` if there is no such user.
+pub async fn end_all(work: &mut Work, user: UserId) -> Result<()> {
+    log_admin(work, user, "an admin ended all sessions of a user")?;
     store::begin_epoch(work.connection().await?, user).await
 }
 
 /// Removes outdated state after the commit of a new epoch: drops the user's verified tokens from this instance's cache,
-/// and removes the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
+/// and removes the user's ended sessions from the store. Correctness does not depend on it, so a failure is only logged.
 pub async fn remove_outdated(app: &App, user: UserId) {
     app.part::<Tokens>().invalidate_user(user);
     let removal = async {
         let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
         let sessions = app.part::<Sessions>().list(user).await?;
-        let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
+        let ended = |session: &&Session| epoch.is_none_or(|epoch| !epoch.admits(session.id, session.epoch));
+        let past = sessions.iter().filter(ended);
         app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
     };
     if let Err(error) = removal.await {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use prost::Message;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -17,7 +18,7 @@ use mainstay_kernel::{
     app::App,
     caller::ClientAddress,
     grpc::{Call, Reply, render::time},
-    id::SessionId,
+    id::{SessionId, UserId},
     unit_of_work::Work,
 };
 
@@ -49,7 +50,7 @@ pub(crate) fn pair(pair: Pair) -> pb::TokenPair {
     }
 }
 
-fn render(session: Session, current: SessionId) -> pb::Session {
+fn render(session: Session, current: Option<SessionId>) -> pb::Session {
     pb::Session {
         id: session.id.to_string(),
         user_agent: session.device.user_agent,
@@ -57,7 +58,43 @@ fn render(session: Session, current: SessionId) -> pb::Session {
         create_time: Some(time(session.created_at)),
         refresh_time: Some(time(session.refreshed_at)),
         expire_time: Some(time(session.expires_at)),
-        current: session.id == current,
+        current: Some(session.id) == current,
+    }
+}
+
+impl SessionRpcs {
+    /// Ends a session of a user.
+    ///
+    /// Looks the session up before the transaction with the idempotency key begins, because a transaction must not wait
+    /// for a network call. The session store is updated after the commit, so that a key that was used for another
+    /// request ends no session.
+    async fn revoke<M, R: Message + Default>(
+        &self,
+        call: &Call<M>,
+        user: UserId,
+        id: SessionId,
+        response: R,
+    ) -> Reply<R> {
+        let result = ops::find(&self.app, user, id).await;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            result?;
+            ops::end(work, user, id).await?;
+            Ok(response)
+        });
+        let response = reply.await?;
+        ops::mark_ended(&self.app, user, id).await;
+        Ok(response)
+    }
+
+    /// Ends all sessions of a user.
+    async fn revoke_all<M, R: Message + Default>(&self, call: &Call<M>, user: UserId, response: R) -> Reply<R> {
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            ops::end_all(work, user).await?;
+            Ok(response)
+        });
+        let response = reply.await?;
+        ops::remove_outdated(&self.app, user).await;
+        Ok(response)
     }
 }
 
@@ -65,27 +102,37 @@ fn render(session: Session, current: SessionId) -> pb::Session {
 impl SessionService for SessionRpcs {
     async fn list_sessions(&self, request: Request<pb::ListSessionsRequest>) -> Reply<pb::ListSessionsResponse> {
         let call = Call::admit(request)?;
-        let (sessions, current) = ops::list(&self.app, &call.permit()?).await?;
-        let data = sessions.into_iter().map(|session| render(session, current)).collect();
+        let (user, _, current) = ops::caller(&call.permit()?)?;
+        let sessions = ops::list(&self.app, user).await?;
+        let data = sessions.into_iter().map(|session| render(session, Some(current))).collect();
         call.read(pb::ListSessionsResponse { data })
     }
 
-    /// Looks the session up before the transaction with the idempotency key begins, because a transaction must not wait
-    /// for a network call. The session store is updated after the commit, so that a key that was used for another
-    /// request ends no session.
+    async fn list_user_sessions(
+        &self,
+        request: Request<pb::ListUserSessionsRequest>,
+    ) -> Reply<pb::ListUserSessionsResponse> {
+        let call = Call::admit(request)?;
+        let current = call.permit()?.user().map(|(_, _, session)| session);
+        let sessions = ops::list(&self.app, UserId::parse(&call.message.user_id)?).await?;
+        let data = sessions.into_iter().map(|session| render(session, current)).collect();
+        call.read(pb::ListUserSessionsResponse { data })
+    }
+
     async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
         let call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
-        let (user, ..) = ops::caller(&permit)?;
-        let result = ops::find(&self.app, &permit, id).await;
-        let reply = call.write(&self.app, async move |work: &mut Work| {
-            result?;
-            ops::end(work, id).await?;
-            Ok(pb::RevokeSessionResponse {})
-        });
-        let response = reply.await?;
-        ops::mark_ended(&self.app, user, id).await;
-        Ok(response)
+        let (user, ..) = ops::caller(&call.permit()?)?;
+        let id = SessionId::parse(&call.message.session_id)?;
+        self.revoke(&call, user, id, pb::RevokeSessionResponse {}).await
+    }
+
+    async fn revoke_user_session(
+        &self,
+        request: Request<pb::RevokeUserSessionRequest>,
+    ) -> Reply<pb::RevokeUserSessionResponse> {
+        let call = Call::admit(request)?;
+        let (user, id) = (UserId::parse(&call.message.user_id)?, SessionId::parse(&call.message.session_id)?);
+        self.revoke(&call, user, id, pb::RevokeUserSessionResponse {}).await
     }
 
     async fn revoke_all_sessions(
@@ -94,12 +141,15 @@ impl SessionService for SessionRpcs {
     ) -> Reply<pb::RevokeAllSessionsResponse> {
         let call = Call::admit(request)?;
         let (user, ..) = ops::caller(&call.permit()?)?;
-        let reply = call.write(&self.app, async |work: &mut Work| {
-            ops::end_all(work).await?;
-            Ok(pb::RevokeAllSessionsResponse {})
-        });
-        let response = reply.await?;
-        ops::remove_outdated(&self.app, user).await;
-        Ok(response)
+        self.revoke_all(&call, user, pb::RevokeAllSessionsResponse {}).await
+    }
+
+    async fn revoke_all_user_sessions(
+        &self,
+        request: Request<pb::RevokeAllUserSessionsRequest>,
+    ) -> Reply<pb::RevokeAllUserSessionsResponse> {
+        let call = Call::admit(request)?;
+        let user = UserId::parse(&call.message.user_id)?;
+        self.revoke_all(&call, user, pb::RevokeAllUserSessionsResponse {}).await
     }
 }

@@ -5,7 +5,7 @@ mod language;
 
 use chrono::{DateTime, Utc};
 
-use crate::files::avatar::model::Avatar;
+use crate::{files::avatar::model::Avatar, identity::revocation::model::Epoch};
 use mainstay_kernel::{
     contract::validate::{check, text},
     error::{Error, Result},
@@ -29,6 +29,24 @@ numbered! {
     }
 }
 
+numbered! {
+    /// Whether a user may sign in.
+    State {
+        /// The user may sign in.
+        Active = 1,
+        /// An admin has deactivated the user.
+        Deactivated = 2,
+    }
+}
+
+/// The deactivation of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deactivation {
+    pub at: DateTime<Utc>,
+    /// Why, in the words of an admin.
+    pub reason: String,
+}
+
 /// A customer organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -50,9 +68,11 @@ pub struct User {
     pub role: Role,
     /// The language of mail to the user.
     pub language: Language,
-    /// The epoch; sessions and access tokens of an earlier epoch are void.
-    pub session_epoch: i32,
+    /// The present epoch, which determines the valid sessions and access tokens.
+    pub epoch: Epoch,
     pub avatar: Option<Avatar>,
+    /// The deactivation, unless the user is active.
+    pub deactivation: Option<Deactivation>,
     /// The version, which each change visible to callers increments by one.
     pub version: i64,
     /// When the user registered.
@@ -72,8 +92,9 @@ impl User {
             name,
             role,
             language: Language::default(),
-            session_epoch: 0,
+            epoch: Epoch::default(),
             avatar: None,
+            deactivation: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -100,7 +121,42 @@ impl User {
     /// Returns the user with another role, and a new epoch, which ends every session.
     #[must_use]
     pub fn in_role(self, role: Role, now: DateTime<Utc>) -> Self {
-        Self { role, session_epoch: self.session_epoch + 1, version: self.version + 1, updated_at: now, ..self }
+        Self { role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns whether the user may sign in.
+    pub fn is_active(&self) -> bool {
+        self.deactivation.is_none()
+    }
+
+    /// Returns the state.
+    pub fn state(&self) -> State {
+        if self.is_active() { State::Active } else { State::Deactivated }
+    }
+
+    /// Returns the user, deactivated, with a new epoch, which ends every session.
+    #[must_use]
+    pub fn deactivate(self, reason: String, now: DateTime<Utc>) -> Self {
+        let deactivation = Some(Deactivation { at: now, reason });
+        Self { deactivation, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user with another address.
+    #[must_use]
+    pub fn with_email(self, email: EmailAddress, now: DateTime<Utc>) -> Self {
+        Self { email, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user with the address from before an unwanted change, and a new epoch, which ends every session.
+    #[must_use]
+    pub fn recover(self, email: EmailAddress, now: DateTime<Utc>) -> Self {
+        Self { epoch: self.epoch.next(None), ..self.with_email(email, now) }
+    }
+
+    /// Returns the user, active again. Earlier sessions stay ended.
+    #[must_use]
+    pub fn reactivate(self, now: DateTime<Utc>) -> Self {
+        Self { deactivation: None, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns the position in a list by creation time.
@@ -141,6 +197,8 @@ pub struct Filter {
     pub roles: Vec<i16>,
     /// Only the user with this address.
     pub email: Option<EmailAddress>,
+    /// Only users in this state.
+    pub state: Option<State>,
 }
 
 /// New values for some of a user's fields.

@@ -1,4 +1,4 @@
-//! Users: read, renamed by themselves, and assigned roles by admins.
+//! Users: read, renamed by themselves, assigned roles, deactivated and reactivated by admins.
 
 use secrecy::SecretString;
 
@@ -122,13 +122,61 @@ pub async fn set_role(work: &mut Work, id: UserId, expected: Option<ExpectedVers
     if user.role == role {
         return Ok(user);
     }
-    if user.role == Role::Admin && admins == 1 {
-        return Err(IdentityReason::LastAdmin.into());
-    }
+    keep_an_admin(&user, admins)?;
     let user = user.in_role(role, now);
-    store::update(connection, &user).await?;
-    revocation::begin_epoch(connection, user.id, user.session_epoch).await?;
+    begin_epoch_of(connection, &user).await?;
     Ok(user)
+}
+
+/// Deactivates a user, and ends the user's sessions. Changes nothing if the user is deactivated already.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
+pub async fn deactivate(
+    work: &mut Work,
+    id: UserId,
+    expected: Option<ExpectedVersions>,
+    reason: String,
+) -> Result<User> {
+    let (admin, now) = (work.permit()?.caller().principal(), work.now());
+    let connection = work.connection().await?;
+    let (user, admins) = store::lock_with_admins(connection, id).await?;
+    ExpectedVersions::check(expected.as_ref(), user.version)?;
+    if !user.is_active() {
+        return Ok(user);
+    }
+    keep_an_admin(&user, admins)?;
+    let user = user.deactivate(reason, now);
+    begin_epoch_of(connection, &user).await?;
+    tracing::info!(user = %id, %admin, "a user was deactivated");
+    Ok(user)
+}
+
+/// Reactivates a user. Changes nothing if the user is active.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn reactivate(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -> Result<User> {
+    let (user, admin) = (lock(work, id, expected).await?, work.permit()?.caller().principal());
+    if user.is_active() {
+        return Ok(user);
+    }
+    let user = user.reactivate(work.now());
+    store::update(work.connection().await?, &user).await?;
+    tracing::info!(user = %id, %admin, "a user was reactivated");
+    Ok(user)
+}
+
+/// Rejects a change that would take the last active admin.
+fn keep_an_admin(user: &User, active_admins: usize) -> Result<()> {
+    let is_last = user.role == Role::Admin && user.is_active() && active_admins == 1;
+    if is_last { Err(IdentityReason::LastAdmin.into()) } else { Ok(()) }
+}
+
+/// Stores the next version of a user, and ends the sessions that its epoch does not admit.
+async fn begin_epoch_of(connection: &mut Connection, user: &User) -> Result<()> {
+    store::update(connection, user).await?;
+    revocation::begin_epoch(connection, user.id, user.epoch).await
 }
 
 /// Creates an admin; used to set up the first one.

@@ -7,7 +7,7 @@ use tonic::{Request, Streaming};
 use crate::identity::{
     session::ops as session,
     user::{
-        model::{EmailAddress, Filter, Language, Patch, Role, User},
+        model::{EmailAddress, Filter, Language, Patch, Role, State, User},
         ops,
     },
 };
@@ -27,6 +27,9 @@ pub struct Users {
 
 /// Renders a user.
 pub(crate) fn render(user: User) -> pb::User {
+    let state = user.state().number();
+    let (deactivate_time, deactivation_reason) =
+        user.deactivation.map(|deactivation| (time(deactivation.at), deactivation.reason)).unzip();
     pb::User {
         id: Some(user.id.to_string()),
         account_id: Some(user.account.to_string()),
@@ -35,6 +38,9 @@ pub(crate) fn render(user: User) -> pb::User {
         role: Some(user.role.number().into()),
         language: Some(user.language.into()),
         avatar_url: user.avatar.map(|avatar| avatar.url()),
+        state: Some(state.into()),
+        deactivate_time,
+        deactivation_reason,
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
@@ -67,7 +73,7 @@ fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     // In a query, `+` is a space, and no address that is accepted has a space.
     let email = message.email.as_deref().map(|email| EmailAddress::find(&email.trim_ascii().replace(' ', "+")));
     let email = email.transpose()?;
-    Ok(Filter { account, roles, email })
+    Ok(Filter { account, roles, email, state: message.state.and_then(State::from_number) })
 }
 
 #[tonic::async_trait]
@@ -138,6 +144,29 @@ impl UserService for Users {
         let response = reply.await?;
         session::remove_outdated(&self.app, id).await;
         Ok(response)
+    }
+
+    async fn deactivate_user(&self, request: Request<pb::DeactivateUserRequest>) -> Reply<pb::DeactivateUserResponse> {
+        let mut call = Call::admit(request)?;
+        let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
+        let reason = std::mem::take(&mut call.message.reason);
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let user = ops::deactivate(work, id, expected, reason).await?;
+            Ok(pb::DeactivateUserResponse { data: Some(render(user)) })
+        });
+        let response = reply.await?;
+        session::remove_outdated(&self.app, id).await;
+        Ok(response)
+    }
+
+    async fn reactivate_user(&self, request: Request<pb::ReactivateUserRequest>) -> Reply<pb::ReactivateUserResponse> {
+        let call = Call::admit(request)?;
+        let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            let user = ops::reactivate(work, id, expected).await?;
+            Ok(pb::ReactivateUserResponse { data: Some(render(user)) })
+        })
+        .await
     }
 
     async fn set_user_avatar(

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
-        revocation::store as revocation,
-        user::model::{Contact, EmailAddress, Filter, Language, Role, User},
+        revocation::{model::Epoch, store as revocation},
+        user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
     schema::{accounts, revocations, service_keys, users},
 };
@@ -33,7 +33,10 @@ struct Row {
     role: i16,
     language: String,
     session_epoch: i32,
+    kept_session_id: Option<SessionId>,
     avatar_id: Option<Uuid>,
+    deactivated_at: Option<DateTime<Utc>>,
+    deactivation_reason: Option<String>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -43,26 +46,23 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row {
+        let id = row.id;
+        let role = Role::from_number(row.role.into());
+        let deactivation = row.deactivated_at.zip(row.deactivation_reason);
+        Ok(Self {
             id,
-            account_id,
-            email,
-            name,
-            role,
-            language,
-            session_epoch,
-            avatar_id,
-            version,
-            created_at,
-            updated_at,
-        } = row;
-        let role = Role::from_number(role.into());
-        let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
-        let email = EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))?;
-        let language = Language::parse(&language).map_err(|_| corrupt("users", id, "language"))?;
-        let account = account_id;
-        let avatar = avatar_id.map(Avatar);
-        Ok(Self { id, account, email, name, role, language, session_epoch, avatar, version, created_at, updated_at })
+            account: row.account_id,
+            email: EmailAddress::find(&row.email).map_err(|_| corrupt("users", id, "email"))?,
+            name: row.name,
+            role: role.ok_or_else(|| corrupt("users", id, "role"))?,
+            language: Language::parse(&row.language).map_err(|_| corrupt("users", id, "language"))?,
+            epoch: Epoch { number: row.session_epoch, kept: row.kept_session_id },
+            avatar: row.avatar_id.map(Avatar),
+            deactivation: deactivation.map(|(at, reason)| Deactivation { at, reason }),
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
     }
 }
 
@@ -79,7 +79,11 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     if let Some(email) = &filter.email {
         query = query.filter(users::email.eq(email.as_str().to_owned()));
     }
-    query
+    match filter.state {
+        None => query,
+        Some(State::Active) => query.filter(users::deactivated_at.is_null()),
+        Some(State::Deactivated) => query.filter(users::deactivated_at.is_not_null()),
+    }
 }
 
 /// Stores a new user.
@@ -95,18 +99,21 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
         users::role.eq(user.role.number()),
         users::language.eq(user.language.as_str()),
         users::password_hash.eq(password_hash),
-        users::session_epoch.eq(user.session_epoch),
+        users::session_epoch.eq(user.epoch.number),
         users::version.eq(user.version),
         users::created_at.eq(user.created_at),
         users::updated_at.eq(user.updated_at),
     );
-    match diesel::insert_into(users::table).values(row).execute(connection).await {
-        Err(error) if mainstay_kernel::database::violated_unique(&error) == Some("users_email_key") => {
-            Err(Error::with_message(Reason::AlreadyExists, "A user with this e-mail address exists."))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
+    diesel::insert_into(users::table).values(row).execute(connection).await.map_err(taken)?;
+    Ok(())
+}
+
+/// Reports an address that another user has.
+fn taken(error: diesel::result::Error) -> Error {
+    if mainstay_kernel::database::violated_unique(&error) == Some("users_email_key") {
+        return Error::with_message(Reason::AlreadyExists, "A user with this e-mail address exists.");
     }
+    error.into()
 }
 
 /// Returns one user that is visible to the caller.
@@ -134,6 +141,13 @@ pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Resu
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
+/// Returns a user and the password hash; `None` when there is no such user.
+pub async fn with_hash(connection: &mut Connection, id: UserId) -> Result<Option<(User, String)>> {
+    let query = users::table.find(id).select((Row::as_select(), users::password_hash));
+    let row: Option<(Row, String)> = query.first(connection).await.optional()?;
+    row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
+}
+
 /// Returns the mail address and language of a principal, if it is a user of the account.
 pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
     let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account));
@@ -147,8 +161,10 @@ pub async fn contact(connection: &mut Connection, principal: Uuid, account: Acco
 }
 
 /// Returns a user's epoch; `None` when there is no such user.
-pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<i32>> {
-    Ok(users::table.find(id).select(users::session_epoch).first(connection).await.optional()?)
+pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<Epoch>> {
+    let query = users::table.find(id).select((users::session_epoch, users::kept_session_id));
+    let row: Option<(i32, Option<SessionId>)> = query.first(connection).await.optional()?;
+    Ok(row.map(|(number, kept)| Epoch { number, kept }))
 }
 
 /// Returns a user's epoch, and whether the session has been revoked; `None` when there is no such user.
@@ -156,9 +172,11 @@ pub async fn epoch_and_revocation(
     connection: &mut Connection,
     id: UserId,
     session: SessionId,
-) -> Result<Option<(i32, bool)>> {
+) -> Result<Option<(Epoch, bool)>> {
     let revoked = diesel::dsl::exists(revocations::table.find(session.0));
-    Ok(users::table.find(id).select((users::session_epoch, revoked)).first(connection).await.optional()?)
+    let query = users::table.find(id).select((users::session_epoch, users::kept_session_id, revoked));
+    let row: Option<(i32, Option<SessionId>, bool)> = query.first(connection).await.optional()?;
+    Ok(row.map(|(number, kept, revoked)| (Epoch { number, kept }, revoked)))
 }
 
 /// Returns the user of a session; `None` when there is no such user, or the session has been revoked.
@@ -181,9 +199,9 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: UserId) -
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// Returns a user and the number of admins, and locks that user and all admins against changes until the transaction
-/// ends. One statement takes the locks in id order, so concurrent changes of roles can't deadlock, and the later change
-/// sees the result of the earlier one.
+/// Returns a user and the number of active admins, and locks that user and all admins against changes until the
+/// transaction ends. One statement takes the locks in id order, so concurrent changes of roles and states can't deadlock,
+/// and the later change sees the result of the earlier one.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -191,7 +209,7 @@ pub async fn lock_with_admins(connection: &mut Connection, id: UserId) -> Result
     let admin = Role::Admin.number();
     let query = users::table.filter(users::role.eq(admin).or(users::id.eq(id)));
     let rows: Vec<Row> = query.order(users::id).select(Row::as_select()).for_no_key_update().load(connection).await?;
-    let admins = rows.iter().filter(|row| row.role == admin).count();
+    let admins = rows.iter().filter(|row| row.role == admin && row.deactivated_at.is_none()).count();
     let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| Error::not_found("user"))?;
     Ok((row.try_into()?, admins))
 }
@@ -203,8 +221,11 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
         users::language.eq(user.language.as_str()),
-        users::session_epoch.eq(user.session_epoch),
+        users::session_epoch.eq(user.epoch.number),
+        users::kept_session_id.eq(user.epoch.kept),
         users::avatar_id.eq(user.avatar.map(|avatar| avatar.0)),
+        users::deactivated_at.eq(user.deactivation.as_ref().map(|deactivation| deactivation.at)),
+        users::deactivation_reason.eq(user.deactivation.as_ref().map(|deactivation| &deactivation.reason)),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );
@@ -212,28 +233,67 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
     Ok(())
 }
 
+/// Stores the address and the epoch of the next version of a locked user and, if given, another password hash.
+///
+/// # Errors
+/// `ALREADY_EXISTS` when another user has the address.
+pub async fn set_email(connection: &mut Connection, user: &User, password_hash: Option<&str>) -> Result<()> {
+    let target = users::table.filter(users::id.eq(user.id)).filter(users::version.eq(user.version - 1));
+    let values = (
+        users::email.eq(user.email.as_str()),
+        users::session_epoch.eq(user.epoch.number),
+        users::kept_session_id.eq(user.epoch.kept),
+        password_hash.map(|hash| users::password_hash.eq(hash)),
+        users::version.eq(user.version),
+        users::updated_at.eq(user.updated_at),
+    );
+    let updated = diesel::update(target).set(values).execute(connection).await.map_err(taken)?;
+    if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("users {}: {updated} rows", user.id))) }
+}
+
 /// Begins a new epoch, which ends every session of the user.
 ///
 /// # Errors
 /// `NOT_FOUND` when the user does not exist.
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
-    let next = users::session_epoch.eq(users::session_epoch + 1);
+    let next = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
     let query = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
-    let epoch: Option<i32> = query.prepared().get_result(connection).await.optional()?;
-    revocation::begin_epoch(connection, id, epoch.ok_or_else(|| Error::not_found("user"))?).await
+    let number: Option<i32> = query.prepared().get_result(connection).await.optional()?;
+    let number = number.ok_or_else(|| Error::not_found("user"))?;
+    revocation::begin_epoch(connection, id, Epoch { number, kept: None }).await
 }
 
-/// Sets a password and ends every session. Returns the user's address.
-///
-/// # Errors
-/// `NOT_FOUND` when the user does not exist.
-pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<EmailAddress> {
-    let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
-    let update = diesel::update(users::table.find(id)).set(values).returning((users::email, users::session_epoch));
+/// Sets the password of an active user, and ends every session. Returns the user's address; `None` when there is no such
+/// user.
+pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<Option<EmailAddress>> {
+    let active = users::table.filter(users::id.eq(id)).filter(users::deactivated_at.is_null());
+    let epoch = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
+    let update = diesel::update(active).set((users::password_hash.eq(hash), epoch));
+    let update = update.returning((users::email, users::session_epoch));
     let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
-    let (email, epoch) = row.ok_or_else(|| Error::not_found("user"))?;
-    revocation::begin_epoch(connection, id, epoch).await?;
-    EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))
+    let Some((email, number)) = row else { return Ok(None) };
+    revocation::begin_epoch(connection, id, Epoch { number, kept: None }).await?;
+    EmailAddress::find(&email).map(Some).map_err(|_| corrupt("users", id, "email"))
+}
+
+/// Changes the password of a user, and ends every session but `kept`. Returns `false` if the password was changed, or the
+/// user's sessions were ended, since the user was read: the session that is to be kept may have ended with them.
+pub async fn change_password(
+    connection: &mut Connection,
+    user: &User,
+    [old, new]: [&str; 2],
+    kept: SessionId,
+) -> Result<bool> {
+    let epoch = user.epoch.next(Some(kept));
+    let target = users::table.filter(users::id.eq(user.id)).filter(users::password_hash.eq(old));
+    let target = target.filter(users::session_epoch.eq(user.epoch.number)).filter(users::deactivated_at.is_null());
+    let values =
+        (users::password_hash.eq(new), users::session_epoch.eq(epoch.number), users::kept_session_id.eq(epoch.kept));
+    if diesel::update(target).set(values).prepared().execute(connection).await? != 1 {
+        return Ok(false);
+    }
+    revocation::begin_epoch(connection, user.id, epoch).await?;
+    Ok(true)
 }
 
 /// Replaces a hash with a stronger hash of the same password, unless the password was changed meanwhile.

@@ -41,6 +41,10 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
             device: Some("Firefox, Linux".to_owned()),
             link: links.request_reset(),
         },
+        Content::PasswordChanged { at: now, link: links.request_reset() },
+        Content::EmailChange { link: links.confirm_email(TOKEN), until: now + TimeDelta::hours(24) },
+        Content::EmailTaken { link: links.request_reset() },
+        Content::EmailChanged { at: now, link: links.undo_email(TOKEN), until: now + TimeDelta::days(7) },
         Content::OrderConfirmation {
             number,
             at: now,

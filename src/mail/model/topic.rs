@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::{
-    identity::registration::id::RegistrationId,
+    identity::{email_change::id::EmailChangeId, registration::id::RegistrationId},
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
     subscriptions::id::SubscriptionId,
@@ -28,18 +28,29 @@ numbered! {
         SignIn = 8 => "sign_in",
         TicketReceived = 9 => "ticket_received",
         TicketReply = 10 => "ticket_reply",
+        PasswordChanged = 11 => "password_changed",
+        EmailChange = 12 => "email_change",
+        EmailChanged = 13 => "email_changed",
     }
 }
 
 impl Kind {
     /// Returns whether the recipient waits for the mail, or has to act on it at once.
     pub fn is_urgent(self) -> bool {
-        matches!(self, Self::PasswordReset | Self::Registration | Self::SignIn)
+        matches!(
+            self,
+            Self::PasswordReset
+                | Self::Registration
+                | Self::SignIn
+                | Self::PasswordChanged
+                | Self::EmailChange
+                | Self::EmailChanged
+        )
     }
 
     /// Returns whether any caller can cause such a mail to any address, whether or not the address belongs to a user.
     pub fn is_for_anybody(self) -> bool {
-        matches!(self, Self::PasswordReset | Self::Registration)
+        matches!(self, Self::PasswordReset | Self::Registration | Self::EmailChange)
     }
 
     /// Returns whether the recipient may unsubscribe from such mail, because it is not required by a transaction or for
@@ -73,6 +84,12 @@ pub enum Topic {
     Registration(RegistrationId),
     /// A user signed in from an unknown network.
     SignIn { session: SessionId, user: UserId },
+    /// A user changed the password.
+    PasswordChanged { change: Uuid, user: UserId },
+    /// A user asked for another address, which is to be confirmed.
+    EmailChange { change: EmailChangeId, user: UserId },
+    /// A user's address was changed: a notice to the address before.
+    EmailChanged { change: EmailChangeId, user: UserId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -100,6 +117,9 @@ impl Topic {
             Self::PasswordReset { request, user } => (Kind::PasswordReset, request, Some(user.0)),
             Self::Registration(id) => (Kind::Registration, id.0, None),
             Self::SignIn { session, user } => (Kind::SignIn, session.0, Some(user.0)),
+            Self::PasswordChanged { change, user } => (Kind::PasswordChanged, change, Some(user.0)),
+            Self::EmailChange { change, user } => (Kind::EmailChange, change.0, Some(user.0)),
+            Self::EmailChanged { change, user } => (Kind::EmailChanged, change.0, Some(user.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
             Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
             Self::Refund(id) => (Kind::Refund, id.0, None),
@@ -120,6 +140,9 @@ impl Topic {
             (Kind::PasswordReset, Some(user)) => Self::PasswordReset { request: id, user: UserId(user) },
             (Kind::Registration, None) => Self::Registration(RegistrationId(id)),
             (Kind::SignIn, Some(user)) => Self::SignIn { session: SessionId(id), user: UserId(user) },
+            (Kind::PasswordChanged, Some(user)) => Self::PasswordChanged { change: id, user: UserId(user) },
+            (Kind::EmailChange, Some(user)) => Self::EmailChange { change: EmailChangeId(id), user: UserId(user) },
+            (Kind::EmailChanged, Some(user)) => Self::EmailChanged { change: EmailChangeId(id), user: UserId(user) },
             (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
             (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
             (Kind::Refund, None) => Self::Refund(RefundId(id)),

@@ -7,6 +7,10 @@ use crate::{
     identity::{
         auth::ops as auth,
         credential::model as token,
+        email_change::{
+            id::EmailChangeId,
+            ops::{Notice as EmailNotice, notice as email_notice, undo_notice},
+        },
         registration::{
             id::RegistrationId,
             ops::{Notice, notice},
@@ -72,6 +76,12 @@ pub(super) async fn draft(
         Topic::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
         Topic::Registration(id) => registration(connection, secret, mail, id, links).await,
         Topic::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
+        Topic::PasswordChanged { user, .. } => {
+            let content = Content::PasswordChanged { at: mail.created_at, link: links.request_reset() };
+            to_user(connection, user, content).await
+        }
+        Topic::EmailChange { change, .. } => email_change(connection, secret, change, links, now).await,
+        Topic::EmailChanged { change, .. } => email_changed(connection, secret, change, links, now).await,
         Topic::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
             let items = items(connection, &order).await?;
@@ -173,6 +183,9 @@ async fn reset(
     now: DateTime<Utc>,
 ) -> Result<Option<Draft>> {
     let user = user::read(connection, Visibility::All, user).await?;
+    if !user.is_active() {
+        return Ok(None);
+    }
     let token = token::write_reset(secret, mail.id.0);
     let hash = token::hash(token.expose_secret());
     auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
@@ -202,10 +215,47 @@ async fn registration(
 }
 
 async fn sign_in(connection: &mut Connection, mail: &Mail, user: UserId, links: Links<'_>) -> Result<Option<Draft>> {
-    let user = user::read(connection, Visibility::All, user).await?;
     let (at, link) = (mail.created_at, links.request_reset());
-    let content = Content::SignIn { at, address: None, device: None, link };
+    to_user(connection, user, Content::SignIn { at, address: None, device: None, link }).await
+}
+
+/// Returns the mail to the present address of a user.
+async fn to_user(connection: &Connection, user: UserId, content: Content) -> Result<Option<Draft>> {
+    let user = user::read(connection, Visibility::All, user).await?;
     Ok(Some(Draft { to: user.email.into(), language: user.language, content, notified: None }))
+}
+
+async fn email_change(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    change: EmailChangeId,
+    links: Links<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Draft>> {
+    Ok(email_notice(connection, secret, change, now).await?.map(|notice| match notice {
+        EmailNotice::Token(change, language, token) => {
+            let link = links.confirm_email(token.expose_secret());
+            let content = Content::EmailChange { link, until: change.expires_at };
+            Draft { to: change.new.into(), language, content, notified: None }
+        }
+        EmailNotice::Taken(change, language) => {
+            let content = Content::EmailTaken { link: links.request_reset() };
+            Draft { to: change.new.into(), language, content, notified: None }
+        }
+    }))
+}
+
+async fn email_changed(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    change: EmailChangeId,
+    links: Links<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Draft>> {
+    let Some(notice) = undo_notice(connection, secret, change, now).await? else { return Ok(None) };
+    let link = links.undo_email(notice.token.expose_secret());
+    let content = Content::EmailChanged { at: notice.confirmation.at, link, until: notice.until };
+    Ok(Some(Draft { to: notice.confirmation.old.into(), language: notice.language, content, notified: None }))
 }
 
 async fn reply(

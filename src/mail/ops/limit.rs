@@ -31,7 +31,9 @@ fn quota(kind: Kind) -> Quota {
     let (requests, window) = match kind {
         // The address is not confirmed. One mail suffices for the lifetime of the token.
         Kind::Registration => (1, 24 * HOUR),
-        Kind::PasswordReset | Kind::SignIn => (5, HOUR),
+        // Likewise, but the user may have to correct a mistyped address and return to it.
+        Kind::EmailChange => (3, 24 * HOUR),
+        Kind::PasswordReset | Kind::SignIn | Kind::PasswordChanged | Kind::EmailChanged => (5, HOUR),
         _ => (20, HOUR),
     };
     Quota { requests, window }

@@ -16,6 +16,8 @@ use crate::mail::templates::Templates;
 pub(super) enum Page {
     Reset,
     Registration,
+    EmailChange,
+    EmailUndo,
     Unsubscription,
 }
 
@@ -25,6 +27,8 @@ impl Page {
         match self {
             Self::Reset => "reset",
             Self::Registration => "registration",
+            Self::EmailChange => "email_change",
+            Self::EmailUndo => "email_undo",
             Self::Unsubscription => "unsubscribe",
         }
     }
@@ -39,6 +43,10 @@ pub(super) enum Done {
     Registered,
     /// A mail may have been sent.
     Requested,
+    /// The new address was confirmed.
+    EmailChanged,
+    /// The change of an address was undone.
+    EmailRestored,
     /// Notifications were ended.
     Unsubscribed,
 }
@@ -50,6 +58,8 @@ impl Done {
             Self::Reset => "reset",
             Self::Registered => "registered",
             Self::Requested => "requested",
+            Self::EmailChanged => "email_changed",
+            Self::EmailRestored => "email_restored",
             Self::Unsubscribed => "unsubscribed",
         }
     }
@@ -182,7 +192,14 @@ mod tests {
     fn the_template_knows_each_name() {
         let template = include_str!("../templates/page.html");
         let asks = |variable: &str, name: &str| template.contains(&format!("{variable} == \"{name}\""));
-        for outcome in [Done::Reset, Done::Registered, Done::Requested, Done::Unsubscribed] {
+        for outcome in [
+            Done::Reset,
+            Done::Registered,
+            Done::Requested,
+            Done::EmailChanged,
+            Done::EmailRestored,
+            Done::Unsubscribed,
+        ] {
             assert!(asks("done", outcome.as_str()), "{outcome:?}");
         }
         for problem in [Problem::Password, Problem::Email, Problem::Name, Problem::Link, Problem::Often] {
@@ -191,7 +208,7 @@ mod tests {
         // All other problems share one text.
         assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
         // Without a token, the template's default form is the registration form.
-        for page in [Page::Reset, Page::Unsubscription] {
+        for page in [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Unsubscription] {
             assert!(asks("page", page.as_str()), "{page:?}");
         }
         assert_eq!(Page::Registration.as_str(), "registration");

@@ -20,7 +20,11 @@ macro_rules! built_in {
 const BUILT_IN: &[(&str, &str)] = built_in![
     "layout.html" "layout.txt" "page.html" "parts.html" "parts.txt"
     "already_registered.de.j2" "already_registered.en.j2"
+    "email_change.de.j2" "email_change.en.j2"
+    "email_changed.de.j2" "email_changed.en.j2"
+    "email_taken.de.j2" "email_taken.en.j2"
     "order_confirmation.de.j2" "order_confirmation.en.j2"
+    "password_changed.de.j2" "password_changed.en.j2"
     "password_reset.de.j2" "password_reset.en.j2"
     "payment_receipt.de.j2" "payment_receipt.en.j2"
     "refund.de.j2" "refund.en.j2"

@@ -8,8 +8,8 @@ use super::{
     call, cases,
 };
 use crate::{
-    session::{registration, reset},
-    support::{Actor, actor::sign_in, people::PASSWORD, unique},
+    session::{email_change, registration, reset},
+    support::{Actor, Protocol, actor::sign_in, people::PASSWORD, unique},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -49,9 +49,61 @@ pub(crate) fn cases() -> Vec<Case> {
             "a wrong password" => Reason("INVALID_CREDENTIALS"), |scene| {
                 call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email, "password": "not this one at all" }))
             };
+            "a deactivated user" => Reason("USER_DEACTIVATED"), |scene| {
+                let user = scene.cast.customer.as_user();
+                let request = json!({ "userId": user.id.to_string(), "reason": "Left the company" });
+                scene.cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+                call(&scene.cast.anonymous, json!({ "email": user.email, "password": user.password }))
+            };
             "an unknown user" => Reason("INVALID_CREDENTIALS"), |scene| {
                 call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()), "password": PASSWORD }))
             };
+        }
+        "AuthService.ChangePassword" {
+            "the caller's own" => Status(204), |scene| {
+                call(&scene.cast.customer, json!({ "currentPassword": PASSWORD, "password": "a brand new password" }))
+            };
+            "with a wrong one" => Reason("WRONG_PASSWORD"), |scene| {
+                call(&scene.cast.customer, json!({ "currentPassword": "not this one", "password": "a brand new password" }))
+            };
+            "to a common one" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "currentPassword": PASSWORD, "password": "password1234" }))
+            };
+            "a service has none" => Reason("PERMISSION_DENIED"), |scene| {
+                call(&scene.cast.service, json!({ "currentPassword": PASSWORD, "password": "a brand new password" }))
+            };
+        }
+        "AuthService.RequestEmailChange" {
+            "to a new address" => Status(204), |scene| call(&scene.cast.customer, json!({
+                "currentPassword": PASSWORD, "email": email_change::new_address(),
+            }));
+            "to an address in use" => Status(204), |scene| call(&scene.cast.customer, json!({
+                "currentPassword": PASSWORD, "email": scene.cast.stranger.as_user().email,
+            }));
+            "to the present address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
+                "currentPassword": PASSWORD, "email": scene.cast.customer.as_user().email,
+            }));
+            "with a wrong password" => Reason("WRONG_PASSWORD"), |scene| call(&scene.cast.customer, json!({
+                "currentPassword": "not this one", "email": email_change::new_address(),
+            }));
+        }
+        "AuthService.ConfirmEmailChange" {
+            "a new address" => Status(204), |scene| {
+                let (user, email) = (scene.cast.customer.as_user(), email_change::new_address());
+                call(&scene.cast.anonymous, json!({ "token": email_change::create_token(&scene.database, user, &email).await }))
+            };
+            "an address that has a user by now" => Reason("ALREADY_EXISTS"), |scene| {
+                let (user, email) = (scene.cast.customer.as_user(), &scene.cast.stranger.as_user().email);
+                call(&scene.cast.anonymous, json!({ "token": email_change::create_token(&scene.database, user, email).await }))
+            };
+            "an invalid token" => Reason("INVALID_TOKEN"), |scene| call(&scene.cast.anonymous, json!({ "token": "nonsense" }));
+        }
+        "AuthService.UndoEmailChange" {
+            "a change" => Status(204), |scene| {
+                let (user, old) = (scene.cast.customer.as_user(), email_change::new_address());
+                call(&scene.cast.anonymous, json!({ "token": email_change::create_undo_token(&scene.database, user, &old, 60).await }))
+            };
+            "an invalid token" => Reason("INVALID_TOKEN"), |scene| call(&scene.cast.anonymous, json!({ "token": "nonsense" }));
         }
         "AuthService.Refresh" {
             "a valid token" => Status(200), |scene| {

@@ -23,6 +23,9 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.admin, json!({ "accountId": scene.account(), "roles": ["ROLE_CUSTOMER"], "pageSize": 1, "readMask": "id" }))
             };
             "with an address" => Status(200), |scene| call(&scene.cast.agent, json!({ "email": scene.cast.customer.as_user().email }));
+            "in a state" => Status(200), |scene| {
+                call(&scene.cast.agent, json!({ "accountId": scene.account(), "state": "USER_STATE_ACTIVE" }))
+            };
             "with no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "email": "ada" }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
@@ -100,6 +103,39 @@ pub(crate) fn cases() -> Vec<Case> {
                 "userId": scene.cast.customer.as_user().id.to_string(), "role": "ROLE_SERVICE",
             }));
             "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id(), "role": "ROLE_AGENT" }));
+        }
+        "UserService.DeactivateUser" {
+            "a customer" => Status(200), |scene| call(&scene.cast.admin, json!({
+                "userId": scene.cast.customer.as_user().id.to_string(), "reason": "Left the company",
+            }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
+                "userId": scene.cast.customer.as_user().id.to_string(), "reason": "Left the company",
+            })).header("if-match", "\"9\"");
+            "without a reason" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
+                "userId": scene.cast.customer.as_user().id.to_string(),
+            }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.admin, json!({ "userId": unknown_id(), "reason": "Left the company" }))
+            };
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
+                "userId": scene.cast.customer.as_user().id.to_string(), "reason": "Left the company",
+            }));
+        }
+        "UserService.ReactivateUser" {
+            "a deactivated customer" => Status(200), |scene| {
+                let user = scene.cast.customer.as_user().id.to_string();
+                let request = json!({ "userId": user, "reason": "Left the company" });
+                scene.cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+                call(&scene.cast.admin, json!({ "userId": user }))
+            };
+            "an active customer" => Status(200), |scene| {
+                call(&scene.cast.admin, json!({ "userId": scene.cast.customer.as_user().id.to_string() }))
+            };
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.admin, json!({ "userId": scene.cast.customer.as_user().id.to_string() }))
+                    .header("if-match", "\"9\"")
+            };
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id() }));
         }
     }
 }

@@ -1,9 +1,10 @@
-/** The users, and their roles. */
+/** The users, their roles and states, and, for admins, their sessions. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
+import { useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -12,9 +13,11 @@ import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
 import { useTicketColumns } from "../customers";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
+import { SessionsOf } from "./sessions";
 
 type User = Schemas["User"];
 const ROLES = ["ROLE_CUSTOMER", "ROLE_AGENT", "ROLE_ADMIN"] as const satisfies readonly User["role"][];
+const STATES = ["USER_STATE_ACTIVE", "USER_STATE_DEACTIVATED"] as const satisfies readonly User["state"][];
 
 export function PeoplePage() {
   const t = useText();
@@ -23,14 +26,16 @@ export function PeoplePage() {
     { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
     { name: "email", label: name("email"), wide: true, cell: (user) => user.email },
     { name: "role", label: name("role"), cell: (user) => <Badge value={user.role} /> },
+    { name: "state", label: name("state"), cell: (user) => <Badge value={user.state} /> },
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
     <ListPage name="users" title={t("People")} empty={t("No people yet. `mainstay users create-admin` creates the first one; customers register themselves.")} columns={columns}
-      filters={<FilterBar><ChoiceFilter name="role" values={ROLES} /></FilterBar>}
+      filters={<FilterBar><ChoiceFilter name="role" values={ROLES} /><ChoiceFilter name="state" values={STATES} /></FilterBar>}
       fetch={(search, signal) => {
         const role = ROLES.find((one) => one === search["role"]);
-        const query = { page: pageOf(search), pageSize: 50, ...(role && { roles: [role] }) };
+        const state = STATES.find((one) => one === search["state"]);
+        const query = { page: pageOf(search), pageSize: 50, ...(role && { roles: [role] }), ...(state && { state }) };
         return read(api.GET("/api/v1/users", { params: { query }, signal }));
       }} />
   );
@@ -38,6 +43,7 @@ export function PeoplePage() {
 
 export function PersonPage() {
   const t = useText();
+  const isAdmin = useUser().role === "ROLE_ADMIN";
   const { id } = useParams({ strict: false }) as { id: string };
   const { data: user, error, refetch } = useQuery({
     queryKey: ["user", id],
@@ -52,8 +58,12 @@ export function PersonPage() {
     <PageFrame title={user.name} above={above} actions={<>
       <Action {...shared} id="UserService_UpdateUser" label={t("Rename")} initial={{ name: user.name }} />
       <Action {...shared} id="UserService_SetUserRole" label={t("Change role")} initial={{ role: user.role }} />
+      {user.state === "USER_STATE_ACTIVE"
+        ? <Action {...shared} id="UserService_DeactivateUser" label={t("Deactivate")} />
+        : <Action {...shared} id="UserService_ReactivateUser" label={t("Reactivate")} />}
     </>}>
       <Card title={t("Details")}><Fields value={user} /></Card>
+      {isAdmin && <SessionsOf userId={id} name={user.name} />}
       <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
         actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />

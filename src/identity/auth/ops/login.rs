@@ -37,8 +37,8 @@ pub struct Attempt {
 /// token. An unknown user costs the same as a known one: the same statement and the same hash.
 ///
 /// # Errors
-/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
-/// unreachable.
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `USER_DEACTIVATED`, which only the right password reveals;
+/// `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> {
     let Attempt { email, password, device, device_token, from } = attempt;
     let now = app.clock.now();
@@ -55,6 +55,10 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> 
         sign_in::count(app, Outcome::Refused).await;
         return Err(IdentityReason::InvalidCredentials.into());
     };
+    if !user.is_active() {
+        sign_in::count(app, Outcome::Refused).await;
+        return Err(IdentityReason::UserDeactivated.into());
+    }
     let pair = session::begin(app, &user, device).await?;
     sign_in::count(app, Outcome::Accepted).await;
     if !is_known {

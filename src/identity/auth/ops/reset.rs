@@ -45,8 +45,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
 /// Sets a new password, ends every session and consumes the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is unknown, used or expired; `VALIDATION_FAILED`, also for a password that is common or
-/// like the user's address or name; `OVERLOADED`.
+/// `INVALID_TOKEN` if the token is unknown, used or expired, or its user is deactivated; `VALIDATION_FAILED`, also for a
+/// password that is common or like the user's address or name; `OVERLOADED`.
 pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from: IpAddr) -> Result<()> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let password = Password::choose(password)?;
@@ -59,7 +59,7 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
         let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let email = user::set_password(connection, id, &password_hash).await?;
-        Ok((id, email))
+        Ok((id, email.ok_or(Reason::InvalidToken)?))
     });
     let (id, email) = transaction.await?;
     app.part::<KnownNetworks>().remember(&email, from).await;

@@ -77,7 +77,7 @@ pub(crate) async fn create_without_password(
 }
 
 /// Returns a random password hash (PHC) that no password matches.
-fn no_password() -> String {
+pub(crate) fn no_password() -> String {
     let (salt, hash) = (random::<16>(), random::<32>());
     format!("$argon2id$v=19$m=7168,t=5,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
 }

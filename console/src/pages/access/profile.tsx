@@ -1,0 +1,27 @@
+/** The signed-in user: name, language, password and address. */
+
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { useUser } from "../../shell/user";
+import { useText } from "../../text";
+import { Card, PageFrame } from "../../ui/page";
+import { Fields } from "../../ui/value";
+import { Action } from "../kit";
+
+export function ProfilePage() {
+  const t = useText();
+  const user = useUser();
+  const [isSent, setIsSent] = useState(false);
+  const { name, email, language, role, createTime } = user;
+  return (
+    <PageFrame title={t("Profile")} actions={<>
+      <Action id="UserService_UpdateUser" label={t("Edit")} values={{ userId: user.id }} version={user.version} initial={{ name, language }} />
+      <Action id="AuthService_ChangePassword" label={t("Change password")} />
+      <Action id="AuthService_RequestEmailChange" label={t("Change address")} onDone={() => setIsSent(true)} />
+    </>}>
+      {isSent && <p className="notice" role="status">{t("Open the link in the mail to the new address. Until then, the previous address stays in use.")}</p>}
+      <Card title={t("Details")} actions={<Link to="/sessions">{t("Sessions")}</Link>}><Fields value={{ name, email, language, role, createTime }} /></Card>
+    </PageFrame>
+  );
+}

@@ -1,0 +1,109 @@
+// The life of a person: the own profile, and what admins do to others. The people are added to a separate server, whose
+// mail is read from its outbox.
+
+import { go, same, settled, signIn, sound } from "./browser.mjs";
+import { signIn as signInByApi } from "./fixture.mjs";
+import { becomes } from "./wait.mjs";
+
+const NEXT_PASSWORD = "a password for the next year";
+
+/** Adds an agent with the password of the server's admin. */
+function addPerson(server, name) {
+  const email = `${name.toLowerCase()}@example.com`;
+  const id = server.sql(`
+    INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
+    SELECT gen_random_uuid(), account_id, '${email}', '${name}', 2, password_hash, now(), now() FROM users WHERE email = '${server.email}'
+    RETURNING id;`);
+  return { id, email };
+}
+
+export const PEOPLE = [
+  {
+    name: "a person changes name, language, password and address",
+    options: { signedIn: false, ownServer: true, refused: [422] },
+    run: async (page, server) => {
+      const { email } = addPerson(server, "Augusta");
+      await signIn(page, email, server.password);
+      await page.click(".avatar");
+      await page.getByRole("dialog", { name: "Account" }).getByRole("link", { name: "Profile" }).click();
+      await page.getByRole("heading", { name: "Profile" }).waitFor();
+      const dialog = page.getByRole("dialog");
+      await page.getByRole("button", { name: "Edit" }).click();
+      await dialog.getByLabel("Name").fill("Ada Lovelace");
+      await dialog.getByLabel("Language").fill("de");
+      await dialog.getByRole("button", { name: "Edit" }).click();
+      await page.getByRole("button", { name: "Account of Ada Lovelace" }).waitFor();
+
+      await page.getByRole("button", { name: "Change password" }).click();
+      await dialog.getByLabel("Current password").fill("not this one");
+      await dialog.locator("[autocomplete=new-password]").fill(NEXT_PASSWORD);
+      await sound(page, "the form of a password");
+      await dialog.getByRole("button", { name: "Change password" }).click();
+      await dialog.getByRole("alert").getByText("The current password is wrong.").waitFor();
+      await dialog.getByLabel("Current password").fill(server.password);
+      await dialog.getByRole("button", { name: "Change password" }).click();
+      await page.getByText("Done: Change password").waitFor();
+      same(await outcome(signInByApi(email, server.password, server.origin)), "out", "the password from before");
+      // This session goes on.
+      await page.reload();
+      await settled(page);
+
+      const address = "countess@example.com";
+      await page.getByRole("button", { name: "Change address" }).click();
+      await dialog.getByLabel("Current password").fill(NEXT_PASSWORD);
+      await dialog.getByLabel("Email").fill(address);
+      await dialog.getByRole("button", { name: "Change address" }).click();
+      await page.getByRole("status").getByText("Open the link in the mail").waitFor();
+      const token = await server.token(address, "mec_");
+      await page.goto(`${page.origin}/confirm-email?token=${token}`);
+      await page.getByRole("button", { name: "Confirm" }).click();
+      await page.getByText("Your account has this address now.").waitFor();
+      await go(page, "/profile");
+      await page.getByText(address).waitFor();
+      const undo = await server.token(email, "meu_");
+      await page.goto(`${page.origin}/undo-email-change?token=${undo}`);
+      await page.getByRole("button", { name: "Undo the change" }).click();
+      await page.getByText("Your account has this address back").waitFor();
+      await go(page, "/profile");
+      await page.waitForSelector(".sign-in");
+      same(await outcome(signInByApi(email, NEXT_PASSWORD, server.origin)), "out", "the password before the reset");
+    },
+  },
+  {
+    name: "an admin ends a session of a person, and deactivates and reactivates the person",
+    options: { ownServer: true },
+    run: async (page, server) => {
+      const { id, email } = addPerson(server, "Charles");
+      const signInOnce = () => outcome(signInByApi(email, server.password, server.origin));
+      await signInOnce();
+      await signInOnce();
+      await go(page, `/people/${id}`);
+      const ends = page.getByRole("button", { name: "End", exact: true });
+      await becomes(() => ends.count(), 2, "sessions");
+      await ends.first().click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByRole("button", { name: "End", exact: true }).click();
+      await dialog.waitFor({ state: "hidden" });
+      await becomes(() => ends.count(), 1, "sessions that are left");
+
+      await page.getByRole("button", { name: "Deactivate" }).click();
+      await dialog.getByLabel("Reason").fill("Left the company");
+      await sound(page, "the form of a deactivation");
+      await dialog.getByRole("button", { name: "Deactivate" }).click();
+      await page.getByText("Left the company").waitFor();
+      await page.getByText("No session.").waitFor();
+      await sound(page, "a deactivated person");
+      same(await signInOnce(), "out", "a deactivated person");
+
+      await go(page, "/people");
+      await page.getByLabel("State").selectOption({ label: "Deactivated" });
+      await page.getByRole("link", { name: "Charles" }).click();
+      await page.getByRole("button", { name: "Reactivate" }).click();
+      await dialog.getByRole("button", { name: "Reactivate" }).click();
+      await page.getByRole("button", { name: "Deactivate" }).waitFor();
+      same(await signInOnce(), "in", "a reactivated person");
+    },
+  },
+];
+
+const outcome = (attempt) => attempt.then(() => "in", () => "out");

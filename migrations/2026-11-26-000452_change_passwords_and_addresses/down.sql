@@ -1,0 +1,12 @@
+ALTER TABLE users DROP COLUMN kept_session_id;
+ALTER TABLE revocations DROP COLUMN kept_session_id;
+DROP TABLE email_changes;
+DELETE FROM mails WHERE kind > 10;
+DROP INDEX mails_urgent_due_idx, mails_bulk_due_idx;
+CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8);
+CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8);
+ALTER TABLE mails
+    DROP CONSTRAINT mails_kind_check,
+    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 10),
+    DROP CONSTRAINT mails_parent_check,
+    ADD CONSTRAINT mails_parent_check CHECK ((kind IN (1, 6, 7, 8, 10)) = (parent_id IS NOT NULL));

@@ -1,0 +1,6 @@
+//! Changes of e-mail addresses.
+
+pub mod id;
+pub mod model;
+pub mod ops;
+pub mod store;
