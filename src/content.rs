@@ -24,6 +24,7 @@ use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostService
 pub(crate) fn module() -> Module {
     Module::new("content", DESCRIPTOR_SET)
         .config::<ContentConfig>()
+        .production(config::PRODUCTION)
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(PublishedPosts::new(&app.cache)))
         .part(|app| Cdn::open(&app.config))

@@ -22,7 +22,7 @@ use mainstay_kernel::{
 };
 
 use self::{
-    config::{PER_ENDPOINT, WebhooksConfig},
+    config::PER_ENDPOINT,
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
     inbound::{Verifiers, handlers::Handlers},
@@ -38,6 +38,7 @@ use crate::proto::{
 };
 
 // The interface of a module that handles inbound events.
+pub(crate) use config::WebhooksConfig;
 pub use inbound::handlers::Handler;
 pub(crate) use inbound::stripe;
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use mainstay_kernel::config::{Reader, Section, Variable, is_https_or_loopback};
+use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict, is_https_or_loopback};
 use secrecy::SecretString;
 use url::Url;
 
@@ -46,6 +46,18 @@ impl FromStr for CdnFormat {
         }
     }
 }
+
+/// What posts need in production.
+pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "post-url",
+    text: "The feed links to posts under an https URL",
+    check: |config| {
+        let post_url = &config.section::<ContentConfig>().post_url;
+        // A path is below `PUBLIC_URL`.
+        let is_https = post_url.starts_with('/') || post_url.starts_with("https://");
+        Verdict::of(is_https, "POST_URL is not https")
+    },
+}];
 
 impl Section for ContentConfig {
     const VARIABLES: &'static [Variable] = &[

@@ -1,7 +1,8 @@
 //! The feed of published posts (Atom, RFC 4287).
 //!
 //! Its links are absolute, because feed readers resolve relative links inconsistently. The feed is cached once for all
-//! host names of the server, with a placeholder that each response replaces by the server's URL.
+//! host names of the server, with a placeholder that each response replaces by the server's URL. Readers poll it, so it has
+//! an entity tag.
 
 use atom_syndication::{Category, Entry, Feed, FixedDateTime, Generator, Link, Person, Text};
 use axum::{
@@ -12,6 +13,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use mainstay_kernel::app::App;
+use sha2::{Digest as _, Sha256};
 
 use crate::content::{
     cdn,
@@ -40,10 +42,17 @@ async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
                 (cdn::SURROGATE_KEY, cdn::LISTS),
                 (cdn::CACHE_TAG, cdn::LISTS),
             ];
-            (fixed, feed.replace(STAND_IN, &base)).into_response()
+            let feed = feed.replace(STAND_IN, &base);
+            (fixed, [(header::ETAG, tag(&feed))], feed).into_response()
         }
         Err(error) => tonic::Status::from(error).into_http(),
     }
+}
+
+/// Returns the entity tag of a feed. It is a hash because the feed has no version: a post that leaves it changes it, too.
+fn tag(feed: &str) -> String {
+    let hash: String = Sha256::digest(feed).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hash}\"")
 }
 
 /// Returns the URL of this server: the configured one, or else the one in the request.

@@ -143,8 +143,12 @@ pub(super) const PRODUCTION: &[Requirement] = &[
         name: "public-url",
         text: "Links in mail and in the feed lead to an https URL",
         check: |config| {
-            let is_https = config.section::<MailConfig>().brand.public_url.starts_with("https://");
-            Verdict::of(is_https, "PUBLIC_URL is absent or not https")
+            let Brand { public_url, app_url, .. } = &config.section::<MailConfig>().brand;
+            match app_url {
+                _ if !public_url.starts_with("https://") => Verdict::Missed("PUBLIC_URL is absent or not https"),
+                Some(url) if !url.starts_with("https://") => Verdict::Missed("APP_URL is not https"),
+                _ => Verdict::Met,
+            }
         },
     },
 ];

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::webhooks::{WebhooksConfig, inbound_event::model::Provider};
 use mainstay_kernel::{
     config::{Reader, Requirement, Verdict, is_https_or_loopback},
     outbound::Bounds,
@@ -109,8 +110,8 @@ pub(super) const PRODUCTION: &[Requirement] = &[
         text: "Stripe reports outcomes, refunds and disputes by webhook",
         check: |config| {
             let is_stripe = matches!(config.section::<PaymentsConfig>().gateway, Gateway::Stripe { .. });
-            let is_met = !is_stripe || config.is_given("WEBHOOK_SECRETS_STRIPE");
-            Verdict::of(is_met, "WEBHOOK_SECRETS_STRIPE is absent")
+            let is_met = !is_stripe || config.section::<WebhooksConfig>().has_secret(Provider::Stripe);
+            Verdict::of(is_met, "WEBHOOK_SECRETS_STRIPE has no secret")
         },
     },
 ];

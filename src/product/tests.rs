@@ -84,11 +84,12 @@ fn each_requirement_of_production_can_be_missed() {
     const LOCAL: &str = "postgres://shop@localhost,127.0.0.1/shop";
     /// The changed variables, and the requirements that are then missed.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
-    let cases: [Case; 19] = [
+    let cases: [Case; 25] = [
         (&[("TRUSTED_PROXY_HOPS", "0")], &["tls"]),
         (&[("ALLOWED_ORIGINS", "https://a.example,http://b.example")], &["cors"]),
         (&[("METRICS_LISTEN_ADDR", "203.0.113.7:9464")], &["private-listener"]),
         (&[("METRICS_LISTEN_ADDR", "10.1.2.3:9464")], &[]),
+        (&[("METRICS_LISTEN_ADDR", "100.64.1.2:9464")], &[]),
         (&[("DATABASE_URL", "postgres://shop@db.shop.example/shop")], &["postgres-tls"]),
         (&[("DATABASE_REPLICA_URLS", "postgres://shop@db2.shop.example/shop")], &["postgres-tls"]),
         (&[("DATABASE_URL", LOCAL)], &[]),
@@ -101,9 +102,14 @@ fn each_requirement_of_production_can_be_missed() {
         (&[("FILES_URL", "s3://key:secret@s3.example/shop?tls=none")], &["files"]),
         (&[("STRIPE_SECRET_KEY", "sk_test_key")], &["payments"]),
         (&[("WEBHOOK_SECRETS_STRIPE", "")], &["payment-webhooks"]),
+        (&[("WEBHOOK_SECRETS_STRIPE", " ")], &["payment-webhooks"]),
+        (&[("WEBHOOK_SECRETS_STRIPE", " , ")], &["payment-webhooks"]),
         (&[("WEBHOOK_ALLOW_PRIVATE", "true")], &["webhook-targets"]),
         (&[("SMTP_URL", "smtp://mail.shop.example?tls=none")], &["mail-tls"]),
         (&[("PUBLIC_URL", "http://api.shop.example")], &["public-url"]),
+        (&[("APP_URL", "http://shop.example")], &["public-url"]),
+        (&[("APP_URL", "https://shop.example")], &[]),
+        (&[("POST_URL", "http://shop.example/posts/{slug}")], &["post-url"]),
     ];
     for (changes, names) in cases {
         assert_eq!(with(changes), names, "{changes:?}");

@@ -123,6 +123,11 @@ impl WebhooksConfig {
         self.secrets.iter().map(|(provider, secrets)| (*provider, secrets.as_slice()))
     }
 
+    /// Returns whether webhooks of a provider are accepted.
+    pub(crate) fn has_secret(&self, provider: Provider) -> bool {
+        self.secrets().any(|(other, secrets)| other == provider && !secrets.is_empty())
+    }
+
     /// The signature scheme of the provider of the operator's choice.
     pub(crate) fn generic(&self) -> &GenericScheme {
         &self.generic

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, stream};
@@ -29,7 +29,13 @@ use crate::{
 const KINDS: [ProxyKind; 2] = [ProxyKind::Nginx, ProxyKind::HaProxy];
 
 /// Returns the example with other addresses, and with these lines in its global section.
-fn configuration(kind: ProxyKind, upstreams: &[SocketAddr], more: &str, own: [SocketAddr; 2], dir: &Path) -> String {
+pub(crate) fn configuration(
+    kind: ProxyKind,
+    upstreams: &[SocketAddr],
+    more: &str,
+    own: [SocketAddr; 2],
+    dir: &Path,
+) -> String {
     let replace = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "the example has no {from}");
         text.replace(from, to)
@@ -128,13 +134,18 @@ async fn uploads_downloads_and_watches_pass() {
 
         let mut events = Reader::open(&agent, Protocol::Rest, "TicketService.WatchTickets", "").await;
         events.message().await;
-        for number in 0..3 {
+        let mut fastest = Duration::MAX;
+        for number in 0..8 {
             let draft = json!({ "subject": format!("Number {number}"), "body": "It burns." });
             customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+            let since = Instant::now();
             let event = tokio::time::timeout(Duration::from_secs(5), events.item()).await;
+            fastest = fastest.min(since.elapsed());
             let event = event.unwrap_or_else(|_| panic!("{kind:?} holds events back"));
             assert!(event.to_string().contains(&format!("Number {number}")), "{event}");
         }
+        // A proxy that waits for the next event of a stream before it sends one does so for 200 ms.
+        assert!(fastest < Duration::from_millis(150), "{kind:?} delays each event: {fastest:?} at least");
     }
 }
 
@@ -330,10 +341,11 @@ async fn start_silent_server(counts: Arc<Mutex<BTreeMap<String, usize>>>) -> Soc
     address
 }
 
-/// The paths of a method over REST and over gRPC.
-fn paths(method: &Method) -> [String; 2] {
+/// The paths of a method over REST, of which the server ignores slashes at the end, and over gRPC.
+fn paths(method: &Method) -> [String; 3] {
     let rest = rest::route(method).pattern.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
-    [rest.collect::<Vec<_>>().join("/"), method.path.clone()]
+    let rest = rest.collect::<Vec<_>>().join("/");
+    [format!("{rest}/"), rest, method.path.clone()]
 }
 
 /// A repetition of a method that ignores the key would have a second effect.

@@ -4,6 +4,7 @@ pub(crate) mod certificates;
 mod client;
 mod envoy;
 mod handshake;
+mod haproxy;
 mod principals;
 mod renewal;
 

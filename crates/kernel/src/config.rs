@@ -204,11 +204,6 @@ impl Config {
         &self.settings
     }
 
-    /// Returns whether a variable is given, in the environment or in the file.
-    pub fn is_given(&self, name: &str) -> bool {
-        self.settings.iter().any(|setting| setting.variable.name == name && setting.origin != Origin::Default)
-    }
-
     /// Returns the section of a module.
     ///
     /// # Panics

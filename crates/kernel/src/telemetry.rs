@@ -15,12 +15,12 @@ use std::env::VarError;
 
 pub use metrics::metrics;
 
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt as _, registry, registry::LookupSpan,
 };
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Requirement, Verdict};
 
 /// The default levels, which `RUST_LOG` extends. `tokio_postgres` logs the notices of Postgres at `info`. `h2` warns of
 /// each connection that it closes because of a flood of resets, so that an attacker could fill the log.
@@ -83,6 +83,23 @@ fn filter() -> Result<EnvFilter, ConfigError> {
     EnvFilter::builder()
         .parse(format!("{DEFAULT_LEVELS},{levels}"))
         .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {levels}: {error}")))
+}
+
+/// What the log needs in production.
+pub(crate) const PRODUCTION: &[Requirement] = &[Requirement {
+    name: "log-level",
+    text: "The log is written at the level info or above",
+    check: |_| match LevelFilter::current() {
+        level if level > LevelFilter::INFO => Verdict::Missed("RUST_LOG asks for debug or trace"),
+        _ => Verdict::of(logs_errors(), "RUST_LOG leaves out errors"),
+    },
+}];
+
+/// Returns whether the log has the errors of this program.
+fn logs_errors() -> bool {
+    // An invalid filter is reported when the program starts.
+    let Ok(filter) = filter() else { return true };
+    tracing::subscriber::with_default(registry().with(filter), || tracing::enabled!(target: "mainstay", Level::ERROR))
 }
 
 fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {

@@ -1,6 +1,7 @@
 //! One call: the request is converted, the upstream is called, and its response is converted.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
@@ -13,7 +14,7 @@ use crate::dialect::{Dialect, Failure, MatchedRoute, RequestHead};
 use crate::json::FieldSet;
 use crate::response::ResponseForm;
 use crate::shared::Shared;
-use crate::{BoxError, headers, request_body, response};
+use crate::{BoxError, frame, headers, request_body, response};
 
 /// A failure, with the upstream's headers if it responded.
 pub(crate) struct CallError {
@@ -52,7 +53,7 @@ impl<D: Dialect> Shared<D> {
         if plan.has_body() && !body.is_end_stream() && body.size_hint().exact() != Some(0) {
             plan.check_media_type(head, &self.dialect)?;
         }
-        let format = plan.response_format(head)?;
+        let format = plan.response_format(head, &self.dialect)?;
         let query = plan.query(&self.codec, head, &self.dialect)?;
         let form = ResponseForm { format, enums: query.enums, fields: FieldSet::default() };
         let metadata = headers::grpc_metadata(&head.headers, self.dialect.timeout_header())?;
@@ -94,9 +95,14 @@ impl<D: Dialect> Shared<D> {
         RB::Error: Into<BoxError>,
     {
         let plan = &self.plans[id];
+        let deadline = headers::timeout(request.headers()).and_then(|timeout| Instant::now().checked_add(timeout));
+        let status = |status: Status| match deadline {
+            Some(deadline) if Instant::now() >= deadline => frame::after_deadline(status),
+            _ => status,
+        };
         let response = upstream.oneshot(request).await;
-        let (mut parts, body) =
-            response.map_err(|error| Failure::Upstream(Status::from_error(error.into())))?.into_parts();
+        let response = response.map_err(|error| Failure::Upstream(status(frame::from_error(error.into()))))?;
+        let (mut parts, body) = response.into_parts();
         let messages = response::Messages::new(&parts, body, self.limits.max_response_message_bytes);
         headers::remove_grpc_headers(&mut parts.headers);
         let form = ResponseForm { fields: parts.extensions.remove().unwrap_or_default(), ..form };
@@ -108,7 +114,7 @@ impl<D: Dialect> Shared<D> {
             Ok(messages) => response::unary(self, id, form, messages, &mut parts.headers).await,
         };
         match body {
-            Err(status) => Err(CallError { failure: Failure::Upstream(status), upstream: Some(Box::new(parts)) }),
+            Err(error) => Err(CallError { failure: Failure::Upstream(status(error)), upstream: Some(Box::new(parts)) }),
             Ok(body) => {
                 parts.status = self.dialect.success_status(&plan.route.method, &parts);
                 parts.version = http::Version::default();

@@ -45,9 +45,17 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         StatusCode::OK
     }
 
+    /// Returns whether the response has a representation that the client's `Accept` header selects: true by default.
+    /// Otherwise the header is ignored, as for a method whose success is always a redirection or has no body (RFC 9110,
+    /// section 12.5.1), and a body is JSON.
+    fn negotiates(&self, method: &MethodDescriptor) -> bool {
+        let _ = method;
+        true
+    }
+
     /// Returns the media types (`image/png`, `image/*`, `*/*`) that a method accepts in addition to JSON. If the
-    /// method's body is a `google.api.HttpBody`, these are the only accepted types. An empty list, the default, means
-    /// any type.
+    /// method's body is a `google.api.HttpBody`, these are the only accepted types; `application/json` then stands for
+    /// every type of JSON, and an empty list, the default, means any type.
     fn media_types(&self, method: &MethodDescriptor) -> &[String] {
         let _ = method;
         &[]

@@ -4,7 +4,9 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
+
+use crate::BoxError;
 
 /// The length of the prefix of each message: a flag and the message's length.
 pub(crate) const PREFIX_BYTES: usize = 5;
@@ -104,6 +106,28 @@ pub(crate) fn outcome(headers: &HeaderMap) -> Option<Result<(), Status>> {
     let status = Status::from_header_map(headers)?;
     Some(if status.code() == Code::Ok { Ok(()) } else { Err(status) })
 }
+
+/// Returns the status of a connection that failed. A timeout of the connection is DEADLINE_EXCEEDED; tonic would say
+/// CANCELLED, as if the client had given up.
+pub(crate) fn from_error(error: BoxError) -> Status {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            return Status::deadline_exceeded(EXPIRED);
+        }
+        cause = error.source();
+    }
+    Status::from_error(error)
+}
+
+/// Returns the status for the client of a call whose timeout has expired: an upstream that notices the timeout at the same
+/// time may cancel the call without details, as tonic's server does.
+pub(crate) fn after_deadline(status: Status) -> Status {
+    let is_cancelled = status.code() == Code::Cancelled && status.details().is_empty();
+    if is_cancelled { Status::deadline_exceeded(EXPIRED) } else { status }
+}
+
+const EXPIRED: &str = "the timeout expired before the upstream responded";
 
 /// Returns the status of a response that is not gRPC (doc/http-grpc-status-mapping.md).
 pub(crate) fn from_http(status: StatusCode) -> Status {

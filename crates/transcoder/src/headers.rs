@@ -98,6 +98,23 @@ fn grpc_timeout(timeout: Duration) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
+/// Returns the timeout of a call, if its metadata has one.
+pub(crate) fn timeout(metadata: &HeaderMap) -> Option<Duration> {
+    let text = metadata.get(GRPC_TIMEOUT)?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok()?;
+    let unit = match unit {
+        "H" => Duration::from_secs(3600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    unit.checked_mul(number)
+}
+
 /// Removes the headers that only a gRPC client may see.
 pub(crate) fn remove_grpc_headers(headers: &mut HeaderMap) {
     let names: Vec<HeaderName> =
@@ -135,6 +152,24 @@ mod tests {
             let timeout = parse_timeout(text).and_then(grpc_timeout);
             assert_eq!(timeout, expected.map(HeaderValue::from_static), "{text}");
         }
+    }
+
+    #[test]
+    fn the_timeout_of_a_call_is_read_back() {
+        for (text, expected) in [
+            ("1500m", Some(Duration::from_millis(1500))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("2H", Some(Duration::from_secs(7200))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("", None),
+            ("m", None),
+            ("5", None),
+            ("-5m", None),
+        ] {
+            let headers = HeaderMap::from_iter([(GRPC_TIMEOUT, HeaderValue::from_static(text))]);
+            assert_eq!(timeout(&headers), expected, "{text}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -72,16 +72,19 @@ pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MediaType<'a>(&'a str);
 
+const JSON: &str = "application/json";
+
 /// Types that end in `+json`, and whose documents are not protobuf JSON: in a merge patch (RFC 7396; Kubernetes) null
 /// removes a member, and a JSON patch (RFC 6902) is a list of operations.
 const PATCHES: [&str; 3] =
     ["application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"];
 
 impl MediaType<'_> {
+    /// Returns whether the body is JSON (<https://mimesniff.spec.whatwg.org/#json-mime-type>), except for patches.
     pub(crate) fn is_json(&self) -> bool {
-        let is_patch = PATCHES.iter().any(|name| self.0.eq_ignore_ascii_case(name));
+        let is_one_of = |names: &[&str]| names.iter().any(|name| self.0.eq_ignore_ascii_case(name));
         let has_suffix = || self.0.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"));
-        self.0.eq_ignore_ascii_case("application/json") || (!is_patch && self.0.contains('/') && has_suffix())
+        is_one_of(&[JSON, "text/json"]) || (!is_one_of(&PATCHES) && self.0.contains('/') && has_suffix())
     }
 
     pub(crate) fn is_ndjson(&self) -> bool {
@@ -89,10 +92,12 @@ impl MediaType<'_> {
         names.iter().any(|name| self.0.eq_ignore_ascii_case(name))
     }
 
-    /// Returns whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type.
+    /// Returns whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type. `application/json` covers every type
+    /// of JSON.
     pub(crate) fn matches(&self, pattern: &str) -> bool {
         match pattern.strip_suffix("/*") {
             Some("*") => true,
+            None if pattern == JSON => self.is_json(),
             Some(kind) => self.0.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
             None => self.0.eq_ignore_ascii_case(pattern),
         }
@@ -150,12 +155,28 @@ mod tests {
             ("application/merge-patch+json", false),
             ("Application/Merge-Patch+JSON; charset=utf-8", false),
             ("application/json-patch+json", false),
-            ("text/json", false),
+            ("text/json", true),
+            ("Text/JSON; charset=utf-8", true),
             ("text/plain", false),
             ("json", false),
         ] {
             let headers = headers(header::CONTENT_TYPE, value);
             assert_eq!(content_type(&headers).unwrap().is_json(), is_json, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_for_json_covers_every_type_of_json() {
+        for (media, pattern, expected) in [
+            ("application/cloudevents+json", "application/json", true),
+            ("text/json", "application/json", true),
+            ("application/merge-patch+json", "application/json", false),
+            ("text/csv", "application/json", false),
+            ("text/json", "text/csv", false),
+            ("text/csv", "text/*", true),
+            ("image/png", "*/*", true),
+        ] {
+            assert_eq!(MediaType(media).matches(pattern), expected, "{media} {pattern}");
         }
     }
 }

@@ -75,17 +75,17 @@ impl Plan {
     /// Returns the format of the response.
     ///
     /// # Errors
-    /// An error if the client accepts none of the formats.
-    pub(crate) fn response_format(&self, head: &RequestHead) -> Result<Format, Failure> {
+    /// An error if the client accepts none of the formats, and the method negotiates.
+    pub(crate) fn response_format<D: Dialect>(&self, head: &RequestHead, dialect: &D) -> Result<Format, Failure> {
         if self.raw_response {
             return Ok(Format::Raw);
         }
-        let format = if self.route.method.is_server_streaming() {
-            media_type::stream_format(&head.headers)
+        let (format, default) = if self.route.method.is_server_streaming() {
+            (media_type::stream_format(&head.headers), Format::Ndjson)
         } else {
-            media_type::message_format(&head.headers)
+            (media_type::message_format(&head.headers), Format::Json)
         };
-        format.ok_or(Failure::NotAcceptable)
+        format.or_else(|| (!dialect.negotiates(&self.route.method)).then_some(default)).ok_or(Failure::NotAcceptable)
     }
 
     /// Checks the body's media type. A missing media type defaults to the expected one.
@@ -98,12 +98,11 @@ impl Plan {
         }
         let Some(media) = media_type::content_type(&head.headers) else { return Ok(()) };
         let media_types = dialect.media_types(&self.route.method);
+        let is_listed = || media_types.iter().any(|pattern| media.matches(pattern));
         let is_accepted = if self.raw_body {
-            media_types.is_empty() || media_types.iter().any(|pattern| media.matches(pattern))
+            media_types.is_empty() || is_listed()
         } else {
-            media.is_json()
-                || (self.route.method.is_client_streaming() && media.is_ndjson())
-                || media_types.iter().any(|pattern| media.matches(pattern))
+            media.is_json() || (self.route.method.is_client_streaming() && media.is_ndjson()) || is_listed()
         };
         if is_accepted { Ok(()) } else { Err(Failure::UnsupportedMediaType) }
     }

@@ -19,8 +19,12 @@ pub(crate) struct Splitter {
     max_bytes: usize,
 }
 
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
+    /// A byte order mark may follow, then the `[` (RFC 8259, section 8.1).
+    Mark,
     /// The `[` must follow.
     Start,
     Documents,
@@ -40,7 +44,7 @@ impl Splitter {
             depth: 0,
             in_string: false,
             escaped: false,
-            position: if is_ndjson { Position::Documents } else { Position::Start },
+            position: if is_ndjson { Position::Documents } else { Position::Mark },
             max_bytes,
         }
     }
@@ -112,11 +116,20 @@ impl Splitter {
 
     /// Drops the separators before the next document; returns `false` if that document has not arrived yet.
     fn skip_separators(&mut self) -> Result<bool, Failure> {
+        if self.position == Position::Mark && !self.buffer.is_empty() {
+            if self.buffer.len() < MARK.len() && MARK.starts_with(&self.buffer) {
+                return Ok(false);
+            }
+            if self.buffer.starts_with(MARK) {
+                self.buffer.advance(MARK.len());
+            }
+            self.position = Position::Start;
+        }
         while let Some(&byte) = self.buffer.first() {
             let next = match (self.position, byte) {
                 (position, b' ' | b'\t' | b'\r' | b'\n') => position,
-                (Position::Start, b'[') => Position::FirstElement,
-                (Position::Start, _) => {
+                (Position::Mark | Position::Start, b'[') => Position::FirstElement,
+                (Position::Mark | Position::Start, _) => {
                     return Err(malformed("expected an array; NDJSON has the media type application/x-ndjson"));
                 }
                 (Position::AfterElement, b',') => Position::NextElement,
@@ -171,7 +184,8 @@ mod tests {
 
     #[test]
     fn documents_are_found_in_any_chunking() {
-        let cases: [(&str, bool, &[&str]); 9] = [
+        let cases: [(&str, bool, &[&str]); 10] = [
+            ("\u{feff} [1,2]", false, &["1", "2"]),
             (r#"[{"a":"]}\""}, {"b":[1,{}]}]"#, false, &[r#"{"a":"]}\""}"#, r#"{"b":[1,{}]}"#]),
             ("{\"a\":1}\n{\"b\":2}\r\n\n", true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
             (r#"{"a":1}{"b":2}"#, true, &[r#"{"a":1}"#, r#"{"b":2}"#]),
@@ -202,6 +216,9 @@ mod tests {
             "[1,]",
             "[,1]",
             "[1 2]",
+            "\u{feff}",
+            "\u{feff}\u{feff}[1]",
+            " \u{feff}[1]",
             "[1]x",
             "{",
             "\"a",

@@ -144,6 +144,24 @@ fn schemas_have_the_rules_of_requests_and_the_required_fields_of_responses() {
     assert!(!kinds.contains(&json!("TICKET_KIND_UNSPECIFIED")));
 }
 
+/// Code generators name an inline enum by its message and its field, and drop the message if a component has that name.
+#[test]
+fn an_inline_enum_shares_its_name_with_no_component() {
+    let document = document(None);
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let pascal = |name: &str| name[..1].to_ascii_uppercase() + &name[1..];
+    let mut components = 0;
+    for (name, schema) in schemas {
+        components += usize::from(schema.get("enum").is_some());
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            let value = property.get("items").unwrap_or(property);
+            let generated = format!("{name}{}", pascal(field));
+            assert!(value.get("enum").is_none() || !schemas.contains_key(&generated), "{name}.{field}");
+        }
+    }
+    assert!(components > 10, "{components} enums");
+}
+
 /// Returns the fields that a response may omit according to the contract.
 fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
     let option = message.parent_pool().get_extension_by_name("mainstay.policy.v1.may_be_absent").unwrap();
@@ -196,6 +214,31 @@ fn a_response_lacks_no_field_but_those_that_may_be_absent() {
     }
 }
 
+/// A reader copies the example, so it has the form of its media type.
+#[test]
+fn the_example_of_a_raw_body_has_its_media_type() {
+    let document = document(None);
+    let mut found = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+            let Some(example) = content["example"].as_str() else { continue };
+            let is_good = match media_type.as_str() {
+                "text/csv" => example.lines().next().unwrap().contains(','),
+                "text/tab-separated-values" => example.lines().all(|line| line.split('\t').count() > 1),
+                "application/x-ndjson" => example.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+                "application/json" => serde_json::from_str::<Value>(example).is_ok(),
+                "application/x-www-form-urlencoded" => example.starts_with("payload=%7B"),
+                _ => true,
+            };
+            assert!(is_good, "{name}: {media_type}: {example}");
+            found.insert(media_type.clone());
+        }
+    }
+    assert!(found.len() > 5, "{found:?}");
+    let import = &document["paths"]["/api/v1/tickets/import"]["post"]["requestBody"]["content"];
+    assert_eq!(import["application/octet-stream"]["example"], import["text/csv"]["example"]);
+}
+
 #[test]
 fn the_path_takes_its_fields_out_of_body_and_query() {
     let document = document(None);
@@ -225,4 +268,8 @@ fn policies_become_headers_and_statuses() {
     let limited = &paths["/api/v1/tickets"]["post"]["responses"]["422"]["description"];
     assert!(limited.as_str().unwrap().contains("OPEN_TICKET_LIMIT_REACHED"));
     assert_eq!(paths["/api/v1/auth/login"]["post"]["security"], json!([]));
+    // There is nothing to negotiate about a redirection and a 204.
+    let has_406 = |path: &str, method: &str| paths[path][method]["responses"].get("406").is_some();
+    assert!(has_406("/api/v1/files/{fileId}", "get"));
+    assert!(!has_406("/api/v1/files/{fileId}", "delete") && !has_406("/api/v1/files/{fileId}/content", "get"));
 }

@@ -27,7 +27,7 @@ fn render(link: Link) -> pb::TicketLink {
         id: link.id.to_string(),
         ticket_id: link.ticket.to_string(),
         other_id: link.other.to_string(),
-        kind: link.kind.number().into(),
+        kind: Some(link.kind.number().into()),
         author_id: link.author.to_string(),
         create_time: Some(time(link.created_at)),
     }

@@ -9,8 +9,11 @@ use mainstay_kernel::config::{Reader, Variable};
 
 pub(super) const SIGNATURE_HEADER: Variable =
     Variable::plain("WEBHOOK_GENERIC_SIGNATURE_HEADER", "x-signature", "Header with the signature");
-pub(super) const PREFIX: Variable =
-    Variable::plain("WEBHOOK_GENERIC_PREFIX", "", "Text before the signature in its header, such as sha256=");
+pub(super) const PREFIX: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_PREFIX",
+    "",
+    "Text before the signature in its header, such as sha256=, or t={timestamp},v1= if the header also has the time; other elements of such a list are skipped",
+);
 pub(super) const ENCODING: Variable =
     Variable::plain("WEBHOOK_GENERIC_ENCODING", "hex", "Encoding of the signature: hex or base64");
 pub(super) const TIMESTAMP_HEADER: Variable = Variable::plain(
@@ -21,7 +24,7 @@ pub(super) const TIMESTAMP_HEADER: Variable = Variable::plain(
 pub(super) const SIGNED: Variable = Variable::plain(
     "WEBHOOK_GENERIC_SIGNED",
     "{body}",
-    "Text that is signed, such as {timestamp}.{body}. It must contain {timestamp} if, and only if, WEBHOOK_GENERIC_TIMESTAMP_HEADER is set",
+    "Text that is signed, such as {timestamp}.{body}. {timestamp} is in it if, and only if, the request has the time of the signature; {id} is the value of WEBHOOK_GENERIC_ID_HEADER",
 );
 pub(super) const ID_HEADER: Variable = Variable::plain(
     "WEBHOOK_GENERIC_ID_HEADER",
@@ -43,8 +46,7 @@ pub(super) const TYPE_HEADER: Variable = Variable::plain(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GenericScheme {
     pub(crate) signature_header: HeaderName,
-    /// The prefix of the signature in its header.
-    pub(crate) prefix: String,
+    pub(crate) prefix: Prefix,
     pub(crate) encoding: Encoding,
     pub(crate) timestamp_header: Option<HeaderName>,
     pub(crate) signed: SignedText,
@@ -65,9 +67,17 @@ impl GenericScheme {
             id_field: read.optional(ID_FIELD.name),
             type_header: read.optional(TYPE_HEADER.name),
         };
-        if scheme.timestamp_header.is_some() != scheme.signed.has_timestamp() {
-            let fault = format!("must contain {{timestamp}} if and only if {} is set", TIMESTAMP_HEADER.name);
+        let has_timestamp = scheme.timestamp_header.is_some() || scheme.prefix.has_timestamp();
+        if scheme.timestamp_header.is_some() && scheme.prefix.has_timestamp() {
+            read.fault(TIMESTAMP_HEADER.name, format!("can't be set while {} contains {TIMESTAMP}", PREFIX.name));
+        }
+        if has_timestamp != scheme.signed.contains(TIMESTAMP) {
+            let (header, prefix) = (TIMESTAMP_HEADER.name, PREFIX.name);
+            let fault = format!("must contain {TIMESTAMP} if and only if {header} is set or {prefix} contains it");
             read.fault(SIGNED.name, fault);
+        }
+        if scheme.signed.contains(ID) && scheme.id_header.is_none() {
+            read.fault(SIGNED.name, format!("contains {ID}, and {} is not set", ID_HEADER.name));
         }
         if scheme.id_header.is_some() && scheme.id_field.is_some() {
             read.fault(ID_FIELD.name, format!("can't be set beside {}", ID_HEADER.name));
@@ -80,7 +90,7 @@ impl Default for GenericScheme {
     fn default() -> Self {
         Self {
             signature_header: HeaderName::from_static("x-signature"),
-            prefix: String::new(),
+            prefix: Prefix::default(),
             encoding: Encoding::Hex,
             timestamp_header: None,
             signed: SignedText { before: String::new(), after: String::new() },
@@ -111,8 +121,62 @@ impl FromStr for Encoding {
 }
 
 const TIMESTAMP: &str = "{timestamp}";
+const ID: &str = "{id}";
+const BODY: &str = "{body}";
 
-/// The signed text: the parts before and after the body, with placeholders for the timestamp.
+/// Returns whether a text has a name in braces that is not one of these placeholders: a misspelled one would count as text,
+/// and no signature would ever match.
+fn has_unknown_placeholder(text: &str, known: &[&str]) -> bool {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    text.split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .any(|(name, _)| is_name(name) && !known.contains(&&*format!("{{{name}}}")))
+}
+
+/// The text before the signature in its header, which may contain the time of the signature: `t={timestamp},v1=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    before: String,
+    /// The text between the timestamp and the signature; `None`: the header has no timestamp.
+    after_timestamp: Option<String>,
+}
+
+impl Prefix {
+    pub(crate) fn has_timestamp(&self) -> bool {
+        self.after_timestamp.is_some()
+    }
+
+    /// Returns the timestamp, empty if the header has none, and the signatures: several while a provider rotates its
+    /// secret. Elements of other names, which the first character after the timestamp separates, are skipped.
+    pub(crate) fn split<'h>(&self, header: &'h str) -> Option<(&'h str, Vec<&'h str>)> {
+        let rest = header.strip_prefix(&*self.before)?;
+        let Some(after) = &self.after_timestamp else { return Some(("", vec![rest])) };
+        let separator = after.chars().next()?;
+        let (timestamp, _) = rest.split_once(separator)?;
+        let signatures = rest.split(&**after).skip(1);
+        Some((timestamp, signatures.map(|text| text.split(separator).next().unwrap_or_default()).collect()))
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if has_unknown_placeholder(text, &[TIMESTAMP]) {
+            return Err("may contain {timestamp}, and no other name in braces");
+        }
+        let Some((before, after)) = text.split_once(TIMESTAMP) else {
+            return Ok(Self { before: text.to_owned(), after_timestamp: None });
+        };
+        if after.is_empty() || after.contains(TIMESTAMP) {
+            return Err("must contain {timestamp} once, and text after it");
+        }
+        Ok(Self { before: before.to_owned(), after_timestamp: Some(after.to_owned()) })
+    }
+}
+
+/// The signed text: the parts before and after the body, with placeholders for the timestamp and the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignedText {
     before: String,
@@ -120,13 +184,18 @@ pub(crate) struct SignedText {
 }
 
 impl SignedText {
-    fn has_timestamp(&self) -> bool {
-        [&self.before, &self.after].iter().any(|text| text.contains(TIMESTAMP))
+    fn contains(&self, placeholder: &str) -> bool {
+        [&self.before, &self.after].iter().any(|text| text.contains(placeholder))
+    }
+
+    /// Returns whether the id of the event is part of the text.
+    pub(crate) fn has_id(&self) -> bool {
+        self.contains(ID)
     }
 
     /// Returns the parts before and after the body.
-    pub(crate) fn around(&self, timestamp: &str) -> [String; 2] {
-        [&self.before, &self.after].map(|text| text.replace(TIMESTAMP, timestamp))
+    pub(crate) fn around(&self, timestamp: &str, id: &str) -> [String; 2] {
+        [&self.before, &self.after].map(|text| text.replace(TIMESTAMP, timestamp).replace(ID, id))
     }
 }
 
@@ -134,8 +203,11 @@ impl FromStr for SignedText {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once("{body}") {
-            Some((before, after)) if !after.contains("{body}") => {
+        if has_unknown_placeholder(text, &[TIMESTAMP, ID, BODY]) {
+            return Err("may contain {body}, {timestamp} and {id}, and no other name in braces");
+        }
+        match text.split_once(BODY) {
+            Some((before, after)) if !after.contains(BODY) => {
                 Ok(Self { before: before.to_owned(), after: after.to_owned() })
             }
             _ => Err("must contain {body} once"),

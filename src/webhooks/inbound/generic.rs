@@ -1,6 +1,7 @@
 //! Signatures of a provider of the operator's choice: an HMAC-SHA256, in the header, the encoding and over the text that
-//! the configuration names. An id or a type in a header is not signed; without a timestamp, an attacker who has obtained
-//! a body can send it again, as a new event if its id is in a header. So handlers of such events must be idempotent.
+//! the configuration names. A type in a header is not signed, nor is an id in a header, unless the signed text contains
+//! `{id}`; without a timestamp, an attacker who has obtained a body can send it again, as a new event if its id is in a
+//! header and not signed. So handlers of such events must be idempotent.
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
@@ -23,22 +24,26 @@ pub(crate) struct Generic {
 impl Verifier for Generic {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
         let scheme = &self.scheme;
+        let signature = scheme.prefix.split(header(headers, scheme.signature_header.as_str())?);
+        let (timestamp, signatures) = signature.ok_or_else(|| forged("the signature is malformed"))?;
         let timestamp = match &scheme.timestamp_header {
             Some(name) => header(headers, name.as_str())?,
-            None => "",
+            None => timestamp,
         };
-        if scheme.timestamp_header.is_some() {
+        if scheme.timestamp_header.is_some() || scheme.prefix.has_timestamp() {
             check_time(time(timestamp).ok_or_else(|| forged("the timestamp is malformed"))?, now)?;
         }
-        let signature = header(headers, scheme.signature_header.as_str())?.strip_prefix(&*scheme.prefix);
-        let signature = signature.and_then(|signature| decode(scheme.encoding, signature));
-        let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
-        let [before, after] = scheme.signed.around(timestamp);
-        if !self.keys.have_signed(&[signature], &[before.as_bytes(), body, after.as_bytes()]) {
+        let named = |name| identifier(header(headers, name)?).ok_or_else(|| forged("the id or the type is malformed"));
+        let signed_id = match &scheme.id_header {
+            Some(name) if scheme.signed.has_id() => named(name.as_str())?,
+            _ => String::new(),
+        };
+        let signatures: Vec<_> = signatures.iter().filter_map(|text| decode(scheme.encoding, text)).collect();
+        let [before, after] = scheme.signed.around(timestamp, &signed_id);
+        if !self.keys.have_signed(&signatures, &[before.as_bytes(), body, after.as_bytes()]) {
             return Err(forged("no signature matches a configured secret"));
         }
         let [id, kind] = identifiers(body, [scheme.id_field.as_deref().unwrap_or_default(), "type"])?;
-        let named = |name| identifier(header(headers, name)?).ok_or_else(|| forged("the id or the type is malformed"));
         // Not the field `id` by default, which is often that of the resource: its second event would count as a repetition.
         // Not of the timestamp either, which is another one when the provider sends the event again.
         let hash = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -33,8 +33,8 @@ impl Verifier for Github {
         })
     }
 
-    fn media_types(&self) -> &'static [&'static str] {
-        &["application/json", "application/x-www-form-urlencoded"]
+    fn takes_forms(&self) -> bool {
+        true
     }
 
     fn event(&self, body: Bytes) -> Bytes {

@@ -358,6 +358,69 @@ fn an_event_of_the_operators_choice_has_an_id_and_a_type() {
     assert_eq!(ids[0], ids[1], "sent again under another time");
 }
 
+/// Mux and Paddle send the time within the header of the signature, and Paddle several signatures during a rotation.
+#[test]
+fn the_time_may_be_in_the_header_of_the_signature() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let at = now().timestamp();
+    for (prefix, signed, [before, separator, after]) in [
+        ("t={timestamp},v1=", "{timestamp}.{body}", ["t=", ",", "v1="]),
+        ("t={timestamp},v1=", "{\"at\":{timestamp},\"event\":{body}}", ["t=", ",", "v1="]),
+        ("ts={timestamp};h1=", "{timestamp}:{body}", ["ts=", ";", "h1="]),
+    ] {
+        let settings = [("WEBHOOK_GENERIC_PREFIX", prefix), ("WEBHOOK_GENERIC_SIGNED", signed)];
+        let verifiers = generic(&settings, SECRET);
+        let sign = |secret: &str, at: i64| {
+            let signed = signed
+                .replace("{timestamp}", &at.to_string())
+                .replace("{body}", std::str::from_utf8(BODY).expect("text"));
+            format!("{after}{}", hex(&mac(secret.as_bytes(), signed.as_bytes())))
+        };
+        let verify = |elements: &[String]| {
+            let header = elements.join(separator);
+            verify(&verifiers, Provider::Generic, &[("x-signature", &header)], BODY).map(|event| event.kind)
+        };
+        let (time, good) = (format!("{before}{at}"), sign(SECRET, at));
+        let (other, unknown) = (sign("another_secret_of_the_operator", at), "v0=zz".to_owned());
+        for elements in [
+            vec![time.clone(), good.clone()],
+            vec![time.clone(), other.clone(), good.clone()],
+            vec![time.clone(), unknown.clone(), good.clone(), unknown.clone()],
+        ] {
+            assert_eq!(verify(&elements), Ok("ping".to_owned()), "{elements:?}");
+        }
+        for elements in [
+            vec![time.clone()],
+            vec![good.clone()],
+            vec![time.clone(), other],
+            vec![time, unknown],
+            vec![format!("{before}{}", at + 1), good],
+            vec![format!("{before}{}", at - 301), sign(SECRET, at - 301)],
+        ] {
+            assert_eq!(verify(&elements), Err(ReasonRef::new(WebhooksReason::InvalidSignature)), "{elements:?}");
+        }
+    }
+}
+
+#[test]
+fn the_id_may_be_part_of_the_signed_text() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let at = now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
+    let settings = [
+        ("WEBHOOK_GENERIC_ID_HEADER", "x-id"),
+        ("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"),
+        ("WEBHOOK_GENERIC_SIGNED", "{id}{timestamp}{body}"),
+    ];
+    let verifiers = generic(&settings, SECRET);
+    let signature = hex(&mac(SECRET.as_bytes(), &[b"evt-7", at.as_bytes(), BODY].concat()));
+    let of = |id: &str| {
+        let headers = [("x-id", id), ("x-sent-at", &at), ("x-signature", &signature)];
+        verify(&verifiers, Provider::Generic, &headers, BODY).map(|event| event.event_id)
+    };
+    assert_eq!(of("evt-7"), Ok("evt-7".to_owned()));
+    assert_eq!(of("evt-8"), Err(ReasonRef::new(WebhooksReason::InvalidSignature)), "another id is not signed");
+}
+
 #[test]
 fn a_scheme_that_makes_no_sense_is_refused() {
     for settings in [
@@ -365,6 +428,18 @@ fn a_scheme_that_makes_no_sense_is_refused() {
         &[("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at")],
         &[("WEBHOOK_GENERIC_SIGNED", "body")],
         &[("WEBHOOK_GENERIC_SIGNED", "{body}{body}")],
+        &[("WEBHOOK_GENERIC_SIGNED", "{url}.{body}")],
+        &[("WEBHOOK_GENERIC_SIGNED", "{Timestamp}.{body}")],
+        &[("WEBHOOK_GENERIC_SIGNED", "{id}.{body}")],
+        &[("WEBHOOK_GENERIC_PREFIX", "{algorithm}=")],
+        &[("WEBHOOK_GENERIC_PREFIX", "t={timestamp}")],
+        &[("WEBHOOK_GENERIC_PREFIX", "t={timestamp},{timestamp}=")],
+        &[("WEBHOOK_GENERIC_PREFIX", "t={timestamp},v1=")],
+        &[
+            ("WEBHOOK_GENERIC_PREFIX", "t={timestamp},v1="),
+            ("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"),
+            ("WEBHOOK_GENERIC_SIGNED", "{timestamp}.{body}"),
+        ],
         &[("WEBHOOK_GENERIC_ENCODING", "base32")],
         &[("WEBHOOK_GENERIC_SIGNATURE_HEADER", "no header")],
         &[("WEBHOOK_GENERIC_ID_HEADER", "x-id"), ("WEBHOOK_GENERIC_ID_FIELD", "id")],
@@ -393,7 +468,7 @@ fn a_form_of_github_is_verified_as_it_was_sent() {
     forms.push(("payload=%7B".to_owned(), None));
     forms.push(("other=1&payload=%7B%7D".to_owned(), None));
     let verifier = verifiers.of(Provider::Github).expect("configured");
-    assert_eq!(verifier.media_types(), ["application/json", "application/x-www-form-urlencoded"]);
+    assert!(verifier.takes_forms());
     for (form, expected) in forms {
         let signature = format!("sha256={}", hex(&mac(secret.as_bytes(), form.as_bytes())));
         let named = [("x-github-delivery", "1"), ("x-github-event", "ping"), ("x-hub-signature-256", &*signature)];

@@ -38,9 +38,9 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// the signed body is not an event.
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
 
-    /// Returns the media types that the provider sends.
-    fn media_types(&self) -> &'static [&'static str] {
-        &["application/json"]
+    /// Returns whether the provider may send the event in a form instead of as JSON.
+    fn takes_forms(&self) -> bool {
+        false
     }
 
     /// Returns the event in a verified body: the body itself, unless the provider wraps it.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::post,
-    support::{Protocol, TestApp},
+    support::{Protocol, TestApp, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,4 +85,58 @@ async fn the_links_of_the_feed_are_absolute() {
     let slug = publish(&app).await;
     let unproxied = [("host", "news.example"), ("x-forwarded-proto", "https")];
     assert_eq!(feed(&app, &unproxied).await, links("http://news.example", &slug), "no trusted proxy sets the header");
+}
+
+/// Readers poll the feed, which rarely changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_feed_is_not_sent_again_and_a_changed_one_is_compressed() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let summary = "About the printer. ".repeat(20);
+    let publish = async |title: &str| {
+        let request = json!({ "title": title, "body": "Text", "summary": summary });
+        let id = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success().id();
+        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": id })).await.success();
+    };
+    let get = async |headers: &[(&'static str, &str)]| {
+        let mut request = app.endpoint.http.get(format!("{}/feed.atom", app.endpoint.base()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("an answer")
+    };
+    let tag = |answer: &reqwest::Response| answer.headers()["etag"].to_str().expect("text").to_owned();
+    for title in ["First", "Second", "Third"] {
+        publish(title).await;
+    }
+    let (plain, gzip) = (get(&[]).await, get(&[("accept-encoding", "gzip")]).await);
+    assert_eq!(
+        (plain.status(), gzip.headers()["content-encoding"].to_str().ok()),
+        (200.try_into().unwrap(), Some("gzip"))
+    );
+    let (plain_tag, gzip_tag) = (tag(&plain), tag(&gzip));
+    let (plain_length, gzip_length) =
+        (plain.text().await.expect("text").len(), gzip.bytes().await.expect("bytes").len());
+    assert!(gzip_length * 2 < plain_length, "{gzip_length} of {plain_length} bytes");
+    for headers in [
+        &[("if-none-match", plain_tag.as_str())][..],
+        &[("if-none-match", gzip_tag.as_str()), ("accept-encoding", "gzip")],
+        &[("if-none-match", &*format!("W/{plain_tag}"))],
+    ] {
+        let answer = get(headers).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers().contains_key("cache-control")),
+            (304, true),
+            "{headers:?}"
+        );
+        assert!(answer.bytes().await.expect("a body").is_empty());
+    }
+    publish("Fourth").await;
+    let is_changed = async || get(&[("if-none-match", plain_tag.as_str())]).await.status() == 200;
+    eventually("the feed has the new post", is_changed).await;
+    let changed = get(&[("if-none-match", &plain_tag)]).await;
+    assert_eq!(changed.status(), 200);
+    assert_ne!(tag(&changed), plain_tag);
+    // The links of another host are other bytes.
+    assert_ne!(tag(&get(&[("host", "other.example")]).await), tag(&changed));
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::{post, publish_post},
-    support::{Actor, PROTOCOLS, Protocol, Response, TestApp},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, rest},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +98,28 @@ async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
     change(&cast.agent, "DeletePost", json!({ "postId": first })).await;
     let gone = cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": "second-name" })).await;
     gone.failure("NOT_FOUND");
+}
+
+/// A caller that follows the redirection gets what it asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirection_keeps_the_query() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (id, old) = publish_post(&cast.agent).await;
+    change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": "second-name" } })).await;
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
+        let base = app.endpoint.base_of(protocol).await;
+        let get = async |target: &str| {
+            rest::read(app.endpoint.http.get(format!("{base}{target}")).send().await.expect("an answer")).await
+        };
+        for query in ["", "?utm_source=x", "?readMask=id,title", "?readMask=id%2Ctitle&utm_source=x"] {
+            let moved = get(&format!("/api/v1/post-slugs/{old}{query}")).await;
+            let target = format!("/api/v1/post-slugs/second-name{query}");
+            assert_eq!((moved.status, moved.header("location")), (301, Some(&*target)), "{protocol:?} {query}");
+            let post = get(&target).await.success();
+            assert_eq!((post.status, post.data()), (200, moved.data()), "{protocol:?} {query}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

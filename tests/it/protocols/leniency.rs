@@ -3,7 +3,10 @@
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
-use crate::support::{Protocol, Raw, webhook};
+use crate::{
+    cases::file::body,
+    support::{Protocol, Raw, methods, rest, webhook},
+};
 
 use super::requests::Sender;
 
@@ -203,4 +206,42 @@ async fn parameters_of_grpc_web_have_no_effect() {
     let response = request.send().await.expect("an answer");
     let kind = response.headers()["content-type"].to_str().expect("text");
     assert_eq!((response.status().as_u16(), kind), (200, "application/grpc-web+proto"));
+}
+
+/// A redirection and a 204 have no representation to select (RFC 9110, section 12.5.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn accept_selects_nothing_where_success_is_a_redirection_or_a_204() {
+    let sender = Sender::new().await;
+    let bearer = format!("Bearer {}", sender.token);
+    let upload = async || {
+        let upload = json!({ "name": "a.bin", "file": body("application/octet-stream", "The bytes.") });
+        sender.scene.cast.customer.call(Protocol::Rest, "FileService.UploadFile", upload).await.success().id()
+    };
+    for address in [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()] {
+        for accept in ["application/pdf", "image/*", "application/octet-stream", "text/html", "application/json;q=0"] {
+            let send = async |raw: Raw| raw.header("accept", accept).send(address).await;
+            let file = format!("/api/v1/files/{}", upload().await);
+            let content = Raw::new("GET", format!("{file}/content")).header("authorization", &bearer);
+            let content = send(content).await;
+            assert_eq!((content.status, content.header("location").is_some()), (302, true), "{accept}: {content:#?}");
+            let deletion = send(Raw::new("DELETE", &file).header("authorization", &bearer)).await;
+            assert_eq!(deletion.status, 204, "{accept}: {deletion:#?}");
+            let event = webhook::event("ping");
+            let signature = webhook::stripe(&event, 0);
+            let event = Raw::new("POST", "/webhooks/stripe").json(event).header("stripe-signature", signature);
+            let receipt = send(event).await;
+            assert_eq!(receipt.status, 204, "{accept}: {receipt:#?}");
+        }
+        let all = methods();
+        let unselected: Vec<_> = all.iter().filter(|method| !method.negotiates()).collect();
+        for method in &unselected {
+            let route = rest::route(method);
+            let path = route.pattern.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+            let path = path.collect::<Vec<_>>().join("/");
+            let verb = route.http_method.as_ref().expect("no custom rules here").as_str();
+            let answer = Raw::new(verb, path).json("{}").header("accept", "text/html").send(address).await;
+            assert_ne!(answer.status, 406, "{}: {answer:#?}", method.name);
+        }
+        assert!(unselected.len() > 10, "{} methods", unselected.len());
+    }
 }

@@ -1,5 +1,7 @@
 //! Health checks, reflection, compression, and gRPC-Web.
 
+use std::time::Duration;
+
 use futures_util::stream;
 use mainstay::proto::support::v1::{CreateTicketRequest, ticket_service_client::TicketServiceClient};
 use tonic::{Request, codec::CompressionEncoding};
@@ -21,6 +23,21 @@ async fn health_is_reported_overall_and_per_service() {
     }
     let unknown = client.check(HealthCheckRequest { service: "nobody".into() }).await.expect_err("there is none");
     assert_eq!(unknown.code(), tonic::Code::NotFound);
+}
+
+/// A client that watches would reconnect at once after an end.
+#[tokio::test]
+async fn a_watch_of_an_unknown_service_does_not_end() {
+    let app = TestApp::start().await;
+    let mut client = HealthClient::new(app.endpoint.channel.clone());
+    for (service, expected) in [("", ServingStatus::Serving), ("nobody", ServingStatus::ServiceUnknown)] {
+        let watch = client.watch(HealthCheckRequest { service: service.to_owned() }).await;
+        let mut watch = watch.unwrap_or_else(|status| panic!("{service}: {status}")).into_inner();
+        let first = watch.message().await.expect("a message").expect("no end");
+        assert_eq!(first.status(), expected, "{service}");
+        let next = tokio::time::timeout(Duration::from_millis(300), watch.message()).await;
+        assert!(next.is_err(), "{service}: {next:?}");
+    }
 }
 
 #[tokio::test]

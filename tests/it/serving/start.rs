@@ -152,6 +152,14 @@ async fn the_production_checklist_decides_the_exit_code() {
         assert!(line(&text, name).starts_with("FAIL "), "{name}: {text}");
     }
     assert!(!text.contains("hunter2"), "{text}");
+
+    let silent = [&good[..], &[("RUST_LOG", "off"), ("WEBHOOK_SECRETS_STRIPE", ",")]].concat();
+    let silent: Vec<_> = silent.into_iter().filter(|pair| *pair != secret).collect();
+    let (is_ready, text) = process::run(&command, &database, &silent).await;
+    assert!(!is_ready && text.contains("requirements that are not met: 2."), "{text}");
+    for name in ["log-level", "payment-webhooks"] {
+        assert!(line(&text, name).starts_with("FAIL "), "{name}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,3 +54,11 @@ pub(crate) fn standard(id: &str, body: &str) -> [String; 2] {
 pub(crate) fn github(body: &str) -> String {
     format!("sha256={}", hex(&mac(b"a_new_secret_of_the_tests", body)))
 }
+
+/// The secret of a provider of the operator's choice; tests configure it where they use it.
+pub(crate) const GENERIC_SECRET: &str = "a_secret_of_the_operators_choice";
+
+/// The `X-Signature` of a body, by the default scheme.
+pub(crate) fn generic(body: &str) -> String {
+    hex(&mac(GENERIC_SECRET.as_bytes(), body))
+}

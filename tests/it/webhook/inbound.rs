@@ -28,7 +28,8 @@ use serde_json::{Value, json};
 use crate::{
     cases::webhook::webhook_request,
     support::{
-        Actor, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, eventually, people::Cast, webhook,
+        Actor, PROTOCOLS, Process, Protocol, Raw, Response, TestApp, TestDatabase, eventually, people::Cast, unique,
+        webhook,
     },
 };
 
@@ -168,6 +169,46 @@ async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
         assert_eq!(app.database.number(&query).await, 1, "over {protocol:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
+}
+
+/// Senders name JSON in many ways, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_event_may_have_any_media_type_of_json_or_none() {
+    let app = TestApp::builder().set("WEBHOOK_SECRETS_GENERIC", webhook::GENERIC_SECRET).start().await;
+    let mut received = 0;
+    for address in [app.endpoint.address, app.endpoint.envoy().await.address()] {
+        let posts = |content_type: Option<&str>| {
+            let (body, id) = (webhook::event("ping"), unique());
+            let [timestamp, signature] = webhook::standard(&id, &body);
+            let post = |provider: &str| {
+                let raw = Raw { body: body.clone().into(), ..Raw::new("POST", format!("/webhooks/{provider}")) };
+                content_type.into_iter().fold(raw, |raw, content_type| raw.header("content-type", content_type))
+            };
+            let standard = post("standard").header("webhook-id", id).header("webhook-timestamp", timestamp);
+            let standard = standard.header("webhook-signature", signature);
+            [standard, post("generic").header("x-signature", webhook::generic(&body))]
+        };
+        for content_type in [
+            None,
+            Some("application/octet-stream"),
+            Some("application/json; charset=utf-8"),
+            Some("application/vnd.x+json"),
+            Some("application/cloudevents+json"),
+            Some("text/json"),
+        ] {
+            for raw in posts(content_type) {
+                let answer = raw.send(address).await;
+                assert_eq!(answer.status, 204, "{raw}: {answer:#?}");
+                received += 1;
+            }
+        }
+        for content_type in ["text/xml", "application/x-www-form-urlencoded"] {
+            for raw in posts(Some(content_type)) {
+                raw.send(address).await.failure("UNSUPPORTED_MEDIA_TYPE");
+            }
+        }
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, received);
 }
 
 /// GitHub's events have up to 25 MB, and few have more than 8 MiB.

@@ -16,7 +16,7 @@ import type { Ticket } from "./api";
 import { TicketPicker } from "./pick";
 
 type TicketLink = Schemas["TicketLink"];
-type Kind = Exclude<TicketLink["kind"], "TICKET_LINK_KIND_UNSPECIFIED">;
+type Kind = TicketLink["kind"];
 
 const KINDS: readonly Kind[] = ["TICKET_LINK_KIND_RELATED", "TICKET_LINK_KIND_BLOCKS", "TICKET_LINK_KIND_BLOCKED_BY", "TICKET_LINK_KIND_DUPLICATE_OF", "TICKET_LINK_KIND_DUPLICATED_BY"];
 /** The most tickets that one request returns by their ids. */

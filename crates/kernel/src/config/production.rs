@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::config::{Host, SslMode};
-use tracing::level_filters::LevelFilter;
 
 use super::{Config, Quota, separate};
 
@@ -100,11 +99,6 @@ pub(crate) const KERNEL: &[Requirement] = &[
         },
     },
     Requirement {
-        name: "log-level",
-        text: "The log is written at the level info or above",
-        check: |_| Verdict::of(LevelFilter::current() <= LevelFilter::INFO, "RUST_LOG asks for debug or trace"),
-    },
-    Requirement {
         name: "on-call",
         text: "Alerts of the server reach an on-call service",
         check: |config| {
@@ -144,10 +138,15 @@ fn private_listener(config: &Config) -> Verdict {
     }
 }
 
-/// Returns whether an address is that of this machine or of a private network (RFC 1918, RFC 4193, link-local).
+/// Returns whether an address is that of this machine or of a private network (RFC 1918, RFC 4193, link-local), or shared
+/// behind a provider's translation (RFC 6598), as in some clusters and private overlays.
 fn is_private(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            let is_shared = a == 100 && (64..128).contains(&b);
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
     }
 }

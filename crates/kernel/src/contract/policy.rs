@@ -203,6 +203,13 @@ impl Method {
         self.success.iter().find(|success| success.applies(response))
     }
 
+    /// Returns whether `Accept` selects a representation of the response. A redirection and a 204 have none.
+    pub fn negotiates(&self) -> bool {
+        let has_representation =
+            |success: &Success| !matches!(success.status, StatusCode::FOUND | StatusCode::NO_CONTENT);
+        self.success.iter().any(has_representation)
+    }
+
     /// Returns the id of the operation to poll, if the encoded response is a 202.
     pub fn pending(&self, response: &[u8]) -> Option<Uuid> {
         let success = self.success(response).filter(|success| success.status == StatusCode::ACCEPTED)?;

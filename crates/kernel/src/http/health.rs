@@ -10,13 +10,17 @@ use std::{
 };
 
 use diesel_async::SimpleAsyncConnection as _;
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, future::BoxFuture, stream, stream::BoxStream};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
 use tonic_health::{
     ServingStatus,
-    pb::health_server::HealthServer,
+    pb::{
+        HealthCheckRequest, HealthCheckResponse, health_check_response,
+        health_server::{Health as HealthCalls, HealthServer},
+    },
     server::{HealthReporter, HealthService},
 };
 
@@ -72,8 +76,32 @@ impl Readiness {
     }
 
     /// The service `grpc.health.v1.Health`.
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    pub fn service(&self) -> HealthServer<impl HealthCalls + use<>> {
+        HealthServer::new(PatientHealth(HealthService::from_health_reporter(self.reporter.clone())))
+    }
+}
+
+/// tonic's service, except that a watch of an unknown service does not end: its client would call again at once. It
+/// receives `SERVICE_UNKNOWN`, as health.proto demands. A contract gets no further services, so that this is final.
+struct PatientHealth(HealthService);
+
+#[tonic::async_trait]
+impl HealthCalls for PatientHealth {
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.check(request).await
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        match self.0.watch(request).await {
+            Err(status) if status.code() == Code::NotFound => {
+                let status = health_check_response::ServingStatus::ServiceUnknown.into();
+                let unknown = stream::iter([Ok(HealthCheckResponse { status })]);
+                Ok(Response::new(unknown.chain(stream::pending()).boxed()))
+            }
+            watch => watch.map(|response| response.map(StreamExt::boxed)),
+        }
     }
 }
 

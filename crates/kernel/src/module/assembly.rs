@@ -125,7 +125,7 @@ impl Modules {
             sections: Vec::new(),
             warnings: Vec::new(),
             checks: Vec::new(),
-            requirements: PRODUCTION.to_vec(),
+            requirements: [PRODUCTION, telemetry::PRODUCTION].concat(),
             parts: Vec::new(),
             first_starts: Vec::new(),
             starts: Vec::new(),

@@ -86,7 +86,7 @@ where
                 self.outcome = Some(Err(Status::unknown("the upstream's response has no status")));
             }
             None => self.outcome = Some(Err(Status::internal("the upstream's response ended inside a message"))),
-            Some(Err(error)) => self.outcome = Some(Err(Status::from_error(error.into()))),
+            Some(Err(error)) => self.outcome = Some(Err(frame::from_error(error.into()))),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.deframer.push(data),
                 Err(frame) => {

@@ -247,6 +247,7 @@ async fn media_types_are_negotiated() {
         ("application/json; charset=latin1", 200),
         ("application/json;odata.metadata=minimal", 200),
         ("application/problem+json; charset=ascii", 200),
+        ("text/json", 200),
         ("application/merge-patch+json", 415),
         ("application/json-patch+json", 415),
         ("text/plain", 415),
@@ -291,7 +292,7 @@ async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
     }
 }
 
-/// A dialect that ignores unknown parameters of read-only methods.
+/// A dialect that ignores unknown parameters and `Accept` for read-only methods.
 #[derive(Clone)]
 struct Lenient(StatusDialect);
 
@@ -302,6 +303,25 @@ impl Dialect for Lenient {
 
     fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
         method.name() == "Get"
+    }
+
+    fn negotiates(&self, method: &MethodDescriptor) -> bool {
+        method.name() != "Get"
+    }
+}
+
+#[tokio::test]
+async fn accept_is_ignored_where_the_dialect_says_so() {
+    let pool = pool();
+    let upstream = service_fn(|request| echo(crate::support::pool(), request));
+    let dialect = Lenient(StatusDialect::new(&pool, 1000));
+    let transcoder = Transcoder::new(&pool, &["shop.Shop"], upstream, dialect, Limits::default()).unwrap();
+    for (uri, status) in [("/v1/items/7", 200), ("/v1/only/7", 406)] {
+        let mut request = request("GET", uri, "");
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        let response = transcoder.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{uri}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json", "{uri}");
     }
 }
 

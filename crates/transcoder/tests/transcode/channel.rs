@@ -1,12 +1,17 @@
 //! A real gRPC server at the other end of a channel.
 
+use std::time::Duration;
+
 use http::Request;
 use http_body_util::BodyExt as _;
 use mainstay_transcoder::{Limits, StatusDialect, Transcoder};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Response, Status};
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceExt as _;
 
 use crate::support::compile_text;
@@ -30,6 +35,22 @@ service Health {
   }
 }
 "#;
+
+/// A service that is slower than any timeout.
+struct Slow;
+
+#[tonic::async_trait]
+impl Health for Slow {
+    type WatchStream = tokio_stream::Pending<Result<HealthCheckResponse, Status>>;
+
+    async fn check(&self, _: tonic::Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn watch(&self, _: tonic::Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        std::future::pending().await
+    }
+}
 
 type Rest = Transcoder<Channel, StatusDialect>;
 
@@ -82,4 +103,29 @@ async fn a_stream_is_handed_on_as_it_comes() {
 async fn an_upstream_that_is_not_there_is_unavailable() {
     let (status, body) = get(&over("http://127.0.0.1:1"), "/health").await;
     assert_eq!(status, 503, "{body}");
+}
+
+/// The timeouts of the call, of its channel and of its server expire at about the same time; whichever is first, the client
+/// did not give up.
+#[tokio::test]
+async fn an_expired_timeout_is_no_cancellation() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let server = Server::builder().add_service(HealthServer::new(Slow));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let pool = compile_text(HEALTH);
+    for (timeout, endpoint) in [(Some("20m"), endpoint.clone()), (None, endpoint.timeout(Duration::from_millis(20)))] {
+        let dialect = StatusDialect::new(&pool, 1 << 20);
+        let channel = endpoint.connect_lazy();
+        let rest = Transcoder::new(&pool, &["grpc.health.v1.Health"], channel, dialect, Limits::default()).unwrap();
+        let calls = (0..20).map(|number| {
+            let uri = if number % 2 == 0 { "/health" } else { "/health/shop:watch" };
+            let request =
+                timeout.into_iter().fold(Request::get(uri), |request, text| request.header("grpc-timeout", text));
+            rest.clone().oneshot(request.body(Body::empty()).unwrap())
+        });
+        for response in futures_util::future::join_all(calls).await {
+            assert_eq!(response.unwrap().status(), 504, "{timeout:?}");
+        }
+    }
 }

@@ -147,6 +147,10 @@ impl Dialect for Envelope {
         upstream.extensions.get::<HttpStatus>().map_or(StatusCode::OK, |status| status.0)
     }
 
+    fn negotiates(&self, method: &MethodDescriptor) -> bool {
+        self.method(method).is_none_or(Method::negotiates)
+    }
+
     fn media_types(&self, method: &MethodDescriptor) -> &[String] {
         self.method(method).map_or(&[], |method| &method.media_types)
     }

@@ -7,7 +7,7 @@
 
 use http::{
     HeaderName, HeaderValue, StatusCode, Version,
-    header::{CONTENT_TYPE, HOST},
+    header::{CONTENT_TYPE, HOST, LOCATION},
     uri::Authority,
 };
 use mainstay_transcoder::grpc_metadata;
@@ -29,6 +29,9 @@ use crate::{
 pub const X_TRANSCODED: HeaderName = HeaderName::from_static("x-mainstay-transcoded");
 /// The HTTP status of a transcoded response, which Envoy applies.
 pub const X_HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
+
+/// The path and the query of a request that Envoy has transcoded.
+const X_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 
 /// Removes a forged mark. Without a trusted proxy in front, no mark is genuine.
 pub fn without_forged_mark(mut request: Request, behind_proxy: bool) -> Request {
@@ -132,8 +135,8 @@ pub fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// A middleware that rewrites gRPC responses without a message for REST callers: an error of an inner layer becomes the
-/// error envelope, and a 204 loses its body.
+/// A middleware that adapts responses for REST callers: an error of an inner layer becomes the error envelope, a 204 loses
+/// its body, and a redirection to the new URL of a resource keeps the query.
 #[derive(Debug, Clone)]
 pub struct RestErrorResponse {
     /// The reasons, which determine the status.
@@ -143,11 +146,15 @@ pub struct RestErrorResponse {
 impl<S: Next> Middleware<Request, S> for RestErrorResponse {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (catalogue, rest) = (self.catalogue, is_rest(&request));
+        let query = if rest { query_of(&request) } else { None };
         let response = next.run(request);
         Box::pin(async move {
-            let response = response.await;
+            let mut response = response.await;
             if !rest {
                 return Ok(response);
+            }
+            if let Some(query) = query.filter(|_| status(catalogue, &response) == StatusCode::MOVED_PERMANENTLY) {
+                add_query(&mut response, &query);
             }
             match Status::from_header_map(response.headers()) {
                 Some(status) if status.code() != Code::Ok => {
@@ -159,6 +166,22 @@ impl<S: Next> Middleware<Request, S> for RestErrorResponse {
                 _ => Ok(response),
             }
         })
+    }
+}
+
+/// Returns the query of a REST request, which Envoy reports with the original path.
+fn query_of(request: &Request) -> Option<String> {
+    let original = request.headers().get(X_ORIGINAL_PATH).filter(|_| name(request) == "envoy");
+    let original = original.and_then(|path| path.to_str().ok()?.split_once('?'));
+    original.map(|(_, query)| query).or_else(|| request.uri().query()).map(str::to_owned)
+}
+
+/// Adds a query to the Location of a resource, such as the read mask: a caller that follows it sends nothing else.
+fn add_query(response: &mut Response, query: &str) {
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = location.filter(|location| !location.contains('?')).map(|location| format!("{location}?{query}"));
+    if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
+        response.headers_mut().insert(LOCATION, location);
     }
 }
 

@@ -70,6 +70,10 @@ pub fn cors(origins: &[String]) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
+/// The media types of responses that are compressed.
+const COMPRESSED: [&str; 7] =
+    ["application/atom+xml", "application/json", "text/css", "text/csv", "text/html", "text/javascript", "text/plain"];
+
 /// Compresses JSON and text. gRPC compresses by itself, and a compressor would delay the events of a stream in its
 /// buffer. Responses with `no-transform` are precompressed.
 pub fn compression() -> CompressionLayer<impl Predicate> {
@@ -77,9 +81,7 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = text(header::CONTENT_TYPE);
         !text(header::CACHE_CONTROL).contains("no-transform")
-            && ["application/json", "text/html", "text/css", "text/csv", "text/javascript", "text/plain"]
-                .iter()
-                .any(|k| kind.starts_with(k))
+            && COMPRESSED.iter().any(|compressed| kind.starts_with(compressed))
     };
     CompressionLayer::new().compress_when(SizeAbove::new(860).and(compressible))
 }

@@ -63,7 +63,7 @@ pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Ve
     let keyed = policy.idempotency != Idempotency::None;
     let mut reasons: Vec<ReasonRef> = EVERYWHERE.iter().flat_map(|(_, reasons)| refs(reasons)).collect();
     let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
-    add(true, &[Reason::NotAcceptable]);
+    add(policy.negotiates(), &[Reason::NotAcceptable]);
     add(is_granted, &[Reason::Unauthenticated]);
     // This includes public methods that accept credentials.
     add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);

@@ -147,15 +147,28 @@ impl ExampleTable {
     }
 }
 
-/// Returns an example of a raw body, by its media type.
-pub(crate) fn file(media_type: &str) -> &'static str {
-    match media_type {
+/// Returns an example of a raw body, one of `media_types`. A type that can be anything has the example of the first type
+/// that has one.
+pub(crate) fn file(media_type: &str, media_types: &[String]) -> &'static str {
+    let other = || media_types.iter().find_map(|media_type| known_file(media_type));
+    known_file(media_type).or_else(other).unwrap_or("The bytes of the file.")
+}
+
+fn known_file(media_type: &str) -> Option<&'static str> {
+    Some(match media_type {
         "text/csv" => {
             "subject,body,type,queue,priority,language\n\"Invoices are printed twice\",\"Since this morning.\",Incident,Billing and Payments,high,en\n"
         }
+        "text/tab-separated-values" => {
+            "subject\tbody\tpriority\nInvoices are printed twice\tSince this morning.\thigh\n"
+        }
+        "application/x-ndjson" => {
+            "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n"
+        }
         "application/json" => "{\"id\":\"evt_1PgafmB7WZ01zgkW6dKueIc5\",\"type\":\"payment_intent.succeeded\"}",
-        _ => "{\"subject\":\"Invoices are printed twice\",\"body\":\"Since this morning.\",\"priority\":\"high\"}\n",
-    }
+        "application/x-www-form-urlencoded" => "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%7D",
+        _ => return None,
+    })
 }
 
 /// Returns whether a field identifies a resource: `id` or `…_id`, except request ids, which callers may choose, and

@@ -143,14 +143,14 @@ fn raw(policy: &Method) -> Value {
     let content = |media_type: &String| {
         let schema =
             json!({ "type": "string", "minLength": 1, "contentMediaType": media_type, "description": "The file." });
-        (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
+        (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type, &policy.media_types) }))
     };
     let mut contents: Map<_, _> =
         policy.media_types.iter().filter(|media_type| *media_type != ANY).map(content).collect();
     if policy.media_types.iter().any(|media_type| media_type == ANY) {
         let file = json!({ "type": "string", "minLength": 1, "format": "binary", "description": "The file." });
         let form = json!({ "type": "object", "required": ["file"], "properties": { "file": file } });
-        let example = examples::file(UNKNOWN);
+        let example = examples::file(UNKNOWN, &policy.media_types);
         contents.insert(UNKNOWN.to_owned(), json!({ "schema": file, "example": example }));
         contents.insert("multipart/form-data".to_owned(), json!({ "schema": form, "example": { "file": example } }));
     }

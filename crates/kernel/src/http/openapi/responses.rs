@@ -87,7 +87,10 @@ fn content(schemas: &mut Schemas, route: &Route, policy: &Method) -> Value {
     if is_raw(route) {
         let file = |media_type: &String| {
             let schema = json!({ "type": "string", "description": "The file." });
-            (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
+            (
+                media_type.clone(),
+                json!({ "schema": schema, "example": examples::file(media_type, &policy.media_types) }),
+            )
         };
         return policy.media_types.iter().map(file).collect::<Map<_, _>>().into();
     }
