@@ -103,7 +103,8 @@ async fn people(server: &Server) -> anyhow::Result<()> {
             for visibility in [Visibility::All, Visibility::Account(account)] {
                 for roles in [vec![], vec![2], vec![2, 3]] {
                     for of in [None, Some(account)] {
-                        for state in [None, Some(State::Active), Some(State::Deactivated)] {
+                        // Nearly all users are active: a read that filters them stops at its limit, with any plan.
+                        for state in [None, Some(State::Deactivated)] {
                             let filter = Filter { account: of, roles: roles.clone(), state, email: None };
                             for start in starts(key) {
                                 user::list(connection, visibility, &filter, start, 21).await?;
