@@ -76,7 +76,7 @@ pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, ki
 }
 
 fn parent(ticket: &Ticket) -> Parent {
-    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, hidden_from: None }
+    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, is_internal: false }
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {

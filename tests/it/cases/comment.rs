@@ -45,6 +45,10 @@ pub(crate) fn cases() -> Vec<Case> {
                 let file = upload(&scene.cast.agent).await;
                 call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
             };
+            "an internal one with a file of another customer" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = upload(&scene.cast.stranger).await;
+                call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
+            };
             "an internal one with a file that the customer sees" => Reason("VALIDATION_FAILED"), |scene| {
                 let file = upload(&scene.cast.customer).await;
                 call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
