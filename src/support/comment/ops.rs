@@ -129,6 +129,7 @@ pub async fn update(work: &mut Work, ticket: TicketId, id: CommentId, patch: Pat
     if comment == before {
         return Ok(comment);
     }
+    ticket.check_unmerged()?;
     let comment = Comment { edited_at: Some(now), ..comment };
     let parent = parent(&ticket, &comment);
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());

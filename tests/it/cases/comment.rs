@@ -10,6 +10,7 @@ use super::{
     ticket::with_files,
     unknown_id,
 };
+use crate::support::Protocol;
 
 /// A request for an internal comment.
 fn internal(ticket: &str, files: &[String]) -> Value {
@@ -120,6 +121,13 @@ pub(crate) fn cases() -> Vec<Case> {
             "an internal one by a customer" => Reason("NOT_FOUND"), |scene| {
                 let (ticket, note) = scene.note().await;
                 call(&scene.cast.customer, json!({ "commentId": note, "ticketId": ticket, "comment": { "body": "Mine." } }))
+            };
+            "on a merged ticket" => Reason("TICKET_MERGED"), |scene| {
+                let (ticket, target) = (scene.ticket().await, scene.ticket().await);
+                let comment = scene.comment(&ticket).await;
+                let merge = json!({ "ticketId": ticket, "targetId": target });
+                scene.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", merge).await.success();
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "More." } }))
             };
             "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
                 let ticket = scene.ticket().await;
