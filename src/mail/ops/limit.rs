@@ -39,8 +39,8 @@ fn quota(kind: Kind) -> Quota {
 
 /// The limit of registrations to all tagged addresses of one mailbox ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233):
 /// `ada+shop@example.org` and `ada@example.org` share a mailbox), because an unauthenticated client may name any number of
-/// them. The address without a tag does not count, so that such a client can't keep it from registering. Mail of all other
-/// kinds has a recipient who has confirmed the address.
+/// them. The address without a tag does not count, so that such a client can't keep it from registering. Mail of other
+/// kinds takes an authenticated client, or a user who has confirmed the address.
 const TAGGED: Quota = Quota { requests: 10, window: Duration::from_secs(24 * 3600) };
 
 fn recipient(to: &str) -> String {
