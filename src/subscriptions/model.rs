@@ -26,7 +26,7 @@ use crate::{
     },
 };
 use mainstay_kernel::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
     money::Money,
     numbered::numbered,
@@ -274,13 +274,21 @@ impl Subscription {
     /// Creates the intent to cancel. The process that created it holds the lease until `until`.
     ///
     /// # Errors
-    /// `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`.
+    /// `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`; `CONFLICT` for an immediate
+    /// cancellation while one at the end of the period is pending.
     pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
         let already = |why| Error::with_message(SubscriptionsReason::SubscriptionAlreadyCancelled, why);
         let error = match &self.state {
             State::Pending => Some(SubscriptionsReason::SubscriptionPending.into()),
             State::Failed(_) => Some(SubscriptionsReason::SubscriptionNotStarted.into()),
             State::Started { phase: Phase::Cancelled(_), .. } => Some(already("The subscription is cancelled.")),
+            State::Started { .. }
+                if (self.pending_cancellation, how) == (Some(Cancellation::AtPeriodEnd), Cancellation::Immediately) =>
+            {
+                let why =
+                    "A cancellation at the end of the period is pending at the gateway; retry once it is confirmed.";
+                Some(Error::with_message(Reason::Conflict, why))
+            }
             State::Started { .. } if self.pending_cancellation.is_some() => {
                 Some(already("A cancellation is pending at the gateway."))
             }

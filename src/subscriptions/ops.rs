@@ -71,7 +71,7 @@ pub async fn begin(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`,
-/// `GATEWAY_CHANGED`.
+/// `CONFLICT`, `GATEWAY_CHANGED`.
 pub async fn cancel(
     work: &mut Work,
     context: IntentContext,

@@ -46,6 +46,8 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
         let task = server.database.autocommit(async move |connection| {
             let ticket = ticket::get(connection, Visibility::All, id, true).await?;
             ticket::get(connection, Visibility::Account(ticket.account), id, true).await?;
+            ticket::queues(connection).await?;
+            ticket::tags(connection).await?;
             let row = comment::get(connection, Audience::Customer, id, comment, true).await?;
             let key = Key { rank: None, time: row.created_at, id: row.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {

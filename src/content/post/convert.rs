@@ -48,8 +48,10 @@ fn parse_slug(slug: String, field: &str) -> Result<String> {
 }
 
 fn parse_body(body: String, field: &str) -> Result<String> {
-    let fault = || Error::field(field, "has elements that are nested too deeply");
-    Some(body).filter(|body| !markdown::is_too_deep(body)).ok_or_else(fault)
+    match markdown::fault(&body) {
+        Some(fault) => Err(Error::field(field, fault)),
+        None => Ok(body),
+    }
 }
 
 /// Reads a draft from a validated message.

@@ -4,13 +4,23 @@
 //! unexpected addresses and attributes. Either layer would suffice; together they tolerate a fault in one (defense in
 //! depth).
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write},
+    sync::LazyLock,
+};
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, Options, Parser, Tag, html};
 
 /// The maximum nesting depth of elements. The sanitizer's time is quadratic in it.
 const MAX_DEPTH: usize = 32;
+/// The maximum size of the HTML before it is sanitized: this many times the size of the text, and [`MIN_HTML_BYTES`] more. The
+/// rows of a table get all of its columns, and a reference its whole address, so that short texts could have much HTML.
+/// Usual texts have at most ten times their size.
+const MAX_GROWTH: usize = 12;
+/// What the HTML of a short text may have in any case: a table of ten columns with six hundred rows of one cell.
+const MIN_HTML_BYTES: usize = 64 << 10;
 
 const ELEMENTS: [&str; 30] = [
     "a",
@@ -77,21 +87,34 @@ pub fn addresses(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns whether the elements of a text are nested too deeply to be rendered.
-pub fn is_too_deep(text: &str) -> bool {
-    let mut depth = 0_usize;
-    parser(text).any(|event| {
-        match event {
-            Event::Start(_) => depth += 1,
-            Event::End(_) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > MAX_DEPTH
-    })
+/// A buffer that accepts a bounded number of bytes.
+struct Bounded {
+    html: String,
+    max_bytes: usize,
 }
 
-/// Renders a text. A text that [is too deep](is_too_deep) is cut off at the maximum depth.
+impl Write for Bounded {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        if self.html.len() + piece.len() > self.max_bytes {
+            return Err(fmt::Error);
+        }
+        self.html.push_str(piece);
+        Ok(())
+    }
+}
+
+/// Returns the reason why a text can't be rendered completely; `None` if it can.
+pub fn fault(text: &str) -> Option<&'static str> {
+    write_html(text).1
+}
+
+/// Renders a text. A text with a [`fault`] is cut off at the limit.
 pub fn render(text: &str) -> String {
+    SANITIZER.clean(&write_html(text).0).to_string()
+}
+
+/// Returns the HTML of a text, up to the limits, and the limit that the text exceeds.
+fn write_html(text: &str) -> (String, Option<&'static str>) {
     let mut depth = 0_usize;
     let events = parser(text).map(|event| match event {
         Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
@@ -105,16 +128,22 @@ pub fn render(text: &str) -> String {
         }
         depth <= MAX_DEPTH
     });
-    let mut html = String::with_capacity(text.len() * 3 / 2);
-    html::push_html(&mut html, shallow);
-    SANITIZER.clean(&html).to_string()
+    let max_bytes = text.len() * MAX_GROWTH + MIN_HTML_BYTES;
+    let mut bounded = Bounded { html: String::with_capacity(text.len() * 3 / 2), max_bytes };
+    let is_complete = html::write_html_fmt(&mut bounded, shallow).is_ok();
+    let fault = if depth > MAX_DEPTH {
+        Some("has elements that are nested too deeply")
+    } else {
+        (!is_complete).then_some("has too much HTML for its length, such as a table with many empty cells")
+    };
+    (bounded.html, fault)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::render;
+    use super::{fault, render};
 
     /// A text of four times the length takes about four times as long; with quadratic work it would take sixteen times
     /// as long.
@@ -152,13 +181,18 @@ mod tests {
             "http://",
             "\n\n",
         ];
+        // The parser adds the missing cells of a row.
+        let wide_table = |bytes: usize| {
+            let (columns, rows) = (bytes / 8, bytes / 4);
+            format!("{}\n{}\n{}", "a|".repeat(columns), "-|".repeat(columns), "a\n".repeat(rows))
+        };
         let cost = |unit: &str, bytes: usize| {
-            let text = unit.repeat(bytes / unit.len());
+            let text = if unit == "a wide table" { wide_table(bytes) } else { unit.repeat(bytes / unit.len()) };
             let began = Instant::now();
             assert!(render(&text).len() < 20 * bytes);
             began.elapsed()
         };
-        for unit in UNITS {
+        for unit in UNITS.into_iter().chain(["a wide table"]) {
             let (mut short, mut long) = (Duration::MAX, Duration::MAX);
             // The machine may be busy with other work, so the fastest of many tries counts.
             for attempt in 1..=40 {
@@ -170,5 +204,6 @@ mod tests {
                 assert!(attempt < 40, "{unit:?}: {short:?} for 16 KiB, {long:?} for 64 KiB");
             }
         }
+        assert!(fault(&wide_table(64 << 10)).is_some(), "it is refused");
     }
 }

@@ -106,7 +106,7 @@ fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
 
 /// Returns the parent of the images of a post, which makes them visible.
 fn parent(post: &Post) -> Parent {
-    Parent { id: post.id.0, account: None, is_public: post.state.is_published(), hidden_from: None }
+    Parent { id: post.id.0, account: None, is_public: post.state.is_published(), is_internal: false }
 }
 
 fn event(kind: &'static str, post: &Post) -> Event {

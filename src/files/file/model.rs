@@ -174,8 +174,8 @@ pub struct Parent {
     pub account: Option<AccountId>,
     /// Whether the parent is public.
     pub is_public: bool,
-    /// The account that must not reach it, and so none of its files.
-    pub hidden_from: Option<AccountId>,
+    /// Whether it is hidden from all customers. None of its files may then be visible to a customer.
+    pub is_internal: bool,
 }
 
 /// A filter of files, in addition to the caller's visibility.

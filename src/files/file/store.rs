@@ -11,6 +11,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
+    contract::policy::Role,
     database::{
         Connection,
         condition::Condition,
@@ -31,7 +32,7 @@ use crate::{
         file::model::{File, Filter, Parent, Purpose, State, Status},
         id::FileId,
     },
-    schema::{file_links, files},
+    schema::{file_links, files, users},
 };
 
 pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, keep, register, release};
@@ -254,6 +255,16 @@ pub async fn linked_to(connection: &mut Connection, account: AccountId, ids: &[F
     let links = file_links::table.filter(file_links::file_id.eq_any(ids));
     let links = links.filter(file_links::account_id.eq(account).or(file_links::is_public));
     Ok(links.select(file_links::file_id).load(connection).await?)
+}
+
+/// Returns the accounts among these that have users, none of whom is a customer.
+pub async fn accounts_of_staff(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
+    let of_accounts = users::table.filter(users::account_id.eq_any(accounts.to_vec()));
+    let roles = of_accounts.select((users::account_id, users::role)).distinct();
+    let roles: Vec<(AccountId, i16)> = roles.load(connection).await?;
+    let (customers, staff): (Vec<_>, Vec<_>) = roles.into_iter().partition(|(_, role)| *role == Role::Customer as i16);
+    let has_customers = |account: &AccountId| customers.iter().any(|(other, _)| other == account);
+    Ok(staff.into_iter().map(|(account, _)| account).filter(|account| !has_customers(account)).collect())
 }
 
 /// Stores references from a parent to locked files, which are then in use. Existing references are unchanged.

@@ -39,6 +39,12 @@ fn quota(kind: Kind) -> Quota {
     Quota { requests, window }
 }
 
+/// The limit of registrations to all tagged addresses of one mailbox ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233):
+/// `ada+shop@example.org` and `ada@example.org` share a mailbox), because an unauthenticated client may name any number of
+/// them. The address without a tag does not count, so that such a client can't keep it from registering. Mail of other
+/// kinds takes an authenticated client, or a user who has confirmed the address.
+const TAGGED: Quota = Quota { requests: 10, window: Duration::from_secs(24 * 3600) };
+
 fn recipient(to: &str) -> String {
     EmailAddress::find(to).map_or_else(|_| to.to_owned(), String::from)
 }
@@ -47,11 +53,22 @@ fn pace(to: &str) -> AttemptLimit {
     AttemptLimit::new("mail-pace", recipient(to).as_bytes(), PACE).confidential()
 }
 
-fn limit(kind: Kind, to: &str) -> AttemptLimit {
+/// Returns the address without its tag; `None` for an address without one.
+fn without_tag(recipient: &str) -> Option<String> {
+    let (local, domain) = recipient.rsplit_once('@')?;
+    let (mailbox, _) = local.split_once('+').filter(|(mailbox, _)| !mailbox.is_empty())?;
+    Some(format!("{mailbox}@{domain}"))
+}
+
+fn limits(kind: Kind, to: &str) -> Vec<AttemptLimit> {
     let recipient = recipient(to);
     // An address without a user gets no mail, so none is ever withheld from it.
-    AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
-        .confidential()
+    let of_kind = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
+    let mut limits = vec![AttemptLimit::new("mail", &of_kind, quota(kind)).confidential()];
+    if let Some(mailbox) = without_tag(&recipient).filter(|_| kind == Kind::Registration) {
+        limits.push(AttemptLimit::new("mail-tagged", mailbox.as_bytes(), TAGGED).confidential());
+    }
+    limits
 }
 
 /// Counts a mail, unless it was counted before; returns the time of counting. A mail is counted twice only if the
@@ -74,7 +91,7 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
         }
         Err(_) => return Err(unavailable()),
     };
-    let attempt = match app.limiter.attempt(&[limit(mail.topic.kind(), to)]).await {
+    let attempt = match app.limiter.attempt(&limits(mail.topic.kind(), to)).await {
         Ok(attempt) => attempt,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
             app.limiter.take_back(paced).await;
@@ -97,5 +114,22 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
 
 /// Refunds the count of a mail that its recipient did not get.
 pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
-    app.limiter.take_back(CountedAttempt::restore(limit(kind, to), at)).await;
+    for limit in limits(kind, to) {
+        app.limiter.take_back(CountedAttempt::restore(limit, at)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_tag;
+
+    #[test]
+    fn addresses_of_a_mailbox_differ_in_a_tag() {
+        for tagged in ["ada+shop@example.org", "ada+@example.org", "ada+a+b@example.org"] {
+            assert_eq!(without_tag(tagged).as_deref(), Some("ada@example.org"), "{tagged}");
+        }
+        for other in ["ada@example.org", "+shop@example.org", "ada", "ada@a+b.example.org"] {
+            assert_eq!(without_tag(other), None, "{other}");
+        }
+    }
 }

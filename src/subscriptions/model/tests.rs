@@ -148,6 +148,23 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
     }
 }
 
+/// A customer who is told "already cancelled" would keep a subscription until the end of its period.
+#[test]
+fn an_immediate_cancellation_waits_for_one_at_the_end_of_the_period() {
+    const CASES: [(Cancellation, Cancellation, bool); 4] = [
+        (Cancellation::AtPeriodEnd, Cancellation::Immediately, true),
+        (Cancellation::AtPeriodEnd, Cancellation::AtPeriodEnd, false),
+        (Cancellation::Immediately, Cancellation::Immediately, false),
+        (Cancellation::Immediately, Cancellation::AtPeriodEnd, false),
+    ];
+    for (first, second, is_retryable) in CASES {
+        let pending = active().cancel(first, now(), later(1)).expect("it goes on");
+        let refusal = pending.cancel(second, now(), later(1)).expect_err("one at a time").detail();
+        let expected = if is_retryable { "CONFLICT" } else { "SUBSCRIPTION_ALREADY_CANCELLED" };
+        assert_eq!(refusal, expected, "{second:?} after {first:?}");
+    }
+}
+
 /// Covers every state and both cancellations: all other transitions are rejected.
 #[test]
 fn only_ongoing_subscriptions_are_cancelled() {

@@ -101,17 +101,17 @@ pub async fn render(connection: &Connection, permit: &Permit, id: CannedAnswerId
     let ticket = tickets::get(connection, permit.visibility(), ticket, false).await?;
     let agent = permit.user().map(|(user, ..)| user);
     let people: Vec<_> = ticket.requester.into_iter().chain(agent).collect();
-    let names = tickets::names(connection, &people).await?;
-    let name = |id| names.iter().find(|(user, _)| Some(*user) == id).map(|(_, name)| name.clone());
-    let customer_name = match name(ticket.requester) {
-        Some(name) => name,
-        None => store::account_name(connection, ticket.account).await?,
+    let people = tickets::people(connection, &people).await?;
+    let find = |id| people.iter().find(|(user, ..)| Some(*user) == id);
+    let customer_name = match find(ticket.requester) {
+        Some((_, account, name)) if *account == ticket.account => name.clone(),
+        _ => store::account_name(connection, ticket.account).await?,
     };
     let values = Values {
         customer_name,
         ticket_id: ticket.id.to_string(),
         ticket_subject: ticket.content.subject,
-        agent_name: name(agent).unwrap_or_default(),
+        agent_name: find(agent).map(|(.., name)| name.clone()).unwrap_or_default(),
     };
     Ok(template::render(&answer.body, &values))
 }

@@ -108,17 +108,14 @@ const DELETED: Kinds = Kinds { of_comment: ActivityKind::CommentDeleted, of_note
 
 /// Returns what files are attached to.
 fn parent(ticket: &Ticket, comment: &Comment) -> Parent {
-    let (account, hidden_from) = match comment.is_internal {
-        true => (None, Some(ticket.account)),
-        false => (Some(ticket.account), None),
-    };
-    Parent { id: comment.id.0, account, is_public: false, hidden_from }
+    let account = (!comment.is_internal).then_some(ticket.account);
+    Parent { id: comment.id.0, account, is_public: false, is_internal: comment.is_internal }
 }
 
 /// Edits a comment of the caller's own. A patch that changes nothing is no edit.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it, `TICKET_MERGED`, and those of [`files::attach`].
 pub async fn update(work: &mut Work, ticket: TicketId, id: CommentId, patch: Patch) -> Result<Comment> {
     let (permit, now) = (work.permit()?, work.now());
     let (ticket, comment) = lock(work, ticket, id, true).await?;
@@ -132,6 +129,7 @@ pub async fn update(work: &mut Work, ticket: TicketId, id: CommentId, patch: Pat
     if comment == before {
         return Ok(comment);
     }
+    ticket.check_unmerged()?;
     let comment = Comment { edited_at: Some(now), ..comment };
     let parent = parent(&ticket, &comment);
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());

@@ -215,7 +215,7 @@ pub struct Ticket {
     pub id: TicketId,
     /// The account it belongs to.
     pub account: AccountId,
-    /// The user who created the ticket; `None` if it was imported or created by a service key.
+    /// The user who created the ticket, or one that was merged into it; `None` if it was imported or created by a service key.
     pub requester: Option<UserId>,
     pub content: Content,
     pub state: State,

@@ -76,7 +76,7 @@ pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, ki
 }
 
 fn parent(ticket: &Ticket) -> Parent {
-    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, hidden_from: None }
+    Parent { id: ticket.id.0, account: Some(ticket.account), is_public: false, is_internal: false }
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {
@@ -232,7 +232,7 @@ fn save(
 /// Updates a ticket's content. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, and those of [`files::attach`].
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_MERGED`, and those of [`files::attach`].
 pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Ticket> {
     let (permit, now) = (work.permit()?, work.now());
     let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
@@ -240,6 +240,7 @@ pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Tic
     if fields.is_empty() {
         return Ok(ticket);
     }
+    ticket.check_unmerged()?;
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (connection, parent, field) = (work.connection().await?, parent(&ticket), "ticket.attachmentIds");
     files::replace(connection, &permit, parent, attached, Purpose::Attachment, field, now).await?;

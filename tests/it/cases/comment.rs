@@ -10,6 +10,7 @@ use super::{
     ticket::with_files,
     unknown_id,
 };
+use crate::support::Protocol;
 
 /// A request for an internal comment.
 fn internal(ticket: &str, files: &[String]) -> Value {
@@ -43,6 +44,10 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "an internal one with a file of staff" => Status(201), |scene| {
                 let file = upload(&scene.cast.agent).await;
+                call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
+            };
+            "an internal one with a file of another customer" => Reason("VALIDATION_FAILED"), |scene| {
+                let file = upload(&scene.cast.stranger).await;
                 call(&scene.cast.agent, internal(&scene.ticket().await, &[file]))
             };
             "an internal one with a file that the customer sees" => Reason("VALIDATION_FAILED"), |scene| {
@@ -116,6 +121,13 @@ pub(crate) fn cases() -> Vec<Case> {
             "an internal one by a customer" => Reason("NOT_FOUND"), |scene| {
                 let (ticket, note) = scene.note().await;
                 call(&scene.cast.customer, json!({ "commentId": note, "ticketId": ticket, "comment": { "body": "Mine." } }))
+            };
+            "on a merged ticket" => Reason("TICKET_MERGED"), |scene| {
+                let (ticket, target) = (scene.ticket().await, scene.ticket().await);
+                let comment = scene.comment(&ticket).await;
+                let merge = json!({ "ticketId": ticket, "targetId": target });
+                scene.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", merge).await.success();
+                call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "More." } }))
             };
             "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {
                 let ticket = scene.ticket().await;

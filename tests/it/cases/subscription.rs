@@ -145,6 +145,12 @@ fn cancels() -> Vec<Case> {
             "with the period, twice" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| {
                 call(&scene.cast.customer, cancel(&cancel_subscription(&scene, true).await, true))
             };
+            "at once while the gateway has not confirmed one with the period" => Reason("CONFLICT"), |scene| {
+                let id = create_subscription(&scene).await.id();
+                let pending = "pending_cancellation = 2, leased_until = now() + interval '1 hour'";
+                scene.database.sql(&format!("UPDATE subscriptions SET {pending} WHERE id = '{id}'")).await;
+                call(&scene.cast.customer, cancel(&id, false))
+            };
             "one whose outcome is unknown" => Reason("SUBSCRIPTION_PENDING"), |scene| {
                 call(&scene.cast.customer, cancel(&create_pending_subscription(&scene).await, false))
             };

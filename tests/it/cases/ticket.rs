@@ -210,6 +210,9 @@ fn changes() -> Vec<Case> {
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "queue": "Other" },
             })).header("if-match", "\"7\"");
+            "a merged one" => Reason("TICKET_MERGED"), |scene| call(&scene.cast.customer, json!({
+                "ticketId": scene.merged_ticket().await.0, "ticket": { "body": "More smoke." },
+            }));
             "an empty patch" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "ticket": {} }))
             };

@@ -115,6 +115,22 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whose_ticket_was_merged_is_told_the_answers() {
+    let (provider, app, scene) = start().await;
+    let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
+    let target = scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
+    let request = json!({ "ticketId": scene.ticket().await, "targetId": target });
+    scene.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", request).await.success();
+    let request = json!({ "ticketId": target, "body": "Leave now." });
+    scene.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", request).await.success();
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 2).await;
+    let mails = provider.mails();
+    let reply = mail_with_subject(&mails, "Re: By phone");
+    assert_eq!(reply["to"], json!([scene.cast.customer.as_user().email]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_from_a_new_place_is_reported_once() {
     let (provider, app, scene) = start_with(&[("TRUSTED_PROXY_HOPS", "1")]).await;
     let user = scene.cast.customer.as_user();

@@ -87,6 +87,26 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
     assert_eq!((recipients.len(), provider.mails().len()), (1, 1 + 5 + 10));
 }
 
+/// The addresses of one mailbox differ in a tag. A flood of tags does not keep the owner of the mailbox from registering.
+#[tokio::test(flavor = "multi_thread")]
+async fn tagged_addresses_of_one_mailbox_get_few_mails_together() {
+    let (provider, app, scene) = start().await;
+    let (victim, other) = (unique(), unique());
+    let register = async |address: String| {
+        let request = json!({ "email": format!("{address}@example.com") });
+        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
+    };
+    for number in 0..13 {
+        register(format!("{victim}+{number}")).await;
+    }
+    wait_for_counts(&app.database, 10, 3).await;
+    for address in [victim, format!("{other}+1"), other] {
+        register(address).await;
+    }
+    wait_for_counts(&app.database, 13, 3).await;
+    assert_eq!(provider.mails().len(), 13);
+}
+
 /// A rejected mail did not reach the recipient, so it does not count against the address's limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {

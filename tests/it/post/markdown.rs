@@ -1,6 +1,6 @@
 //! Rendered Markdown runs no scripts in the page that embeds it.
 
-use mainstay::content::post::markdown::{is_too_deep, render};
+use mainstay::content::post::markdown::{fault, render};
 
 /// Texts that try to run a script, each in a different way.
 const ATTACKS: &[&str] = &[
@@ -126,12 +126,33 @@ fn what_authors_write_is_rendered() {
 
 #[test]
 fn deep_texts_are_recognized_and_end() {
-    assert!(!is_too_deep(&format!("{} quote", ">".repeat(20))));
+    assert_eq!(fault(&format!("{} quote", ">".repeat(20))), None);
     let nested = (0..60).map(|depth| format!("{}- item\n", "  ".repeat(depth))).collect::<String>();
     for text in
         [format!("{} quote", ">".repeat(30_000)), nested, format!("{}x{}", "*a **b ".repeat(100), "** c*".repeat(100))]
     {
-        assert!(is_too_deep(&text), "{}", &text[..100]);
+        assert_eq!(fault(&text), Some("has elements that are nested too deeply"), "{}", &text[..100]);
         assert!(render(&text).len() < 100_000);
+    }
+}
+
+#[test]
+fn the_html_of_a_text_is_bounded() {
+    let table = |columns: usize, row: &str, rows: usize| {
+        format!("{}\n{}\n{}", "a|".repeat(columns), "-|".repeat(columns), row.repeat(rows))
+    };
+    // Tables that authors write, also with empty cells, and much HTML of short elements.
+    for text in [
+        table(10, "a\n", 500),
+        table(20, &format!("{}\n", "a|".repeat(20)), 1000),
+        table(1, "|\n", 30_000),
+        "[](a) ".repeat(10_000),
+    ] {
+        assert_eq!(fault(&text), None, "{}", &text[..100]);
+    }
+    let references = format!("[a]: /{}\n\n{}", "u".repeat(2000), "[a] ".repeat(100));
+    for text in [table(8000, "a\n", 16_000), table(400, "a\n", 600), references] {
+        assert!(fault(&text).is_some_and(|fault| fault.starts_with("has too much HTML")), "{}", &text[..100]);
+        assert!(render(&text).len() < 2 * (12 * text.len() + (64 << 10)), "what was stored before is cut off");
     }
 }

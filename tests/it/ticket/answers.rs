@@ -32,6 +32,8 @@ async fn a_canned_answer_is_rendered_for_a_ticket() {
     let own = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", own).await.success().id();
     let by_phone = json!({ "subject": "Call", "body": "Text", "accountId": scene.account() });
     let by_phone = scene.cast.service.call(Protocol::Rest, "TicketService.CreateTicket", by_phone).await.success().id();
+    let by_agent = json!({ "subject": "Visit", "body": "Text", "accountId": scene.account() });
+    let by_agent = scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", by_agent).await.success().id();
     for protocol in PROTOCOLS {
         let render = async |who: &crate::support::Actor, ticket: &str| {
             let request = json!({ "cannedAnswerId": answer, "ticketId": ticket });
@@ -42,6 +44,8 @@ async fn a_canned_answer_is_rendered_for_a_ticket() {
         assert_eq!(render(&scene.cast.agent, &own).await, expected, "{protocol:?}");
         let expected = format!("Dear Ink & Co,\n<Call> is Call ({by_phone}).\n");
         assert_eq!(render(&scene.cast.service, &by_phone).await, expected, "{protocol:?}");
+        let expected = format!("Dear Ink & Co,\n<Visit> is Visit ({by_agent}).\nZoë");
+        assert_eq!(render(&scene.cast.agent, &by_agent).await, expected, "{protocol:?}: an agent is no customer");
     }
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cases::Scene,
-    support::{PROTOCOLS, Protocol, Response, TestApp},
+    cases::{Scene, file::upload, ticket::with_files},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp},
 };
 
 async fn merge(scene: &Scene, ticket: &str, target: &str) -> Response {
@@ -56,6 +56,72 @@ async fn a_merge_resolves_one_ticket_and_is_recorded_on_both() {
         let refused = scene.cast.customer.call(protocol, "CommentService.CreateComment", refused).await;
         refused.failure("TICKET_MERGED");
     }
+}
+
+/// Staff reads the target. A patch to the present values changes nothing, and a comment can be removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merged_ticket_takes_no_change() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (ticket, target) = (scene.ticket().await, scene.ticket().await);
+    let comment = scene.comment(&ticket).await;
+    let file = upload(&scene.cast.customer).await;
+    merge(&scene, &ticket, &target).await.success();
+    let before = get(&scene, &ticket).await;
+    let files = with_files(json!({}), std::slice::from_ref(&file));
+    for protocol in PROTOCOLS {
+        let update = async |who: &Actor, patch: Value| {
+            who.call(protocol, "TicketService.UpdateTicket", json!({ "ticketId": ticket, "ticket": patch })).await
+        };
+        for patch in [json!({ "body": "More smoke." }), json!({ "priority": "TICKET_PRIORITY_URGENT" }), files.clone()]
+        {
+            update(&scene.cast.customer, patch).await.failure("TICKET_MERGED");
+        }
+        update(&scene.cast.agent, json!({ "tags": ["fire"] })).await.failure("TICKET_MERGED");
+        update(&scene.cast.customer, json!({ "subject": before["subject"] })).await.success();
+        for patch in [json!({ "body": "More smoke." }), files.clone()] {
+            let edit = json!({ "ticketId": ticket, "commentId": comment, "comment": patch });
+            let edited = scene.cast.customer.call(protocol, "CommentService.UpdateComment", edit).await;
+            edited.failure("TICKET_MERGED");
+        }
+    }
+    assert_eq!(get(&scene, &ticket).await, before);
+    let delete = json!({ "fileId": file });
+    scene.cast.customer.call(Protocol::Rest, "FileService.DeleteFile", delete).await.success();
+    let delete = json!({ "ticketId": ticket, "commentId": comment });
+    scene.cast.customer.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+}
+
+/// Mail about a ticket goes to its requester, if that user belongs to the account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let cast = &scene.cast;
+    let open_for = async |who: &Actor| {
+        let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
+        who.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id()
+    };
+    let requester = async |ticket: &str| {
+        let ticket = get(&scene, ticket).await;
+        (ticket["requesterId"].clone(), ticket["version"].clone())
+    };
+    let [customer, colleague, agent] =
+        [&cast.customer, &cast.colleague, &cast.agent].map(|who| json!(who.as_user().id.to_string()));
+    for opener in [&cast.agent, &cast.service] {
+        let target = open_for(opener).await;
+        merge(&scene, &scene.ticket().await, &target).await.success();
+        assert_eq!(requester(&target).await, (customer.clone(), json!("2")));
+        // The first one stays.
+        merge(&scene, &open_for(&cast.colleague).await, &target).await.success();
+        assert_eq!(requester(&target).await, (customer.clone(), json!("2")));
+    }
+    let target = open_for(&cast.colleague).await;
+    merge(&scene, &scene.ticket().await, &target).await.success();
+    assert_eq!(requester(&target).await, (colleague, json!("1")));
+    let target = open_for(&cast.agent).await;
+    merge(&scene, &open_for(&cast.admin).await, &target).await.success();
+    assert_eq!(requester(&target).await, (agent, json!("1")));
 }
 
 /// A merged ticket no longer counts against the customer's limit, and its pointer outlives the target.

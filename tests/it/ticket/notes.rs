@@ -1,10 +1,15 @@
 //! Internal notes: customers see no trace of them, on any path.
 
+use mainstay_kernel::contract::policy::Role;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, file::upload, ticket::with_files},
-    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::User, receiver::Receiver},
+    cases::{
+        Scene,
+        file::{small, upload},
+        ticket::with_files,
+    },
+    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::User, people::users, receiver::Receiver},
     watch::{Reader, TICKETS, change_of},
     webhook::create_endpoint,
 };
@@ -180,6 +185,42 @@ async fn a_note_sends_no_mail_and_no_webhook() {
     assert_eq!(sent().await, before + 101, "a webhook about the ticket");
 }
 
+/// Uploads a small file for the account of another caller.
+async fn upload_for(who: &Actor, owner: &Actor) -> String {
+    let mut request = small();
+    request["accountId"] = owner.as_user().account.to_string().into();
+    who.call(Protocol::Rest, "FileService.UploadFile", request).await.success().id()
+}
+
+/// A customer could not delete such a file, and would lose it with the note.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_takes_no_file_that_any_customer_sees() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (ticket, cast) = (scene.ticket().await, &scene.cast);
+    let empty = note(&scene, &ticket, &[]).await;
+    let refused = async |file: &String| {
+        let files = std::slice::from_ref(file);
+        let request = json!({ "ticketId": ticket, "body": SECRET, "internal": true });
+        let created = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", with_files(request, files)).await;
+        created.failure("VALIDATION_FAILED");
+        let edit = json!({ "ticketId": ticket, "commentId": empty, "comment": with_files(json!({}), files) });
+        cast.agent.call(Protocol::Grpc, "CommentService.UpdateComment", edit).await.failure("VALIDATION_FAILED");
+    };
+    for file in [upload(&cast.stranger).await, upload_for(&cast.agent, &cast.stranger).await] {
+        refused(&file).await;
+        let delete = json!({ "fileId": file });
+        cast.stranger.call(Protocol::Rest, "FileService.DeleteFile", delete).await.success();
+    }
+    for file in [upload_for(&cast.service, &cast.admin).await, upload(&cast.agent).await] {
+        note(&scene, &ticket, &[file]).await;
+    }
+    // Once the account of the agent has a customer, its files are visible to that customer.
+    let own = upload(&cast.agent).await;
+    users(&app.database, &[(Role::Customer, Some(cast.agent.as_user().account))]).await;
+    refused(&own).await;
+}
+
 /// What the customer is told of first, after the note, is the change of another ticket.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_is_a_change_for_the_watches_of_staff_alone() {
@@ -224,7 +265,7 @@ async fn the_replay_of_a_note_is_for_staff_alone() {
     let user = scene.cast.agent.as_user().clone();
     let demote = json!({ "userId": user.id.to_string(), "role": "ROLE_CUSTOMER" });
     scene.cast.admin.call(Protocol::Rest, "UserService.SetUserRole", demote).await.success();
-    let former = Actor::user(&scene.endpoint, User { role: mainstay_kernel::contract::policy::Role::Customer, ..user });
+    let former = Actor::user(&scene.endpoint, User { role: Role::Customer, ..user });
     let refused = send(&former, &request).await.failure("NOT_FOUND");
     assert!(!refused.body.to_string().contains(SECRET));
 }

@@ -67,6 +67,7 @@ function TicketView({ ticket }: { ticket: Ticket }) {
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
   });
+  const isMerged = Boolean(ticket.mergedIntoId);
   const attached = ticket.attachmentIds;
   const attach = (attachmentIds: string[]) => apply({ kind: "patch", patch: { attachmentIds } }, t("Saved"));
   return (
@@ -74,10 +75,10 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       title={ticket.subject}
       above={<ToList />}
       actions={<>
-        <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
-        {isStaff && !ticket.mergedIntoId && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
+        {!isMerged && <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>}
+        {isStaff && !isMerged && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
         {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
-        {ticket.mergedIntoId ? null : resolved
+        {isMerged ? null : resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
         {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
@@ -89,8 +90,8 @@ function TicketView({ ticket }: { ticket: Ticket }) {
         <div>
           <Card title={t("Request")}>
             <p className="text">{ticket.body}</p>
-            <Attachments parentId={ticket.id} version={ticket.version} ids={attached} onRemove={(id) => attach(attached.filter((one) => one !== id))} />
-            <UploadButton accountId={ticket.accountId} disabled={isPending || attached.length >= MAX_FILES} onUploaded={(files) => attach([...attached, ...files.map((file) => file.id)])} />
+            <Attachments parentId={ticket.id} version={ticket.version} ids={attached} {...(!isMerged && { onRemove: (id: string) => attach(attached.filter((one) => one !== id)) })} />
+            {!isMerged && <UploadButton accountId={ticket.accountId} disabled={isPending || attached.length >= MAX_FILES} onUploaded={(files) => attach([...attached, ...files.map((file) => file.id)])} />}
           </Card>
           <Comments ticket={ticket} />
         </div>
@@ -114,7 +115,7 @@ function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: bo
     <Card title={t("Details")}>
       <dl className="fields narrow">
         <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
-        <div><dt>{name("priority")}</dt><dd><PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} /></dd></div>
+        <div><dt>{name("priority")}</dt><dd>{ticket.mergedIntoId ? <Badge value={ticket.priority} /> : <PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} />}</dd></div>
         <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} disabled={ticket.status === "TICKET_STATUS_RESOLVED"} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
         <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
         <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>

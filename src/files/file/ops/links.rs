@@ -21,7 +21,7 @@ use crate::files::{
 ///
 /// # Errors
 /// `NOT_FOUND` for a file that the caller does not see; `VALIDATION_FAILED` about `field` for one that is not ready, for
-/// another purpose, or of the account that the parent is hidden from.
+/// another purpose, or visible to a customer although the parent is internal.
 pub async fn attach(
     connection: &mut Connection,
     permit: &Permit,
@@ -53,18 +53,29 @@ async fn link_locked(
     };
     let pending = files.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
     let wrong_purpose = files.iter().filter(|file| file.purpose != purpose).collect();
-    let exposed = files.iter().filter(|file| Some(file.account) == parent.hidden_from).collect();
+    let exposed = exposed(connection, parent, files).await?;
     let requirement = match purpose {
         Purpose::Attachment => "must be of FILE_PURPOSE_ATTACHMENT",
         Purpose::Image => "must be of FILE_PURPOSE_IMAGE",
     };
-    let fault = fault(requirement, wrong_purpose)
-        .or_else(|| fault("must be uploaded first", pending))
-        .or_else(|| fault("must not belong to the customer's account, which sees all of its files", exposed));
+    let fault = fault(requirement, wrong_purpose).or_else(|| fault("must be uploaded first", pending)).or_else(|| {
+        fault("must belong to an account of staff, because customers see all files of their accounts", exposed)
+    });
     match fault {
         Some(fault) => Err(Error::field(field, fault)),
         None => store::link(connection, parent, ids).await,
     }
+}
+
+/// Returns the files of an internal parent that customers see, or will see: files of an account with a customer, or of one
+/// without users. Such a customer could not delete the file, and would lose it with the parent.
+async fn exposed<'f>(connection: &mut Connection, parent: Parent, files: &'f [File]) -> Result<Vec<&'f File>> {
+    if !parent.is_internal {
+        return Ok(Vec::new());
+    }
+    let accounts: Vec<_> = files.iter().map(|file| file.account).collect();
+    let of_staff = store::accounts_of_staff(connection, &accounts).await?;
+    Ok(files.iter().filter(|file| !of_staff.contains(&file.account)).collect())
 }
 
 /// Checks that all files are visible to the caller: files of the caller's account, files that the caller uploaded, and

@@ -60,10 +60,10 @@ pub async fn include(
     let (comments, activities, requesters) = pipeline!(
         when(includes.comments, comments::first(connection, audience, &ids, limit)),
         when(includes.activities, comments::first_activities(connection, audience, &ids, limit)),
-        when(includes.requester, store::names(connection, &requesters)),
+        when(includes.requester, store::people(connection, &requesters)),
     )?;
-    let mut included =
-        IncludedResources { requesters: requesters.into_iter().collect(), ..IncludedResources::default() };
+    let requesters = requesters.into_iter().map(|(id, _, name)| (id, name)).collect();
+    let mut included = IncludedResources { requesters, ..IncludedResources::default() };
     for comment in comments {
         included.comments.entry(comment.ticket).or_default().push(comment);
     }
