@@ -85,7 +85,7 @@ pub async fn on_refunds_changed(
     }
     let Some(invoice) = invoice_id else { return Ok(()) };
     match ledger::invoiced_subscription(connection, invoice).await? {
-        Some(subscription) => jobs::enqueue(connection, &SyncSubscription { subscription }).await,
+        Some(subscription) => jobs::enqueue(connection, &SyncSubscription::new(subscription)).await,
         None => Ok(()),
     }
 }
