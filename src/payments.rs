@@ -28,9 +28,8 @@ use mainstay_kernel::{
 use self::{
     config::PaymentsConfig,
     gateway::{sandbox::Sandbox, stripe::Stripe},
-    id::PaymentId,
     ledger::{check_job::CheckLedger, command::Ledger},
-    payment::{dispute_job::FindDisputed, model::Payment, service::Payments},
+    payment::{dispute_job::FindDisputed, model::Payment, refund_job::FindRefunded, service::Payments},
     refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
     stripe_events::PaymentEvents,
 };
@@ -90,6 +89,7 @@ pub(crate) fn module() -> Module {
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
         .queue::<FindDisputed>()
+        .queue::<FindRefunded>()
         .queue::<CheckLedger>()
         .every(Duration::from_secs(5), "sum_ledger", "Adds what was booked to the sums of the ledger", jobs::sum_ledger)
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)
@@ -111,7 +111,10 @@ pub(crate) fn module() -> Module {
         .alerts(ALERTS.map(|cause| ("gateway", cause)))
         .alerts([("stripe", "auth")])
         .metrics([
-            Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown"),
+            Metric::counter(
+                "mainstay_gateway_unknown_total",
+                "Postponements of payments, refunds and subscriptions whose outcome is unknown",
+            ),
             Metric::gauge(
                 "mainstay_payments_oldest_unsettled_seconds",
                 "How long the oldest payment has waited for its outcome",
@@ -134,12 +137,12 @@ pub(crate) fn with_clock(app: &App, clock: Clock) -> Option<App> {
     Some(app.clone().with_part(sandbox).with_clock(clock))
 }
 
-/// If the gateway was unavailable and may be back, probes it by looking up a payment that does not exist, because an
-/// idle instance makes no other call. The circuit lets one probe through at a time and waits longer after each failure.
+/// If the gateway was unavailable and may be back, probes it, because an idle instance makes no other call. The circuit
+/// lets one probe through at a time and waits longer after each failure.
 async fn gateway_is_available(app: App) -> bool {
     let gateway = gateway(&app);
     if gateway.circuit() == Circuit::HalfOpen {
-        gateway.find_charge(PaymentId(uuid::Uuid::nil())).await;
+        gateway.probe().await;
     }
     gateway.circuit() == Circuit::Closed
 }

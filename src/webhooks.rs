@@ -84,10 +84,12 @@ pub(crate) fn module() -> Module {
             Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
                 .labels(&[("provider", &Provider::NAMES), ("outcome", &["new", "known", "refused"])]),
             Metric::counter("mainstay_inbound_events_dead_total", "Inbound webhook events that were given up"),
+            Metric::gauge("mainstay_inbound_events_dead", "Inbound webhook events that are dead, up to 10,000"),
             Metric::counter("mainstay_webhook_attempts_total", "Attempts to deliver a webhook, by outcome")
                 .labels(&[("outcome", &["accepted", "failed"])]),
             Metric::counter("mainstay_webhook_endpoints_disabled_total", "Endpoints disabled for their failures"),
         ])
+        .measure(|app| inbound_event::ops::measure_dead(app).boxed())
         .examples(examples::by_name)
 }
 

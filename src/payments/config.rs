@@ -67,7 +67,7 @@ impl Section for PaymentsConfig {
         Variable::plain(
             "PAYMENT_RETRY_WAIT",
             "5s",
-            "First wait before an unknown outcome is queried again; doubles up to 64-fold",
+            "Shortest wait before an unknown outcome is queried again; grows with its age, up to 64-fold",
         ),
     ];
 

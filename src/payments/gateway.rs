@@ -9,7 +9,7 @@ mod subscriptions;
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
@@ -22,6 +22,9 @@ use mainstay_kernel::{breaker::Circuit, money::Money};
 
 pub use crate::payments::ledger::model::Kind;
 pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
+
+/// The maximum difference between the clocks of the gateway and of the servers.
+pub(crate) const SKEW: TimeDelta = TimeDelta::minutes(10);
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
@@ -124,6 +127,15 @@ pub struct FailedRefund {
     pub subject: Option<RefundId>,
 }
 
+/// What a charge paid. Both are `None` for a charge of another user of the gateway account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purpose {
+    /// The payment that the gateway stores with the charge. The payment may be settled otherwise here.
+    pub payment: Option<PaymentId>,
+    /// The gateway's id for the invoice.
+    pub invoice: Option<String>,
+}
+
 /// A page of the gateway's books.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
@@ -146,11 +158,24 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Makes a refund.
     fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome>;
 
-    /// Looks up the charge of a payment, under any key.
-    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Lookup>;
+    /// Makes a call that changes nothing, so that the circuit breaker notices that the gateway is back.
+    fn probe(&self) -> BoxFuture<'_, ()>;
 
-    /// Looks up a refund of a charge.
-    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup>;
+    /// Looks up the charge of a payment, under any key. Raises an alert for each further charge of the payment. If the
+    /// only charge has another amount, raises an alert, and the outcome is unknown.
+    fn find_charge(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Lookup>;
+
+    /// Does the same in the gateway's list of all charges made between two times. Unlike a look-up, a list does not
+    /// lag. The outcome is unknown if the list is too long to be read.
+    fn find_listed_charge(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+        between: (DateTime<Utc>, DateTime<Utc>),
+    ) -> BoxFuture<'_, Lookup>;
+
+    /// Looks up a refund of a charge; alerts are raised as for charges.
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str, amount: Money) -> BoxFuture<'a, Lookup>;
 
     /// Returns the interface to refunds that are made or returned outside this service; `None` if all refunds are
     /// requested here.
@@ -179,6 +204,6 @@ pub trait ExternalRefunds: Send + Sync {
         from: Option<&'a str>,
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>>;
 
-    /// Returns the gateway's id for the invoice that a charge paid; `None` if it paid none.
-    fn invoice_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Option<String>>>;
+    /// Returns what a charge paid.
+    fn purpose_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Purpose>>;
 }

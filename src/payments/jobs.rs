@@ -13,7 +13,7 @@ use crate::payments::{
         check_job::CheckLedger,
         ops::{recent, sums},
     },
-    payment::{dispute_job::FindDisputed, ops::gateway_events},
+    payment::{dispute_job::FindDisputed, ops::gateway_events, refund_job::FindRefunded},
     refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds},
 };
 
@@ -31,6 +31,12 @@ impl Handler for SyncRefunds {
 impl Handler for FindDisputed {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         gateway_events::find_disputed(app, self).await
+    }
+}
+
+impl Handler for FindRefunded {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        gateway_events::find_refunded(app, self).await
     }
 }
 

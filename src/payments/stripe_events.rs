@@ -11,7 +11,7 @@ use crate::{
             amount::from_stripe,
             metadata::{self, Metadata},
         },
-        payment::ops::gateway_events::{self, Dispute},
+        payment::ops::gateway_events::{self, Dispute, RefundedCharge},
     },
     webhooks::{
         Handler,
@@ -45,7 +45,7 @@ struct Object {
     /// Set for a dispute or a refund.
     #[serde(default)]
     charge: Option<String>,
-    /// Set for a charge that paid an invoice.
+    /// Set for a charge that paid an invoice, depending on the API version of the endpoint.
     #[serde(default)]
     invoice: Option<String>,
     currency: String,
@@ -84,8 +84,10 @@ impl Handler for PaymentEvents {
             let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
                 (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
-                    let (charge, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
-                    gateway_events::on_refunds_changed(connection, payment, NAME, charge, invoice).await
+                    let charge = if kind == REFUNDED { Some(object.id.as_str()) } else { object.charge.as_deref() };
+                    let (charge_id, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
+                    let refunded = RefundedCharge { charge_id, charge, invoice };
+                    gateway_events::on_refunds_changed(connection, payment, NAME, refunded).await
                 }
                 (DISPUTED, payment) => {
                     let charge_id = object.payment_intent.as_deref();

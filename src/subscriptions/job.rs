@@ -10,11 +10,21 @@ use mainstay_kernel::queue::Job;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncSubscription {
     pub subscription: SubscriptionId,
+    /// How often the gateway has not answered the query.
+    #[serde(default)]
+    pub repetitions: u32,
+}
+
+impl SyncSubscription {
+    /// Makes the first job for a subscription.
+    pub fn new(subscription: SubscriptionId) -> Self {
+        Self { subscription, repetitions: 0 }
+    }
 }
 
 impl Job for SyncSubscription {
     const NAME: &'static str = "sync_subscription";
-    /// Spans some hours of an unavailable gateway; afterwards the schedule queues the job again.
+    /// Counts failures of Postgres: a missing answer of the gateway repeats the job, and is a failure only after hours.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

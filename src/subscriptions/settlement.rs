@@ -78,11 +78,11 @@ impl GatewayRequest for Subscription {
         Ok(Self { customer: Some(customer), ..self })
     }
 
-    async fn send(&self, gateway: &dyn Gateway) -> Outcome<Snapshot> {
+    async fn send(&self, gateway: &dyn Gateway, is_repeated: bool) -> Outcome<Snapshot> {
         match self.cancellation() {
             Some(cancel) => gateway.cancel(cancel).await,
             None => match &self.customer {
-                Some(customer) => gateway.subscribe(Subscribe::of(self, customer)).await,
+                Some(customer) => gateway.subscribe(Subscribe::of(self, customer, is_repeated)).await,
                 None => Outcome::Unknown { why: "its account is no customer yet".to_owned(), remembered: false },
             },
         }

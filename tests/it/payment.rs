@@ -56,6 +56,14 @@ pub(crate) async fn search(app: &TestApp, task: &str) {
     eventually("the search begins", begin).await;
 }
 
+/// Waits until the searches that the schedule begins at the start have ended.
+pub(crate) async fn after_scheduled_searches(app: &TestApp) {
+    let ended = "SELECT count(*) FROM scheduled_tasks WHERE name IN ('find_refunds', 'find_returned_refunds') \
+                 AND last_finished_at IS NOT NULL";
+    eventually("the searches have begun", async || app.database.number(ended).await == 2).await;
+    eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
+}
+
 /// Does the same as [`start_app`], with additional variables.
 pub(crate) async fn start_app_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
     let app = TestApp::builder().with_jobs().set_all(gateway.variables()).set_all(own.iter().copied()).start().await;

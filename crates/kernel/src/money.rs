@@ -46,11 +46,12 @@ impl Currency {
     }
 }
 
-/// Currencies in which Stripe charges more than eight digits, with the number of digits in minor units (cards:
+/// Currencies in which Stripe charges more or fewer than eight digits, with the number of digits in minor units (cards:
 /// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>). Stripe counts Madagascar's ariary in whole
-/// units, so that its eight digits are ten in hundredths of ISO 4217.
-const LONG_AMOUNTS: [(&str, u32); 7] =
-    [("IDR", 12), ("LBP", 11), ("COP", 10), ("HUF", 10), ("JPY", 10), ("MGA", 10), ("INR", 9)];
+/// units, so that its eight digits are ten in hundredths of ISO 4217. It counts Iceland's króna and Uganda's shilling in
+/// hundredths, so that its eight digits are six in the whole units of ISO 4217.
+const OTHER_DIGITS: [(&str, u32); 9] =
+    [("IDR", 12), ("LBP", 11), ("COP", 10), ("HUF", 10), ("JPY", 10), ("MGA", 10), ("INR", 9), ("ISK", 6), ("UGX", 6)];
 const USUAL_DIGITS: u32 = 8;
 
 impl Currency {
@@ -58,7 +59,7 @@ impl Currency {
     /// currencies.
     pub fn max_minor(self) -> i64 {
         let digits =
-            LONG_AMOUNTS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);
+            OTHER_DIGITS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);
         10_i64.pow(digits) - 1
     }
 }
@@ -193,6 +194,8 @@ mod tests {
             ("MGA", 9_999_999_999),
             ("LBP", 99_999_999_999),
             ("IDR", 999_999_999_999),
+            ("ISK", 999_999),
+            ("UGX", 999_999),
         ] {
             let currency = Currency::parse(code).expect("a currency");
             assert_eq!(Money::new(max, currency).expect("the maximum").minor(), max);
@@ -201,7 +204,7 @@ mod tests {
             assert!(max.checked_mul(1_000_000).is_some());
         }
         assert_eq!(money(150_000_000, "IDR").to_string(), "IDR 1500000.00");
-        assert!(LONG_AMOUNTS.iter().all(|(code, _)| Currency::parse(code).is_some()));
+        assert!(OTHER_DIGITS.iter().all(|(code, _)| Currency::parse(code).is_some()));
     }
 
     #[test]

@@ -17,11 +17,13 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, ExternalRefunds, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
+        Charge, ExternalRefunds, FailedRefund, Gateway, Lookup, Movement, Outcome, Purpose, RefundRequest, Refunds,
+        Statement,
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
@@ -30,7 +32,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::{breaker::Circuit, money::Money, outbound::Bounds};
+use mainstay_kernel::{alert, breaker::Circuit, money::Money, outbound::Bounds};
 
 const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
@@ -47,16 +49,34 @@ impl Stripe {
         Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
     }
 
+    /// Returns a payment's intents that Stripe's search finds, and other intents that resemble them.
+    async fn search_intents(&self, payment: PaymentId) -> anyhow::Result<Vec<PaymentIntent>> {
+        self.api.search(&format!("{INTENTS}/search"), PAYMENT, &payment.to_string()).await
+    }
+
     /// Returns the final outcomes of a payment's intents. An intent that was never confirmed is canceled: nothing will
     /// resume it, and while it is open, a charge can't be ruled out.
-    async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Outcome>> {
-        let intents: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
-        let mut outcomes = Vec::new();
-        for intent in intents.into_iter().filter(|intent| intent.metadata.names(PAYMENT, payment)) {
+    async fn outcomes_of(&self, payment: PaymentId, intents: Vec<PaymentIntent>) -> anyhow::Result<Vec<Found>> {
+        let (payment, mut outcomes) = (payment.to_string(), Vec::new());
+        for intent in intents.into_iter().filter(|intent| intent.metadata.names(PAYMENT, &payment)) {
             let intent = if intent.is_left_open() { self.cancel_intent(&intent.id).await? } else { intent };
-            outcomes.push(intent.outcome());
+            outcomes.push(Found { amount: intent.amount(), outcome: intent.outcome() });
         }
         Ok(outcomes)
+    }
+
+    /// Returns the outcome of a payment's charge, from these intents.
+    async fn lookup_of(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+        intents: anyhow::Result<Vec<PaymentIntent>>,
+    ) -> Lookup {
+        let found = match intents {
+            Ok(intents) => self.outcomes_of(payment, intents).await,
+            Err(error) => Err(error),
+        };
+        decisive_outcome(payment.0, amount, found)
     }
 
     async fn cancel_intent(&self, id: &str) -> anyhow::Result<PaymentIntent> {
@@ -85,21 +105,38 @@ impl Stripe {
     }
 }
 
-/// Returns the first outcome that moved money, or else the first that still may move money.
-fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Lookup {
-    let outcomes = match outcomes {
-        Ok(outcomes) => outcomes,
+/// An object that a look-up found.
+struct Found {
+    outcome: Outcome,
+    /// The amount; `None` if it can't be represented here.
+    amount: Option<Money>,
+}
+
+/// Returns the first outcome that moved this amount, or else the last that moved or still may move money, as an unknown
+/// outcome. Raises an alert for each other movement of money.
+fn decisive_outcome(subject: Uuid, amount: Money, found: anyhow::Result<Vec<Found>>) -> Lookup {
+    let found = match found {
+        Ok(found) => found,
         Err(error) => return Lookup::Unknown { why: format!("{error:#}") },
     };
-    let mut lookup = Lookup::Nothing;
-    for outcome in outcomes {
-        match outcome {
-            Outcome::Done(gateway_id) => return Lookup::Done(gateway_id),
+    let (mut ours, mut others, mut lookup) = (None, Vec::new(), Lookup::Nothing);
+    for found in found {
+        match found.outcome {
+            Outcome::Done(gateway_id) if ours.is_none() && found.amount == Some(amount) => ours = Some(gateway_id),
+            Outcome::Done(gateway_id) => others.push(match found.amount {
+                Some(moved) => format!("{gateway_id} moved {moved}, and {amount} was requested"),
+                None => format!("{gateway_id} moved an unknown amount, and {amount} was requested"),
+            }),
             Outcome::Unknown { why, .. } => lookup = Lookup::Unknown { why },
             Outcome::Refused(_) => {}
         }
     }
-    lookup
+    let cause = if ours.is_some() { "moved_twice" } else { "mismatch" };
+    for why in others {
+        alert::raise("gateway", cause, subject, &why);
+        lookup = Lookup::Unknown { why };
+    }
+    ours.map_or(lookup, Lookup::Done)
 }
 
 /// Separates refunds that moved money from refunds that moved none.
@@ -177,18 +214,43 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Lookup> {
-        async move { decisive_outcome(self.intents_of(&payment.to_string()).await) }.boxed()
+    /// Searches for a payment that does not exist.
+    fn probe(&self) -> BoxFuture<'_, ()> {
+        async move { drop(self.search_intents(PaymentId(Uuid::nil())).await) }.boxed()
     }
 
-    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup> {
+    fn find_charge(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Lookup> {
+        async move {
+            let intents = self.search_intents(payment).await;
+            self.lookup_of(payment, amount, intents).await
+        }
+        .boxed()
+    }
+
+    fn find_listed_charge(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+    ) -> BoxFuture<'_, Lookup> {
+        async move {
+            let (from, until) = (from.timestamp().to_string(), until.timestamp().to_string());
+            let filter = [("created[gte]", from.as_str()), ("created[lte]", until.as_str())];
+            let intents = self.api.all(INTENTS, &filter).await;
+            self.lookup_of(payment, amount, intents).await
+        }
+        .boxed()
+    }
+
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str, amount: Money) -> BoxFuture<'a, Lookup> {
         async move {
             let id = refund.to_string();
             let refunds = self.refunds_of(charge_id).await;
-            decisive_outcome(refunds.map(|refunds| {
+            let found = refunds.map(|refunds| {
                 let ours = refunds.into_iter().filter(|refund| refund.metadata.names(REFUND, &id));
-                ours.map(Refund::outcome).collect()
-            }))
+                ours.map(|refund| Found { amount: refund.amount(), outcome: refund.outcome() }).collect()
+            });
+            decisive_outcome(refund.0, amount, found)
         }
         .boxed()
     }
@@ -221,11 +283,12 @@ impl Gateway for Stripe {
 }
 
 impl ExternalRefunds for Stripe {
-    fn invoice_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+    fn purpose_of_charge<'a>(&'a self, charge: &'a str) -> BoxFuture<'a, anyhow::Result<Purpose>> {
         async move {
             let is_id = charge.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             anyhow::ensure!(is_id && !charge.is_empty(), "{charge:?} is no id of a charge");
-            Ok(self.api.get::<PaidCharge>(&format!("{CHARGES}/{charge}"), &[]).await?.invoice)
+            let PaidCharge { invoice, metadata } = self.api.get(&format!("{CHARGES}/{charge}"), &[]).await?;
+            Ok(Purpose { payment: metadata.id(PAYMENT).map(PaymentId), invoice })
         }
         .boxed()
     }

@@ -37,6 +37,9 @@ pub struct Subscribe {
     pub method: String,
     /// The gateway's id for the account's customer.
     pub customer: String,
+    /// Whether the steps may have been carried out before, under the same keys. The refusal of a step then says nothing
+    /// about the subscription, which is the last one.
+    pub is_repeated: bool,
 }
 
 impl Subscribe {
@@ -47,8 +50,8 @@ impl Subscribe {
 }
 
 impl Subscribe {
-    /// Returns the request for a subscription of a customer.
-    pub fn of(subscription: &Subscription, customer: &str) -> Self {
+    /// Returns the request for a subscription of a customer. `is_repeated` says that an earlier worker may have sent it.
+    pub fn of(subscription: &Subscription, customer: &str, is_repeated: bool) -> Self {
         Self {
             subscription: subscription.id,
             attempt: subscription.lease.attempt,
@@ -57,6 +60,7 @@ impl Subscribe {
             interval: subscription.interval,
             method: subscription.method.token().to_owned(),
             customer: customer.to_owned(),
+            is_repeated,
         }
     }
 }

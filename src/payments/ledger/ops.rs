@@ -3,14 +3,17 @@
 pub mod recent;
 pub mod sums;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::payments::{
-    gateway::{Gateway, Movement},
+    gateway::{Gateway, Movement, SKEW},
     ledger::{
         model::{Kind, LedgerTransaction},
         store,
@@ -39,8 +42,6 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
-/// The maximum difference between the clocks of the gateway and of the servers.
-const SKEW: TimeDelta = TimeDelta::minutes(10);
 /// The maximum number of the gateway's movements that a partial check holds in memory.
 const MAX_MOVED: usize = 100_000;
 
@@ -62,7 +63,10 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
     let ours = effective_transactions(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     // A movement since then was booked even later.
-    let theirs = gateway_movements(app, since.map(|since| since + SKEW), &mut report).await?;
+    let mut theirs = gateway_movements(app, since.map(|since| since + SKEW)).await?;
+    leave_out_refunded_duplicates(&mut theirs, &ours);
+    report.moved = theirs.len();
+    report.faults.extend(repeated_movements(&theirs));
     let listed = since.map(|since| id::lower_bound(since + SKEW * 2));
     for (id, booked) in &ours {
         match theirs.get(id) {
@@ -130,12 +134,8 @@ fn was_requested(booked: &LedgerTransaction, from: Uuid) -> bool {
 
 /// Returns the gateway's movements that belong to this service, by the gateway's id: movements that name a payment,
 /// refund or subscription, and refunds of such charges.
-async fn gateway_movements(
-    app: &App,
-    since: Option<DateTime<Utc>>,
-    report: &mut Report,
-) -> Result<HashMap<String, Movement>> {
-    let (mut theirs, mut subjects) = (HashMap::new(), HashMap::new());
+async fn gateway_movements(app: &App, since: Option<DateTime<Utc>>) -> Result<HashMap<String, Movement>> {
+    let mut theirs = HashMap::new();
     let mut next = None;
     loop {
         let part = app.part::<Arc<dyn Gateway>>().statement(since, next.as_deref()).await;
@@ -149,13 +149,6 @@ async fn gateway_movements(
             if !is_ours(&movement) {
                 continue;
             }
-            report.moved += 1;
-            // A subscription has one invoice per period, and each may be refunded in parts.
-            let once = movement.subject.filter(|_| matches!(movement.kind, Kind::Charge | Kind::Refund));
-            let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
-            if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
-                report.faults.push(format!("The gateway moved money twice for {subject}: {earlier} and {id}."));
-            }
             theirs.insert(id, movement);
         }
         if since.is_some() && theirs.len() > MAX_MOVED {
@@ -168,6 +161,46 @@ async fn gateway_movements(
             return Ok(theirs);
         }
     }
+}
+
+/// Leaves out each further charge of a booked payment that was refunded in full at the gateway, and its refunds. They
+/// move nothing in sum, and are never booked.
+fn leave_out_refunded_duplicates(theirs: &mut HashMap<String, Movement>, ours: &HashMap<String, LedgerTransaction>) {
+    let charges = ours.values().filter(|booked| booked.kind == Kind::Charge);
+    let paid: HashSet<_> = charges.filter_map(|booked| booked.subject).collect();
+    let unbooked = || theirs.values().filter(|movement| !ours.contains_key(&movement.gateway_id));
+    let mut rest: HashMap<_, _> = unbooked()
+        .filter(|movement| movement.kind == Kind::Charge && movement.subject.is_some_and(|id| paid.contains(&id)))
+        .map(|charge| (charge.gateway_id.clone(), charge.amount))
+        .collect();
+    for refund in unbooked().filter(|movement| movement.kind == Kind::Refund) {
+        let Some(rest) = refund.charge_id.as_ref().and_then(|id| rest.get_mut(id)) else { continue };
+        // A refund of another currency or of too much leaves a rest.
+        *rest = rest.minus(refund.amount).unwrap_or(*rest);
+    }
+    rest.retain(|_, rest| rest.minor() == 0);
+    let is_of = |id: Option<&String>| id.is_some_and(|id| rest.contains_key(id));
+    theirs.retain(|id, movement| !is_of(Some(id)) && !is_of(movement.charge_id.as_ref()));
+}
+
+/// Returns a sentence for each further movement of a payment or a refund.
+fn repeated_movements(theirs: &HashMap<String, Movement>) -> Vec<String> {
+    let mut ids: HashMap<_, Vec<&str>> = HashMap::new();
+    // A subscription has one invoice per period, and each may be refunded in parts.
+    for movement in theirs.values().filter(|movement| matches!(movement.kind, Kind::Charge | Kind::Refund)) {
+        if let Some(subject) = movement.subject {
+            ids.entry((movement.kind, subject)).or_default().push(&movement.gateway_id);
+        }
+    }
+    let mut sentences = Vec::new();
+    for ((_, subject), mut ids) in ids {
+        ids.sort_unstable();
+        let pairs = ids.windows(2);
+        sentences.extend(
+            pairs.map(|ids| format!("The gateway moved money twice for {subject}: {} and {}.", ids[0], ids[1])),
+        );
+    }
+    sentences
 }
 
 /// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, which may

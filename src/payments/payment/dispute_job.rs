@@ -1,4 +1,4 @@
-//! The job that finds out what a dispute is about which names no payment here.
+//! The job that finds out what a disputed charge paid that is not booked for a payment here.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use mainstay_kernel::queue::Job;
 
-/// Asks the gateway whether the disputed charge paid an invoice of a subscription.
+/// Asks the gateway whether the disputed charge names a payment, or paid an invoice of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindDisputed {
     /// The gateway's id for the dispute.

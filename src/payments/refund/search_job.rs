@@ -15,10 +15,14 @@ pub struct FindRefunds {
     pub since: i64,
     /// The cursor of the next page in the gateway's list; `None` at its beginning.
     pub from: Option<String>,
+    /// How often the gateway has not answered the query of this page.
+    #[serde(default)]
+    pub repetitions: u32,
 }
 
 impl Job for FindRefunds {
     const NAME: &'static str = "find_refunds";
+    /// Counts failures of Postgres: a missing answer of the gateway repeats the job, and is a failure only after hours.
     const MAX_ATTEMPTS: i32 = 10;
 
     fn subject(&self) -> Uuid {

@@ -1,11 +1,14 @@
 //! Calls that change something at the gateway. The intent is committed, then carried out while the caller waits. The
 //! response is the state when it is settled or when the caller's deadline ends.
 
+use std::time::Duration;
+
 use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
+    context,
     database::Connection,
-    error::Result,
+    error::{Error, Reason, Result},
     grpc::{Call, Reply},
     unit_of_work::{Committed, Work},
 };
@@ -13,6 +16,9 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failure_error};
+
+/// The part of the caller's deadline that is reserved for sending the response once the state is read.
+const SEND_TIME: Duration = Duration::from_millis(100);
 
 /// Commits the gateway request that `begin` returns, carries it out, and renders its outcome, or the state that `read`
 /// returns if the caller's deadline ends first. Another request with the same key resumes the same gateway request;
@@ -37,7 +43,9 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         new = Some(request);
         Ok(render(view))
     });
-    let (id, intent, settled) = match (committed.await?, new) {
+    let committed = committed.await?;
+    let is_new = matches!(committed, Committed::Fresh(_));
+    let (id, intent, settled) = match (committed, new) {
         (Committed::Fresh(_), Some(request)) => {
             let (id, intent) = (request.facts().id, request.view());
             (id, Some(intent), settlement::run_detached(app, request).await)
@@ -45,18 +53,21 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         // The answer to the COMMIT was lost. The lease is this request's own, so that no other would carry it out before its
         // end.
         (Committed::Pending(id), Some(request)) if request.facts().id == id => {
-            (id, None, settlement::run_detached(app, request).await)
+            let intent = request.view();
+            (id, Some(intent), settlement::run_detached(app, request).await)
         }
         (Committed::Pending(id), _) => (id, None, settlement::resume::<R>(app, id).await?),
         (settled, _) => return call.respond(settled),
     };
-    let is_new = intent.is_some();
     let view = match (settled, intent) {
         (Some(settled), _) => settled,
-        // The request is pending, or another worker settled it. Since it has started, a failed read is not an error:
-        // the last known state is returned.
+        // The request is pending, or another worker settled it. Since it has started, a read that fails or takes too
+        // long is not an error: the last known state is returned.
         (None, intent) => {
-            let view = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
+            let limit = context::remaining().map_or(Duration::MAX, |left| left.saturating_sub(SEND_TIME));
+            let view = app.database.autocommit(async |connection| read(connection, permit, id).await);
+            let view = tokio::time::timeout(limit, view).await;
+            let view = view.unwrap_or_else(|_| Err(Error::new(Reason::DeadlineExceeded)));
             view.or_else(|error| intent.ok_or(error))?
         }
     };

@@ -116,7 +116,8 @@ pub struct AttemptLease {
     pub until: Option<DateTime<Utc>>,
     /// When a worker processes the gateway request next; `None` once it is settled.
     pub due: Option<DateTime<Utc>>,
-    /// The number of leases so far.
+    /// The number of leases since the last one that was released: those before the current one ended because their
+    /// workers failed or died.
     pub count: i32,
     /// When the attempt's key was abandoned. Since then, no request is sent under the key, and the gateway request is
     /// looked up instead.
@@ -141,6 +142,12 @@ impl AttemptLease {
         Self { due: None, ..self } == Self { due: None, ..since }
     }
 
+    /// Returns whether an earlier worker may have sent the attempt: the attempt began before this lease, which lasts
+    /// `length`.
+    pub fn is_of_later_worker(self, length: TimeDelta) -> bool {
+        self.until.is_none_or(|until| self.since < until - length)
+    }
+
     /// Returns the lease with another due time.
     #[must_use]
     pub fn due_at(self, at: DateTime<Utc>) -> Self {
@@ -156,7 +163,7 @@ impl AttemptLease {
     /// Returns the attempt without a lease.
     #[must_use]
     pub fn release(self) -> Self {
-        Self { until: None, ..self }
+        Self { until: None, count: 0, ..self }
     }
 
     /// Returns the attempt without a lease and with its key abandoned; if the key was abandoned before, that time is
@@ -172,9 +179,10 @@ impl AttemptLease {
         Self { attempt: self.attempt + 1, since: now, key_abandoned_at: None, ..self }
     }
 
-    /// Returns how long to wait after this many leases: `first`, doubled each time, up to 64 times as long.
-    pub fn backoff(self, first: TimeDelta) -> TimeDelta {
-        first * (1 << (self.count - 1).clamp(0, 6))
+    /// Returns how long to wait for the next try: as long as the attempt has lasted, so that each wait doubles its age,
+    /// at least `first`, and at most 64 times as long.
+    pub fn backoff(self, now: DateTime<Utc>, first: TimeDelta) -> TimeDelta {
+        (now - self.since).clamp(first, first * 64)
     }
 }
 
@@ -190,8 +198,13 @@ mod tests {
         assert_eq!(lease.renew(later(9), later(19)), None);
         let next = lease.renew(later(10), later(20)).expect("the first one's time is over");
         assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
-        assert!(next.release().renew(later(11), later(21)).is_some());
-        assert_eq!(next.next_attempt(later(12)).attempt, 2);
+        let again = next.release().renew(later(11), later(21)).expect("it was released");
+        assert_eq!(again.count, 1, "no worker has failed since");
+        let attempt = next.next_attempt(later(12));
+        assert_eq!(attempt.attempt, 2);
+        let length = TimeDelta::seconds(10);
+        assert!(!lease.is_of_later_worker(length) && !attempt.is_of_later_worker(length), "sent for the first time");
+        assert!(next.is_of_later_worker(length) && next.release().is_of_later_worker(length));
         let abandoned = next.abandon_key(later(13));
         assert_eq!(
             (abandoned.until, abandoned.key_abandoned_at, abandoned.abandon_key(later(14))),
@@ -213,12 +226,14 @@ mod tests {
     #[test]
     fn waits_grow_to_a_bound() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let backoff = |count| {
-            AttemptLease { count, ..AttemptLease::first(now, now) }.backoff(TimeDelta::seconds(5)).num_seconds()
+        let backoff = |age| {
+            let now = now + TimeDelta::seconds(age);
+            AttemptLease::first(now - TimeDelta::seconds(age), now).backoff(now, TimeDelta::seconds(5)).num_seconds()
         };
+        // A negative age is that of an attempt that began by another host's clock.
         assert_eq!(
-            [backoff(1), backoff(2), backoff(3), backoff(7), backoff(8), backoff(i32::MAX)],
-            [5, 10, 20, 320, 320, 320]
+            [backoff(-9), backoff(0), backoff(5), backoff(10), backoff(320), backoff(86_400)],
+            [5, 5, 5, 10, 320, 320]
         );
     }
 }

@@ -38,6 +38,7 @@ use mainstay_kernel::{
     database::{Connection, after_commit, time},
     error::{Error, Reason, Result},
     fault,
+    queue::{self, Job},
     unit_of_work::Work,
 };
 
@@ -53,12 +54,17 @@ pub(crate) use resolve::wrong_gateway;
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
 /// A gateway request that is settled sooner than this is assumed to have raised no alert.
 const SLOW: TimeDelta = TimeDelta::minutes(5);
-/// After this many unreleased leases, whose workers failed or died, a gateway request raises the alert too.
+/// After this many leases that were not released, in succession, a gateway request raises the alert too: their workers
+/// failed or died.
 const MAX_LEASES: i32 = 10;
 const FAILED_TOO_OFTEN: &str =
     "its workers failed or died too often, and it is tried again in an hour; the log has the error";
 /// The shortest wait for the end of another worker's lease.
 const MIN_WAIT: TimeDelta = TimeDelta::seconds(1);
+/// The longest wait before a query is repeated that the gateway did not answer.
+const MAX_QUERY_WAIT: TimeDelta = TimeDelta::minutes(5);
+/// The number of repetitions, some ten hours, after which such failures use up the attempts of their job.
+const MAX_REPETITIONS: u32 = 128;
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
@@ -217,7 +223,7 @@ async fn postpone<R: GatewayRequest>(
         alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
         ALERT_AFTER
     } else {
-        known_at.map_or(TimeDelta::zero(), |at| at - now).max(lease.backoff(config.retry_wait()))
+        known_at.map_or(TimeDelta::zero(), |at| at - now).max(lease.backoff(now, config.retry_wait()))
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
@@ -331,6 +337,23 @@ fn next_state(
         }
         (_, Err(_)) => None,
     }
+}
+
+/// Repeats a job whose query the gateway did not answer: after the wait for an unknown outcome, doubled each time, up to
+/// five minutes. So an outage of the gateway uses up no attempts of the job, and does not delay it for hours.
+///
+/// # Errors
+/// `UNAVAILABLE` after [`MAX_REPETITIONS`], because the cause is then hardly an outage; any error of Postgres.
+pub(crate) async fn repeat<J: Job>(app: &App, next: J, repetitions: u32, error: anyhow::Error) -> Result<()> {
+    if repetitions > MAX_REPETITIONS {
+        return Err(Error::unavailable(error));
+    }
+    tracing::warn!(kind = J::NAME, subject = %next.subject(), repetitions, "the gateway did not answer: {error:#}");
+    let wait = app.config.section::<PaymentsConfig>().retry_wait() * (1 << repetitions.min(6));
+    let at = app.clock.now() + wait.min(MAX_QUERY_WAIT);
+    app.database
+        .autocommit(async move |connection: &mut Connection| queue::repeat_at(connection, &next, at).await)
+        .await
 }
 
 /// Raises an alert: the gateway's books and the ledger will not agree without intervention.

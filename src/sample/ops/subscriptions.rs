@@ -75,7 +75,7 @@ async fn write_one(writer: &Writer, plan: &Plan) -> Result<SubscriptionId> {
         }
         if end < writer.now {
             // The gateway is queried shortly after the end of each period.
-            subscription::sync(&writer.at(end + TimeDelta::minutes(3))?, id).await?;
+            subscription::sync(&writer.at(end + TimeDelta::minutes(3))?, SyncSubscription::new(id)).await?;
         }
     }
     Ok(id)
@@ -105,7 +105,7 @@ async fn cancel(writer: &Writer, plan: &Plan, id: SubscriptionId, how: Cancellat
 
 /// Leaves a dead job about a subscription, which succeeds when an operator redrives it.
 pub(super) async fn leave_dead_job(writer: &Writer, id: Uuid) -> Result<()> {
-    let job = SyncSubscription { subscription: SubscriptionId(id) };
+    let job = SyncSubscription::new(SubscriptionId(id));
     let error = Some("UNAVAILABLE: the gateway did not answer within 10s (sample)");
     let add = async move |connection: &mut Connection| dead::add(connection, &job, 10, error).await;
     writer.app.database.autocommit(add).await

@@ -27,7 +27,7 @@ use mainstay_kernel::{
     app::App,
     caller::Visibility,
     database::{Connection, pipeline::pipeline},
-    error::{Error, Result},
+    error::Result,
     events::{self, Event, EventKind as _},
     fault, id,
     page::Start,
@@ -51,8 +51,9 @@ pub(crate) struct Answer {
 /// schedules its settlement instead.
 ///
 /// # Errors
-/// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
-pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
+/// `NOT_FOUND`; `UNAVAILABLE` if Postgres is unreachable, or if the gateway has not answered for hours.
+pub async fn sync(app: &App, job: SyncSubscription) -> Result<()> {
+    let id = job.subscription;
     let query = app.database.transaction(async move |work: &mut Work| {
         let (current, now) = (lock(work, id).await?, work.now());
         number_query(work.connection().await?, current.next_query(), now).await
@@ -65,8 +66,8 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     fault::point("sync.before")?;
     let snapshot = match app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await {
         Lookup::Done(snapshot) => snapshot,
-        Lookup::Nothing => return Err(unknown(id, "the gateway knows nothing of it")),
-        Lookup::Unknown { why } => return Err(unknown(id, &why)),
+        Lookup::Nothing => return repeat(app, job, "the gateway knows nothing of it").await,
+        Lookup::Unknown { why } => return repeat(app, job, &why).await,
     };
     fault::point("sync.after")?;
     let answer = Answer { number, snapshot };
@@ -83,8 +84,10 @@ async fn lock(work: &mut Work, id: SubscriptionId) -> Result<Subscription> {
     work.read(async |connection: &Connection| store::lock(connection, Visibility::All, id).await).await
 }
 
-fn unknown(id: SubscriptionId, why: &str) -> Error {
-    Error::unavailable(anyhow::anyhow!("subscription {id}: {why}"))
+async fn repeat(app: &App, job: SyncSubscription, why: &str) -> Result<()> {
+    let error = anyhow::anyhow!("subscription {}: {why}", job.subscription);
+    let next = SyncSubscription { repetitions: job.repetitions.saturating_add(1), ..job };
+    settle::repeat(app, next, job.repetitions, error).await
 }
 
 /// A numbered query to the gateway.
@@ -176,12 +179,12 @@ pub(crate) async fn apply_answer(
             }
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.
-                jobs::enqueue(connection, &SyncSubscription { subscription: id }).await?;
+                jobs::enqueue(connection, &SyncSubscription::new(id)).await?;
             }
             return Ok(settled);
         }
         Observation::Unchanged(next) => store::update(connection, &next, now).await?,
-        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: id }).await?,
+        Observation::Stale => jobs::enqueue(connection, &SyncSubscription::new(id)).await?,
         Observation::Ended => {}
     }
     Ok(None)
@@ -246,7 +249,7 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     match subscription.state {
         State::Failed(_) => Ok(()),
         State::Pending | State::Started { .. } => {
-            jobs::enqueue(connection, &SyncSubscription { subscription: subscription.id }).await
+            jobs::enqueue(connection, &SyncSubscription::new(subscription.id)).await
         }
     }
 }
@@ -264,7 +267,7 @@ pub async fn query_due(app: &App) -> Result<usize> {
         let Some(last) = due.last() else { return Ok(count) };
         // A queued subscription stays due until its query begins, so each batch begins where the last one ended.
         start = Start::After(*last);
-        let jobs: Vec<_> = due.iter().map(|key| SyncSubscription { subscription: SubscriptionId(key.id) }).collect();
+        let jobs: Vec<_> = due.iter().map(|key| SyncSubscription::new(SubscriptionId(key.id))).collect();
         // A subscription whose job is waiting for its next attempt keeps that job.
         count +=
             app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await?;

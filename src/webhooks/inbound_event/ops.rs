@@ -13,7 +13,7 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     database::{Connection, pipeline::pipeline},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     fault,
     page::{Start, Total},
     queue as jobs,
@@ -75,8 +75,11 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
         end_dead(app, id, move |event| event.record_permanent_failure(failure, now)).await?;
         return Ok(Some(State::Dead));
     }
-    change_pending(app, id, move |event| event.record_failure(failure, now)).await?;
-    Err(error)
+    let recorded = failure.clone();
+    change_pending(app, id, move |event| event.record_failure(recorded, now)).await?;
+    // A job that ends with NOT_FOUND is done, because its own subject is gone. This event still exists.
+    let is_subject_gone = error.reason() == Reason::NotFound;
+    Err(if is_subject_gone { Error::internal(anyhow::anyhow!(failure)) } else { error })
 }
 
 /// Marks an event dead because its job will not be retried.
@@ -166,6 +169,19 @@ pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result
     jobs::enqueue_all(connection, &jobs).await?;
     let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
     Ok((ids.len(), !rest.is_empty()))
+}
+
+/// Measures how many events are dead. Unlike the counter, the gauge also shows an event whose worker ended before it
+/// counted the event.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn measure_dead(app: App) -> Result<()> {
+    let dead = Filter { provider: None, state: Some(State::Dead) };
+    let count = async move |connection: &mut Connection| store::total(connection, dead).await;
+    let total = app.database.autocommit(count).await?;
+    metrics::gauge!("mainstay_inbound_events_dead").set(f64::from(i32::try_from(total.rows).unwrap_or(i32::MAX)));
+    Ok(())
 }
 
 /// Removes the events whose provider ids have this prefix, with their jobs.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, call_until_final, charge_of};
+use super::{CHARGE, FakeGateway, MAKE_DUE, REFUND, UNFINISHED_WORK, alerts, call_until_final, charge_of, pay, search};
 use crate::{
     cases::Scene,
     support::{
         Protocol, TestApp, TestDatabase, eventually,
         proxy::{Cut, Proxy},
+        unique,
     },
 };
 
@@ -107,4 +108,47 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.success();
     assert_eq!((again.status, again.id()), (201, answer.id()));
+}
+
+/// Postgres hangs once the gateway has charged: neither the outcome is committed nor the payment read before the
+/// caller's deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_hangs_after_the_charge_leaves_a_pending_payment() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene, proxy) = start_app_behind_proxy(&gateway).await;
+    let request = charge_of(&scene).await;
+    scene.cast.customer.token().await;
+    gateway.behave(json!({ "delay_after": 600 }), 1).await;
+    let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
+    let call = scene.cast.customer.call_with(Protocol::Rest, CHARGE, request.clone(), &headers);
+    let (answer, ()) = tokio::join!(call, async {
+        eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
+        proxy.hang(true);
+    });
+    assert_eq!(answer.status, 202, "a started payment is never reported as failed: {answer:#?}");
+    proxy.hang(false);
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
+    assert_eq!((again.status, again.id()), (201, answer.id()));
+}
+
+/// The answer to the COMMIT of a reversal is lost, and the repeated job finds nothing to reverse.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_after_a_reversal_commits_raises_the_alert() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene, proxy) = start_app_behind_proxy(&gateway).await;
+    let payment = pay(&scene).await.id();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
+    let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
+    proxy.cut(Cut::AfterCommit, r#"UPDATE "refunds""#);
+    gateway.return_refund(&gateway_id).await;
+    search(&app, "find_returned_refunds").await;
+    let reversed = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
+    eventually("the reversal is committed", async || app.database.number(reversed).await == 1).await;
+    eventually("no job is left", async || {
+        app.database.sql(MAKE_DUE).await;
+        app.database.number(UNFINISHED_WORK).await == 0
+    })
+    .await;
+    assert_eq!(alerts("refund_returned"), 1);
 }

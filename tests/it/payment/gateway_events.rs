@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{
-    CHARGE, FakeGateway, UNFINISHED_WORK, WITHOUT_RETRIES, alerts, charge_of, ledger::check, pay, start_app,
-    start_app_with,
+    CHARGE, FakeGateway, UNFINISHED_WORK, WITHOUT_RETRIES, alerts, charge_of,
+    ledger::{charge_past_the_app, check},
+    pay, start_app, start_app_with,
 };
 use crate::{
     cases::{Scene, unknown_id, webhook::webhook_request},
@@ -176,6 +177,14 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     assert_eq!((state(&app).await.0, alerts("mismatch")), (1, 1), "it is pending, and an operator is told");
 }
 
+/// An event about a dispute of a charge.
+fn dispute(charge: &str) -> String {
+    let id = format!("dp_{}", unique());
+    let of = charge.replacen("pi_", "ch_", 1);
+    let dispute = json!({ "id": id, "charge": of, "payment_intent": charge, "amount": 450, "currency": "eur" });
+    event("charge.dispute.created", &dispute)
+}
+
 /// An operator has to answer a dispute in time. The gateway moves its money separately from the payment, so the books
 /// are unchanged.
 #[tokio::test(flavor = "multi_thread")]
@@ -184,12 +193,6 @@ async fn a_dispute_raises_an_alert() {
     let (app, scene) = start_app(&gateway).await;
     pay(&scene).await;
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
-    let dispute = |charge: &str| {
-        let id = format!("dp_{}", unique());
-        let of = charge.replacen("pi_", "ch_", 1);
-        let dispute = json!({ "id": id, "charge": of, "payment_intent": charge, "amount": 450, "currency": "eur" });
-        event("charge.dispute.created", &dispute)
-    };
     let alerted = alerts("disputed");
     assert_eq!(deliver(&app, &scene, &dispute("pi_foreign")).await, "processed");
     eventually("the gateway was asked", async || app.database.number("SELECT count(*) FROM jobs").await == 0).await;
@@ -198,4 +201,21 @@ async fn a_dispute_raises_an_alert() {
     assert_eq!(alerts("disputed"), alerted + 1, "an operator is told");
     assert_eq!(state(&app).await, (2, 3, 0));
     assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// The gateway charged a payment twice: the second charge, which is not booked, may be disputed too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_of_a_charge_that_is_not_booked_raises_an_alert() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let payment = pay(&scene).await.id();
+    let second = charge_past_the_app(&gateway, &payment, 450).await;
+    // And a charge of another database that uses the same account of the gateway.
+    let foreign = charge_past_the_app(&gateway, &unknown_id(), 450).await;
+    for charge in [&second, &foreign] {
+        assert_eq!(deliver(&app, &scene, &dispute(charge)).await, "processed");
+        eventually("the gateway was asked", async || app.database.number(UNFINISHED_WORK).await == 0).await;
+        assert_eq!(alerts("disputed"), 1, "{charge}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1, "nothing is booked");
 }

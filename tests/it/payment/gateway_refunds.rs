@@ -1,10 +1,12 @@
 //! Refunds that the app did not request: refunds made in the gateway's console, and refunds that the cardholder's bank
 //! returned.
 
+use chrono::TimeDelta;
+use mainstay::payments::{refund::ops::RefundIntent, settlement::ops::finish};
 use serde_json::json;
 
 use super::{
-    FakeGateway, REFUND, UNFINISHED_WORK, WITHOUT_RETRIES, alerts,
+    FakeGateway, MAKE_DUE, REFUND, UNFINISHED_WORK, WITHOUT_RETRIES, after_scheduled_searches, alerts,
     gateway_events::{deliver, state},
     ledger::check,
     pay, search, start_app, start_app_with,
@@ -239,6 +241,16 @@ async fn a_refund_of_another_amount_than_requested_settles_nothing() {
         (1, 1),
         "it is pending, and the charge alone is booked"
     );
+    // Once its key is too old, the refund is looked up.
+    let (alerted, id) = (alerts("mismatch"), refund.parse().expect("an id"));
+    app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
+    finish::<RefundIntent>(&app.app, id).await.expect("its key is abandoned");
+    app.app.clock.advance(TimeDelta::seconds(2));
+    finish::<RefundIntent>(&app.app, id).await.expect("looked up");
+    assert_eq!(alerts("mismatch"), alerted + 1, "an operator is told");
+    let abandoned = "SELECT count(*) FROM refunds WHERE status = 1 AND key_abandoned_at IS NOT NULL";
+    assert_eq!(app.database.number(abandoned).await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,4 +320,31 @@ async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
     assert_eq!(sync_refunds(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");
     assert_eq!(alerts("moved_twice"), 1);
+}
+
+/// An outage of the gateway neither uses up the attempts of a search nor delays it for hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_continues_soon_after_an_outage_of_the_gateway() {
+    const REPEATED: &str = "kind = 'find_refunds' AND (payload ->> 'repetitions')::int >= 8";
+
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let payment = pay(&scene).await.id();
+    after_scheduled_searches(&app).await;
+    assert!(gateway.refund_at_console(&payment, 100).await);
+    gateway.behave_at("GET /v1/refunds", json!({ "refuse": 503 }), 0).await;
+    search(&app, "find_refunds").await;
+    eventually("eight queries have failed", async || {
+        app.database.sql(MAKE_DUE).await;
+        app.database.number(&format!("SELECT count(*) FROM jobs WHERE {REPEATED}")).await == 1
+    })
+    .await;
+    let late = format!("SELECT count(*) FROM jobs WHERE {REPEATED} AND due_at > now() + interval '5 minutes'");
+    assert_eq!(app.database.number(&late).await, 0);
+    gateway.behave_well().await;
+    eventually("the refund is found", async || {
+        app.database.sql(MAKE_DUE).await;
+        app.database.number("SELECT count(*) FROM refunds").await == 1
+    })
+    .await;
 }

@@ -64,6 +64,23 @@ async fn a_payment_whose_workers_keep_failing_is_put_off() {
     }
 }
 
+/// Postponements release the lease, so only the workers that failed since then count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_often_postponed_is_not_put_off_for_one_failed_worker() {
+    let gateway = FakeGateway::start().await;
+    let (app, _scene) = app_with_pending_payment(&gateway, json!({ "refuse": 503 }), 0).await;
+    let id = app.database.sql("SELECT id FROM payments").await[0][0].clone().expect("an id");
+    let id = id.parse().expect("an id");
+    for _ in 0..10 {
+        finish::<Payment>(&app.app, id).await.expect("postponed");
+    }
+    // A worker is killed during its lease, and the next one takes over.
+    let killed = "UPDATE payments SET leases = leases + 1, leased_until = now() - interval '1 second'";
+    app.database.sql(killed).await;
+    finish::<Payment>(&app.app, id).await.expect("postponed");
+    assert_eq!(alerts("unsettled"), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
     let gateway = FakeGateway::start().await;

@@ -123,15 +123,17 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     assert_eq!(gateway.settled_books(&app.database).await, 3);
 }
 
-/// Makes a charge at the gateway that this app did not request.
-async fn charge_past_the_app(gateway: &FakeGateway, payment: &str) {
+/// Makes a charge at the gateway that this app did not request, and returns the gateway's id for it.
+pub(super) async fn charge_past_the_app(gateway: &FakeGateway, payment: &str, amount: i64) -> String {
     let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
     let form = format!(
-        "amount=450&currency=eur&payment_method=pm_card_visa&confirm=true&metadata[mainstay_payment]={payment}"
+        "amount={amount}&currency=eur&payment_method=pm_card_visa&confirm=true&metadata[mainstay_payment]={payment}"
     );
     let request = reqwest::Client::new().post(format!("{base}/v1/payment_intents")).bearer_auth("sk_test");
     let response = request.header("idempotency-key", unique()).body(form).send().await.expect("an answer");
     assert!(response.status().is_success(), "{response:?}");
+    let intent: serde_json::Value = response.json().await.expect("JSON");
+    intent["id"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +149,8 @@ async fn a_check_finds_differences_from_the_gateway() {
 
     // A charge that only the gateway knows, and one that the gateway has twice.
     let stranger = crate::cases::unknown_id();
-    charge_past_the_app(&gateway, &stranger).await;
-    charge_past_the_app(&gateway, &payment).await;
+    charge_past_the_app(&gateway, &stranger, 450).await;
+    charge_past_the_app(&gateway, &payment, 450).await;
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(!is_ok && output.contains(&stranger) && output.contains("twice") && output.contains(&payment), "{output}");
     assert!(
@@ -166,6 +168,28 @@ async fn a_check_finds_differences_from_the_gateway() {
     );
 }
 
+/// The remedy for a second charge: an operator refunds it at the gateway. Neither movement is ever booked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_charge_that_was_refunded_in_full_is_no_difference() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let payment = pay(&scene).await.id();
+    charge_past_the_app(&gateway, &payment, 450).await;
+    // The console refunds the latest charge.
+    assert!(gateway.refund_at_console(&payment, 400).await);
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(!is_ok && output.contains("twice"), "{output}");
+    assert!(gateway.refund_at_console(&payment, 50).await);
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
+    // A fully refunded charge of an unknown payment has an unknown origin.
+    let stranger = crate::cases::unknown_id();
+    charge_past_the_app(&gateway, &stranger, 450).await;
+    assert!(gateway.refund_at_console(&stranger, 450).await);
+    assert!(!check(&app, &gateway).await.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     let gateway = FakeGateway::start().await;
@@ -179,7 +203,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     };
     check().await;
     assert_eq!(alerts("ledger_differs"), 0);
-    charge_past_the_app(&gateway, &crate::cases::unknown_id()).await;
+    charge_past_the_app(&gateway, &crate::cases::unknown_id(), 450).await;
     check().await;
     assert!(alerts("ledger_differs") > 0);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 2);

@@ -9,7 +9,10 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CHARGE, FakeGateway, WITHOUT_RETRIES, call_until_final, charge_of, process, start_app, start_app_with};
+use super::{
+    CHARGE, FakeGateway, WITHOUT_RETRIES, alerts, call_until_final, charge_of, ledger::charge_past_the_app, process,
+    start_app, start_app_with,
+};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, TestDatabase, eventually},
@@ -32,13 +35,17 @@ fn keep_making_due(database: Arc<TestDatabase>) -> DropGuard {
 /// As in production: search results may be an hour old.
 const LAGS: [(&str, &str); 1] = [("GATEWAY_LOOKUP_LAG", "1h")];
 
-/// Waits until the payment's job has run three more times.
-async fn wait_for_more_leases(app: &TestApp) {
-    let leases = app.database.number("SELECT leases FROM payments").await;
-    eventually("the payment's job has run again", async || {
-        app.database.number("SELECT leases FROM payments").await > leases + 2
-    })
-    .await;
+/// Returns how often this process has postponed a payment.
+fn postponements() -> u64 {
+    let metrics = mainstay_kernel::telemetry::metrics().render();
+    let value = metrics.lines().find_map(|line| line.strip_prefix("mainstay_gateway_unknown_total "));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Waits until the payment has been postponed three more times.
+async fn wait_for_more_postponements() {
+    let before = postponements();
+    eventually("the payment is postponed again", async || postponements() > before + 2).await;
 }
 
 /// A 500 stored under the key says nothing about the money; only a look-up does.
@@ -121,7 +128,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
         app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
-    wait_for_more_leases(&app).await;
+    wait_for_more_postponements().await;
     let state = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1";
     assert_eq!(
         (gateway.movements().len(), app.database.number(state).await),
@@ -152,7 +159,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
         app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
     .await;
-    wait_for_more_leases(&app).await;
+    wait_for_more_postponements().await;
     assert_eq!(app.database.number("SELECT status FROM payments").await, 1, "outcome unknown");
     // Not earlier: a call from within the window may still be running.
     gateway.behave_well().await;
@@ -212,4 +219,48 @@ async fn no_attempt_begins_a_day_after_the_request() {
     finish::<Payment>(&app.app, charge.id().parse().expect("an id")).await.expect("finished");
     let given_up = "SELECT count(*) FROM payments WHERE status = 3 AND attempt = 1 AND failure_code = 'no_answer'";
     assert_eq!((app.database.number(given_up).await, gateway.movements().len()), (1, 0));
+}
+
+/// The search lags longer than configured, so only the list of charges shows that the money moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_that_the_search_does_not_return_is_found_in_the_list() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    gateway.index(true).await;
+    gateway.behave(json!("move_and_break"), 1).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
+    assert_eq!(charge.status, 202);
+    assert_eq!(gateway.settled_books(&app.database).await, 1, "not charged a second time");
+    assert_eq!(app.database.number("SELECT attempt FROM payments").await, 1);
+}
+
+/// A charge that names the payment, and has another amount, was not made by its request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_of_another_amount_than_requested_settles_nothing() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    gateway.behave(json!("break"), 1).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
+    assert_eq!(charge.status, 202);
+    charge_past_the_app(&gateway, &charge.id(), 100).await;
+    app.app.clock.advance(TimeDelta::seconds(2));
+    finish::<Payment>(&app.app, charge.id().parse().expect("an id")).await.expect("looked up");
+    let pending = "SELECT count(*) FROM payments WHERE status = 1 AND attempt = 1 AND key_abandoned_at IS NOT NULL";
+    assert_eq!((app.database.number(pending).await, alerts("mismatch")), (1, 1), "an operator is told");
+    assert_eq!(gateway.movements().len(), 1, "nothing is charged again");
+}
+
+/// Two charges of the requested amount name the payment: one is booked, and an operator refunds the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_charge_that_a_look_up_finds_raises_an_alert() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    gateway.behave(json!("move_and_break"), 1).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
+    assert_eq!(charge.status, 202);
+    charge_past_the_app(&gateway, &charge.id(), 450).await;
+    app.app.clock.advance(TimeDelta::seconds(2));
+    finish::<Payment>(&app.app, charge.id().parse().expect("an id")).await.expect("looked up");
+    let settled = "SELECT count(*) FROM payments WHERE status = 2";
+    assert_eq!((app.database.number(settled).await, alerts("moved_twice")), (1, 1));
 }

@@ -288,3 +288,29 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     .await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
+
+/// An outage of the gateway neither uses up the attempts of a query nor delays it for hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_repeated_soon_after_an_outage_of_the_gateway() {
+    const REPEATED: &str = "kind = 'sync_subscription' AND (payload ->> 'repetitions')::int >= 8";
+
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let id = create_subscription(&scene).await.id();
+    let renewed = gateway.change_subscription(&id, "renewed").await;
+    gateway.behave_at("GET /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
+    deliver(&scene, &event(UPDATED, &renewed)).await;
+    eventually("eight queries have failed", async || {
+        app.database.sql(MAKE_DUE).await;
+        app.database.number(&format!("SELECT count(*) FROM jobs WHERE {REPEATED}")).await == 1
+    })
+    .await;
+    let late = format!("SELECT count(*) FROM jobs WHERE {REPEATED} AND due_at > now() + interval '5 minutes'");
+    assert_eq!(app.database.number(&late).await, 0);
+    gateway.behave_well().await;
+    eventually("the query is answered", async || {
+        app.database.sql(MAKE_DUE).await;
+        app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 3").await == 2
+    })
+    .await;
+}

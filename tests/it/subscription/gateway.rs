@@ -227,3 +227,26 @@ async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
     assert_eq!(response.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     assert_eq!(alerts("cancellation_refused"), alerted + 1, "it was refused once");
 }
+
+/// The subscription exists, but its answer was lost, and its card is detached before the request is repeated: the refusal
+/// of the card does not mean that nothing happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_is_refused_on_a_repetition_does_not_fail_the_subscription() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let card = gateway.card().await;
+    let mut request = subscription_request(&scene).await;
+    request["paymentMethod"] = card.as_str().into();
+    // The first subscription saves the card.
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &unique()).await.success();
+    gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
+    let key = unique();
+    let pending = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
+    assert_eq!((pending.status, gateway.objects("subscription").len()), (202, 2), "{pending:#?}");
+    gateway.detach(&card).await;
+    gateway.behave_well().await;
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
+    let found = call_until_final(&scene.cast.customer, Protocol::Grpc, CREATE, &request, &key).await.success();
+    assert_eq!((found.id(), found.text("/data/status").as_str()), (pending.id(), "SUBSCRIPTION_STATUS_ACTIVE"));
+    assert_eq!(gateway.objects("subscription").len(), 2);
+}

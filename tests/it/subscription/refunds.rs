@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{CANCEL, FakeGateway, cancel, create_subscription, deliver, event, idle, start_app};
 use crate::{
-    payment::{alerts, check, search},
+    payment::{after_scheduled_searches, alerts, check, search},
     support::{Protocol, TestApp, eventually, unique},
 };
 
@@ -115,4 +115,27 @@ async fn a_dispute_of_an_invoice_raises_an_alert() {
     idle(&app).await;
     assert_eq!(alerts("disputed"), alerted + 1, "others may use the gateway's account, too");
     assert_eq!(gateway.settled_books(&app.database).await, 1, "the books stay");
+}
+
+/// Events about a refund name the charge, and not the invoice that it paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_an_invoice_is_found_by_its_charge() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let id = create_subscription(&scene).await.id();
+    after_scheduled_searches(&app).await;
+    assert!(gateway.refund_at_console(&id, 400).await);
+    let refund = gateway.movements().into_iter().find(|movement| movement.amount < 0).expect("a refund").gateway_id;
+    let invoice = app.database.sql("SELECT gateway_id FROM ledger_transactions WHERE kind = 3").await[0][0].clone();
+    let invoice = invoice.expect("the first period is booked");
+    for of in ["in_foreign", invoice.as_str()] {
+        let object = json!({
+            "id": refund, "object": "refund", "charge": format!("ch_{of}"), "payment_intent": format!("pi_{of}"),
+            "amount": 400, "currency": "eur", "status": "succeeded",
+        });
+        deliver(&scene, &event("refund.updated", &object)).await;
+    }
+    eventually("the refund is booked", async || app.database.number(REFUNDED).await == 400).await;
+    idle(&app).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 2);
 }

@@ -176,6 +176,14 @@ impl FakeGateway {
         card["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Detaches a card from its customer, like an operator at the console.
+    pub(crate) async fn detach(&self, card: &str) {
+        let path = format!("http://{}/v1/payment_methods/{card}/detach", self.address);
+        let request = self.http.post(path).bearer_auth("sk_test").header("idempotency-key", unique());
+        let response = request.send().await.expect("an answer");
+        assert!(response.status().is_success(), "{response:?}");
+    }
+
     /// Freezes the search index, or brings it up to date.
     pub(crate) async fn index(&self, stands_still: bool) {
         let body = if stands_still { "still" } else { "all" };

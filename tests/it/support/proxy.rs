@@ -54,6 +54,8 @@ struct State {
     texts: Mutex<Vec<String>>,
     /// The number of freezes so far.
     freezes: AtomicU64,
+    /// Whether each connection freezes at its next message.
+    hangs: AtomicBool,
     /// The next cut, and the beginning of a statement in the transaction to cut.
     cut: Mutex<Option<(Cut, &'static str)>>,
 }
@@ -105,6 +107,12 @@ impl Proxy {
     /// New connections work normally.
     pub(crate) fn freeze(&self) {
         self.state.freezes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Freezes each connection, current or new, at its next message, as when Postgres hangs; `false` lets the others work
+    /// again.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.state.hangs.store(hangs, Ordering::SeqCst);
     }
 
     /// Breaks the connection of the next transaction that commits such a statement, or sends it, once. Background
@@ -192,7 +200,8 @@ struct Wire {
 impl Wire {
     /// Continues unless the connection is frozen.
     async fn thaw(&self) {
-        if self.state.freezes.load(Ordering::SeqCst) != self.freezes {
+        let is_frozen = self.state.freezes.load(Ordering::SeqCst) != self.freezes;
+        if is_frozen || self.state.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
     }

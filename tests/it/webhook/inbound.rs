@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::webhook::webhook_request,
     support::{
-        Actor, PROTOCOLS, Process, Protocol, Raw, Response, TestApp, TestDatabase, eventually, people::Cast, unique,
+        Actor, PROTOCOLS, Process, Protocol, Raw, Response, TestApp, TestDatabase, eventually, modules, people::Cast, unique,
         webhook,
     },
 };
@@ -39,6 +39,8 @@ const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
 #[derive(Debug, Default)]
 struct Maker {
     fails: AtomicBool,
+    /// Whether it fails because it finds nothing.
+    finds_nothing: AtomicBool,
     attempts: AtomicU32,
 }
 
@@ -63,6 +65,9 @@ impl Handler for Maker {
             let price = mainstay_kernel::money::Money::new(1, euro)?;
             let thing = mainstay::orders::product::model::Product::new("A thing".to_owned(), price, None, now);
             product::insert(connection, &thing).await?;
+            if self.finds_nothing.load(Ordering::SeqCst) {
+                return Err(Error::not_found("thing"));
+            }
             if self.fails.load(Ordering::SeqCst) {
                 return Err(Error::unavailable(anyhow::anyhow!("no more things")));
             }
@@ -283,6 +288,39 @@ async fn many_dead_events_are_redriven_in_batches() {
     let processed = "SELECT count(*) FROM inbound_events WHERE state = 2";
     eventually("all events are processed", async || app.database.number(processed).await >= 700).await;
     assert_eq!((things(&app.database).await, maker.attempts.load(Ordering::SeqCst)), (700, 700));
+}
+
+/// A job whose own subject is gone is done, but an event whose handler finds nothing still exists.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_handler_finds_nothing_is_retried_and_given_up() {
+    let maker = Arc::new(Maker { finds_nothing: true.into(), ..Maker::default() });
+    let app = start_app(&maker).await;
+    let cast = app.cast().await;
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.success();
+    let id = stored_event_id(&app.database).await;
+    let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
+    assert_eq!((&dead["attempts"], maker.attempts.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
+    assert!(dead["failure"].as_str().is_some_and(|failure| failure.contains("NOT_FOUND")), "{dead}");
+    assert_eq!(things(&app.database).await, 0);
+}
+
+/// A worker may end before it counts a dead event, so the dead events are also measured in the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_events_are_measured() {
+    let app = TestApp::start().await;
+    let dead = async || {
+        for measure in modules().work().measures {
+            measure(app.app.clone()).await.expect("measured");
+        }
+        let metrics = mainstay_kernel::telemetry::metrics().render();
+        let value = metrics.lines().find_map(|line| line.strip_prefix("mainstay_inbound_events_dead "));
+        value.expect("a series").parse::<f64>().expect("a number")
+    };
+    assert!(dead().await < f64::EPSILON);
+    let insert = "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', n, 8, 'failed', 1, now(), \
+                  now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 4) AS n";
+    app.database.sql(insert).await;
+    assert!((dead().await - 1.0).abs() < f64::EPSILON, "one of four states is dead");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,9 @@ pub(crate) struct Movement {
     pub(crate) of: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) key: String,
+    /// When it moved, in Unix seconds; `None` for a line that a test has added.
+    #[serde(default)]
+    pub(crate) created: Option<i64>,
 }
 
 /// A webhook event.

@@ -32,10 +32,18 @@ pub(crate) fn make(books: &Books, form: &Form) -> Result<Ran, Value> {
     created(card(books, text(form, "card[token]")?))
 }
 
+/// Attaches the card in a path to a customer, or detaches it.
+pub(crate) fn change(books: &Books, path: &str, form: &Form) -> Result<Ran, Value> {
+    match path.trim_start_matches("/v1/payment_methods/").split_once('/') {
+        Some((id, "attach")) => attach(books, id, form),
+        Some((id, "detach")) => detach(books, id),
+        _ => Err(wrong("url")),
+    }
+}
+
 /// Attaches a card to a customer, once.
-pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Value> {
-    let id = path.strip_prefix("/v1/payment_methods/").and_then(|rest| rest.strip_suffix("/attach"));
-    let mut card = find(books, id.ok_or_else(|| wrong("url"))?)?;
+fn attach(books: &Books, id: &str, form: &Form) -> Result<Ran, Value> {
+    let mut card = find(books, id)?;
     let customer = text(form, "customer")?;
     if !books.objects.contains_key(customer) || !card["customer"].is_null() || card["is_used"] == true {
         return Err(wrong("payment_method_unexpected_state"));
@@ -45,6 +53,14 @@ pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Valu
         return Ok((402, declined("generic_decline"), Vec::new()));
     }
     card["customer"] = customer.into();
+    created(card)
+}
+
+/// Detaches a card from its customer, after which it can neither be attached nor charged.
+fn detach(books: &Books, id: &str) -> Result<Ran, Value> {
+    let mut card = find(books, id)?;
+    card["customer"] = Value::Null;
+    card["is_used"] = true.into();
     created(card)
 }
 

@@ -16,11 +16,13 @@ use crate::{
 /// The paths that move money at once.
 const MONEY: [&str; 2] = ["/v1/payment_intents", "/v1/refunds"];
 
-/// A charge, which says whether it paid an invoice; see [`charge_of`].
-fn charge_at(path: &str) -> Value {
+/// A charge, with the metadata of its intent, or the invoice that it paid; see [`charge_of`].
+fn charge_at(books: &Books, path: &str) -> Value {
     let id = path.trim_start_matches("/v1/charges/");
     let of = id.strip_prefix("ch_").unwrap_or(id);
-    json!({ "id": id, "object": "charge", "invoice": invoice_of(of) })
+    let intent = books.movements.iter().find(|movement| movement.kind == "charge" && charge_of(&movement.id) == id);
+    let metadata = intent.map(|intent| intent.metadata.clone()).unwrap_or_default();
+    json!({ "id": id, "object": "charge", "invoice": invoice_of(of), "metadata": metadata })
 }
 
 fn read(books: &Books, path: &str, query: &Form) -> Response {
@@ -28,7 +30,7 @@ fn read(books: &Books, path: &str, query: &Form) -> Response {
         "/v1/payment_intents" => respond(200, &list(books, "charge", query), false),
         "/v1/payment_intents/search" => respond(200, &search(books, query), false),
         "/v1/refunds" => respond(200, &list(books, "refund", query), false),
-        _ if path.starts_with("/v1/charges/") => respond(200, &charge_at(path), false),
+        _ if path.starts_with("/v1/charges/") => respond(200, &charge_at(books, path), false),
         _ if intent(books, path).is_some() => respond(200, &intent(books, path).unwrap_or_default(), false),
         _ => subscriptions::read(books, path, query).unwrap_or_else(|| {
             respond(404, &problem("invalid_request_error", "url", "Unrecognized request URL."), false)
@@ -193,6 +195,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         of: None,
         metadata: metadata(form),
         key: key.to_owned(),
+        created: Some(subscriptions::now()),
     };
     Ok((200, object(books, &movement), [Line::Moved(movement)].into_iter().chain(used).collect()))
 }
@@ -232,6 +235,7 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         of: Some(of),
         metadata: metadata(form),
         key: key.to_owned(),
+        created: Some(subscriptions::now()),
     };
     Ok((200, object(books, &movement), vec![Line::Moved(movement)]))
 }
@@ -245,6 +249,11 @@ fn list(books: &Books, kind: &str, query: &Form) -> Value {
     };
     let all = books.movements.iter().rev().filter(|movement| movement.kind == kind);
     let all = all.filter(|movement| is_of(intent, intent_of, movement) && is_of(charge, charge_of, movement));
+    let bound = |name| query.get(name).and_then(|text| text.parse::<i64>().ok());
+    let (from, until) = (bound("created[gte]"), bound("created[lte]"));
+    let is_within =
+        |created: i64| from.is_none_or(|from| from <= created) && until.is_none_or(|until| created <= until);
+    let all = all.filter(|movement| movement.created.is_none_or(is_within));
     let mut rest: Vec<_> = all.collect();
     if let Some(after) = query.get("starting_after") {
         let at = rest.iter().position(|movement| movement.id == *after).map_or(rest.len(), |at| at + 1);

@@ -18,7 +18,8 @@ use crate::{
 const EXPANDED: usize = 2;
 const NAME: &str = "mainstay_subscription";
 
-fn now() -> i64 {
+/// The time in Unix seconds.
+pub(crate) fn now() -> i64 {
     Clock::default().now().timestamp()
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, k
             created(json!({ "id": books.next_id("cus"), "object": "customer", "metadata": metadata(form) }))
         }
         "/v1/payment_methods" => cards::make(books, form),
-        path if path.starts_with("/v1/payment_methods/") => cards::attach(books, path, form),
+        path if path.starts_with("/v1/payment_methods/") => cards::change(books, path, form),
         "/v1/prices" => price(books, form),
         "/v1/subscriptions" => subscribe(books, form, key),
         path => change(books, method, path.rsplit('/').next().unwrap_or_default(), form),
@@ -112,6 +113,7 @@ fn invoice(books: &Books, subscription: &Value, key: &str) -> Movement {
         of: Some(word(&subscription["id"])),
         metadata: serde_json::from_value(subscription["metadata"].clone()).unwrap_or_default(),
         key: key.to_owned(),
+        created: Some(now()),
     }
 }
 

@@ -283,6 +283,7 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         of: Some(charge.id),
         metadata: BTreeMap::new(),
         key: "console".to_owned(),
+        created: Some(crate::subscriptions::now()),
         ..charge
     };
     let id = movement.id.clone();

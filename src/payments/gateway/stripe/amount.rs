@@ -48,7 +48,7 @@ mod tests {
             (5, "UGX", "500"),
             (500, "MGA", "5"),
             (1_230, "KWD", "1230"),
-            (1_000_000, "ISK", "100000000"),
+            (999_999, "ISK", "99999900"),
             (150_000_000, "IDR", "150000000"),
             (999_999_999_999, "IDR", "999999999999"),
             (9_999_999_900, "MGA", "99999999"),
@@ -58,6 +58,30 @@ mod tests {
             let back = from_stripe(theirs.parse().expect("a number"), &code.to_ascii_lowercase());
             assert_eq!(back, Some(ours), "{theirs} {code}");
         }
+    }
+
+    /// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
+    #[test]
+    fn maximum_amounts_have_as_many_digits_as_stripe_accepts() {
+        let letters = || (b'A'..=b'Z').map(char::from);
+        let pairs = || letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+        let codes = pairs().flat_map(|pair| letters().map(move |third| format!("{pair}{third}")));
+        let mut count = 0;
+        for currency in codes.filter_map(|code| Currency::parse(&code)) {
+            let (_, multiple_of, _) = scale(currency);
+            let max = currency.max_minor();
+            let theirs = to_stripe(Money::new(max - max % multiple_of, currency).expect("an amount"));
+            let digits = match currency.code() {
+                "IDR" => 12,
+                "LBP" => 11,
+                "COP" | "HUF" | "JPY" => 10,
+                "INR" => 9,
+                _ => 8,
+            };
+            assert_eq!(theirs.map(|theirs| theirs.len()), Some(digits), "{currency:?}");
+            count += 1;
+        }
+        assert!(count > 100, "{count} currencies");
     }
 
     #[test]

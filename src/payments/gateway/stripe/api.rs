@@ -31,7 +31,7 @@ const VERSION: &str = "2024-06-20";
 /// The maximum page size.
 const PAGE_SIZE: &str = "100";
 /// The maximum number of pages of a whole list (10,000 objects), more than any payment has refunds or any subscription
-/// has invoices.
+/// has invoices. A longer list of charges leaves the outcome of a charge unknown.
 const MAX_PAGES: usize = 100;
 
 /// The fields of a form or a query string.

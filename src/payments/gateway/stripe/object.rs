@@ -14,6 +14,7 @@ use crate::payments::{
     settlement::model::{Failure, FailureKind},
 };
 use crate::subscriptions::model::InvoiceRefund;
+use mainstay_kernel::money::Money;
 
 /// A payment intent (<https://docs.stripe.com/api/payment_intents/object>).
 #[derive(Debug, Deserialize)]
@@ -53,6 +54,9 @@ enum Charge {
 #[derive(Debug, Deserialize)]
 pub(crate) struct PaidCharge {
     pub(crate) invoice: Option<String>,
+    /// The metadata of the charge's payment intent.
+    #[serde(default)]
+    pub(crate) metadata: Metadata,
 }
 
 /// Any object, with its metadata.
@@ -81,6 +85,11 @@ impl PaymentIntent {
         matches!(self.status.as_str(), "requires_confirmation" | "requires_action" | "requires_capture")
     }
 
+    /// Returns the amount; `None` if it can't be represented here.
+    pub(crate) fn amount(&self) -> Option<Money> {
+        from_stripe(self.amount, &self.currency)
+    }
+
     pub(crate) fn outcome(self) -> Outcome {
         match self.status.as_str() {
             "succeeded" => Outcome::Done(self.id),
@@ -94,7 +103,7 @@ impl PaymentIntent {
     /// Returns the movement; `None` if no money moved, or if another user of the Stripe account made the charge.
     pub(crate) fn movement(self) -> Option<Movement> {
         let subject = Some(self.metadata.id(PAYMENT)?);
-        let amount = from_stripe(self.amount, &self.currency)?;
+        let amount = self.amount()?;
         let Outcome::Done(gateway_id) = self.outcome() else { return None };
         Some(Movement {
             kind: Kind::Charge,
@@ -117,9 +126,14 @@ impl Refund {
         }
     }
 
+    /// Returns the amount; `None` if it can't be represented here.
+    pub(crate) fn amount(&self) -> Option<Money> {
+        from_stripe(self.amount, &self.currency)
+    }
+
     /// Returns a refund of an invoice; `None` while its outcome is unknown.
     pub(crate) fn of_invoice(self) -> Option<InvoiceRefund> {
-        let amount = from_stripe(self.amount, &self.currency)?;
+        let amount = self.amount()?;
         let (gateway_id, is_returned) = (self.id.clone(), self.is_failed());
         let is_known = is_returned || matches!(self.outcome(), Outcome::Done(_));
         is_known.then_some(InvoiceRefund { gateway_id, amount, is_returned })
@@ -143,7 +157,7 @@ impl Refund {
     pub(crate) fn movement(self) -> Option<Movement> {
         let (subject, charge_id) = (self.metadata.id(REFUND), self.payment_intent.clone());
         let invoice_id = self.invoice_id();
-        let amount = from_stripe(self.amount, &self.currency)?;
+        let amount = self.amount()?;
         let Outcome::Done(gateway_id) = self.outcome() else { return None };
         Some(Movement { kind: Kind::Refund, subject, gateway_id, charge_id, invoice_id, subscription_id: None, amount })
     }

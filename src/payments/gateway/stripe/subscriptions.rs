@@ -69,6 +69,19 @@ struct SubscriptionDetails {
     metadata: Option<Metadata>,
 }
 
+/// Returns the outcome of a subscription whose preparation was not successful. A refusal is definite only for the first
+/// request under the keys: after an earlier one, the subscription may exist, although its payment method has been
+/// detached since, for example.
+fn refused_early(outcome: Outcome<Snapshot>, is_repeated: bool) -> Outcome<Snapshot> {
+    match outcome {
+        Outcome::Refused(Failure { code, .. }) if is_repeated => {
+            let why = format!("its preparation was refused ({code}), and an earlier request may have created it");
+            Outcome::Unknown { why, remembered: true }
+        }
+        outcome => outcome,
+    }
+}
+
 fn time(seconds: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(seconds, 0)
 }
@@ -170,24 +183,31 @@ impl Stripe {
         self.snapshot(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
     }
 
-    /// Creates the price and the subscription, and returns the id of the latter.
-    async fn create(&self, request: Subscribe) -> Result<String, Outcome<Snapshot>> {
-        let id = request.subscription.to_string();
-        let amount = format_amount(request.price)?;
+    /// Attaches the payment method and creates the price, and returns the ids of both.
+    async fn prepare(&self, request: &Subscribe, amount: &str) -> Result<(String, String), Outcome<Snapshot>> {
         let method = self.attach(&request.method, &request.customer, &request.key("attach")).await?;
         let currency = request.price.currency().code().to_ascii_lowercase();
         let fields = [
             ("currency", currency.as_str()),
-            ("unit_amount", &amount),
+            ("unit_amount", amount),
             ("recurring[interval]", request.interval.name()),
             ("product_data[name]", &request.product_name),
-            (&field(SUBSCRIPTION), &id),
+            (&field(SUBSCRIPTION), &request.subscription.to_string()),
         ];
         let price: AnyObject = self.api.post("/v1/prices", &fields, &request.key("price")).await?;
+        Ok((method, price.id))
+    }
+
+    /// Creates the subscription and what it combines, and returns its id.
+    async fn create(&self, request: Subscribe) -> Result<String, Outcome<Snapshot>> {
+        let amount = format_amount(request.price)?;
+        let prepared = self.prepare(&request, &amount).await;
+        let (method, price) = prepared.map_err(|outcome| refused_early(outcome, request.is_repeated))?;
+        let id = request.subscription.to_string();
         let fields = [
             ("customer", request.customer.as_str()),
             ("default_payment_method", &method),
-            ("items[0][price]", &price.id),
+            ("items[0][price]", &price),
             ("payment_behavior", "error_if_incomplete"),
             (&field(SUBSCRIPTION), &id),
         ];

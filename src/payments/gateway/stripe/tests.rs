@@ -106,16 +106,26 @@ fn intent(status: &str, payment: Uuid) -> Value {
     json!({ "id": "pi_1", "status": status, "amount": 450, "currency": "eur", "metadata": metadata })
 }
 
-/// Looks up a payment for which Stripe's search returns these intents.
-async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
+fn euros(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("EUR").expect("a currency")).expect("an amount")
+}
+
+/// Starts a client and a server whose search and list of intents return these.
+async fn stripe_with(intents: Vec<Value>, has_more: bool) -> (Stripe, Requests) {
     let list = json!({ "data": intents, "has_more": has_more });
     let canceled = intent("canceled", Uuid::nil());
-    let answers = vec![
-        ("GET /v1/payment_intents/search", 200, false, list),
+    stripe(vec![
+        ("GET /v1/payment_intents/search", 200, false, list.clone()),
+        ("GET /v1/payment_intents", 200, false, list),
         ("POST /v1/payment_intents/pi_1/cancel", 200, false, canceled),
-    ];
-    let (stripe, requests) = stripe(answers).await;
-    let lookup = stripe.find_charge(PaymentId(Uuid::nil())).await;
+    ])
+    .await
+}
+
+/// Looks up a payment for which Stripe's search returns these intents.
+async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
+    let (stripe, requests) = stripe_with(intents, has_more).await;
+    let lookup = stripe.find_charge(PaymentId(Uuid::nil()), euros(450)).await;
     let count = requests.lock().expect("no panic").len();
     (lookup, count)
 }
@@ -133,6 +143,21 @@ async fn a_search_is_read_whole_and_only_for_what_is_ours() {
     assert_eq!(looked_up(vec![intent("requires_action", ours)], false).await, (Lookup::Nothing, 2), "it is cancelled");
 }
 
+/// The list does not lag, and its length is bounded.
+#[tokio::test]
+async fn a_charge_is_found_in_a_list_that_ends() {
+    let (ours, other, now) = (PaymentId(Uuid::nil()), Uuid::max(), DateTime::UNIX_EPOCH);
+    let listed = async |intents: Vec<Value>, has_more| {
+        let (stripe, _) = stripe_with(intents, has_more).await;
+        stripe.find_listed_charge(ours, euros(450), (now, now)).await
+    };
+    let both = || vec![intent("succeeded", other), intent("succeeded", ours.0)];
+    assert_eq!(listed(both(), false).await, Lookup::Done("pi_1".to_owned()));
+    assert_eq!(listed(vec![intent("succeeded", other)], false).await, Lookup::Nothing);
+    let endless = listed(vec![intent("succeeded", other)], true).await;
+    assert!(matches!(endless, Lookup::Unknown { .. }), "{endless:?}");
+}
+
 #[tokio::test]
 async fn only_the_refund_that_was_requested_is_found() {
     let refund = |id: Uuid| {
@@ -142,23 +167,34 @@ async fn only_the_refund_that_was_requested_is_found() {
     for (id, expected) in [(Uuid::max(), Lookup::Nothing), (Uuid::nil(), Lookup::Done("re_1".to_owned()))] {
         let list = json!({ "data": [refund(id)], "has_more": false });
         let (stripe, _) = stripe(vec![("GET /v1/refunds", 200, false, list)]).await;
-        assert_eq!(stripe.find_refund(RefundId(Uuid::nil()), "pi_1").await, expected);
+        assert_eq!(stripe.find_refund(RefundId(Uuid::nil()), "pi_1", euros(50)).await, expected);
     }
 }
 
 #[test]
-fn only_refused_requests_count_as_not_found() {
+fn only_a_success_of_the_requested_amount_is_found() {
     let refusal = || {
         let message = String::new();
         Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
     };
-    assert_eq!(decisive_outcome(Ok(Vec::new())), Lookup::Nothing);
-    assert_eq!(decisive_outcome(Ok(vec![refusal()])), Lookup::Nothing);
-    assert!(matches!(decisive_outcome(Err(anyhow::anyhow!("away"))), Lookup::Unknown { .. }));
-    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refusal()])), Lookup::Unknown { .. }));
-    let success = Outcome::Done("pi_1".to_owned());
-    assert_eq!(
-        decisive_outcome(Ok(vec![refusal(), unknown("it is processing"), success])),
-        Lookup::Done("pi_1".into())
-    );
+    let done = |id: &str| Outcome::Done(id.to_owned());
+    let lookup = |outcomes: Vec<(Outcome, i64)>| {
+        let found = outcomes.into_iter().map(|(outcome, minor)| Found { outcome, amount: Some(euros(minor)) });
+        decisive_outcome(Uuid::nil(), euros(450), Ok(found.collect()))
+    };
+    assert_eq!(lookup(Vec::new()), Lookup::Nothing);
+    assert_eq!(lookup(vec![(refusal(), 450)]), Lookup::Nothing);
+    let failed = decisive_outcome(Uuid::nil(), euros(450), Err(anyhow::anyhow!("away")));
+    assert!(matches!(failed, Lookup::Unknown { .. }));
+    let running = || (unknown("it is processing"), 450);
+    assert!(matches!(lookup(vec![running(), (refusal(), 450)]), Lookup::Unknown { .. }));
+    let first = Lookup::Done("pi_1".to_owned());
+    assert_eq!(lookup(vec![(refusal(), 450), running(), (done("pi_1"), 450)]), first);
+    // Each further success raises an alert, whatever its amount.
+    assert_eq!(lookup(vec![(done("pi_0"), 100), (done("pi_1"), 450), (done("pi_2"), 450)]), first);
+    let other = lookup(vec![(done("pi_0"), 100), (refusal(), 450)]);
+    assert!(matches!(&other, Lookup::Unknown { why } if why.contains("EUR 1.00")), "{other:?}");
+    let unknown_amount = vec![Found { outcome: done("pi_0"), amount: None }];
+    let unknown_amount = decisive_outcome(Uuid::nil(), euros(450), Ok(unknown_amount));
+    assert!(matches!(unknown_amount, Lookup::Unknown { .. }), "{unknown_amount:?}");
 }

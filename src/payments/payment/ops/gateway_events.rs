@@ -7,16 +7,16 @@ use chrono::{DateTime, Utc};
 
 use crate::payments::id::PaymentId;
 use crate::payments::{
-    gateway::Gateway,
+    gateway::{Gateway, Purpose},
     ledger::store as ledger,
-    payment::{dispute_job::FindDisputed, model::Payment, store},
+    payment::{dispute_job::FindDisputed, model::Payment, refund_job::FindRefunded, store},
     refund::sync_job::SyncRefunds,
     settlement::{
         model::State,
         ops::{GatewayRequest as _, alert, commit_in},
     },
 };
-use crate::subscriptions::job::SyncSubscription;
+use crate::subscriptions::{id::SubscriptionId, job::SyncSubscription};
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
@@ -66,9 +66,20 @@ pub async fn on_failed(connection: &mut Connection, id: PaymentId) -> Result<()>
     }
 }
 
+/// A charge at the gateway that was refunded.
+#[derive(Debug, Clone, Copy)]
+pub struct RefundedCharge<'e> {
+    /// The gateway's id for what was charged, by which payments here are known.
+    pub charge_id: Option<&'e str>,
+    /// The gateway's id for the charge itself.
+    pub charge: Option<&'e str>,
+    /// The gateway's id for the invoice that it paid, if the event names it.
+    pub invoice: Option<&'e str>,
+}
+
 /// Queues a synchronization of a payment's refunds. The payment is found by this id, or else by the gateway's
-/// `charge_id`. A charge that paid an invoice has no payment: its subscription is synchronized. Events about charges of
-/// other users of the gateway account are ignored.
+/// `charge_id`. A charge that paid an invoice has no payment: its subscription is synchronized. If the event does not
+/// name the invoice, the gateway is asked. Events about charges of other users of the gateway account are ignored.
 ///
 /// # Errors
 /// Any database error.
@@ -76,16 +87,36 @@ pub async fn on_refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,
-    charge_id: Option<&str>,
-    invoice_id: Option<&str>,
+    refunded: RefundedCharge<'_>,
 ) -> Result<()> {
-    let payment = find(connection, id, gateway, charge_id).await?;
-    if let Some(payment) = payment {
+    if let Some(payment) = find(connection, id, gateway, refunded.charge_id).await? {
         return jobs::enqueue(connection, &SyncRefunds::new(payment)).await;
     }
-    let Some(invoice) = invoice_id else { return Ok(()) };
-    match ledger::invoiced_subscription(connection, invoice).await? {
-        Some(subscription) => jobs::enqueue(connection, &SyncSubscription { subscription }).await,
+    match (refunded.invoice, refunded.charge) {
+        (Some(invoice), _) => {
+            sync_refunds(connection, Purpose { payment: None, invoice: Some(invoice.to_owned()) }).await
+        }
+        (None, Some(charge)) => jobs::enqueue(connection, &FindRefunded { charge: charge.to_owned() }).await,
+        (None, None) => Ok(()),
+    }
+}
+
+/// Queues a synchronization of the refunds of a charge, once the gateway has told what it paid.
+///
+/// # Errors
+/// `UNAVAILABLE` if the gateway does not tell; any database error.
+pub async fn find_refunded(app: &App, job: FindRefunded) -> Result<()> {
+    let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
+    let purpose = external.purpose_of_charge(&job.charge).await.map_err(Error::unavailable)?;
+    app.database.autocommit(async move |connection| sync_refunds(connection, purpose).await).await
+}
+
+async fn sync_refunds(connection: &mut Connection, purpose: Purpose) -> Result<()> {
+    match known_purpose(connection, purpose).await? {
+        Some(Known::Payment(payment)) => jobs::enqueue(connection, &SyncRefunds::new(payment)).await,
+        Some(Known::Subscription(subscription)) => {
+            jobs::enqueue(connection, &SyncSubscription::new(subscription)).await
+        }
         None => Ok(()),
     }
 }
@@ -103,8 +134,8 @@ pub struct Dispute<'e> {
 
 /// Raises an alert: the cardholder disputes a payment, so the gateway takes its money back, and an operator has to
 /// answer before the gateway's deadline. Disputes are not in the ledger, because the gateway moves their money back and
-/// forth separately from the payment. A dispute of a charge that is no payment here may be about the invoice of a
-/// subscription; the gateway is asked.
+/// forth separately from the payment. A dispute of a charge that is not booked for a payment here may be about the
+/// invoice of a subscription, or about another charge of a payment; the gateway is asked.
 ///
 /// # Errors
 /// Any database error.
@@ -123,21 +154,41 @@ pub async fn on_disputed(
     Ok(())
 }
 
-/// Raises the alert about a dispute if the charge paid an invoice of a subscription here. Others may use the gateway's
-/// account, too.
+/// Raises the alert about a dispute if the charge names a payment here, whether or not it is booked, or paid an invoice
+/// of a subscription here. Others may use the gateway's account, too.
 ///
 /// # Errors
 /// `UNAVAILABLE` if the gateway does not tell; any database error.
 pub async fn find_disputed(app: &App, job: FindDisputed) -> Result<()> {
     let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
-    let Some(invoice) = external.invoice_of_charge(&job.charge).await.map_err(Error::unavailable)? else {
-        return Ok(());
-    };
-    let find = async move |connection: &mut Connection| ledger::invoiced_subscription(connection, &invoice).await;
-    if let Some(subscription) = app.database.autocommit(find).await? {
-        alert("disputed", subscription.0, &format!("the cardholder disputes an invoice of it: {}", job.dispute));
+    let purpose = external.purpose_of_charge(&job.charge).await.map_err(Error::unavailable)?;
+    let find = async move |connection: &mut Connection| known_purpose(connection, purpose).await;
+    let FindDisputed { dispute, charge } = job;
+    match app.database.autocommit(find).await? {
+        Some(Known::Payment(payment)) => {
+            alert("disputed", payment.0, &format!("the cardholder disputes {charge}, a charge of it: {dispute}"));
+        }
+        Some(Known::Subscription(subscription)) => {
+            alert("disputed", subscription.0, &format!("the cardholder disputes an invoice of it: {dispute}"));
+        }
+        None => {}
     }
     Ok(())
+}
+
+/// What a charge paid here.
+enum Known {
+    Payment(PaymentId),
+    Subscription(SubscriptionId),
+}
+
+/// Returns what a charge paid here; `None` for a charge of another user of the gateway account.
+async fn known_purpose(connection: &mut Connection, purpose: Purpose) -> Result<Option<Known>> {
+    if let Some(payment) = find_named(connection, purpose.payment).await? {
+        return Ok(Some(Known::Payment(payment)));
+    }
+    let Some(invoice) = purpose.invoice else { return Ok(None) };
+    Ok(ledger::invoiced_subscription(connection, &invoice).await?.map(Known::Subscription))
 }
 
 /// Returns the payment with this id, or else the payment with the gateway's `charge_id`.
@@ -147,13 +198,17 @@ async fn find(
     gateway: &str,
     charge_id: Option<&str>,
 ) -> Result<Option<PaymentId>> {
-    let named = match id {
-        Some(id) => get(connection, id).await?.map(|payment| payment.id),
-        None => None,
-    };
-    match (named, charge_id) {
+    match (find_named(connection, id).await?, charge_id) {
         (None, Some(charge_id)) => store::of_gateway(connection, gateway, charge_id).await,
         (named, _) => Ok(named),
+    }
+}
+
+/// Returns the payment that the gateway names, if it is one here.
+async fn find_named(connection: &mut Connection, id: Option<PaymentId>) -> Result<Option<PaymentId>> {
+    match id {
+        Some(id) => Ok(get(connection, id).await?.map(|payment| payment.id)),
+        None => Ok(None),
     }
 }
 

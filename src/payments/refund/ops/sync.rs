@@ -41,9 +41,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::Connection,
     error::{Error, Reason, Result},
-    events,
-    money::Money,
-    queue as jobs,
+    events, queue as jobs,
     unit_of_work::Work,
 };
 
@@ -79,7 +77,7 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
         return Ok(0);
     }
     let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
-    let job = FindRefunds { days, since, from: None };
+    let job = FindRefunds { days, since, from: None, repetitions: 0 };
     let begin = app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &[job]).await);
     begin.await
 }
@@ -88,14 +86,21 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
 /// the job for the next part of the search.
 ///
 /// # Errors
-/// `UNAVAILABLE` while Postgres or the gateway is unavailable; the jobs for differences found so far are kept.
+/// `UNAVAILABLE` if Postgres is unreachable, or if the gateway has not answered for hours; the jobs for differences found
+/// so far are kept.
 pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
     let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
     let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
     let (gateway, mut from) = (app.part::<Arc<dyn Gateway>>().name(), job.from);
     for _ in 0..PAGES {
-        let page = external.refunds_since(since, from.as_deref()).await;
-        let (Refunds { moved: movements, failed }, next) = page.map_err(Error::unavailable)?;
+        let (Refunds { moved: movements, failed }, next) = match external.refunds_since(since, from.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                let repetitions = job.repetitions.saturating_add(1);
+                let rest = FindRefunds { from, repetitions, days: job.days, since: job.since };
+                return settle::repeat(app, rest, job.repetitions, error).await;
+            }
+        };
         let of_invoice = |invoice: Option<&String>, refund: &String, is_returned| {
             Some(RefundedInvoice { invoice: invoice?.clone(), refund: refund.clone(), is_returned })
         };
@@ -109,7 +114,7 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
             let payments = store::out_of_line(connection, gateway, &movements, &failed).await?;
             let payments: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
             let subscriptions = ledger::refunded_subscriptions(connection, &of_invoices).await?;
-            let subscriptions = subscriptions.into_iter().map(|subscription| SyncSubscription { subscription });
+            let subscriptions = subscriptions.into_iter().map(SyncSubscription::new);
             let subscriptions: Vec<_> = subscriptions.collect();
             // A payment that already has a job waiting for its next attempt keeps that job.
             let count = jobs::enqueue_missing(connection, &payments).await?;
@@ -124,7 +129,7 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
             break;
         }
     }
-    let rest = FindRefunds { from, days: job.days, since: job.since };
+    let rest = FindRefunds { from, repetitions: 0, days: job.days, since: job.since };
     app.database.autocommit(async move |connection| jobs::enqueue(connection, &rest).await).await
 }
 
@@ -162,14 +167,8 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
         let reverse = async move |work: &mut Work| reverse(work.connection().await?, id, failed, now).await;
-        match app.database.transaction(reverse).await? {
-            ReversalOutcome::Nothing => {}
-            ReversalOutcome::Early => pending = Some("a returned refund is still pending here".to_owned()),
-            ReversalOutcome::Refund(refund, amount) => alert(
-                "refund_returned",
-                refund.0,
-                &format!("the bank returned {amount}, which the cardholder is still owed"),
-            ),
+        if !app.database.transaction(reverse).await? {
+            pending = Some("a returned refund is still pending here".to_owned());
         }
     }
     for movement in refunds.moved {
@@ -232,33 +231,18 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
     Ok(true)
 }
 
-/// The result of reversing a refund that failed at the gateway.
-enum ReversalOutcome {
-    /// Nothing changed: the refund was never in the ledger, or was already reversed.
-    Nothing,
-    /// Nothing changed yet: the refund is still pending here. The gateway may still answer its key with success,
-    /// because the refund succeeded at first.
-    Early,
-    /// The refund was reversed.
-    Refund(RefundId, Money),
-}
-
 /// Reverses a refund that succeeded and was returned later. Its success was already reported, so an operator has to
-/// decide what happens next.
-async fn reverse(
-    connection: &mut Connection,
-    id: PaymentId,
-    failed: FailedRefund,
-    now: DateTime<Utc>,
-) -> Result<ReversalOutcome> {
+/// decide what happens next. Returns `false` if the refund is still pending here: the gateway may still answer its key
+/// with success, because the refund succeeded at first. A refund that was never in the ledger, or was already reversed,
+/// stays unchanged.
+async fn reverse(connection: &mut Connection, id: PaymentId, failed: FailedRefund, now: DateTime<Utc>) -> Result<bool> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
     let FailedRefund { gateway_id, subject, .. } = failed;
     let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else {
         let ours = of_payment(connection, id, subject).await?;
-        let is_pending = ours.is_some_and(|refund| refund.state == State::Pending);
-        return Ok(if is_pending { ReversalOutcome::Early } else { ReversalOutcome::Nothing });
+        return Ok(ours.is_none_or(|refund| refund.state != State::Pending));
     };
     ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
     let refund = refund.mark_returned(now);
@@ -269,7 +253,10 @@ async fn reverse(
         order::update(connection, &order.with_state(state, now)).await?;
     }
     events::publish(connection, &[event::<RefundFailed>(&refund)], now).await?;
-    Ok(ReversalOutcome::Refund(refund.id, refund.amount))
+    // Raised before the commit, because a repetition after a commit whose answer was lost finds nothing to reverse.
+    let why = format!("the bank returned {}, which the cardholder is still owed", refund.amount);
+    alert("refund_returned", refund.id.0, &why);
+    Ok(true)
 }
 
 /// Locks and returns the refund that the gateway names, if it belongs to the payment.

@@ -11,7 +11,7 @@ use crate::{
     },
     payments::{
         events::{PaymentFailed, PaymentSucceeded},
-        gateway::{Charge, Gateway, Lookup, Outcome},
+        gateway::{Charge, Gateway, Lookup, Outcome, SKEW},
         ledger::{model::Posting, store as ledger},
         payment::{model::Payment, ops::event, store},
         settlement::{
@@ -71,13 +71,20 @@ impl GatewayRequest for Payment {
         Ok(Self { lease, ..self })
     }
 
-    async fn send(&self, gateway: &dyn Gateway) -> Outcome {
+    async fn send(&self, gateway: &dyn Gateway, _is_repeated: bool) -> Outcome {
         let (key, method, customer) = (self.key(), self.method.token().to_owned(), self.customer.clone());
         gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method, customer }).await
     }
 
     async fn find(&self, gateway: &dyn Gateway) -> Lookup {
-        gateway.find_charge(self.id).await
+        gateway.find_charge(self.id, self.amount).await
+    }
+
+    /// Lists the charges of the attempt's time.
+    async fn find_listed(&self, gateway: &dyn Gateway) -> Lookup {
+        let AttemptLease { since, key_abandoned_at, .. } = self.lease;
+        let until = key_abandoned_at.unwrap_or(since);
+        gateway.find_listed_charge(self.id, self.amount, (since - SKEW, until + SKEW)).await
     }
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Self)> {

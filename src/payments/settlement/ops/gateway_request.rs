@@ -95,11 +95,18 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
         std::future::ready(Ok(self))
     }
 
-    /// Sends the request to the gateway, under the key of this attempt.
-    fn send(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
+    /// Sends the request to the gateway, under the key of this attempt. `is_repeated` says that an earlier worker may
+    /// have sent it under this key.
+    fn send(&self, gateway: &dyn Gateway, is_repeated: bool) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
     /// Looks up at the gateway whether the request was carried out, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Lookup<Self::Done>> + Send;
+
+    /// Does the same in a list that does not lag, before another attempt begins. A refund needs none, because its
+    /// look-up is such a list.
+    fn find_listed(&self, _gateway: &dyn Gateway) -> impl Future<Output = Lookup<Self::Done>> + Send {
+        std::future::ready(Lookup::Nothing)
+    }
 
     /// Locks the rows that a [`commit`](Self::commit) changes, and returns their current state.
     ///

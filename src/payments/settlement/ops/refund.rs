@@ -82,13 +82,13 @@ impl GatewayRequest for RefundIntent {
         Ok(Self { refund: Refund { lease, ..self.refund }, ..self })
     }
 
-    async fn send(&self, gateway: &dyn Gateway) -> Outcome {
+    async fn send(&self, gateway: &dyn Gateway, _is_repeated: bool) -> Outcome {
         let (key, charge_id) = (self.refund.key(), self.charge_id.clone());
         gateway.refund(RefundRequest { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
     }
 
     async fn find(&self, gateway: &dyn Gateway) -> Lookup {
-        gateway.find_refund(self.refund.id, &self.charge_id).await
+        gateway.find_refund(self.refund.id, &self.charge_id, self.refund.amount).await
     }
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Payment, Refund)> {

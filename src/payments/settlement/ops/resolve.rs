@@ -3,8 +3,8 @@
 //! A look-up may lag: Stripe's search does not reliably return recent writes
 //! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned in the database, after
 //! which no request is sent under it. GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
-//! until then. Listing all charges since then would need no wait, but its cost grows with all customers' charges of
-//! that day.
+//! until then. The lag may be exceeded while Stripe has an outage, so a further attempt of a charge begins only if the
+//! list of all charges of the last attempt's time does not have its charge either.
 
 use crate::payments::config::PaymentsConfig;
 use crate::payments::gateway::Gateway;
@@ -48,7 +48,9 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
     if let Some(why) = wrong_gateway(app, gateway) {
         return Resolution::Wait(why);
     }
+    let config = app.config.section::<PaymentsConfig>();
     let (gateway, now) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now());
+    let is_repeated = lease.is_of_later_worker(config.lease());
     let is_old = now - lease.since > KEY_WINDOW;
     let Some(key_abandoned_at) = lease.key_abandoned_at else {
         if is_old {
@@ -59,17 +61,21 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
                 let customer = NewCustomer { account, attempt: lease.attempt };
                 resolution(gateway.customer(customer).await, Resolution::Customer)
             }
-            None => resolution(request.send(gateway).await, Resolution::Done),
+            None => resolution(request.send(gateway, is_repeated).await, Resolution::Done),
         };
     };
     // The gateway may have acted until the key was abandoned, and the look-up may lag.
-    if now - key_abandoned_at < app.config.section::<PaymentsConfig>().lookup_lag() {
+    if now - key_abandoned_at < config.lookup_lag() {
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
     match request.find(gateway).await {
         Lookup::Done(outcome) => Resolution::Done(outcome),
         Lookup::Nothing if is_old || now - created_at > LAST_ATTEMPT => Resolution::Failed(abandoned()),
-        Lookup::Nothing => Resolution::NextAttempt,
+        Lookup::Nothing => match request.find_listed(gateway).await {
+            Lookup::Done(outcome) => Resolution::Done(outcome),
+            Lookup::Nothing => Resolution::NextAttempt,
+            Lookup::Unknown { why } => Resolution::Wait(why),
+        },
         Lookup::Unknown { why } => Resolution::Wait(why),
     }
 }

@@ -1,0 +1,25 @@
+//! The job that finds out what a refunded charge paid that is not booked for a payment here.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use mainstay_kernel::queue::Job;
+
+/// Asks the gateway whether the refunded charge names a payment, or paid an invoice of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindRefunded {
+    /// The gateway's id for the charge.
+    pub charge: String,
+}
+
+impl Job for FindRefunded {
+    const NAME: &'static str = "find_refunded";
+    /// Spans some hours; afterwards a scheduled search finds the refund.
+    const MAX_ATTEMPTS: i32 = 10;
+
+    fn subject(&self) -> Uuid {
+        let hash = Sha256::digest(&self.charge);
+        Uuid::new_v8(hash[..16].try_into().expect("16 of 32 bytes"))
+    }
+}
