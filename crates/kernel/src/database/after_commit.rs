@@ -38,6 +38,7 @@ impl Added {
     }
 }
 
+// Not an argument: modules add jobs, changes and actions with the connection alone.
 tokio::task_local! {
     static ADDED: RefCell<Added>;
 }

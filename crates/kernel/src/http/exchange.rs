@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// take the last bytes on a slow link, where a socket takes more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
+// Not an argument: hyper passes nothing from the task of a connection to its requests.
 tokio::task_local! {
     static CURRENT: Exchange;
 }
