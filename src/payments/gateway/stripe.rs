@@ -30,7 +30,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::{breaker::Circuit, money::Money, outbound::Bounds};
+use mainstay_kernel::{alert::Alerts, breaker::Circuit, money::Money, outbound::Bounds};
 
 const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
@@ -40,11 +40,17 @@ const REFUNDS: &str = "/v1/refunds";
 #[derive(Debug)]
 pub(crate) struct Stripe {
     api: Api,
+    alerts: Alerts,
 }
 
 impl Stripe {
-    pub(crate) fn new(secret_key: &SecretString, base_url: &Url, bounds: Bounds) -> anyhow::Result<Self> {
-        Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
+    pub(crate) fn new(
+        secret_key: &SecretString,
+        base_url: &Url,
+        bounds: Bounds,
+        alerts: &Alerts,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { api: Api::new(secret_key, base_url, bounds, alerts)?, alerts: alerts.clone() })
     }
 
     /// Returns the final outcomes of a payment's intents. An intent that was never confirmed is canceled: nothing will

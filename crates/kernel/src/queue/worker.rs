@@ -83,17 +83,19 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let drained = CancellationToken::new();
     let schedule = {
         let (app, outage, stop) = (app.clone(), worker.outage.clone(), stop.clone());
-        supervise("schedule", stop.clone(), move || {
+        supervise("schedule", app.alerts.clone(), stop.clone(), move || {
             schedule::run_loop(app.clone(), work.tasks, outage.clone(), stop.clone(), GRACE)
         })
     };
     let schedule = tokio::spawn(schedule);
+    let alerts = || app.alerts.clone();
     let of = |worker: &Arc<Worker>| worker.clone();
     let (one, other) = (of(&worker), of(&worker));
-    let taking = tokio::spawn(supervise("take", stop.clone(), move || take::run_loop(one.clone())));
-    let depth = tokio::spawn(supervise("depth", stop.clone(), move || depth::run_loop(other.clone())));
+    let taking = tokio::spawn(supervise("take", alerts(), stop.clone(), move || take::run_loop(one.clone())));
+    let depth = tokio::spawn(supervise("depth", alerts(), stop.clone(), move || depth::run_loop(other.clone())));
     let (one, until) = (of(&worker), drained.clone());
-    let books = supervise("bookkeeping", drained.clone(), move || bookkeeping::run_loop(one.clone(), until.clone()));
+    let run = move || bookkeeping::run_loop(one.clone(), until.clone());
+    let books = supervise("bookkeeping", alerts(), drained.clone(), run);
     let books = tokio::spawn(books);
 
     stop.cancelled().await;

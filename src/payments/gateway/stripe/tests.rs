@@ -44,7 +44,7 @@ async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let seconds = Duration::from_secs(10);
     let bounds = Bounds { total: seconds, attempt_timeout: seconds, max_concurrency: 4, max_attempts: 1 };
-    (Stripe::new(&"sk_test".into(), &url, bounds).expect("a client"), requests)
+    (Stripe::new(&"sk_test".into(), &url, bounds, &Alerts::default()).expect("a client"), requests)
 }
 
 async fn charge(status: u16, kind: &str, is_replay: bool) -> Outcome {
