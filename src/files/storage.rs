@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_circuit_of_a_storage_that_nobody_calls_closes_after_the_outage() {
+    async fn the_circuit_of_an_idle_storage_closes_after_the_outage() {
         let storage = storage();
         let hangs = || storage.call("test", std::future::pending::<object_store::Result<()>>());
         while storage.circuit() == Circuit::Closed {

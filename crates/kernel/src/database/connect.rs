@@ -37,7 +37,7 @@ use crate::telemetry::{
 };
 
 /// How long Postgres waits for the next statement of a transaction before it ends the connection. No request lives as
-/// long, and jobs call nobody within a transaction.
+/// long, and jobs make no call to a provider within a transaction.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// The longest that it takes to connect, to all servers together: TLS, and to sign in.
@@ -154,7 +154,7 @@ impl Connector {
         let result = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
         let Some(mut connection) = result.ok().flatten() else {
             let failure = ConnectFailure::new(&self.servers, &self.config, attempts);
-            self.last_failure.note(failure.to_string());
+            self.last_failure.record(failure.to_string());
             return Err(failure);
         };
         self.last_failure.clear();
@@ -179,14 +179,14 @@ impl Connector {
     async fn open_server(&self, server: &Server, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
         attempts.begin(server.to_string());
         if let Some(path) = server.socket() {
-            return attempts.note(self.open_socket(path).await);
+            return attempts.record(self.open_socket(path).await);
         }
-        let addresses = self.in_turn(attempts.note(server.addresses().await)?);
+        let addresses = self.in_turn(attempts.record(server.addresses().await)?);
         for address in &addresses {
             if addresses.len() > 1 {
                 attempts.begin(format!("{server} [{address}]"));
             }
-            if let Some(connection) = attempts.note(self.open_address(server, *address).await) {
+            if let Some(connection) = attempts.record(self.open_address(server, *address).await) {
                 return Some(connection);
             }
         }

@@ -1,4 +1,4 @@
-//! One server of Postgres: the pool of connections to it, and those that reads share.
+//! One server of Postgres: its pool of connections, and the connections that reads share.
 
 use std::{
     sync::Arc,
@@ -74,7 +74,7 @@ impl Node {
         self.shared.run(run).await
     }
 
-    /// Runs a read on a shared connection or, if that does not answer, on one of its own.
+    /// Runs a read on a shared connection or, if that does not answer, on a separate one.
     pub(super) async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
         if let Some(result) = self.try_read(run.clone()).await {
             return result;
@@ -127,7 +127,7 @@ impl Lease {
         self.pooled.as_mut().expect("held until dropped")
     }
 
-    /// Notes that no statement runs and no transaction is open, so that the connection may be lent again.
+    /// Records that no statement runs and no transaction is open, so that the connection may be lent again.
     pub(crate) fn settle(&mut self) {
         self.settled = true;
     }

@@ -95,8 +95,8 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let depth = tokio::spawn(supervise("depth", alerts(), stop.clone(), move || depth::run_loop(other.clone())));
     let (one, until) = (of(&worker), drained.clone());
     let run = move || bookkeeping::run_loop(one.clone(), until.clone());
-    let books = supervise("bookkeeping", alerts(), drained.clone(), run);
-    let books = tokio::spawn(books);
+    let bookkeeping = supervise("bookkeeping", alerts(), drained.clone(), run);
+    let bookkeeping = tokio::spawn(bookkeeping);
 
     stop.cancelled().await;
     tracing::info!("shutting down: running jobs finish or return to the queue");
@@ -107,11 +107,11 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
         tokio::join!(worker.running.wait(), async { schedule.await.ok() });
     };
     if tokio::time::timeout(GRACE, draining).await.is_err() {
-        worker.hand_back_all();
+        worker.return_all_jobs();
     }
     drained.cancel();
     let last_outcomes = async {
-        for task in [books, depth] {
+        for task in [bookkeeping, depth] {
             task.await.ok();
         }
     };
@@ -210,7 +210,7 @@ impl Worker {
     }
 
     /// Aborts all running jobs, and returns them to the queue without counting their attempt.
-    fn hand_back_all(&self) {
+    fn return_all_jobs(&self) {
         let (mut leases, mut outcomes) = (lock(&self.leases), lock(&self.outcomes));
         for (id, RunningJob { lease, task }) in leases.drain() {
             task.abort();

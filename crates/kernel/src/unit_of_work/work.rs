@@ -92,7 +92,7 @@ impl Work {
         self.is_begun = true;
         let connection: &Connection = self.lease.connection();
         let (begin, output) = join!(execute(connection, "BEGIN"), statements(connection));
-        self.note_begin(begin)?;
+        self.record_begin(begin)?;
         output
     }
 
@@ -137,8 +137,8 @@ impl Work {
     }
 
     /// Queues changes for the watches of their resources.
-    pub fn note(&mut self, changes: Vec<Change>) {
-        self.queue(move |connection| Box::pin(async move { changes::note(connection, &changes).await }));
+    pub fn record_changes(&mut self, changes: Vec<Change>) {
+        self.queue(move |connection| Box::pin(async move { changes::record(connection, &changes).await }));
     }
 
     /// Publishes an event.
@@ -209,10 +209,10 @@ impl Work {
             return Ok(());
         }
         let begin = execute(self.lease.connection(), "BEGIN").await;
-        self.note_begin(begin)
+        self.record_begin(begin)
     }
 
-    fn note_begin(&mut self, begin: Result<()>) -> Result<()> {
+    fn record_begin(&mut self, begin: Result<()>) -> Result<()> {
         self.is_begun = begin.is_ok();
         if !self.is_begun {
             self.discard();

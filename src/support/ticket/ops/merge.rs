@@ -27,6 +27,6 @@ pub async fn merge(work: &mut Work, source: Target, target: TicketId) -> Result<
     let kinds = (ActivityKind::MergedInto, TicketMerged::NAME);
     save(work, permit.clone(), &merged, kinds, target.id.to_string());
     record(work, permit, vec![target.id], ActivityKind::Merged, merged.id.to_string());
-    work.note(vec![watch::change(&target)]);
+    work.record_changes(vec![watch::change(&target)]);
     Ok(merged)
 }

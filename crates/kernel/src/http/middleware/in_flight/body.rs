@@ -120,14 +120,14 @@ impl HttpBody for CountedBody {
         loop {
             if let Some(piece) = self.piece() {
                 crate::fault::point("response.piece")?;
-                self.guard.note_piece();
+                self.guard.record_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let Some(body) = &mut self.buffered.body else { return Poll::Ready(self.buffered.end.take()) };
             match Pin::new(body).poll_frame(context) {
                 Poll::Ready(frame) => self.buffered.push(frame),
                 Poll::Pending => {
-                    self.guard.note_all_read();
+                    self.guard.record_all_read();
                     return Poll::Pending;
                 }
             }
