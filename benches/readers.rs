@@ -85,7 +85,7 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
         println!("    {median:.1?} and {late:.1?}, {:.1} x, {when}", late.as_secs_f64() / idle.1.as_secs_f64());
     }
     drop(unread);
-    Arc::into_inner(server).context("nobody else uses it")?.stop().await;
+    Arc::into_inner(server).context("no other task uses it")?.stop().await;
     Ok(())
 }
 

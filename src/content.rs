@@ -27,7 +27,7 @@ pub(crate) fn module() -> Module {
         .production(config::PRODUCTION)
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(PublishedPosts::new(&app.cache)))
-        .part(|app| Cdn::open(&app.config))
+        .part(|app| Cdn::open(&app.config, &app.alerts))
         .alerts([(cdn::PROVIDER, "auth")])
         .pages(feed::pages())
         .queue::<PublishPost>()

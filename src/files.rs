@@ -40,7 +40,7 @@ pub(crate) fn module() -> Module {
             let config = app.config.section::<FilesConfig>();
             Ok(Spool::new(config.spool_bytes, config.max_uploads))
         })
-        .part(|app| Storage::open(&app.config))
+        .part(|app| Storage::open(&app.config, &app.alerts))
         .part(|app| Ok(Links::new(&app.secret)))
         .part(|_| Ok(avatar::Painter::default()))
         .service(|app| FileServiceServer::new(Files { app: app.clone() }))

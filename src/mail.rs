@@ -42,7 +42,7 @@ pub(crate) fn module() -> Module {
         .warning(|config| config.section::<MailConfig>().warning())
         .production(config::PRODUCTION)
         .check(|config| check_templates(config.section()))
-        .part(|app| transport::open(&app.config, &app.clock))
+        .part(|app| transport::open(&app.config, &app.clock, &app.alerts))
         .part(|app| open_templates(app.config.section()))
         .pages(preview::pages())
         .pages(pages::pages())

@@ -71,7 +71,7 @@ fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
     Ok(match &config.gateway {
         config::Gateway::Sandbox => Arc::new(Sandbox::new(app.database.clone(), app.clock.clone())),
         config::Gateway::Stripe { secret_key, base_url } => {
-            Arc::new(Stripe::new(secret_key, base_url, config.bounds())?)
+            Arc::new(Stripe::new(secret_key, base_url, config.bounds(), &app.alerts)?)
         }
     })
 }

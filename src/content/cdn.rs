@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use mainstay_kernel::{
+    alert::Alerts,
     config::Config,
     error::{Error, Result},
     outbound::{Bounds, Client, Request},
@@ -53,10 +54,11 @@ impl Cdn {
     ///
     /// # Errors
     /// If the system has no root certificates.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
+    pub fn open(config: &Config, alerts: &Alerts) -> anyhow::Result<Self> {
         let Some(cdn) = config.section::<ContentConfig>().cdn.clone() else { return Ok(Self(None)) };
         let url = cdn.purge_url.as_str().parse()?;
-        Ok(Self(Some(Target { client: Client::new(PROVIDER, BOUNDS)?, format: cdn.format, url, token: cdn.token })))
+        let client = Client::new(PROVIDER, BOUNDS, alerts)?;
+        Ok(Self(Some(Target { client, format: cdn.format, url, token: cdn.token })))
     }
 
     /// Returns whether there is something to purge.

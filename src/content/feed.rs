@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_can_not_have_is_left_out() {
+    fn characters_that_xml_cannot_have_are_left_out() {
         let text = "a\0\u{1}\u{8}\tb\u{b}\u{1f}\u{fffe}c\u{ffff}\u{7f}\u{85}\u{fffd}\u{10ffff}&<\u{e000}";
         let entry = Entry {
             title: Text { lang: Some(text.to_owned()), ..Text::plain(text) },

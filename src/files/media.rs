@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_browser_might_run_is_served_as_bytes() {
+    fn active_content_is_served_as_bytes() {
         for active in
             ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/jscript", "text/livescript"]
         {

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream::BoxStream};
 use http::{HeaderName, HeaderValue, Method};
 use mainstay_kernel::{
-    alert,
+    alert::Alerts,
     breaker::{Breaker, Circuit, Verdict},
     context,
     error::{Error, Reason, Result},
@@ -60,6 +60,7 @@ pub(crate) struct Storage {
     /// Whether objects store a media type.
     has_attributes: bool,
     breaker: Arc<Breaker>,
+    alerts: Alerts,
     is_probed: Arc<AtomicBool>,
     slots: Arc<Semaphore>,
     timeout: Duration,
@@ -98,7 +99,7 @@ impl Storage {
         let call = Call { provider: PROVIDER, operation, server: None };
         let attempt = async {
             match timeout(limit, work).await {
-                Ok(result) => outcome(result),
+                Ok(result) => self.outcome(result),
                 // The caller's own deadline was shorter, so the timeout says nothing about the storage.
                 Err(_) if limit < self.timeout => ("timed_out", Verdict::Unknown, Err(late())),
                 Err(_) => ("timed_out", Verdict::Unavailable, Err(late())),
@@ -108,7 +109,7 @@ impl Storage {
         let (name, verdict, result) = traced(call, failure, attempt).await;
         admission.settle(verdict);
         match verdict {
-            Verdict::Alive if name == "ok" && operation != SIGN_URL => alert::credentials_accepted(PROVIDER),
+            Verdict::Alive if name == "ok" && operation != SIGN_URL => self.alerts.credentials_accepted(PROVIDER),
             Verdict::Unavailable => self.probe(),
             Verdict::Alive | Verdict::Unknown => {}
         }
@@ -289,18 +290,20 @@ fn late() -> Error {
 /// The outcome of a call: its name in metrics, its verdict on the storage, and the result for the caller.
 type Outcome<T> = (&'static str, Verdict, Result<Option<T>>);
 
-fn outcome<T>(result: object_store::Result<T>) -> Outcome<T> {
-    use object_store::Error as E;
-    match result {
-        Ok(value) => ("ok", Verdict::Alive, Ok(Some(value))),
-        Err(E::NotFound { .. }) => ("ok", Verdict::Alive, Ok(None)),
-        Err(error @ (E::PermissionDenied { .. } | E::Unauthenticated { .. })) => {
-            alert::raise(PROVIDER, "auth", "credentials", &error.to_string());
-            ("auth", Verdict::Alive, Err(unreachable_storage().caused_by(error)))
-        }
-        Err(error) => {
-            tracing::warn!(provider = PROVIDER, %error, "a call to the storage failed");
-            ("unavailable", Verdict::Unavailable, Err(unreachable_storage().caused_by(error)))
+impl Storage {
+    fn outcome<T>(&self, result: object_store::Result<T>) -> Outcome<T> {
+        use object_store::Error as E;
+        match result {
+            Ok(value) => ("ok", Verdict::Alive, Ok(Some(value))),
+            Err(E::NotFound { .. }) => ("ok", Verdict::Alive, Ok(None)),
+            Err(error @ (E::PermissionDenied { .. } | E::Unauthenticated { .. })) => {
+                self.alerts.raise(PROVIDER, "auth", "credentials", &error.to_string());
+                ("auth", Verdict::Alive, Err(unreachable_storage().caused_by(error)))
+            }
+            Err(error) => {
+                tracing::warn!(provider = PROVIDER, %error, "a call to the storage failed");
+                ("unavailable", Verdict::Unavailable, Err(unreachable_storage().caused_by(error)))
+            }
         }
     }
 }
@@ -318,6 +321,7 @@ mod tests {
             prefix: String::new(),
             has_attributes: false,
             breaker: mainstay_kernel::outbound::breaker(PROVIDER),
+            alerts: Alerts::default(),
             is_probed: Arc::default(),
             slots: Arc::new(Semaphore::new(MAX_CONCURRENCY)),
             timeout: Duration::from_secs(1),
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_circuit_of_a_storage_that_nobody_calls_closes_after_the_outage() {
+    async fn the_circuit_of_an_idle_storage_closes_after_the_outage() {
         let storage = storage();
         let hangs = || storage.call("test", std::future::pending::<object_store::Result<()>>());
         while storage.circuit() == Circuit::Closed {

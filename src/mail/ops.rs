@@ -314,7 +314,7 @@ fn count(mail: &Mail, became: &'static str) {
 fn counted_as(kind: Kind, became: &'static str) -> &'static str {
     match became {
         "to_nobody" | "withheld" => "sent",
-        "suppressed" | "rejected" | "expired" | "given_up" if kind.is_for_anybody() => "sent",
+        "suppressed" | "rejected" | "expired" | "given_up" if kind.is_for_any_address() => "sent",
         other => other,
     }
 }

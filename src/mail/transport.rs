@@ -24,7 +24,7 @@ use lettre::{
 
 use crate::mail::config::MailTransport;
 use crate::mail::{id::MailId, model::Kind, templates::RenderedMail};
-use mainstay_kernel::{breaker::Circuit, clock::Clock, config::Config};
+use mainstay_kernel::{alert::Alerts, breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;
 pub use provider::Providers;
@@ -88,7 +88,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 ///
 /// # Errors
 /// An error if the system has no root certificates.
-pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>> {
+pub fn open(config: &Config, clock: &Clock, alerts: &Alerts) -> anyhow::Result<Arc<dyn Transport>> {
     let from = Sender::new(config.section::<MailConfig>().from.clone());
     Ok(match &config.section::<MailConfig>().transport {
         MailTransport::Outbox => Arc::new(Outbox::new(config.database.data_dir.join("outbox"), from)),
@@ -96,7 +96,7 @@ pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>
         MailTransport::Providers(all) => {
             // The urgent and the bulk lane each run `concurrency` sends.
             let MailConfig { timeout, concurrency, .. } = config.section();
-            Arc::new(Providers::new(all, from, clock, *timeout, concurrency * 2)?)
+            Arc::new(Providers::new(all, from, clock, alerts, *timeout, concurrency * 2)?)
         }
     })
 }

@@ -29,7 +29,7 @@ pub const TOPIC: &str = "operations.operation";
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
 pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Result<()> {
-    pipeline!(store::insert(connection, operation), note(connection, operation))?;
+    pipeline!(store::insert(connection, operation), record_change(connection, operation))?;
     Ok(())
 }
 
@@ -38,11 +38,11 @@ pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Re
 /// # Errors
 /// `CONFLICT` if another transaction stored a version meanwhile.
 pub(crate) async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
-    pipeline!(store::update(connection, operation), note(connection, operation))?;
+    pipeline!(store::update(connection, operation), record_change(connection, operation))?;
     Ok(())
 }
 
-async fn note(connection: &Connection, operation: &Operation) -> Result<()> {
+async fn record_change(connection: &Connection, operation: &Operation) -> Result<()> {
     let change = Change {
         topic: TOPIC.into(),
         resource: operation.id.0,
@@ -51,7 +51,7 @@ async fn note(connection: &Connection, operation: &Operation) -> Result<()> {
         version: operation.version,
         is_deleted: false,
     };
-    changes::note(connection, &[change]).await
+    changes::record(connection, &[change]).await
 }
 
 /// Returns changed operations, for all watchers; the visibility of each change decides which watchers receive it.

@@ -33,7 +33,7 @@ fn the_defaults_are_good() {
 }
 
 #[test]
-fn what_only_pretends_to_do_its_work_is_warned_of() {
+fn stand_ins_are_warned_of() {
     let warnings = |values: &[(&str, &str)]| -> Vec<_> {
         let config = modules().config(Source::of(values.iter().copied())).expect("a good configuration");
         modules().warnings(&config).map(|warning| warning.split(':').next().unwrap_or_default()).collect()

@@ -1,7 +1,7 @@
 //! The events that the module publishes, as its `module.proto` declares them.
 
 mainstay_kernel::event_kinds! {
-    /// A ticket was created, other than by an import, which ends with an event of its own.
+    /// A ticket was created, other than by an import, which ends with a separate event.
     TicketCreated = "support.ticket.created";
     /// The content of a ticket changed.
     TicketUpdated = "support.ticket.updated";

@@ -59,11 +59,11 @@ impl Process {
     }
 
     /// Commits a change of the value.
-    async fn note(&self, version: i64) {
+    async fn record_change(&self, version: i64) {
         let (resource, account) = (Uuid::nil(), AccountId(Uuid::nil()));
         let topic = "test.value".into();
         let change = Change { topic, resource, account, principal: None, version, is_deleted: false };
-        self.database.autocommit(async |connection| changes::note(connection, &[change]).await).await.expect("noted");
+        self.database.autocommit(async |connection| changes::record(connection, &[change]).await).await.expect("noted");
     }
 }
 
@@ -166,7 +166,7 @@ async fn a_change_is_seen_at_once_where_it_is_made_and_soon_elsewhere() {
             source.read(region).await.expect("a value");
         }
         let version = source.change();
-        processes[round % 2].note(version).await;
+        processes[round % 2].record_change(version).await;
         assert_eq!(source.read(&regions[round % 2]).await.expect("a value"), version);
         let elsewhere = &regions[1 - round % 2];
         let since = Instant::now();
@@ -191,7 +191,7 @@ async fn a_change_outdates_the_values_of_its_topic_and_of_its_resource() {
     read().await;
     process.settle().await;
     let before = read().await;
-    process.note(2).await;
+    process.record_change(2).await;
     let after = read().await;
     assert_eq!([after[0] > before[0], after[1] > before[1], after[2] > before[2]], [true, true, false]);
 }
@@ -227,7 +227,7 @@ async fn no_value_is_older_than_the_staleness_bound() {
                 let fate = rng().random_range(0..3);
                 if fate > 0 {
                     sleep(Duration::from_millis(fate * 20)).await;
-                    process.note(version).await;
+                    process.record_change(version).await;
                 }
                 let wait = rng().random_range(0..300);
                 sleep(Duration::from_millis(wait)).await;
@@ -273,7 +273,7 @@ async fn a_change_while_the_feed_is_lost_is_seen_when_it_is_back() {
         source.read(&regions[1]).await.expect("a value");
         interrupt_feeds(&database).await;
         let version = source.change();
-        processes[0].note(version).await;
+        processes[0].record_change(version).await;
         eventually(&format!("round {round}"), async || source.read(&regions[1]).await.expect("a value") == version)
             .await;
     }
@@ -295,7 +295,7 @@ async fn a_value_is_served_while_its_source_is_unavailable_unless_it_is_replaced
         assert_eq!(source.read(&region).await.expect("kept"), 1);
     }
     let version = source.change();
-    process.note(version).await;
+    process.record_change(version).await;
     assert_eq!(reason(source.read(&region).await), "UNAVAILABLE");
     source.is_unavailable.store(false, Relaxed);
     assert_eq!(source.read(&region).await.expect("a value"), version);
@@ -344,7 +344,7 @@ fn outdated_load(
             source.reads.fetch_add(1, Relaxed);
             let read = source.version();
             if read <= times {
-                process.note(source.change()).await;
+                process.record_change(source.change()).await;
             }
             end(read)
         })
@@ -367,7 +367,7 @@ async fn a_load_that_began_before_a_change_is_never_served_later() {
     assert_eq!(region.get("one", load()).await.expect("a value"), Some(4), "the callers get the last one");
     assert_eq!(region.get("one", load()).await.expect("a value"), Some(7), "it is not kept");
     // Nor does it stand in for a source that is unavailable.
-    process.note(source.change()).await;
+    process.record_change(source.change()).await;
     let unavailable = outdated_load(&process, &source, 0, |_| Err(Error::unavailable(anyhow::anyhow!("no source"))));
     assert_eq!(reason(region.get("one", unavailable).await), "UNAVAILABLE");
 }
@@ -385,7 +385,7 @@ async fn a_caller_does_not_join_a_load_that_began_before_a_change() {
                 source.reads.fetch_add(1, Relaxed);
                 let read = source.version();
                 if read <= 4 {
-                    process.note(source.change()).await;
+                    process.record_change(source.change()).await;
                 }
                 if read == 4 {
                     gate.notified().await;

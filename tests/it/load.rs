@@ -66,7 +66,7 @@ impl Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_holds_under_load_and_faults() {
+async fn acknowledged_writes_hold_under_load_and_faults() {
     let settings = Settings::read();
     println!("{settings:?}");
     let mut world = World::start(settings).await;

@@ -95,7 +95,7 @@ async fn months_past_their_retention_are_dropped_and_nothing_else() {
 
 /// The audit trail is kept unless a retention is configured.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_retention_is_kept() {
+async fn tables_without_retention_are_kept() {
     let app = TestApp::start().await;
     fill(&app.database, "activities").await;
     assert_eq!(app.run_task(TASK).await.expect("done"), 0);
@@ -202,7 +202,7 @@ async fn a_month_that_was_detached_by_a_worker_that_died_is_dropped_by_the_next(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_long_behind_a_change_of_partitions() {
+async fn a_change_of_partitions_delays_no_query_for_long() {
     const WRITE: &str =
         "INSERT INTO activities SELECT uuid_floor(clock_timestamp()), gen_random_uuid(), NULL, 0, 1, '', now()";
     let app = TestApp::builder().set("ACTIVITIES_KEPT", "30d").start().await;
@@ -220,7 +220,7 @@ async fn nobody_waits_long_behind_a_change_of_partitions() {
         slowest
     };
     let (result, slowest) = tokio::join!(app.run_task(TASK), writes);
-    let error = result.expect_err("somebody reads the table");
+    let error = result.expect_err("a transaction reads the table");
     assert!(error.reason() == Reason::Conflict, "{}", error.detail());
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert_eq!(rows(&app.database, "activities").await, 25, "all is as it was");

@@ -211,7 +211,7 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
 /// The migration's lock, its search path and its lifted time limit are session state, which a pooler would apply to
 /// another session.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_migrates_through_a_pooler() {
+async fn migrations_through_a_pooler_are_refused() {
     let database = TestDatabase::empty().await;
     let (_pooler, url) = pooler(&database).await;
     let (is_ok, output) = run(&["migrate"], &database, &[("DATABASE_URL", url.as_str())]).await;

@@ -85,7 +85,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
 
 /// The pool only knows that there was no connection in time; the cause of the failed request contains the reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_for_a_connection_in_vain_learns_why() {
+async fn a_failed_wait_for_a_connection_has_its_cause() {
     let database = Arc::new(TestDatabase::new().await);
     let (before, rest) = database.url.split_once('@').expect("a URL with a password");
     let (user, _) = before.rsplit_once(':').expect("a user");
@@ -200,7 +200,7 @@ struct Answer {
 
 /// Callers disconnect while their statements are in flight, interleaved with others on the same connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
+async fn cancelled_calls_on_a_shared_connection_take_no_other_answer() {
     let app = TestApp::start().await;
     let read = async |number: i32, patience: Duration| {
         let select = async move |connection: &Connection| {

@@ -107,7 +107,7 @@ async fn from_replica(who: &Actor, protocol: Protocol, ticket: &str, headers: &[
 
 /// Read-your-writes: a caller who was not told whether a write was made reads from the primary.
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_left_read_the_primary() {
+async fn callers_of_a_timed_out_write_read_the_primary() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;

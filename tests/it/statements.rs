@@ -305,7 +305,7 @@ fn quote(column: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_that_nobody_asks_for_is_not_read() {
+async fn an_unrequested_column_is_not_read() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;

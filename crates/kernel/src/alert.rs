@@ -2,13 +2,13 @@
 //! as an alert, and a message to the on-call service, if one is configured. Line and message are rate-limited per subject;
 //! the counter is not.
 //!
-//! The process detects the end of some conditions, and resolves their incidents at the on-call service ([`resolve`],
-//! [`credentials_accepted`]). A remedy often includes a restart, so the first success also resolves an alert that an earlier
-//! process may have raised. Operators close all other incidents.
+//! The server detects the end of some conditions, and resolves their incidents at the on-call service ([`Alerts::resolve`],
+//! [`Alerts::credentials_accepted`]). A remedy often includes a restart, so the first success also resolves an alert that an
+//! earlier process may have raised. Operators close all other incidents.
 
 use std::{
     fmt::Display,
-    sync::{LazyLock, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,39 +28,56 @@ pub(crate) fn register(provider: &'static str, cause: &'static str) {
     metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(0);
 }
 
-static RECENT: LazyLock<RecentAlerts> = LazyLock::new(RecentAlerts::default);
+/// The alerts of a server. Clones share the rate limit and the receiver; the default has no receiver.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts(Arc<Shared>);
 
-/// Raises an alert with a provider, one of its causes, a subject and a detail. Log lines are rate-limited by provider,
-/// cause and subject; the detail does not count.
-pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display, detail: &str) {
-    metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(1);
-    let subject = subject.to_string();
-    if RECENT.should_log((provider, cause, subject.clone()), Instant::now()) {
-        tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
-        hand_over(Alert { provider, cause, subject, event: AlertEvent::Raised { detail: detail.to_owned() } });
+#[derive(Debug, Default)]
+struct Shared {
+    recent: RecentAlerts,
+    /// `None`: alerts are counted and logged only.
+    sink: Option<mpsc::Sender<Alert>>,
+}
+
+impl Alerts {
+    /// Creates alerts with their receiver, which ends with the last clone.
+    pub(crate) fn with_receiver() -> (Self, mpsc::Receiver<Alert>) {
+        let (sink, alerts) = mpsc::channel(QUEUE_CAPACITY);
+        (Self(Arc::new(Shared { sink: Some(sink), ..Shared::default() })), alerts)
     }
-}
 
-/// Resolves the incident of an alert. Has no effect if this process has resolved it since it last raised the alert.
-pub fn resolve(provider: &'static str, cause: &'static str, subject: impl Display) {
-    end(provider, cause, subject.to_string(), Duration::ZERO);
-}
-
-/// Records that a provider has accepted the credentials, which resolves an alert about them after five minutes without one.
-pub fn credentials_accepted(provider: &'static str) {
-    end(provider, "auth", "credentials".to_owned(), COOLDOWN);
-}
-
-fn end(provider: &'static str, cause: &'static str, subject: String, cooldown: Duration) {
-    if RECENT.should_resolve((provider, cause, subject.clone()), Instant::now(), cooldown) {
-        tracing::debug!(cause, provider, subject, "there is no reason for an alert any more");
-        hand_over(Alert { provider, cause, subject, event: AlertEvent::Resolved });
+    /// Raises an alert with a provider, one of its causes, a subject and a detail. Log lines are rate-limited by provider,
+    /// cause and subject; the detail does not count.
+    pub fn raise(&self, provider: &'static str, cause: &'static str, subject: impl Display, detail: &str) {
+        metrics::counter!("mainstay_alerts_total", "provider" => provider, "cause" => cause).increment(1);
+        let subject = subject.to_string();
+        if self.0.recent.should_log((provider, cause, subject.clone()), Instant::now()) {
+            tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
+            self.send(Alert { provider, cause, subject, event: AlertEvent::Raised { detail: detail.to_owned() } });
+        }
     }
-}
 
-fn hand_over(alert: Alert) {
-    if let Some(Err(error)) = SINK.get().map(|sink| sink.try_send(alert)) {
-        error.into_inner().give_up("too many alerts wait");
+    /// Resolves the incident of an alert. Has no effect if this server has resolved it since it last raised the alert.
+    pub fn resolve(&self, provider: &'static str, cause: &'static str, subject: impl Display) {
+        self.end(provider, cause, subject.to_string(), Duration::ZERO);
+    }
+
+    /// Records that a provider has accepted the credentials, which resolves an alert about them after five minutes without one.
+    pub fn credentials_accepted(&self, provider: &'static str) {
+        self.end(provider, "auth", "credentials".to_owned(), COOLDOWN);
+    }
+
+    fn end(&self, provider: &'static str, cause: &'static str, subject: String, cooldown: Duration) {
+        if self.0.recent.should_resolve((provider, cause, subject.clone()), Instant::now(), cooldown) {
+            tracing::debug!(cause, provider, subject, "there is no reason for an alert any more");
+            self.send(Alert { provider, cause, subject, event: AlertEvent::Resolved });
+        }
+    }
+
+    fn send(&self, alert: Alert) {
+        if let Some(Err(error)) = self.0.sink.as_ref().map(|sink| sink.try_send(alert)) {
+            error.into_inner().give_up("too many alerts wait");
+        }
     }
 }
 
@@ -98,18 +115,10 @@ impl Alert {
 /// The maximum number of alerts that wait for the on-call service.
 const QUEUE_CAPACITY: usize = 1000;
 
-static SINK: OnceLock<mpsc::Sender<Alert>> = OnceLock::new();
-
-/// Starts to receive alerts; `None` if there is a receiver already.
-pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
-    let (sink, alerts) = mpsc::channel(QUEUE_CAPACITY);
-    SINK.set(sink).ok().map(|()| alerts)
-}
-
 /// The provider, the cause and the subject.
 type AlertKey = (&'static str, &'static str, String);
 
-/// The state of an alert in this process.
+/// The state of an alert in this server.
 #[derive(Debug, Clone, Copy)]
 struct AlertState {
     /// Whether it was raised since it was last resolved.

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    alert::Alerts,
     cache::Cache,
     changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
@@ -30,6 +31,8 @@ use crate::{
 pub struct App {
     /// The contract of the modules.
     pub contract: &'static Contract,
+    /// The alerts for operators.
+    pub alerts: Alerts,
     /// The configuration.
     pub config: Arc<Config>,
     /// The Postgres connection pool.
@@ -73,10 +76,10 @@ impl App {
         let database = Database::new(url, "mainstay", &config.database)?;
         let database = database.with_clock(&clock).with_listeners(listeners).with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
-        on_call::start(&config.on_call, &clock)?;
         let changes = changes::open(&database);
         Ok(Self {
             contract,
+            alerts: on_call::start(&config.on_call, &clock)?,
             cache: Cache::new(&database, changes.clone(), config.cache_bytes),
             keyed_mutex: KeyedMutex::default(),
             large_responses: LargeResponses::default(),

@@ -1,6 +1,6 @@
 //! Changes of resources, for watches and for the cache.
 //!
-//! A module notes each change of a resource in the transaction that makes it ([`note`]). The table keeps changes for an
+//! A module records each change of a resource in the transaction that makes it ([`record`]). The table keeps changes for an
 //! hour. Watches on every instance receive them in the order of their commits, and can resume at the end of an interrupted
 //! stream. [`grpc::watch`](crate::grpc::watch) makes the stream of an RPC of a watch. The [cache](crate::cache) drops the
 //! values that a change replaces.
@@ -89,11 +89,11 @@ impl Entry for RecordedChange {
     }
 }
 
-/// Notes changes within the caller's transaction, in one statement, which may be pipelined with others.
+/// Records changes within the caller's transaction, in one statement, which may be pipelined with others.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn note(connection: &Connection, changes: &[Change]) -> Result<()> {
+pub async fn record(connection: &Connection, changes: &[Change]) -> Result<()> {
     store::insert(connection, changes).await?;
     after_commit::add_changes(changes.iter().map(|change| (change.topic.clone(), change.resource)));
     Ok(())

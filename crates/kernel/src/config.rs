@@ -167,7 +167,7 @@ pub struct Limits {
 pub struct Jobs {
     /// Whether `serve` also runs jobs.
     pub in_serve: bool,
-    /// Concurrent jobs, besides those whose lane has slots of its own.
+    /// Concurrent jobs, besides the jobs of lanes with separate slots.
     pub concurrency: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The context of a request or a job: its id, its deadline, its trace, the domain of its errors, the bounds of its lists, and
-//! its failure.
+//! The context of a request or a job: its id, its deadline, its trace, the domain of its errors, the bounds of its lists, the
+//! alerts of the server, and its failure.
 //!
 //! The middleware and the worker open the scope; transactions, outbound calls, errors, jobs and the codec read it. It is not
 //! passed as an argument, because conversions by `From`, tonic's codecs and the clients of libraries have no argument for it.
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::task::futures::TaskLocalFuture;
 
-use crate::contract::lists::Lists;
+use crate::{alert::Alerts, contract::lists::Lists};
 
 tokio::task_local! {
     static CONTEXT: Context;
@@ -27,6 +27,7 @@ pub struct Context {
     traceparent: Option<Arc<str>>,
     error_domain: Option<Arc<str>>,
     lists: Option<&'static Lists>,
+    alerts: Option<Alerts>,
     /// `None` once the log line is certain.
     failure: Option<Arc<OnceLock<Failure>>>,
 }
@@ -45,9 +46,9 @@ pub(crate) struct Failure {
 impl Context {
     /// Creates a context without a deadline.
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
-        let (deadline, traceparent, error_domain, lists) = Default::default();
+        let (deadline, traceparent, error_domain, lists, alerts) = Default::default();
         let failure = Some(Arc::default());
-        Self { request_id: request_id.into(), deadline, traceparent, error_domain, lists, failure }
+        Self { request_id: request_id.into(), deadline, traceparent, error_domain, lists, alerts, failure }
     }
 
     /// Returns the current context; `None` outside of any request or job.
@@ -80,6 +81,13 @@ impl Context {
     #[must_use]
     pub(crate) fn with_lists(mut self, lists: &'static Lists) -> Self {
         self.lists = Some(lists);
+        self
+    }
+
+    /// Sets the alerts of the server.
+    #[must_use]
+    pub(crate) fn with_alerts(mut self, alerts: &Alerts) -> Self {
+        self.alerts = Some(alerts.clone());
         self
     }
 
@@ -134,6 +142,12 @@ pub(crate) fn error_domain() -> Option<Arc<str>> {
 /// Returns the bounds of the lists in requests.
 pub(crate) fn lists() -> Option<&'static Lists> {
     CONTEXT.try_with(|context| context.lists).ok().flatten()
+}
+
+/// Returns the alerts of the server, for transitions within a transaction, which have no [`App`](crate::app::App). Outside of
+/// any request or job, these alerts are counted and logged only.
+pub fn alerts() -> Alerts {
+    CONTEXT.try_with(|context| context.alerts.clone()).ok().flatten().unwrap_or_default()
 }
 
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.

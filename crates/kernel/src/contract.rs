@@ -59,7 +59,7 @@ impl Contract {
         let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()]);
         match (policies, catalogue, rules) {
             (Ok(policies), Ok(catalogue), Ok(rules)) => {
-                let (encoded, lists) = (descriptors.encode_to_vec(), Lists::read(&descriptors));
+                let (encoded, lists) = (descriptors.encode_to_vec(), Lists::read(policy::services(&descriptors)));
                 Ok(Box::leak(Box::new(Self { encoded, descriptors, policies, catalogue, rules, lists })))
             }
             (policies, catalogue, rules) => {

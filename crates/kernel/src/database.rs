@@ -66,7 +66,7 @@ pub struct Database {
     replicas: Option<Arc<Replicas>>,
     clock: Clock,
     jobs_added: Arc<Notify>,
-    changes_noted: Arc<Notify>,
+    changes_added: Arc<Notify>,
     outdated: Arc<Outdated>,
     listeners: Listeners,
 }
@@ -85,8 +85,8 @@ impl Database {
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
         let primary = Node::primary(url.expose_secret(), name, config)?;
-        let (replicas, clock, jobs_added, changes_noted, outdated, listeners) = Default::default();
-        Ok(Self { primary, replicas, clock, jobs_added, changes_noted, outdated, listeners })
+        let (replicas, clock, jobs_added, changes_added, outdated, listeners) = Default::default();
+        Ok(Self { primary, replicas, clock, jobs_added, changes_added, outdated, listeners })
     }
 
     /// Sets the clock of transactions.
@@ -190,7 +190,7 @@ impl Database {
         }
         if !additions.changes.is_empty() {
             additions.changes.iter().for_each(|(topic, id)| self.outdated.record(topic, *id));
-            self.changes_noted.notify_one();
+            self.changes_added.notify_one();
         }
         additions.actions.into_iter().for_each(|action| action());
     }
@@ -201,8 +201,8 @@ impl Database {
     }
 
     /// Is notified after each commit of this process that added changes.
-    pub(crate) fn changes_noted(&self) -> &Notify {
-        &self.changes_noted
+    pub(crate) fn changes_added(&self) -> &Notify {
+        &self.changes_added
     }
 
     /// Is notified after each commit of this process that added jobs.

@@ -1,7 +1,7 @@
 //! Events: what happened to a resource, published in the transaction of the change.
 //!
 //! The kinds of events are declared in the contract (`mainstay.policy.v1.module`), with qualified names such as
-//! `orders.order.paid`. Whoever listens is registered by its module: handlers run as jobs that commit with the event,
+//! `orders.order.paid`. A module registers its listeners: handlers run as jobs that commit with the event,
 //! subscribers run in the publishing transaction itself.
 
 use chrono::{DateTime, Utc};

@@ -74,16 +74,16 @@ pub(crate) struct Arrival(Arc<AtomicBool>);
 
 impl Arrival {
     /// Returns whether the request has reached its method.
-    pub(crate) fn is_noted(&self) -> bool {
+    pub(crate) fn has_arrived(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn note(&self) {
+    fn record(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Converts an error of a stream of requests: one that is not ours says that tonic could not read a message.
+/// Converts an error of a stream of requests. An error of tonic means that it could not read a message.
 pub fn unreadable(status: Status) -> Status {
     let unread = status.details().is_empty() && matches!(status.code(), Code::Internal | Code::Unknown);
     match unread {
@@ -119,7 +119,7 @@ impl Call<()> {
 
     fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
         if let Some(arrival) = extensions.get::<Arrival>() {
-            arrival.note();
+            arrival.record();
         }
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
@@ -160,8 +160,8 @@ fn preconditions(metadata: &MetadataMap) -> Result<Option<ExpectedVersions>> {
 }
 
 impl<M> Call<M> {
-    /// Returns whether the caller asks for a field of the resource, or for a part of it. What nobody asks for need not be
-    /// read: whatever stands there, it is not returned.
+    /// Returns whether the caller asks for a field of the resource, or for a part of it. A field outside the mask need not be
+    /// read, because it is not returned.
     pub fn asks_for(&self, field: &str) -> bool {
         let data = self.method.descriptor.output().get_field_by_name("data");
         let resource = data.and_then(|data| data.kind().as_message().cloned());

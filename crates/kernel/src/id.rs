@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_above_the_bound_although_clocks_differ() {
+    fn later_ids_are_above_the_bound_although_clocks_differ() {
         let time = DateTime::from_timestamp_millis(1_800_000_000_000).expect("a time");
         let day = chrono::TimeDelta::days(1);
         assert_eq!(lower_bound_after(new(time)), lower_bound(time - day));

@@ -146,7 +146,7 @@ impl Admission {
     /// Records the size of the message, and returns the slot if the message is as large as expected: the remaining work on
     /// a small message needs no slot.
     pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
-        self.of.0.sizes.note(self.method, rows, bytes, self.requester.group());
+        self.of.0.sizes.record(self.method, rows, bytes, self.requester.group());
         self.slot.clone().filter(|_| bytes >= LARGE)
     }
 }
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_while_it_waits_is_passed_over() {
+    async fn a_cancelled_waiter_is_passed_over() {
         let responses = responses(1).await;
         let since = Instant::now();
         let first = responses.admit(METHOD, 10, ONE).await.expect("a slot");

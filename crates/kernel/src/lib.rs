@@ -34,7 +34,7 @@
 //! - [`queue`]: jobs, which commit with their cause.
 //! - [`schedule`]: tasks that run once per period.
 //! - [`events`]: what happened to a resource, and who listens.
-//! - [`changes`]: which resources changed, for those who watch.
+//! - [`changes`]: which resources changed, for watches.
 //!
 //! # The rest
 //!

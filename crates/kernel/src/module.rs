@@ -52,9 +52,9 @@ type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Sen
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
 /// An HTTP page, with its path.
 type Page = (&'static str, MethodRouter<App>);
-/// Says what of a configuration an operator is warned of.
+/// Returns a warning for an operator about a configuration.
 type Warn = fn(&Config) -> Option<&'static str>;
-/// Says what is wrong with a configuration beyond its values.
+/// Returns the errors of a configuration beyond its values.
 type Check = fn(&Config) -> Vec<ConfigError>;
 /// Opens what identifies callers.
 pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
@@ -134,13 +134,13 @@ impl Module {
         }
     }
 
-    /// Adds migrations. They run in a schema with the module's name, with a table of versions of its own.
+    /// Adds migrations. They run in a schema with the module's name, with a separate table of versions.
     pub fn migrations(mut self, migrations: EmbeddedMigrations) -> Self {
         self.migrations = Some(migrations);
         self
     }
 
-    /// Says that the module brings no migrations: it has no tables, or they are among the product's own, in the schema
+    /// Declares that the module has no migrations: it has no tables, or they are among the product's own, in the schema
     /// `public`. A module that says neither this nor [`Module::migrations`] stops the start: it has forgotten its tables.
     pub fn without_migrations(mut self) -> Self {
         self.is_without_migrations = true;

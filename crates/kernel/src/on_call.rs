@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
-    alert::{self, Alert, AlertEvent},
+    alert::{Alert, AlertEvent, Alerts},
     breaker::Circuit,
     clock::Clock,
     config::{self, OnCallFormat},
@@ -42,19 +42,19 @@ const MAX_MESSAGE: usize = 130;
 const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Starts to send the alerts of this process, if the configuration names a service.
+/// Returns the alerts of a server, and starts to send them if the configuration names a service.
 ///
 /// # Errors
 /// If the system has no root certificates.
-pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
-    let Some(key) = config.routing_key.clone() else { return Ok(()) };
-    // Of several applications in one process, as in tests, the first one sends them.
-    let Some(alerts) = alert::subscribe() else { return Ok(()) };
+pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<Alerts> {
+    let Some(key) = config.routing_key.clone() else { return Ok(Alerts::default()) };
+    let (alerts, receiver) = Alerts::with_receiver();
     let url = config.url.trim_end_matches('/').to_owned();
-    let (client, clock) = (Client::new(PROVIDER, BOUNDS)?, clock.clone());
+    // An alert about the service itself can't be delivered: it is counted and logged only.
+    let (client, clock) = (Client::new(PROVIDER, BOUNDS, &Alerts::default())?, clock.clone());
     let service = Service { client, format: config.format, url, key, clock };
-    tokio::spawn(service.hand_over(alerts));
-    Ok(())
+    tokio::spawn(service.run(receiver));
+    Ok(alerts)
 }
 
 struct Service {
@@ -67,11 +67,9 @@ struct Service {
 
 impl Service {
     /// Sends alerts until the application ends.
-    async fn hand_over(self, mut alerts: mpsc::Receiver<Alert>) {
+    async fn run(self, mut alerts: mpsc::Receiver<Alert>) {
         loop {
             match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
-                // The service has no incident about itself: it would have had to accept one.
-                Ok(Some(Alert { provider: PROVIDER, event: AlertEvent::Resolved, .. })) => {}
                 Ok(Some(alert)) => self.deliver(&alert).await,
                 Ok(None) => return,
                 // Without a probe, the circuit, and the page about it, would outlast the outage.

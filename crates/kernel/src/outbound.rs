@@ -43,7 +43,10 @@ pub use receivers::Receivers;
 pub use breaker::breaker;
 pub use span::{Call, traced};
 
-use crate::breaker::{Breaker, Circuit};
+use crate::{
+    alert::Alerts,
+    breaker::{Breaker, Circuit},
+};
 use middleware::MiddlewareLayer;
 use transport::Transport;
 
@@ -83,23 +86,23 @@ impl fmt::Debug for Client {
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 impl Client {
-    /// Creates a client that uses the network.
+    /// Creates a client that uses the network. It raises an alert when the provider rejects the credentials.
     ///
     /// # Errors
     /// If the system has no root certificates.
-    pub fn new(provider: &'static str, bounds: Bounds) -> anyhow::Result<Self> {
-        Ok(Self::over(provider, bounds, transport::new()?))
+    pub fn new(provider: &'static str, bounds: Bounds, alerts: &Alerts) -> anyhow::Result<Self> {
+        Ok(Self::over(provider, bounds, transport::new()?, alerts))
     }
 
     /// Creates a client with any transport.
-    pub(crate) fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
+    pub(crate) fn over(provider: &'static str, bounds: Bounds, transport: Transport, alerts: &Alerts) -> Self {
         let breaker = breaker(provider);
         let stack = ServiceBuilder::new()
             .layer(MiddlewareLayer(time::Timeout { provider, limit: bounds.total, within_deadline: true }))
             .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.max_attempts)))
             .layer(MiddlewareLayer(breaker::BreakCircuit { provider, breaker: breaker.clone() }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.max_concurrency)))
-            .layer(MiddlewareLayer(observe::Observe::new(provider)))
+            .layer(MiddlewareLayer(observe::Observe::new(provider, alerts.clone())))
             .layer(MiddlewareLayer(time::Timeout { provider, limit: bounds.attempt_timeout, within_deadline: false }))
             .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);

@@ -10,7 +10,7 @@
 //!
 //! A repeated request reads its response in one statement, without a transaction or a lock, so that any number of them
 //! run at once. That look-up costs a new request one round trip, on a connection that requests share; without it, a
-//! repetition would take a connection of its own and two round trips, for a transaction that does nothing.
+//! repetition would take a separate connection and two round trips, for a transaction that does nothing.
 //!
 //! A response that is not final yet names an operation instead. The transaction that ends the operation stores the final
 //! response ([`conclude`]), so that later changes of the resource do not change it.

@@ -22,7 +22,7 @@ impl TestServer {
         let methods = policies.iter().filter(|method| method.descriptor.parent_file().package_name() == package);
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
         let callers = [
-            ("nobody", self.anonymous(), None),
+            ("an anonymous caller", self.anonymous(), None),
             ("a customer", self.customer().await, Some(Role::Customer)),
             ("an agent", self.agent().await, Some(Role::Agent)),
             ("an admin", self.admin().await, Some(Role::Admin)),

@@ -190,11 +190,11 @@ impl Target {
 /// The topic of changes to published posts, which outdate cached values.
 pub const CHANGES: &str = "content.post";
 
-/// Notes a change if it is visible to readers.
-fn note(work: &mut Work, before: &Post, after: Option<&Post>) {
+/// Records a change if it is visible to readers.
+fn record_change(work: &mut Work, before: &Post, after: Option<&Post>) {
     if [Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
         let version = after.map_or(before.version, |post| post.version);
-        work.note(vec![change(before.id, before.account, version, after.is_none())]);
+        work.record_changes(vec![change(before.id, before.account, version, after.is_none())]);
     }
 }
 
@@ -219,7 +219,7 @@ async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) 
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(work.connection().await?, post.id.0, post.state.is_published()).await?;
     }
-    note(work, before, Some(&post));
+    record_change(work, before, Some(&post));
     Ok(post)
 }
 
@@ -293,7 +293,7 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     if !images(&post).is_empty() {
         files::detach(work.connection().await?, &[post.id.0], now).await?;
     }
-    note(work, &post, None);
+    record_change(work, &post, None);
     Ok(())
 }
 
@@ -329,6 +329,6 @@ pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -
     let changes: Vec<_> = erased.iter().map(|(id, account, version)| change(*id, *account, *version, true)).collect();
     let ids: Vec<_> = erased.iter().map(|(id, ..)| id.0).collect();
     queue::forget::<PublishPost>(connection, &ids).await?;
-    changes::note(connection, &changes).await?;
+    changes::record(connection, &changes).await?;
     Ok(ids)
 }

@@ -63,7 +63,7 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     let delete_at = app.clock.now() + ORPHAN_AGE;
     let register = async move |connection: &mut Connection| objects::register(connection, &keys(id), delete_at).await;
     app.database.autocommit(register).await?;
-    fault::point("avatar.noted")?;
+    fault::point("avatar.recorded")?;
     for (size, bytes) in drawn {
         if let Err(error) = app.part::<Storage>().put_bytes(&key(id, size), Bytes::from(bytes)).await {
             abandon(app, Avatar(id)).await;

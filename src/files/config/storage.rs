@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unclear_is_refused_without_being_quoted() {
+    fn an_ambiguous_value_is_refused_without_being_quoted() {
         for bad in [
             "",
             "hunter2",

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use mainstay_kernel::{config::Config, outbound, telemetry::disk};
+use mainstay_kernel::{alert::Alerts, config::Config, outbound, telemetry::disk};
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
@@ -25,7 +25,7 @@ impl Storage {
     ///
     /// # Errors
     /// An error if the directory can't be created, or if the client rejects the settings.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn open(config: &Config, alerts: &Alerts) -> anyhow::Result<Self> {
         let files = config.section::<FilesConfig>();
         let (store, s3): (Arc<dyn ObjectStore>, _) = match &files.location {
             None => (directory(&config.database.data_dir.join("files"))?, None),
@@ -41,6 +41,7 @@ impl Storage {
             has_attributes: s3.is_some(),
             signer: s3.filter(|(s3, _)| s3.is_direct).map(|(_, bucket)| bucket),
             breaker: outbound::breaker(PROVIDER),
+            alerts: alerts.clone(),
             is_probed: Arc::default(),
             slots: Arc::new(Semaphore::new(MAX_CONCURRENCY)),
             timeout: files.timeout,

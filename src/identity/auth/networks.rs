@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_that_nobody_uses_leaves_redis() {
+    async fn an_unused_account_leaves_redis() {
         let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
         let (networks, ada) = (KnownNetworks::new(server(&redis).await, LIFE), email("ada@example.org"));
         networks.remember(&ada, address(0)).await;

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_idle_session_gives_way() {
+    async fn the_longest_idle_session_ends() {
         let (sessions, clock, user) = fixture();
         let mut ids = Vec::new();
         for _ in 0..=MAX_PER_USER {
@@ -261,7 +261,7 @@ mod tests {
 
     /// Without Redis, the stand-in holds 100,000 sessions.
     #[tokio::test]
-    async fn a_flood_of_sessions_ends_only_those_that_nobody_uses() {
+    async fn a_flood_of_sessions_ends_only_unused_sessions() {
         let clock = Clock::default();
         let local = Local::new(clock.clone());
         let (sessions, clock, owner) = on(Redis::Local(local.clone()), clock);

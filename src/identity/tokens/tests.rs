@@ -82,7 +82,7 @@ fn part(value: serde_json::Value) -> String {
 }
 
 #[test]
-fn a_token_says_who_calls() {
+fn a_token_identifies_the_caller() {
     let fixture = fixture();
     let access = fixture.tokens.verify(&fixture.access()).expect("good");
     let User { id, account, .. } = fixture.user;
@@ -91,7 +91,7 @@ fn a_token_says_who_calls() {
 }
 
 #[test]
-fn the_pair_of_a_refresh_is_the_same_whoever_asks() {
+fn concurrent_refreshes_get_the_same_pair() {
     let fixture = fixture();
     let pair = || fixture.tokens.issue(&fixture.user, &fixture.session).expect("no fault").expect("a key signs");
     let (first, again) = (pair(), pair());
@@ -230,7 +230,7 @@ fn a_refresh_token_of_another_secret_is_none() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_reloads_the_ring_once_for_all_who_wait() {
+async fn an_unknown_key_reloads_the_ring_once_for_all_waiters() {
     let (tokens, reloads) = (fixture().tokens, AtomicUsize::new(0));
     let reload = async || {
         tokens

@@ -49,7 +49,7 @@ impl Kind {
     }
 
     /// Returns whether any caller can cause such a mail to any address, whether or not the address belongs to a user.
-    pub fn is_for_anybody(self) -> bool {
+    pub fn is_for_any_address(self) -> bool {
         matches!(self, Self::PasswordReset | Self::Registration | Self::EmailChange)
     }
 

@@ -3,7 +3,7 @@
 mod request;
 mod sigv4;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri, header};
 use mainstay_kernel::{
     breaker::Circuit,
     clock::Clock,
-    outbound::{self, Bounds, Confidential, Kind},
+    outbound::{self, Confidential, Kind},
 };
 
 use crate::mail::{
@@ -33,20 +33,8 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    /// Creates a client, which takes up to `timeout` per mail.
-    ///
-    /// # Errors
-    /// An error if the system has no root certificates.
-    pub(super) fn new(
-        name: &'static str,
-        provider: Provider,
-        clock: Clock,
-        timeout: Duration,
-        max_concurrency: usize,
-    ) -> anyhow::Result<Self> {
-        // One attempt: the mail is attempted again later, possibly through another provider.
-        let bounds = Bounds { total: timeout, attempt_timeout: timeout, max_concurrency, max_attempts: 1 };
-        Ok(Self { provider, client: outbound::Client::new(name, bounds)?, clock })
+    pub(super) fn new(provider: Provider, client: outbound::Client, clock: Clock) -> Self {
+        Self { provider, client, clock }
     }
 
     pub(super) fn circuit(&self) -> Circuit {
@@ -56,7 +44,7 @@ impl Api {
     /// Sends a mail.
     pub(super) async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         let mut request = self.request(mail, from)?;
-        if mail.kind.is_for_anybody() {
+        if mail.kind.is_for_any_address() {
             request.extensions_mut().insert(Confidential);
         }
         match self.client.send(request).await {

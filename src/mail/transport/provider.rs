@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mainstay_kernel::{
-    alert,
+    alert::Alerts,
     breaker::{Breaker, Circuit, Verdict},
     clock::Clock,
-    outbound::{self, Call, Confidential, Kind},
+    outbound::{self, Bounds, Call, Confidential, Kind},
 };
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -41,6 +41,7 @@ impl Providers {
         providers: &[config::Provider],
         from: Sender,
         clock: &Clock,
+        alerts: &Alerts,
         timeout: Duration,
         max_concurrency: usize,
     ) -> anyhow::Result<Self> {
@@ -48,9 +49,14 @@ impl Providers {
             let client = match provider {
                 config::Provider::Smtp(server) => {
                     let client = smtp::Client::new(server.clone(), from.domain(), timeout)?;
-                    Client::Smtp { client, breaker: outbound::breaker(name) }
+                    Client::Smtp { client, breaker: outbound::breaker(name), alerts: alerts.clone() }
                 }
-                api => Client::Http(Api::new(name, api.clone(), clock.clone(), timeout, max_concurrency)?),
+                api => {
+                    // One attempt: the mail is attempted again later, possibly through another provider.
+                    let bounds = Bounds { total: timeout, attempt_timeout: timeout, max_concurrency, max_attempts: 1 };
+                    let client = outbound::Client::new(name, bounds, alerts)?;
+                    Client::Http(Api::new(api.clone(), client, clock.clone()))
+                }
             };
             Ok(Provider { name, client })
         };
@@ -98,6 +104,7 @@ enum Client {
     Smtp {
         client: smtp::Client,
         breaker: Arc<Breaker>,
+        alerts: Alerts,
     },
     /// Contains the circuit breaker, the metrics and the alert of a provider with an HTTP API.
     Http(Api),
@@ -113,7 +120,15 @@ impl Provider {
 
     async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         match &self.client {
-            Client::Smtp { client, breaker } => self.send_by_smtp(client, breaker, mail, from).await,
+            Client::Smtp { client, breaker, alerts } => {
+                let result = self.send_by_smtp(client, breaker, mail, from).await;
+                match &result {
+                    Err(Refusal { kind: Kind::Auth, why }) => alerts.raise(self.name, "auth", "credentials", why),
+                    Ok(()) => alerts.credentials_accepted(self.name),
+                    Err(_) => {}
+                }
+                result
+            }
             Client::Http(api) => api.send(mail, from).await,
         }
     }
@@ -134,7 +149,7 @@ impl Provider {
         let failure = |result: &Result<(), Refusal>| result.as_ref().err().map(|refusal| refusal.kind.name());
         let result = outbound::traced(call, failure, client.send(&message)).await;
         let outcome = result.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
-        if !mail.kind.is_for_anybody() || Confidential::is_counted(outcome) {
+        if !mail.kind.is_for_any_address() || Confidential::is_counted(outcome) {
             counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
             histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
         }
@@ -142,11 +157,6 @@ impl Provider {
             Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,
         });
-        match &result {
-            Err(Refusal { kind: Kind::Auth, why }) => alert::raise(self.name, "auth", "credentials", why),
-            Ok(()) => alert::credentials_accepted(self.name),
-            Err(_) => {}
-        }
         result
     }
 }

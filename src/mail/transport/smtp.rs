@@ -61,15 +61,15 @@ impl Client {
     /// Sends a mail.
     pub(crate) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
         let time_limit = self.time_limit;
-        let handed_over = tokio::time::timeout(time_limit, self.hand_over(mail)).await;
+        let transmitted = tokio::time::timeout(time_limit, self.transmit(mail)).await;
         let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {time_limit:?}") });
-        let mut connection = handed_over.unwrap_or_else(late)?;
+        let mut connection = transmitted.unwrap_or_else(late)?;
         // The server has accepted the mail, so a failure to disconnect does not matter.
         tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await.ok();
         Ok(())
     }
 
-    async fn hand_over(&self, mail: &Message) -> Result<AsyncSmtpConnection, Refusal> {
+    async fn transmit(&self, mail: &Message) -> Result<AsyncSmtpConnection, Refusal> {
         let mut connection = self.connect().await.map_err(|error| classify_before_sending(&error))?;
         match connection.send(mail.envelope(), &mail.formatted()).await {
             Ok(_) => Ok(connection),

@@ -32,7 +32,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::{alert, breaker::Circuit, money::Money, outbound::Bounds};
+use mainstay_kernel::{alert::Alerts, breaker::Circuit, money::Money, outbound::Bounds};
 
 const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
@@ -42,11 +42,17 @@ const REFUNDS: &str = "/v1/refunds";
 #[derive(Debug)]
 pub(crate) struct Stripe {
     api: Api,
+    alerts: Alerts,
 }
 
 impl Stripe {
-    pub(crate) fn new(secret_key: &SecretString, base_url: &Url, bounds: Bounds) -> anyhow::Result<Self> {
-        Ok(Self { api: Api::new(secret_key, base_url, bounds)? })
+    pub(crate) fn new(
+        secret_key: &SecretString,
+        base_url: &Url,
+        bounds: Bounds,
+        alerts: &Alerts,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { api: Api::new(secret_key, base_url, bounds, alerts)?, alerts: alerts.clone() })
     }
 
     /// Returns a payment's intents that Stripe's search finds, and other intents that resemble them.
@@ -76,7 +82,7 @@ impl Stripe {
             Ok(intents) => self.outcomes_of(payment, intents).await,
             Err(error) => Err(error),
         };
-        decisive_outcome(payment.0, amount, found)
+        decisive_outcome(&self.alerts, payment.0, amount, found)
     }
 
     async fn cancel_intent(&self, id: &str) -> anyhow::Result<PaymentIntent> {
@@ -114,7 +120,7 @@ struct Found {
 
 /// Returns the first outcome that moved this amount, or else the last that moved or still may move money, as an unknown
 /// outcome. Raises an alert for each other movement of money.
-fn decisive_outcome(subject: Uuid, amount: Money, found: anyhow::Result<Vec<Found>>) -> Lookup {
+fn decisive_outcome(alerts: &Alerts, subject: Uuid, amount: Money, found: anyhow::Result<Vec<Found>>) -> Lookup {
     let found = match found {
         Ok(found) => found,
         Err(error) => return Lookup::Unknown { why: format!("{error:#}") },
@@ -133,7 +139,7 @@ fn decisive_outcome(subject: Uuid, amount: Money, found: anyhow::Result<Vec<Foun
     }
     let cause = if ours.is_some() { "moved_twice" } else { "mismatch" };
     for why in others {
-        alert::raise("gateway", cause, subject, &why);
+        alerts.raise("gateway", cause, subject, &why);
         lookup = Lookup::Unknown { why };
     }
     ours.map_or(lookup, Lookup::Done)
@@ -250,7 +256,7 @@ impl Gateway for Stripe {
                 let ours = refunds.into_iter().filter(|refund| refund.metadata.names(REFUND, &id));
                 ours.map(|refund| Found { amount: refund.amount(), outcome: refund.outcome() }).collect()
             });
-            decisive_outcome(refund.0, amount, found)
+            decisive_outcome(&self.alerts, refund.0, amount, found)
         }
         .boxed()
     }

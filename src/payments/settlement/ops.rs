@@ -32,7 +32,6 @@ use crate::payments::{
     settlement::model::{AttemptLease, Failure, State},
 };
 use mainstay_kernel::{
-    alert,
     app::App,
     context::{self, Context},
     database::{Connection, after_commit, time},
@@ -309,7 +308,8 @@ async fn commit_locked<R: GatewayRequest>(
     let Facts { id, created_at, .. } = request.facts();
     if settled.is_some() && now - created_at > SLOW {
         // A failed commit does not end the incident, so the alert is resolved after the commit.
-        after_commit::run(move || alert::resolve("gateway", "unsettled", id));
+        let alerts = context::alerts();
+        after_commit::run(move || alerts.resolve("gateway", "unsettled", id));
     }
     if is_customer_missing {
         // All payments of the account fail until an operator repairs this.
@@ -358,7 +358,7 @@ pub(crate) async fn repeat<J: Job>(app: &App, next: J, repetitions: u32, error: 
 
 /// Raises an alert: the gateway's books and the ledger will not agree without intervention.
 pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
-    alert::raise("gateway", cause, subject, detail);
+    context::alerts().raise("gateway", cause, subject, detail);
 }
 
 /// Raises an alert about a gateway request that could not be processed, and makes it due again in an hour.

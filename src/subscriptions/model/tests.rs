@@ -109,7 +109,7 @@ fn the_same_answer_changes_nothing() {
 }
 
 #[test]
-fn what_ended_stays_ended() {
+fn an_ended_subscription_stays_ended() {
     let subscription = observe(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
     assert_eq!(
         (subscription.state.status(), subscription.state.cancelled_at(), subscription.next_sync(now())),

@@ -93,7 +93,7 @@ fn record(work: &mut Work, permit: Permit, ticket: &Ticket, comment: &Comment, k
         false => (kinds.of_comment, tickets::change(ticket)),
     };
     tickets::record(work, permit, vec![ticket.id], kind, comment.id.to_string());
-    work.note(vec![change]);
+    work.record_changes(vec![change]);
 }
 
 /// The kinds of activity of one action on a comment.

@@ -51,7 +51,7 @@ async fn lock(work: &mut Work, ids: [TicketId; 2]) -> Result<[Ticket; 2]> {
 fn record(work: &mut Work, permit: &Permit, [ticket, other]: &[Ticket; 2], kind: ActivityKind) {
     tickets::record(work, permit.clone(), vec![ticket.id], kind, other.id.to_string());
     tickets::record(work, permit.clone(), vec![other.id], kind, ticket.id.to_string());
-    work.note(vec![tickets::change(ticket), tickets::change(other)]);
+    work.record_changes(vec![tickets::change(ticket), tickets::change(other)]);
 }
 
 /// Returns a link of a ticket.

@@ -39,7 +39,7 @@ pub use merge::merge;
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
-pub(crate) use watch::{change, internal_change, note_imported};
+pub(crate) use watch::{change, internal_change, record_imported};
 
 /// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///
@@ -64,7 +64,7 @@ fn insert(work: &mut Work, permit: Permit, tickets: Vec<Ticket>) {
     tickets.iter().for_each(|ticket| work.publish(event(TicketCreated::NAME, ticket)));
     work.queue(move |connection| Box::pin(async move { store::insert(connection, &tickets).await }));
     record(work, permit, ids, ActivityKind::Created, String::new());
-    work.note(changes);
+    work.record_changes(changes);
 }
 
 /// Queues the activities of tickets.
@@ -225,7 +225,7 @@ fn save(
     work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
     work.queue(|_| Box::pin(async { fault::point("ticket.between_writes") }));
     record(work, permit, vec![ticket.id], kind, detail);
-    work.note(vec![watch::change(ticket)]);
+    work.record_changes(vec![watch::change(ticket)]);
     work.publish(event(event_kind, ticket));
 }
 
@@ -326,7 +326,7 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     }
     files::detach(connection, &parents, now).await?;
     record(work, permit, vec![ticket.id], ActivityKind::Deleted, String::new());
-    work.note(vec![Change { is_deleted: true, ..watch::change(&ticket) }]);
+    work.record_changes(vec![Change { is_deleted: true, ..watch::change(&ticket) }]);
     work.publish(event(TicketDeleted::NAME, &ticket));
     Ok(())
 }

@@ -44,7 +44,7 @@ pub use erase::{erase, erase_activities};
 pub use labels::{queues, tags};
 pub use total::{fold_counts, total};
 
-/// A row without its text, which is read only for those who ask for it.
+/// A row without its text, which is read only for callers that request it.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = tickets, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {

@@ -106,7 +106,7 @@ fn uploads() -> Vec<Case> {
             "an image" => Status(201), |scene| call(&scene.cast.agent, json!({
                 "name": "Grüße 🔥.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG),
             }));
-            "nobody said what it is" => Status(201), |scene| call(&scene.cast.customer, json!({
+            "without a media type" => Status(201), |scene| call(&scene.cast.customer, json!({
                 "name": "a", "file": body("application/octet-stream", PNG),
             }));
             "a page that pretends to be an image" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| call(&scene.cast.customer, json!({
@@ -189,7 +189,7 @@ fn direct_uploads() -> Vec<Case> {
                 let request = with(upload_request(), "contentType", "image/png");
                 call(&scene.cast.customer, json!({ "fileId": announce_and_upload(&scene.cast.customer, request, TEXT).await }))
             };
-            "somebody else's" => Reason("NOT_FOUND"), |scene| {
+            "another account's" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.stranger, json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await }))
             };
             "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "fileId": unknown_id() }));

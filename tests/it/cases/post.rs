@@ -93,7 +93,7 @@ fn creates() -> Vec<Case> {
             "an admin names a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "title": unique(), "body": "Text", "authorId": scene.cast.customer.as_user().id.to_string(),
             }));
-            "an admin names nobody" => Reason("VALIDATION_FAILED"), |scene| {
+            "an admin names no author" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "title": unique(), "body": "Text", "authorId": unknown_id() }))
             };
             "with an image" => Status(201), |scene| {
@@ -165,7 +165,7 @@ fn reads() -> Vec<Case> {
             };
             "a draft, by anyone" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "postId": scene.post().await }));
             "a draft, by a customer" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "postId": scene.post().await }));
-            "somebody else's draft" => Reason("NOT_FOUND"), |scene| {
+            "another author's draft" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": post(&scene.cast.admin).await }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "postId": unknown_id() }));
@@ -268,10 +268,10 @@ fn changes() -> Vec<Case> {
             "an admin changes an agent's" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "postId": scene.publish_post().await, "post": { "title": "Corrected" },
             }));
-            "somebody else's published post" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
+            "another author's published post" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.published_by_admin().await, "post": { "title": "Mine now" },
             }));
-            "somebody else's draft" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
+            "another author's draft" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
                 "postId": post(&scene.cast.admin).await, "post": { "title": "Mine now" },
             }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({
@@ -281,7 +281,7 @@ fn changes() -> Vec<Case> {
         "PostService.DeletePost" {
             "its author may" => Status(204), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "an admin may" => Status(204), |scene| call(&scene.cast.admin, json!({ "postId": scene.publish_post().await }));
-            "somebody else's published post" => Reason("PERMISSION_DENIED"), |scene| {
+            "another author's published post" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "postId": unknown_id() }));
@@ -297,7 +297,7 @@ fn transitions() -> Vec<Case> {
         "PostService.PublishPost" {
             "its author may" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "a published one" => Reason("POST_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.publish_post().await }));
-            "somebody else's draft" => Reason("NOT_FOUND"), |scene| {
+            "another author's draft" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": post(&scene.cast.admin).await }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
@@ -323,7 +323,7 @@ fn transitions() -> Vec<Case> {
         "PostService.UnpublishPost" {
             "a published one" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.publish_post().await }));
             "a draft" => Reason("POST_NOT_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
-            "somebody else's" => Reason("PERMISSION_DENIED"), |scene| {
+            "another author's" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {

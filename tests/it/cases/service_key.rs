@@ -40,7 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let page = scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
-            "those of somebody whose id is none" => Reason("VALIDATION_FAILED"), |scene| {
+            "those of an invalid id" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "createdBy": "ada" }))
             };
         }

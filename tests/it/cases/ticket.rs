@@ -254,7 +254,7 @@ fn transitions() -> Vec<Case> {
             "to an agent" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             }));
-            "to nobody" => Status(200), |scene| call(&scene.cast.agent, json!({ "ticketId": scene.ticket().await }));
+            "without an assignee" => Status(200), |scene| call(&scene.cast.agent, json!({ "ticketId": scene.ticket().await }));
             "to a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.as_user().id.to_string(),
             }));

@@ -194,7 +194,7 @@ async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_in_the_background_is_counted() {
+async fn waiting_background_work_is_counted() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     app.database
@@ -215,7 +215,7 @@ async fn what_waits_in_the_background_is_counted() {
     assert_eq!(shared["dueCount"], "7", "{answer:#?}");
     let oldest: i64 = shared["oldestDueMs"].as_str().expect("a number").parse().expect("a number");
     assert!((360_000..420_000).contains(&oldest), "{oldest}");
-    let unknown = lanes.iter().find(|lane| lane["lane"] == "unknown").expect("what nobody runs");
+    let unknown = lanes.iter().find(|lane| lane["lane"] == "unknown").expect("jobs without a worker");
     assert_eq!(unknown["dueCount"], "1", "{answer:#?}");
     let counts = ["pendingDeliveryCount", "deliveredCount", "failedDeliveryCount", "deadJobCount"];
     assert_eq!(counts.map(|name| answer.data()[name].as_str().expect(name).to_owned()), ["4", "4", "4", "1"]);

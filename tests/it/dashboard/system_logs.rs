@@ -32,7 +32,7 @@ async fn list(who: &Actor, request: Value) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_is_stored_and_found() {
+async fn log_lines_are_stored_and_found() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;

@@ -36,7 +36,7 @@ async fn of_staff(cast: &Cast) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sees_the_ticket_sees_its_files() {
+async fn the_readers_of_a_ticket_see_its_files() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let (own, answer) = (upload(&cast.customer).await, of_staff(&cast).await);
@@ -115,7 +115,7 @@ async fn files_are_attached_and_detached_later() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_takes_its_files_along() {
+async fn a_deletion_deletes_the_files() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let (of_ticket, of_comment, of_other) =

@@ -67,7 +67,7 @@ async fn an_avatar_comes_from_a_form_too() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_refused() {
+async fn files_other_than_pictures_are_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &PNG[..40], b""] {
@@ -81,7 +81,7 @@ async fn what_is_no_picture_is_refused() {
 
 /// Trailing data of phones: Samsung's, a second picture, a video. The picture is drawn again, so none of it remains.
 #[tokio::test]
-async fn what_follows_a_picture_is_dropped() {
+async fn data_after_a_picture_is_dropped() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for trailer in

@@ -55,7 +55,7 @@ async fn deleting_a_file_gives_its_space_back() {
 
 /// Repeated uploads and deletions fill the storage no further than the quota.
 #[tokio::test]
-async fn what_was_uploaded_takes_space_until_it_is_deleted() {
+async fn an_upload_takes_space_until_it_is_deleted() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = format!("file://{}", directory.path().display());
     let app = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start().await;

@@ -96,7 +96,7 @@ async fn an_upload_that_is_completed_has_a_week_to_be_used() {
 
 /// Expired files are attached while they are collected: each file ends up attached, or gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_attached_is_not_collected_at_the_same_time() {
+async fn an_attached_file_is_not_collected_at_the_same_time() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start().await;
     let cast = app.cast().await;
     for _ in 0..8 {
@@ -160,7 +160,7 @@ async fn files_that_are_exchanged_are_locked_in_one_order() {
         std::mem::swap(&mut one, &mut other);
     }
     let used = "SELECT count(*) FROM files WHERE expires_at IS NULL";
-    assert_eq!(app.database.number(used).await, 2, "both are referred to, whoever was last");
+    assert_eq!(app.database.number(used).await, 2, "both are referred to, independent of the order");
 }
 
 /// Two transactions with the same objects never deadlock: each locks the smallest key first, regardless of the table's

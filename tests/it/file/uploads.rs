@@ -145,7 +145,7 @@ async fn a_slow_upload_ends() {
 /// succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_leaves_nothing_behind() {
-    for point in ["file.noted", "file.stored", "effect.after"] {
+    for point in ["file.recorded", "file.stored", "effect.after"] {
         let (database, directory) = (TestDatabase::new().await, tempfile::tempdir().expect("a directory"));
         let url = format!("file://{}", directory.path().display());
         let count_files = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();

@@ -38,7 +38,7 @@ pub(super) async fn wait_until_closed(stream: &mut TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_keep_nobody_out() {
+async fn silent_connections_block_no_other() {
     let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
     let mut silent = Vec::new();
     for number in 0..60 {
@@ -117,7 +117,7 @@ async fn floods_of_control_frames_are_cut_off() {
 /// Anonymous clients begin requests and never send the rest. The server learns that only by waiting; meanwhile they
 /// take neither the turns nor the places of requests that arrive completely.
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_never_arrive_keep_nobody_out() {
+async fn bodies_that_never_arrive_block_no_other() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", "8").start().await;
     let cast = app.cast().await;
     cast.customer.token().await;
@@ -181,7 +181,7 @@ async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut slow = open(app.endpoint.address, half(9).as_bytes()).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    slow.write_all(b"        }").await.expect("nobody has refused it");
+    slow.write_all(b"        }").await.expect("the server has not refused it");
     assert_eq!(status(&mut slow, TIMEOUT).await, Some(401), "it was read");
 }
 
@@ -222,7 +222,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
 /// Inflating and parsing a body costs far more than sending it. So an unauthorized caller is rejected before the rest
 /// is read.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_bodies_of_those_who_may_call_are_inflated() {
+async fn only_bodies_of_permitted_callers_are_inflated() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let (soon, compressed) = (Duration::from_millis(500), "content-encoding: gzip\r\n".to_owned());

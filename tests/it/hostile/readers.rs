@@ -171,7 +171,7 @@ async fn large_file(app: &TestApp) -> String {
 /// Download links and images of public resources need no credential. Clients that do not read them must exhaust neither
 /// the request slots nor the budget for unread bytes.
 #[tokio::test(flavor = "multi_thread")]
-async fn small_downloads_that_nobody_reads_keep_nobody_out() {
+async fn small_unread_downloads_block_no_other() {
     let app = TestApp::builder()
         .set("MAX_IN_FLIGHT", "8")
         .set("MAX_UNREAD_BYTES", "1MiB")
@@ -200,7 +200,7 @@ async fn small_downloads_that_nobody_reads_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_nobody_reads_gives_way() {
+async fn an_unread_download_ends_for_another() {
     // Room for one stream of a connection.
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "1MiB").set("WRITE_TIMEOUT", "10m").start().await;
     let path = large_file(&app).await;
@@ -212,7 +212,7 @@ async fn a_download_that_nobody_reads_gives_way() {
         if let answer @ (200, _) = ask(&mut client, &path, &[]).await.expect("a head") {
             break read(answer).await;
         }
-        assert!(since.elapsed() < TIMEOUT, "nobody makes room");
+        assert!(since.elapsed() < TIMEOUT, "no reader makes room");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(read, (200, 2 << 20));
@@ -221,7 +221,7 @@ async fn a_download_that_nobody_reads_gives_way() {
 
 /// A list costs much more than its rejection, and a client that does not read the first list would not read the second.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_more_is_made_for_who_does_not_read() {
+async fn no_response_is_produced_for_callers_that_do_not_read() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
     let cast = app.cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
@@ -281,7 +281,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
 
 /// A stop waits neither for bytes that are still to be handed to the connection, nor for bytes in the connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_does_not_wait_for_those_who_read_nothing() {
+async fn a_stop_does_not_wait_for_clients_that_read_nothing() {
     let database = TestDatabase::new().await;
     let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m"), ("WRITE_TIMEOUT", "10m")]).await;
     let mut stalled = Vec::new();
@@ -306,7 +306,7 @@ fn memory(pid: u32) -> usize {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_reads_is_bounded() {
+async fn unread_responses_are_bounded() {
     /// 600 lists of 1.9 MB are 1.1 GB.
     const READERS: [usize; 2] = [20, 30];
     const MAY_GROW: usize = 160 << 20;
@@ -344,13 +344,13 @@ async fn what_nobody_reads_is_bounded() {
             assert!(read(answer).await.1 > 1_000_000);
             break;
         }
-        assert!(since.elapsed() < TIMEOUT, "nobody makes room");
+        assert!(since.elapsed() < TIMEOUT, "no reader makes room");
     }
 }
 
 /// A watch whose reader has stalled retains its encoded messages, which count against the budget.
 #[tokio::test(flavor = "multi_thread")]
-async fn watches_that_nobody_reads_make_room_and_the_others_go_on() {
+async fn unread_watches_end_for_others_which_continue() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start().await;
     let cast = app.cast().await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));

@@ -71,7 +71,7 @@ async fn decompression_bombs_and_unknown_codings_are_refused() {
 
 /// Some kilobytes inflate beyond the method's limit, and beyond every limit, as a body and as a message.
 #[tokio::test]
-async fn what_inflates_beyond_the_limit_is_refused() {
+async fn bodies_that_inflate_beyond_the_limit_are_refused() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     for size in [2 << 20, 64 << 20] {

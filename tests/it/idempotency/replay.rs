@@ -89,7 +89,7 @@ async fn a_key_belongs_to_its_principal_and_method() {
 /// An agent's stored response is not returned to the customer whom the agent has become, and the request does not run
 /// again.
 #[tokio::test]
-async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
+async fn a_caller_with_less_reach_gets_no_earlier_response() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();

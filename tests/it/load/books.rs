@@ -98,6 +98,6 @@ impl Books {
         let missing: Vec<_> = told_once.difference(&there_once).collect();
         self.expect(missing.is_empty(), || format!("{name}: lost {missing:?}"));
         let doubled: Vec<_> = there_once.difference(&told_once).collect();
-        self.expect(doubled.is_empty(), || format!("{name}: made, and nobody was told: {doubled:?}"));
+        self.expect(doubled.is_empty(), || format!("{name}: made without an acknowledgement: {doubled:?}"));
     }
 }

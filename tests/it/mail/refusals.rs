@@ -43,7 +43,7 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_is_final_and_its_record_names_nobody() {
+async fn a_rejection_is_final_and_its_record_names_no_person() {
     let (provider, app, scene) = start().await;
     let email = scene.cast.customer.as_user().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
@@ -110,7 +110,7 @@ async fn outdated_mail_is_not_sent() {
 
 /// The mail has expired, even if the provider is available by then.
 #[tokio::test(flavor = "multi_thread")]
-async fn mail_that_nobody_tried_in_time_is_not_sent() {
+async fn mail_without_an_attempt_in_time_is_not_sent() {
     let (provider, app, scene) = start_without_jobs().await;
     order(&scene).await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));

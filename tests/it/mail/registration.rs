@@ -63,7 +63,7 @@ async fn wait_for_counts(database: &TestDatabase, successes: i64, failed: i64) {
 
 /// For any number of requests, an unconfirmed address gets one mail, and a user a few.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_can_fill_the_mailbox_of_somebody_else() {
+async fn no_caller_can_fill_the_mailbox_of_another() {
     let (provider, app, scene) = start().await;
     let stranger = format!("{}@example.com", unique());
     for number in 0..4 {

@@ -126,13 +126,13 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
         0,
         "to open the page changes nothing"
     );
-    assert_eq!(post(&format!("{path}x")).await, 410, "somebody else's, or nobody's");
+    assert_eq!(post(&format!("{path}x")).await, 410, "the token of another address, or of none");
     assert_eq!((post(&path).await, post(&path).await), (200, 200));
     scene.ticket().await;
     wait_for_mails(&app.database, FAILED, 1).await;
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
-    assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "nobody unsubscribes from order confirmations");
+    assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "order confirmations have no unsubscription");
     assert_eq!(count_in_state(&app.database, FAILED).await, 1);
 }

@@ -79,7 +79,7 @@ async fn a_retry_settles_an_unknown_outcome() {
 
 /// The work continues when the caller disconnects.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_leaves_is_charged_once() {
+async fn a_disconnected_caller_is_charged_once() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;

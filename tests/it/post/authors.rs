@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_draft_is_a_secret_of_those_who_manage_it() {
+async fn a_draft_is_visible_to_its_managers_only() {
     let app = TestApp::start().await;
     let (cast, others) = (app.cast().await, app.cast().await);
     let id = post(&cast.agent).await;
@@ -72,7 +72,7 @@ async fn a_bad_credential_is_refused_even_where_none_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drafts_are_listed_for_those_who_manage_them() {
+async fn drafts_are_listed_for_their_managers() {
     let app = TestApp::start().await;
     let (cast, others) = (app.cast().await, app.cast().await);
     let (own, other) = (post(&cast.agent).await, post(&others.agent).await);

@@ -108,7 +108,7 @@ fn the_text_of_an_attack_can_still_be_read() {
 }
 
 #[test]
-fn what_authors_write_is_rendered() {
+fn the_markdown_of_authors_is_rendered() {
     let text = "# Title\n\nA [link](https://example.com \"t\"), **bold**, ~~gone~~.\n\n1. one\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n![x](/images/1)";
     let html = render(text);
     for part in [

@@ -19,7 +19,7 @@ async fn through_rest(scene: &Scene, path: &str) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_mask_leaves_out_is_absent() {
+async fn fields_outside_a_mask_are_absent() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let ticket = scene.ticket().await;

@@ -65,7 +65,7 @@ async fn the_domain_of_the_reasons_can_be_set() {
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static("/mainstay.identity.v1.UserService/GetMe");
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("nobody");
+    let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("no caller");
     let info = status.get_details_error_info().expect("details");
     assert_eq!((&*info.domain, &*info.reason), ("api.example.com", "UNAUTHENTICATED"));
 }

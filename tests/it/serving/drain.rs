@@ -72,7 +72,7 @@ async fn a_peer_that_never_answers_is_not_waited_for() {
 /// A request that does not end in time is aborted, and the exit status reports that, because a stop must not wait for
 /// the 600 seconds that an export may take.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_end_is_cut_off() {
+async fn requests_beyond_the_drain_are_cut_off() {
     let database = TestDatabase::new().await;
     // Without jobs, which could wait for the table too.
     let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "1s"), ("JOBS_IN_SERVE", "false")]).await;

@@ -33,7 +33,7 @@ async fn the_root_says_where_to_go() {
 }
 
 #[tokio::test]
-async fn what_operators_may_know_is_not_public() {
+async fn the_pages_of_operators_are_not_public() {
     let app = TestApp::start().await;
     for (path, holds) in [("/health", "\"postgres\":\"ok\""), ("/metrics", "mainstay_")] {
         let answer = app.private.get(path).await;

@@ -42,8 +42,8 @@ async fn a_server_reaches_postgres_through_a_socket() {
         cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
 
         let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mainstay%' AND client_addr IS";
-        assert!(database.number(&format!("{ours} NULL")).await > 0, "nobody came through the socket");
-        assert_eq!(database.number(&format!("{ours} NOT NULL")).await, 0, "somebody came through TCP");
+        assert!(database.number(&format!("{ours} NULL")).await > 0, "no session uses the socket");
+        assert_eq!(database.number(&format!("{ours} NOT NULL")).await, 0, "a session uses TCP");
     }
     let needs_writes = TestDatabase::foreign(&format!("{}&target_session_attrs=read-write", database.url));
     assert!(process::run(&["jobs", "dead"], &needs_writes, &[]).await.0, "it accepts writes");

@@ -66,7 +66,7 @@ impl Handshakes {
 
 /// The default of Debian's Postgres: TLS with a self-signed certificate.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_trusts_is_refused_with_the_cure() {
+async fn an_untrusted_certificate_is_refused_with_the_remedy() {
     let authority = Authority::new();
     let postgres = Handshakes::start(&authority.server()).await;
     let database = postgres.database();

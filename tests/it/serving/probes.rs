@@ -118,7 +118,7 @@ async fn a_report_is_made_once_a_second_at_most() {
 
 /// Callers that request a report while one is being made share it, even if the first caller has disconnected.
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_ask_at_once_share_a_report() {
+async fn concurrent_requests_share_a_report() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;

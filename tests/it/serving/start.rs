@@ -207,7 +207,7 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
 
 /// For example, files that a module's variable names.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_module_checks_is_named_with_all_other_faults() {
+async fn faults_found_by_modules_are_reported_with_all_others() {
     let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");
     for own in [&[("MAIL_TEMPLATES", "/nowhere")][..], &[("MAIL_TEMPLATES", "/nowhere"), ("INSTANCES", "0")]] {
         for command in [&["config", "check"][..], &["serve"], &["worker"]] {

@@ -165,7 +165,7 @@ async fn the_cookie_is_no_credential_anywhere_else() {
 }
 
 #[tokio::test]
-async fn what_is_no_sign_in_is_refused() {
+async fn requests_other_than_sign_ins_are_refused() {
     let app = TestApp::start().await;
     refresh(&app, "other=1").await.failure("UNAUTHENTICATED");
     refresh(&app, "mainstay_session=nonsense").await.failure("INVALID_TOKEN");

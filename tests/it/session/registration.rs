@@ -27,7 +27,7 @@ fn confirmation(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_creates_one_user_who_can_sign_in() {
+async fn a_token_creates_one_user_that_can_sign_in() {
     let app = TestApp::start().await;
     let anonymous = app.cast().await.anonymous;
     for protocol in PROTOCOLS {

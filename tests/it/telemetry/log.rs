@@ -36,7 +36,7 @@ async fn line(server: &Process, what: &str, is_it: impl Fn(&Value) -> bool) -> V
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_says_who_called_what_and_how_it_ended() {
+async fn a_line_has_the_caller_the_method_and_the_outcome() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
@@ -72,7 +72,7 @@ async fn a_line_says_who_called_what_and_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_leads_nowhere_has_a_bounded_line_that_nobody_can_forge() {
+async fn an_unknown_path_has_a_bounded_line_that_cannot_be_forged() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let token = "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ".repeat(4);
@@ -154,7 +154,7 @@ async fn fill_log(server: &Process) {
 
 /// The log collector may hang: requests are answered, and the server ends when it is told to.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_holds_up_nobody() {
+async fn an_unread_log_delays_no_request() {
     let database = TestDatabase::new().await;
     let mut server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
@@ -210,7 +210,7 @@ async fn a_second_signal_ends_the_server_but_not_before_its_log_is_written() {
 
 /// A panic is logged like everything else, and the panicking thread does not wait either.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_one_line_that_nobody_waits_for() {
+async fn a_panic_is_one_line_that_no_request_waits_for() {
     let database = TestDatabase::new().await;
     let server = Process::with(&database, &[("MAINSTAY_FAULTS", "authenticate=panic")]).await;
     let caller = Actor::bearer(&server.endpoint, "x");
@@ -247,7 +247,7 @@ fn full_stderr() -> (UnixStream, OwnedFd) {
 
 /// The program's final message follows its log, and is waited for no longer than the log.
 #[tokio::test]
-async fn an_error_that_nobody_reads_keeps_no_program_from_ending() {
+async fn an_unread_error_keeps_no_program_from_ending() {
     let (_reader, stderr) = full_stderr();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.arg("serve").env("DATABASE_POOL_WAIT", "nonsense").kill_on_drop(true);

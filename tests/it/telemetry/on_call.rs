@@ -167,7 +167,7 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_over_is_resolved_at_pagerduty() {
+async fn ended_alerts_are_resolved_at_pagerduty() {
     let (raised, followed) = rejected_and_accepted("pagerduty", "/v2/enqueue").await;
     let over = json!({
         "routing_key": KEY, "dedup_key": raised.body["dedup_key"], "event_action": "resolve",

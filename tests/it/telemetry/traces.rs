@@ -161,7 +161,7 @@ async fn the_storage_and_scheduled_tasks_are_traced() {
     let file = upload(&cast.customer).await;
     let put = collector.wait_for("call", |span| span.name == "put object").await;
     assert_eq!(put.attribute("provider"), "files", "{put:?}");
-    assert!(!put.mentions(&file), "the key is nobody's concern: {put:?}");
+    assert!(!put.mentions(&file), "traces do not contain the key: {put:?}");
     let is_request = |span: &Span| span.trace == put.trace && span.name.starts_with("POST ");
     collector.wait_for("request", is_request).await;
 
@@ -197,7 +197,7 @@ async fn traces_go_over_http_too_and_are_sampled_as_configured() {
 
 /// A batch that is not due yet is sent before the process ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_yet_sent_when_the_server_stops_is_sent_then() {
+async fn pending_spans_are_sent_when_the_server_stops() {
     let (collector, address) = Collector::http().await;
     let database = TestDatabase::new().await;
     let url = format!("http://{address}");

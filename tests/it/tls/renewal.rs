@@ -41,11 +41,11 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     assert_eq!(client::read(response).await.expect("an answer").status, 200);
 
     // A certificate without its key, and an invalid file: the old pair stays in use, and the log reports it.
-    let complaints = || server.log().matches("can't be used: keeping the previous ones").count();
+    let reports = || server.log().matches("can't be used: keeping the previous ones").count();
     for broken in [&*authority.server().certificate, "nonsense"] {
-        let before = complaints();
+        let before = reports();
         files.put("tls.crt", broken);
-        eventually("the log reports the broken files", async || complaints() > before).await;
+        eventually("the log reports the broken files", async || reports() > before).await;
         assert_eq!(presented_certificate(&client, address).await, second);
     }
 

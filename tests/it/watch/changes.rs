@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Records changes in one transaction: the topic, the resource, its version, and whether it was deleted.
-async fn note(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
+async fn record_changes(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
     let account = scene.account();
     let values = changes.iter().map(|(topic, resource, version, is_deleted)| {
         format!("('{topic}', '{resource}', '{account}', {version}, {is_deleted})")
@@ -41,7 +41,7 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
         reader.message().await;
-        note(
+        record_changes(
             &scene,
             &[("support.macro", unknown_id().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
         )
@@ -60,7 +60,7 @@ async fn several_changes_that_leave_the_version_are_one_message() {
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
         reader.message().await;
-        note(&scene, &[("support.ticket", id.as_str(), 1, false); 3]).await;
+        record_changes(&scene, &[("support.ticket", id.as_str(), 1, false); 3]).await;
         assert_eq!(changes_until_now(&mut reader, &scene).await, [(id.clone(), Some("1".to_owned()))], "{protocol:?}");
     }
 }
@@ -74,7 +74,7 @@ async fn all_changes_of_a_large_transaction_are_told() {
     let before: Value = there.message().await;
     let ids: Vec<_> = (0..450).map(|_| unknown_id()).collect();
     let deletions: Vec<_> = ids.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
-    note(&scene, &deletions).await;
+    record_changes(&scene, &deletions).await;
     let expected: Vec<_> = ids.iter().map(|id| (id.clone(), None)).collect();
     assert!(changes_until_now(&mut there, &scene).await == expected);
     let mut resumed = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;

@@ -8,7 +8,7 @@ use crate::support::{PROTOCOLS, Protocol, TestApp};
 const OPERATIONS: &str = "OperationService.WatchOperations";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_began_an_operation_sees_it_to_its_end() {
+async fn the_caller_that_began_an_operation_sees_its_end() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let other = app.cast().await.agent;

@@ -29,7 +29,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     first.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
     second.batch_execute(&format!("BEGIN; {}", deletion(&earlier, account))).await.expect("a change");
     let meanwhile = ticket(&cast.customer).await;
-    assert_eq!(change_of(&reader.item().await).0, meanwhile, "nobody waits for a transaction that is open");
+    assert_eq!(change_of(&reader.item().await).0, meanwhile, "no watch waits for an open transaction");
     first.batch_execute(&deletion(&early, account)).await.expect("a change");
     first.batch_execute("COMMIT").await.expect("a commit");
     let message = reader.item().await;
@@ -77,7 +77,7 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
 
 /// A rolled-back transaction is not a change.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_rolled_back_is_not_seen() {
+async fn rolled_back_changes_are_not_seen() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let account = cast.customer.as_user().account;
@@ -98,7 +98,7 @@ async fn readers(database: &TestDatabase) -> i64 {
 
 /// The changes are read while there are watchers, once for all of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
+async fn one_connection_reads_for_all_watchers_and_none_without_watchers() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     ticket(&cast.customer).await;

@@ -99,7 +99,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
 
 /// Of several changes of one ticket, a reader that was disconnected gets the last.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_away_gets_each_ticket_as_it_is_now() {
+async fn a_resumed_watch_gets_each_ticket_in_its_present_state() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let first = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await.message().await;

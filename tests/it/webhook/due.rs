@@ -61,7 +61,7 @@ async fn a_delivery_that_two_workers_send_is_recorded_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
+async fn due_deliveries_to_a_disabled_endpoint_are_given_up() {
     let (app, scene) = start_app().await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;

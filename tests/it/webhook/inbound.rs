@@ -28,8 +28,8 @@ use serde_json::{Value, json};
 use crate::{
     cases::webhook::webhook_request,
     support::{
-        Actor, PROTOCOLS, Process, Protocol, Raw, Response, TestApp, TestDatabase, eventually, modules, people::Cast, unique,
-        webhook,
+        Actor, PROTOCOLS, Process, Protocol, Raw, Response, TestApp, TestDatabase, eventually, modules, people::Cast,
+        unique, webhook,
     },
 };
 

@@ -211,7 +211,7 @@ impl<E: Entry> Inner<E> {
                 }
             }
             let own_commit = async {
-                self.database.changes_noted().notified().await;
+                self.database.changes_added().notified().await;
                 tokio::time::sleep_until(began + SHORTEST_PERIOD).await;
             };
             timeout(PERIOD, own_commit).await.ok();
@@ -260,7 +260,7 @@ mod tests {
     use crate::{changes::RecordedChange, error::Reason};
 
     #[tokio::test]
-    async fn what_belongs_to_a_batch_is_loaded_once_for_all_who_wait() {
+    async fn a_batch_is_loaded_once_for_all_waiters() {
         let snapshot = Snapshot::parse("100:100:", chrono::DateTime::UNIX_EPOCH).expect("a snapshot");
         let read = EntryBatch::<RecordedChange> { snapshot: snapshot.clone(), entries: Vec::new() };
         let batch = Batch::new(Cursor::whole(snapshot), read);

@@ -212,7 +212,7 @@ mod tests {
 
     /// The watcher caught up beyond the beginning of a batch of the feed.
     #[test]
-    fn what_a_watcher_has_read_alone_is_not_repeated() {
+    fn entries_that_a_watcher_has_read_alone_are_not_repeated() {
         let start = Cursor::whole(snapshot("10:10:"));
         let read = EntryBatch { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(recorded_change).into() };
         let batch = Arc::new(Batch::new(start.clone(), read));

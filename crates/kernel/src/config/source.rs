@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_twice_is_wrong_once() {
+    fn a_value_that_is_read_twice_has_one_error() {
         let variable = Variable::plain("WAIT", "5s", "Something that is waited for");
         let mut read = Reader::new(Source::of([("WAIT", "soon")]), vec![variable]);
         read.duration("WAIT");

@@ -11,10 +11,9 @@ use prost::{
     DecodeError,
     encoding::{WireType, decode_key, decode_varint, skip_field},
 };
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, ServiceDescriptor};
 
 use super::{
-    policy,
     proto::buf::validate::{FieldRules, field_rules::Type},
     reason::option,
 };
@@ -78,10 +77,10 @@ pub(crate) enum Refusal {
 }
 
 impl Lists {
-    /// Reads the rules of all input messages of methods.
-    pub(super) fn read(descriptors: &DescriptorPool) -> Self {
+    /// Reads the rules of all input messages of the methods of services.
+    pub(super) fn read(services: impl Iterator<Item = ServiceDescriptor>) -> Self {
         let (mut lists, mut messages) = (Self::default(), Vec::new());
-        for method in policy::services(descriptors).flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        for method in services.flat_map(|service| service.methods().collect::<Vec<_>>()) {
             lists.index(&method.input(), &mut messages);
         }
         // Each message may add further ones.
@@ -266,6 +265,7 @@ mod tests {
     use prost::encoding::{encode_key, encode_varint};
 
     use super::*;
+    use crate::contract::policy;
 
     fn lists() -> Lists {
         let source = "syntax = \"proto3\"; package fleet.v1;
@@ -287,7 +287,7 @@ mod tests {
              }
              message Response { repeated Item items = 1; }";
         let sources = vec![("fleet/v1/vehicles.proto", source.to_owned())];
-        Lists::read(&policy::tests::compile(sources))
+        Lists::read(policy::services(&policy::tests::compile(sources)))
     }
 
     /// Returns a length-delimited field.
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_where_it_ends() {
+    fn malformed_messages_are_refused_where_they_end() {
         // The item has a length of two bytes, and the tag inside of it a length of a thousand, which prost would read.
         let overrun = [vec![1 << 3 | 2, 3, 1 << 3 | 2, 0xe8, 7], empty(1, 500)].concat();
         let nested = (0..=MAX_DEPTH).fold(Vec::new(), |inner, _| field(2, &inner));
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn short_messages_and_those_that_nobody_sends_are_not_counted() {
+    fn short_messages_and_responses_are_not_counted() {
         let lists = lists();
         let check = |name: &str, message: &[u8]| lists.check(|| name.to_owned(), message);
         assert_eq!(check("fleet.v1.Response", &empty(1, 5000)), Ok(()));

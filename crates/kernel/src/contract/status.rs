@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_sent_does_not_come_back_as_a_whole() {
+    fn long_texts_of_a_request_are_shortened_in_a_status() {
         let long = "\u{e4}".repeat(100_000);
         let error = Error::with_message(Reason::ValidationFailed, long.clone()).with("name", long.clone());
         let status = Status::from(error.about(vec![(long.clone(), long)]));

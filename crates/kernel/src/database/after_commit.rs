@@ -38,6 +38,7 @@ impl Added {
     }
 }
 
+// Not an argument: modules add jobs, changes and actions with the connection alone.
 tokio::task_local! {
     static ADDED: RefCell<Added>;
 }
@@ -47,7 +48,7 @@ tokio::task_local! {
 /// [`autocommit`](super::Database::autocommit), or at once.
 pub fn run(action: impl FnOnce() + Send + 'static) {
     let mut action = Some(action);
-    note(|additions| {
+    record(|additions| {
         additions.actions.extend(action.take().map(|action| Box::new(action) as Box<dyn FnOnce() + Send>))
     });
     if let Some(action) = action {
@@ -55,18 +56,18 @@ pub fn run(action: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Notes that the current transaction, or the current statement outside one, adds jobs, or [rows](crate::queue::rows), that
+/// Records that the current transaction, or the current statement outside one, adds jobs, or [rows](crate::queue::rows), that
 /// are due at once: after the commit, the workers of this process look for them.
 pub fn wake_workers() {
-    note(|additions| additions.jobs = true);
+    record(|additions| additions.jobs = true);
 }
 
-/// Notes that the current transaction, or the current statement outside one, adds changes.
+/// Records that the current transaction, or the current statement outside one, adds changes.
 pub(crate) fn add_changes(changes: impl Iterator<Item = (Cow<'static, str>, Uuid)>) {
-    note(|additions| additions.changes.extend(changes));
+    record(|additions| additions.changes.extend(changes));
 }
 
-fn note(more: impl FnOnce(&mut Added)) {
+fn record(more: impl FnOnce(&mut Added)) {
     // Outside of both, as on a dedicated connection, added rows wait for a poll.
     ADDED.try_with(|additions| more(&mut additions.borrow_mut())).ok();
 }

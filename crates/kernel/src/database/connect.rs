@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     str::FromStr as _,
-    sync::{Arc, LazyLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -37,7 +37,7 @@ use crate::telemetry::{
 };
 
 /// How long Postgres waits for the next statement of a transaction before it ends the connection. No request lives as
-/// long, and jobs call nobody within a transaction.
+/// long, and jobs make no call to a provider within a transaction.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// The longest that it takes to connect, to all servers together: TLS, and to sign in.
@@ -56,6 +56,7 @@ pub(crate) struct Connector {
     options: String,
     /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
     ssl: (SslMode, SslNegotiation),
+    tls: Arc<OnceLock<Result<rustls::ClientConfig, String>>>,
     last_failure: Arc<LastFailure>,
 }
 
@@ -103,6 +104,7 @@ impl Connector {
             config,
             options: url.get_options().unwrap_or_default().to_owned(),
             ssl: (url.get_ssl_mode(), url.get_ssl_negotiation()),
+            tls: Arc::default(),
             last_failure: Arc::default(),
         };
         Ok(connector.renamed(name, statement_timeout))
@@ -152,7 +154,7 @@ impl Connector {
         let result = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
         let Some(mut connection) = result.ok().flatten() else {
             let failure = ConnectFailure::new(&self.servers, &self.config, attempts);
-            self.last_failure.note(failure.to_string());
+            self.last_failure.record(failure.to_string());
             return Err(failure);
         };
         self.last_failure.clear();
@@ -177,14 +179,14 @@ impl Connector {
     async fn open_server(&self, server: &Server, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
         attempts.begin(server.to_string());
         if let Some(path) = server.socket() {
-            return attempts.note(self.open_socket(path).await);
+            return attempts.record(self.open_socket(path).await);
         }
-        let addresses = self.in_turn(attempts.note(server.addresses().await)?);
+        let addresses = self.in_turn(attempts.record(server.addresses().await)?);
         for address in &addresses {
             if addresses.len() > 1 {
                 attempts.begin(format!("{server} [{address}]"));
             }
-            if let Some(connection) = attempts.note(self.open_address(server, *address).await) {
+            if let Some(connection) = attempts.record(self.open_address(server, *address).await) {
                 return Some(connection);
             }
         }
@@ -225,9 +227,15 @@ impl Connector {
 
     fn negotiate(&self) -> ConnectionResult<Negotiate> {
         let (mode, negotiation) = self.ssl;
-        let tls = if mode == SslMode::Disable { None } else { Some(tls()?) };
+        let tls = if mode == SslMode::Disable { None } else { Some(self.tls()?) };
         let (required, direct) = (mode == SslMode::Require, negotiation == SslNegotiation::Direct);
         Ok(Negotiate { tls, required, direct, failures: self.last_failure.clone() })
+    }
+
+    /// Returns the TLS configuration. The roots are read once, because they are about a hundred files.
+    fn tls(&self) -> ConnectionResult<MakeRustlsConnect> {
+        let config = self.tls.get_or_init(tls).clone();
+        config.map(MakeRustlsConnect::new).map_err(ConnectionError::BadConnection)
     }
 
     /// Cancels the statement that runs on a connection. Best effort: the statement may have ended by itself, and the
@@ -253,20 +261,15 @@ async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
 }
 
 /// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.
-/// The roots are read once, because they are about a hundred files.
-pub(crate) fn tls() -> ConnectionResult<MakeRustlsConnect> {
-    static CONFIG: LazyLock<Result<rustls::ClientConfig, String>> = LazyLock::new(|| {
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in rustls_native_certs::load_native_certs().certs {
-            // A root that the library can't parse could not verify any server; the others still count.
-            roots.add(certificate).ok();
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
-    });
-    let config = CONFIG.as_ref().map_err(|error| ConnectionError::BadConnection(error.clone()))?;
-    Ok(MakeRustlsConnect::new(config.clone()))
+fn tls() -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        // A root that the library can't parse could not verify any server; the others still count.
+        roots.add(certificate).ok();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

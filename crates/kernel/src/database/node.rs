@@ -1,4 +1,4 @@
-//! One server of Postgres: the pool of connections to it, and those that reads share.
+//! One server of Postgres: its pool of connections, and the connections that reads share.
 
 use std::{
     borrow::Cow,
@@ -80,7 +80,7 @@ impl Node {
         Some(result).filter(|result| !result.as_ref().is_err_and(Error::is_unavailable))
     }
 
-    /// Runs a read on a shared connection or, if that does not answer, on one of its own.
+    /// Runs a read on a shared connection or, if that does not answer, on a separate one.
     pub(super) async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
         if let Some(result) = self.try_read(run.clone()).await {
             return result;
@@ -175,7 +175,7 @@ impl Lease {
         begin(self.trace.as_deref())
     }
 
-    /// Notes that no statement runs and no transaction is open, so that the connection may be lent again.
+    /// Records that no statement runs and no transaction is open, so that the connection may be lent again.
     pub(crate) fn settle(&mut self) {
         self.settled = true;
     }

@@ -43,6 +43,7 @@ const MAX_SILENCE: Duration = Duration::from_millis(500);
 /// The time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+// Not an argument: an operation reads through the same `Database` whether its request may use a replica or not.
 tokio::task_local! {
     /// The replica of the current request. `None`: the request may read from one, but none is recent enough, or it
     /// failed.
@@ -198,7 +199,7 @@ impl Replica {
     }
 
     /// Records a position report, or its failure. `is_new` means that the report came over a new connection.
-    fn note(&self, answer: Result<Position>, is_new: bool, samples: &Mutex<Samples>) {
+    fn record(&self, answer: Result<Position>, is_new: bool, samples: &Mutex<Samples>) {
         let now = Instant::now();
         let mut state = self.state();
         state.answered = answer.as_ref().ok().map(|_| now);
@@ -250,7 +251,7 @@ async fn follow(replicas: Weak<Replicas>, replica: Weak<Replica>, connector: Con
         let is_new = server.connection.is_none();
         let (_, answer) = server.ask(position::of_replica).await;
         let (Some(replicas), Some(replica)) = (replicas.upgrade(), replica.upgrade()) else { return };
-        replica.note(answer, is_new, &replicas.samples);
+        replica.record(answer, is_new, &replicas.samples);
     }
 }
 
@@ -325,7 +326,7 @@ mod tests {
         };
         let replayed = async |end, is_new| {
             tokio::time::advance(PERIOD / 2).await;
-            replica.note(Ok(position(end)), is_new, &samples);
+            replica.record(Ok(position(end)), is_new, &samples);
             replica.has_replayed(position(1), Instant::now())
         };
         primary(100).await;

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_together_is_a_phrase() {
+    fn adjacent_words_are_a_phrase() {
         for (query, expected) in [
             ("", ""),
             ("  \t ", ""),

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// take the last bytes on a slow link, where a socket takes more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
+// Not an argument: hyper passes nothing from the task of a connection to its requests.
 tokio::task_local! {
     static CURRENT: Exchange;
 }
@@ -101,8 +102,8 @@ impl Connection {
         CURRENT.scope(Exchange { connection: self, stream: None }, task)
     }
 
-    /// Notes the task, which [`Connection::abort`] aborts.
-    pub(crate) fn note_task(&self, task: AbortHandle) {
+    /// Records the task, which [`Connection::abort`] aborts.
+    pub(crate) fn record_task(&self, task: AbortHandle) {
         self.task.set(task).ok();
     }
 
@@ -113,14 +114,14 @@ impl Connection {
         }
     }
 
-    /// Notes that the headers of a request are complete.
+    /// Records that the headers of a request are complete.
     pub(crate) fn begin_request(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.note_unread_request(false);
+        self.record_unread_request(false);
     }
 
-    /// Notes whether the body of the request was left unread.
-    pub(crate) fn note_unread_request(&self, is_unread: bool) {
+    /// Records whether the body of the request was left unread.
+    pub(crate) fn record_unread_request(&self, is_unread: bool) {
         self.has_unread_request.store(is_unread, Ordering::Relaxed);
     }
 
@@ -199,7 +200,7 @@ mod tests {
     /// Opens a connection, and runs its task.
     fn run(connection: &Arc<Connection>, task: impl Future<Output: Send> + Send + 'static) -> JoinHandle<()> {
         let task = tokio::spawn(connection.clone().scope(async move { drop(task.await) }));
-        connection.note_task(task.abort_handle());
+        connection.record_task(task.abort_handle());
         task
     }
 

@@ -101,7 +101,7 @@ pub async fn serve<S: Next + Sync>(
             stream.set_nodelay(true).ok();
             let connection = place.connection.clone();
             let task = connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
-            connection.note_task(task.abort_handle());
+            connection.record_task(task.abort_handle());
         }
     }
     if let Some(renewing) = renewing {

@@ -137,6 +137,7 @@ pub fn stack(
             clock: app.clock.clone(),
             error_domain: server.error_domain.as_deref().map(Into::into),
             lists: &contract.lists,
+            alerts: app.alerts.clone(),
         }))
         .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(trace::Trace { contract }))

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn few_callers_keep_nobody_out_and_nobody_takes_a_place_back() {
+    fn few_callers_block_no_other_and_take_no_place_back() {
         let places = Places::new(8, 4);
         let mut all: Vec<_> = [1, 2].into_iter().flat_map(|number| take(&places, number, 4)).collect();
         for number in 3..=8 {
@@ -109,14 +109,14 @@ mod tests {
         }
         assert_eq!(counts(&places, 1..=8), [1; 8]);
         for number in 1..=9 {
-            assert!(places.take(requester(number)).is_none(), "nobody has a second place");
+            assert!(places.take(requester(number)).is_none(), "no requester has a second place");
         }
         drop(all);
         assert_eq!(places.0.lock().used(), 0);
     }
 
     #[test]
-    fn the_last_place_of_whoever_has_the_most_is_taken_over_while_it_waits() {
+    fn the_last_place_of_the_largest_holder_is_taken_over_while_it_waits() {
         let places = Places::new(6, 4);
         let mut few = take(&places, 1, 2);
         let mut most = take(&places, 2, 4);
@@ -134,7 +134,7 @@ mod tests {
         }
         let other = places.take(requester(4)).expect("the second place of the first caller");
         assert_eq!(few.iter_mut().map(is_taken_over).collect::<Vec<_>>(), [false, true]);
-        assert!(places.take(requester(5)).is_none(), "nobody waits in a second place");
+        assert!(places.take(requester(5)).is_none(), "no requester waits in a second place");
         drop((newcomer, other));
         assert_eq!(counts(&places, 1..=4), [1, 3, 0, 0]);
     }

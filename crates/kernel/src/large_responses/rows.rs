@@ -52,11 +52,11 @@ impl RowSizes {
     }
 
     /// Records the size of a response.
-    pub(super) fn note(&self, method: &'static str, rows: usize, bytes: usize, caller: Requester) {
+    pub(super) fn record(&self, method: &'static str, rows: usize, bytes: usize, caller: Requester) {
         if rows == 0 {
             return;
         }
-        self.note_mean(method, rows, bytes);
+        self.record_mean(method, rows, bytes);
         let (own, key) = (bytes.div_ceil(rows), (method, caller));
         let before = self.by_caller.get(&key);
         // Of two concurrent updates, one may be lost.
@@ -66,7 +66,7 @@ impl RowSizes {
         }
     }
 
-    fn note_mean(&self, method: &'static str, rows: usize, bytes: usize) {
+    fn record_mean(&self, method: &'static str, rows: usize, bytes: usize) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let all = all.entry(method).or_default();
         all.count += rows;
@@ -98,29 +98,29 @@ mod tests {
     fn small_lists_of_others_do_not_hide_a_large_one() {
         let sizes = RowSizes::default();
         assert_eq!(estimate(&sizes, 1), 0, "nothing is known");
-        sizes.note(METHOD, 100, 1_000_000, caller(1));
+        sizes.record(METHOD, 100, 1_000_000, caller(1));
         assert_eq!(estimate(&sizes, 2), 1_000_000, "the rows of others are likely to be alike");
         for _ in 0..100 {
-            sizes.note(METHOD, 100, 1000, caller(2));
+            sizes.record(METHOD, 100, 1000, caller(2));
         }
         assert_eq!(estimate(&sizes, 1), 1_000_000);
-        assert_eq!(estimate(&sizes, 2), 1000, "nobody waits for the rows of others");
+        assert_eq!(estimate(&sizes, 2), 1000, "no caller waits for the rows of others");
         assert!(estimate(&sizes, 3) < 5000, "the mean of the latest");
     }
 
     #[test]
     fn small_lists_of_a_caller_fade_its_large_one() {
         let sizes = RowSizes::default();
-        sizes.note(METHOD, 100, 1_000_000, caller(1));
-        sizes.note(METHOD, 100, 1000, caller(1));
+        sizes.record(METHOD, 100, 1_000_000, caller(1));
+        sizes.record(METHOD, 100, 1000, caller(1));
         assert!(estimate(&sizes, 1) > 900_000, "one small page says little of the next");
         for _ in 0..100 {
-            sizes.note(METHOD, 100, 1000, caller(1));
+            sizes.record(METHOD, 100, 1000, caller(1));
         }
         assert!(estimate(&sizes, 1) < 10_000, "its rows are small by now");
-        sizes.note(METHOD, 0, 50, caller(1));
+        sizes.record(METHOD, 0, 50, caller(1));
         assert!(estimate(&sizes, 1) < 10_000, "no rows have no size");
-        sizes.note(METHOD, 1, 10_000, caller(1));
+        sizes.record(METHOD, 1, 10_000, caller(1));
         assert_eq!(estimate(&sizes, 1), 1_000_000, "what is larger counts at once");
     }
 }

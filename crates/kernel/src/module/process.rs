@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_panics_or_hangs_keeps_nothing_else_from_closing() {
+    async fn a_panic_or_a_hang_keeps_no_other_component_from_closing() {
         let names = Arc::new(Mutex::new(Vec::new()));
         let close = |name: &'static str| {
             let names = names.clone();

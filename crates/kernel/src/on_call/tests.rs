@@ -23,7 +23,7 @@ fn client(simulated: &Simulated) -> Client {
             Ok(http::Response::builder().status(simulated.0).body(body).expect("an answer"))
         }
     });
-    Client::over(PROVIDER, BOUNDS, BoxCloneSyncService::new(answer))
+    Client::over(PROVIDER, BOUNDS, BoxCloneSyncService::new(answer), &Alerts::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn a_service_that_is_back_is_found_although_there_is_no_alert() {
         clock: Clock::default(),
     };
     let (sink, alerts) = mpsc::channel(1);
-    tokio::spawn(service.hand_over(alerts));
+    tokio::spawn(service.run(alerts));
     let requests = || simulated.lock().expect("no panic").1.len();
 
     // The outage lasts longer than the retries of an alert.

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_look_up_that_nobody_waits_for_keeps_its_slot() {
+    async fn an_abandoned_look_up_keeps_its_slot() {
         const SHORT: Duration = Duration::from_millis(50);
         let (answer, answers) = mpsc::channel::<()>();
         let (answers, began) = (Mutex::new(answers), Arc::<AtomicUsize>::default());

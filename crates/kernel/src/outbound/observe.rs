@@ -5,7 +5,7 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 
 use crate::{
-    alert,
+    alert::Alerts,
     outbound::{
         Kind, Request,
         middleware::{Middleware, Next, ResponseFuture},
@@ -33,15 +33,16 @@ impl Confidential {
 #[derive(Debug, Clone)]
 pub(crate) struct Observe {
     provider: &'static str,
+    alerts: Alerts,
 }
 
 impl Observe {
-    pub(crate) fn new(provider: &'static str) -> Self {
+    pub(crate) fn new(provider: &'static str, alerts: Alerts) -> Self {
         KERNEL_METRICS.iter().for_each(|metric| metric.touch("provider", provider));
         for outcome in OUTCOMES {
             counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(0);
         }
-        Self { provider }
+        Self { provider, alerts }
     }
 }
 
@@ -60,10 +61,10 @@ impl<S: Next> Middleware<Request, S> for Observe {
             }
             match &result {
                 Err(error) if error.kind == Kind::Auth => {
-                    alert::raise(this.provider, "auth", "credentials", &error.to_string())
+                    this.alerts.raise(this.provider, "auth", "credentials", &error.to_string())
                 }
                 Err(error) => tracing::warn!(provider = this.provider, %error, "an outbound call failed"),
-                Ok(_) => alert::credentials_accepted(this.provider),
+                Ok(_) => this.alerts.credentials_accepted(this.provider),
             }
             result
         })

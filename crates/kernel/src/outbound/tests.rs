@@ -52,7 +52,7 @@ impl Provider {
             let provider = provider.clone();
             async move { provider.answer().await }
         });
-        Client::over("test", bounds, BoxCloneSyncService::new(transport))
+        Client::over("test", bounds, BoxCloneSyncService::new(transport), &Alerts::default())
     }
 
     async fn answer(&self) -> Result<http::Response<Incoming>, TransportError> {

@@ -45,14 +45,14 @@ struct Current {
 impl Outage {
     /// Records a failure, and returns the time to wait.
     pub(crate) fn record_failure(&self, what: &'static str, error: &Error) -> Duration {
-        let (wait, should_log) = self.note(Instant::now());
+        let (wait, should_log) = self.record(Instant::now());
         if should_log {
             tracing::warn!(error = error.detail(), "{what}; this worker waits");
         }
         add_jitter(wait)
     }
 
-    fn note(&self, now: Instant) -> (Duration, bool) {
+    fn record(&self, now: Instant) -> (Duration, bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let should_log = state.logged_at.is_none_or(|at| now.duration_since(at) >= QUIET);
         if should_log {
@@ -86,7 +86,7 @@ mod tests {
         // Three loops fail for ten minutes.
         while elapsed < Duration::from_secs(600) {
             for _ in 0..3 {
-                let (wait, should_log) = outage.note(now + elapsed);
+                let (wait, should_log) = outage.record(now + elapsed);
                 lines += u32::from(should_log);
                 assert!((FIRST_WAIT..=LONGEST_WAIT).contains(&wait));
             }
@@ -94,14 +94,14 @@ mod tests {
         }
         assert_eq!(lines, 20);
         outage.end();
-        assert_eq!(outage.note(now + elapsed), (FIRST_WAIT, true));
+        assert_eq!(outage.record(now + elapsed), (FIRST_WAIT, true));
     }
 
     #[test]
     fn outages_that_follow_each_other_are_reported_once_per_interval() {
         let (outage, now) = (Outage::default(), Instant::now());
         let lines = (0..600).filter(|second| {
-            let (wait, should_log) = outage.note(now + Duration::from_secs(*second));
+            let (wait, should_log) = outage.record(now + Duration::from_secs(*second));
             outage.end();
             assert_eq!(wait, FIRST_WAIT);
             should_log

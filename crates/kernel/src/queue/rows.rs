@@ -71,7 +71,7 @@ pub struct Rows {
     pub(super) due: String,
     take: String,
     depth: String,
-    hand_over: String,
+    convert_to_job: String,
     pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
     /// The kind of job that a row becomes when it can't be processed.
     pub(super) kind: Kind,
@@ -119,7 +119,7 @@ impl Rows {
              FROM (SELECT due_at FROM {due} ORDER BY due_at LIMIT ?) AS due"
         );
         let name = D::NAME;
-        let hand_over = format!(
+        let convert_to_job = format!(
             "WITH failed AS (UPDATE {table} SET due_at = now() + ?::float8 * interval '1 second' \
                 WHERE id = ? AND due_at = ? RETURNING id, traceparent) \
              INSERT INTO jobs (kind, key, payload, traceparent, attempts, max_attempts, due_at, last_error) \
@@ -129,7 +129,7 @@ impl Rows {
              ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING"
         );
         let run = |app: App, id| async move { ignore_not_found(D::run(&app, id).await) }.boxed();
-        Self { name, lane: D::LANE, due, take, depth, hand_over, run, kind: Self::kind::<D>() }
+        Self { name, lane: D::LANE, due, take, depth, convert_to_job, run, kind: Self::kind::<D>() }
     }
 
     /// Returns the kind of job that a row becomes.
@@ -159,14 +159,14 @@ impl Rows {
 
     /// Turns a row with failed work into a job, which runs after `wait`. It does nothing if the work has rescheduled
     /// the row, or if the row already has a job, even a dead one.
-    pub(super) async fn hand_over(
+    pub(super) async fn convert_to_job(
         &self,
         connection: &mut Connection,
         (id, due_at): (Uuid, DateTime<Utc>),
         wait: Duration,
         error: &str,
     ) -> Result<()> {
-        let statement = Statement::new(&self.hand_over)
+        let statement = Statement::new(&self.convert_to_job)
             .bind::<Double, _>(add_jitter(NEXT_LOOK).as_secs_f64())
             .bind::<SqlUuid, _>(id)
             .bind::<Timestamptz, _>(due_at)

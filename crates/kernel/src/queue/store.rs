@@ -4,7 +4,7 @@ mod end;
 mod observe;
 mod take;
 
-pub(crate) use end::{Retry, bury, complete, retry};
+pub(crate) use end::{Retry, complete, mark_dead, retry};
 pub(crate) use observe::depths;
 pub(crate) use take::{FreeSlots, LeasedJob, renew, statement, take};
 

@@ -84,18 +84,20 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let (drained, grace) = (CancellationToken::new(), app.config.server.drain.min(MAX_GRACE));
     let schedule = {
         let (app, outage, stop) = (app.clone(), worker.outage.clone(), stop.clone());
-        supervise("schedule", stop.clone(), move || {
+        supervise("schedule", app.alerts.clone(), stop.clone(), move || {
             schedule::run_loop(app.clone(), work.tasks, outage.clone(), stop.clone(), grace)
         })
     };
     let schedule = tokio::spawn(schedule);
+    let alerts = || app.alerts.clone();
     let of = |worker: &Arc<Worker>| worker.clone();
     let (one, other) = (of(&worker), of(&worker));
-    let taking = tokio::spawn(supervise("take", stop.clone(), move || take::run_loop(one.clone())));
-    let depth = tokio::spawn(supervise("depth", stop.clone(), move || depth::run_loop(other.clone())));
+    let taking = tokio::spawn(supervise("take", alerts(), stop.clone(), move || take::run_loop(one.clone())));
+    let depth = tokio::spawn(supervise("depth", alerts(), stop.clone(), move || depth::run_loop(other.clone())));
     let (one, until) = (of(&worker), drained.clone());
-    let books = supervise("bookkeeping", drained.clone(), move || bookkeeping::run_loop(one.clone(), until.clone()));
-    let books = tokio::spawn(books);
+    let run = move || bookkeeping::run_loop(one.clone(), until.clone());
+    let bookkeeping = supervise("bookkeeping", alerts(), drained.clone(), run);
+    let bookkeeping = tokio::spawn(bookkeeping);
 
     stop.cancelled().await;
     tracing::info!("shutting down: running jobs finish or return to the queue");
@@ -106,11 +108,11 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
         tokio::join!(worker.running.wait(), async { schedule.await.ok() });
     };
     if tokio::time::timeout(grace, draining).await.is_err() {
-        worker.hand_back_all();
+        worker.return_all_jobs();
     }
     drained.cancel();
     let last_outcomes = async {
-        for task in [books, depth] {
+        for task in [bookkeeping, depth] {
             task.await.ok();
         }
     };
@@ -209,7 +211,7 @@ impl Worker {
     }
 
     /// Aborts all running jobs, and returns them to the queue without counting their attempt.
-    fn hand_back_all(&self) {
+    fn return_all_jobs(&self) {
         let (mut leases, mut outcomes) = (lock(&self.leases), lock(&self.outcomes));
         for (id, RunningJob { lease, task }) in leases.drain() {
             task.abort();

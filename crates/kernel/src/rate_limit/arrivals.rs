@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_keys_is_bounded_and_frees_nobody() {
+    fn a_flood_of_keys_is_bounded_and_frees_no_key() {
         let arrivals = Arrivals::default();
         while arrivals.charge(&[(key(0), gcra())], 0).is_admitted {}
         for number in 1..MAX_KEYS + 100 {
@@ -245,7 +245,7 @@ mod tests {
         assert!(arrivals.lock().by_key.len() <= MAX_KEYS + 1);
         assert!(!arrivals.charge(&[(key(0), gcra())], 0).is_admitted, "an old key is still counted");
         let next = SWEEP_EVERY_US;
-        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).is_admitted, "nobody is locked out");
+        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).is_admitted, "no other key is locked out");
         assert!(!arrivals.charge(&[(key(0), gcra())], next).is_admitted, "an old key is still counted");
         let later = 60_000_000;
         assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).is_admitted);
@@ -263,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_held_to_a_time_before_the_clock_was_set_back() {
+    fn a_clock_that_was_set_back_delays_no_caller() {
         let (arrivals, now_us) = (Arrivals::default(), 3_600_000_000);
         let charge = [(key(1), gcra())];
         arrivals.record(&charge, [1, 0, 0], &answer(gcra().horizon_us, 0), now_us);
         let corrected = now_us - 500_000;
-        assert_eq!(arrivals.charge(&charge, corrected).backlogs_us[0], gcra().horizon_us, "a correction frees nobody");
+        assert_eq!(arrivals.charge(&charge, corrected).backlogs_us[0], gcra().horizon_us, "a correction frees no key");
         assert_eq!(arrivals.charge(&charge, 0).backlogs_us[0], gcra().cost_us);
     }
 
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cluster_admitted_in_vain_is_for_the_next_request() {
+    fn an_unused_admission_of_a_cluster_is_for_the_next_request() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
         let partly = RedisGrant { is_admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0), (0, 0)] };

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_lost_in_time() {
+    fn the_rest_of_a_lease_expires() {
         let mut lease = Lease::default();
         lease.grant(10, 7);
         assert_eq!(lease.remaining(7 + LIFE_US - 1), 9);

@@ -183,7 +183,7 @@ async fn instances_whose_clocks_differ_share_the_limit() {
 
 /// A promoted replica on a host whose clock is an hour behind.
 #[tokio::test]
-async fn nobody_is_held_to_the_clock_of_another_redis() {
+async fn the_clock_of_another_redis_delays_no_caller() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let quota = read(20, Duration::from_secs(3600));
     let caller = caller();
@@ -255,7 +255,7 @@ async fn the_networks_of_a_site_share_a_limit_in_one_round_trip() {
 }
 
 #[tokio::test]
-async fn what_one_limit_refuses_costs_nothing_of_the_other() {
+async fn a_refusal_by_one_limit_costs_nothing_of_the_other() {
     let limiter = local(read(8, MINUTE), &Clock::default()).await;
     let (address, caller) = (address("192.0.2.1"), caller());
     let principal = Charge::principal(Work::Read, &caller);

@@ -7,7 +7,7 @@
 //! as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
 //! BLPOP).
 //!
-//! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
+//! The crate's own `ConnectionManager` is not used: it reconnects with a separate exponential delay, beyond the two
 //! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
 
 mod connection;

@@ -93,7 +93,7 @@ impl Work {
         let begin = self.lease.begin();
         let connection: &Connection = self.lease.connection();
         let (begin, output) = join!(execute(connection, &begin), statements(connection));
-        self.note_begin(begin)?;
+        self.record_begin(begin)?;
         output
     }
 
@@ -138,8 +138,8 @@ impl Work {
     }
 
     /// Queues changes for the watches of their resources.
-    pub fn note(&mut self, changes: Vec<Change>) {
-        self.queue(move |connection| Box::pin(async move { changes::note(connection, &changes).await }));
+    pub fn record_changes(&mut self, changes: Vec<Change>) {
+        self.queue(move |connection| Box::pin(async move { changes::record(connection, &changes).await }));
     }
 
     /// Publishes an event.
@@ -211,10 +211,10 @@ impl Work {
         }
         let begin = self.lease.begin();
         let begin = execute(self.lease.connection(), &begin).await;
-        self.note_begin(begin)
+        self.record_begin(begin)
     }
 
-    fn note_begin(&mut self, begin: Result<()>) -> Result<()> {
+    fn record_begin(&mut self, begin: Result<()>) -> Result<()> {
         self.is_begun = begin.is_ok();
         if !self.is_begun {
             self.discard();

@@ -38,9 +38,9 @@ const MAX_FIELD_BYTES: usize = 1024;
 /// What came with a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UploadMetadata {
-    /// The media type of the file; empty if nobody said.
+    /// The media type of the file; empty if the client sent none.
     pub content_type: String,
-    /// The name of the file, without a path; empty if nobody said.
+    /// The name of the file, without a path; empty if the client sent none.
     pub file_name: String,
     /// The parts of the form before the file.
     pub fields: Vec<(String, String)>,

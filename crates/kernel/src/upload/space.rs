@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_that_send_nothing_keep_nobody_out() {
+    fn silent_uploads_block_no_other_upload() {
         let spool = Spool::new(100, 2);
         let idle: Vec<_> = (1..1000).map(|number| spool.begin(Uuid::from_u128(number)).expect("one")).collect();
         spool.begin(Uuid::from_u128(2000)).expect("one").grow(50).expect("space");

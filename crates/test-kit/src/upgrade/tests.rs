@@ -47,7 +47,7 @@ async fn assert_refused(up: &'static str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn what_was_there_stays_as_it_was() {
+async fn existing_objects_stay_unchanged() {
     for (up, part) in [
         ("DROP TABLE drivers", "garage.drivers was dropped or renamed. Keep it in this release"),
         ("DROP VIEW new_vehicles", "garage.new_vehicles was dropped or renamed. Keep it"),
@@ -76,7 +76,7 @@ async fn what_was_there_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_could_be_written_can_be_written() {
+async fn valid_rows_stay_valid() {
     for (up, part) in [
         (
             "ALTER TABLE vehicles DROP CONSTRAINT vehicles_status_check, ADD CHECK (status IN ('new', 'lost'))",
@@ -132,7 +132,7 @@ async fn a_row_of_the_version_before_is_read_and_written() {
 }
 
 #[tokio::test]
-async fn what_only_adds_is_accepted() {
+async fn additions_are_accepted() {
     let versions = [
         "ALTER TABLE vehicles ADD price integer, ADD kind text NOT NULL DEFAULT 'car' CHECK (kind IN ('car', 'van'))",
         "ALTER TABLE vehicles DROP CONSTRAINT vehicles_status_check, ADD CHECK (status IN ('new', 'sold', 'lost'))",
@@ -152,7 +152,7 @@ async fn what_only_adds_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_contracted_may_go_in_a_later_migration() {
+async fn a_later_migration_may_contract() {
     let drop = "ALTER TABLE vehicles DROP COLUMN colour";
     assert_eq!(faults_of(&[MARK, drop]).await, Vec::<String>::new());
     let rule =
@@ -160,7 +160,7 @@ async fn what_is_to_be_contracted_may_go_in_a_later_migration() {
     assert_eq!(faults_of(&[MARK, rule]).await, Vec::<String>::new());
     let objects = "
         COMMENT ON TABLE papers IS 'to be contracted: documents has them';
-        COMMENT ON FUNCTION doubled IS 'to be contracted: nobody calls it'";
+        COMMENT ON FUNCTION doubled IS 'to be contracted: no program calls it'";
     assert_eq!(faults_of(&[objects, "DROP TABLE papers; DROP FUNCTION doubled"]).await, Vec::<String>::new());
     let at_once = "COMMENT ON COLUMN vehicles.colour IS 'to be contracted'; ALTER TABLE vehicles DROP COLUMN colour";
     assert_refused(at_once, &["the column garage.vehicles.colour was dropped"]).await;

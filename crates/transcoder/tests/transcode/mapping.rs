@@ -20,7 +20,7 @@ fn round_trip(codec: &Codec, pool: &DescriptorPool, message: &str, json: &str) -
 }
 
 #[test]
-fn what_the_mapping_allows_is_read_and_printed_in_its_form() {
+fn allowed_values_are_read_and_printed_in_the_form_of_the_mapping() {
     let (codec, pool) = codec();
     for (message, json, expected) in [
         ("kinds.Scalars", r#"{"anInt64":1e18}"#, r#""anInt64":"1000000000000000000""#),
@@ -61,7 +61,7 @@ fn what_the_mapping_allows_is_read_and_printed_in_its_form() {
 }
 
 #[test]
-fn what_the_mapping_forbids_is_refused() {
+fn values_outside_the_mapping_are_refused() {
     let (codec, pool) = codec();
     for (message, json, reason) in [
         ("kinds.Scalars", r#"{"anInt64":9.3e18}"#, "anInt64: out of range, or not a whole number"),
@@ -105,7 +105,7 @@ fn what_the_mapping_forbids_is_refused() {
 }
 
 #[test]
-fn unknown_enum_names_are_passed_on_to_who_checks_them() {
+fn unknown_enum_names_are_passed_on_for_validation() {
     let (strict, pool) = codec();
     let lenient = Codec::new(&pool).with_unknown_enum_names();
     let descriptor = pool.get_message_by_name("kinds.Everything").unwrap();

@@ -12,11 +12,11 @@ use tonic_reflection::pb::v1::{
 use crate::{lease, start, vehicle};
 
 #[tokio::test]
-async fn exactly_those_may_call_who_have_a_grant() {
+async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 9, "the methods of both services");
     for method in server.app().contract.policies.iter() {
-        assert!(method.access == Access::Public || !method.grants.is_empty(), "nobody may call {}", method.name);
+        assert!(method.access == Access::Public || !method.grants.is_empty(), "no caller may call {}", method.name);
     }
 }
 
@@ -52,7 +52,7 @@ async fn servers_with_different_modules_run_in_one_process() {
     let (admin, customer) = (with.admin().await, with.customer().await);
     let vehicle = vehicle(&admin, "M-AI 1").await;
     lease(&customer, &vehicle).await;
-    let keyed = with.customer().await.with("idempotency-key", "two servers");
+    let keyed = with.customer().await.with("idempotency-key", "two-servers");
     for _ in 0..2 {
         keyed.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await.failure(422, "VEHICLE_LEASED");
     }

@@ -264,21 +264,6 @@ async fn a_migration_that_did_not_run() {
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
 }
 
-/// Concurrent tests in one process do this.
-#[test]
-fn servers_that_start_at_the_same_time_share_one_contract() {
-    let at_once = std::sync::Barrier::new(8);
-    let read = || {
-        at_once.wait();
-        product().modules().map(|modules| std::ptr::from_ref(modules.contract).addr())
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
-        let contracts: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
-        assert!(contracts.iter().all(|one| one.is_ok() && *one == contracts[0]), "{contracts:?}");
-    });
-}
-
 /// The actions of modules, each with the process that performed it.
 static NOTES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
@@ -299,7 +284,7 @@ fn take_notes(process: &mut Process, name: &'static str) {
     process.on_close(async move { note("closes") });
 }
 
-fn start_noted(process: &mut Process, name: &'static str) -> BoxFuture<'static, anyhow::Result<()>> {
+fn start_recorded(process: &mut Process, name: &'static str) -> BoxFuture<'static, anyhow::Result<()>> {
     take_notes(process, name);
     Box::pin(async { Ok(()) })
 }
@@ -307,7 +292,7 @@ fn start_noted(process: &mut Process, name: &'static str) -> BoxFuture<'static, 
 /// Adds the components that every test's server starts; a worker stops earlier.
 pub(crate) fn with_starts(module: Module) -> Module {
     module
-        .start(|process| start_noted(process, "pool"))
+        .start(|process| start_recorded(process, "pool"))
         .start(|process| {
             take_notes(process, "consumer");
             let is_worker = process.purpose == Purpose::Worker;
@@ -316,12 +301,12 @@ pub(crate) fn with_starts(module: Module) -> Module {
                 Ok(())
             })
         })
-        .start_first(|process| start_noted(process, "recorder"))
-        .start(|process| start_noted(process, "listener"))
+        .start_first(|process| start_recorded(process, "recorder"))
+        .start(|process| start_recorded(process, "listener"))
 }
 
 #[tokio::test]
-async fn what_a_module_starts_is_closed_in_the_reverse_order() {
+async fn the_components_of_a_module_are_closed_in_the_reverse_order() {
     let server = start().await;
     let url = server.url().to_owned();
     let starts = ["recorder starts", "pool starts", "consumer starts", "listener starts"];

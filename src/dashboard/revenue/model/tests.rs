@@ -75,7 +75,7 @@ fn fault_of(interval: Interval, zone: &str, start: &str, end: &str) -> (String, 
 }
 
 #[test]
-fn what_can_not_be_answered_is_refused_by_field() {
+fn requests_without_an_answer_are_refused_by_field() {
     let field = |interval, zone, start, end| fault_of(interval, zone, start, end).0;
     for zone in ["Berlin", "CEST", "+01:00", "Europe/berlin", "Europe/Berlin ", "../etc/passwd", "UTC0"] {
         assert_eq!(field(Interval::Day, zone, "", ""), "timeZone", "{zone}");

@@ -51,7 +51,7 @@ fn nothing_but_pixels_is_kept() {
 
 /// Phones append data to a photo: Samsung a proprietary trailer, others a second picture (CIPA DC-007) or a video.
 #[test]
-fn what_follows_a_picture_is_dropped() {
+fn data_after_a_picture_is_dropped() {
     let (second, film) = (sample(ImageFormat::Jpeg, 8, 8, 255), b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom");
     let trailers: [&[u8]; 4] =
         [b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT", &second, film, b"PK\x03\x04<script>"];

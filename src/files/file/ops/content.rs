@@ -100,7 +100,7 @@ pub async fn store_upload(
     let register =
         async move |connection: &mut Connection| store::register(connection, &[registered_key], delete_at).await;
     app.database.autocommit(register).await?;
-    fault::point("file.noted")?;
+    fault::point("file.recorded")?;
     if let Err(error) = app.part::<Storage>().put(&key, upload, &content_type).await {
         abandon(app, key).await;
         return Err(error);

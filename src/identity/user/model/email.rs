@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unicode_folds_to_ascii_is_no_address() {
+    fn characters_that_unicode_folds_to_ascii_are_refused() {
         // Dotted and dotless i, the long s, the Kelvin sign, full-width letters and signs, a combining dot, a ligature.
         let spellings = [
             "v\u{130}ctim@example.com",

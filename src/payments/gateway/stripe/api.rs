@@ -22,6 +22,7 @@ use crate::payments::{
     settlement::model::{Failure, FailureKind},
 };
 use mainstay_kernel::{
+    alert::Alerts,
     breaker::Circuit,
     outbound::{Bounds, Client, Error, Request, Response},
 };
@@ -96,10 +97,15 @@ impl ProblemBody {
 }
 
 impl Api {
-    pub(crate) fn new(secret_key: &SecretString, base_url: &Url, bounds: Bounds) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        secret_key: &SecretString,
+        base_url: &Url,
+        bounds: Bounds,
+        alerts: &Alerts,
+    ) -> anyhow::Result<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret_key.expose_secret()))?;
         authorization.set_sensitive(true);
-        Ok(Self { client: Client::new("stripe", bounds)?, base_url: base_url.clone(), authorization })
+        Ok(Self { client: Client::new("stripe", bounds, alerts)?, base_url: base_url.clone(), authorization })
     }
 
     pub(crate) fn circuit(&self) -> Circuit {

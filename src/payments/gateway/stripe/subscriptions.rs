@@ -24,7 +24,6 @@ use crate::{
     payments::settlement::model::Failure,
     subscriptions::model::{Cancellation, Invoice, Period, Phase, Snapshot},
 };
-use mainstay_kernel::alert;
 
 const INVOICES: &str = "/v1/invoices";
 /// Only paid invoices moved money. Their charges come with their newest refunds.
@@ -248,7 +247,7 @@ impl Subscriptions for Stripe {
                 (_, Outcome::Unknown { why, .. }) | (Outcome::Unknown { why, .. }, _) => unknown(why),
                 (_, Outcome::Refused(Failure { code, message, .. })) => {
                     let why = format!("the cancellation was refused, and it goes on: {code}: {message}");
-                    alert::raise("gateway", "cancellation_refused", &cancel.gateway_id, &why);
+                    self.alerts.raise("gateway", "cancellation_refused", &cancel.gateway_id, &why);
                     unknown(why)
                 }
                 _ => unknown("it goes on"),

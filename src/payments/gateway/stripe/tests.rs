@@ -44,7 +44,7 @@ async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let seconds = Duration::from_secs(10);
     let bounds = Bounds { total: seconds, attempt_timeout: seconds, max_concurrency: 4, max_attempts: 1 };
-    (Stripe::new(&"sk_test".into(), &url, bounds).expect("a client"), requests)
+    (Stripe::new(&"sk_test".into(), &url, bounds, &Alerts::default()).expect("a client"), requests)
 }
 
 async fn charge(status: u16, kind: &str, is_replay: bool) -> Outcome {
@@ -180,11 +180,11 @@ fn only_a_success_of_the_requested_amount_is_found() {
     let done = |id: &str| Outcome::Done(id.to_owned());
     let lookup = |outcomes: Vec<(Outcome, i64)>| {
         let found = outcomes.into_iter().map(|(outcome, minor)| Found { outcome, amount: Some(euros(minor)) });
-        decisive_outcome(Uuid::nil(), euros(450), Ok(found.collect()))
+        decisive_outcome(&Alerts::default(), Uuid::nil(), euros(450), Ok(found.collect()))
     };
     assert_eq!(lookup(Vec::new()), Lookup::Nothing);
     assert_eq!(lookup(vec![(refusal(), 450)]), Lookup::Nothing);
-    let failed = decisive_outcome(Uuid::nil(), euros(450), Err(anyhow::anyhow!("away")));
+    let failed = decisive_outcome(&Alerts::default(), Uuid::nil(), euros(450), Err(anyhow::anyhow!("away")));
     assert!(matches!(failed, Lookup::Unknown { .. }));
     let running = || (unknown("it is processing"), 450);
     assert!(matches!(lookup(vec![running(), (refusal(), 450)]), Lookup::Unknown { .. }));
@@ -195,6 +195,6 @@ fn only_a_success_of_the_requested_amount_is_found() {
     let other = lookup(vec![(done("pi_0"), 100), (refusal(), 450)]);
     assert!(matches!(&other, Lookup::Unknown { why } if why.contains("EUR 1.00")), "{other:?}");
     let unknown_amount = vec![Found { outcome: done("pi_0"), amount: None }];
-    let unknown_amount = decisive_outcome(Uuid::nil(), euros(450), Ok(unknown_amount));
+    let unknown_amount = decisive_outcome(&Alerts::default(), Uuid::nil(), euros(450), Ok(unknown_amount));
     assert!(matches!(unknown_amount, Lookup::Unknown { .. }), "{unknown_amount:?}");
 }

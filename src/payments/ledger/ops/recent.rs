@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{Report, compare};
 use crate::payments::{gateway::Gateway, ledger::store};
-use mainstay_kernel::{alert, app::App, error::Result};
+use mainstay_kernel::{app::App, error::Result};
 
 /// How far back a check goes. The overlap lets the next check make up for one that failed.
 const PERIOD: TimeDelta = TimeDelta::days(3);
@@ -40,7 +40,7 @@ pub async fn check_and_alert(app: &App) -> Result<()> {
     }
     if let Some(first) = faults.first() {
         let gateway = app.part::<Arc<dyn Gateway>>().name();
-        alert::raise(
+        app.alerts.raise(
             "gateway",
             "ledger_differs",
             gateway,

@@ -18,7 +18,7 @@ use crate::payments::{
         ops::{Facts, GatewayRequest},
     },
 };
-use mainstay_kernel::{alert, app::App};
+use mainstay_kernel::app::App;
 
 /// Gateways remember a key for a day; after this time the gateway request is looked up instead.
 const KEY_WINDOW: TimeDelta = TimeDelta::hours(23);
@@ -97,7 +97,7 @@ pub(crate) fn wrong_gateway(app: &App, gateway: &str) -> Option<String> {
     let ours = app.part::<Arc<dyn Gateway>>().name();
     (gateway != ours).then(|| {
         let why = format!("it was created at the gateway {gateway}, and PAYMENT_GATEWAY is {ours}");
-        alert::raise("gateway", "other_gateway", gateway, &why);
+        app.alerts.raise("gateway", "other_gateway", gateway, &why);
         why
     })
 }

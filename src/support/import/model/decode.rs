@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_in_the_charset_is_no_utf_8_either() {
+    fn invalid_bytes_of_a_charset_are_no_utf_8_either() {
         // Half of a surrogate pair, half of a code unit.
         assert_eq!(decoded(b"\xff\xfea\0\x00\xd8b\0", None), b"a\xffb");
         assert_eq!(decoded(b"\xff\xfea\0b", None), b"a\xff");

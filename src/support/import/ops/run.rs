@@ -73,7 +73,7 @@ async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Resu
     let mut batches = Batches::new(app, id, (current.format, job.options), current.progress.rows_done());
     while let Some(batch) = batches.next().await {
         if stop.is_cancelled() {
-            hand_back(app, job).await?;
+            requeue(app, job).await?;
             return Ok(Outcome::HandedBack);
         }
         current = store_batch(app, current, origin, batch).await?;
@@ -108,7 +108,7 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
             store::insert_tickets(connection, origin.account, &new, now).await?;
             store::insert_comments(connection, &new, now).await?;
             store::insert_activities(connection, origin, &new, now).await?;
-            ticket::note_imported(connection, origin.account, new.iter().map(|row| row.id)).await?;
+            ticket::record_imported(connection, origin.account, new.iter().map(|row| row.id)).await?;
         }
         if !batch.errors.is_empty() {
             store::insert_errors(connection, current.id, &batch.errors).await?;
@@ -129,7 +129,7 @@ fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-async fn hand_back(app: &App, job: ImportTickets) -> Result<()> {
+async fn requeue(app: &App, job: ImportTickets) -> Result<()> {
     app.database.autocommit(async move |connection| jobs::enqueue(connection, &job).await).await
 }
 

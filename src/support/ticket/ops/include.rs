@@ -1,4 +1,4 @@
-//! What belongs to tickets, for those who need all of it at once: one statement for each kind, however many tickets.
+//! The parts of tickets, for callers that need all of them at once: one statement for each kind, however many tickets.
 
 use std::collections::HashMap;
 

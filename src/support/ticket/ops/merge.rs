@@ -38,7 +38,7 @@ pub async fn merge(work: &mut Work, source: Target, target: TicketId) -> Result<
         }
         None => target,
     };
-    work.note(vec![watch::change(&target)]);
+    work.record_changes(vec![watch::change(&target)]);
     Ok(merged)
 }
 

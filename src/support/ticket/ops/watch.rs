@@ -1,4 +1,4 @@
-//! The changes of tickets, for those who watch.
+//! The changes of tickets, for watches.
 
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
@@ -35,8 +35,8 @@ pub(crate) fn internal_change(ticket: &Ticket) -> Change {
     Change { account: AccountId(Uuid::nil()), principal: None, ..change(ticket) }
 }
 
-/// Notes that tickets were imported, which have no requester.
-pub(crate) async fn note_imported(
+/// Records that tickets were imported, which have no requester.
+pub(crate) async fn record_imported(
     connection: &Connection,
     account: AccountId,
     tickets: impl Iterator<Item = TicketId>,
@@ -50,7 +50,7 @@ pub(crate) async fn note_imported(
         is_deleted: false,
     };
     let changes: Vec<_> = tickets.map(imported).collect();
-    changes::note(connection, &changes).await
+    changes::record(connection, &changes).await
 }
 
 /// Returns tickets that were changed, for all who watch; what each of them reaches is decided by the changes.

@@ -8,7 +8,7 @@ async fn start() -> TestServer {
 }
 
 #[tokio::test]
-async fn exactly_those_may_call_who_have_a_grant() {
+async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     server.check_access("my_module.v1").await;
 }

@@ -27,18 +27,18 @@ impl Method {
         let mut faults = Vec::new();
         let mut service: pb::ServicePolicy =
             option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
-        let (version, last_modified) = note((None, None), etag_fields(descriptor, &raw), &mut faults);
+        let (version, last_modified) = or_fault((None, None), etag_fields(descriptor, &raw), &mut faults);
         let defaults = Defaults::of(descriptor, version.is_some());
         if defaults.is_none() {
             faults.push("no HTTP rule: give the method the option google.api.http".to_owned());
         }
-        let (access, grants) = note((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
+        let (access, grants) = or_fault((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
         if raw.watch && (!descriptor.is_server_streaming() || access == Access::Public) {
             faults.push(
                 "a watch is a stream of responses to a known caller: return a stream, or say no watch".to_owned(),
             );
         }
-        let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
+        let success = or_fault(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
         let own_cache = match raw.public_max_age_seconds {
             Some(_) => first([raw.cache()], Cache::Public),
             None => raw.cache(),
@@ -50,8 +50,8 @@ impl Method {
         if cache == Cache::NoStore && !matches!(own_cache, Cache::Unspecified | Cache::NoStore) {
             faults.push("only what a GET returns is cached: say no cache and no public_max_age_seconds".to_owned());
         }
-        let public_cache = note(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
-        let media_types = note(Vec::new(), media_types(&raw.media_types), &mut faults);
+        let public_cache = or_fault(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
+        let media_types = or_fault(Vec::new(), media_types(&raw.media_types), &mut faults);
         if raw.deadline_ms.or(service.write_deadline_ms).is_some_and(|deadline| deadline <= 0) {
             faults.push("a deadline must be positive: leave it out for the default".to_owned());
         }
@@ -111,7 +111,7 @@ fn mask(descriptor: &MethodDescriptor, name: &str) -> Option<u32> {
 }
 
 /// Returns the value, or records the fault and returns the stand-in, so that all faults are reported together.
-fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T {
+fn or_fault<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T {
     read.unwrap_or_else(|fault| {
         faults.push(fault);
         stand_in

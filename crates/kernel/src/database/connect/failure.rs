@@ -42,7 +42,7 @@ impl Attempts {
     }
 
     /// Records the failure of the latest attempt, or returns its result.
-    pub(super) fn note<T>(&mut self, outcome: Result<T, impl Into<BoxError>>) -> Option<T> {
+    pub(super) fn record<T>(&mut self, outcome: Result<T, impl Into<BoxError>>) -> Option<T> {
         let error: BoxError = match outcome {
             Ok(gained) => return Some(gained),
             Err(error) => error.into(),
@@ -114,7 +114,7 @@ impl ConnectFailure {
             Some(_) => "see the log of Postgres",
             None if self.attempts.iter().any(|attempt| attempt.is_untrusted) => {
                 "its certificate must be that of the host in DATABASE_URL, by an authority of this system or of the file \
-                 SSL_CERT_FILE; where nobody can listen in, sslmode=disable does without"
+                 SSL_CERT_FILE; in a trusted network, sslmode=disable does without"
             }
             None => "check that Postgres runs there and accepts connections, and DATABASE_URL",
         }
@@ -169,14 +169,14 @@ mod tests {
     /// Returns the report of attempts with these causes; an empty cause is an attempt that did not end.
     fn failure(url: &str, attempts: &[(&str, &str)]) -> ConnectFailure {
         let config = url.parse().expect("a URL");
-        let mut record = Attempts::default();
+        let mut made = Attempts::default();
         for (server, cause) in attempts {
-            record.begin((*server).to_owned());
+            made.begin((*server).to_owned());
             if !cause.is_empty() {
-                record.note::<()>(Err(*cause));
+                made.record::<()>(Err(*cause));
             }
         }
-        ConnectFailure::new(&Server::all(&config), &config, record)
+        ConnectFailure::new(&Server::all(&config), &config, made)
     }
 
     const TWO: &str = "postgres://me:hunter2@db1,db2:5433/shop";
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_is_what_all_servers_that_answer_say() {
+    fn a_failure_is_permanent_if_all_servers_that_answer_agree() {
         let is_lasting = |first, second| failure(TWO, &[("db1:5432", first), ("db2:5433", second)]).is_lasting();
         let (wrong, starting) = ("28P01 password authentication failed", "57P03 the database system is starting up");
         assert!(is_lasting(wrong, "Connection refused") && is_lasting("Connection refused", wrong));

@@ -25,8 +25,8 @@ struct State {
 struct Logged(Option<(Instant, String)>);
 
 impl LastFailure {
-    /// Notes a failure, and logs it if it is another one than before, and every 30 s.
-    pub(super) fn note(&self, text: String) {
+    /// Records a failure, and logs it if it is another one than before, and every 30 s.
+    pub(super) fn record(&self, text: String) {
         let mut state = self.lock();
         if state.failure.is_due(&text, Instant::now()) {
             tracing::warn!("{text}");
@@ -35,13 +35,13 @@ impl LastFailure {
     }
 
     /// Logs why an open connection ended, with the same limit: Postgres ends all connections together.
-    pub(super) fn note_loss(&self, cause: &str) {
+    pub(super) fn record_loss(&self, cause: &str) {
         if self.lock().loss.is_due(cause, Instant::now()) {
             tracing::warn!("a connection to Postgres was lost: {cause}");
         }
     }
 
-    /// Notes that a connection was opened.
+    /// Records that a connection was opened.
     pub(super) fn clear(&self) {
         self.lock().current = None;
     }
@@ -74,19 +74,19 @@ mod tests {
     #[test]
     fn a_failure_is_logged_when_it_changes_and_every_half_minute() {
         let (mut logged, begin) = (Logged::default(), Instant::now());
-        let mut note = |failure: &str, seconds| logged.is_due(failure, begin + Duration::from_secs(seconds));
-        assert!(note("refused", 0));
-        assert!(!note("refused", 29));
-        assert!(note("starting", 29));
-        assert!(note("refused", 29));
-        assert!(!note("refused", 58));
-        assert!(note("refused", 59));
+        let mut record = |failure: &str, seconds| logged.is_due(failure, begin + Duration::from_secs(seconds));
+        assert!(record("refused", 0));
+        assert!(!record("refused", 29));
+        assert!(record("starting", 29));
+        assert!(record("refused", 29));
+        assert!(!record("refused", 58));
+        assert!(record("refused", 59));
     }
 
     #[test]
     fn a_connection_ends_the_failure_but_not_the_silence() {
         let last = LastFailure::default();
-        last.note("refused".to_owned());
+        last.record("refused".to_owned());
         assert_eq!(last.get().as_deref(), Some("refused"));
         last.clear();
         assert_eq!(last.get(), None);

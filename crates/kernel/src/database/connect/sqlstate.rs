@@ -57,9 +57,9 @@ impl<S> Coded<S> {
     }
 
     /// Logs why an open connection ends. The attempt to connect reports an earlier end.
-    fn note_end(&mut self, cause: &str) {
+    fn record_end(&mut self, cause: &str) {
         if self.messages.is_open && !std::mem::replace(&mut self.is_ending, true) {
-            self.failures.note_loss(cause);
+            self.failures.record_loss(cause);
         }
     }
 }
@@ -158,13 +158,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coded<S> {
             let outcome = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read));
             if outcome.is_err() || read.filled().is_empty() {
                 let cause = outcome.as_ref().err().map(ToString::to_string);
-                this.note_end(cause.as_deref().unwrap_or("the server closed it without an error message"));
+                this.record_end(cause.as_deref().unwrap_or("the server closed it without an error message"));
                 return Poll::Ready(outcome);
             }
             this.messages.feed(read.filled());
             // The library reads no further.
             if let Some(fatal) = this.messages.fatal.take() {
-                this.note_end(&fatal);
+                this.record_end(&fatal);
             }
         }
         let ready = &mut this.messages.ready;

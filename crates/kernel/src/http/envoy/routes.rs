@@ -61,7 +61,7 @@ impl<'a> Routes<'a> {
     /// Returns the routes of streams and raw bytes, by HTTP path.
     pub(crate) fn streams(&self) -> String {
         let streams = self.all.iter().filter(|(route, _)| !is_transcoded(route));
-        streams.map(|(route, method)| call(&matcher(route), route, method, LEFT_ALONE)).collect()
+        streams.map(|(route, method)| call(&matcher(route), route, method, BYPASS_TRANSCODER)).collect()
     }
 
     /// Returns routes, by header, for requests that are not plain JSON calls, and for requests that Envoy's transcoder
@@ -88,8 +88,9 @@ impl<'a> Routes<'a> {
             "name: content-encoding, present_match: true".to_owned(),
         ];
         let timeout = seconds(slowest + GRACE);
-        let one =
-            |header: &String| entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", LEFT_ALONE);
+        let one = |header: &String| {
+            entry(&format!("prefix: /api/, headers: [{{ {header} }}]"), &timeout, "", BYPASS_TRANSCODER)
+        };
         // Envoy would print fields that the mask excludes, with their defaults.
         let masked = format!(
             "prefix: /api/, headers: [{{ name: ':method', string_match: {{ exact: GET }} }}, {{ name: ':path', \
@@ -97,9 +98,9 @@ impl<'a> Routes<'a> {
         );
         let spaced = self.with_spaces().into_iter().map(|query| {
             let path = format!("name: ':path', string_match: {{ safe_regex: {{ regex: '{query}' }} }}");
-            entry(&format!("prefix: /api/, headers: [{{ {path} }}]"), &timeout, "", LEFT_ALONE)
+            entry(&format!("prefix: /api/, headers: [{{ {path} }}]"), &timeout, "", BYPASS_TRANSCODER)
         });
-        let masked = entry(&masked, &timeout, REPEATABLE, LEFT_ALONE);
+        let masked = entry(&masked, &timeout, REPEATABLE, BYPASS_TRANSCODER);
         headers.iter().map(one).chain([masked]).chain(spaced).collect()
     }
 
@@ -219,7 +220,7 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
 /// Watches have a separate concurrency limit, because they would otherwise use up that of the calls.
 const WATCH: &str = ", priority: HIGH";
 const REPEATABLE: &str = ", retry_policy: *repeatable";
-const LEFT_ALONE: &str = "  typed_per_filter_config: *left_alone\n";
+const BYPASS_TRANSCODER: &str = "  typed_per_filter_config: *bypass_transcoder\n";
 
 fn entry(matcher: &str, timeout: &str, retry: &str, more: &str) -> String {
     format!("- match: {{ {matcher} }}\n  route: {{ cluster: mainstay, timeout: {timeout}{retry} }}\n{more}")

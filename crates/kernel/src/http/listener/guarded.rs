@@ -315,7 +315,7 @@ mod tests {
         });
         guarded.write_all(b"12345678").await.expect("a slow reader is waited for");
         let _peer = slow.await.expect("no panic");
-        let error = guarded.write_all(b"12345").await.expect_err("nobody reads");
+        let error = guarded.write_all(b"12345").await.expect_err("the peer does not read");
         assert_eq!(error.to_string(), "stalled");
     }
 
@@ -323,12 +323,12 @@ mod tests {
     fn ended() -> (tokio::io::DuplexStream, Guarded<tokio::io::DuplexStream>) {
         let (peer, io) = tokio::io::duplex(1024);
         let connection = connection();
-        connection.note_unread_request(true);
+        connection.record_unread_request(true);
         (peer, Guarded::new(io, connection, LIMIT, LIMIT))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_peer_still_sends_is_read_for_some_time() {
+    async fn remaining_bytes_of_a_peer_are_read_for_some_time() {
         let (mut peer, mut guarded) = ended();
         let (shutdown, writing) = tokio::join!(guarded.shutdown(), async move { peer.write_all(&[0; 1 << 20]).await });
         shutdown.expect("once the peer has closed it");

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_idle_for_longest_goes() {
+    async fn the_longest_idle_connection_is_closed() {
         let places = Places::new(3, 3, CancellationToken::new());
         let (busy, first, second) =
             (places.take(address(1)).await, places.take(address(2)).await, places.take(address(3)).await);
@@ -134,12 +134,12 @@ mod tests {
     async fn open(places: &Arc<Places>, last: u8) -> (Place, JoinHandle<()>) {
         let place = places.take(address(last)).await.expect("a place, or that of an idle one");
         let task = tokio::spawn(place.connection.clone().scope(std::future::pending()));
-        place.connection.note_task(task.abort_handle());
+        place.connection.record_task(task.abort_handle());
         (place, task)
     }
 
     #[tokio::test]
-    async fn few_are_still_closing_and_they_keep_nobody_out() {
+    async fn few_connections_are_still_closing_and_they_block_no_other() {
         let places = Places::new(4, 2, CancellationToken::new());
         let mut all = Vec::new();
         for last in [1, 1, 1, 2, 3] {
@@ -157,7 +157,7 @@ mod tests {
         let request = all[1].0.connection.enter();
         all.push(open(&places, 4).await);
         assert_eq!(state(&all, 1).await, (true, false), "its request goes on");
-        assert_eq!(state(&all, 2).await, (true, true), "somebody else has a place too");
+        assert_eq!(state(&all, 2).await, (true, true), "another network has a place too");
         drop(request);
         let counts = || (places.shares.lock().used(), places.closing.lock().unwrap().len());
         assert_eq!(counts(), (4, 1));

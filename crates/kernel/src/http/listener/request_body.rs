@@ -86,7 +86,7 @@ impl Rest {
             State::Awaited => false,
             State::Held | State::Done => return,
         };
-        self.connection.note_unread_request(!is_read);
+        self.connection.record_unread_request(!is_read);
         if !is_read {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -159,7 +159,7 @@ impl HttpBody for TrackedBody {
 impl Drop for TrackedBody {
     fn drop(&mut self) {
         let Some(body) = self.inner.take() else { return };
-        self.rest.connection.note_unread_request(true);
+        self.rest.connection.record_unread_request(true);
         *self.rest.lock() = if self.is_awaited { State::Awaited } else { State::Left(body) };
     }
 }

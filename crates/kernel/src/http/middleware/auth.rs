@@ -83,8 +83,8 @@ fn authenticate<S: Next>(
 ) -> ResponseFuture {
     match identity(&**authenticator, &request) {
         Identity::Known(caller) => admit(method, caller, request, next),
-        Identity::Nobody if method.access == Access::Public => next.pass(request),
-        Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
+        Identity::Anonymous if method.access == Access::Public => next.pass(request),
+        Identity::Anonymous | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
         Identity::Claimed(credential) => {
             let (authenticator, mut next) = (authenticator.clone(), next.clone());
             Box::pin(async move {
@@ -115,8 +115,8 @@ enum Identity {
     Known(Caller),
     /// Identified by a credential that is not verified yet.
     Claimed(String),
-    /// Anonymous.
-    Nobody,
+    /// Without a credential.
+    Anonymous,
     /// The header has no credential.
     Unreadable,
 }
@@ -125,7 +125,7 @@ fn identity(authenticator: &dyn Authenticator, request: &Request) -> Identity {
     let headers = request.headers();
     if !headers.contains_key(AUTHORIZATION) {
         let peer = request.extensions().get::<PeerCaller>().cloned();
-        return peer.map_or(Identity::Nobody, |PeerCaller(caller)| Identity::Known(caller));
+        return peer.map_or(Identity::Anonymous, |PeerCaller(caller)| Identity::Known(caller));
     }
     let Some(credential) = bearer(headers) else { return Identity::Unreadable };
     authenticator.cached(credential).map_or_else(|| Identity::Claimed(credential.to_owned()), Identity::Known)

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_sends_hides_no_address_that_a_proxy_adds() {
+    fn a_header_of_the_caller_hides_no_address_that_a_proxy_adds() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff\xc3\xa9, 192.0.2.1").unwrap());
         assert_eq!(forwarded_address(&headers, 1), Some("192.0.2.1".parse().unwrap()));

@@ -124,7 +124,7 @@ impl UnresolvedWrite {
 
     /// Returns whether the request reached its method.
     fn may_have_written(&self) -> bool {
-        self.arrival.as_ref().is_some_and(Arrival::is_noted)
+        self.arrival.as_ref().is_some_and(Arrival::has_arrived)
     }
 }
 

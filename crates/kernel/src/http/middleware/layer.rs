@@ -59,7 +59,7 @@ pub trait Next:
 fn boxed(future: impl Future<Output = Result<Response, Infallible>> + Send + 'static) -> ResponseFuture {
     let mut future = Some(future);
     let in_a_box = (&mut future as &mut dyn Any).downcast_mut::<Option<ResponseFuture>>().and_then(Option::take);
-    in_a_box.unwrap_or_else(|| Box::pin(future.expect("nobody took it")))
+    in_a_box.unwrap_or_else(|| Box::pin(future.expect("it is taken once")))
 }
 
 impl<S> Next for S where

@@ -24,7 +24,7 @@ impl<S: Next> Middleware<Request, S> for MapTonicErrors {
         request.extensions_mut().insert(arrival.clone());
         let is_ours = request.extensions().get::<&'static Method>().is_some();
         let response = next.run(request);
-        Box::pin(async move { Ok(map(response.await, is_ours, !arrival.is_noted())) })
+        Box::pin(async move { Ok(map(response.await, is_ours, !arrival.has_arrived())) })
     }
 }
 

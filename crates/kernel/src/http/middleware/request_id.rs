@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
 use crate::{
+    alert::Alerts,
     clock::Clock,
     context::Context,
     contract::lists::Lists,
@@ -33,6 +34,8 @@ pub struct AssignRequestId {
     pub error_domain: Option<Arc<str>>,
     /// The bounds of the lists in requests.
     pub(crate) lists: &'static Lists,
+    /// The alerts of the server.
+    pub alerts: Alerts,
 }
 
 impl<S: Next> Middleware<Request, S> for AssignRequestId {
@@ -44,7 +47,8 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
-        let context = context.with_error_domain(self.error_domain.clone()).with_lists(self.lists);
+        let context =
+            context.with_error_domain(self.error_domain.clone()).with_lists(self.lists).with_alerts(&self.alerts);
         request.extensions_mut().insert(context.clone());
         let of_body = self.error_domain.is_some().then(|| context.clone().after_the_head());
         let response = context.scope_all(|| next.run(request));
@@ -113,7 +117,8 @@ mod tests {
                 Ok::<_, Infallible>(http::Response::new(Body::new(StreamBody::new(end))))
             });
             let lists = &Contract::read(&[]).expect("the kernel's own").lists;
-            let middleware = AssignRequestId { clock: Clock::default(), error_domain: domain.map(Into::into), lists };
+            let (clock, error_domain, alerts) = (Clock::default(), domain.map(Into::into), Alerts::default());
+            let middleware = AssignRequestId { clock, error_domain, lists, alerts };
             let mut service = MiddlewareLayer(middleware).layer(stub);
             let response = service.call(http::Request::new(Body::empty())).await.unwrap();
             let body = response.into_body().collect().await.unwrap();

@@ -33,7 +33,7 @@ pub(crate) struct Traits<'a> {
     /// Whether the request has fields that can be invalid.
     pub(crate) takes_fields: bool,
     /// A field with a rule, and the message of its violation.
-    pub(crate) complaint: Option<(String, String)>,
+    pub(crate) violation: Option<(String, String)>,
 }
 
 /// The shared error responses of all operations.
@@ -90,11 +90,11 @@ fn reasons_in(catalogue: &Catalogue, comment: &str) -> impl Iterator<Item = Reas
 }
 
 /// Returns the response for a status with these reasons: a reference to a shared response, or else an inline one.
-pub(crate) fn response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+pub(crate) fn response(reasons: &[ReasonRef], violation: Option<&(String, String)>) -> Value {
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
     match shared {
         Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
-        None => inline_response(reasons, complaint),
+        None => inline_response(reasons, violation),
     }
 }
 
@@ -108,7 +108,7 @@ fn refs(reasons: &[Reason]) -> Vec<ReasonRef> {
     reasons.iter().copied().map(ReasonRef::new).collect()
 }
 
-fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+fn inline_response(reasons: &[ReasonRef], violation: Option<&(String, String)>) -> Value {
     let lines: Vec<_> =
         reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
     let mut headers = common_headers();
@@ -129,15 +129,15 @@ fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) 
     json!({
         "description": lines.join("\n"),
         "headers": headers,
-        "content": { "application/json": { "schema": reference("ErrorEnvelope"), "example": example(reasons[0], complaint) } },
+        "content": { "application/json": { "schema": reference("ErrorEnvelope"), "example": example(reasons[0], violation) } },
     })
 }
 
 /// Returns an example envelope for a reason.
-pub(crate) fn example(reason: impl Catalogued, complaint: Option<&(String, String)>) -> Value {
+pub(crate) fn example(reason: impl Catalogued, violation: Option<&(String, String)>) -> Value {
     let reason = ReasonRef::new(reason);
     let facts = reason.facts();
-    let fields = match complaint {
+    let fields = match violation {
         Some((field, message)) if reason == Reason::ValidationFailed => {
             Value::Object([(field.clone(), message.as_str().into())].into_iter().collect())
         }

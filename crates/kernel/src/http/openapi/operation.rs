@@ -49,7 +49,9 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
         reads,
         names_resource: !in_path.is_empty(),
         takes_body: body.is_some(),
-        complaint: input.fields().find_map(|field| Some((field.json_name().to_owned(), rules::complaint(&field)?))),
+        violation: input
+            .fields()
+            .find_map(|field| Some((field.json_name().to_owned(), rules::violation_message(&field)?))),
         takes_fields: input.fields().len() > 0,
     };
     let errors = errors::of(&schemas.contract.catalogue, &traits);
@@ -58,7 +60,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     answers.extend(
         errors
             .iter()
-            .map(|(status, reasons)| (status.to_string(), errors::response(reasons, traits.complaint.as_ref()))),
+            .map(|(status, reasons)| (status.to_string(), errors::response(reasons, traits.violation.as_ref()))),
     );
     let service = route.method.parent_service();
     let suffix = if binding == 0 { String::new() } else { format!("_{}", binding + 1) };

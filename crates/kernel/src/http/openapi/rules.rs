@@ -55,7 +55,7 @@ pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
 }
 
 /// Returns the message for a string field that violates its rule, for examples.
-pub(crate) fn complaint(field: &FieldDescriptor) -> Option<String> {
+pub(crate) fn violation_message(field: &FieldDescriptor) -> Option<String> {
     let Some(Type::String(rules)) = of(field).r#type else { return None };
     Some(match (rules.well_known, rules.min_len.or(rules.len), rules.max_len.or(rules.len)) {
         (Some(WellKnown::Uuid(true)), _, _) => "must be a UUID".to_owned(),

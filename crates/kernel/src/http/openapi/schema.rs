@@ -1,7 +1,7 @@
 //! JSON Schema of the messages, in protobuf's JSON mapping.
 //!
 //! Requests and responses need different schemas: rules apply to requests, and responses always contain the fields
-//! without presence. So a message is described per side, and if both sides use it, each has a component of its own.
+//! without presence. So a message is described per side, and if both sides use it, each has a separate component.
 
 use std::collections::HashMap;
 

@@ -69,7 +69,7 @@ pub(crate) async fn retry(connection: &mut Connection, retries: &[Retry]) -> Res
 }
 
 /// Marks a job as dead.
-pub(crate) async fn bury(connection: &mut Connection, id: i64, lease: Uuid, error: Option<&str>) -> Result<()> {
+pub(crate) async fn mark_dead(connection: &mut Connection, id: i64, lease: Uuid, error: Option<&str>) -> Result<()> {
     const SQL: &str = "UPDATE jobs SET lease = NULL, dead_at = now(), last_error = coalesce(?, last_error) \
         WHERE id = ? AND lease = ?";
     Statement::new(SQL)

@@ -109,8 +109,9 @@ impl Worker {
             outcomes.retries.clear();
         }
         while let Some((id, lease, error)) = outcomes.dead.last() {
-            let bury = async |connection: &mut Connection| queue::bury(connection, *id, *lease, error.as_deref()).await;
-            in_time(database.autocommit(bury)).await?;
+            let mark_dead =
+                async |connection: &mut Connection| queue::mark_dead(connection, *id, *lease, error.as_deref()).await;
+            in_time(database.autocommit(mark_dead)).await?;
             outcomes.dead.pop();
         }
         if may_follow {

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_filled_its_lane_comes_after_those_who_have_not_since() {
+    fn a_kind_that_filled_its_lane_comes_after_the_others() {
         let (round_robin, all) =
             (RoundRobin::default(), [Source::Jobs("lane"), Source::Rows("one"), Source::Rows("other")]);
         let mut served = Vec::new();

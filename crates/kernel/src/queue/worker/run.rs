@@ -52,7 +52,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
             match tokio::time::timeout(SLOT_TIME, &mut run).await {
                 Ok(outcome) => outcome,
                 Err(_) => {
-                    slot.give_way();
+                    slot.yield_slot();
                     run.await
                 }
             }
@@ -86,11 +86,11 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Du
             Err(error) => {
                 count(rows.name, "failed");
                 tracing::warn!(error, "the work on a due row failed and is retried");
-                let hand_over = async move |connection: &mut Connection| {
-                    rows.hand_over(connection, (id, due_at), backoff(1), &error).await
+                let convert_to_job = async move |connection: &mut Connection| {
+                    rows.convert_to_job(connection, (id, due_at), backoff(1), &error).await
                 };
                 // If this fails too, the row is due again within seconds.
-                app.database.autocommit(hand_over).await.ok();
+                app.database.autocommit(convert_to_job).await.ok();
             }
         }
     };

@@ -40,7 +40,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Yields the slot to another job, if the lane allows one more job without a slot.
-    pub(super) fn give_way(&mut self) {
+    pub(super) fn yield_slot(&mut self) {
         let count = |remaining: usize| remaining.checked_sub(1);
         self.has_yielded = self.lane.may_yield.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
         if self.has_yielded {

@@ -54,5 +54,5 @@ fn finish(span: Span, name: &'static str, traceparent: Option<&str>) -> Span {
 pub(super) fn context(worker: &Worker, span: &Span, traceparent: Option<&str>) -> Context {
     let id = id::new(worker.app.clock.now()).to_string();
     span.record("id", display(&id));
-    Context::new(id).with_traceparent(traceparent)
+    Context::new(id).with_traceparent(traceparent).with_alerts(&worker.app.alerts)
 }

@@ -34,7 +34,7 @@ fn ten_in_a_row_and_then_each_as_its_time_comes() {
 }
 
 #[test]
-fn what_one_limit_refuses_counts_for_none_and_what_is_taken_back_counts_no_more() {
+fn a_refused_attempt_and_a_withdrawn_one_count_for_no_limit() {
     let logs = Logs::default();
     let (narrow, wide) = (limit(0, Quota { requests: 1, ..QUOTA }), limit(1, Quota { requests: 2, ..QUOTA }));
     assert_eq!(wait_us(&logs.attempt(&[wide, narrow], 0)), None);
@@ -59,7 +59,7 @@ fn the_networks_of_a_site_have_attempts_in_common() {
 }
 
 #[test]
-fn a_flood_of_keys_is_bounded_and_frees_nobody() {
+fn a_flood_of_keys_is_bounded_and_frees_no_key() {
     let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
     let day = [limit(u32::MAX - 1, Quota { requests: 1, window: Duration::from_secs(86_400) })];
     assert_eq!(wait_us(&logs.attempt(&day, 0)), None);
@@ -70,14 +70,14 @@ fn a_flood_of_keys_is_bounded_and_frees_nobody() {
         logs.attempt(&limits(number), 0);
     }
     assert!(count(&logs) <= MAX_LOGS);
-    assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), 1)), None, "nobody is locked out");
+    assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), 1)), None, "no other key is locked out");
     assert!(wait_us(&logs.attempt(&limits(0), 1)).is_some(), "what is used up stays so");
     assert_eq!(wait_us(&logs.attempt(&limits(0), 1_000_000_000)), None);
     assert!(wait_us(&logs.attempt(&day, 1_000_000_000)).is_some(), "each log has a window of its own");
 }
 
 #[test]
-fn a_flood_locks_nobody_out() {
+fn a_flood_locks_no_other_key() {
     let logs = Logs::default();
     for number in 0..4 * MAX_LOGS as u32 {
         logs.attempt(&[limit(number, QUOTA)], i64::from(number) * 1000);
@@ -92,7 +92,7 @@ fn a_flood_locks_nobody_out() {
 
 /// One attempt uses up some limits for a day, such as that of the mail to an unconfirmed address.
 #[test]
-fn a_flood_that_uses_up_a_limit_locks_nobody_out_and_frees_nobody_else() {
+fn a_flood_that_uses_up_a_limit_neither_locks_nor_frees_other_keys() {
     let (logs, once) = (Logs::default(), Quota { requests: 1, window: Duration::from_secs(86_400) });
     let guesses = [AttemptLimit::new("login", b"ada@example.org", QUOTA)];
     for _ in 0..9 {

@@ -168,7 +168,7 @@ async fn a_primary_that_became_a_replica_is_given_up_until_it_is_one_again() {
     let follow = |host: &str, port: String| redis::cmd("REPLICAOF").arg(host).arg(port).to_owned();
     operator.cmd::<()>(&follow("127.0.0.1", other.port().to_string())).await.unwrap();
     assert!(matches!(link.cmd::<()>(redis::cmd("SET").arg("k").arg(1)).await, Err(Unavailable::Failed(_))));
-    assert_ne!(link.state(), Circuit::Closed, "whoever only reads would go on with what is outdated");
+    assert_ne!(link.state(), Circuit::Closed, "a client that only reads would continue with outdated values");
     operator.cmd::<()>(&follow("NO", "ONE".to_owned())).await.unwrap();
     back(&link).await;
     link.cmd::<()>(redis::cmd("SET").arg("k").arg(1)).await.unwrap();

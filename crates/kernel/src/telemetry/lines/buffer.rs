@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_written_is_lost_and_nothing_after_it() {
+    fn a_line_that_cannot_be_written_is_lost_and_no_later_one() {
         let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Err(io::ErrorKind::BrokenPipe)]));
         assert_eq!(add(&buffer, ["one\n", "two\n"]), [true; 2]);
         assert_eq!(buffer.write_next(&mut sink), 2);
@@ -218,7 +218,7 @@ mod tests {
 
     /// A terminal, or a socket that the peer has made non-blocking.
     #[test]
-    fn what_is_taken_in_part_is_neither_lost_nor_repeated() {
+    fn a_partial_write_neither_loses_nor_repeats_bytes() {
         let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Ok(3), Ok(3)]));
         assert_eq!(add(&buffer, ["one\n", "two\n"]), [true; 2]);
         assert_eq!(buffer.write_next(&mut sink), 0);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_sink_that_takes_nothing() {
+    fn a_blocked_sink_delays_no_writer() {
         static BUFFER: Buffer = Buffer::new(10, 20);
         let (is_asked, open, texts) = write_to_gate(&BUFFER);
         assert_eq!(add(&BUFFER, ["one\n"]), [true]);

@@ -39,7 +39,7 @@ pub(crate) const METRICS: &[Metric] = &[
     Metric::gauge("mainstay_concurrency_limit", "How many requests run at once; others wait"),
     Metric::counter("mainstay_panics_total", "Requests that met a defect"),
     Metric::gauge("mainstay_postgres_connections", "Connections of the pool"),
-    Metric::gauge("mainstay_postgres_idle_connections", "Connections of the pool that nobody uses"),
+    Metric::gauge("mainstay_postgres_idle_connections", "Idle connections of the pool"),
     Metric::histogram("mainstay_postgres_pool_wait_seconds", "Time until the pool lent a connection"),
     Metric::counter("mainstay_postgres_pool_timeouts_total", "Waits for a connection that ended without one"),
     Metric::counter(

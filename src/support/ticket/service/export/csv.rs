@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exported_is_imported_again() {
+    fn an_export_can_be_imported() {
         let contents = vec![
             content("=HYPERLINK(\"http://x\")", "-1\n@SUM(A1)", &["+1", "a"]),
             content("'=1", "+49 1234, \"hello\"", &[]),

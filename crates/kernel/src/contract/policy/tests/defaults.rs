@@ -1,4 +1,4 @@
-//! What a policy is where nobody says otherwise.
+//! The defaults of policies.
 
 use super::*;
 

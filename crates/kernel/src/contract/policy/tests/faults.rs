@@ -31,7 +31,7 @@ fn a_good_contract_has_no_fault() {
 }
 
 #[test]
-fn a_method_says_who_may_call() {
+fn a_method_declares_its_callers() {
     let name = "fleet.v1.Vehicles.Do: ";
     says(&method(GET, ""), &[name, "no policy: give the method the option mainstay.policy.v1.method"]);
     says(&method("", &policy("access: \"admin\"")), &[name, "no HTTP rule", "google.api.http"]);
@@ -63,7 +63,7 @@ fn a_scope_goes_with_services() {
 }
 
 #[test]
-fn what_a_method_says_about_its_response_must_hold() {
+fn the_policy_of_a_response_must_match_its_message() {
     let admin = |fields: &str| method(GET, &policy(&format!("access: \"admin\" {fields}")));
     says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
     says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);

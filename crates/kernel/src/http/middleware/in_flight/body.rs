@@ -154,7 +154,7 @@ impl HttpBody for CountedBody {
         loop {
             if let Some(piece) = self.piece() {
                 crate::fault::point("response.piece")?;
-                self.guard.note_piece();
+                self.guard.record_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             if self.buffered.body.is_none() {
@@ -164,7 +164,7 @@ impl HttpBody for CountedBody {
             match Pin::new(body).poll_frame(context) {
                 Poll::Ready(frame) => self.buffered.push(frame),
                 Poll::Pending => {
-                    self.guard.note_all_read();
+                    self.guard.record_all_read();
                     return Poll::Pending;
                 }
             }

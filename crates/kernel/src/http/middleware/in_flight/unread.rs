@@ -284,13 +284,13 @@ impl Response {
 }
 
 impl UnreadGuard {
-    /// Notes that a piece was passed on: the reader took the piece before it.
-    pub(super) fn note_piece(&self) {
+    /// Records that a piece was passed on: the reader took the piece before it.
+    pub(super) fn record_piece(&self) {
         self.last_piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
     }
 
-    /// Notes that the reader has taken everything so far.
-    pub(super) fn note_all_read(&self) {
+    /// Records that the reader has taken everything so far.
+    pub(super) fn record_all_read(&self) {
         self.last_piece_ms.store(ALL_READ, Ordering::Relaxed);
     }
 }

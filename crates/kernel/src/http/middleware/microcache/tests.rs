@@ -125,7 +125,7 @@ async fn a_response_made_while_something_is_outdated_is_not_reused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_differ_is_called_for() {
+async fn requests_whose_responses_may_differ_are_called() {
     let server = Server::new();
     assert_eq!(server.get(http::Request::get(PATH)).await, "0");
     let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
@@ -218,7 +218,7 @@ async fn a_slot_is_held_until_the_response_is_whole_and_no_longer() {
 }
 
 #[test]
-fn whoever_gets_a_cached_response_has_time_to_read_it() {
+fn a_reader_has_time_to_read_a_cached_response() {
     let (parts, ()) = http::Response::new(()).into_parts();
     let (called_at, body) = (Instant::now(), Bytes::new());
     let cached = CachedResponse { generation: 0, called_at, method: method(), parts, body };

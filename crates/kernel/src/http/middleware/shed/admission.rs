@@ -1,4 +1,4 @@
-//! The requests that run, and those that wait for their turn.
+//! The running requests, and the queue of waiting requests.
 //!
 //! The concurrency limit follows the queue of Postgres connections behind it. Every [`ADJUST_INTERVAL`] it shrinks by a tenth
 //! while requests wait for a connection for longer than [`MAX_CONNECTION_WAIT`], because more concurrency would only lengthen

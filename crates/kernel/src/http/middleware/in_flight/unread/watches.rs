@@ -73,9 +73,9 @@ mod tests {
         };
         let guard = unread.reserve(RESERVED, limits, InFlightGuard::new(Gauge::noop(), None)).expect("room");
         if is_stalled {
-            guard.note_piece();
+            guard.record_piece();
         } else {
-            guard.note_all_read();
+            guard.record_all_read();
         }
         Watch { connection, guard }
     }
@@ -100,7 +100,7 @@ mod tests {
         let connection = ReaderKey::Connection(Arc::as_ptr(&stalled[0].connection).addr());
         let of_connection = || unread.0.memory.lock().used_by(connection);
         assert_eq!(of_connection(), STALLED_WATCH_BYTES);
-        stalled.iter().for_each(|watch| watch.guard.note_all_read());
+        stalled.iter().for_each(|watch| watch.guard.record_all_read());
         assert_eq!((charged(&unread), of_connection()), (at_first, RESERVED), "they have read");
         drop((waiting, stalled));
         assert_eq!(charged(&unread), (0, 0, 0));
@@ -111,7 +111,7 @@ mod tests {
         let unread = unread();
         let waiting = watch(&unread, 9, false);
         // All may hold as much as 64 of them, a principal as much as 16.
-        let greedy: Vec<_> = (0..32).map(|_| watch(&unread, 1, true)).collect();
+        let many: Vec<_> = (0..32).map(|_| watch(&unread, 1, true)).collect();
         let others: Vec<_> = (0..64).map(|number| watch(&unread, 2 + number % 4, true)).collect();
         tokio::time::sleep(MIN_STALL_TO_EVICT).await;
         let (responses, bytes, of_watches) = charged(&unread);
@@ -122,6 +122,6 @@ mod tests {
         }
         assert!(waiting.guard.share.amount().is_some(), "a watch whose reader reads is not cut off");
         assert_eq!(charged(&unread), (responses, bytes, bytes), "it stays like that");
-        drop((greedy, others, waiting));
+        drop((many, others, waiting));
     }
 }
