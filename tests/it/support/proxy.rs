@@ -54,7 +54,7 @@ struct State {
     texts: Mutex<Vec<String>>,
     /// The number of freezes so far.
     freezes: AtomicU64,
-    /// Whether each connection freezes at its next message.
+    /// Whether the messages of all connections are held back.
     hangs: AtomicBool,
     /// The next cut, and the beginning of a statement in the transaction to cut.
     cut: Mutex<Option<(Cut, &'static str)>>,
@@ -109,8 +109,7 @@ impl Proxy {
         self.state.freezes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Freezes each connection, current or new, at its next message, as when Postgres hangs; `false` lets the others work
-    /// again.
+    /// Holds back the next message of each connection, current or new, as when Postgres is suspended, until it is `false`.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.hangs.store(hangs, Ordering::SeqCst);
     }
@@ -198,11 +197,13 @@ struct Wire {
 }
 
 impl Wire {
-    /// Continues unless the connection is frozen.
+    /// Continues unless the connection is frozen, once messages are not held back.
     async fn thaw(&self) {
-        let is_frozen = self.state.freezes.load(Ordering::SeqCst) != self.freezes;
-        if is_frozen || self.state.hangs.load(Ordering::SeqCst) {
+        if self.state.freezes.load(Ordering::SeqCst) != self.freezes {
             std::future::pending::<()>().await;
+        }
+        while self.state.hangs.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

@@ -250,7 +250,9 @@ async fn postgres_knows_the_trace_of_a_sampled_request() {
         [get, list, update].into_iter().for_each(|response| _ = response.success());
         names
     };
-    let sampled = names("01").await;
+    let mut sampled = names("01").await;
+    // A job may read tickets, too.
+    sampled.retain(|name| !name.starts_with("mainstay"));
     assert_eq!(sampled.len(), 3, "{sampled:?}");
     for name in &sampled {
         let [_, trace, id, "01"] = name.split('-').collect::<Vec<_>>()[..] else { panic!("{name}") };

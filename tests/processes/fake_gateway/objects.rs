@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http_body_util::Full;
+use mainstay_kernel::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,6 +15,11 @@ pub(crate) type Form = BTreeMap<String, String>;
 
 /// The outcome of a request: the response and the ledger lines.
 pub(crate) type Ran = (u16, Value, Vec<Line>);
+
+/// Returns the time in Unix seconds.
+pub(crate) fn now() -> i64 {
+    Clock::default().now().timestamp()
+}
 
 pub(crate) fn respond(status: u16, body: &Value, replayed: bool) -> Response {
     let mut response = http::Response::builder().status(status).header("content-type", "application/json");

@@ -9,7 +9,7 @@ use crate::{
     behaviour::Behaviour,
     books::{Books, Line, Movement},
     cards,
-    objects::{Form, Ran, charge_of, declined, intent_of, invoice_of, metadata, object, problem, respond, wrong},
+    objects::{Form, Ran, charge_of, declined, intent_of, invoice_of, metadata, now, object, problem, respond, wrong},
     subscriptions, webhooks,
 };
 
@@ -195,7 +195,7 @@ fn charge(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         of: None,
         metadata: metadata(form),
         key: key.to_owned(),
-        created: Some(subscriptions::now()),
+        created: Some(now()),
     };
     Ok((200, object(books, &movement), [Line::Moved(movement)].into_iter().chain(used).collect()))
 }
@@ -235,7 +235,7 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         of: Some(of),
         metadata: metadata(form),
         key: key.to_owned(),
-        created: Some(subscriptions::now()),
+        created: Some(now()),
     };
     Ok((200, object(books, &movement), vec![Line::Moved(movement)]))
 }

@@ -2,7 +2,6 @@
 //! time pass, or acts like an operator at the gateway's console.
 
 use http::Method;
-use mainstay_kernel::clock::Clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,18 +9,13 @@ use crate::{
     Gateway, Response,
     books::{Books, Line, Movement},
     cards,
-    objects::{Form, Ran, charge_of, created, declined, metadata, object, problem, respond, text, wrong},
+    objects::{Form, Ran, charge_of, created, declined, metadata, now, object, problem, respond, text, wrong},
     webhooks,
 };
 
 /// The number of refunds in a charge; at Stripe it is ten.
 const EXPANDED: usize = 2;
 const NAME: &str = "mainstay_subscription";
-
-/// The time in Unix seconds.
-pub(crate) fn now() -> i64 {
-    Clock::default().now().timestamp()
-}
 
 /// Answers a GET about subscriptions.
 pub(crate) fn read(books: &Books, path: &str, query: &Form) -> Option<Response> {

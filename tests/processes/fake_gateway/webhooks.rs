@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Gateway, Response,
     books::{Books, Event, Line, Movement},
-    objects::{charge_of, intent_of, invoice_of, respond},
+    objects::{charge_of, intent_of, invoice_of, now, respond},
 };
 
 /// The manner of sending events.
@@ -283,7 +283,7 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         of: Some(charge.id),
         metadata: BTreeMap::new(),
         key: "console".to_owned(),
-        created: Some(crate::subscriptions::now()),
+        created: Some(now()),
         ..charge
     };
     let id = movement.id.clone();

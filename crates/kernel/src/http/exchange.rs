@@ -81,6 +81,8 @@ pub(crate) struct Connection {
     has_unread_request: AtomicBool,
     /// Milliseconds after `opened_at`.
     idle_since_ms: AtomicU64,
+    /// The number of small DATA frames that were received and not read yet, and of those of streams that were reset.
+    unread_small: AtomicUsize,
 }
 
 impl Connection {
@@ -94,6 +96,7 @@ impl Connection {
             is_sealed: AtomicBool::new(false),
             has_unread_request: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
+            unread_small: AtomicUsize::new(0),
         })
     }
 
@@ -128,6 +131,27 @@ impl Connection {
     /// Returns whether the peer may still send a body that the server does not read.
     pub(crate) fn has_unread_request(&self) -> bool {
         self.has_unread_request.load(Ordering::Relaxed)
+    }
+
+    /// Counts small DATA frames that were received.
+    pub(crate) fn add_unread_small(&self, frames: usize) {
+        self.unread_small.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    /// Counts a small DATA frame that was read.
+    pub(crate) fn subtract_unread_small(&self) {
+        let less = |frames: usize| frames.checked_sub(1);
+        self.unread_small.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
+    }
+
+    /// Returns the number of small DATA frames that were received and not read yet, at most.
+    pub(crate) fn unread_small(&self) -> usize {
+        self.unread_small.load(Ordering::Relaxed)
+    }
+
+    /// Counts small DATA frames from zero again.
+    pub(crate) fn forget_unread_small(&self) {
+        self.unread_small.store(0, Ordering::Relaxed);
     }
 
     /// Returns the number of requests that began.
@@ -169,7 +193,9 @@ impl Drop for Active {
     fn drop(&mut self) {
         let now_ms = u64::try_from(self.0.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.idle_since_ms.store(now_ms, Ordering::Relaxed);
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.forget_unread_small();
+        }
     }
 }
 

@@ -22,9 +22,9 @@ const PER_REQUEST: i64 = 8;
 /// The bytes read per window update, at least: a peer that opens its window byte by byte only keeps a stream open.
 const BYTES_READ_PER_FRAME: usize = 256;
 /// A DATA frame with less payload than this is small, as h2 counts.
-const SMALL: usize = 256;
-/// The number of small DATA frames after which their readers get a turn.
-const MAX_SMALL: usize = 64;
+pub(super) const SMALL: usize = 256;
+/// The flag of the last frame of a stream.
+const END_STREAM: u8 = 1;
 
 /// The state of the received frames, and the balance of control frames.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Frames {
     refilled: Instant,
     /// Bytes written that have not earned a frame yet.
     unearned_bytes: usize,
-    /// The small DATA frames since their readers last got a turn.
+    /// The small DATA frames, but for the last one of a stream, that were not taken yet.
     small: usize,
 }
 
@@ -65,14 +65,9 @@ impl Frames {
         }
     }
 
-    /// Returns whether the readers of small DATA frames should get a turn before more is read, and counts from there. A task
-    /// that reads on would exhaust h2's budget for small frames that are not read yet.
-    pub(super) fn take_turn(&mut self) -> bool {
-        let is_due = self.small >= MAX_SMALL;
-        if is_due {
-            self.small = 0;
-        }
-        is_due
+    /// Returns the number of small DATA frames since the last call, without the last one of a stream, which h2 does not count.
+    pub(super) fn take_small(&mut self) -> usize {
+        std::mem::take(&mut self.small)
     }
 
     /// Records bytes that the peer has taken of the responses.
@@ -83,12 +78,12 @@ impl Frames {
     }
 
     fn frame(&mut self, now: Instant) -> bool {
-        let [high, middle, low, kind, ..] = self.header;
+        let [high, middle, low, kind, flags, ..] = self.header;
         (self.filled, self.payload) = (0, usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low));
         match kind {
             HEADERS => self.earn(PER_REQUEST),
             DATA if self.payload > 0 => {
-                self.small += usize::from(self.payload < SMALL);
+                self.small += usize::from(self.payload < SMALL && flags & END_STREAM == 0);
                 self.earn(1);
             }
             // Bounded by the limit on headers.

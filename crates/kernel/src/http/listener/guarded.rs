@@ -32,6 +32,8 @@ pub(super) struct Guarded<T> {
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Set while the readers of small DATA frames are behind.
+    pause: Option<Box<Pause>>,
     /// Set when the server has shut down its side of the connection.
     discarding: Option<Box<Discarding>>,
 }
@@ -47,6 +49,20 @@ const DISCARD_AT_ONCE: usize = 8 << 10;
 struct Discarding {
     until: Pin<Box<Sleep>>,
     left: usize,
+}
+
+/// The number of small DATA frames that are not read yet, beyond which no more are received for a while. h2 ends a connection
+/// with some two thousand of them (half of its window), and one read receives up to six hundred.
+const MAX_UNREAD_SMALL: usize = 256;
+/// How often a pause looks for readers that have caught up.
+const PAUSE_TICK: Duration = Duration::from_millis(1);
+/// The longest pause. The frames that are then still counted are those of streams that were reset.
+const MAX_PAUSE: Duration = Duration::from_millis(20);
+
+/// A time in which nothing is received.
+struct Pause {
+    until: Instant,
+    tick: Pin<Box<Sleep>>,
 }
 
 enum Protocol {
@@ -69,7 +85,7 @@ impl<T> Guarded<T> {
     /// the peer reads at least once in `stalled_after`.
     pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
         let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
-        Self { io, connection, protocol, headers_within, stalled_after, stalled: None, discarding: None }
+        Self { io, connection, protocol, headers_within, stalled_after, stalled: None, pause: None, discarding: None }
     }
 
     fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -98,7 +114,25 @@ impl<T> Guarded<T> {
             }
             Protocol::Http2(frames) => frames,
         };
-        if frames.read(bytes, Instant::now()) { Ok(()) } else { Err(close_error("flood")) }
+        let is_within_balance = frames.read(bytes, Instant::now());
+        self.connection.add_unread_small(frames.take_small());
+        if is_within_balance { Ok(()) } else { Err(close_error("flood")) }
+    }
+
+    /// Waits while the readers of small DATA frames are behind, for [`MAX_PAUSE`] at most.
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.connection.unread_small() > MAX_UNREAD_SMALL {
+            let begin = || Pause { until: Instant::now() + MAX_PAUSE, tick: Box::pin(tokio::time::sleep(PAUSE_TICK)) };
+            let pause = self.pause.get_or_insert_with(|| Box::new(begin()));
+            if Instant::now() >= pause.until {
+                self.connection.forget_unread_small();
+                break;
+            }
+            ready!(pause.tick.as_mut().poll(context));
+            pause.tick.as_mut().reset(tokio::time::Instant::now() + PAUSE_TICK);
+        }
+        self.pause = None;
+        Poll::Ready(())
     }
 
     /// Fails if the peer has not read for too long.
@@ -178,12 +212,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Protocol::Http2(frames) = &mut self.protocol
-            && frames.take_turn()
-        {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(self.poll_pause(context));
         let before = buffer.filled().len();
         match Pin::new(&mut self.io).poll_read(context, buffer) {
             Poll::Ready(Ok(())) => {

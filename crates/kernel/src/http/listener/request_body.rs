@@ -21,6 +21,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+use super::frames::SMALL;
 use crate::http::{
     exchange::Connection,
     middleware::layer::{Body, Response},
@@ -81,7 +82,8 @@ impl Rest {
         let state = std::mem::replace(&mut *self.lock(), State::Done);
         let is_read = match state {
             State::Left(body) => {
-                tokio::time::timeout(REST_TIMEOUT, read_to_end(body, MAX_REST_BYTES)).await == Ok(true)
+                let rest = read_to_end(body, MAX_REST_BYTES, &self.connection);
+                tokio::time::timeout(REST_TIMEOUT, rest).await == Ok(true)
             }
             State::Awaited => false,
             State::Held | State::Done => return,
@@ -97,8 +99,10 @@ impl Rest {
     pub(super) fn discard(&self, discarding: &Arc<Semaphore>) {
         let state = std::mem::replace(&mut *self.lock(), State::Done);
         let (State::Left(body), Ok(permit)) = (state, discarding.clone().try_acquire_owned()) else { return };
+        let connection = self.connection.clone();
         tokio::spawn(async move {
-            tokio::time::timeout(DISCARD_TIMEOUT, read_to_end(body, MAX_DISCARDED_BYTES)).await.ok();
+            let rest = read_to_end(body, MAX_DISCARDED_BYTES, &connection);
+            tokio::time::timeout(DISCARD_TIMEOUT, rest).await.ok();
             drop(permit);
         });
     }
@@ -109,10 +113,12 @@ impl Rest {
 }
 
 /// Reads a body of at most `max_bytes`. Returns whether it ended.
-async fn read_to_end(mut body: Incoming, max_bytes: usize) -> bool {
+async fn read_to_end(mut body: Incoming, max_bytes: usize, connection: &Connection) -> bool {
     let mut bytes = body.size_hint().lower();
     while bytes <= max_bytes as u64 {
-        match body.frame().await {
+        let frame = body.frame().await;
+        count_read(connection, &frame);
+        match frame {
             None => return true,
             Some(Err(_)) => return false,
             Some(Ok(frame)) => {
@@ -128,6 +134,14 @@ async fn read_to_end(mut body: Incoming, max_bytes: usize) -> bool {
     false
 }
 
+/// Counts a frame that was read, if it is a small DATA frame.
+fn count_read(connection: &Connection, frame: &Option<Result<Frame<Bytes>, hyper::Error>>) {
+    let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+    if data.is_some_and(|data| data.len() < SMALL) {
+        connection.subtract_unread_small();
+    }
+}
+
 impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -140,6 +154,7 @@ impl HttpBody for TrackedBody {
         this.is_awaited = false;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(&mut *inner).poll_frame(context));
+        count_read(&this.rest.connection, &frame);
         if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
             this.inner = None;
             *this.rest.lock() = State::Done;
