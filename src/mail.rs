@@ -17,7 +17,7 @@ pub mod suppression;
 pub mod templates;
 pub mod transport;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use mainstay_kernel::{
     breaker::Circuit, config::ConfigError, http::health::Dependency, module::Module, schedule::HOUR,
@@ -50,7 +50,7 @@ pub(crate) fn module() -> Module {
         .due_rows::<UrgentMails>()
         .due_rows::<BulkMails>()
         .queue::<SendMail>()
-        .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))
+        .on_every_event(|_, events, now| Box::pin(ready(Ok(ops::about(events, now)))))
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
         .contribute::<Arc<dyn Handler>>(Arc::new(ResendEvents))
         .contribute::<Arc<dyn Handler>>(Arc::new(SendGridEvents))

@@ -58,7 +58,7 @@ pub(crate) fn module() -> Module {
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))
-        .on_every_event(|connection, events, now| endpoint::ops::publish(connection, events, now).boxed())
+        .on_every_event(|connection, events, now| endpoint::ops::deliveries_of(connection, events, now).boxed())
         .queue::<ProcessInboundEvent>()
         .queue::<DeliverWebhook>()
         .queue::<ForgetDeliveries>()

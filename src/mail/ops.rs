@@ -27,7 +27,11 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    database::{Connection, pipeline::pipeline, time},
+    database::{
+        Connection,
+        pipeline::{Queued, pipeline, queued},
+        time,
+    },
     error::{Error, Result},
     events::{Event, EventKind as _},
     fault,
@@ -71,13 +75,12 @@ pub async fn send(connection: &Connection, topic: Topic, now: DateTime<Utc>) -> 
     send_all(connection, &[topic], now).await
 }
 
-/// Queues the mails about these events, in the transaction that publishes them. The recipient is determined when a mail
-/// is sent, so publishing reads nothing.
-///
-/// # Errors
-/// Any database error.
-pub async fn send_about(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
-    send_all(connection, &events.iter().filter_map(topic_of).collect::<Vec<_>>(), now).await
+/// Returns the statement that queues the mails about these events, in the transaction that publishes them. The recipient
+/// is determined when a mail is sent, so that it reads nothing.
+pub fn about(events: &[Event], now: DateTime<Utc>) -> Option<Queued> {
+    let topics: Vec<_> = events.iter().filter_map(topic_of).collect();
+    (!topics.is_empty())
+        .then(|| queued(move |connection| Box::pin(async move { send_all(connection, &topics, now).await })))
 }
 
 fn topic_of(event: &Event) -> Option<Topic> {

@@ -155,12 +155,12 @@ const TRIPS: &[(&str, u64)] = &[
     ("OrderService.CancelOrder", 3),
     ("OrderService.CreateOrder", 3),
     // Two transactions.
-    ("PaymentService.ChargePayment", 7),
+    ("PaymentService.ChargePayment", 6),
     ("PostService.UpdatePost", 3),
     // Two transactions.
-    ("RefundService.CreateRefund", 8),
+    ("RefundService.CreateRefund", 7),
     ("TicketService.AssignTicket", 3),
-    ("TicketService.CreateTicket", 3),
+    ("TicketService.CreateTicket", 2),
     ("TicketService.DeleteTicket", 4),
     ("TicketService.ReopenTicket", 4),
     ("TicketService.ResolveTicket", 3),

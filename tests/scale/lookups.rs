@@ -69,7 +69,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
         let transaction = server.database.transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             ticket::lock(connection, Visibility::All, id).await?;
-            idempotency::claim(connection, &[7; 32], 7).await
+            idempotency::claim(connection, &[7; 32]).await
         });
         transaction.await.map_err(plain)?;
     }

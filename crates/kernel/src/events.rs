@@ -4,6 +4,8 @@
 //! `orders.order.paid`. A module registers its listeners: handlers run as jobs that commit with the event,
 //! subscribers run in the publishing transaction itself.
 
+use std::future::ready;
+
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,10 @@ use uuid::Uuid;
 use crate::{
     app::App,
     contract::Policies,
-    database::{Connection, after_commit, pipeline::pipeline},
+    database::{
+        Connection, after_commit,
+        pipeline::{Queued, queued},
+    },
     error::{Error, Result},
     id::AccountId,
     queue::{self, Handler, Job},
@@ -66,8 +71,9 @@ impl Event {
     }
 }
 
-/// Receives every event within the publishing transaction.
-pub type Subscriber = for<'c> fn(&'c Connection, &'c [Event], DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
+/// Receives every event within the publishing transaction. It only reads and locks, and returns the statements that
+/// write, which must be suitable for [`Work::queue`](crate::unit_of_work::Work::queue).
+pub type Subscriber = for<'c> fn(&'c Connection, &'c [Event], DateTime<Utc>) -> BoxFuture<'c, Result<Option<Queued>>>;
 
 /// Handles one event, as a job.
 pub type Handle = for<'a> fn(&'a App, &'a Event) -> BoxFuture<'a, Result<()>>;
@@ -92,13 +98,30 @@ pub(crate) struct Listeners {
     pub(crate) subscribers: Vec<Subscriber>,
 }
 
+/// What a listener reads, which results in the statements that it writes, if any.
+type Listening<'c> = BoxFuture<'c, Result<Option<Queued>>>;
+
 /// Publishes events within the caller's transaction. The listeners' statements are pipelined.
 ///
 /// # Errors
 /// Any error of a subscriber or of Postgres, after which the transaction must not commit.
 pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+    let run = async |listening: Listening<'_>| match listening.await? {
+        Some(statements) => statements(connection).await,
+        None => Ok(()),
+    };
+    try_join_all(listen(connection, events, now)?.into_iter().map(run)).await?;
+    Ok(())
+}
+
+/// Runs the statements of the listeners that read and lock, pipelined, and returns those that write.
+pub(crate) async fn read(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Queued>> {
+    Ok(try_join_all(listen(connection, events, now)?).await?.into_iter().flatten().collect())
+}
+
+fn listen<'c>(connection: &'c Connection, events: &'c [Event], now: DateTime<Utc>) -> Result<Vec<Listening<'c>>> {
     if events.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let listeners = after_commit::listeners::<Listeners>();
     let listeners = listeners.ok_or_else(|| Error::internal(anyhow::anyhow!("events outside a unit of work")))?;
@@ -107,10 +130,11 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
         debug_assert!(listeners.policies.event(kind).is_some(), "{kind} is declared in no module.proto");
     }
     let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
-    let enqueue = async { if jobs.is_empty() { Ok(()) } else { queue::enqueue_all(connection, &jobs).await } };
+    let enqueue = (!jobs.is_empty())
+        .then(|| queued(move |connection| Box::pin(async move { queue::enqueue_all(connection, &jobs).await })));
+    let enqueue: Listening<'_> = Box::pin(ready(Ok(enqueue)));
     let subscribers = listeners.subscribers.iter().map(|subscriber| subscriber(connection, events, now));
-    pipeline!(enqueue, try_join_all(subscribers))?;
-    Ok(())
+    Ok(std::iter::once(enqueue).chain(subscribers).collect())
 }
 
 /// The job that runs one module's handler of one event.

@@ -1,11 +1,11 @@
 //! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
 //!
-//! A [`Work`] is the transaction. Under a key, nothing that locks or writes is sent before the result of the claim is
-//! known, so that a duplicate is refused at once:
+//! A [`Work`] is the transaction. Under a key, it begins with the claim, which fails if the key is in use: whatever is
+//! sent behind it then fails too, so that a duplicate waits for no lock and is refused at once:
 //!
 //! ```text
-//! look-up → BEGIN, claim (advisory lock, look-up) → work → INSERT key + answer, COMMIT
-//!     └── a final response: repeated                                        └── lost? recall
+//! look-up → BEGIN, claim (advisory lock, look-up), first reads → work → INSERT key + answer, COMMIT
+//!     └── a final response: repeated                                                  └── lost? recall
 //! ```
 //!
 //! A repeated request reads its response in one statement, without a transaction or a lock, so that any number of them
@@ -37,12 +37,12 @@ use crate::{
     database::{
         Connection,
         idempotency::{self, StoredAnswer},
+        pipeline::{Queued, queued},
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
 };
 
-use work::Queued;
 pub use work::Work;
 
 /// A request that must take effect only once.
@@ -93,10 +93,6 @@ impl Claim {
             .chain_update(key.as_bytes());
         Self { method, scope: scope.finalize().into(), fingerprint, visibility: permit.visibility() }
     }
-
-    fn lock(&self) -> i64 {
-        i64::from_be_bytes(self.scope[..8].try_into().expect("8 of 32 bytes"))
-    }
 }
 
 /// Runs a unit of work and, under a claim, stores its response in the same transaction.
@@ -118,16 +114,14 @@ pub async fn run<M: Message + Default>(
             return claim.replay(answer, app.clock.now())?.committed(app);
         }
     }
-    let mut work = Work::open(&app.database, permit).await?;
+    let mut work = Work::open(&app.database, permit, claim.as_ref().map(|claim| claim.scope)).await?;
     let (committed, additions) = app.database.watch(attempt(app, &mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
     let hints = additions.hints();
     match (work.end(&app.database, additions, committed).await, claim) {
         (Err(refusal), Some(claim)) if refusal.reason().facts().storable => settle(app, claim, Some(refusal)).await,
-        // A duplicate stored its response first.
-        (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::IdempotencyInProgress => {
-            settle(app, claim, None).await
-        }
+        // A duplicate stored its response first, or still runs.
+        (Err(error), Some(claim)) if error.reason() == Reason::IdempotencyInProgress => settle(app, claim, None).await,
         (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::Unavailable => {
             let recalled = recall(app, claim, error).await;
             if recalled.is_ok() {
@@ -152,12 +146,6 @@ async fn attempt<M: Message + Default>(
         work.commit(None).await?;
         return Ok(Committed::Fresh(message));
     };
-    let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
-    if let Some(answer) = work.read(claiming).await? {
-        work.commit(None).await?;
-        return claim.replay(answer, work.now())?.committed(app);
-    }
-    fault::point("claim.after")?;
     let message = run(work).await?;
     fault::point("effect.after")?;
     let answer = claim.record(None, message.encode_to_vec(), work.now());
@@ -167,7 +155,7 @@ async fn attempt<M: Message + Default>(
 
 /// Stores the response of a claimed transaction, as its last statement. If a duplicate was faster, the key is in use.
 fn store(answer: StoredAnswer) -> Queued {
-    Box::new(move |connection| {
+    queued(move |connection| {
         Box::pin(async move {
             match idempotency::insert(connection, &answer).await? {
                 true => Ok(()),
@@ -183,14 +171,12 @@ fn store(answer: StoredAnswer) -> Queued {
 async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -> Result<Committed<M>> {
     let now = app.clock.now();
     let outcome = app.database.autocommit(async move |connection| {
-        // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
-        // will.
-        let existing = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
-        let answer = match existing {
-            Some(answer) => Some(answer),
-            None => idempotency::find(connection, &claim.scope).await?,
-        };
-        answer.map(|answer| claim.replay(answer, now)).transpose()
+        // Claim first: once the lock is acquired, the other transaction has ended, so the row exists now or never will.
+        let claimed = idempotency::claim(connection, &claim.scope).await;
+        match idempotency::find(connection, &claim.scope).await? {
+            Some(answer) => claim.replay(answer, now).map(Some),
+            None => claimed.map(|()| None),
+        }
     });
     match outcome.await {
         Ok(Some(earlier)) => earlier.committed(app),

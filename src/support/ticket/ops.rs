@@ -49,19 +49,23 @@ pub(crate) use watch::{change, internal_change, record_imported};
 pub async fn create(work: &mut Work, draft: Draft, limit: i64) -> Result<Ticket> {
     let permit = work.permit()?;
     let requester = permit.user().map(|(user, ..)| user);
-    work.read(async |connection: &Connection| check_open_limit(connection, &permit, requester, limit).await).await?;
     let ticket = Ticket::new(permit.account(draft.account)?, requester, draft.content, work.now());
-    let (connection, attached) = (work.connection().await?, &ticket.content.attachments);
-    files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
+    // First, so that what its listeners read shares the round trip of the limit.
+    work.publish(event(TicketCreated::NAME, &ticket));
+    work.read(async |connection: &Connection| check_open_limit(connection, &permit, requester, limit).await).await?;
+    let attached = &ticket.content.attachments;
+    if !attached.is_empty() {
+        let connection = work.connection().await?;
+        files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
+    }
     insert(work, permit, vec![ticket.clone()]);
     Ok(ticket)
 }
 
-/// Queues new tickets, with their activities and their events. In this order: an activity refers to its ticket.
+/// Queues new tickets, with their activities. In this order: an activity refers to its ticket.
 fn insert(work: &mut Work, permit: Permit, tickets: Vec<Ticket>) {
     let ids = tickets.iter().map(|ticket| ticket.id).collect();
     let changes = tickets.iter().map(watch::change).collect();
-    tickets.iter().for_each(|ticket| work.publish(event(TicketCreated::NAME, ticket)));
     work.queue(move |connection| Box::pin(async move { store::insert(connection, &tickets).await }));
     record(work, permit, ids, ActivityKind::Created, String::new());
     work.record_changes(changes);
@@ -96,6 +100,7 @@ pub async fn create_batch(work: &mut Work, drafts: Vec<Draft>) -> Result<Vec<Tic
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
+    tickets.iter().for_each(|ticket| work.publish(event(TicketCreated::NAME, ticket)));
     insert(work, permit, tickets.clone());
     Ok(tickets)
 }

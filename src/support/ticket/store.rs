@@ -215,7 +215,7 @@ async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Res
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
     let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
-    reached(query.first(&mut &*connection).await.optional()?, visibility)
+    reached(query.get_result(&mut &*connection).await.optional()?, visibility)
 }
 
 /// Returns two tickets that the caller reaches, locked against changes until the transaction ends. They may be the same.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use crate::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
@@ -85,20 +86,20 @@ impl TryFrom<(Row, String)> for Delivery {
     }
 }
 
-/// Stores new deliveries.
+/// Stores new deliveries, in one round trip.
 pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<()> {
     // Postgres accepts 65,535 parameters in one statement.
-    for some in deliveries.chunks(1000) {
-        let rows: Vec<_> = some
-            .iter()
-            .map(|delivery| (Row::from(delivery), webhook_deliveries::payload.eq(&delivery.payload)))
-            .collect();
-        let insert = diesel::insert_into(webhook_deliveries::table).values(rows);
-        match some.len() {
-            ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut &*connection).await?,
-            _ => insert.execute(&mut &*connection).await?,
-        };
-    }
+    try_join_all(deliveries.chunks(1000).map(|some| insert_some(connection, some))).await?;
+    Ok(())
+}
+
+async fn insert_some(connection: &Connection, deliveries: &[Delivery]) -> Result<()> {
+    let row = |delivery: &Delivery| (Row::from(delivery), webhook_deliveries::payload.eq(delivery.payload.clone()));
+    let insert = diesel::insert_into(webhook_deliveries::table).values(deliveries.iter().map(row).collect::<Vec<_>>());
+    match deliveries.len() {
+        ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut &*connection).await?,
+        _ => insert.execute(&mut &*connection).await?,
+    };
     Ok(())
 }
 

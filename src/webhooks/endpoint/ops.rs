@@ -19,7 +19,10 @@ use crate::webhooks::{
 };
 use mainstay_kernel::{
     caller::Permit,
-    database::Connection,
+    database::{
+        Connection,
+        pipeline::{Queued, pipeline, queued},
+    },
     error::{Error, Result},
     events::Event,
     id::{self, AccountId},
@@ -172,12 +175,12 @@ pub async fn rotate(
     Ok((endpoint, secret))
 }
 
-/// Inserts a delivery, with its job, for each event and subscribed endpoint, in the caller's transaction. Executes only
-/// one statement if no endpoint is subscribed.
+/// Locks the endpoints that are subscribed to these events, and returns the statements that insert a delivery, with its
+/// job, for each event and endpoint; `None` if no endpoint is subscribed.
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+pub async fn deliveries_of(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<Option<Queued>> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
     let subscribers = store::subscribers(connection, &accounts, &kinds).await?;
@@ -202,12 +205,15 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
             updated_at: now,
         }));
     }
-    if pending.is_empty() {
-        return Ok(());
-    }
-    deliveries::insert(connection, &pending).await?;
+    Ok((!pending.is_empty())
+        .then(|| queued(move |connection| Box::pin(async move { add(connection, &pending).await }))))
+}
+
+/// Stores new deliveries and their jobs, in one round trip.
+async fn add(connection: &Connection, pending: &[Delivery]) -> Result<()> {
     let jobs: Vec<_> = pending.iter().map(DeliverWebhook::of).collect();
-    jobs::enqueue_all(connection, &jobs).await
+    pipeline!(deliveries::insert(connection, pending), jobs::enqueue_all(connection, &jobs))?;
+    Ok(())
 }
 
 /// Returns the payload in the form recommended by the Standard Webhooks specification: `type`, `timestamp`, `data`.

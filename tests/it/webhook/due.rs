@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use mainstay::webhooks::{
     delivery::{job::DeliverWebhook, ops::deliver_due},
-    endpoint::ops::publish,
     id::{WebhookDeliveryId, WebhookEndpointId},
 };
 use mainstay_kernel::{events::Event, id::AccountId, unit_of_work::Work};
@@ -89,8 +88,10 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
         event(&scene, "support.ticket.resolved", 2),
         event(&other, "support.ticket.created", 3),
     ];
-    let now = app.app.clock.now();
-    let transaction = async move |work: &mut Work| publish(work.connection().await?, &events, now).await;
+    let transaction = async move |work: &mut Work| {
+        events.into_iter().for_each(|event| work.publish(event));
+        Ok(())
+    };
     app.app.database.transaction(transaction).await.expect("published");
     let select = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
                JOIN webhook_endpoints ON webhook_endpoints.id = endpoint_id ORDER BY 1";

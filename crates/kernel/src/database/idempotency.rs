@@ -1,12 +1,15 @@
 //! SQL of idempotency keys and their stored responses.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    deserialize::QueryableByName,
     prelude::*,
-    sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid},
+    result::Error as QueryError,
+    sql_types::{BigInt, Binary, Nullable, Text, Uuid},
 };
 use diesel_async::RunQueryDsl;
 
@@ -19,6 +22,9 @@ use crate::{
     },
     error::{Error, Reason, Result},
 };
+
+/// Part of the error of a [`claim`] of a key that another request uses.
+const IN_USE: &str = "an idempotency key is in use by another request";
 
 /// A key and its stored response.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
@@ -40,48 +46,36 @@ pub struct StoredAnswer {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct ClaimRow {
-    #[diesel(sql_type = Bool)]
-    locked: bool,
-    #[diesel(sql_type = Nullable<Binary>)]
-    fingerprint: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    error_code: Option<String>,
-    #[diesel(sql_type = Nullable<Binary>)]
-    answer: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<Uuid>)]
-    operation_id: Option<uuid::Uuid>,
-    #[diesel(sql_type = Nullable<Binary>)]
-    visibility: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    created_at: Option<DateTime<Utc>>,
-}
-
 /// Creates the error for a key whose earlier request is still running. That request ends within its deadline, and
 /// usually much earlier.
 pub fn in_progress() -> Error {
     Error::new(Reason::IdempotencyInProgress).retry_after(Duration::from_secs(1))
 }
 
-/// Takes the transaction's advisory lock on a key and reads the stored response, in one round trip.
+/// Takes the transaction's advisory lock on a key, or fails if another transaction holds it or the key has a response.
+/// The failure is an error of Postgres, so that it aborts the transaction, with the statements that were sent behind it.
 ///
-/// The snapshot of the read may be older than the lock, so that `None` is not proof of absence; [`insert`] is.
+/// The snapshot of the look-up may be older than the lock, so that success is not proof of absence; [`insert`] is.
 ///
 /// # Errors
-/// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
-pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<StoredAnswer>> {
-    const SQL: &str = "SELECT pg_try_advisory_xact_lock(?) AS locked, fingerprint, error_code, answer, operation_id, \
-                       visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = ?";
-    let statement = Statement::new(SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
-    let row: ClaimRow = statement.get_result(&mut &*connection).await?;
-    let (Some(fingerprint), Some(visibility), Some(created_at)) = (row.fingerprint, row.visibility, row.created_at)
-    else {
-        return if row.locked { Ok(None) } else { Err(in_progress()) };
-    };
-    let ClaimRow { error_code, answer, operation_id, .. } = row;
-    let scope_hash = scope_hash.to_vec();
-    Ok(Some(StoredAnswer { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
+/// `IDEMPOTENCY_IN_PROGRESS` when the key is in use.
+pub async fn claim(connection: &Connection, scope_hash: &[u8; 32]) -> Result<()> {
+    // The cast of the text to a number fails, which is the error. The planner can't evaluate it early, because it contains
+    // the process id.
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT CASE WHEN pg_try_advisory_xact_lock(?) \
+             AND NOT EXISTS (SELECT FROM idempotency_keys WHERE scope_hash = ?) THEN 0 \
+             ELSE ('{IN_USE}, not that of ' || pg_backend_pid())::integer END"
+        )
+    });
+    let lock = i64::from_be_bytes(scope_hash[..8].try_into().expect("8 of 32 bytes"));
+    let statement = Statement::new(&SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
+    match statement.execute(&mut &*connection).await {
+        Ok(_) => Ok(()),
+        Err(QueryError::DatabaseError(_, about)) if about.message().contains(IN_USE) => Err(in_progress()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Stores a response. Returns `false` if the key already has one, which also aborts the transaction. The statement has
@@ -100,7 +94,7 @@ pub async fn insert(connection: &Connection, answer: &StoredAnswer) -> Result<bo
 /// Returns the response stored under a key.
 pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Option<StoredAnswer>> {
     let query = idempotency_keys::table.find(scope_hash.as_slice()).select(StoredAnswer::as_select());
-    Ok(query.first(&mut &*connection).await.optional()?)
+    Ok(query.get_result(&mut &*connection).await.optional()?)
 }
 
 /// Stores the final response under the keys of an operation, except for tombstones. `to_staff` is for callers whose

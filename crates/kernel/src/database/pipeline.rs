@@ -15,6 +15,21 @@ pub use crate::__pipeline as pipeline;
 #[doc(hidden)]
 pub use futures_util::join;
 
+use futures_util::future::BoxFuture;
+
+use super::Connection;
+use crate::error::Result as KernelResult;
+
+/// A statement that is sent later, or a few that are sent together.
+pub type Queued = Box<dyn for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, KernelResult<()>> + Send>;
+
+/// Boxes statements to be sent later.
+pub fn queued(
+    statements: impl for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, KernelResult<()>> + Send + 'static,
+) -> Queued {
+    Box::new(statements)
+}
+
 /// The results of several statements.
 pub trait Results {
     /// The values of all statements.

@@ -1,8 +1,9 @@
 //! [`Work`]: a transaction that begins when it has to, and sends its statements in as few round trips as they allow.
 //!
-//! BEGIN is sent with the first reads, never with a write, which would stand alone if the BEGIN failed. Statements whose
-//! results are not needed are [queued](Work::queue). They are sent before the next statement or with the COMMIT, so that
-//! they cost no round trip.
+//! BEGIN is sent with the claim of the idempotency key and with the first reads, never with a write, which would stand
+//! alone if the BEGIN failed. A claim that fails aborts the transaction, so that the reads behind it lock nothing.
+//! Statements whose results are not needed are [queued](Work::queue). They are sent before the next statement or with the
+//! COMMIT, so that they cost no round trip.
 
 use std::{future::poll_fn, mem, task::Poll};
 
@@ -13,14 +14,17 @@ use futures_util::{future::BoxFuture, join};
 use crate::{
     caller::Permit,
     changes::{self, Change},
-    database::{Connection, Database, Lease, after_commit::Added, execute, pipeline::pipeline, statement::Statement},
+    database::{
+        Connection, Database, Lease,
+        after_commit::Added,
+        execute, idempotency,
+        pipeline::{Queued, queued},
+        statement::Statement,
+    },
     error::{Error, Result},
     events::{self, Event},
     fault,
 };
-
-/// A queued statement, or a few that are sent together.
-pub(super) type Queued = Box<dyn for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<()>> + Send>;
 
 /// The last statements of a transaction with its COMMIT in the same message. The empty SELECT fails in a transaction that an
 /// earlier error has aborted. Without it, Postgres would answer this COMMIT with a rollback that is no error.
@@ -33,6 +37,8 @@ pub struct Work {
     permit: Option<Permit>,
     now: DateTime<Utc>,
     lease: Lease,
+    /// The hash of the idempotency key, to be claimed when the transaction begins.
+    claim: Option<[u8; 32]>,
     is_begun: bool,
     is_commit_sent: bool,
     queue: Vec<Queued>,
@@ -47,10 +53,10 @@ impl std::fmt::Debug for Work {
 
 impl Work {
     /// Borrows a connection. The transaction begins with the first statement.
-    pub(super) async fn open(database: &Database, permit: Option<Permit>) -> Result<Self> {
+    pub(super) async fn open(database: &Database, permit: Option<Permit>, claim: Option<[u8; 32]>) -> Result<Self> {
         let (now, lease) = (database.now(), database.lease().await?);
         let (queue, events) = (Vec::new(), Vec::new());
-        Ok(Self { permit, now, lease, is_begun: false, is_commit_sent: false, queue, events })
+        Ok(Self { permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events })
     }
 
     /// Returns the time of the unit of work, which its rows and events have in common.
@@ -79,7 +85,7 @@ impl Work {
     }
 
     /// Runs statements that only read and lock. The first ones are sent with the BEGIN, in one round trip: if the BEGIN
-    /// fails, they stand alone, and have changed nothing.
+    /// fails, they stand alone, and have changed nothing. What the listeners of the events so far read is sent behind them.
     ///
     /// # Errors
     /// Any error of `statements` and of Postgres.
@@ -88,27 +94,17 @@ impl Work {
             self.begin().await?;
             return self.send(statements).await;
         }
-        // Also if `statements` are dropped before the response to the BEGIN.
-        self.is_begun = true;
-        let begin = self.lease.begin();
-        let connection: &Connection = self.lease.connection();
-        let (begin, output) = join!(execute(connection, &begin), statements(connection));
-        self.record_begin(begin)?;
-        output
+        self.begin_with(statements).await
     }
 
     /// Runs statements whose results are needed before the commit. The statements that are queued are sent before them,
-    /// and the events so far after them, in the same round trip.
+    /// and what the listeners of the events so far read after them, in the same round trip.
     ///
     /// # Errors
     /// Any error of `statements`, of the others that are sent, and of Postgres.
     pub async fn write<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.begin().await?;
-        let (events, now) = (mem::take(&mut self.events), self.now);
-        self.send(async move |connection: &Connection| {
-            pipeline!(statements(connection), events::publish(connection, &events, now)).map(|(output, ())| output)
-        })
-        .await
+        self.send(statements).await
     }
 
     /// Returns the connection, in the transaction, for statements one after the other. What was queued is sent first.
@@ -134,7 +130,7 @@ impl Work {
         &mut self,
         statements: impl for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<()>> + Send + 'static,
     ) {
-        self.queue.push(Box::new(statements));
+        self.queue.push(queued(statements));
     }
 
     /// Queues changes for the watches of their resources.
@@ -155,15 +151,15 @@ impl Work {
     /// Commits everything, with `last` as the last statement. If a statement fails, its error is the result, and nothing is
     /// committed.
     pub(super) async fn commit(&mut self, last: Option<Queued>) -> Result<()> {
-        // The listeners of events read before they write, so that these do not fit in one round trip with a COMMIT.
-        if !self.events.is_empty() {
-            self.write(async |_: &Connection| Ok(())).await?;
-        }
-        self.queue.extend(last);
-        if self.queue.is_empty() && !self.is_begun {
+        if self.queue.is_empty() && self.events.is_empty() && last.is_none() && !self.is_begun {
             return Ok(());
         }
         self.begin().await?;
+        // The listeners read before they write.
+        if !self.events.is_empty() {
+            self.send(async |_: &Connection| Ok(())).await?;
+        }
+        self.queue.extend(last);
         fault::point("commit.before")?;
         self.is_commit_sent = true;
         if self.queue.is_empty() {
@@ -209,26 +205,51 @@ impl Work {
         if self.is_begun {
             return Ok(());
         }
-        let begin = self.lease.begin();
-        let begin = execute(self.lease.connection(), &begin).await;
-        self.record_begin(begin)
+        self.begin_with(async |_: &Connection| Ok(())).await
     }
 
-    fn record_begin(&mut self, begin: Result<()>) -> Result<()> {
-        self.is_begun = begin.is_ok();
-        if !self.is_begun {
+    /// Begins the transaction, with statements that only read and lock, also of the listeners of the events so far, in the
+    /// same round trip. What is queued stays queued.
+    async fn begin_with<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
+        // Also if `statements` are dropped before the response to the BEGIN.
+        self.is_begun = true;
+        let begin = self.lease.begin();
+        let (events, claim, now) = (mem::take(&mut self.events), self.claim, self.now);
+        let connection: &Connection = self.lease.connection();
+        let claiming = async {
+            match claim {
+                Some(scope) => idempotency::claim(connection, &scope).await,
+                None => Ok(()),
+            }
+        };
+        let listening = events::read(connection, &events, now);
+        let (begun, claimed, output, writes) =
+            join!(execute(connection, &begin), claiming, statements(connection), listening);
+        if begun.is_err() {
+            self.is_begun = false;
             self.discard();
         }
-        begin
+        begun.and(claimed)?;
+        if claim.is_some() {
+            fault::point("claim.after")?;
+        }
+        let output = output?;
+        self.queue.extend(writes?);
+        Ok(output)
     }
 
-    /// Sends what is queued, then `statements`, in one round trip.
+    /// Sends what is queued, then `statements`, then what the listeners of the events so far read, in one round trip. Queues
+    /// what the listeners write.
     async fn send<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let queue = mem::take(&mut self.queue);
+        let (queue, events, now) = (mem::take(&mut self.queue), mem::take(&mut self.events), self.now);
         let connection: &Connection = self.lease.connection();
         let queue = queue.into_iter().map(|statements| statements(connection)).collect();
-        let (result, output) = join!(in_order(queue), statements(connection));
-        result.and(output)
+        let listening = events::read(connection, &events, now);
+        let (result, output, writes) = join!(in_order(queue), statements(connection), listening);
+        result?;
+        let output = output?;
+        self.queue.extend(writes?);
+        Ok(output)
     }
 }
 
@@ -262,7 +283,7 @@ impl Database {
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
     pub async fn transaction<T>(&self, run: impl AsyncFnOnce(&mut Work) -> Result<T>) -> Result<T> {
-        let mut work = Work::open(self, None).await?;
+        let mut work = Work::open(self, None, None).await?;
         let outcome = self.watch(async {
             let value = run(&mut work).await?;
             work.commit(None).await?;
