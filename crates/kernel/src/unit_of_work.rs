@@ -115,7 +115,7 @@ pub async fn run<M: Message + Default>(
         }
     }
     let mut work = Work::open(&app.database, permit, claim.as_ref().map(|claim| claim.scope)).await?;
-    let (committed, additions) = app.database.watch(attempt(app, &mut work, claim.as_ref(), run)).await;
+    let (committed, additions) = app.database.watch(attempt(&mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
     let hints = additions.hints();
     match (work.end(&app.database, additions, committed).await, claim) {
@@ -136,7 +136,6 @@ pub async fn run<M: Message + Default>(
 
 /// Runs a unit of work and commits it, unless an earlier request with the same key did.
 async fn attempt<M: Message + Default>(
-    app: &App,
     work: &mut Work,
     claim: Option<&Claim>,
     run: impl AsyncFnOnce(&mut Work) -> Result<M>,
