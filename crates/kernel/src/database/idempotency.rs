@@ -1,9 +1,6 @@
 //! SQL of idempotency keys and their stored responses.
 
-use std::{
-    sync::{LazyLock, OnceLock},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -17,14 +14,15 @@ use crate::database::schema::idempotency_keys;
 use crate::{
     database::{
         Connection,
+        connect::sqlstate,
         statement::{Prepare as _, Statement},
         violated_unique,
     },
     error::{Error, Reason, Result},
 };
 
-/// Part of the error of a [`claim`] of a key that another request uses.
-const IN_USE: &str = "an idempotency key is in use by another request";
+/// The SQLSTATE of the error of a [`claim`] of a key that another request uses: `invalid_text_representation`.
+const IN_USE: &str = "22P02";
 
 /// A key and its stored response.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
@@ -62,18 +60,14 @@ pub fn in_progress() -> Error {
 pub async fn claim(connection: &Connection, scope_hash: &[u8; 32]) -> Result<()> {
     // The cast of the text to a number fails, which is the error. The planner can't evaluate it early, because it contains
     // the process id.
-    static SQL: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "SELECT CASE WHEN pg_try_advisory_xact_lock(?) \
-             AND NOT EXISTS (SELECT FROM idempotency_keys WHERE scope_hash = ?) THEN 0 \
-             ELSE ('{IN_USE}, not that of ' || pg_backend_pid())::integer END"
-        )
-    });
+    const SQL: &str = "SELECT CASE WHEN pg_try_advisory_xact_lock(?) \
+                       AND NOT EXISTS (SELECT FROM idempotency_keys WHERE scope_hash = ?) THEN 0 \
+                       ELSE ('the idempotency key is in use by another request, not that of ' || pg_backend_pid())::integer END";
     let lock = i64::from_be_bytes(scope_hash[..8].try_into().expect("8 of 32 bytes"));
-    let statement = Statement::new(&SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
+    let statement = Statement::new(SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
     match statement.execute(&mut &*connection).await {
         Ok(_) => Ok(()),
-        Err(QueryError::DatabaseError(_, about)) if about.message().contains(IN_USE) => Err(in_progress()),
+        Err(QueryError::DatabaseError(_, about)) if sqlstate::of(about.message()) == Some(IN_USE) => Err(in_progress()),
         Err(error) => Err(error.into()),
     }
 }
