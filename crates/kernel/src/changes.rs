@@ -94,9 +94,9 @@ impl Entry for RecordedChange {
 /// # Errors
 /// Any error of Postgres.
 pub async fn record(connection: &Connection, changes: &[Change]) -> Result<()> {
-    store::insert(connection, changes).await?;
+    // Before the response, which may be lost together with that of the COMMIT.
     after_commit::add_changes(changes.iter().map(|change| (change.topic.clone(), change.resource)));
-    Ok(())
+    store::insert(connection, changes).await
 }
 
 /// Opens the feed of all changes.

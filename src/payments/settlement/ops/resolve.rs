@@ -3,8 +3,8 @@
 //! A look-up may lag: Stripe's search does not reliably return recent writes
 //! (<https://docs.stripe.com/search#data-freshness>). So the key is first marked as abandoned in the database, after
 //! which no request is sent under it. GATEWAY_LOOKUP_LAG later, the look-up returns anything the gateway may have done
-//! until then. The lag may be exceeded while Stripe has an outage, so a further attempt of a charge begins only if the
-//! list of all charges of the last attempt's time does not have its charge either.
+//! until then. The lag may be exceeded while Stripe has an outage, so a charge is given up or attempted again only if the
+//! list of all charges of the last attempt's time does not have it either.
 
 use crate::payments::config::PaymentsConfig;
 use crate::payments::gateway::Gateway;
@@ -70,9 +70,9 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
     }
     match request.find(gateway).await {
         Lookup::Done(outcome) => Resolution::Done(outcome),
-        Lookup::Nothing if is_old || now - created_at > LAST_ATTEMPT => Resolution::Failed(abandoned()),
         Lookup::Nothing => match request.find_listed(gateway).await {
             Lookup::Done(outcome) => Resolution::Done(outcome),
+            Lookup::Nothing if is_old || now - created_at > LAST_ATTEMPT => Resolution::Failed(abandoned()),
             Lookup::Nothing => Resolution::NextAttempt,
             Lookup::Unknown { why } => Resolution::Wait(why),
         },

@@ -9,6 +9,7 @@ use std::{
 
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,7 +25,7 @@ use super::{
     Bounds,
     guarded::Guarded,
     places::Place,
-    request_body::{MAX_DISCARDING, Rest},
+    request_body::{MAX_DISCARDING, Rest, count_read},
     tls::Tls,
 };
 use crate::{
@@ -176,6 +177,11 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
                 Ok(response)
             });
         }
+        let connection = self.connection.clone();
+        let body = body.map_frame(move |frame| {
+            count_read(&connection, &frame);
+            frame
+        });
         let request = http::Request::from_parts(parts, Body::new(body));
         // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the stream,
         // and does not delay other streams of the connection.

@@ -117,7 +117,9 @@ async fn read_to_end(mut body: Incoming, max_bytes: usize, connection: &Connecti
     let mut bytes = body.size_hint().lower();
     while bytes <= max_bytes as u64 {
         let frame = body.frame().await;
-        count_read(connection, &frame);
+        if let Some(Ok(frame)) = &frame {
+            count_read(connection, frame);
+        }
         match frame {
             None => return true,
             Some(Err(_)) => return false,
@@ -135,9 +137,8 @@ async fn read_to_end(mut body: Incoming, max_bytes: usize, connection: &Connecti
 }
 
 /// Counts a frame that was read, if it is a small DATA frame.
-fn count_read(connection: &Connection, frame: &Option<Result<Frame<Bytes>, hyper::Error>>) {
-    let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-    if data.is_some_and(|data| data.len() < SMALL) {
+pub(super) fn count_read(connection: &Connection, frame: &Frame<Bytes>) {
+    if frame.data_ref().is_some_and(|data| data.len() < SMALL) {
         connection.subtract_unread_small();
     }
 }
@@ -154,7 +155,9 @@ impl HttpBody for TrackedBody {
         this.is_awaited = false;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(&mut *inner).poll_frame(context));
-        count_read(&this.rest.connection, &frame);
+        if let Some(Ok(frame)) = &frame {
+            count_read(&this.rest.connection, frame);
+        }
         if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
             this.inner = None;
             *this.rest.lock() = State::Done;

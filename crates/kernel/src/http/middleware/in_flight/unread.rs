@@ -218,7 +218,7 @@ impl Inner {
             return;
         }
         let mut memory = self.memory.lock();
-        let can_end = |held: &HeldResponse| held.holder.limits.exchange.is_some();
+        let can_end = |held: &HeldResponse| held.holder.limits.exchange.is_some() && !held.keys.is_watch;
         let evicted = memory.evict(|_, held| held.holder.stalled_ms(now_ms).filter(|_| can_end(held)));
         drop(memory);
         evicted.into_iter().for_each(|held| self.cut_off(held, "memory", now_ms));
