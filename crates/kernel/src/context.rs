@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(again.await.expect_err("it is another one").code, "INTERNAL_ERROR");
         assert_eq!(context.failure().map(|failure| failure.code), Some("OVERLOADED"));
         let of_body = Context::new("2").after_the_head();
-        assert!(of_body.enter(|| fail(failure("INTERNAL_ERROR", None))).is_err(), "it has a line of its own");
+        assert!(of_body.enter(|| fail(failure("INTERNAL_ERROR", None))).is_err(), "the failure has a separate line");
     }
 
     #[tokio::test]

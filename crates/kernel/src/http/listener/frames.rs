@@ -132,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn small_frames_are_counted_but_for_the_last_one_of_a_stream() {
+        let now = Instant::now();
+        let mut frames = Frames::new(now);
+        let mut last = frame(DATA, 5);
+        last[4] = END_STREAM;
+        let large = [vec![0, 1, 0, DATA, 0, 0, 0, 0, 0], vec![0; SMALL]].concat();
+        assert!(frames.read(&[frame(DATA, 5), last, large, frame(PING, 8), frame(DATA, 255)].concat(), now));
+        assert_eq!((frames.take_small(), frames.take_small()), (2, 0));
+    }
+
+    #[test]
     fn requests_and_bytes_earn_control_frames() {
         let now = Instant::now();
         let mut frames = Frames::new(now);

@@ -56,7 +56,8 @@ struct Discarding {
 const MAX_UNREAD_SMALL: usize = 256;
 /// How often a pause looks for readers that have caught up.
 const PAUSE_TICK: Duration = Duration::from_millis(1);
-/// The longest pause. The frames that are then still counted are those of streams that were reset.
+/// The longest pause, after which counting starts again: the frames that are left may be those of streams that were reset, and
+/// a request whose handler has not begun to read must not stop the others.
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// A time in which nothing is received.
