@@ -149,6 +149,13 @@ def copy(scratch, entries):
     sources = hashlib.sha256()
     for name in sorted(filter(None, names.decode().split("\0"))):
         source, target = TREE / name, scratch / name
+        if source.is_symlink():
+            if not target.is_symlink() or target.readlink() != source.readlink():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.unlink(missing_ok=True)
+                target.symlink_to(source.readlink())
+            kept.add(target)
+            continue
         if not source.is_file():
             continue
         kept.add(target)
@@ -163,9 +170,10 @@ def copy(scratch, entries):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
             target.chmod(source.stat().st_mode)
-    for old in scratch.rglob("*"):
-        if old.is_file() and old not in kept and ".metadata" not in old.parts:
-            old.unlink()
+    for folder, _, files in os.walk(scratch):
+        for old in (pathlib.Path(folder, file) for file in files):
+            if old not in kept and ".metadata" not in old.parts:
+                old.unlink()
     return sources.hexdigest()
 
 
