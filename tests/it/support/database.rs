@@ -42,7 +42,9 @@ impl TestDatabase {
     async fn cloned(server: String, template: &str) -> Self {
         let name = format!("mainstay_test_{}", unique());
         let client = connect(&server).await;
-        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.expect("a clone");
+        // Without a log of the copied pages, which costs a tenth of the CPU of a small test.
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
+        client.batch_execute(&create).await.expect("a clone");
         Self { url: url_of(&server, &name), name, server }
     }
 
