@@ -123,7 +123,7 @@ async fn dispatch(
         return program::run(command, matches, modules, source).await;
     }
     match Command::from_arg_matches_mut(&mut matches)? {
-        Command::Openapi(command) => print(&format!("{:#}\n", modules.openapi(command.server.as_deref()))),
+        Command::Openapi(command) => print(&format!("{:#}\n", modules.openapi(command.server.as_deref())))?,
         Command::Descriptors => {
             use std::io::Write as _;
             std::io::stdout().write_all(&modules.contract.encoded)?;
@@ -131,7 +131,7 @@ async fn dispatch(
         Command::Envoy(command) => command.run(modules, &read(modules, source)?)?,
         Command::New(command) => command.run(modules)?,
         Command::Add(command) => command.run(modules)?,
-        Command::Config(ConfigCommand::Check(check)) => return Ok(check.run(modules, &modules.settings(source))),
+        Command::Config(ConfigCommand::Check(check)) => return check.run(modules, &modules.settings(source)),
         Command::Serve(command) => {
             let config = read_and_check(modules, source, config_check::errors_of_server)?;
             return command.run(modules, config).await;

@@ -13,7 +13,7 @@ use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
 use self::{
     command::Dashboard,
     config::DashboardConfig,
-    overview::{cached::Overviews, service::OverviewRpc},
+    overview::{cached::CachedOverviews, service::Overviews},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
     system_log::{logs::SystemLogs, service::SystemLogRpcs, writer},
@@ -30,12 +30,12 @@ pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
         .config::<DashboardConfig>()
         .part(SystemLogs::open)
-        .part(|app| Ok(Overviews::new(&app.cache)))
+        .part(|app| Ok(CachedOverviews::new(&app.cache)))
         .start_first(|process| {
             writer::start(process);
             Box::pin(async { Ok(()) })
         })
-        .service(|app| OverviewServiceServer::new(OverviewRpc { app: app.clone() }))
+        .service(|app| OverviewServiceServer::new(Overviews { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))

@@ -34,7 +34,7 @@ use self::{
     templates::Templates,
     transport::Transport,
 };
-use crate::webhooks::Handler;
+use crate::webhooks::InboundEventHandler;
 
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
@@ -52,8 +52,8 @@ pub(crate) fn module() -> Module {
         .queue::<SendMail>()
         .on_every_event(|_, events, now| Box::pin(ready(Ok(ops::about(events, now)))))
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
-        .contribute::<Arc<dyn Handler>>(Arc::new(ResendEvents))
-        .contribute::<Arc<dyn Handler>>(Arc::new(SendGridEvents))
+        .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ResendEvents))
+        .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SendGridEvents))
         .dependency(Dependency {
             name: "mail",
             is_available: |app| Box::pin(async move { app.part::<Arc<dyn Transport>>().circuit() == Circuit::Closed }),

@@ -38,7 +38,7 @@ use crate::{
         DESCRIPTOR_SET,
         payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
     },
-    webhooks::Handler,
+    webhooks::InboundEventHandler,
 };
 
 // The interface of modules that take payments through the gateway.
@@ -106,7 +106,7 @@ pub(crate) fn module() -> Module {
             jobs::check_ledger,
         )
         .command::<Ledger>()
-        .contribute::<Arc<dyn Handler>>(Arc::new(PaymentEvents))
+        .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(PaymentEvents))
         .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
         .alerts(ALERTS.map(|cause| ("gateway", cause)))
         .alerts([("stripe", "auth")])

@@ -24,7 +24,7 @@ use self::{
 };
 use crate::{
     proto::{DESCRIPTOR_SET, subscriptions::v1::subscription_service_server::SubscriptionServiceServer},
-    webhooks::Handler,
+    webhooks::InboundEventHandler,
 };
 
 pub(crate) fn module() -> Module {
@@ -38,6 +38,6 @@ pub(crate) fn module() -> Module {
             "Queries the gateway about subscriptions whose period ended or that no webhook reported",
             jobs::ask_about_subscriptions,
         )
-        .contribute::<Arc<dyn Handler>>(Arc::new(SubscriptionEvents))
+        .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SubscriptionEvents))
         .examples(examples::by_name)
 }

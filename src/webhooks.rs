@@ -39,7 +39,7 @@ use crate::proto::{
 
 // The interface of a module that handles inbound events.
 pub(crate) use config::WebhooksConfig;
-pub use inbound::handlers::Handler;
+pub use inbound::handlers::InboundEventHandler;
 pub(crate) use inbound::stripe;
 
 pub(crate) fn module() -> Module {
@@ -95,5 +95,5 @@ pub(crate) fn module() -> Module {
 
 /// Collects the handlers of inbound events from all modules.
 fn handlers(modules: &Modules) -> anyhow::Result<Handlers> {
-    Handlers::new(modules.contributions::<Arc<dyn Handler>>().cloned()).map_err(anyhow::Error::msg)
+    Handlers::new(modules.contributions::<Arc<dyn InboundEventHandler>>().cloned()).map_err(anyhow::Error::msg)
 }

@@ -19,14 +19,14 @@ pub(crate) struct Check {
 
 impl Check {
     /// Prints the values in effect or the checklist, then all errors, also those of the files that the configuration names.
-    pub(crate) fn run(self, modules: &Modules, settings: &Settings) -> ExitCode {
+    pub(crate) fn run(self, modules: &Modules, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.tentative();
         let missed = if self.production {
             let (list, missed) = checklist(modules.requirements(), config);
-            print(&list);
+            print(&list)?;
             missed
         } else {
-            print(&table(config.settings()));
+            print(&table(config.settings()))?;
             0
         };
         let errors = errors_of_server(modules, settings);
@@ -35,14 +35,14 @@ impl Check {
             for error in errors {
                 eprintln!("  {error}");
             }
-            return ExitCode::FAILURE;
+            return Ok(ExitCode::FAILURE);
         }
         if missed > 0 {
             eprintln!("\nNot ready for production; requirements that are not met: {missed}.");
-            return ExitCode::FAILURE;
+            return Ok(ExitCode::FAILURE);
         }
-        print("\nThe configuration is usable.\n");
-        ExitCode::SUCCESS
+        print("\nThe configuration is usable.\n")?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Envoy {
 impl Envoy {
     pub(crate) fn run(self, modules: &Modules, config: &Config) -> anyhow::Result<()> {
         let Some(folder) = self.write_to.clone() else {
-            print(&self.configuration(modules, config)?);
+            print(&self.configuration(modules, config)?)?;
             return Ok(());
         };
         let descriptors = folder.join(self.descriptors.file_name().context("--descriptors needs the name of a file")?);

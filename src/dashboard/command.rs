@@ -21,7 +21,7 @@ impl Command for Dashboard {
         let Self::Rebuild = self;
         let app = program.open().await?;
         let rebuilt = for_operator(sums::rebuild(&app).await)?;
-        print(&sentences(&rebuilt));
+        print(&sentences(&rebuilt))?;
         Ok(if rebuilt.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

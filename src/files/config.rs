@@ -27,8 +27,11 @@ pub struct FilesConfig {
     pub max_uploads: usize,
 }
 
-/// The maximum lifetime of a URL that S3 accepts; an upload that is not completed by then is abandoned.
+/// The longest lifetime of a URL, shorter than the 7 days that S3 accepts. An upload that is not complete 2 h after its URL has
+/// expired is removed.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The longest time of one call to the storage.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What files need in production.
 pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
@@ -73,7 +76,7 @@ impl Section for FilesConfig {
         if files.url_lifetime < Duration::from_secs(1) || files.url_lifetime > LONGEST_LIFETIME {
             read.fault("FILES_URL_LIFETIME", "must be at least 1s and at most 1d");
         }
-        if files.timeout.is_zero() || files.timeout > Duration::from_secs(60) {
+        if files.timeout.is_zero() || files.timeout > MAX_TIMEOUT {
             read.fault("FILES_TIMEOUT", "must be at least 1ms and at most 60s");
         }
         files
@@ -87,7 +90,7 @@ fn location(read: &mut Reader) -> Option<Location> {
         Some(Err(why)) => read.fault("FILES_URL", why),
         None if database.is_some() => {
             let why =
-                "needed beside DATABASE_URL: s3://…, or file:///DIRECTORY if this server's disk is to keep the files";
+                "needed beside DATABASE_URL: s3://…, or file:///DIRECTORY to keep the files on this server's disk";
             read.fault("FILES_URL", why);
         }
         None => {}

@@ -71,26 +71,26 @@ impl Command for Mail {
                         "id": mail.id, "kind": mail.topic.kind().name(), "attempts": mail.attempts,
                         "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
                     });
-                    print(&format!("{line}\n"));
+                    print(&format!("{line}\n"))?;
                 }
             }
             Self::Redrive { ids } => {
                 let ids = ids.iter().map(|id| MailId::parse(id)).collect::<mainstay_kernel::error::Result<Vec<_>>>();
                 let redriven = for_operator(ops::redrive(&app, for_operator(ids)?).await)?;
-                print(&format!("{redriven} mails are sent again\n"));
+                print(&format!("{redriven} mails are sent again\n"))?;
             }
             Self::Suppressions => {
                 let all = database.autocommit(async |connection| suppression::list(connection, MAX_LISTED).await).await;
                 for one in for_operator(all)? {
                     let reason = one.reason.name();
                     let line = json!({ "address": one.address, "reason": reason, "createTime": one.created_at });
-                    print(&format!("{line}\n"));
+                    print(&format!("{line}\n"))?;
                 }
             }
             Self::Unsuppress { address } => {
                 let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
                 let was_listed = for_operator(database.autocommit(remove).await)?;
-                print(if was_listed { "mail to the address is sent again\n" } else { "the address was not listed\n" });
+                print(if was_listed { "mail to the address is sent again\n" } else { "the address was not listed\n" })?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -111,7 +111,7 @@ impl Preview {
                 let rendered = preview::write(&templates, mail, name, tag, now);
                 let rendered = rendered.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
-                    None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text)),
+                    None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text))?,
                     Some(directory) => {
                         fs::create_dir_all(directory)?;
                         fs::write(directory.join(format!("{name}.{tag}.html")), rendered.html)?;

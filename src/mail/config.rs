@@ -25,7 +25,7 @@ pub struct MailConfig {
     pub templates: Option<PathBuf>,
     /// The timeout of one provider for one mail.
     pub timeout: Duration,
-    /// The maximum number of concurrent mails.
+    /// The maximum number of concurrent urgent mails per worker, and of concurrent other mails.
     pub concurrency: usize,
     /// The longest wait before the second attempt; it triples with each attempt.
     pub retry_wait: Duration,
@@ -62,7 +62,7 @@ impl Section for MailConfig {
         Variable::plain(
             "MAIL_CONCURRENCY",
             "4",
-            "Concurrent urgent mails (registrations, resets, sign-in notices), and concurrent other mails",
+            "Maximum concurrent urgent mails (registrations, resets, sign-in notices); other mails have the same limit",
         ),
         Variable::plain(
             "MAIL_RETRY_WAIT",
@@ -92,10 +92,10 @@ impl Section for MailConfig {
             transport: providers::transport(read),
         };
         if matches!(mail.transport, MailTransport::Providers(_)) && mail.from.email.domain() == "localhost" {
-            read.fault("MAIL_FROM", "needed where mail is really sent: an address that answers can go to");
+            read.fault("MAIL_FROM", "required when mail is delivered: an address that receives replies");
         }
         if matches!(mail.transport, MailTransport::Providers(_)) && read.optional::<String>("PUBLIC_URL").is_none() {
-            read.fault("PUBLIC_URL", "needed where mail is really sent: links in mail lead there");
+            read.fault("PUBLIC_URL", "required when mail is delivered: links in mail use it");
         }
         if mail.timeout.is_zero() || mail.timeout > MAX_TIMEOUT {
             read.fault("MAIL_TIMEOUT", "must be at least 1ms and at most 60s");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     mail::suppression::{model::Reason, ops::suppress},
     webhooks::{
-        Handler,
+        InboundEventHandler,
         inbound_event::model::{InboundEvent, Provider},
     },
 };
@@ -46,7 +46,7 @@ fn unexpected(error: serde_json::Error) -> Error {
     Error::rule("The event has an unexpected form.").caused_by(error)
 }
 
-impl Handler for ResendEvents {
+impl InboundEventHandler for ResendEvents {
     fn provider(&self) -> Provider {
         Provider::Standard
     }
@@ -92,7 +92,7 @@ struct SendGridEvent {
     kind: String,
 }
 
-impl Handler for SendGridEvents {
+impl InboundEventHandler for SendGridEvents {
     fn provider(&self) -> Provider {
         Provider::Sendgrid
     }

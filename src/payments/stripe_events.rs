@@ -14,7 +14,7 @@ use crate::{
         payment::ops::gateway_events::{self, Dispute, RefundedCharge},
     },
     webhooks::{
-        Handler,
+        InboundEventHandler,
         inbound_event::model::{InboundEvent, Provider},
         stripe::{NAME, object},
     },
@@ -24,8 +24,8 @@ use mainstay_kernel::{database::Connection, error::Result, money::Money};
 const SUCCEEDED: &str = "payment_intent.succeeded";
 const FAILED: &str = "payment_intent.payment_failed";
 const REFUNDED: &str = "charge.refunded";
-/// Events about a refund, which may fail long after it was made; older endpoints receive the first one.
-const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
+/// Events about a refund, which may fail long after it was made. Older endpoints receive `charge.refund.updated`.
+const REFUND_CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
 const DISPUTED: &str = "charge.dispute.created";
 
 /// Handles events about payments, refunds and disputes.
@@ -65,13 +65,13 @@ impl Object {
     }
 }
 
-impl Handler for PaymentEvents {
+impl InboundEventHandler for PaymentEvents {
     fn provider(&self) -> Provider {
         Provider::Stripe
     }
 
     fn kinds(&self) -> &[&'static str] {
-        const { &[SUCCEEDED, FAILED, REFUNDED, CHANGED[0], CHANGED[1], CHANGED[2], DISPUTED] }
+        const { &[SUCCEEDED, FAILED, REFUNDED, REFUND_CHANGED[0], REFUND_CHANGED[1], REFUND_CHANGED[2], DISPUTED] }
     }
 
     fn handle<'c>(
@@ -83,23 +83,23 @@ impl Handler for PaymentEvents {
         async move {
             let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
-                (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
+                (kind, payment) if kind == REFUNDED || REFUND_CHANGED.contains(&kind) => {
                     let charge = if kind == REFUNDED { Some(object.id.as_str()) } else { object.charge.as_deref() };
-                    let (charge_id, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
-                    let refunded = RefundedCharge { charge_id, charge, invoice };
+                    let (payment_intent, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
+                    let refunded = RefundedCharge { payment_intent, charge, invoice };
                     gateway_events::on_refunds_changed(connection, payment, NAME, refunded).await
                 }
                 (DISPUTED, payment) => {
-                    let charge_id = object.payment_intent.as_deref();
-                    let dispute = Dispute { id: &object.id, charge_id, charge: object.charge.as_deref() };
+                    let payment_intent = object.payment_intent.as_deref();
+                    let dispute = Dispute { id: &object.id, payment_intent, charge: object.charge.as_deref() };
                     gateway_events::on_disputed(connection, payment, NAME, dispute).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.amount_received();
                     gateway_events::on_succeeded(connection, payment, NAME, object.id, amount, now).await
                 }
-                (_, Some(payment)) => gateway_events::on_failed(connection, payment).await,
-                (_, None) => Ok(()),
+                (FAILED, Some(payment)) => gateway_events::on_failed(connection, payment).await,
+                _ => Ok(()),
             }
         }
         .boxed()

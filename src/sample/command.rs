@@ -31,7 +31,7 @@ impl Command for Sample {
         print(&match self {
             Self::Add => add(&app).await?,
             Self::Remove => sentence(for_operator(ops::remove(&app).await)?),
-        });
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

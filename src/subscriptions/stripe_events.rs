@@ -9,7 +9,7 @@ use crate::{
     payments::metadata::SUBSCRIPTION,
     subscriptions::ops::{self as subscription, GatewayEvent},
     webhooks::{
-        Handler,
+        InboundEventHandler,
         inbound_event::model::{InboundEvent, Provider},
         stripe::{NAME, object},
     },
@@ -39,7 +39,7 @@ fn own_id(metadata: &Value) -> Option<SubscriptionId> {
     metadata[SUBSCRIPTION].as_str()?.parse().ok().map(SubscriptionId)
 }
 
-impl Handler for SubscriptionEvents {
+impl InboundEventHandler for SubscriptionEvents {
     fn provider(&self) -> Provider {
         Provider::Stripe
     }

@@ -1,11 +1,11 @@
 //! Inbound webhooks: verification of signatures, and handlers of events.
 //!
 //! ```text
-//!   raw body ─ Verifier ─▶ event + job in one transaction ─ 2xx │ job ─ Handler, in one transaction ─▶ processed
+//!   raw body ─ Verifier ─▶ event + job in one transaction ─ 2xx │ job ─ InboundEventHandler, in one transaction ─▶ processed
 //! ```
 //!
 //! A [`Verifier`] implements the signature scheme of one provider. Its secrets are configured, several at once during
-//! rotation; a provider without a secret is not available. A [`Handler`] implements the effects of some types of
+//! rotation; a provider without a secret is not available. A [`InboundEventHandler`] implements the effects of some types of
 //! events.
 
 mod generic;
@@ -36,8 +36,8 @@ pub use verifier::{SignedEvent, Verifier};
 pub struct Verifiers(Arc<[(Provider, Box<dyn Verifier>)]>);
 
 impl Verifiers {
-    /// Creates verifiers from secrets; a provider without a secret is left out. `scheme` is that of the provider of the
-    /// operator's choice.
+    /// Creates verifiers from secrets; a provider without a secret is left out. `scheme` is the scheme of
+    /// [`Provider::Generic`], which the operator describes.
     ///
     /// # Errors
     /// A description of the fault in a secret, which never contains the secret.
@@ -67,16 +67,16 @@ fn verifier(
     secrets: &[SecretString],
     scheme: &GenericScheme,
 ) -> Result<Box<dyn Verifier>, &'static str> {
-    if provider == Provider::Sendgrid {
-        let points =
-            secrets.iter().map(|text| config::decode(provider, text.expose_secret())).collect::<Result<_, _>>()?;
-        return Ok(Box::new(sendgrid::SendGrid(points)));
-    }
-    let keys = keys(secrets, |text| config::decode(provider, text))?;
+    let decode = |text: &str| config::decode(provider, text);
+    let keys = || keys(secrets, decode);
     Ok(match provider {
-        Provider::Stripe => Box::new(stripe::Stripe(keys)),
-        Provider::Standard | Provider::Sendgrid => Box::new(standard::Standard(keys)),
-        Provider::Github => Box::new(github::Github(keys)),
-        Provider::Generic => Box::new(generic::Generic { keys, scheme: scheme.clone() }),
+        Provider::Stripe => Box::new(stripe::Stripe(keys()?)),
+        Provider::Standard => Box::new(standard::Standard(keys()?)),
+        Provider::Github => Box::new(github::Github(keys()?)),
+        Provider::Generic => Box::new(generic::Generic { keys: keys()?, scheme: scheme.clone() }),
+        Provider::Sendgrid => {
+            let points = secrets.iter().map(|text| decode(text.expose_secret())).collect::<Result<_, _>>()?;
+            Box::new(sendgrid::SendGrid(points))
+        }
     })
 }

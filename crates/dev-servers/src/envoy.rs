@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,7 +14,6 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
 
 /// A running Envoy; it ends when this value is dropped, or when this process ends in any way.
@@ -52,21 +51,9 @@ impl Envoy {
             stop_signals: STOP_SIGNALS,
             remove: Some(&dir),
         })?;
-        let since = Instant::now();
-        loop {
-            if let Some((address, admin)) = addresses(&dir).await {
-                return Ok(Self { server, dir, address, admin });
-            }
-            let has_ended = !server.is_running();
-            if has_ended || since.elapsed() > READY_TIMEOUT {
-                let what = if has_ended { "envoy ended while it was starting" } else { "envoy does not answer" };
-                return Err(Error::Failed {
-                    what: what.to_owned(),
-                    log: std::fs::read_to_string(&log).unwrap_or_default(),
-                });
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        let ready = server.wait_until_ready("envoy", &log, READY_TIMEOUT, async || addresses(&dir).await);
+        let (address, admin) = ready.await?;
+        Ok(Self { server, dir, address, admin })
     }
 
     /// The address it listens on.

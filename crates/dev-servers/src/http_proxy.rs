@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
@@ -14,7 +14,6 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 /// Both proxies are stateless, and a graceful stop would wait for their clients.
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
@@ -106,18 +105,8 @@ async fn launch(kind: ProxyKind, program: &Path, dir: &Path, address: SocketAddr
         stop_signals: STOP_SIGNALS,
         remove: Some(dir),
     })?;
-    let since = Instant::now();
-    while TcpStream::connect(address).await.is_err() {
-        let has_ended = !server.is_running();
-        if has_ended || since.elapsed() > READY_TIMEOUT {
-            let what = if has_ended { "ended while it was starting" } else { "does not answer" };
-            return Err(Error::Failed {
-                what: format!("{} {what}", kind.program()),
-                log: std::fs::read_to_string(&log).unwrap_or_default(),
-            });
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+    let connect = async || TcpStream::connect(address).await.ok();
+    server.wait_until_ready(kind.program(), &log, READY_TIMEOUT, connect).await?;
     Ok(server)
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio_postgres::config::Host;
@@ -17,7 +17,6 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 /// PgBouncer keeps no state, and a graceful stop would wait for its clients.
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGQUIT, forced: Signal::SIGKILL };
@@ -136,18 +135,9 @@ impl PgBouncer {
             stop_signals: STOP_SIGNALS,
             remove: Some(&self.dir),
         })?;
-        let since = Instant::now();
         let console = self.console();
-        while tokio_postgres::connect(&console, NoTls).await.is_err() {
-            let has_ended = !server.is_running();
-            if has_ended || since.elapsed() > READY_TIMEOUT {
-                let what =
-                    if has_ended { "pgbouncer ended while it was starting" } else { "pgbouncer does not answer" };
-                let log = std::fs::read_to_string(&path).unwrap_or_default();
-                return Err(Error::Failed { what: what.to_owned(), log });
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        let connect = async || tokio_postgres::connect(&console, NoTls).await.ok().map(drop);
+        server.wait_until_ready("pgbouncer", &path, READY_TIMEOUT, connect).await?;
         self.server = Some(server);
         Ok(())
     }

@@ -126,6 +126,32 @@ impl ServerProcess {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until `probe` returns a value, at most for `timeout`.
+    ///
+    /// # Errors
+    /// An error with the server's log if the process ends first, or does not answer in time.
+    pub(crate) async fn wait_until_ready<T>(
+        &mut self,
+        name: &str,
+        log: &Path,
+        timeout: Duration,
+        mut probe: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T, Error> {
+        let since = Instant::now();
+        loop {
+            if let Some(value) = probe().await {
+                return Ok(value);
+            }
+            let has_ended = !self.is_running();
+            if has_ended || since.elapsed() > timeout {
+                let what = if has_ended { "ended while it was starting" } else { "does not answer" };
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(Error::Failed { what: format!("{name} {what}"), log });
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// Sends `signal` unless the process has ended; checks `is_running` first, so that a reaped pid is never signaled.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.is_running()

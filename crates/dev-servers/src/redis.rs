@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,7 +14,6 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
 
@@ -186,17 +185,8 @@ impl Redis {
             stop_signals: STOP_SIGNALS,
             remove: Some(&self.dir),
         })?;
-        let since = Instant::now();
-        while !self.answers().await {
-            let has_ended = !server.is_running();
-            if has_ended || since.elapsed() > READY_TIMEOUT {
-                let what =
-                    if has_ended { "redis-server ended while it was starting" } else { "redis-server does not answer" };
-                let log = std::fs::read_to_string(&path).unwrap_or_default();
-                return Err(Error::Failed { what: what.to_owned(), log });
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        let answer = async || self.answers().await.then_some(());
+        server.wait_until_ready("redis-server", &path, READY_TIMEOUT, answer).await?;
         // Another server on the same port would have answered as well.
         if !server.is_running() {
             let log = std::fs::read_to_string(&path).unwrap_or_default();

@@ -21,7 +21,11 @@
 //! }
 //! ```
 
-use std::{fmt, io::Write as _, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
@@ -124,7 +128,14 @@ pub fn for_operator<T>(result: Result<T>) -> anyhow::Result<T> {
     })
 }
 
-/// Prints to stdout and ignores a closed pipe, such as that of `head`.
-pub fn print(text: &str) {
-    std::io::stdout().write_all(text.as_bytes()).ok();
+/// Prints to stdout. A closed pipe, such as that of `head`, is not an error.
+///
+/// # Errors
+/// Any other error of stdout, such as that of a full disk.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }

@@ -63,7 +63,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
         None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(log_layer()))),
     }
     lines::start();
-    panics::log();
+    panics::install_hook();
     (Telemetry { traces }, errors)
 }
 

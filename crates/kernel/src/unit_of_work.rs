@@ -99,8 +99,8 @@ impl Claim {
 ///
 /// # Errors
 /// Any error of `run`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
-/// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done. Under a claim, `UNAVAILABLE` may also mean that the outcome could not
-/// be looked up; a request with the same key finds it out.
+/// `INTERNAL_ERROR` if nothing was done; `UNAVAILABLE` if nothing was done, or if the answer to the COMMIT was lost. Under a claim,
+/// the outcome is then looked up, and the error means that this failed, too; a request with the same key finds it out.
 pub async fn run<M: Message + Default>(
     app: &App,
     permit: Option<Permit>,

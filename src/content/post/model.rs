@@ -157,26 +157,27 @@ impl Post {
     }
 }
 
-const MAX_SLUG: usize = 100;
+const MAX_SLUG_LENGTH: usize = 100;
 /// The number of characters of the id in the slug of a post whose title's slug is taken.
-const SUFFIX: usize = 8;
+const SUFFIX_LENGTH: usize = 8;
 
 /// Returns whether a text is a slug: words of lower-case letters and digits, joined by hyphens.
 pub fn is_slug(text: &str) -> bool {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    text.len() <= MAX_SLUG && text.split('-').all(is_word)
+    text.len() <= MAX_SLUG_LENGTH && text.split('-').all(is_word)
 }
 
-/// Returns the slugs for a new post, the best first: the title's slug, and a slug that is unique.
+/// Returns the slugs for a new post, the preferred one first: the slug of the title, and one with a random suffix, for a
+/// title whose slug is taken.
 pub fn slugs(title: &str, id: PostId) -> [String; 2] {
     let mut words = slug::slugify(title);
-    words.truncate(MAX_SLUG - SUFFIX - 1);
+    words.truncate(MAX_SLUG_LENGTH - SUFFIX_LENGTH - 1);
     let words = words.trim_end_matches('-');
     let words = if words.is_empty() { "post" } else { words };
     let id = id.0.simple().to_string();
     // The end of a UUIDv7 is random.
-    [words.to_owned(), format!("{words}-{}", &id[id.len() - SUFFIX..])]
+    [words.to_owned(), format!("{words}-{}", &id[id.len() - SUFFIX_LENGTH..])]
 }
 
 /// New values for some fields of a post.
@@ -187,7 +188,7 @@ pub struct Patch {
     pub body: Option<String>,
     pub slug: Option<String>,
     pub language: Option<Language>,
-    /// The complete list of labels.
+    /// The complete list of tags.
     pub tags: Option<Vec<String>>,
 }
 
@@ -210,7 +211,7 @@ impl Patch {
 /// A filter of lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only posts with this label; all if empty.
+    /// Only posts with this tag; all if empty.
     pub tag: String,
     /// Only posts of this author.
     pub author: Option<UserId>,

@@ -26,14 +26,14 @@ const WORK_TTL: Duration = Duration::from_secs(5);
 
 /// The overviews. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Overviews {
+pub struct CachedOverviews {
     tickets: Region<pb::TicketOverview>,
     sales: Region<pb::SalesOverview>,
     sign_ins: Region<pb::SignInOverview>,
     work: Region<pb::WorkOverview>,
 }
 
-impl Overviews {
+impl CachedOverviews {
     pub fn new(cache: &Cache) -> Self {
         Self {
             tickets: cache.region("dashboard.tickets", TTL),

@@ -4,7 +4,7 @@ mod live;
 
 use tonic::{Request, Response};
 
-use crate::dashboard::overview::cached::Overviews;
+use crate::dashboard::overview::cached::CachedOverviews;
 use crate::proto::dashboard::v1::{self as pb, overview_service_server::OverviewService};
 use mainstay_kernel::{
     app::App,
@@ -15,12 +15,12 @@ use mainstay_kernel::{
 const DEFAULT_DAYS: i32 = 7;
 
 #[derive(Debug, Clone)]
-pub struct OverviewRpc {
+pub struct Overviews {
     pub app: App,
 }
 
-impl OverviewRpc {
-    fn overviews(&self) -> &Overviews {
+impl Overviews {
+    fn overviews(&self) -> &CachedOverviews {
         self.app.part()
     }
 }
@@ -30,7 +30,7 @@ fn days_or_default(requested: i32) -> i32 {
 }
 
 #[tonic::async_trait]
-impl OverviewService for OverviewRpc {
+impl OverviewService for Overviews {
     async fn get_ticket_overview(
         &self,
         request: Request<pb::GetTicketOverviewRequest>,

@@ -21,7 +21,7 @@ impl Command for Keys {
         let Self::Rotate = self;
         let app = program.open().await?;
         let id = for_operator(ops::rotate(&app).await)?;
-        print(&format!("New access tokens will be signed with {id} once every instance has published it.\n"));
+        print(&format!("New access tokens will be signed with {id} once every instance has published it.\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -33,7 +33,7 @@ impl Command for Users {
         let password = password.read()?;
         let app = program.open().await?;
         let id = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
-        print(&format!("{id} may sign in as {email}.\n"));
+        print(&format!("{id} may sign in as {email}.\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -41,13 +41,13 @@ impl Command for Jobs {
             Self::Dead { kind } => {
                 let list = async move |connection: &mut _| dead::list(connection, kind.as_deref(), BATCH).await;
                 for job in for_operator(database.autocommit(list).await)? {
-                    print(&format!("{}\n", serde_json::to_string(&job)?));
+                    print(&format!("{}\n", serde_json::to_string(&job)?))?;
                 }
             }
             Self::Redrive { ids, kind } => {
                 let redrive =
                     async move |connection: &mut _| dead::redrive(connection, &ids, kind.as_deref(), BATCH).await;
-                print(&format!("{} jobs run again\n", for_operator(database.autocommit(redrive).await)?));
+                print(&format!("{} jobs run again\n", for_operator(database.autocommit(redrive).await)?))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -31,7 +31,7 @@ impl Command for Ledger {
         let Self::Check { json } = self;
         let app = program.open().await?;
         let report = for_operator(ledger::check(&app).await)?;
-        print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) });
+        print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) })?;
         Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
     }
 }

@@ -97,7 +97,7 @@ impl Tickets {
         print(&format!(
             "{} tickets created, {} already known, {} rows invalid\n",
             progress.rows_created, progress.rows_known, progress.rows_failed
-        ));
+        ))?;
         if let Some(failure) = &operation.failure {
             anyhow::bail!("the import failed: {} ({})", failure.message, failure.code);
         }

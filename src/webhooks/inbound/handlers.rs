@@ -13,7 +13,7 @@ use mainstay_kernel::{database::Connection, error::Result};
 /// A handler runs in the transaction that marks the event as processed, so its effects and the mark commit together,
 /// once. It makes no calls to other services (it queues jobs that do), and must accept events in any order, because
 /// providers do not guarantee one.
-pub trait Handler: fmt::Debug + Send + Sync {
+pub trait InboundEventHandler: fmt::Debug + Send + Sync {
     /// The provider of the events.
     fn provider(&self) -> Provider;
 
@@ -33,22 +33,22 @@ pub trait Handler: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'c, Result<()>>;
 }
 
-type ByKind = HashMap<(Provider, &'static str), Arc<dyn Handler>>;
+type ByKind = HashMap<&'static str, Arc<dyn InboundEventHandler>>;
 
 /// Handlers, by provider and type. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Handlers(Arc<ByKind>);
+pub struct Handlers(Arc<HashMap<Provider, ByKind>>);
 
 impl Handlers {
     /// Indexes handlers by provider and type.
     ///
     /// # Errors
     /// An error if two handlers have the same type of event.
-    pub fn new(all: impl IntoIterator<Item = Arc<dyn Handler>>) -> Result<Self, String> {
-        let mut handlers = HashMap::new();
+    pub fn new(all: impl IntoIterator<Item = Arc<dyn InboundEventHandler>>) -> Result<Self, String> {
+        let mut handlers: HashMap<Provider, ByKind> = HashMap::new();
         for handler in all {
             for kind in handler.kinds() {
-                let other = handlers.insert((handler.provider(), *kind), handler.clone());
+                let other = handlers.entry(handler.provider()).or_default().insert(kind, handler.clone());
                 if other.is_some() {
                     return Err(format!("two modules handle the inbound event {kind}: remove one of the handlers"));
                 }
@@ -58,9 +58,7 @@ impl Handlers {
     }
 
     /// Returns the handler of an event.
-    pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn Handler>> {
-        // A lookup by key is impossible: the key's text is `'static`, and the event's is not.
-        let entry = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
-        entry.map(|(_, handler)| handler.clone())
+    pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn InboundEventHandler>> {
+        self.0.get(&event.provider)?.get(event.kind.as_str()).cloned()
     }
 }

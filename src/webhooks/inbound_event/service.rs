@@ -44,8 +44,8 @@ fn render(event: InboundEvent) -> pb::InboundEvent {
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Refuses a form of a provider that sends none. Any other body is read as JSON, whatever it is declared as: senders name
-/// JSON in many ways or not at all, and the signature decides.
+/// Rejects a form from a provider that sends none. Every other body is read as JSON regardless of its media type: providers
+/// name JSON in many ways or not at all, and the signature decides.
 fn check_media_type(content_type: &str, takes_forms: bool) -> Result<()> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if takes_forms || !essence.eq_ignore_ascii_case(FORM) {
@@ -68,23 +68,23 @@ impl InboundEventService for InboundEvents {
             Provider::from_name(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
         let verifier = self.app.part::<Verifiers>().of(provider)?;
         let body = call.message.body.take().unwrap_or_default();
-        check_media_type(&body.content_type, verifier.takes_forms())?;
-        let now = self.app.clock.now();
         let count = move |outcome: &'static str| {
             let provider = provider.name();
             metrics::counter!("mainstay_webhooks_received_total", "provider" => provider, "outcome" => outcome)
                 .increment(1);
         };
+        check_media_type(&body.content_type, verifier.takes_forms()).inspect_err(|_| count("refused"))?;
+        let now = self.app.clock.now();
         let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| count("refused"))?;
         let event = InboundEvent::new(provider, event.event_id, event.kind, verifier.event(body.data), now);
         let mut outcome = "known";
-        let reply = call.write(&self.app, async |work: &mut Work| {
+        let response = call.write(&self.app, async |work: &mut Work| {
             if ops::receive(work, event).await? {
                 outcome = "new";
             }
             Ok(pb::ReceiveWebhookResponse {})
         });
-        let response = reply.await?;
+        let response = response.await?;
         count(outcome);
         Ok(response)
     }

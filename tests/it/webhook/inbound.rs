@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use mainstay::{
     orders::product::store as product,
     webhooks::{
-        inbound::handlers::{Handler, Handlers},
+        inbound::handlers::{Handlers, InboundEventHandler},
         inbound_event::model::{InboundEvent, Provider},
     },
 };
@@ -44,7 +44,7 @@ struct Maker {
     attempts: AtomicU32,
 }
 
-impl Handler for Maker {
+impl InboundEventHandler for Maker {
     fn provider(&self) -> Provider {
         Provider::Stripe
     }
@@ -80,7 +80,7 @@ impl Handler for Maker {
 /// Starts an app with this handler.
 async fn start_app(maker: &Arc<Maker>) -> TestApp {
     TestApp::builder()
-        .handlers(Handlers::new([maker.clone() as Arc<dyn Handler>]).expect("one handler"))
+        .handlers(Handlers::new([maker.clone() as Arc<dyn InboundEventHandler>]).expect("one handler"))
         .with_jobs()
         .start()
         .await
@@ -374,7 +374,7 @@ async fn an_event_that_kills_its_workers_is_given_up() {
 async fn concurrent_workers_process_an_event_once() {
     let maker = Arc::<Maker>::default();
     let app = TestApp::builder()
-        .handlers(Handlers::new([maker.clone() as Arc<dyn Handler>]).expect("one handler"))
+        .handlers(Handlers::new([maker.clone() as Arc<dyn InboundEventHandler>]).expect("one handler"))
         .start()
         .await;
     let anonymous = app.cast().await.anonymous;

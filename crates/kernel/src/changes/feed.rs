@@ -171,7 +171,7 @@ impl<E: Entry> Feed<E> {
     }
 
     /// Returns the position of the reader, if the receiver has taken all batches.
-    pub(super) fn position(&self, receiver: &broadcast::Receiver<Arc<Batch<E>>>) -> Option<Cursor> {
+    pub(super) fn position_if_drained(&self, receiver: &broadcast::Receiver<Arc<Batch<E>>>) -> Option<Cursor> {
         let reader = self.0.lock();
         reader.clone().filter(|_| receiver.is_empty())
     }

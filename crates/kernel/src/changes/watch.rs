@@ -72,7 +72,7 @@ impl<E: Entry> Page<E> {
         }
     }
 
-    /// Loads the resources of these entries, including entries that the watcher has had. All watchers share the result:
+    /// Loads the resources of these entries, including entries that the watcher has already received. All watchers share the result:
     /// the first caller loads it, from these entries.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl<E: Entry> Feed<E> {
 }
 
 impl<E: Entry> Watch<E> {
-    /// Waits for the next entries. It is cancel safe.
+    /// Waits for the next entries. Cancel safe.
     ///
     /// # Errors
     /// `WATCH_LAGGED` if the watcher fell behind the feed; `RESUME_TOKEN_EXPIRED` if its first position belongs to
@@ -137,13 +137,12 @@ impl<E: Entry> Watch<E> {
         self.is_behind
     }
 
-    /// Returns the present position.
-    pub fn position(&mut self) -> Cursor {
-        // A watcher that has taken every batch is at the position of the feed.
-        let reader = self.feed.position(&self.receiver).filter(|_| !self.is_behind);
-        let is_later = |reader: &Cursor| reader.part.is_none() && reader.from.covers(&self.cursor.from);
-        if let Some(reader) = reader.filter(is_later) {
-            self.cursor = reader;
+    /// Moves to the position of the feed if every batch was taken, and returns the position.
+    pub fn advance_to_present(&mut self) -> Cursor {
+        let position = self.feed.position_if_drained(&self.receiver).filter(|_| !self.is_behind);
+        let is_later = |position: &Cursor| position.part.is_none() && position.from.covers(&self.cursor.from);
+        if let Some(position) = position.filter(is_later) {
+            self.cursor = position;
         }
         self.cursor.clone()
     }
@@ -151,6 +150,7 @@ impl<E: Entry> Watch<E> {
     /// Reads a batch of earlier entries. The feed, to which the watcher subscribed before, delivers later commits.
     async fn catch_up(&mut self) -> Result<Page<E>> {
         let read = self.feed.read_after(&self.cursor).await?;
+        // A snapshot before that of the token comes from another database, or from a restored one.
         if read.snapshot.end < self.cursor.from.end {
             return Err(Reason::ResumeTokenExpired.into());
         }

@@ -23,21 +23,20 @@ impl Tls {
         let path = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
         let [certificate, key, client_authorities] =
             ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"].map(|name| path(read.path(name, PathBuf::new)));
-        let principals: Vec<_> = read.list("TLS_PRINCIPALS").iter().map(|item| principal(item)).collect();
-        let mut good = Vec::new();
-        for item in principals {
+        let mut principals = Vec::new();
+        for item in read.list("TLS_PRINCIPALS").iter().map(|item| principal(item)) {
             match item {
-                Ok((name, _)) if good.iter().any(|(other, _)| *other == name) => {
+                Ok((name, _)) if principals.iter().any(|(other, _)| *other == name) => {
                     read.fault("TLS_PRINCIPALS", format!("{name} is listed twice"));
                 }
-                Ok(principal) => good.push(principal),
+                Ok(principal) => principals.push(principal),
                 Err(message) => read.fault("TLS_PRINCIPALS", message),
             }
         }
-        if !good.is_empty() && client_authorities.is_none() {
-            read.fault("TLS_CLIENT_CA", "needed beside TLS_PRINCIPALS: without it no client certificate is asked for");
+        if !principals.is_empty() && client_authorities.is_none() {
+            read.fault("TLS_CLIENT_CA", "needed beside TLS_PRINCIPALS: without it, no client certificate is requested");
         }
-        if client_authorities.is_some() && certificate.is_none() {
+        if client_authorities.is_some() && certificate.is_none() && key.is_none() {
             read.fault("TLS_CERT", "needed beside TLS_CLIENT_CA");
         }
         match (certificate, key) {
@@ -50,7 +49,7 @@ impl Tls {
                 read.fault("TLS_CERT", "needed beside TLS_KEY");
                 None
             }
-            (Some(certificate), Some(key)) => Some(Self { certificate, key, client_authorities, principals: good }),
+            (Some(certificate), Some(key)) => Some(Self { certificate, key, client_authorities, principals }),
         }
     }
 }

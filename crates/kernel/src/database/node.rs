@@ -110,8 +110,10 @@ impl Node {
         let mut lease = self.lease().await?;
         lease.connection().batch_execute(&begin(Some(&trace))).await?;
         let result = run(lease.connection()).await;
-        lease.connection().batch_execute("ROLLBACK").await?;
-        lease.settle();
+        // A connection whose transaction has not ended is closed, and the result of the read is valid nevertheless.
+        if lease.connection().batch_execute("ROLLBACK").await.is_ok() {
+            lease.settle();
+        }
         result
     }
 

@@ -235,7 +235,7 @@ impl<E: Entry, M> WatchStream<E, M> {
                     continue;
                 }
                 Step::Position => {
-                    let token = (self.seal)(&self.watch.position());
+                    let token = (self.seal)(&self.watch.advance_to_present());
                     Ok(vec![(self.position)(token)])
                 }
                 Step::Page(Err(error)) => Err(error),

@@ -11,12 +11,12 @@ use tracing::field::display;
 use super::{backtrace, lines};
 
 /// Installs the hook, which logs panics instead of printing them.
-pub(super) fn log() {
-    std::panic::set_hook(Box::new(log_one));
+pub(super) fn install_hook() {
+    std::panic::set_hook(Box::new(log_panic));
 }
 
 /// Logs a panic before its stack is unwound, within the span of the request, if there is one.
-fn log_one(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let cause = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

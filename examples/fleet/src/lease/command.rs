@@ -21,7 +21,7 @@ impl Command for LeasesCommand {
         let Self::Expire = self;
         let app = program.open().await?;
         let count = for_operator(ops::expire_due(&app).await)?;
-        print(&format!("leases ended: {count}\n"));
+        print(&format!("leases ended: {count}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

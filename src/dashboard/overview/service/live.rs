@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use crate::{
-    dashboard::overview::cached::Overviews,
+    dashboard::overview::cached::CachedOverviews,
     proto::dashboard::v1::{TicketOverview, WatchTicketOverviewResponse},
     support::ticket::ops::TOPIC,
 };
@@ -87,7 +87,7 @@ impl OverviewStream {
 
     /// Reads the overview from the cache; returns it if it has changed, or if the stream was idle for too long.
     async fn read_if_changed(&mut self, is_idle: bool) -> Result<Option<TicketOverview>> {
-        let overview = self.app.part::<Overviews>().tickets(&self.app, self.days).await?;
+        let overview = self.app.part::<CachedOverviews>().tickets(&self.app, self.days).await?;
         let now = Instant::now();
         self.next_read_at = now + SHORTEST_PERIOD;
         let is_current = |changed_at: &DateTime<Utc>| {

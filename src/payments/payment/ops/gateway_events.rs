@@ -70,7 +70,7 @@ pub async fn on_failed(connection: &mut Connection, id: PaymentId) -> Result<()>
 #[derive(Debug, Clone, Copy)]
 pub struct RefundedCharge<'e> {
     /// The gateway's id for what was charged, by which payments here are known.
-    pub charge_id: Option<&'e str>,
+    pub payment_intent: Option<&'e str>,
     /// The gateway's id for the charge itself.
     pub charge: Option<&'e str>,
     /// The gateway's id for the invoice that it paid, if the event names it.
@@ -78,7 +78,7 @@ pub struct RefundedCharge<'e> {
 }
 
 /// Queues a synchronization of a payment's refunds. The payment is found by this id, or else by the gateway's
-/// `charge_id`. A charge that paid an invoice has no payment: its subscription is synchronized. If the event does not
+/// `payment_intent`. A charge that paid an invoice has no payment: its subscription is synchronized. If the event does not
 /// name the invoice, the gateway is asked. Events about charges of other users of the gateway account are ignored.
 ///
 /// # Errors
@@ -89,7 +89,7 @@ pub async fn on_refunds_changed(
     gateway: &str,
     refunded: RefundedCharge<'_>,
 ) -> Result<()> {
-    if let Some(payment) = find(connection, id, gateway, refunded.charge_id).await? {
+    if let Some(payment) = find(connection, id, gateway, refunded.payment_intent).await? {
         return jobs::enqueue(connection, &SyncRefunds::new(payment)).await;
     }
     match (refunded.invoice, refunded.charge) {
@@ -127,7 +127,7 @@ pub struct Dispute<'e> {
     /// The gateway's id for it.
     pub id: &'e str,
     /// The gateway's id for what was charged, by which payments here are known.
-    pub charge_id: Option<&'e str>,
+    pub payment_intent: Option<&'e str>,
     /// The gateway's id for the charge itself.
     pub charge: Option<&'e str>,
 }
@@ -145,7 +145,7 @@ pub async fn on_disputed(
     gateway: &str,
     dispute: Dispute<'_>,
 ) -> Result<()> {
-    if let Some(payment) = find(connection, id, gateway, dispute.charge_id).await? {
+    if let Some(payment) = find(connection, id, gateway, dispute.payment_intent).await? {
         alert("disputed", payment.0, &format!("the cardholder disputes it: {}", dispute.id));
     } else if let Some(charge) = dispute.charge {
         let job = FindDisputed { dispute: dispute.id.to_owned(), charge: charge.to_owned() };
@@ -191,15 +191,15 @@ async fn known_purpose(connection: &mut Connection, purpose: Purpose) -> Result<
     Ok(ledger::invoiced_subscription(connection, &invoice).await?.map(Known::Subscription))
 }
 
-/// Returns the payment with this id, or else the payment with the gateway's `charge_id`.
+/// Returns the payment with this id, or else the payment with the gateway's `payment_intent`.
 async fn find(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,
-    charge_id: Option<&str>,
+    payment_intent: Option<&str>,
 ) -> Result<Option<PaymentId>> {
-    match (find_named(connection, id).await?, charge_id) {
-        (None, Some(charge_id)) => store::of_gateway(connection, gateway, charge_id).await,
+    match (find_named(connection, id).await?, payment_intent) {
+        (None, Some(payment_intent)) => store::of_gateway(connection, gateway, payment_intent).await,
         (named, _) => Ok(named),
     }
 }

@@ -1,5 +1,5 @@
 //! W3C Trace Context propagation (`traceparent`, `tracestate`): from callers to spans, and from spans to outbound
-//! calls.
+//! calls. `tracestate` is passed on only while spans are exported.
 
 use std::collections::HashMap;
 
@@ -73,7 +73,7 @@ pub fn traceparent() -> Option<String> {
     }
     let context = Span::current().context();
     let span = context.span();
-    Some(render(span.span_context())).filter(|_| span.span_context().is_valid())
+    span.span_context().is_valid().then(|| render(span.span_context()))
 }
 
 fn render(span: &SpanContext) -> String {
@@ -84,8 +84,8 @@ fn render(span: &SpanContext) -> String {
 pub(crate) fn inject(headers: &mut HeaderMap) {
     if is_active() {
         TraceContextPropagator::new().inject_context(&Span::current().context(), &mut HeaderInjector(headers));
-    } else if let Some(traceparent) = traceparent()
-        && let Ok(value) = HeaderValue::try_from(traceparent)
+    } else if let Some(traceparent) = context::traceparent()
+        && let Ok(value) = HeaderValue::try_from(&*traceparent)
     {
         headers.insert(TRACEPARENT, value);
     }
@@ -96,7 +96,7 @@ mod tests {
     use super::{is_sampled, is_traceparent};
 
     #[test]
-    fn the_last_bit_of_the_flags_says_that_a_trace_is_recorded() {
+    fn the_sampled_flag_is_the_last_bit() {
         for (flags, expected) in [("00", false), ("01", true), ("02", false), ("03", true)] {
             let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
             assert_eq!(is_sampled(&text), expected, "{flags}");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_standard_defines_is_passed_on() {
+    fn only_valid_traceparents_are_accepted() {
         assert!(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
         for wrong in [
             "",
