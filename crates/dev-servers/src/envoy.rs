@@ -51,7 +51,7 @@ impl Envoy {
             stop_signals: STOP_SIGNALS,
             remove: Some(&dir),
         })?;
-        let ready = server.wait_until_ready("envoy", &log, READY_TIMEOUT, async || addresses(&dir).await);
+        let ready = server.wait_until_ready("envoy", &log, READY_TIMEOUT, || addresses(&dir));
         let (address, admin) = ready.await?;
         Ok(Self { server, dir, address, admin })
     }

@@ -105,7 +105,7 @@ async fn launch(kind: ProxyKind, program: &Path, dir: &Path, address: SocketAddr
         stop_signals: STOP_SIGNALS,
         remove: Some(dir),
     })?;
-    let connect = async || TcpStream::connect(address).await.ok();
+    let connect = || async move { TcpStream::connect(address).await.ok() };
     server.wait_until_ready(kind.program(), &log, READY_TIMEOUT, connect).await?;
     Ok(server)
 }

@@ -135,8 +135,8 @@ impl PgBouncer {
             stop_signals: STOP_SIGNALS,
             remove: Some(&self.dir),
         })?;
-        let console = self.console();
-        let connect = async || tokio_postgres::connect(&console, NoTls).await.ok().map(drop);
+        let console = &self.console();
+        let connect = || async move { tokio_postgres::connect(console, NoTls).await.ok().map(drop) };
         server.wait_until_ready("pgbouncer", &path, READY_TIMEOUT, connect).await?;
         self.server = Some(server);
         Ok(())

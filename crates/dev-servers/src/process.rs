@@ -130,12 +130,12 @@ impl ServerProcess {
     ///
     /// # Errors
     /// An error with the server's log if the process ends first, or does not answer in time.
-    pub(crate) async fn wait_until_ready<T>(
+    pub(crate) async fn wait_until_ready<T, F: Future<Output = Option<T>>>(
         &mut self,
         name: &str,
         log: &Path,
         timeout: Duration,
-        mut probe: impl AsyncFnMut() -> Option<T>,
+        probe: impl Fn() -> F,
     ) -> Result<T, Error> {
         let since = Instant::now();
         loop {

@@ -185,7 +185,8 @@ impl Redis {
             stop_signals: STOP_SIGNALS,
             remove: Some(&self.dir),
         })?;
-        let answer = async || self.answers().await.then_some(());
+        let this = &*self;
+        let answer = || async move { this.answers().await.then_some(()) };
         server.wait_until_ready("redis-server", &path, READY_TIMEOUT, answer).await?;
         // Another server on the same port would have answered as well.
         if !server.is_running() {
