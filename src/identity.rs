@@ -1,4 +1,4 @@
-//! Identity: sign-in, sessions, users and service keys.
+//! Identity: sign-in, sessions, users, roles and service keys.
 
 pub mod account;
 pub mod auth;
@@ -11,6 +11,7 @@ pub mod passwords;
 mod process;
 pub mod registration;
 pub mod revocation;
+pub mod role;
 pub mod service_key;
 pub mod session;
 pub mod sign_in;
@@ -34,6 +35,7 @@ use self::{
     config::IdentityConfig,
     credential::ops::Credentials,
     passwords::Passwords,
+    role::service::Roles,
     service_key::{cache::ServiceKeyCache, service::ServiceKeys},
     session::service::SessionRpcs,
     session::store::Sessions,
@@ -43,8 +45,9 @@ use self::{
 use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
-        auth_service_server::AuthServiceServer, service_key_service_server::ServiceKeyServiceServer,
-        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+        auth_service_server::AuthServiceServer, role_service_server::RoleServiceServer,
+        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
+        user_service_server::UserServiceServer,
     },
 };
 
@@ -54,7 +57,10 @@ pub(crate) fn module() -> Module {
         .production(config::PRODUCTION)
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
-        .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))
+        .part(|app| {
+            let (policies, secret) = (&app.contract.policies, app.secret.clone());
+            Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
+        })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
         .start(|process| Box::pin(process::start(process)))
@@ -62,6 +68,7 @@ pub(crate) fn module() -> Module {
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
+        .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())

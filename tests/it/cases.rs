@@ -10,6 +10,7 @@ pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
 pub(crate) mod post;
+pub(crate) mod role;
 mod scene;
 pub(crate) mod service_key;
 pub(crate) mod session;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(payment::cases());
     cases.extend(subscription::cases());
     cases.extend(user::cases());
+    cases.extend(role::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());

@@ -11,12 +11,11 @@ use crate::identity::{
     service_key::store as service_key,
     signing_key::ops as signing_key,
     tokens::{Access, TokenError},
-    user::store as user,
+    user::store::{self as user, Standing},
 };
 use mainstay_kernel::{
     app::App,
     caller::Caller,
-    contract::policy::Scope,
     error::{Reason, Result},
 };
 
@@ -74,16 +73,18 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     verify_session(app, credential, access).await
 }
 
-/// Checks in Postgres that neither the session nor all sessions of the user have ended since the token was signed.
+/// Checks in Postgres that neither the session nor all sessions of the user have ended since the token was signed, and that
+/// its custom role is the current one.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
-    let (id, session) = (access.user, access.session);
-    match app
-        .database
-        .autocommit(async move |connection| user::epoch_and_revocation(connection, id, session).await)
-        .await?
-    {
+    let claims = access.claims();
+    let standing = app.database.autocommit(async move |connection| user::standing(connection, claims).await).await?;
+    match standing {
         None => Err(Reason::InvalidToken.into()),
-        Some((epoch, revoked)) if revoked || !epoch.admits(session, access.epoch) => Err(Reason::SessionRevoked.into()),
+        Some(Standing { epoch, is_revoked, .. }) if is_revoked || !epoch.admits(access.session, access.epoch) => {
+            Err(Reason::SessionRevoked.into())
+        }
+        // A refresh issues a token with the current scopes.
+        Some(Standing { is_outdated: true, .. }) => Err(Reason::TokenExpired.into()),
         Some(_) => {
             let caller = access.caller.clone();
             app.part::<Tokens>().insert_verified(credential, access);
@@ -100,9 +101,8 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     if !same || !key.is_valid(app.clock.now()) {
         return Err(Reason::InvalidToken.into());
     }
-    // A scope that no method of this version requires grants nothing.
-    let scopes = key.scopes.iter().map(|name| Scope::from(name.as_str()));
-    let caller = Caller::Service { id, scopes: scopes.collect() };
+    let scopes = app.contract.policies.declared(key.scopes.iter().map(String::as_str));
+    let caller = Caller::Service { id, scopes };
     app.part::<ServiceKeyCache>().insert(secret, id, caller.clone(), key.expires_at);
     Ok(caller)
 }

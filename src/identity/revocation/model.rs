@@ -1,4 +1,5 @@
-//! Causes that end access tokens before they expire: the end of their session, or a new epoch of their user.
+//! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, or a new version
+//! of their role.
 
 use std::{
     collections::HashMap,
@@ -34,12 +35,28 @@ impl Epoch {
     }
 }
 
+/// A version of something that an access token depends on, such as its custom role. A later version ends the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectVersion {
+    /// The id.
+    pub subject: Uuid,
+    /// The version, which is counted like the epochs of users.
+    pub number: i32,
+}
+
+impl SubjectVersion {
+    /// Returns a version of a subject.
+    pub fn new(subject: Uuid, version: i64) -> Self {
+        Self { subject, number: i32::try_from(version).unwrap_or(i32::MAX) }
+    }
+}
+
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The id of a session, or of a user.
+    /// The id of a session, a user or a role.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun.
+    /// For a user: the epoch that has begun. For a role: its new version.
     pub epoch: Option<Epoch>,
 }
 
@@ -49,6 +66,8 @@ pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
     pub epoch: i32,
+    /// The version of the custom role, if the token has one.
+    pub role: Option<SubjectVersion>,
 }
 
 /// The revocations of the last minutes that this instance has read.
@@ -88,7 +107,11 @@ impl RevocationSet {
         }
         let admits = |epoch: &Option<Epoch>| epoch.is_some_and(|epoch| epoch.admits(token.session, token.epoch));
         let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| !admits(epoch));
-        user || self.by_subject.contains_key(&token.session.0)
+        let is_later = |role: SubjectVersion| {
+            let later = self.by_subject.get(&role.subject).and_then(|(version, _)| *version);
+            later.is_some_and(|later| later.number > role.number)
+        };
+        user || self.by_subject.contains_key(&token.session.0) || token.role.is_some_and(is_later)
     }
 }
 
@@ -99,7 +122,7 @@ mod tests {
     const LIFE: Duration = Duration::from_secs(400);
 
     fn token(epoch: i32) -> TokenClaims {
-        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
+        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch, role: None }
     }
 
     fn epoch(number: i32, kept: Option<u128>) -> Revocation {
@@ -122,6 +145,21 @@ mod tests {
         assert!(!revocations.allows(token(4), now, now));
         revocations.learn(Vec::new(), now + LIFE, LIFE);
         assert!(revocations.by_subject.is_empty(), "every token has expired by now");
+    }
+
+    #[test]
+    fn a_later_version_of_a_role_ends_the_tokens_of_earlier_ones() {
+        let now = Instant::now();
+        let mut revocations = RevocationSet::default();
+        let of_version = |version| {
+            let role = Some(SubjectVersion::new(Uuid::from_u128(3), version));
+            TokenClaims { role, ..token(0) }
+        };
+        let third = Revocation { subject: Uuid::from_u128(3), epoch: Some(Epoch { number: 3, kept: None }) };
+        revocations.learn(vec![third], now, LIFE);
+        let allowed = [2, 3, 4].map(|version| revocations.allows(of_version(version), now, now));
+        assert_eq!(allowed, [false, true, true]);
+        assert!(revocations.allows(token(0), now, now), "a token without the role");
     }
 
     #[test]

@@ -9,6 +9,10 @@ use secrecy::ExposeSecret as _;
 
 use crate::identity::{
     revocation::ops as revocation,
+    role::{
+        model::{Assigned, Granted},
+        ops as role,
+    },
     session::model::{Device, Refresh, Session, SessionLife},
     signing_key::ops as signing_key,
     tokens::Pair,
@@ -17,6 +21,7 @@ use crate::identity::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
+    contract::policy::BuiltInRole,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     unit_of_work::Work,
@@ -45,9 +50,19 @@ pub(crate) fn life(app: &App) -> SessionLife {
 /// # Errors
 /// `UNAVAILABLE` if the session store is unreachable.
 pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
+    let granted = granted(app, user).await?;
+    begin_with(app, user, &granted, device).await
+}
+
+/// Begins a session whose first access token has what a role grants, until it is refreshed. A test thus has callers of every
+/// role without a user for each.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store is unreachable.
+pub async fn begin_with(app: &App, user: &User, granted: &Granted, device: Device) -> Result<Pair> {
     let session = Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app));
     app.part::<Sessions>().insert(&session).await?;
-    issue(app, user, &session).await
+    issue(app, user, granted, &session).await
 }
 
 /// Exchanges a refresh token for a new pair. The user is read before the token is consumed, so that the client can
@@ -64,15 +79,16 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
                 let user = owner(app, &session).await?;
-                return issue(app, &user, &session).await;
+                return issue(app, &user, &granted(app, &user).await?, &session).await;
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
+        let granted = granted(app, &user).await?;
         let next = Session { epoch: user.epoch.number, ..next };
         if app.part::<Sessions>().replace(&entry, &next).await? {
-            return issue(app, &user, &next).await;
+            return issue(app, &user, &granted, &next).await;
         }
     }
     Err(Reason::Conflict.into())
@@ -109,13 +125,18 @@ pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
     stored.filter(continues).map(drop).ok_or_else(|| Reason::SessionRevoked.into())
 }
 
-async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
-    let pair = match app.part::<Tokens>().issue(user, session)? {
+/// Returns what the user's role grants now. Each customer is the only user of the account, and thus its owner.
+async fn granted(app: &App, user: &User) -> Result<Granted> {
+    role::granted(app, role::assigned(user, Assigned::BuiltIn(BuiltInRole::Owner))).await
+}
+
+async fn issue(app: &App, user: &User, granted: &Granted, session: &Session) -> Result<Pair> {
+    let pair = match app.part::<Tokens>().issue(user, granted, session)? {
         Some(pair) => pair,
         None => {
             // No key exists yet: Postgres was unreachable or not migrated when this instance started.
             signing_key::refresh(app).await?;
-            let pair = app.part::<Tokens>().issue(user, session)?;
+            let pair = app.part::<Tokens>().issue(user, granted, session)?;
             pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
         }
     };

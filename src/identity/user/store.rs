@@ -8,7 +8,11 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
-        revocation::{model::Epoch, store as revocation},
+        revocation::{
+            model::{Epoch, SubjectVersion, TokenClaims},
+            store as revocation,
+        },
+        role::id::RoleId,
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
     schema::{accounts, revocations, service_keys, users},
@@ -31,6 +35,7 @@ struct Row {
     email: String,
     name: String,
     role: i16,
+    staff_role_id: Option<RoleId>,
     language: String,
     session_epoch: i32,
     kept_session_id: Option<SessionId>,
@@ -55,6 +60,7 @@ impl TryFrom<Row> for User {
             email: EmailAddress::find(&row.email).map_err(|_| corrupt("users", id, "email"))?,
             name: row.name,
             role: role.ok_or_else(|| corrupt("users", id, "role"))?,
+            staff_role: row.staff_role_id,
             language: Language::parse(&row.language).map_err(|_| corrupt("users", id, "language"))?,
             epoch: Epoch { number: row.session_epoch, kept: row.kept_session_id },
             avatar: row.avatar_id.map(Avatar),
@@ -167,16 +173,31 @@ pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<Epo
     Ok(row.map(|(number, kept)| Epoch { number, kept }))
 }
 
-/// Returns a user's epoch, and whether the session has been revoked; `None` when there is no such user.
-pub async fn epoch_and_revocation(
-    connection: &mut Connection,
-    id: UserId,
-    session: SessionId,
-) -> Result<Option<(Epoch, bool)>> {
-    let revoked = diesel::dsl::exists(revocations::table.find(session.0));
-    let query = users::table.find(id).select((users::session_epoch, users::kept_session_id, revoked));
-    let row: Option<(i32, Option<SessionId>, bool)> = query.first(connection).await.optional()?;
-    Ok(row.map(|(number, kept, revoked)| (Epoch { number, kept }, revoked)))
+/// What Postgres says about an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The user's epoch.
+    pub epoch: Epoch,
+    /// Whether the session has been revoked.
+    pub is_revoked: bool,
+    /// Whether the custom role of the token has a later version.
+    pub is_outdated: bool,
+}
+
+/// Returns the standing of an access token; `None` when there is no such user.
+pub async fn standing(connection: &mut Connection, token: TokenClaims) -> Result<Option<Standing>> {
+    let revoked = diesel::dsl::exists(revocations::table.find(token.session.0));
+    // No role has the nil UUID.
+    let role = token.role.unwrap_or(SubjectVersion { subject: Uuid::nil(), number: 0 });
+    let outdated = revocations::table.find(role.subject).filter(revocations::epoch.gt(role.number));
+    let columns = (users::session_epoch, users::kept_session_id, revoked, diesel::dsl::exists(outdated));
+    let row: Option<(i32, Option<SessionId>, bool, bool)> =
+        users::table.find(token.user).select(columns).first(connection).await.optional()?;
+    Ok(row.map(|(number, kept, is_revoked, is_outdated)| Standing {
+        epoch: Epoch { number, kept },
+        is_revoked,
+        is_outdated,
+    }))
 }
 
 /// Returns the user of a session; `None` when there is no such user, or the session has been revoked.
@@ -220,6 +241,7 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
     let values = (
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
+        users::staff_role_id.eq(user.staff_role),
         users::language.eq(user.language.as_str()),
         users::session_epoch.eq(user.epoch.number),
         users::kept_session_id.eq(user.epoch.kept),
