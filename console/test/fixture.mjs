@@ -35,7 +35,8 @@ const SUBJECTS = [
 export async function fill() {
   const token = await signIn();
   const post = async (path, body) => (await send("POST", path, body, token)).data;
-  const me = (await send("GET", "me", undefined, token)).data;
+  const { data, accountId } = await send("GET", "me", undefined, token);
+  const me = { ...data, accountId };
   const account = { accountId: me.accountId };
   const tickets = [];
   for (const [subject, body, priority] of SUBJECTS) {

@@ -1,4 +1,4 @@
-/** Customers: the users of an account, with their tickets, purchases and payments on one page. */
+/** Customers: the accounts, each with its people, tickets, purchases and payments on one page. */
 
 import { Link, useParams } from "@tanstack/react-router";
 
@@ -13,20 +13,20 @@ import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } f
 import { NewTicket } from "./tickets/new";
 import { useCustomerName } from "./tickets/people";
 
+type Account = Schemas["Account"];
 type User = Schemas["User"];
 type Ticket = Schemas["Ticket"];
 
 export function CustomersPage() {
   const t = useText();
   const name = useName();
-  const columns: Column<User>[] = [
-    { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/customers/$id" params={{ id: user.accountId }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
-    { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
+  const columns: Column<Account>[] = [
+    { name: "name", label: name("name"), cell: (account) => <Link className="row-link" to="/customers/$id" params={{ id: account.id }}>{account.name}</Link> },
+    { name: "createTime", label: t("Created"), wide: true, cell: (account) => <Time value={account.createTime} /> },
   ];
   return (
     <ListPage name="customers" title={t("Customers")} empty={t("No customers yet. People appear here once they have registered, for which your product calls POST /api/v1/auth/register.")} columns={columns}
-      fetch={(search, signal) => read(api.GET("/api/v1/users", { params: { query: { roles: ["ROLE_CUSTOMER"], page: pageOf(search), pageSize: 50 } }, signal }))} />
+      fetch={(search, signal) => read(api.GET("/api/v1/accounts", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
   );
 }
 

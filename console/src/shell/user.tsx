@@ -5,7 +5,8 @@ import { createContext, useContext } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 
-export type User = Schemas["User"];
+/** The user, with the account of the session. */
+export type User = Schemas["User"] & { accountId?: string | undefined };
 
 export const UserContext = createContext<User | undefined>(undefined);
 
@@ -21,5 +22,11 @@ export function useIsStaff(): boolean {
 }
 
 export function useMe() {
-  return useQuery({ queryKey: ["me"], queryFn: async ({ signal }) => (await read(api.GET("/api/v1/me", { signal }))).data });
+  return useQuery({
+    queryKey: ["me"],
+    queryFn: async ({ signal }): Promise<User> => {
+      const { data, accountId } = await read(api.GET("/api/v1/me", { signal }));
+      return { ...data, accountId };
+    },
+  });
 }

@@ -1,4 +1,5 @@
-//! Causes that end access tokens before they expire: the end of their session, or a new epoch of their user.
+//! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, a new version of
+//! their membership or role, or the end of the membership.
 
 use std::{
     collections::HashMap,
@@ -34,12 +35,28 @@ impl Epoch {
     }
 }
 
+/// A version of something that an access token depends on, such as its custom role. A later version ends the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectVersion {
+    /// The id.
+    pub subject: Uuid,
+    /// The version, which is counted like the epochs of users.
+    pub number: i32,
+}
+
+impl SubjectVersion {
+    /// Returns a version of a subject.
+    pub fn new(subject: Uuid, version: i64) -> Self {
+        Self { subject, number: i32::try_from(version).unwrap_or(i32::MAX) }
+    }
+}
+
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The id of a session, or of a user.
+    /// The id of a session, a user, a membership or a role.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun.
+    /// For a user: the epoch that has begun. For a membership and a role: the new version; `None` if a membership ended.
     pub epoch: Option<Epoch>,
 }
 
@@ -49,6 +66,10 @@ pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
     pub epoch: i32,
+    /// The version of the membership, if the token has an account.
+    pub member: Option<SubjectVersion>,
+    /// The version of the custom role, if the token has one.
+    pub role: Option<SubjectVersion>,
 }
 
 /// The revocations of the last minutes that this instance has read.
@@ -88,7 +109,12 @@ impl RevocationSet {
         }
         let admits = |epoch: &Option<Epoch>| epoch.is_some_and(|epoch| epoch.admits(token.session, token.epoch));
         let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| !admits(epoch));
-        user || self.by_subject.contains_key(&token.session.0)
+        let is_outdated = |version: SubjectVersion| {
+            let later = self.by_subject.get(&version.subject);
+            later.is_some_and(|(later, _)| later.is_none_or(|later| later.number > version.number))
+        };
+        let mut versions = token.member.into_iter().chain(token.role);
+        user || self.by_subject.contains_key(&token.session.0) || versions.any(is_outdated)
     }
 }
 
@@ -99,7 +125,8 @@ mod tests {
     const LIFE: Duration = Duration::from_secs(400);
 
     fn token(epoch: i32) -> TokenClaims {
-        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
+        let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
+        TokenClaims { user, session, epoch, member: None, role: None }
     }
 
     fn epoch(number: i32, kept: Option<u128>) -> Revocation {
@@ -122,6 +149,24 @@ mod tests {
         assert!(!revocations.allows(token(4), now, now));
         revocations.learn(Vec::new(), now + LIFE, LIFE);
         assert!(revocations.by_subject.is_empty(), "every token has expired by now");
+    }
+
+    #[test]
+    fn a_later_version_of_a_membership_or_role_ends_the_tokens_of_earlier_ones() {
+        let now = Instant::now();
+        let mut revocations = RevocationSet::default();
+        let version = |number| Some(SubjectVersion::new(Uuid::from_u128(3), number));
+        let tokens = |number| {
+            [TokenClaims { role: version(number), ..token(0) }, TokenClaims { member: version(number), ..token(0) }]
+        };
+        let subject = |epoch| Revocation { subject: Uuid::from_u128(3), epoch };
+        revocations.learn(vec![subject(Some(Epoch { number: 3, kept: None }))], now, LIFE);
+        let allowed = [2, 3, 4].map(|number| tokens(number).map(|token| revocations.allows(token, now, now)));
+        assert_eq!(allowed, [[false; 2], [true; 2], [true; 2]]);
+        assert!(revocations.allows(token(0), now, now), "a token without either");
+        // The membership has ended.
+        revocations.learn(vec![subject(None)], now, LIFE);
+        assert!(tokens(4).iter().all(|token| !revocations.allows(*token, now, now)));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::identity::revocation::model::{Epoch, Revocation};
+use crate::identity::{
+    member::id::MemberId,
+    revocation::model::{Epoch, Revocation, SubjectVersion},
+};
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
     error::Result,
@@ -35,6 +38,17 @@ pub async fn end_session(connection: &mut Connection, session: SessionId) -> Res
 /// Revokes the access tokens of a user that an epoch, which the caller's transaction begins, does not admit.
 pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: Epoch) -> Result<()> {
     insert(connection, Revocation { subject: user.0, epoch: Some(epoch) }).await
+}
+
+/// Revokes the access tokens of a membership that ends.
+pub async fn end_member(connection: &mut Connection, member: MemberId) -> Result<()> {
+    insert(connection, Revocation { subject: member.0, epoch: None }).await
+}
+
+/// Revokes the access tokens of earlier versions of a subject, such as a role, which the caller's transaction changes.
+pub async fn begin_version(connection: &mut Connection, version: SubjectVersion) -> Result<()> {
+    let epoch = Some(Epoch { number: version.number, kept: None });
+    insert(connection, Revocation { subject: version.subject, epoch }).await
 }
 
 async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {

@@ -1,11 +1,14 @@
-//! Users, and the accounts they belong to.
+//! Users: people who sign in.
 
 mod email;
 mod language;
 
 use chrono::{DateTime, Utc};
 
-use crate::{files::avatar::model::Avatar, identity::revocation::model::Epoch};
+use crate::{
+    files::avatar::model::Avatar,
+    identity::{revocation::model::Epoch, role::id::RoleId},
+};
 use mainstay_kernel::{
     contract::validate::{check, text},
     error::{Error, Result},
@@ -20,13 +23,20 @@ pub use language::Language;
 numbered! {
     /// The role of a user. Internal callers have scopes instead.
     Role {
-        /// Sees the user's account only.
+        /// Reaches the account of the session only.
         Customer = 1,
-        /// Works on the tickets of all accounts.
+        /// Works for all accounts, with the scopes of agents or of a custom role of the staff.
         Agent = 2,
-        /// Has an agent's permissions, and manages users and keys.
+        /// Has every scope.
         Admin = 3,
     }
+}
+
+/// The role of a user with the custom role that an agent may have in place of the built-in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaffRole {
+    pub role: Role,
+    pub custom: Option<RoleId>,
 }
 
 numbered! {
@@ -47,25 +57,16 @@ pub struct Deactivation {
     pub reason: String,
 }
 
-/// A customer organization.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    pub id: AccountId,
-    pub name: String,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
-}
-
 /// A person who signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
-    /// The account the user belongs to.
-    pub account: AccountId,
     /// The email address; unique.
     pub email: EmailAddress,
     pub name: String,
     pub role: Role,
+    /// The custom role of an agent in place of the built-in one.
+    pub staff_role: Option<RoleId>,
     /// The language of mail to the user.
     pub language: Language,
     /// The present epoch, which determines the valid sessions and access tokens.
@@ -82,15 +83,14 @@ pub struct User {
 }
 
 impl User {
-    /// Creates a user of an account.
-    pub fn new(account: AccountId, email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
-        let id = UserId::generate(now);
+    /// Creates a user.
+    pub fn new(email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
         Self {
-            id,
-            account,
+            id: UserId::generate(now),
             email,
             name,
             role,
+            staff_role: None,
             language: Language::default(),
             epoch: Epoch::default(),
             avatar: None,
@@ -120,8 +120,8 @@ impl User {
 
     /// Returns the user with another role, and a new epoch, which ends every session.
     #[must_use]
-    pub fn in_role(self, role: Role, now: DateTime<Utc>) -> Self {
-        Self { role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
+    pub fn in_role(self, role: Role, staff_role: Option<RoleId>, now: DateTime<Utc>) -> Self {
+        Self { role, staff_role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns whether the user may sign in.
@@ -190,7 +190,7 @@ pub struct Contact {
 /// A filter of users, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only users of this account.
+    /// Only users who are members of this account.
     pub account: Option<AccountId>,
     /// Only users with one of these roles; all if empty. A role that users can't have, such as that of services,
     /// matches none.

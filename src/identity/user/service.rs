@@ -5,9 +5,11 @@ mod avatar;
 use tonic::{Request, Streaming};
 
 use crate::identity::{
+    member::service::render_membership,
+    role::id::RoleId,
     session::ops as session,
     user::{
-        model::{EmailAddress, Filter, Language, Patch, Role, State, User},
+        model::{EmailAddress, Filter, Language, Patch, Role, StaffRole, State, User},
         ops,
     },
 };
@@ -32,10 +34,10 @@ pub(crate) fn render(user: User) -> pb::User {
         user.deactivation.map(|deactivation| (time(deactivation.at), deactivation.reason)).unzip();
     pb::User {
         id: Some(user.id.to_string()),
-        account_id: Some(user.account.to_string()),
         email: Some(user.email.into()),
         name: Some(user.name),
         role: Some(user.role.number().into()),
+        staff_role_id: user.staff_role.map(|role| role.to_string()),
         language: Some(user.language.into()),
         avatar_url: user.avatar.map(|avatar| avatar.url()),
         state: Some(state.into()),
@@ -81,8 +83,11 @@ impl UserService for Users {
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Reply<pb::GetMeResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let user = self.app.database.read(async move |connection| ops::me(connection, &permit).await).await?;
-        call.read(pb::GetMeResponse { data: Some(render(user)) })
+        let account_id = permit.user().and_then(|(_, account, _)| account).map(|account| account.to_string());
+        let me = self.app.database.read(async move |connection| ops::me(connection, &permit).await);
+        let (user, memberships) = me.await?;
+        let memberships = memberships.into_iter().map(render_membership).collect();
+        call.read(pb::GetMeResponse { data: Some(render(user)), account_id, memberships })
     }
 
     async fn list_users(&self, request: Request<pb::ListUsersRequest>) -> Reply<pb::ListUsersResponse> {
@@ -137,8 +142,10 @@ impl UserService for Users {
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
         let role = Role::from_number(call.message.role)
             .ok_or_else(|| Error::field("role", "is not a role that a user can have"))?;
+        let custom = call.message.staff_role_id.as_deref().map(RoleId::parse).transpose()?;
+        let (new, policies) = (StaffRole { role, custom }, &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            let user = ops::set_role(work, id, expected, role).await?;
+            let user = ops::set_role(work, policies, id, expected, new).await?;
             Ok(pb::SetUserRoleResponse { data: Some(render(user)) })
         });
         let response = reply.await?;
