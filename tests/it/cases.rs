@@ -1,6 +1,7 @@
 //! The table of cases: for every method, its successful outcomes and its typical failures. Each case runs over every
 //! protocol, and the access tests take their valid requests from it.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod canned_answer;
 pub(crate) mod comment;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(webhook::cases());
     cases.extend(webhook_endpoint::cases());
     cases.extend(dashboard::cases());
+    cases.extend(audit::cases());
     cases
 }
 

@@ -70,6 +70,7 @@ pub async fn list(
 async fn lock(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -> Result<User> {
     let visibility = work.permit()?.visibility();
     let user = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    work.before(&user);
     ExpectedVersions::check(expected.as_ref(), user.version)?;
     Ok(user)
 }
@@ -123,8 +124,10 @@ pub async fn set_role(work: &mut Work, id: UserId, expected: Option<ExpectedVers
         return Ok(user);
     }
     keep_an_admin(&user, admins)?;
+    let before = user.clone();
     let user = user.in_role(role, now);
     begin_epoch_of(connection, &user).await?;
+    work.before(&before);
     Ok(user)
 }
 
@@ -146,8 +149,10 @@ pub async fn deactivate(
         return Ok(user);
     }
     keep_an_admin(&user, admins)?;
+    let before = user.clone();
     let user = user.deactivate(reason, now);
     begin_epoch_of(connection, &user).await?;
+    work.before(&before);
     tracing::info!(user = %id, %admin, "a user was deactivated");
     Ok(user)
 }

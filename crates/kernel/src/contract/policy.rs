@@ -21,15 +21,20 @@ pub use pb::{Cache, Idempotency, RateClass, Reach, Role};
 mod defaults;
 mod field;
 mod module;
+mod privacy;
 mod public_cache;
 mod read;
 mod scope;
+mod subject;
 mod success;
 
 pub use field::{FieldPath, FieldValue};
 pub use module::DeclaredEvent;
+pub(crate) use privacy::{Class, Privacy, Shape};
 pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
+pub use subject::Subject;
+pub(crate) use subject::kind_of;
 pub use success::{LocationPart, Success, When};
 
 use module::Modules;
@@ -82,6 +87,8 @@ pub struct Method {
     pub watch: bool,
     /// The effect of a call in Postgres.
     pub effect: Effect,
+    /// What a call is about.
+    pub subject: Subject,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.
@@ -121,6 +128,8 @@ pub struct Grant {
 pub struct Policies {
     methods: HashMap<String, Method>,
     modules: Modules,
+    /// Which fields are personal or secret.
+    pub(crate) privacy: Privacy,
 }
 
 /// Services outside the contract, by name.
@@ -143,7 +152,7 @@ impl Policies {
                 }
             }
         }
-        if faults.is_empty() { Ok(Self { methods, modules }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { methods, modules, privacy: Privacy::read(pool) }) } else { Err(faults) }
     }
 
     /// Returns the method with a gRPC path.
