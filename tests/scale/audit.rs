@@ -1,5 +1,6 @@
 //! Runs every statement on the audit log: the lists by each filter, the chain and its verification.
 
+use chrono::TimeDelta;
 use mainstay::audit::{
     chain::{model::Head, store as chain},
     entry::{
@@ -7,7 +8,7 @@ use mainstay::audit::{
         store as entry,
     },
 };
-use mainstay_kernel::{caller::Visibility, id::AccountId, page::Start};
+use mainstay_kernel::{caller::Visibility, clock::Clock, id::AccountId, page::Start};
 use uuid::Uuid;
 
 use crate::server::{ROWS, Server, plain};
@@ -46,8 +47,8 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
     };
     let (actor, account, ticket) = (numbered("actor").await?, numbered("account").await?, numbered("ticket").await?);
     let account = AccountId(account);
-    let row = server.client.query_one("SELECT now() - interval '10 days', now() - interval '9 days'", &[]).await?;
-    let (from, until) = (Some(row.get(0)), Some(row.get(1)));
+    let now = Clock::default().now();
+    let (from, until) = (Some(now - TimeDelta::days(10)), Some(now - TimeDelta::days(9)));
     let method = |name: &str| Some(name.to_owned());
     let filters = [
         Filter::default(),
@@ -91,9 +92,8 @@ async fn chain_statements(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT number, hash, link_id, writer, entry_id FROM audit_chain", &[]).await?;
     let (number, hash, link, writer, entry) = (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
     let head = Head { number, hash, link, writer, entry };
-    let middle =
-        server.client.query_one("SELECT id, now() FROM audit_links ORDER BY id LIMIT 1 OFFSET 1000", &[]).await?;
-    let (middle, now): (Uuid, chrono::DateTime<chrono::Utc>) = (middle.get(0), middle.get(1));
+    let middle = server.client.query_one("SELECT id FROM audit_links ORDER BY id LIMIT 1 OFFSET 1000", &[]).await?;
+    let (middle, now): (Uuid, _) = (middle.get(0), Clock::default().now());
     for _ in 0..ROUNDS {
         let head = head.clone();
         let read = server.database.autocommit(async move |connection| {
