@@ -30,7 +30,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mainstay_kernel::{app::App, http::envoy::TokenIssuer, module::Module, schedule::HOUR, telemetry::metrics::Metric};
+use mainstay_kernel::{
+    app::App, audit::Refusals, http::envoy::TokenIssuer, module::Module, rate_limit::Network, schedule::HOUR,
+    telemetry::metrics::Metric,
+};
 
 use self::{
     account::service::Accounts,
@@ -69,6 +72,7 @@ pub(crate) fn module() -> Module {
         })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
+        .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))

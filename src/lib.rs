@@ -23,6 +23,7 @@
 //! - [`webhooks`]: events received from providers, and events sent to endpoints.
 //! - [`mail`]: mail and its transports.
 //! - [`dashboard`]: revenue, overviews, the configuration, and the log of all servers.
+//! - [`audit`]: who did what, and the chain that proves it.
 //! - [`console`]: the web console.
 //! - [`sample`]: sample data for a new private database.
 //!
@@ -34,6 +35,7 @@
 
 #![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
 
+pub mod audit;
 pub mod cli;
 pub mod console;
 pub mod content;

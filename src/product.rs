@@ -9,8 +9,8 @@ use mainstay_kernel::{
 };
 
 use crate::{
-    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, sample, subscriptions,
-    support, webhooks,
+    audit, cli, console, content, dashboard, files, identity, mail, operations, orders, payments, sample,
+    subscriptions, support, webhooks,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -36,6 +36,7 @@ pub fn product() -> Product {
         webhooks::module(),
         mail::module(),
         dashboard::module(),
+        audit::module(),
         console::module(),
         sample::module(),
     ];

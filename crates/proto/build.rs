@@ -5,6 +5,7 @@ fn main() -> Result<(), mainstay_build::Error> {
         .uses("mainstay-kernel")
         .messages_path("crate")
         // Without a box, every message of an export or watch stream would be as large as its largest variant.
+        .boxed("mainstay.audit.v1.ExportAuditEntriesResponse.item.data")
         .boxed("mainstay.support.v1.ExportTicketsResponse.item.data")
         .boxed("mainstay.support.v1.WatchTicketsResponse.item.data")
         .compile()

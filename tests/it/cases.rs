@@ -2,6 +2,7 @@
 //! protocol, and the access tests take their valid requests from it.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod canned_answer;
 pub(crate) mod comment;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(webhook::cases());
     cases.extend(webhook_endpoint::cases());
     cases.extend(dashboard::cases());
+    cases.extend(audit::cases());
     cases
 }
 

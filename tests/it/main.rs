@@ -1,6 +1,7 @@
 //! Black-box tests of the app: one binary, organized by behavior, each over gRPC and over REST.
 
 mod access;
+mod audit;
 mod cache;
 mod cases;
 mod conditional;

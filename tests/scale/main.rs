@@ -4,6 +4,7 @@
 //! for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for the
 //! actual values, because a server's connections live that long.
 
+mod audit;
 mod ledger;
 mod lists;
 mod lookups;
@@ -35,6 +36,15 @@ async fn nothing_scans_a_table_and_totals_are_exact_with_many_tickets() -> anyho
 async fn nothing_scans_a_table_at_a_hundred_thousand_posts() -> anyhow::Result<()> {
     let server = Server::empty().await?;
     let listed = posts::run(&server).await?;
+    plans::scan_one(&server).await?;
+    plans::check(&server.plans().await?, listed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_scans_the_audit_log_with_many_entries() -> anyhow::Result<()> {
+    let server = Server::empty().await?;
+    let listed = audit::run(&server).await?;
     plans::scan_one(&server).await?;
     plans::check(&server.plans().await?, listed);
     Ok(())

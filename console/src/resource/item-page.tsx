@@ -5,6 +5,7 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 
 import { call } from "../api/client";
 import { useContract, type Contract, type Service } from "../api/contract";
+import { History } from "../pages/access/audit";
 import { NotFound } from "../shell/fallbacks";
 import { useUser } from "../shell/user";
 import { useName, useText } from "../text";
@@ -49,6 +50,7 @@ function ResourceItem({ contract, service, item, id }: { contract: Contract; ser
       {item.remove && <OperationButton {...shared} operation={item.remove} onDone={() => void navigate({ to: "/s/$service", params: { service: service.name } })} />}
     </>}>
       <Card title={t("Details")}><Fields value={data} /></Card>
+      <History resourceId={id} />
     </PageFrame>
   );
 }

@@ -42,6 +42,7 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
     pages: [
       { to: "/people", title: "People", services: ["UserService"] },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
+      { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },
       { to: "/sessions", title: "Sessions", services: ["SessionService"] },
     ],

@@ -60,6 +60,7 @@ const routes = [
   page("/posts/$id", lazyRouteComponent(() => import("../pages/posts/post"), "PostPage")),
   page("/people", lazyRouteComponent(() => import("../pages/access/people"), "PeoplePage")),
   page("/people/$id", lazyRouteComponent(() => import("../pages/access/people"), "PersonPage")),
+  page("/audit", lazyRouteComponent(() => import("../pages/access/audit"), "AuditPage")),
   page("/profile", lazyRouteComponent(() => import("../pages/access/profile"), "ProfilePage")),
   page("/service-keys", lazyRouteComponent(() => import("../pages/access/keys"), "ServiceKeysPage")),
   page("/sessions", lazyRouteComponent(() => import("../pages/access/sessions"), "SessionsPage")),

@@ -27,6 +27,13 @@ export const germanNames: Readonly<Record<string, string>> = {
   "At period end": "Zum Ende des Zeitraums", "Cancel at period end": "Endet mit dem Zeitraum",
   "Attachments": "Anhänge", "Level": "Schwere", "Method": "Methode", "Source": "Herkunft",
   // Values.
+  "Done": "Ausgeführt",
+  "Refused": "Abgelehnt",
+  "User": "Benutzer",
+  "System": "System",
+  "Staff": "Mitarbeiter",
+  "Anonymous": "Ohne Anmeldung",
+  "Audit": "Protokoll",
   "Open": "Offen", "In progress": "In Arbeit", "Resolved": "Gelöst", "Low": "Niedrig", "Medium": "Mittel", "High": "Hoch", "Urgent": "Dringend",
   "Incident": "Störung", "Request": "Wunsch", "Problem": "Problem", "Change": "Änderung", "Admin": "Admin", "Agent": "Bearbeiter",
   "Customer": "Kunde", "Service": "Dienst", "Pending": "Ausstehend", "Running": "Läuft", "Succeeded": "Erfolgreich", "Failed": "Fehlgeschlagen",

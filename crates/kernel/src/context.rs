@@ -4,6 +4,8 @@
 //! The middleware and the worker open the scope; transactions, outbound calls, errors, jobs and the codec read it. It is not
 //! passed as an argument, because conversions by `From`, tonic's codecs and the clients of libraries have no argument for it.
 
+mod origin;
+
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -12,6 +14,8 @@ use std::{
 use tokio::task::futures::TaskLocalFuture;
 
 use crate::{alert::Alerts, contract::lists::Lists};
+
+pub use origin::{ActorKind, Origin};
 
 tokio::task_local! {
     static CONTEXT: Context;
@@ -30,6 +34,8 @@ pub struct Context {
     alerts: Option<Alerts>,
     /// `None` once the log line is certain.
     failure: Option<Arc<OnceLock<Failure>>>,
+    /// Known once the request has reached its method.
+    origin: Arc<OnceLock<Origin>>,
 }
 
 /// The failure of a request, for its log line.
@@ -48,7 +54,8 @@ impl Context {
     pub fn new(request_id: impl Into<Arc<str>>) -> Self {
         let (deadline, traceparent, error_domain, lists, alerts) = Default::default();
         let failure = Some(Arc::default());
-        Self { request_id: request_id.into(), deadline, traceparent, error_domain, lists, alerts, failure }
+        let (request_id, origin) = (request_id.into(), Arc::default());
+        Self { request_id, deadline, traceparent, error_domain, lists, alerts, failure, origin }
     }
 
     /// Returns the current context; `None` outside of any request or job.
@@ -88,6 +95,13 @@ impl Context {
     #[must_use]
     pub(crate) fn with_alerts(mut self, alerts: &Alerts) -> Self {
         self.alerts = Some(alerts.clone());
+        self
+    }
+
+    /// Sets the origin of changes to a job or a task.
+    #[must_use]
+    pub(crate) fn of_system(self, method: String) -> Self {
+        self.origin.set(Origin::system(method)).ok();
         self
     }
 
@@ -148,6 +162,17 @@ pub(crate) fn lists() -> Option<&'static Lists> {
 /// any request or job, these alerts are counted and logged only.
 pub fn alerts() -> Alerts {
     CONTEXT.try_with(|context| context.alerts.clone()).ok().flatten().unwrap_or_default()
+}
+
+/// Returns the origin of changes: that of the current request or job, or a command.
+pub fn origin() -> Origin {
+    let origin = CONTEXT.try_with(|context| context.origin.get().cloned()).ok().flatten();
+    origin.unwrap_or_else(|| Origin::system("command"))
+}
+
+/// Sets the origin of the changes of the current request, unless it is set.
+pub(crate) fn set_origin(origin: impl FnOnce() -> Origin) {
+    CONTEXT.try_with(|context| context.origin.set(origin()).is_ok()).ok();
 }
 
 /// Records the failure of the current request. A later failure without a cause, such as that of an outer layer, is ignored.

@@ -25,11 +25,17 @@ use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
+use uuid::Uuid;
 
 use crate::{
     app::App,
     caller::{ClientAddress, IdempotencyKey, Permit},
-    contract::{Method, Validate, proto::common::v1::PageMeta},
+    context::{self, ActorKind, Origin},
+    contract::{
+        Method, Validate,
+        policy::{Effect, Role, Subject},
+        proto::common::v1::PageMeta,
+    },
     database::Connection,
     error::{Error, Reason, Result},
     http::middleware::protocol::X_TRANSCODED,
@@ -58,6 +64,8 @@ pub struct Call<M> {
     /// The address of the client. Requests without one bypassed the server's listener; all of them share one.
     client: IpAddr,
     claim: Option<Claim>,
+    /// The id of the resource that the request names, for the audit log.
+    resource: Option<Uuid>,
     /// The versions that If-Match allows, if it was sent.
     pub if_match: Option<ExpectedVersions>,
     mask: ReadMask,
@@ -101,10 +109,27 @@ impl<M: Message + Validate> Call<M> {
         let (metadata, extensions, mut message) = request.into_parts();
         message.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let Call { method, permit, client, claim, if_match, last_event_id, max_response_bytes, rows, .. } =
-            Call::take(&metadata, &extensions, fingerprint)?;
+        let facts = |subject: &Subject| {
+            let request = message.encode_to_vec();
+            (subject.id(&request), subject.reason(&request))
+        };
+        let call = Call::take(&metadata, &extensions, fingerprint, facts)?;
+        let Call { method, permit, client, claim, resource, if_match, last_event_id, max_response_bytes, rows, .. } =
+            call;
         let mask = ReadMask::read(method, &message)?;
-        Ok(Self { message, method, permit, client, claim, if_match, mask, last_event_id, max_response_bytes, rows })
+        Ok(Self {
+            message,
+            method,
+            permit,
+            client,
+            claim,
+            resource,
+            if_match,
+            mask,
+            last_event_id,
+            max_response_bytes,
+            rows,
+        })
     }
 }
 
@@ -114,17 +139,29 @@ impl Call<()> {
     /// # Errors
     /// `INTERNAL_ERROR` if the middleware was bypassed.
     pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
-        Self::take(metadata, extensions, || fingerprint)
+        Self::take(metadata, extensions, || fingerprint, |_| (None, None))
     }
 
-    fn take(metadata: &MetadataMap, extensions: &Extensions, fingerprint: impl FnOnce() -> [u8; 32]) -> Result<Self> {
+    /// `facts` returns the resource and the reason in the request of a method that writes.
+    fn take(
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+        fingerprint: impl FnOnce() -> [u8; 32],
+        facts: impl FnOnce(&Subject) -> (Option<Uuid>, Option<String>),
+    ) -> Result<Self> {
         if let Some(arrival) = extensions.get::<Arrival>() {
             arrival.record();
         }
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
         let permit = extensions.get::<Permit>().cloned();
-        let client = extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address);
+        let client = extensions.get().map(|&ClientAddress(address)| address);
+        let writes = method.effect == Effect::Write && !method.watch;
+        let (resource, reason) = if writes { facts(&method.subject) } else { (None, None) };
+        if writes {
+            context::set_origin(|| origin(method, permit.as_ref(), client, metadata, reason));
+        }
+        let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
             _ => None,
@@ -135,8 +172,45 @@ impl Call<()> {
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
         let is_rest = extensions.get::<MatchedRoute>().is_some() || metadata.contains_key(X_TRANSCODED.as_str());
         let max_response_bytes = if is_rest { MAX_TRANSCODED_BYTES } else { MAX_RESPONSE_BYTES };
-        let (mask, rows) = (ReadMask::default(), OnceLock::new());
-        Ok(Self { message: (), method, permit, client, claim, if_match, mask, last_event_id, max_response_bytes, rows })
+        let (message, mask, rows) = ((), ReadMask::default(), OnceLock::new());
+        Ok(Self {
+            message,
+            method,
+            permit,
+            client,
+            claim,
+            resource,
+            if_match,
+            mask,
+            last_event_id,
+            max_response_bytes,
+            rows,
+        })
+    }
+}
+
+/// Returns the origin of the changes of a call, for the audit log.
+fn origin(
+    method: &'static Method,
+    permit: Option<&Permit>,
+    client: Option<IpAddr>,
+    metadata: &MetadataMap,
+    reason: Option<String>,
+) -> Origin {
+    let actor = match permit.map(|permit| permit.caller().role()) {
+        None | Some(Role::Unspecified) => ActorKind::Anonymous,
+        Some(Role::Customer) => ActorKind::User,
+        Some(Role::Agent | Role::Admin) => ActorKind::Staff,
+        Some(Role::Service) => ActorKind::Service,
+    };
+    Origin {
+        method: method.name.as_str().into(),
+        actor,
+        actor_id: permit.map(|permit| permit.caller().principal()),
+        account: permit.and_then(Permit::user).map(|(_, account, _)| account.0),
+        client,
+        user_agent: metadata.get("user-agent").and_then(|agent| agent.to_str().ok()).map(Arc::from),
+        reason,
     }
 }
 
@@ -227,8 +301,12 @@ impl<M> Call<M> {
         app: &App,
         run: impl AsyncFnOnce(&mut Work) -> Result<R>,
     ) -> Result<Committed<R>> {
-        let max_bytes = self.max_response_bytes;
-        let run = async move |work: &mut Work| within(max_bytes, run(work).await?);
+        let (max_bytes, subject, resource) = (self.max_response_bytes, &self.method.subject, self.resource);
+        let run = async move |work: &mut Work| {
+            let response = within(max_bytes, run(work).await?)?;
+            work.audit_call(subject, resource, &response.encode_to_vec());
+            Ok(response)
+        };
         unit_of_work::run(app, self.permit.clone(), self.claim.clone(), run).await
     }
 

@@ -19,6 +19,7 @@
 //! - [`unit_of_work`]: effect, response and idempotency key in one commit.
 //! - [`upload`]: bytes that arrive at their sender's pace, within bounds.
 //! - [`error`]: the error type.
+//! - [`audit`]: who did what, in the same commit.
 //!
 //! # State
 //!
@@ -49,6 +50,7 @@
 
 pub mod alert;
 pub mod app;
+pub mod audit;
 pub mod batch;
 pub mod breaker;
 pub mod cache;

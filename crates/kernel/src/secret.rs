@@ -60,7 +60,11 @@ impl SecretKey {
         }
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    /// Reads a secret, 32 bytes in base64.
+    ///
+    /// # Errors
+    /// When the text is something else.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         // The decoder's own error would quote a part of the secret.
         let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
         Ok(Self::new(bytes.context("must be 32 bytes in base64 (openssl rand -base64 32)")?))

@@ -1,6 +1,7 @@
 //! Conversion of posts to messages, and of messages to drafts and patches.
 
 use mainstay_kernel::{
+    audit::Audited,
     error::{Error, Result},
     grpc::{mask, render::time},
     id::UserId,
@@ -40,6 +41,16 @@ pub(crate) fn post_without_text(post: Post) -> pb::Post {
 pub(crate) fn post(mut post: Post) -> pb::Post {
     let body = std::mem::take(&mut post.content.body);
     pb::Post { html: Some(markdown::render(&body)), body: Some(body), ..post_without_text(post) }
+}
+
+impl Audited for Post {
+    type Message = pb::Post;
+
+    /// Without the HTML, which follows from the text.
+    fn message(mut self) -> pb::Post {
+        let body = Some(std::mem::take(&mut self.content.body));
+        pb::Post { body, ..post_without_text(self) }
+    }
 }
 
 fn parse_slug(slug: String, field: &str) -> Result<String> {

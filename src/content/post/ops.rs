@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
+    audit::Record,
     caller::{Permit, Visibility},
     changes::{self, Change},
     contract::policy::Role,
@@ -227,6 +228,7 @@ async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) 
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(work.connection().await?, post.id.0, post.state.is_published()).await?;
     }
+    work.audit(Record::updated(before, &post));
     record_change(work, before, Some(&post));
     Ok(post)
 }
@@ -296,6 +298,7 @@ pub async fn unpublish(work: &mut Work, target: Target) -> Result<Post> {
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
 pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     let (post, now) = (target.lock(work).await?, work.now());
+    work.before(&post);
     work.publish(event(PostDeleted::NAME, &post));
     work.write(async |connection: &Connection| store::delete(connection, post.id).await).await?;
     if !images(&post).is_empty() {

@@ -1,6 +1,7 @@
 //! Conversion of files to messages, and of messages to drafts.
 
 use mainstay_kernel::{
+    audit::Audited,
     contract::validate::text,
     error::{Error, Reason, Result},
     grpc::render::time,
@@ -36,6 +37,14 @@ pub(crate) fn file(file: File) -> pb::File {
         version: Some(file.version),
         create_time: Some(time(file.created_at)),
         update_time: Some(time(file.updated_at)),
+    }
+}
+
+impl Audited for File {
+    type Message = pb::File;
+
+    fn message(self) -> pb::File {
+        file(self)
     }
 }
 

@@ -206,6 +206,7 @@ pub async fn list(
 pub async fn delete(work: &mut Work, id: FileId, expected: Option<ExpectedVersions>, limits: Limits) -> Result<()> {
     let (visibility, now) = (work.permit()?.visibility(), work.now());
     let file = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    work.before(&file);
     ExpectedVersions::check(expected.as_ref(), file.version)?;
     let connection = work.connection().await?;
     if store::is_linked(connection, id).await? {

@@ -1,5 +1,6 @@
 //! Sign-in, password reset and password change.
 
+mod audited;
 mod change;
 mod login;
 mod new_place;
@@ -22,6 +23,7 @@ use mainstay_kernel::{
 };
 
 pub(crate) use super::store::{insert as store_reset, use_up as use_up_resets};
+pub(crate) use audited::of_user;
 pub use change::change_password;
 pub(crate) use login::authenticate;
 pub use login::{Attempt, login};

@@ -73,6 +73,7 @@ pub async fn list(
 async fn lock(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -> Result<User> {
     let visibility = work.permit()?.visibility();
     let user = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    work.before(&user);
     ExpectedVersions::check(expected.as_ref(), user.version)?;
     Ok(user)
 }
@@ -144,7 +145,7 @@ pub async fn set_role(
         keep_an_admin(&user, admins)?;
     }
     begin_epoch_of(connection, &next).await?;
-    tracing::info!(user = %id, admin = %permit.caller().principal(), role = ?role, "the role of a user was changed");
+    work.before(&user);
     Ok(next)
 }
 
@@ -190,8 +191,10 @@ pub async fn deactivate(
         return Ok(user);
     }
     keep_an_admin(&user, admins)?;
+    let before = user.clone();
     let user = user.deactivate(reason, now);
     begin_epoch_of(connection, &user).await?;
+    work.before(&before);
     tracing::info!(user = %id, %admin, "a user was deactivated");
     Ok(user)
 }

@@ -16,6 +16,7 @@ use crate::identity::{
 use crate::proto::identity::v1::{self as pb, user_service_server::UserService};
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
@@ -46,6 +47,14 @@ pub(crate) fn render(user: User) -> pb::User {
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
+    }
+}
+
+impl Audited for User {
+    type Message = pb::User;
+
+    fn message(self) -> pb::User {
+        render(self)
     }
 }
 

@@ -110,11 +110,12 @@ pub async fn cancel(work: &mut Work, id: OrderId, expected: Option<ExpectedVersi
     let order = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), order.version)?;
     let state = order.state.cancel(now)?;
-    let order = order.with_state(state, now);
+    let (before, order) = (order.clone(), order.with_state(state, now));
     work.publish(event::<OrderCancelled>(&order));
     let cancel = async |connection: &Connection| {
         pipeline!(store::update(connection, &order), store::items(connection, &order)).map(|((), items)| items)
     };
     let items = work.write(cancel).await?;
+    work.before(&ItemizedOrder { order: before, items: items.clone() });
     Ok(ItemizedOrder { order, items })
 }

@@ -11,6 +11,7 @@ use crate::orders::order::{
 use crate::proto::orders::v1::{self as pb, order_service_server::OrderService};
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{
         Call, Reply,
@@ -42,6 +43,14 @@ fn render(ItemizedOrder { order, items }: ItemizedOrder) -> pb::Order {
         pay_time: state.paid_at().map(time),
         end_time: state.ended_at().map(time),
         confirmation_email: order.confirmation_email,
+    }
+}
+
+impl Audited for ItemizedOrder {
+    type Message = pb::Order;
+
+    fn message(self) -> pb::Order {
+        render(self)
     }
 }
 

@@ -63,6 +63,7 @@ pub async fn update(
 ) -> Result<Product> {
     work.permit()?;
     let product = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    work.before(&product);
     ExpectedVersions::check(expected.as_ref(), product.version)?;
     let Some(next) = product.apply(patch, work.now())? else { return Ok(product) };
     let row = next.clone();

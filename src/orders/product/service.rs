@@ -10,6 +10,7 @@ use crate::orders::product::{
 use crate::proto::orders::v1::{self as pb, product_service_server::ProductService};
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{
         Call, Reply,
@@ -34,6 +35,14 @@ fn render(product: Product) -> pb::Product {
         version: Some(product.version),
         create_time: Some(time(product.created_at)),
         update_time: Some(time(product.updated_at)),
+    }
+}
+
+impl Audited for Product {
+    type Message = pb::Product;
+
+    fn message(self) -> pb::Product {
+        render(self)
     }
 }
 

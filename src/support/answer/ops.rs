@@ -64,6 +64,7 @@ pub async fn list(
 async fn lock(work: &mut Work, id: CannedAnswerId, expected: Option<ExpectedVersions>) -> Result<CannedAnswer> {
     work.permit()?;
     let answer = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    work.before(&answer);
     ExpectedVersions::check(expected.as_ref(), answer.version)?;
     Ok(answer)
 }

@@ -12,6 +12,7 @@ use crate::support::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     unit_of_work::Work,
@@ -31,6 +32,14 @@ fn render(answer: CannedAnswer) -> pb::CannedAnswer {
         version: Some(answer.version),
         create_time: Some(time(answer.created_at)),
         update_time: Some(time(answer.updated_at)),
+    }
+}
+
+impl Audited for CannedAnswer {
+    type Message = pb::CannedAnswer;
+
+    fn message(self) -> pb::CannedAnswer {
+        render(self)
     }
 }
 

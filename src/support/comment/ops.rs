@@ -77,12 +77,14 @@ async fn lock(work: &mut Work, ticket: TicketId, id: CommentId, texts: bool) -> 
     let visibility = work.permit()?.visibility();
     let audience = Audience::of(visibility);
     // In one round trip, in this order: the comment is read once the lock is held, so that it is the present one.
-    work.read(async |connection: &Connection| {
+    let lock = async |connection: &Connection| {
         let (ticket, comment) =
             join!(ticket::lock(connection, visibility, ticket), store::get(connection, audience, ticket, id, texts));
         Ok((ticket?, comment?))
-    })
-    .await
+    };
+    let (ticket, comment) = work.read(lock).await?;
+    work.before(&comment);
+    Ok((ticket, comment))
 }
 
 /// Queues what happened to a comment of a ticket, for its history and for those who watch it. Of an internal note, only

@@ -13,6 +13,7 @@ use crate::support::comment::{
 use crate::support::id::{CommentId, TicketId};
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     unit_of_work::Work,
@@ -34,6 +35,14 @@ pub(crate) fn comment(comment: Comment) -> pb::Comment {
         create_time: Some(time(comment.created_at)),
         edit_time: comment.edited_at.map(time),
         internal: comment.is_internal,
+    }
+}
+
+impl Audited for Comment {
+    type Message = pb::Comment;
+
+    fn message(self) -> pb::Comment {
+        comment(self)
     }
 }
 

@@ -86,6 +86,7 @@ pub async fn list(
 pub async fn delete(work: &mut Work, ticket: TicketId, id: TicketLinkId) -> Result<()> {
     let permit = work.permit()?;
     let link = work.read(async |connection: &Connection| get(connection, &permit, ticket, id).await).await?;
+    work.before(&link);
     let pair = lock(work, [link.ticket, link.other]).await?;
     work.write(async |connection: &Connection| store::delete(connection, id).await).await?;
     record(work, &permit, &pair, ActivityKind::Unlinked);

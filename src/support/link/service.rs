@@ -12,6 +12,7 @@ use crate::support::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::Error,
     grpc::{Call, Reply, render::time},
     unit_of_work::Work,
@@ -30,6 +31,14 @@ fn render(link: Link) -> pb::TicketLink {
         kind: Some(link.kind.number().into()),
         author_id: link.author.to_string(),
         create_time: Some(time(link.created_at)),
+    }
+}
+
+impl Audited for Link {
+    type Message = pb::TicketLink;
+
+    fn message(self) -> pb::TicketLink {
+        render(self)
     }
 }
 

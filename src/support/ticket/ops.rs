@@ -241,6 +241,7 @@ fn save(
 pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Ticket> {
     let (permit, now) = (work.permit()?, work.now());
     let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
+    work.before(&ticket);
     let (content, fields): (Content, _) = patch.apply(ticket.content.clone());
     if fields.is_empty() {
         return Ok(ticket);
@@ -275,6 +276,7 @@ fn transition(
 pub async fn resolve(work: &mut Work, target: Target) -> Result<Ticket> {
     let (permit, now) = (work.permit()?, work.now());
     let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
+    work.before(&ticket);
     let kinds = (ActivityKind::Resolved, TicketResolved::NAME);
     transition(work, permit, ticket, kinds, |state| state.resolve(now))
 }
@@ -287,6 +289,7 @@ pub async fn reopen(work: &mut Work, target: Target, limit: i64) -> Result<Ticke
     let permit = work.permit()?;
     let lock = async |connection: &Connection| target.lock_to_reopen(connection, &permit, limit).await;
     let ticket = work.read(lock).await?;
+    work.before(&ticket);
     ticket.check_unmerged()?;
     transition(work, permit, ticket, (ActivityKind::Reopened, TicketReopened::NAME), State::reopen)
 }
@@ -303,6 +306,7 @@ pub async fn assign(work: &mut Work, target: Target, assignee: Option<UserId>) -
         ticket
     };
     let ticket = work.read(lock).await?;
+    work.before(&ticket);
     let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
     transition(work, permit, ticket, (kind, TicketAssigned::NAME), |state| state.assign(assignee))
 }
@@ -324,6 +328,7 @@ async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Re
 pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     let (permit, now) = (work.permit()?, work.now());
     let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
+    work.before(&ticket);
     let connection = work.connection().await?;
     let mut parents = store::delete(connection, ticket.id).await?;
     if !ticket.content.attachments.is_empty() {

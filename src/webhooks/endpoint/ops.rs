@@ -136,6 +136,7 @@ pub async fn update(
         })?;
     }
     let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    work.before(&endpoint);
     ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
     let Some(next) = endpoint.apply(patch, work.now()) else { return Ok(endpoint) };
     store::update(work.connection().await?, &next).await?;
@@ -150,6 +151,7 @@ pub async fn update(
 pub async fn delete(work: &mut Work, id: WebhookEndpointId, expected: Option<ExpectedVersions>) -> Result<()> {
     work.permit()?;
     let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    work.before(&endpoint);
     ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
     let connection = work.connection().await?;
     store::delete(connection, id).await?;
@@ -170,6 +172,7 @@ pub async fn rotate(
     work.permit()?;
     let (secret, sealed) = context.secret(id)?;
     let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    work.before(&endpoint);
     let endpoint = endpoint.rotate_secret(sealed, overlap, work.now());
     store::update(work.connection().await?, &endpoint).await?;
     Ok((endpoint, secret))

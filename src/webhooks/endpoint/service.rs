@@ -23,6 +23,7 @@ use crate::webhooks::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     contract::Policies,
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
@@ -60,6 +61,14 @@ fn render(endpoint: Endpoint) -> pb::WebhookEndpoint {
         version: Some(endpoint.version),
         create_time: Some(time(endpoint.created_at)),
         update_time: Some(time(endpoint.updated_at)),
+    }
+}
+
+impl Audited for Endpoint {
+    type Message = pb::WebhookEndpoint;
+
+    fn message(self) -> pb::WebhookEndpoint {
+        render(self)
     }
 }
 

@@ -9,6 +9,7 @@ import { Badge, Money } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { Fields } from "../../ui/value";
+import { History } from "../access/audit";
 import { Action } from "../kit";
 import { RelatedList } from "../related-list";
 import { usePaymentColumns, without } from "./columns";
@@ -36,6 +37,7 @@ export function OrderPage() {
           <Items order={order} />
           <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={t("Not paid yet. While the order is open, the button above charges it.")} columns={payments}
             fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />
+          <History resourceId={id} />
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>
       </div>

@@ -23,17 +23,22 @@ mod defaults;
 mod field;
 mod grants;
 mod module;
+mod privacy;
 mod public_cache;
 mod read;
 mod scope;
+mod subject;
 mod success;
 
 pub use built_in::BuiltInRole;
 pub use field::{FieldPath, FieldValue};
 pub use grants::Grant;
 pub use module::DeclaredEvent;
+pub(crate) use privacy::{Class, Privacy, Shape};
 pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
+pub use subject::Subject;
+pub(crate) use subject::kind_of;
 pub use success::{LocationPart, Success, When};
 
 use built_in::BuiltInScopes;
@@ -87,6 +92,8 @@ pub struct Method {
     pub watch: bool,
     /// The effect of a call in Postgres.
     pub effect: Effect,
+    /// What a call is about.
+    pub subject: Subject,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.
@@ -116,6 +123,8 @@ pub struct Policies {
     methods: HashMap<String, Method>,
     modules: Modules,
     built_in: BuiltInScopes,
+    /// Which fields are personal or secret.
+    pub(crate) privacy: Privacy,
 }
 
 /// Services outside the contract, by name.
@@ -138,8 +147,8 @@ impl Policies {
                 }
             }
         }
-        let built_in = BuiltInScopes::of(modules.scopes());
-        if faults.is_empty() { Ok(Self { methods, modules, built_in }) } else { Err(faults) }
+        let (built_in, privacy) = (BuiltInScopes::of(modules.scopes()), Privacy::read(pool));
+        if faults.is_empty() { Ok(Self { methods, modules, built_in, privacy }) } else { Err(faults) }
     }
 
     /// Returns the method with a gRPC path.

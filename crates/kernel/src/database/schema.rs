@@ -4,6 +4,24 @@ diesel::table! {
     attempt_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
 }
 diesel::table! {
+    audit_chain (is_only) {
+        is_only -> Bool, number -> BigInt, hash -> Binary, link_id -> Uuid, writer -> BigInt, entry_id -> Uuid,
+    }
+}
+diesel::table! {
+    audit_entries (id) {
+        id -> Uuid, writer -> BigInt, method -> Text, outcome -> SmallInt, actor_kind -> SmallInt,
+        actor_id -> Nullable<Uuid>, account_id -> Nullable<Uuid>, resource_kind -> Text,
+        resource_id -> Nullable<Uuid>, request_id -> Nullable<Text>, changes -> Json, salt -> Nullable<Binary>,
+        personal -> Nullable<Json>, personal_digest -> Nullable<Binary>,
+    }
+}
+diesel::table! {
+    audit_links (id) {
+        id -> Uuid, number -> BigInt, entry_id -> Uuid, digest -> Binary, hash -> Binary, seal -> Nullable<Binary>,
+    }
+}
+diesel::table! {
     changes (writer, number) {
         writer -> BigInt, number -> BigInt, topic -> Text, resource_id -> Uuid, account_id -> Uuid,
         principal_id -> Nullable<Uuid>, version -> BigInt, is_deleted -> Bool, noted_at -> Timestamptz,

@@ -18,5 +18,5 @@ pub(super) fn open(app: &App, task: &'static str) -> (Span, Context) {
     if let Some(trace) = traces::trace_id(&span) {
         span.record("trace_id", display(trace));
     }
-    (span, Context::new(id).with_alerts(&app.alerts))
+    (span, Context::new(id).with_alerts(&app.alerts).of_system(format!("task {task}")))
 }

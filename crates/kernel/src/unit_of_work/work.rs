@@ -5,25 +5,29 @@
 //! Statements whose results are not needed are [queued](Work::queue). They are sent before the next statement or with the
 //! COMMIT, so that they cost no round trip.
 
-use std::{future::poll_fn, mem, task::Poll};
+use std::{future::poll_fn, mem, sync::Arc, task::Poll};
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AnsiTransactionManager, RunQueryDsl as _, TransactionManager as _};
 use futures_util::{future::BoxFuture, join};
+use uuid::Uuid;
 
 use crate::{
+    audit::{self, Audited, Image, Record},
     caller::Permit,
     changes::{self, Change},
+    contract::policy::Subject,
     database::{
         Connection, Database, Lease,
-        after_commit::Added,
+        after_commit::{self, Added},
         execute, idempotency,
         pipeline::{Queued, queued},
         statement::Statement,
     },
     error::{Error, Result},
-    events::{self, Event},
+    events::{self, Event, Listeners},
     fault,
+    id::AccountId,
 };
 
 /// The last statements of a transaction with its COMMIT in the same message. The empty SELECT fails in a transaction that an
@@ -43,6 +47,19 @@ pub struct Work {
     is_commit_sent: bool,
     queue: Vec<Queued>,
     events: Vec<Event>,
+    audit: Audit,
+}
+
+/// What the audit log is to record at the commit.
+#[derive(Default)]
+struct Audit {
+    records: Vec<Record>,
+    /// The resources as they were locked.
+    before: Vec<Image>,
+    /// The account of the first change or event.
+    account: Option<AccountId>,
+    /// Data about the past, as that of the sample, is no act.
+    is_suspended: bool,
 }
 
 impl std::fmt::Debug for Work {
@@ -55,8 +72,8 @@ impl Work {
     /// Borrows a connection. The transaction begins with the first statement.
     pub(super) async fn open(database: &Database, permit: Option<Permit>, claim: Option<[u8; 32]>) -> Result<Self> {
         let (now, lease) = (database.now(), database.lease().await?);
-        let (queue, events) = (Vec::new(), Vec::new());
-        Ok(Self { permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events })
+        let (queue, events, audit) = Default::default();
+        Ok(Self { permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events, audit })
     }
 
     /// Returns the time of the unit of work, which its rows and events have in common.
@@ -72,7 +89,8 @@ impl Work {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("a unit of work without a caller")))
     }
 
-    /// Continues on behalf of another caller, at another time, for data about the past. The events so far keep their time.
+    /// Continues on behalf of another caller, at another time, for data about the past. The events so far keep their time. The
+    /// audit log records nothing of the unit of work.
     ///
     /// # Errors
     /// Any error of the events and of the queued statements.
@@ -80,7 +98,7 @@ impl Work {
         if !self.events.is_empty() {
             self.write(async |_: &Connection| Ok(())).await?;
         }
-        (self.permit, self.now) = (Some(permit), now);
+        (self.permit, self.now, self.audit.is_suspended) = (Some(permit), now, true);
         Ok(())
     }
 
@@ -135,12 +153,55 @@ impl Work {
 
     /// Queues changes for the watches of their resources.
     pub fn record_changes(&mut self, changes: Vec<Change>) {
+        self.audit.account = self.audit.account.or(changes.iter().map(|change| change.account).next());
         self.queue(move |connection| Box::pin(async move { changes::record(connection, &changes).await }));
     }
 
     /// Publishes an event.
     pub fn publish(&mut self, event: Event) {
+        self.audit.account = self.audit.account.or(Some(event.account));
         self.events.push(event);
+    }
+
+    /// Says what a resource was before the change: the entry of the call then has the changed fields only, each with both of
+    /// its values. The operation that locks a resource says it.
+    pub fn before<R: Audited>(&mut self, resource: &R) {
+        self.audit.before.push(Image::of(resource));
+    }
+
+    /// Adds an entry to the audit log. A [call](crate::grpc::Call) adds those of the resources in its response by itself.
+    pub fn audit(&mut self, record: Record) {
+        self.audit.records.push(record);
+    }
+
+    /// Adds the entries of a call with its encoded response, unless the call has changed nothing. `resource` is the one that
+    /// the request names.
+    pub(crate) fn audit_call(&mut self, subject: &Subject, resource: Option<Uuid>, response: &[u8]) {
+        let listeners: Option<Arc<Listeners>> = after_commit::listeners();
+        let Some(listeners) = listeners.filter(|_| self.has_changes()) else { return };
+        let (privacy, audit) = (&listeners.policies.privacy, &mut self.audit);
+        for mut record in Record::of_call(privacy, subject, resource, response, &audit.before) {
+            if !audit.records.iter().any(|other| record.is_about_that_of(other, privacy)) {
+                record.set_account(audit.account);
+                audit.records.push(record);
+            }
+        }
+    }
+
+    fn has_changes(&self) -> bool {
+        self.is_begun || !self.queue.is_empty() || !self.events.is_empty()
+    }
+
+    /// Queues the entries of the audit log.
+    fn queue_audit(&mut self) -> Result<()> {
+        let records = mem::take(&mut self.audit.records);
+        if !self.audit.is_suspended && !records.is_empty() {
+            let entries = audit::entries(records, self.now)?;
+            if !entries.is_empty() {
+                self.queue(move |connection| Box::pin(async move { audit::insert(connection, &entries).await }));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a COMMIT was sent. If its answer was lost, the outcome of the transaction is unknown.
@@ -151,7 +212,8 @@ impl Work {
     /// Commits everything, with `last` as the last statement. If a statement fails, its error is the result, and nothing is
     /// committed.
     pub(super) async fn commit(&mut self, last: Option<Queued>) -> Result<()> {
-        if self.queue.is_empty() && self.events.is_empty() && last.is_none() && !self.is_begun {
+        self.queue_audit()?;
+        if !self.has_changes() && last.is_none() {
             return Ok(());
         }
         self.begin().await?;

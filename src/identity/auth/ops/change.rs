@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use secrecy::SecretString;
 
-use super::prove::prove;
+use super::{audited::of_user, prove::prove};
 use crate::{
     identity::{
         auth::{password::Password, store},
@@ -49,7 +49,9 @@ pub async fn change_password(
             return Err(Reason::Conflict.into());
         }
         store::use_up(connection, id, now).await?;
-        mail::send(connection, topic, now).await
+        mail::send(connection, topic, now).await?;
+        work.audit(of_user(id));
+        Ok(())
     });
     transaction.await?;
     tracing::info!(user = %id, "a password was changed");

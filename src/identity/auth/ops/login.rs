@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::new_place;
+use super::{audited, new_place};
 use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password},
@@ -50,6 +50,7 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> 
     let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
     let pair = session::begin(app, &user, device, account).await?;
     sign_in::count(app, Outcome::Accepted).await;
+    audited::signed_in(app, &user, &pair, is_known).await?;
     if !is_known {
         new_place::tell(app, &user, pair.session).await?;
     }
@@ -80,10 +81,12 @@ pub(crate) async fn authenticate(
     }
     let Some(user) = verified? else {
         sign_in::count(app, Outcome::Refused).await;
+        audited::refused(app, &email, None, from).await?;
         return Err(IdentityReason::InvalidCredentials.into());
     };
     if !user.is_active() {
         sign_in::count(app, Outcome::Refused).await;
+        audited::refused(app, &email, Some(&user), from).await?;
         return Err(IdentityReason::UserDeactivated.into());
     }
     Ok((user, is_known))

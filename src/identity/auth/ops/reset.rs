@@ -1,5 +1,6 @@
 //! Password resets, by a token that is sent by mail, can be used once, and expires after an hour.
 
+use super::audited::of_user;
 use crate::identity::passwords::Passwords;
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -59,6 +60,7 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
         let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let email = user::set_password(connection, id, &password_hash).await?;
+        work.audit(of_user(id));
         Ok((id, email.ok_or(Reason::InvalidToken)?))
     });
     let (id, email) = transaction.await?;

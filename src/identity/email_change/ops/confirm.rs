@@ -42,6 +42,7 @@ pub async fn confirm(app: &App, token: &str, from: IpAddr) -> Result<()> {
         store::delete_waiting(connection, user.id).await?;
         auth::use_up_resets(connection, user.id, now).await?;
         mail::send(connection, Topic::EmailChanged { change: change.id, user: user.id }, now).await?;
+        work.audit(auth::of_user(user.id));
         Ok(user)
     });
     let user = transaction.await?;

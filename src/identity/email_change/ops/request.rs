@@ -42,7 +42,9 @@ pub async fn request(
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         store::insert(connection, &change).await?;
-        mail::send(connection, Topic::EmailChange { change: change.id, user: change.user }, now).await
+        mail::send(connection, Topic::EmailChange { change: change.id, user: change.user }, now).await?;
+        work.audit(auth::of_user(id));
+        Ok(())
     });
     transaction.await?;
     tracing::info!(user = %id, "a user asked for another address");

@@ -39,6 +39,7 @@ pub async fn undo(app: &App, token: &str) -> Result<()> {
         store::delete_since(connection, user.id, confirmation.at).await?;
         auth::use_up_resets(connection, user.id, now).await?;
         mail::send(connection, Topic::PasswordReset { request, user: user.id }, now).await?;
+        work.audit(auth::of_user(user.id));
         Ok(user.id)
     });
     let id = transaction.await?;

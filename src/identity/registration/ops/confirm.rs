@@ -17,6 +17,7 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     error::{Reason, Result},
     unit_of_work::Work,
 };
@@ -53,7 +54,9 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let language = language.unwrap_or(registered_in);
         let profile = Profile { email, name, account_name, role: Role::Customer, language };
-        insert(connection, profile, &password_hash, now).await
+        let user = insert(connection, profile, &password_hash, now).await?;
+        work.audit(Record::created(&user).by(user.id, false));
+        Ok(user)
     });
     let (user, _) = transaction.await?;
     tracing::info!(user = %user.id, "a user registered");

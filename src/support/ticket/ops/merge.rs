@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use mainstay_kernel::{
-    database::Connection, error::Result, events::EventKind as _, id::UserId, unit_of_work::Work,
+    audit::Record, database::Connection, error::Result, events::EventKind as _, id::UserId, unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -27,6 +27,7 @@ pub async fn merge(work: &mut Work, source: Target, target: TicketId) -> Result<
     let ids = [source.id, target];
     let lock = async |connection: &Connection| store::lock_pair(connection, permit.visibility(), ids).await;
     let [ticket, target] = work.read(lock).await?;
+    work.before(&ticket);
     ExpectedVersions::check(source.expected.as_ref(), ticket.version)?;
     let Some(merged) = ticket.merge_into(&target, work.now())? else { return Ok(ticket) };
     let kinds = (ActivityKind::MergedInto, TicketMerged::NAME);
@@ -34,6 +35,7 @@ pub async fn merge(work: &mut Work, source: Target, target: TicketId) -> Result<
     record(work, permit, vec![target.id], ActivityKind::Merged, merged.id.to_string());
     let target = match with_requester(work, &ticket, &target).await? {
         Some(next) => {
+            work.audit(Record::updated(&target, &next));
             let row = next.clone();
             work.queue(move |connection| Box::pin(async move { store::update(connection, &row).await }));
             work.publish(event(TicketUpdated::NAME, &next));

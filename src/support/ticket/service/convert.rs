@@ -7,6 +7,7 @@ use crate::support::ticket::model::{
     Content, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
 };
 use mainstay_kernel::{
+    audit::Audited,
     error::{Error, Result},
     grpc::{parse, render::time},
     id::{AccountId, UserId},
@@ -35,6 +36,14 @@ pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
         resolve_time: state.resolved_at().map(time),
         included: None,
         merged_into_id: ticket.merged_into.map(|id| id.to_string()),
+    }
+}
+
+impl Audited for Ticket {
+    type Message = pb::Ticket;
+
+    fn message(self) -> pb::Ticket {
+        ticket(self)
     }
 }
 

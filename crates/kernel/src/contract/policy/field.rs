@@ -80,6 +80,25 @@ impl FieldPath {
         find(bytes, *last)
     }
 
+    /// As [`FieldPath::read`], for a text.
+    pub(crate) fn text<'a>(&self, message: &'a [u8]) -> Option<&'a str> {
+        match self.read(message)? {
+            FieldValue::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            FieldValue::Number(_) => None,
+        }
+    }
+
+    /// Returns the encoded items of a list of messages at the top, or the one message of a field.
+    pub(crate) fn messages<'a>(&self, message: &'a [u8]) -> Vec<&'a [u8]> {
+        let (mut all, target) = (Vec::new(), self.numbers.first().copied().unwrap_or_default());
+        each(message, |number, value| {
+            if let (true, FieldValue::Bytes(bytes)) = (number == target, value) {
+                all.push(bytes);
+            }
+        });
+        all
+    }
+
     /// As [`FieldPath::read`], for a number.
     pub fn number(&self, message: &[u8]) -> Option<u64> {
         match self.read(message)? {
@@ -96,27 +115,30 @@ impl FieldPath {
 }
 
 /// Returns the last occurrence of a field, which is the one that counts in protobuf.
-fn find(mut bytes: &[u8], target: u32) -> Option<FieldValue<'_>> {
+fn find(bytes: &[u8], target: u32) -> Option<FieldValue<'_>> {
     let mut last = None;
+    each(bytes, |number, value| {
+        if number == target {
+            last = Some(value);
+        }
+    })
+    .and(last)
+}
+
+/// Visits the integers, texts and messages of an encoded message; `None` if it is invalid.
+fn each<'a>(mut bytes: &'a [u8], mut visit: impl FnMut(u32, FieldValue<'a>)) -> Option<()> {
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
         match wire_type {
-            WireType::Varint => {
-                let value = decode_varint(&mut bytes).ok()?;
-                if number == target {
-                    last = Some(FieldValue::Number(value));
-                }
-            }
+            WireType::Varint => visit(number, FieldValue::Number(decode_varint(&mut bytes).ok()?)),
             WireType::LengthDelimited => {
                 let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
                 let (inner, rest) = bytes.split_at_checked(length)?;
-                if number == target {
-                    last = Some(FieldValue::Bytes(inner));
-                }
+                visit(number, FieldValue::Bytes(inner));
                 bytes = rest;
             }
             other => skip_field(other, number, &mut bytes, Default::default()).ok()?,
         }
     }
-    last
+    Some(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Success,
+    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Subject, Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb,
@@ -98,6 +98,7 @@ impl Method {
             include: mask(descriptor, "include"),
             watch: raw.watch,
             effect,
+            subject: Subject::read(descriptor),
         })
     }
 }

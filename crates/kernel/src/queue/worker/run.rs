@@ -43,7 +43,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
     let mut leases = lock(&worker.leases);
     let owner = worker.clone();
     let span = span::of_job(kind, &job);
-    let context = span::context(worker, &span, job.traceparent.as_deref());
+    let context = span::context(worker, kind.name, &span, job.traceparent.as_deref());
     let run = async move {
         let outcome = if owner.stop.is_cancelled() {
             requeue(&job, Duration::ZERO, 1, None)
@@ -73,7 +73,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Du
     let app = worker.app.clone();
     let rows::DueRow { id, due_at, traceparent } = row;
     let span = span::of_row(rows.name, id, traceparent.as_deref());
-    let context = span::context(worker, &span, traceparent.as_deref());
+    let context = span::context(worker, rows.name, &span, traceparent.as_deref());
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
         let result = catch_panic((rows.run)(app.clone(), id)).await;

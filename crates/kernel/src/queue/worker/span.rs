@@ -51,8 +51,9 @@ fn finish(span: Span, name: &'static str, traceparent: Option<&str>) -> Span {
 }
 
 /// Creates the context of a run.
-pub(super) fn context(worker: &Worker, span: &Span, traceparent: Option<&str>) -> Context {
+pub(super) fn context(worker: &Worker, kind: &str, span: &Span, traceparent: Option<&str>) -> Context {
     let id = id::new(worker.app.clock.now()).to_string();
     span.record("id", display(&id));
-    Context::new(id).with_traceparent(traceparent).with_alerts(&worker.app.alerts)
+    let context = Context::new(id).with_traceparent(traceparent).with_alerts(&worker.app.alerts);
+    context.of_system(format!("job {kind}"))
 }

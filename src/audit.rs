@@ -1,0 +1,29 @@
+//! The audit log: its entries for callers, and the chain that makes a change of them detectable. The kernel writes the
+//! entries, in the units of work that they record ([`mainstay_kernel::audit`]).
+
+pub mod chain;
+pub mod config;
+pub mod entry;
+mod examples;
+mod jobs;
+
+use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE};
+
+use self::{chain::command::Audit, config::AuditConfig, entry::service::AuditEntries};
+use crate::proto::{DESCRIPTOR_SET, audit::v1::audit_service_server::AuditServiceServer};
+
+pub(crate) fn module() -> Module {
+    Module::new("audit", DESCRIPTOR_SET)
+        .config::<AuditConfig>()
+        .service(|app| AuditServiceServer::new(AuditEntries { app: app.clone() }))
+        .every(MINUTE, "chain_audit_log", "Adds the committed entries of the audit log to its chain", jobs::chain)
+        // An entry without a link is still to be chained, at any age.
+        .partitioned(
+            PartitionedTable::by_month("audit_entries")
+                .retention(config::retention)
+                .unless("NOT EXISTS (SELECT FROM (SELECT entry_id FROM audit_links) AS link WHERE entry_id = id)"),
+        )
+        .partitioned(PartitionedTable::by_month("audit_links").retention(config::retention))
+        .command::<Audit>()
+        .examples(examples::by_name)
+}

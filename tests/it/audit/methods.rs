@@ -1,0 +1,67 @@
+//! Each method that writes adds an entry; the exceptions are listed with their reasons.
+
+use mainstay_kernel::contract::policy::Effect;
+
+use crate::{
+    cases::{self, Scene},
+    support::{Protocol, TestApp, methods},
+};
+
+/// Methods whose successful calls have no entry.
+const WITHOUT: [(&str, &str); 6] = [
+    ("AuthService.Logout", "a session that its user ends is no act on others"),
+    ("AuthService.Refresh", "it continues a session, every few minutes, and changes no resource"),
+    ("AuthService.Register", "anyone may call it for any address; the confirmation has an entry"),
+    ("AuthService.RequestPasswordReset", "anyone may call it for any address; the confirmation has an entry"),
+    ("CannedAnswerService.RenderCannedAnswer", "it renders a text and stores nothing"),
+    ("WebhookEndpointService.TestWebhookEndpoint", "it sends a test event and stores nothing"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_method_that_writes_adds_an_entry() {
+    let app = TestApp::start().await;
+    let (mut faults, mut checked) = (Vec::new(), 0);
+    for method in methods().into_iter().filter(|method| method.effect == Effect::Write && !method.watch) {
+        let count = format!("SELECT count(*) FROM audit_entries WHERE method = '{}'", method.name);
+        let case = cases::good_case(&method.name);
+        let call = (case.call)(Scene::new(&app).await).await;
+        let before = app.database.number(&count).await;
+        call.send(Protocol::Grpc, case.method).await.success();
+        let added = app.database.number(&count).await - before;
+        let is_exempt = WITHOUT.iter().any(|(name, _)| *name == method.name);
+        if (added == 0) != is_exempt {
+            faults.push(format!("{} adds {added} entries", method.name));
+        }
+        checked += 1;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(checked > 50, "only {checked} methods write");
+    // What each entry names.
+    let vague = "SELECT count(*) FROM audit_entries WHERE resource_kind = '' OR request_id IS NULL \
+                 OR (actor_id IS NULL AND actor_kind IN (2, 3, 4)) OR (personal IS NULL AND actor_kind <> 5)";
+    assert_eq!(app.database.number(vague).await, 0, "{:?}", app.database.sql("SELECT * FROM audit_entries").await);
+}
+
+/// The responses and requests of the cases have tokens, keys and passwords.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_has_a_secret() {
+    let app = TestApp::start().await;
+    let mut secrets = Vec::new();
+    for name in
+        ["ServiceKeyService.CreateServiceKey", "WebhookEndpointService.CreateWebhookEndpoint", "AuthService.Login"]
+    {
+        let case = cases::good_case(name);
+        let call = (case.call)(Scene::new(&app).await).await;
+        let response = call.send(Protocol::Rest, case.method).await.success();
+        let pointers = ["/secret", "/data/accessToken", "/data/refreshToken", "/data/deviceToken"];
+        secrets
+            .extend(pointers.iter().filter_map(|pointer| Some(response.body.pointer(pointer)?.as_str()?.to_owned())));
+    }
+    assert!(secrets.len() >= 4, "{secrets:?}");
+    let rows = app.database.sql("SELECT changes::text, personal::text FROM audit_entries").await;
+    let all = format!("{rows:?}");
+    assert!(rows.len() >= 3, "{all}");
+    for secret in secrets {
+        assert!(!all.contains(&secret), "{secret}");
+    }
+}
