@@ -29,6 +29,7 @@ use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, 
 use crate::{
     app::App,
     caller::{ClientAddress, IdempotencyKey, Permit},
+    clock::Clock,
     contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
     error::{Error, Reason, Result},
@@ -99,7 +100,9 @@ impl<M: Message + Validate> Call<M> {
     /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
     pub fn admit(request: Request<M>) -> Result<Self> {
         let (metadata, extensions, mut message) = request.into_parts();
-        message.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
+        message.normalize();
+        let checked = message.check_by(extensions.get::<Clock>());
+        checked.map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
         let Call { method, permit, client, claim, if_match, last_event_id, max_response_bytes, rows, .. } =
             Call::take(&metadata, &extensions, fingerprint)?;
