@@ -19,7 +19,7 @@ use mainstay_kernel::{
     command::print,
     config::{Config, ConfigError, Settings, Source},
     fault,
-    module::Modules,
+    module::{About, Modules},
     telemetry,
 };
 
@@ -86,7 +86,9 @@ pub(crate) fn command_names() -> Vec<String> {
 
 /// Returns the clap definition of the program, with the commands of modules.
 pub(crate) fn command_line(modules: &Modules) -> clap::Command {
-    modules.commands().iter().fold(own(), |all, command| all.subcommand(command.describe()))
+    let About { program, version, .. } = modules.about;
+    let own = own().name(program).bin_name(program).version(version);
+    modules.commands().iter().fold(own, |all, command| all.subcommand(command.describe()))
 }
 
 /// Reads the command line, and runs the command.
@@ -101,7 +103,7 @@ pub(crate) fn run(modules: &'static Modules) -> ExitCode {
         result
     });
     let code = result.unwrap_or_else(|error| {
-        telemetry::lines::print(&format!("mainstay: {error:#}\n"));
+        telemetry::lines::print(&format!("{}: {error:#}\n", modules.about.program));
         ExitCode::FAILURE
     });
     telemetry::lines::write_last();

@@ -23,6 +23,7 @@ use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostService
 
 pub(crate) fn module() -> Module {
     Module::new("content", DESCRIPTOR_SET)
+        .needs(&["identity", "files"])
         .config::<ContentConfig>()
         .production(config::PRODUCTION)
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))

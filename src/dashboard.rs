@@ -28,6 +28,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
+        .needs(&["identity", "support", "orders", "payments", "webhooks"])
         .config::<DashboardConfig>()
         .part(SystemLogs::open)
         .part(|app| Ok(CachedOverviews::new(&app.cache)))

@@ -62,6 +62,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
+        .needs(&["files", "mail"])
         .config::<IdentityConfig>()
         .production(config::PRODUCTION)
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))

@@ -54,4 +54,4 @@ pub mod webhooks;
 
 pub use mainstay_proto as proto;
 pub use mainstay_schema as schema;
-pub use product::{Product, product};
+pub use product::{Product, kernel_only, product};

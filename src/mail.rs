@@ -38,6 +38,7 @@ use crate::webhooks::InboundEventHandler;
 
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
+        .needs(&["identity"])
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())
         .production(config::PRODUCTION)

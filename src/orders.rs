@@ -16,6 +16,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("orders", DESCRIPTOR_SET)
+        .needs(&["identity"])
         .service(|app| ProductServiceServer::new(Products { app: app.clone() }))
         .service(|app| OrderServiceServer::new(Orders { app: app.clone() }))
         .examples(examples::by_name)

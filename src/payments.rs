@@ -78,6 +78,7 @@ fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
 
 pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
+        .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
         .production(config::PRODUCTION)

@@ -1,11 +1,13 @@
-//! The product: its modules, and the modules that a team adds.
+//! The product: its modules, those that a team removes, and those that it adds.
+
+mod contract;
 
 use std::process::ExitCode;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay_kernel::{
     database::migrations::{PUBLIC, Set},
-    module::{Fault, Module, Modules},
+    module::{About, Fault, Module, Modules},
 };
 
 use crate::{
@@ -19,7 +21,14 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 #[derive(Debug)]
 #[must_use = "a product does nothing until it runs"]
 pub struct Product {
-    modules: Vec<Module>,
+    /// Mainstay's own modules.
+    own: Vec<Module>,
+    /// The modules that a team adds.
+    added: Vec<Module>,
+    /// Mainstay's own modules whose services are not served.
+    removed: Vec<&'static str>,
+    about: About,
+    faults: Vec<Fault>,
 }
 
 /// Returns Mainstay's own modules. A module may depend on the modules before it.
@@ -41,13 +50,52 @@ pub fn product() -> Product {
         sample::module(),
     ];
     // Their tables are created by MIGRATIONS.
-    Product { modules: modules.map(Module::without_migrations).into() }
+    Product {
+        own: modules.map(Module::without_migrations).into(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        about: About::MAINSTAY,
+        faults: Vec::new(),
+    }
+}
+
+/// Returns the base of a team's program: users, sessions and service keys (`identity`), and long-running operations
+/// (`operations`). Beside them are two modules that identity uses, without services: `mail`, and `files` for the pictures
+/// of users.
+pub fn kernel_only() -> Product {
+    const KEPT: [&str; 4] = ["identity", "operations", "mail", "files"];
+    let mut product = product();
+    let others = product.own.iter().map(Module::name).filter(|name| !KEPT.contains(name));
+    product.removed.extend(others.chain(["files"]));
+    product.own.retain(|module| KEPT.contains(&module.name()));
+    let parts = |module: Module| if module.name() == "files" { module.without_services() } else { module };
+    product.own = product.own.into_iter().map(parts).collect();
+    product
 }
 
 impl Product {
     /// Adds a module.
     pub fn with(mut self, module: Module) -> Self {
-        self.modules.push(module);
+        self.added.push(module);
+        self
+    }
+
+    /// Removes one of Mainstay's own modules: its routes, jobs, pages, commands, variables, scopes, reasons and events. Its
+    /// tables remain, without use. Modules that need it must be removed, too; the start names them. The sample data of a
+    /// private database needs all modules, and is removed with any of them.
+    pub fn without(mut self, module: &'static str) -> Self {
+        if !self.own.iter().any(|own| own.name() == module) {
+            let names = self.own.iter().map(Module::name).collect::<Vec<_>>().join(", ");
+            self.faults.push(Fault(format!("the program has no module {module} to remove, only {names}")));
+        }
+        self.own.retain(|own| own.name() != module && own.name() != "sample");
+        self.removed.push(module);
+        self
+    }
+
+    /// Names and describes the program, in place of Mainstay.
+    pub fn about(mut self, about: About) -> Self {
+        self.about = about;
         self
     }
 
@@ -56,16 +104,27 @@ impl Product {
     /// # Errors
     /// Every fault, with its remedy.
     pub fn modules(self) -> Result<&'static Modules, Vec<Fault>> {
+        let Self { mut own, added, removed, about, faults } = self;
+        if !removed.is_empty() {
+            // It lives as long as the modules, until the process ends.
+            let contract: &'static [u8] = contract::without(crate::proto::DESCRIPTOR_SET, &removed).leak();
+            own = own.into_iter().map(|module| module.descriptors(contract)).collect();
+        }
+        own.extend(added);
         let migrations = Set { schema: PUBLIC, migrations: MIGRATIONS };
-        Modules::new(Some(migrations), &cli::command_names(), self.modules)
+        match (Modules::new(about, Some(migrations), &cli::command_names(), own), faults.is_empty()) {
+            (Ok(modules), true) => Ok(modules),
+            (modules, _) => Err([faults, modules.err().unwrap_or_default()].concat()),
+        }
     }
 
     /// Runs the command line: `serve`, `worker`, `migrate` and the others.
     pub fn run(self) -> ExitCode {
+        let program = self.about.program;
         match self.modules() {
             Ok(modules) => cli::run(modules),
             Err(faults) => {
-                eprintln!("mainstay: invalid module configuration:");
+                eprintln!("{program}: invalid module configuration:");
                 for fault in faults {
                     eprintln!("  {fault}");
                 }

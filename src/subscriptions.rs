@@ -29,6 +29,7 @@ use crate::{
 
 pub(crate) fn module() -> Module {
     Module::new("subscriptions", DESCRIPTOR_SET)
+        .needs(&["orders", "payments", "webhooks", "mail"])
         .service(|app| SubscriptionServiceServer::new(Subscriptions { app: app.clone() }))
         .queue::<SettleSubscription>()
         .queue::<SyncSubscription>()

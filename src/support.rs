@@ -41,6 +41,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
+        .needs(&["identity", "operations", "files", "mail"])
         .config::<SupportConfig>()
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))

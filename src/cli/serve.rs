@@ -198,8 +198,11 @@ fn base_url(address: SocketAddr, tls: bool) -> String {
 }
 
 fn banner(url: &str, private_address: SocketAddr, process: &Process) {
-    println!("\nMainstay serves gRPC and REST on {url}\n");
-    println!("  console   {url}/console");
+    let modules = Modules::of(&process.app);
+    println!("\n{} serves gRPC and REST on {url}\n", modules.about.title);
+    if modules.has("console") {
+        println!("  console   {url}/console");
+    }
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
     let private_address = reachable(private_address);

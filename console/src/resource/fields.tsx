@@ -52,7 +52,7 @@ function Field(props: Omit<InputProps, "id" | "describedBy">) {
   const { schema, required, problems, path } = props;
   const problem = problems[path];
   const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : firstSentence(schema.description).replace(CONSTANT, name);
-  const isGroup = schema.type === "object" || props.name === "attachmentIds" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
+  const isGroup = isMessage(schema) || props.name === "attachmentIds" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
   const label = <>{name(props.name)}{required && <span className="required" aria-hidden="true"> *</span>}</>;
   const input = <Input {...props} id={id} describedBy={`${id}-help`} />;
   return (
@@ -92,7 +92,9 @@ function Input(props: InputProps) {
   if (schema.type === "array" && props.name === "attachmentIds") return <Files {...props} />;
   if (schema.type === "array") return <List {...props} />;
   if (isAmount(schema)) return <Amount {...props} />;
-  if (schema.type === "object") return <Nested {...props} />;
+  if (isMessage(schema)) return <Nested {...props} />;
+  // A map, or any JSON.
+  if (schema.type === "object" || (!schema.type && !schema.properties)) return <Json {...props} />;
   if (schema.type === "boolean") {
     return <input {...common} required={false} type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} />;
   }
@@ -127,6 +129,32 @@ function Choice({ schema, id, describedBy, required, value, onChange }: InputPro
       {values.map((one) => <option key={one} value={one}>{name(one)}</option>)}
     </select>
   );
+}
+
+function isMessage({ type, properties }: Schema): boolean {
+  return type === "object" && properties !== undefined;
+}
+
+/** A map or a document, as JSON. */
+function Json({ id, describedBy, required, value, onChange }: InputProps) {
+  const t = useText();
+  const [text, setText] = useState(value === undefined ? "" : JSON.stringify(value, null, 2));
+  const parsed = parse(text);
+  const judge = (input: HTMLTextAreaElement | null) => input?.setCustomValidity(parsed === undefined && text !== "" ? t("This is not JSON.") : "");
+  const set = (next: string) => {
+    setText(next);
+    onChange(parse(next));
+  };
+  return <textarea ref={judge} id={id} aria-describedby={describedBy} required={required} rows={4} spellCheck={false} value={text} onChange={(event) => set(event.target.value)} />;
+}
+
+/** The value of a text in JSON; undefined if it is not JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Several values: one per line, or one form each. */
@@ -198,10 +226,14 @@ function Amount({ id, describedBy, required, path, value, problems, onChange }: 
   );
 }
 
-function Nested({ contract, schema, path, value, problems, onChange }: InputProps) {
+/** The fields of a message. One that may be absent is added by a button, because a message may be within itself. */
+function Nested({ contract, schema, path, required, value, problems, onChange }: InputProps) {
+  const t = useText();
+  if (value === undefined && !required) return <button type="button" onClick={() => onChange({})}>{t("Add")}</button>;
   return (
     <div className="group">
       <Group contract={contract} schema={schema} values={(value ?? {}) as Values} problems={problems} path={`${path}.`} onChange={onChange} />
+      {!required && <button type="button" onClick={() => onChange(undefined)}>{t("Remove")}</button>}
     </div>
   );
 }

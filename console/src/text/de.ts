@@ -312,6 +312,7 @@ export const german = {
   "Follow": "Mitlesen",
   "Following": "Liest mit",
   "This ticket was deleted.": "Dieses Ticket wurde gelöscht.",
+  "This is not JSON.": "Das ist kein JSON.",
   "This is not an amount of the currency.": "Das ist kein Betrag dieser Währung.",
   "In progress, by agent": "In Arbeit, nach Bearbeiter",
   "Lane": "Spur",

@@ -25,7 +25,8 @@ pub(crate) fn generate(
         .include_file("contract.rs")
         .codec_path(format!("{grpc_path}::Codec"));
     for (package, rust_path) in packages.externs() {
-        builder = builder.extern_path(format!(".{package}"), rust_path);
+        // prost escapes the keywords of a path itself, such as that of google.type.
+        builder = builder.extern_path(format!(".{package}"), rust_path.replace("r#", ""));
     }
     for field in boxed {
         builder = builder.boxed(field);
@@ -50,5 +51,7 @@ pub(crate) fn generate(
     // The name tells the codec which rules a message has.
     let mut config = Config::new();
     config.enable_type_names();
+    // In order, so that equal messages have equal bytes.
+    config.btree_map(["."]);
     builder.compile_fds_with_config(set, config).map_err(Error::new)
 }

@@ -1,6 +1,6 @@
 //! The names of the code that prost generates.
 
-use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use heck::{ToLowerCamelCase as _, ToSnakeCase as _, ToUpperCamelCase as _};
 use prost_reflect::{FieldDescriptor, OneofDescriptor};
 
 const KEYWORDS: [&str; 47] = [
@@ -30,6 +30,11 @@ pub(crate) fn variant(field: &FieldDescriptor) -> String {
 /// Returns the module of one part of a package's name.
 pub(crate) fn module(part: &str) -> String {
     snake(part)
+}
+
+/// Returns a name in JSON.
+pub(crate) fn json(name: &str) -> String {
+    name.to_lower_camel_case()
 }
 
 pub(crate) fn snake(name: &str) -> String {

@@ -11,13 +11,24 @@ const VALIDATE: &str = r#"
 syntax = "proto2";
 package buf.validate;
 import "google/protobuf/descriptor.proto";
-extend google.protobuf.FieldOptions { optional FieldRules field = 1159; }
+extend google.protobuf.FieldOptions { optional FieldRules field = 1159; optional PredefinedRules predefined = 1160; }
+extend google.protobuf.MessageOptions { optional MessageRules message = 1159; }
+message Rule { optional string expression = 3; }
+message PredefinedRules { repeated Rule cel = 1; }
+message MessageRules { repeated Rule cel = 3; repeated MessageOneofRule oneof = 4; }
+message MessageOneofRule { repeated string fields = 1; }
 message FieldRules {
+  repeated string cel_expression = 29;
   optional bool required = 25;
   oneof type { StringRules string = 14; FloatRules float = 1; }
 }
-message StringRules { optional uint64 max_len = 3; optional string pattern = 6; }
-message FloatRules { optional float gt = 4; }
+message StringRules { optional uint64 max_len = 3; optional string pattern = 6; optional string novel = 99; }
+message FloatRules {
+  oneof less_than { float lt = 2; }
+  oneof greater_than { float gt = 4; }
+  extensions 1000 to max;
+}
+extend FloatRules { optional bool round = 1000; }
 "#;
 
 const PAGE: &str = r#"
@@ -145,11 +156,46 @@ fn an_import_without_a_rust_path_names_the_cure() {
 }
 
 #[test]
-fn a_rule_without_a_check_names_its_field() {
-    let fleet =
-        FLEET.replace("message Engine {", "message Engine { float power = 2 [(buf.validate.field).float.gt = 0];");
-    let error = compile(&contract_dir(&fleet)).expect_err("no check for floats").to_string();
-    assert!(error.starts_with("fleet.v1.Vehicle.Engine.power: float rules"), "{error}");
+fn a_rule_that_cannot_be_compiled_names_its_field() {
+    let with = |field: &str| FLEET.replace("message Engine {", &format!("message Engine {{ {field} "));
+    let of_engine = "fleet.v1.Vehicle.Engine";
+    for (field, fault) in [
+        (
+            "float power = 2 [(buf.validate.field).cel_expression = 'this > 0'];",
+            ".power: rules in CEL are not supported",
+        ),
+        ("option (buf.validate.message).cel = {expression: 'true'};", ": rules in CEL are not supported"),
+        ("float power = 2 [(buf.validate.predefined).cel = {}];", ".power: rules in CEL are not supported"),
+        ("float power = 2 [(buf.validate.field).float.(buf.validate.round) = true];", ".power: rules in CEL are not"),
+        ("string power = 2 [(buf.validate.field).string.novel = 'a'];", ".power: the rule novel has no check yet"),
+        ("string power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a field of type String"),
+        ("repeated float power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a list"),
+        ("map<string, float> power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a map"),
+        (
+            "float power = 2 [(buf.validate.field).float = {gt: 5 lt: 5}];",
+            ".power: no value is greater than 5 and less than 5",
+        ),
+        (
+            "option (buf.validate.message).oneof = {fields: 'power'};",
+            ": a oneof rule names the field power, which does not",
+        ),
+        ("option (buf.validate.message).oneof = {};", ": a oneof rule names no field"),
+    ] {
+        let error = compile(&contract_dir(&with(field))).expect_err(field).to_string();
+        assert!(error.starts_with(&format!("{of_engine}{fault}")), "{field}: {error}");
+    }
+}
+
+#[test]
+fn maps_are_ordered_and_their_entries_are_checked() {
+    let fleet = FLEET.replace("message Engine {", "map<string, Engine> spares = 6; message Engine {");
+    let dir = contract_dir(&fleet);
+    compile(&dir).expect("it compiles");
+    assert!(read(&dir, "fleet.v1.rs").contains("BTreeMap<"), "equal messages have equal bytes");
+    let validation = read(&dir, "validation.rs");
+    for part in ["for (key, value) in &self.spares", "value.validate(&path, violations);", "value.normalize();"] {
+        assert!(validation.contains(part), "{part} is not in {validation}");
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     caller::{ClientAddress, IdempotencyKey, Permit},
+    clock::Clock,
     context::{self, ActorKind, Origin},
     contract::{
         Method, Validate,
@@ -107,7 +108,9 @@ impl<M: Message + Validate> Call<M> {
     /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
     pub fn admit(request: Request<M>) -> Result<Self> {
         let (metadata, extensions, mut message) = request.into_parts();
-        message.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
+        message.normalize();
+        let checked = message.check_by(extensions.get::<Clock>());
+        checked.map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
         let facts = |subject: &Subject| {
             let request = message.encode_to_vec();

@@ -16,6 +16,7 @@
 //! }
 //! ```
 
+mod about;
 mod assembly;
 mod process;
 
@@ -45,6 +46,7 @@ use crate::{
     telemetry::metrics::Metric,
 };
 
+pub use about::About;
 pub use assembly::{Fault, Modules};
 pub use process::{PrivateDatabase, Process, Purpose, Start};
 
@@ -64,6 +66,7 @@ pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 pub struct Module {
     name: &'static str,
     descriptors: &'static [u8],
+    needs: Vec<&'static str>,
     migrations: Option<EmbeddedMigrations>,
     is_without_migrations: bool,
     sections: Vec<SectionReader>,
@@ -105,6 +108,7 @@ impl Module {
         Self {
             name,
             descriptors,
+            needs: Vec::new(),
             migrations: None,
             is_without_migrations: false,
             sections: Vec::new(),
@@ -132,6 +136,32 @@ impl Module {
             examples: Vec::new(),
             contributions: Vec::new(),
         }
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Replaces the descriptor set, as by one without the services that are not served.
+    pub fn descriptors(mut self, descriptors: &'static [u8]) -> Self {
+        self.descriptors = descriptors;
+        self
+    }
+
+    /// Declares the modules whose parts, configuration or operations this module uses. A program without one of them does
+    /// not start.
+    pub fn needs(mut self, modules: &[&'static str]) -> Self {
+        self.needs.extend(modules);
+        self
+    }
+
+    /// Removes the gRPC services, and keeps what other modules use: parts, configuration, jobs and pages. The descriptor
+    /// set must not have the services either.
+    pub fn without_services(mut self) -> Self {
+        self.service_names.clear();
+        self.services.clear();
+        self
     }
 
     /// Adds migrations. They run in a schema with the module's name, with a separate table of versions.

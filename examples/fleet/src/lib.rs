@@ -1,6 +1,6 @@
 //! The fleet module: vehicles and their leases. It is an example of a module in a separate crate.
 //!
-//! - [`vehicle`], [`lease`]: one folder per resource. `service` reads the message and renders the response, `ops`
+//! - [`vehicle`], [`lease`], [`trip`]: one folder per resource. `service` reads the message and renders the response, `ops`
 //!   decides, `model` has the types and their transitions, `store` is SQL.
 //! - [`jobs`]: background work.
 //! - [`config`]: the module's variables.
@@ -13,20 +13,37 @@ pub mod lease;
 pub mod proto;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
+pub mod trip;
 pub mod vehicle;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay::orders::events::OrderPaid;
-use mainstay_kernel::{module::Module, schedule::MINUTE};
+use mainstay_kernel::{
+    module::{About, Module},
+    schedule::MINUTE,
+};
 
 use crate::{
     config::FleetConfig,
     lease::{command::LeasesCommand, service::Leases},
-    proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
+    proto::fleet::v1::{
+        lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
+        vehicle_service_server::VehicleServiceServer,
+    },
+    trip::service::Trips,
     vehicle::{job::Recharge, service::Vehicles},
 };
 
 pub use proto::fleet::v1::Reason;
+
+/// The program as its users see it.
+pub const ABOUT: About = About {
+    program: "fleet",
+    title: "Fleet",
+    version: env!("CARGO_PKG_VERSION"),
+    summary: "Vehicles and their leases, beside Mainstay.",
+    ..About::MAINSTAY
+};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -37,6 +54,7 @@ pub fn module() -> Module {
         .config::<FleetConfig>()
         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))
+        .service(|_| TripServiceServer::new(Trips))
         .queue::<Recharge>()
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .on::<OrderPaid>(jobs::grant_lease)

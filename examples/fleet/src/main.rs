@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mainstay::product().with(fleet::module()).run()
+    mainstay::product().with(fleet::module()).about(fleet::ABOUT).run()
 }

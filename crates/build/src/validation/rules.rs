@@ -1,65 +1,46 @@
 //! The rules of one field, read from its `buf.validate.field` option and turned into conditions on `value`.
 
-use std::collections::HashSet;
+mod bounds;
+mod bytes;
+mod enumeration;
+mod order;
+mod string;
+mod text;
 
-use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
-const OPTION: &str = "buf.validate.field";
-const LINE: &str = "mainstay.policy.v1.is_line";
-const VERBATIM: &str = "mainstay.policy.v1.is_verbatim";
+use bounds::Bounds;
+use text::Text;
+
+pub(crate) const FIELD: &str = "buf.validate.field";
+const PREDEFINED: &str = "buf.validate.predefined";
+/// The fault of a rule in CEL. An interpreter would be part of every program: the crate `cel` 0.15 adds five crates, among
+/// them the runtime of a generated parser (antlr4rust).
+pub(crate) const CEL: &str = "rules in CEL are not supported: check the condition in ops.rs, and return `Error::field`";
 
 /// The rules of one field.
 #[derive(Default)]
 pub(crate) struct Rules {
-    /// Whether the field must be set. For a field without presence, one of the `checks` covers this.
+    /// Whether the field must be set. For a field without presence, one of the checks of `whole` covers this.
     pub(crate) required: bool,
-    /// The checks of the value, or of the list as a whole.
+    /// The checks of the value, or of the list or map as a whole.
+    pub(crate) whole: Element,
+    /// The checks of each key of a map.
+    pub(crate) keys: Element,
+    /// The checks of each item of a list, or of each value of a map.
+    pub(crate) items: Element,
+}
+
+/// The checks of one value.
+#[derive(Default)]
+pub(crate) struct Element {
     pub(crate) checks: Vec<Check>,
-    /// The checks of each item of a list.
-    pub(crate) items: Vec<Check>,
-    /// The function of `text` that normalizes the field or the items of a list, if any.
+    /// The condition under which the checks apply: that `value` is not zero.
+    pub(crate) condition: Option<&'static str>,
+    /// Whether no rule applies, nor those of the value's message.
+    pub(crate) is_ignored: bool,
+    /// The function of `text` that normalizes the value, if any.
     pub(crate) normalization: Option<&'static str>,
-}
-
-/// The kind of a string.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Text {
-    /// Any text, which is normalized.
-    Plain,
-    /// A text of one line.
-    Line,
-    /// Bytes that happen to be UTF-8.
-    Verbatim,
-}
-
-impl Text {
-    fn of(field: &FieldDescriptor) -> Result<Self, String> {
-        let options = field.options();
-        let marked = |name| {
-            let extension = field.parent_pool().get_extension_by_name(name);
-            extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))
-        };
-        // Google's standard option for values that must not be shown.
-        let is_secret = options.get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true));
-        match (marked(LINE), marked(VERBATIM) || is_secret) {
-            (true, true) => Err("a line is normalized, and can't be verbatim".to_owned()),
-            (true, false) => Ok(Self::Line),
-            (false, true) => Ok(Self::Verbatim),
-            (false, false) => Ok(Self::Plain),
-        }
-    }
-
-    /// Returns the function that normalizes a value with these rules.
-    fn normalization(self, kind: &Kind, typed: Option<&(String, DynamicMessage)>) -> Option<&'static str> {
-        match self {
-            _ if *kind != Kind::String => None,
-            Self::Verbatim => None,
-            _ if has_rule(typed, &["email"]) => Some("normalize_email"),
-            _ if is_format(typed) => None,
-            Self::Line => Some("normalize_line"),
-            Self::Plain => Some("normalize"),
-        }
-    }
 }
 
 /// A condition under which `value` is invalid, and the message for it.
@@ -76,275 +57,290 @@ impl Check {
     }
 }
 
-impl Rules {
-    /// Reads the rules of a field.
-    pub(crate) fn read(field: &FieldDescriptor) -> Result<Self, String> {
-        let options = field.options();
-        // No file imports the option, so no field has a rule.
-        let extension = field.parent_pool().get_extension_by_name(OPTION);
-        let extension = extension.filter(|extension| options.has_extension(extension));
-        let option = extension.map(|extension| options.get_extension(&extension).into_owned());
-        let mut rules = Self::default();
-        let mut typed = None;
-        if let Some(Value::Message(raw)) = &option {
-            for (rule, value) in raw.fields() {
-                match (rule.name(), value) {
-                    ("required", Value::Bool(required)) => rules.required = *required,
-                    (name, Value::Message(inner)) => typed = Some((name.to_owned(), inner.clone())),
-                    (name, _) => return Err(unknown(name)),
-                }
+/// The values to which the rules do not apply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ignore {
+    IfZero,
+    Always,
+}
+
+/// The content of one `FieldRules`.
+#[derive(Default)]
+struct Raw {
+    required: bool,
+    ignore: Option<Ignore>,
+    /// The name of the rules of a type, and these rules.
+    typed: Option<(String, DynamicMessage)>,
+}
+
+impl Raw {
+    fn read(rules: &DynamicMessage) -> Result<Self, String> {
+        let mut raw = Self::default();
+        for (rule, value) in declared(rules)? {
+            match (rule.as_str(), value) {
+                ("required", Value::Bool(required)) => raw.required = required,
+                ("ignore", Value::EnumNumber(0)) => {}
+                ("ignore", Value::EnumNumber(1)) => raw.ignore = Some(Ignore::IfZero),
+                ("ignore", Value::EnumNumber(3)) => raw.ignore = Some(Ignore::Always),
+                ("cel" | "cel_expression", _) => return Err(CEL.to_owned()),
+                (_, Value::Message(inner)) => raw.typed = Some((rule, inner)),
+                _ => return Err(unknown(&rule)),
             }
         }
-        if rules.required && !field.supports_presence() {
-            rules.checks.push(Check::new(unset_condition(field)?, "is required"));
+        Ok(raw)
+    }
+
+    /// Reads the rules inside of others; `None` has none.
+    fn inner(rules: Option<&Value>) -> Result<Self, String> {
+        rules.and_then(Value::as_message).map_or_else(|| Ok(Self::default()), Self::read)
+    }
+
+    /// Returns the checks of a value of this kind.
+    fn element(self, kind: &Kind, text: Text) -> Result<Element, String> {
+        let is_ignored = self.ignore == Some(Ignore::Always);
+        let typed = self.typed.filter(|_| !is_ignored);
+        let kind = scalar_kind(kind);
+        Ok(Element {
+            is_ignored,
+            condition: not_zero(&kind).filter(|_| self.ignore == Some(Ignore::IfZero)),
+            normalization: text.normalization(&kind, typed.as_ref()),
+            checks: value(&kind, typed, text)?,
+        })
+    }
+}
+
+impl Rules {
+    /// Reads the rules of a field. `is_alternative` says that a rule of the message allows only one of several fields.
+    pub(crate) fn read(field: &FieldDescriptor, is_alternative: bool) -> Result<Self, String> {
+        let options = field.options();
+        let option = |name| {
+            let extension = field.parent_pool().get_extension_by_name(name);
+            // No file imports the option, so no field has it.
+            let extension = extension.filter(|extension| options.has_extension(extension))?;
+            options.get_extension(&extension).as_message().cloned()
+        };
+        if option(PREDEFINED).is_some() {
+            return Err(CEL.to_owned());
         }
+        let mut raw = option(FIELD).map_or_else(|| Ok(Raw::default()), |rules| Raw::read(&rules))?;
+        if is_alternative && raw.ignore.is_none() {
+            raw.ignore = Some(Ignore::IfZero);
+        }
+        let is_ignored = raw.ignore == Some(Ignore::Always);
+        let required = raw.required && !is_ignored;
         let text = Text::of(field)?;
-        if field.is_list() {
-            return rules.read_list(field, typed, text);
+        let mut rules = match () {
+            () if field.is_map() => Self::read_map(field, raw, text)?,
+            () if field.is_list() => Self::read_list(field, raw, text)?,
+            () => Self { whole: raw.element(&field.kind(), text)?, ..Self::default() },
+        };
+        rules.required = required;
+        if field.supports_presence() {
+            // An unset field has no value to check, and one that is set is checked even if it is zero.
+            rules.whole.condition = None;
+        } else if required {
+            let zero = if field.is_list() || field.is_map() { Some("value.is_empty()") } else { zero(&field.kind()) };
+            let zero = zero.ok_or_else(|| format!("a {:?} without presence can't be required", field.kind()))?;
+            rules.whole.checks.insert(0, Check::new(zero, "is required"));
+            rules.whole.condition = None;
         }
-        rules.normalization = text.normalization(&field.kind(), typed.as_ref());
-        rules.checks.extend(scalar(&field.kind(), typed, text)?);
         Ok(rules)
     }
 
-    fn read_list(
-        mut self,
-        field: &FieldDescriptor,
-        typed: Option<(String, DynamicMessage)>,
-        text: Text,
-    ) -> Result<Self, String> {
-        let mut items = None;
-        if let Some((name, raw)) = typed {
-            if name != "repeated" {
-                return Err(format!("{name} rules on a list"));
-            }
-            let mut bounds = Bounds::default();
-            let mut unique = false;
-            for (rule, value) in raw.fields() {
-                match (rule.name(), value) {
-                    ("min_items", Value::U64(least)) => bounds.least = Some((*least).into()),
-                    ("max_items", Value::U64(most)) => bounds.most = Some((*most).into()),
-                    ("unique", Value::Bool(value)) => unique = *value,
-                    ("items", Value::Message(raw)) => items = item_rules(raw)?,
-                    (name, _) => return Err(unknown(name)),
-                }
-            }
-            self.checks.extend(bounds.check("value.len()", "have", " item")?);
-            if unique {
-                if matches!(field.kind(), Kind::Message(_) | Kind::Float | Kind::Double) {
-                    return Err("only strings, bytes, enums and integers can be unique".to_owned());
-                }
-                self.checks.push(Check::new("!check::unique(value)", "must not have the same item twice"));
+    fn read_list(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
+        let mut rules = Self { whole: Element::of_collection(raw.ignore), ..Self::default() };
+        let (mut items, mut bounds, mut unique) = (None, Bounds::default(), false);
+        for (rule, value) in raw.typed_as("repeated", "a list")? {
+            match (rule.as_str(), &value) {
+                ("min_items", Value::U64(least)) => bounds.least = Some(*least),
+                ("max_items", Value::U64(most)) => bounds.most = Some(*most),
+                ("unique", Value::Bool(value)) => unique = *value,
+                ("items", _) => items = Some(value),
+                _ => return Err(unknown(&rule)),
             }
         }
-        self.normalization = text.normalization(&field.kind(), items.as_ref());
-        self.items = scalar(&field.kind(), items, text)?;
-        Ok(self)
+        rules.whole.checks.extend(bounds.check("value.len()", "have", " item")?);
+        if unique {
+            let fault = match scalar_kind(&field.kind()) {
+                Kind::Message(_) => return Err("only scalars and enums can be unique".to_owned()),
+                Kind::Float => "!check::unique_numbers(value.iter().map(|value| f64::from(*value)))",
+                Kind::Double => "!check::unique_numbers(value.iter().copied())",
+                _ => "!check::unique(value)",
+            };
+            rules.whole.checks.push(Check::new(fault, "must not have the same item twice"));
+        }
+        let items = if rules.whole.is_ignored {
+            Raw { ignore: raw.ignore, ..Raw::default() }
+        } else {
+            Raw::inner(items.as_ref())?
+        };
+        rules.items = items.element(&field.kind(), text)?;
+        Ok(rules)
+    }
+
+    fn read_map(field: &FieldDescriptor, raw: Raw, text: Text) -> Result<Self, String> {
+        let mut rules = Self { whole: Element::of_collection(raw.ignore), ..Self::default() };
+        let (mut keys, mut values, mut bounds) = (None, None, Bounds::default());
+        for (rule, value) in raw.typed_as("map", "a map")? {
+            match (rule.as_str(), &value) {
+                ("min_pairs", Value::U64(least)) => bounds.least = Some(*least),
+                ("max_pairs", Value::U64(most)) => bounds.most = Some(*most),
+                ("keys", _) => keys = Some(value),
+                ("values", _) => values = Some(value),
+                _ => return Err(unknown(&rule)),
+            }
+        }
+        rules.whole.checks.extend(bounds.check("value.len()", "have", " pair")?);
+        let (key, value) = entry(field);
+        let inner = |of: Option<Value>| match raw.ignore {
+            Some(Ignore::Always) => Ok(Raw { ignore: raw.ignore, ..Raw::default() }),
+            _ => Raw::inner(of.as_ref()),
+        };
+        rules.keys = inner(keys)?.element(&key, text)?;
+        rules.items = inner(values)?.element(&value, text)?;
+        Ok(rules)
     }
 }
 
-/// Returns whether the rules of a string demand a format. All formats are ASCII, and normalization must not turn other
-/// text into a valid value, except for addresses, which have a normalization.
-fn is_format(typed: Option<&(String, DynamicMessage)>) -> bool {
-    has_rule(typed, &["pattern", "email", "uuid"])
-}
-
-fn has_rule(typed: Option<&(String, DynamicMessage)>, names: &[&str]) -> bool {
-    let rules = typed.filter(|(name, _)| name == "string").map(|(_, raw)| raw);
-    rules.is_some_and(|raw| raw.fields().any(|(rule, _)| names.contains(&rule.name())))
-}
-
-/// Returns the typed rules inside `repeated.items`.
-fn item_rules(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, String> {
-    let mut typed = None;
-    for (rule, value) in raw.fields() {
-        match value {
-            Value::Message(inner) => typed = Some((rule.name().to_owned(), inner.clone())),
-            _ => return Err(unknown(rule.name())),
+impl Raw {
+    /// Returns the rules of a collection.
+    fn typed_as(&self, name: &str, what: &str) -> Result<Vec<(String, Value)>, String> {
+        match &self.typed {
+            Some((_, _)) if self.ignore == Some(Ignore::Always) => Ok(Vec::new()),
+            Some((other, _)) if other != name => Err(format!("{other} rules on {what}")),
+            Some((_, rules)) => declared(rules),
+            None => Ok(Vec::new()),
         }
     }
-    Ok(typed)
+}
+
+impl Element {
+    fn of_collection(ignore: Option<Ignore>) -> Self {
+        Self {
+            condition: (ignore == Some(Ignore::IfZero)).then_some("!value.is_empty()"),
+            is_ignored: ignore == Some(Ignore::Always),
+            ..Self::default()
+        }
+    }
+}
+
+/// Returns the kinds of the keys and values of a map.
+pub(crate) fn entry(field: &FieldDescriptor) -> (Kind, Kind) {
+    let entry = field.kind();
+    let entry = entry.as_message().expect("a map is a list of entries");
+    (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind())
+}
+
+/// Returns the kind of the Rust value: for a wrapper such as `google.protobuf.StringValue`, that of the wrapped value.
+pub(crate) fn scalar_kind(kind: &Kind) -> Kind {
+    match kind {
+        Kind::Message(message) if is_wrapper(message.full_name()) => {
+            message.get_field(1).map_or_else(|| kind.clone(), |wrapped| wrapped.kind())
+        }
+        _ => kind.clone(),
+    }
+}
+
+fn is_wrapper(name: &str) -> bool {
+    let name = name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value"));
+    name.is_some_and(|name| {
+        ["Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64"].contains(&name)
+    })
+}
+
+/// Returns the rules that are set, without the examples, which are for readers.
+fn declared(rules: &DynamicMessage) -> Result<Vec<(String, Value)>, String> {
+    if rules.extensions().next().is_some() || rules.unknown_fields().next().is_some() {
+        return Err(CEL.to_owned());
+    }
+    let set = rules.fields().filter(|(rule, _)| rule.name() != "example");
+    Ok(set.map(|(rule, value)| (rule.name().to_owned(), value.clone())).collect())
 }
 
 /// Returns the checks of a single value of a kind.
-fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Result<Vec<Check>, String> {
-    let mut checks = Vec::new();
-    // Postgres can't store NUL, so no string may contain it. This check is last, because a wrong length is the more
-    // useful error.
-    let nul = match text {
-        Text::Line => Check::new("check::has_control(value)", "must not have control characters"),
-        _ => Check::new("check::has_nul(value)", "must not contain NUL characters"),
+fn value(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Result<Vec<Check>, String> {
+    let (name, rules) = typed.map_or_else(|| (String::new(), Vec::new()), |(name, rules)| (name, vec![rules]));
+    let rules = rules.first().map_or_else(|| Ok(Vec::new()), declared)?;
+    let expected = match kind {
+        Kind::Message(message) => match message.full_name() {
+            "google.protobuf.Any" => "any",
+            "google.protobuf.Duration" => "duration",
+            "google.protobuf.FieldMask" => "field_mask",
+            "google.protobuf.Timestamp" => "timestamp",
+            _ => "",
+        },
+        Kind::Double => "double",
+        Kind::Float => "float",
+        Kind::Int32 => "int32",
+        Kind::Int64 => "int64",
+        Kind::Uint32 => "uint32",
+        Kind::Uint64 => "uint64",
+        Kind::Sint32 => "sint32",
+        Kind::Sint64 => "sint64",
+        Kind::Fixed32 => "fixed32",
+        Kind::Fixed64 => "fixed64",
+        Kind::Sfixed32 => "sfixed32",
+        Kind::Sfixed64 => "sfixed64",
+        Kind::Bool => "bool",
+        Kind::String => "string",
+        Kind::Bytes => "bytes",
+        Kind::Enum(_) => "enum",
     };
-    let is_formatted = is_format(typed.as_ref());
-    let Some((name, raw)) = typed else {
-        return Ok(match kind {
-            Kind::String => line(text).into_iter().chain([nul]).collect(),
-            Kind::Enum(values) => vec![enumeration(None, values)?],
-            _ => checks,
-        });
+    if !name.is_empty() && name != expected {
+        return Err(format!("{name} rules on a field of type {kind:?}"));
+    }
+    match expected {
+        "" => Ok(Vec::new()),
+        "any" => order::any(&rules),
+        "duration" => order::duration(&rules),
+        "field_mask" => order::field_mask(&rules),
+        "timestamp" => order::timestamp(&rules),
+        "bool" => boolean(&rules),
+        "string" => string::checks(&rules, text),
+        "bytes" => bytes::checks(&rules),
+        "enum" => match kind {
+            Kind::Enum(values) => enumeration::checks(&rules, values),
+            _ => Ok(Vec::new()),
+        },
+        _ => order::number(&rules),
+    }
+}
+
+fn boolean(rules: &[(String, Value)]) -> Result<Vec<Check>, String> {
+    let check = |(rule, value): &(String, Value)| match (rule.as_str(), value) {
+        ("const", Value::Bool(true)) => Ok(Check::new("!*value", "must be true")),
+        ("const", Value::Bool(false)) => Ok(Check::new("*value", "must be false")),
+        _ => Err(unknown(rule)),
     };
-    match (name.as_str(), kind) {
-        ("string", Kind::String) => {
-            checks = string(&raw)?;
-            if text == Text::Plain && !is_formatted && is_required(&raw) {
-                checks.push(Check::new("check::is_blank(value)", BLANK));
-            }
-            checks.extend(line(text));
-            checks.push(nul);
-        }
-        ("bytes", Kind::Bytes) => checks.extend(bounds(&raw)?.check("value.len()", "be", " byte")?),
-        ("int32", Kind::Int32) | ("int64", Kind::Int64) => checks.extend(bounds(&raw)?.check("*value", "be", "")?),
-        ("enum", Kind::Enum(values)) => checks.push(enumeration(Some(&raw), values)?),
-        _ => return Err(format!("{name} rules on a field of type {kind:?}")),
-    }
-    Ok(checks)
+    rules.iter().map(check).collect()
 }
 
-const BLANK: &str = "must have a visible character";
-
-/// Returns whether a string must not be empty.
-fn is_required(raw: &DynamicMessage) -> bool {
-    raw.fields().any(|(rule, value)| rule.name() == "min_len" && matches!(value, Value::U64(1..)))
-}
-
-/// Returns the checks of a line.
-fn line(text: Text) -> Vec<Check> {
-    if text != Text::Line {
-        return Vec::new();
-    }
-    let blank = Check::new("!value.is_empty() && check::is_blank(value)", BLANK);
-    vec![blank, Check::new("check::has_line_break(value)", "must be one line")]
-}
-
-fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {
-    let mut length = Bounds::default();
-    let mut format = None;
-    for (rule, value) in raw.fields() {
-        match (rule.name(), value) {
-            ("min_len", Value::U64(least)) => length.least = Some((*least).into()),
-            ("max_len", Value::U64(most)) => length.most = Some((*most).into()),
-            ("len", Value::U64(exact)) => length = Bounds::exactly((*exact).into()),
-            ("pattern", Value::String(text)) => format = Some(matching(text)?),
-            ("email", Value::Bool(true)) => {
-                format = Some(Check::new("!check::is_email(value)", "must be an e-mail address"));
-            }
-            ("uuid", Value::Bool(true)) => format = Some(Check::new("!check::is_uuid(value)", "must be a UUID")),
-            ("email" | "uuid", Value::Bool(false)) => {}
-            (name, _) => return Err(unknown(name)),
-        }
-    }
-    Ok(length.check("check::characters(value)", "be", " character")?.into_iter().chain(format).collect())
-}
-
-/// Returns the check that a string matches a regular expression.
-fn matching(text: &str) -> Result<Check, String> {
-    regex::Regex::new(text).map_err(|error| format!("the pattern is no regular expression: {error}"))?;
-    let item = format!("static PATTERN: check::Pattern = check::Pattern::new({text:?});");
-    Ok(Check { item, ..Check::new("!PATTERN.matches(value)", format!("must match {text}")) })
-}
-
-/// Returns the check of an enum. A value must be declared, even without rules, because an undeclared one would be read
-/// as unset.
-fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<Check, String> {
-    let (mut within, mut without) = (Vec::new(), Vec::new());
-    for (rule, value) in raw.into_iter().flat_map(DynamicMessage::fields) {
-        match (rule.name(), value) {
-            ("defined_only", Value::Bool(_)) => {}
-            ("in", Value::List(numbers)) => within = numbers.iter().filter_map(Value::as_i32).collect(),
-            ("not_in", Value::List(numbers)) => without = numbers.iter().filter_map(Value::as_i32).collect(),
-            (name, _) => return Err(unknown(name)),
-        }
-    }
-    if within.is_empty() {
-        within = values.values().map(|value| value.number()).collect();
-    }
-    // Only the first of several aliases is used.
-    let mut numbers = HashSet::new();
-    within.retain(|number| !without.contains(number) && numbers.insert(*number));
-    // The zero value of proto3 means unset, so it is not listed.
-    let listed = within.iter().filter(|number| **number != 0 || within.len() == 1);
-    let name = |number: &i32| {
-        let value = values.get_value(*number).ok_or_else(|| format!("{} has no {number}", values.full_name()))?;
-        Ok::<_, String>(value.name().to_owned())
-    };
-    let names = listed.map(name).collect::<Result<Vec<_>, _>>()?.join(", ");
-    Ok(Check::new(format!("!matches!(*value, {})", pattern(&within)), format!("must be one of {names}")))
-}
-
-/// Formats numbers as a pattern, with runs as ranges.
-fn pattern(numbers: &[i32]) -> String {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let runs = sorted.chunk_by(|left, right| left + 1 == *right).map(|run| match run {
-        [first, .., last] => format!("{first}..={last}"),
-        run => run.iter().map(i32::to_string).collect(),
-    });
-    runs.collect::<Vec<_>>().join(" | ")
-}
-
-fn bounds(raw: &DynamicMessage) -> Result<Bounds, String> {
-    let mut bounds = Bounds::default();
-    for (rule, value) in raw.fields() {
-        let number = match value {
-            Value::I32(number) => i128::from(*number),
-            Value::I64(number) => i128::from(*number),
-            Value::U64(number) => i128::from(*number),
-            _ => return Err(unknown(rule.name())),
-        };
-        match rule.name() {
-            "gte" | "min_len" => bounds.least = Some(number),
-            "lte" | "max_len" => bounds.most = Some(number),
-            name => return Err(unknown(name)),
-        }
-    }
-    Ok(bounds)
-}
-
-/// The bounds of a measure.
-#[derive(Default)]
-struct Bounds {
-    least: Option<i128>,
-    most: Option<i128>,
-}
-
-impl Bounds {
-    fn exactly(count: i128) -> Self {
-        Self { least: Some(count), most: Some(count) }
-    }
-
-    /// Returns a check of a measure: `must {verb} {least} to {most}{unit}s`.
-    fn check(&self, measure: &str, verb: &str, unit: &str) -> Result<Option<Check>, String> {
-        let units = |count: i128| match unit {
-            "" => String::new(),
-            unit if count == 1 => unit.to_owned(),
-            unit => format!("{unit}s"),
-        };
-        let (fault, range) = match (self.least, self.most) {
-            (None, None) => return Ok(None),
-            (Some(least), Some(most)) if least > most => return Err(format!("at least {least} and at most {most}")),
-            (Some(least), Some(most)) if least == most => (format!("{measure} != {least}"), format!("exactly {least}")),
-            (Some(least), Some(most)) => {
-                // Borrows the original, instead of dereferencing and borrowing again.
-                let borrowed = measure.strip_prefix('*').map_or_else(|| format!("&{measure}"), str::to_owned);
-                (format!("!({least}..={most}).contains({borrowed})"), format!("{least} to {most}"))
-            }
-            (Some(least), None) => (format!("{measure} < {least}"), format!("at least {least}")),
-            (None, Some(most)) => (format!("{measure} > {most}"), format!("at most {most}")),
-        };
-        let last = self.most.or(self.least).unwrap_or_default();
-        Ok(Some(Check::new(fault, format!("must {verb} {range}{}", units(last)))))
+/// Returns the condition under which `value` is zero; `None` for a message.
+fn zero(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Message(_) => None,
+        Kind::String | Kind::Bytes => Some("value.is_empty()"),
+        Kind::Bool => Some("!*value"),
+        // A negative zero is a value that is sent.
+        Kind::Float | Kind::Double => Some("value.to_bits() == 0"),
+        _ => Some("*value == 0"),
     }
 }
 
-/// Returns the condition under which a field without presence is unset.
-fn unset_condition(field: &FieldDescriptor) -> Result<&'static str, String> {
-    match field.kind() {
-        _ if field.is_list() => Ok("value.is_empty()"),
-        Kind::String | Kind::Bytes => Ok("value.is_empty()"),
-        Kind::Int32 | Kind::Int64 | Kind::Enum(_) => Ok("*value == 0"),
-        kind => Err(format!("a {kind:?} without presence can't be required")),
+/// Returns the condition under which `value` is not zero; `None` for a message.
+fn not_zero(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Message(_) => None,
+        Kind::String | Kind::Bytes => Some("!value.is_empty()"),
+        Kind::Bool => Some("*value"),
+        Kind::Float | Kind::Double => Some("value.to_bits() != 0"),
+        _ => Some("*value != 0"),
     }
+}
+
+/// Returns a list of values for a message: `1, 2, 3`.
+fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn unknown(rule: &str) -> String {

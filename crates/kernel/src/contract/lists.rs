@@ -127,17 +127,19 @@ impl List {
         let rules: FieldRules = option(&field.options(), "buf.validate.field").unwrap_or_default();
         let (least, most) = match rules.r#type {
             Some(Type::Repeated(rules)) => (rules.min_items, rules.max_items),
+            Some(Type::Map(rules)) => (rules.min_pairs, rules.max_pairs),
             _ => (None, None),
         };
         let max_items = most.map_or(0, |most| usize::try_from(most).unwrap_or(usize::MAX));
-        Self { max_items, fault: fault(least, most), packing: Packing::of(&field.kind()) }
+        let unit = if field.is_map() { "pair" } else { "item" };
+        Self { max_items, fault: fault(least, most, unit), packing: Packing::of(&field.kind()) }
     }
 }
 
 /// Returns the message of the rule, with the text that `mainstay-build` generates.
-fn fault(least: Option<u64>, most: Option<u64>) -> String {
+fn fault(least: Option<u64>, most: Option<u64>, unit: &str) -> String {
     let most = most.unwrap_or(MAX_OTHER_ITEMS as u64);
-    let items = if most == 1 { "item" } else { "items" };
+    let items = if most == 1 { unit.to_owned() } else { format!("{unit}s") };
     match least {
         Some(least) if least == most => format!("must have exactly {most} {items}"),
         Some(least) => format!("must have {least} to {most} {items}"),
@@ -280,6 +282,7 @@ mod tests {
                google.api.HttpBody body = 5;
                google.protobuf.Struct anything = 6;
                string text = 7;
+               map<string, Item> named = 8 [(buf.validate.field).map.max_pairs = 3];
              }
              message Item {
                repeated string tags = 1 [(buf.validate.field).repeated.max_items = 10];
@@ -330,7 +333,13 @@ mod tests {
         assert_eq!(check(&more), too_many("codes", "must have at most 1000 items"));
         let more = [both, field(5, &empty(3, 1))].concat();
         assert_eq!(check(&more), too_many("body.extensions", "must have at most 1000 items"), "one body, in two parts");
-        assert_eq!(check(&field(6, &empty(1, 1001))), too_many("anything.fields", "must have at most 1000 items"));
+        assert_eq!(check(&field(6, &empty(1, 1001))), too_many("anything.fields", "must have at most 1000 pairs"));
+    }
+
+    #[test]
+    fn a_map_has_as_many_pairs_as_its_rule_allows() {
+        assert_eq!(check(&empty(8, 3 + MAX_OTHER_ITEMS)), Ok(()));
+        assert_eq!(check(&empty(8, 4 + MAX_OTHER_ITEMS)), too_many("named", "must have at most 3 pairs"));
     }
 
     #[test]

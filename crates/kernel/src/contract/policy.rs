@@ -2,8 +2,8 @@
 //!
 //! A policy is read once from the options of `mainstay.policy.v1`: grant sets and scopes of a module, defaults of a
 //! service, and options of a method. The HTTP verb and the message types imply the remaining values, except for access,
-//! which has no default. The server does not start if a method has no policy, an invalid policy or no HTTP rule. gRPC's
-//! health and reflection services are exempt by name.
+//! which has no default. The server does not start if a method has no policy, an invalid policy, or no HTTP rule unless
+//! it is internal. gRPC's health and reflection services are exempt by name.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -2,15 +2,18 @@
 //!
 //! `mainstay-build` compiles the checks from `buf.validate` options. Further rules apply to every message: a string
 //! contains no NUL character, which Postgres can't store; a string that must not be empty contains a visible character;
-//! a time is representable in RFC 3339; an enum has a declared value.
+//! a time is representable in RFC 3339; an enum has a declared value. `docs/validation.md` lists all rules.
 //!
 //! Texts are normalized before validation. Unicode has several encodings of the same text, and texts that look the same
 //! must compare, count and match as equal.
 
 pub mod check;
 pub mod text;
+mod well_known;
 
 use std::{borrow::Cow, fmt};
+
+use crate::clock::Clock;
 
 /// A message with field rules.
 pub trait Validate {
@@ -34,32 +37,90 @@ pub trait Validate {
     /// # Errors
     /// All violations.
     fn check(&self) -> Result<(), Violations> {
-        let mut violations = Violations::default();
+        self.check_by(None)
+    }
+
+    /// Checks the message as a complete request, with the clock for rules about the present time; `None`: the system's.
+    ///
+    /// # Errors
+    /// All violations.
+    fn check_by(&self, clock: Option<&Clock>) -> Result<(), Violations> {
+        let mut violations = Violations { clock: clock.cloned(), ..Violations::default() };
         self.validate(&Path::ROOT, &mut violations);
         if violations.is_empty() { Ok(()) } else { Err(violations) }
     }
 }
 
-/// The position of a field in a request, in JSON names: `tickets[3].subject`.
+/// The position of a field in a request, in JSON names: `tickets[3].subject`, `labels["color"]`.
 ///
 /// Each step points to its parent and lives on the stack of its check. The text is built for violations only, so that a
 /// valid request allocates nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<'a> {
-    step: Step,
+    step: Step<'a>,
     parent: Option<&'a Path<'a>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Step<'a> {
     Root,
     Field(&'static str),
     Item(usize),
+    Key(Key<'a>),
+}
+
+/// A key of a map.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'a> {
+    /// A string.
+    Text(&'a str),
+    /// An integer.
+    Number(i128),
+    /// A bool.
+    Bool(bool),
+}
+
+impl<'a> From<&'a String> for Key<'a> {
+    fn from(key: &'a String) -> Self {
+        Self::Text(key)
+    }
+}
+
+impl From<&bool> for Key<'_> {
+    fn from(key: &bool) -> Self {
+        Self::Bool(*key)
+    }
+}
+
+macro_rules! number_key {
+    ($($number:ty),*) => {$(
+        impl From<&$number> for Key<'_> {
+            fn from(key: &$number) -> Self {
+                Self::Number((*key).into())
+            }
+        }
+    )*};
+}
+number_key!(i32, i64, u32, u64);
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => match text.char_indices().nth(Path::KEY_CHARACTERS) {
+                None => write!(f, "{text:?}"),
+                Some((end, _)) => write!(f, "{:?}", format!("{}…", &text[..end])),
+            },
+            Self::Number(number) => number.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+        }
+    }
 }
 
 impl Path<'_> {
     /// The request itself.
     const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
+    /// The characters of a key that are reported, because gRPC clients limit metadata to 8 KiB.
+    const KEY_CHARACTERS: usize = 60;
 
     /// Returns the path of a field of this message.
     #[must_use]
@@ -71,6 +132,12 @@ impl Path<'_> {
     #[must_use]
     pub fn item(&self, index: usize) -> Path<'_> {
         Path { step: Step::Item(index), parent: Some(self) }
+    }
+
+    /// Returns the path of a key of this map, and of its value.
+    #[must_use]
+    pub fn key<'b>(&'b self, key: impl Into<Key<'b>>) -> Path<'b> {
+        Path { step: Step::Key(key.into()), parent: Some(self) }
     }
 
     fn is_root(&self) -> bool {
@@ -88,6 +155,7 @@ impl fmt::Display for Path<'_> {
             Step::Field(name) if self.parent.is_none_or(Path::is_root) => f.write_str(name),
             Step::Field(name) => write!(f, ".{name}"),
             Step::Item(index) => write!(f, "[{index}]"),
+            Step::Key(key) => write!(f, "[{key}]"),
         }
     }
 }
@@ -99,10 +167,18 @@ impl Default for Path<'_> {
 }
 
 /// The violations of a request, by field.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone)]
 pub struct Violations {
     named: Vec<(String, Cow<'static, str>)>,
     total: usize,
+    /// The clock for rules about the present time; `None`: the system's.
+    clock: Option<Clock>,
+}
+
+impl PartialEq for Violations {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.named, self.total) == (&other.named, other.total)
+    }
 }
 
 impl Violations {
@@ -132,6 +208,12 @@ impl Violations {
         }
     }
 
+    /// Returns the present time, in seconds since 1970 and nanoseconds.
+    pub fn now(&self) -> (i64, i32) {
+        let now = self.clock.as_ref().map_or_else(|| Clock::default().now(), Clock::now);
+        (now.timestamp(), now.timestamp_subsec_nanos().cast_signed())
+    }
+
     /// Returns whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.total == 0
@@ -150,13 +232,6 @@ impl Violations {
     /// Returns the named violations, in the order of the fields.
     pub fn into_inner(self) -> Vec<(String, String)> {
         self.named.into_iter().map(|(field, message)| (field, message.into_owned())).collect()
-    }
-}
-
-impl Validate for prost_types::Timestamp {
-    fn validate(&self, path: &Path<'_>, violations: &mut Violations) {
-        let fault = !check::is_rfc3339(self.seconds, self.nanos);
-        violations.check(path, fault.then_some("must be a time of the years 1 to 9999"));
     }
 }
 

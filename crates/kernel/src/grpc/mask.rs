@@ -181,7 +181,7 @@ fn resolve(message: &MessageDescriptor, path: &str) -> Option<Vec<u32>> {
         }
         let field = field(&message?, name)?;
         numbers.push(field.number());
-        message = field.kind().as_message().cloned().filter(|_| !field.is_list());
+        message = field.kind().as_message().cloned().filter(|_| !field.is_list() && !field.is_map());
     }
     Some(numbers)
 }

@@ -109,7 +109,7 @@ pub fn configuration(contract: &Contract, options: &Options) -> String {
         ("status", protocol::X_HTTP_CODE.to_string()),
         ("services", indent(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
         ("local_replies", indent(12, &replies::mappers())),
-        ("methods", indent(14, &routes.methods())),
+        ("methods", indent(14, &(routes.methods() + &routes.internal()))),
         ("streams", indent(14, &routes.streams())),
         ("foreign", indent(14, &routes.foreign())),
         ("bodies", indent(14, &routes.bodies())),

@@ -95,7 +95,7 @@ pub fn stack(
     let credentials = rate_limit::Credentials::default();
     let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
     let calls = ServiceBuilder::new()
-        .layer(MiddlewareLayer(method::FindMethod { policies }))
+        .layer(MiddlewareLayer(method::FindMethod { policies, clock: app.clock.clone() }))
         .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))

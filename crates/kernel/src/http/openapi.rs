@@ -23,12 +23,18 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{Contract, Policies},
     http::openapi::{comments::Commented as _, examples::ExampleTable, schema::Schemas},
+    module::About,
 };
 
 const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 
 /// Returns the OpenAPI 3.1 document of a contract. Without a server URL, paths are relative to the document's own URL.
-pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, server_url: Option<&str>) -> Value {
+pub(crate) fn document(
+    contract: &'static Contract,
+    about: &About,
+    examples: ExampleTable,
+    server_url: Option<&str>,
+) -> Value {
     let services: Vec<_> = contract.services().collect();
     let mut schemas = Schemas::new(contract, examples);
     errors::describe(&mut schemas);
@@ -43,13 +49,7 @@ pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, serv
     let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));
     json!({
         "openapi": "3.1.0",
-        "info": {
-            "title": "Mainstay",
-            "version": env!("CARGO_PKG_VERSION"),
-            "summary": "The production back end every product team rebuilds.",
-            "description": INTRODUCTION,
-            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
-        },
+        "info": info(about),
         "servers": [{ "url": server_url.unwrap_or("/") }],
         "tags": tags,
         "paths": paths,
@@ -62,6 +62,20 @@ pub(crate) fn document(contract: &'static Contract, examples: ExampleTable, serv
         },
         "x-error-catalogue": errors::list(&contract.catalogue),
     })
+}
+
+fn info(about: &About) -> Value {
+    let About { title, version, summary, description, license, logo_url, .. } = about;
+    let paragraphs = [*description, INTRODUCTION].into_iter().filter(|text| !text.is_empty());
+    let description = paragraphs.collect::<Vec<_>>().join("\n\n");
+    let mut info = json!({ "title": title, "version": version, "summary": summary, "description": description });
+    if !license.is_empty() {
+        info["license"] = json!({ "name": license, "identifier": license });
+    }
+    if !logo_url.is_empty() {
+        info["x-logo"] = json!({ "url": logo_url });
+    }
+    info
 }
 
 fn operations(schemas: &mut Schemas, contract: &'static Contract) -> Map<String, Value> {

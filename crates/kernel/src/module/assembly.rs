@@ -6,7 +6,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use tonic::service::Routes;
 
-use super::{AddService, Check, Module, OpenAuthenticator, OpenPart, Page, Process, Purpose, Start, Warn};
+use super::{About, AddService, Check, Module, OpenAuthenticator, OpenPart, Page, Process, Purpose, Start, Warn};
 use crate::{
     alert,
     app::App,
@@ -49,6 +49,8 @@ impl fmt::Display for Fault {
 /// The modules of a program. A process may have several lists.
 pub struct Modules {
     names: Vec<&'static str>,
+    /// The program as its users see it.
+    pub about: About,
     /// The merged contract.
     pub contract: &'static Contract,
     migrations: Vec<Set>,
@@ -88,11 +90,16 @@ impl Modules {
     /// Checks the modules of a program, which has `commands` itself. They live until the process ends.
     ///
     /// # Errors
-    /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
+    /// Every fault: modules of one name or without one that they need, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
     /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
     /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
-    pub fn new(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
-        Ok(Box::leak(Box::new(Self::assemble(product, commands, modules)?)))
+    pub fn new(
+        about: About,
+        product: Option<Set>,
+        commands: &[String],
+        modules: Vec<Module>,
+    ) -> Result<&'static Self, Vec<Fault>> {
+        Ok(Box::leak(Box::new(Self::assemble(about, product, commands, modules)?)))
     }
 
     /// Returns the modules of an application.
@@ -100,7 +107,17 @@ impl Modules {
         app.part::<&'static Self>()
     }
 
-    fn assemble(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
+    /// Returns whether a module of this name is present.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(&name)
+    }
+
+    fn assemble(
+        about: About,
+        product: Option<Set>,
+        commands: &[String],
+        modules: Vec<Module>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut faults = check::modules(&modules, commands);
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
@@ -120,6 +137,7 @@ impl Modules {
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
             names: modules.iter().map(|module| module.name).collect(),
+            about,
             contract,
             migrations: [migrations::kernel()].into_iter().chain(product).collect(),
             sections: Vec::new(),
@@ -224,7 +242,7 @@ impl Modules {
 
     /// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
     pub fn openapi(&self, server_url: Option<&str>) -> serde_json::Value {
-        openapi::document(self.contract, self.examples.clone(), server_url)
+        openapi::document(self.contract, &self.about, self.examples.clone(), server_url)
     }
 
     /// Returns all metrics, those of the kernel first.

@@ -14,7 +14,7 @@ use crate::{lease, start, vehicle};
 #[tokio::test]
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
-    assert_eq!(server.check_access("fleet.v1").await, 9, "the methods of both services");
+    assert_eq!(server.check_access("fleet.v1").await, 11, "the methods of all services");
     for method in server.app().contract.policies.iter() {
         assert!(method.access == Access::Public || !method.grants.is_empty(), "no caller may call {}", method.name);
     }

@@ -4,7 +4,9 @@ mod background;
 mod commands;
 mod contract;
 mod leases;
+mod product;
 mod seam;
+mod trips;
 mod vehicles;
 
 use mainstay::Product;

@@ -2,8 +2,9 @@
 //! tables and conventions.
 
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
+use prost_types::{MethodOptions, method_options::IdempotencyLevel};
 
-use super::{Cache, Idempotency, RateClass, module::unversioned, option};
+use super::{Cache, Idempotency, RateClass, module::unversioned, option, pb};
 use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
 
 const HTTP: &str = "google.api.http";
@@ -19,18 +20,41 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    /// Returns the defaults of a method; `None` if it has no HTTP rule.
-    pub(super) fn of(method: &MethodDescriptor, has_version: bool) -> Option<Self> {
-        let rule: HttpRule = option(&method.options(), HTTP)?;
-        let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
-        let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
-        Some(Self {
+    /// Reads the defaults of a method.
+    ///
+    /// # Errors
+    /// A method that neither has an HTTP rule nor is internal, and one that has a rule and is internal.
+    pub(super) fn read(method: &MethodDescriptor, raw: &pb::MethodPolicy, has_version: bool) -> Result<Self, String> {
+        match (option::<HttpRule>(&method.options(), HTTP), raw.internal) {
+            (Some(rule), false) => {
+                let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
+                let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
+                Ok(Self::of(is_read, replaces, has_version))
+            }
+            (None, true) => {
+                let method = method.method_descriptor_proto();
+                let level = method.options.as_ref().map(MethodOptions::idempotency_level);
+                // No HTTP cache sees the response.
+                Ok(Self::of(level == Some(IdempotencyLevel::NoSideEffects), false, false))
+            }
+            (None, false) => {
+                Err("no HTTP rule: give the method the option google.api.http, or say internal: true for gRPC alone"
+                    .to_owned())
+            }
+            (Some(_), true) => {
+                Err("an internal method is reached over gRPC alone: remove google.api.http, or internal".to_owned())
+            }
+        }
+    }
+
+    fn of(is_read: bool, replaces: bool, has_version: bool) -> Self {
+        Self {
             is_read,
             idempotency: if is_read { Idempotency::None } else { Idempotency::Optional },
             rate_class: if is_read { RateClass::Read } else { RateClass::Write },
             cache: if is_read && has_version { Cache::PrivateRevalidate } else { Cache::NoStore },
             conditional: replaces && has_version,
-        })
+        }
     }
 }
 

@@ -28,10 +28,7 @@ impl Method {
         let mut service: pb::ServicePolicy =
             option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
         let (version, last_modified) = or_fault((None, None), etag_fields(descriptor, &raw), &mut faults);
-        let defaults = Defaults::of(descriptor, version.is_some());
-        if defaults.is_none() {
-            faults.push("no HTTP rule: give the method the option google.api.http".to_owned());
-        }
+        let defaults = or_fault(None, Defaults::read(descriptor, &raw, version.is_some()).map(Some), &mut faults);
         let (access, grants) = or_fault((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
         if raw.watch && (!descriptor.is_server_streaming() || access == Access::Public) {
             faults.push(

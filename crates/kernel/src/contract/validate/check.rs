@@ -1,15 +1,24 @@
 //! Predicates of the field rules. They do not allocate, except for the uniqueness of a long list and the first use of a
 //! pattern.
 
+mod header;
+mod host;
+mod uri;
+
 use std::{
     borrow::Cow,
     collections::HashSet,
     hash::Hash,
+    ops::{Bound, RangeBounds as _},
     sync::{LazyLock, OnceLock},
 };
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use regex::Regex;
+
+pub use header::{is_header_name, is_header_value};
+pub use host::{is_address, is_host_and_port, is_hostname, is_ip, is_ip_prefix};
+pub use uri::{is_uri, is_uri_reference};
 
 /// Up to this length, pairwise comparison is cheaper than hashing.
 const FEW: usize = 32;
@@ -74,6 +83,22 @@ impl Pattern {
     pub fn matches(&self, value: &str) -> bool {
         self.compiled.get_or_init(|| Regex::new(self.text).expect("a regular expression")).is_match(value)
     }
+
+    /// Returns whether the bytes are UTF-8, and a part of the text matches.
+    pub fn matches_bytes(&self, value: &[u8]) -> bool {
+        std::str::from_utf8(value).is_ok_and(|text| self.matches(text))
+    }
+}
+
+/// A range with a low end that may be exclusive.
+#[derive(Debug)]
+pub struct Between<T>(pub Bound<T>, pub Bound<T>);
+
+impl<T: PartialOrd> Between<T> {
+    /// Returns whether a value is in the range; NaN is in none.
+    pub fn contains(&self, value: &T) -> bool {
+        (self.0.as_ref(), self.1.as_ref()).contains(value)
+    }
 }
 
 /// Returns whether all items of a list are distinct.
@@ -83,6 +108,48 @@ pub fn unique<T: Eq + Hash>(items: &[T]) -> bool {
     }
     let mut distinct = HashSet::with_capacity(items.len());
     items.iter().all(|item| distinct.insert(item))
+}
+
+/// Returns whether all numbers are distinct; NaN equals nothing.
+pub fn unique_numbers(items: impl Iterator<Item = f64>) -> bool {
+    let mut distinct = HashSet::new();
+    // The sum has one form of zero.
+    items.filter(|item| !item.is_nan()).all(|item| distinct.insert((item + 0.0).to_bits()))
+}
+
+/// Returns whether bytes contain others.
+pub fn contains(value: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || value.windows(part.len()).any(|window| window == part)
+}
+
+/// Returns whether a path of a field mask is one of these, or below one.
+pub fn is_path_within(path: &str, paths: &[&str]) -> bool {
+    paths.iter().any(|above| path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// Returns whether a time is at most a duration before or after the present. Each is in seconds and nanoseconds.
+pub fn is_within(time: (i64, i32), now: (i64, i32), most: (i64, i32)) -> bool {
+    let nanos = |(seconds, nanos): (i64, i32)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    (nanos(time) - nanos(now)).abs() <= nanos(most)
+}
+
+/// Returns whether a string is a UUID without hyphens.
+pub fn is_trimmed_uuid(value: &str) -> bool {
+    value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns whether a string is a ULID: 26 characters of Crockford's base 32, of at most 128 bits.
+pub fn is_ulid(value: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() && !b"ILOUilou".contains(&byte);
+    value.len() == 26 && value.bytes().all(is_digit) && value.starts_with(|first| ('0'..='7').contains(&first))
+}
+
+/// Returns whether a string is a qualified name of Protobuf: `mainstay.support.v1.Ticket`.
+pub fn is_qualified_name(value: &str) -> bool {
+    value.split('.').all(|part| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
 }
 
 /// Returns whether a string is a UUID in its canonical text form.
@@ -135,3 +202,6 @@ pub fn is_form_email(value: &str) -> bool {
 pub fn is_rfc3339(seconds: i64, nanos: i32) -> bool {
     YEARS_1_TO_9999.contains(&seconds) && (0..1_000_000_000).contains(&nanos)
 }
+
+#[cfg(test)]
+mod tests;

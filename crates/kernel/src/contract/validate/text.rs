@@ -1,7 +1,7 @@
 //! Normalization of texts to Unicode's form NFC (Unicode Standard Annex 15), which browsers send and RFC 5198
 //! recommends. Systems that store decomposed file names, such as macOS, send NFD.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -54,6 +54,23 @@ pub fn normalize_email(text: &mut String) {
     } else if trimmed.len() < text.len() {
         *text = trimmed.to_owned();
     }
+}
+
+/// Normalizes the keys of a map in place. Of keys that are equal then, one remains.
+pub fn normalize_keys<V>(map: &mut BTreeMap<String, V>, normalize: fn(&mut String)) {
+    let is_normal = |key: &String| {
+        let mut normal = key.clone();
+        normalize(&mut normal);
+        normal == *key
+    };
+    if map.keys().all(is_normal) {
+        return;
+    }
+    let normal = std::mem::take(map).into_iter().map(|(mut key, value)| {
+        normalize(&mut key);
+        (key, value)
+    });
+    *map = normal.collect();
 }
 
 /// Returns the normalized text.

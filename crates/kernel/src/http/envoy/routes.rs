@@ -1,6 +1,9 @@
 //! Envoy's routes: by gRPC name for every call, and by HTTP path for differences that apply before transcoding.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use http::Method as HttpMethod;
 use mainstay_transcoder::{BodyRule, HTTP_BODY, Route, RuleTable, Segment};
@@ -30,13 +33,19 @@ const NAMES_FIELDS: &str = r"[^?]*[?](.*&)?(readMask|read_mask|[^=&]*%[^=&]*)([.
 pub(crate) struct Routes<'a> {
     /// The routes and the policies of their methods, in the order of the contract.
     all: Vec<(&'a Route, &'a Method)>,
+    /// The gRPC paths of the methods without a route, which are internal.
+    internal: BTreeSet<&'a str>,
     max_request_bytes: usize,
 }
 
 impl<'a> Routes<'a> {
     pub(crate) fn new(policies: &'a Policies, rules: &'a RuleTable, max_request_bytes: usize) -> Self {
         let policy = |route: &'a Route| policies.get(route.grpc_path.path()).expect("every method has a policy");
-        Self { all: rules.routes().map(|route| (route, policy(route))).collect(), max_request_bytes }
+        let all: Vec<_> = rules.routes().map(|route| (route, policy(route))).collect();
+        let with_route: HashSet<_> = all.iter().map(|(_, method)| method.path.as_str()).collect();
+        let paths = policies.iter().map(|method| method.path.as_str());
+        let internal = paths.filter(|path| !with_route.contains(path)).collect();
+        Self { all, internal, max_request_bytes }
     }
 
     /// Returns the size of the largest body that is transcoded, in bytes.
@@ -58,7 +67,13 @@ impl<'a> Routes<'a> {
         text
     }
 
-    /// Returns the routes of streams and raw bytes, by HTTP path.
+    /// Returns the routes that refuse the internal methods, by their gRPC names.
+    pub(crate) fn internal(&self) -> String {
+        let refused = |path: &&str| format!("- match: {{ path: {path} }}\n  direct_response: {{ status: 404 }}\n");
+        self.internal.iter().map(refused).collect()
+    }
+
+    /// Returns the routes of streams, raw bytes and responses with maps, by HTTP path.
     pub(crate) fn streams(&self) -> String {
         let streams = self.all.iter().filter(|(route, _)| !is_transcoded(route));
         streams.map(|(route, method)| call(&matcher(route), route, method, BYPASS_TRANSCODER)).collect()
@@ -162,7 +177,7 @@ fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BT
             Kind::Message(inner) => match inner.full_name().strip_prefix("google.protobuf.") {
                 Some(name) => WELL_KNOWN.contains(&name),
                 None => {
-                    if depth > 0 && !field.is_list() {
+                    if depth > 0 && !field.is_list() && !field.is_map() {
                         add_names_with_plus(&inner, depth - 1, names);
                     }
                     false
@@ -176,7 +191,7 @@ fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BT
     }
 }
 
-/// Returns whether both request and response are a single JSON message.
+/// Returns whether both request and response are a single JSON message that Envoy can write.
 fn is_transcoded(route: &Route) -> bool {
     let raw = |name: &str| name == HTTP_BODY;
     let body = match &route.body {
@@ -189,7 +204,19 @@ fn is_transcoded(route: &Route) -> bool {
         // Envoy supports `response_body` for raw bytes only.
         Some(_) => true,
     };
-    !(body || answer || route.method.is_client_streaming() || route.method.is_server_streaming())
+    let is_stream = route.method.is_client_streaming() || route.method.is_server_streaming();
+    !(body || answer || is_stream || may_have_map(&route.method.output(), &mut HashSet::new()))
+}
+
+/// Returns whether a message may have a map in it, as `Struct` has, and `Any` may have. Prost omits an empty key or value
+/// of an entry, and Envoy 1.40 crashes when it writes an entry without a value.
+fn may_have_map(message: &MessageDescriptor, seen: &mut HashSet<String>) -> bool {
+    message.full_name() == "google.protobuf.Any"
+        || seen.insert(message.full_name().to_owned())
+            && message.fields().any(|field| {
+                let kind = field.kind();
+                field.is_map() || kind.as_message().is_some_and(|inner| may_have_map(inner, seen))
+            })
 }
 
 /// Returns the entries of a call. One of them allows retries, if the call is safe to repeat after a lost response.

@@ -1,6 +1,7 @@
 //! Looks up the policy of the called method, which the inner layers use.
 
 use crate::{
+    clock::Clock,
     contract::{Policies, policy::EXEMPT},
     error::Reason,
     http::middleware::{
@@ -9,11 +10,14 @@ use crate::{
     },
 };
 
-/// A middleware that adds the `&'static Method` to the extensions of request and response.
+/// A middleware that adds the `&'static Method` to the extensions of request and response, and the clock to those of the
+/// request.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     /// The policies.
     pub policies: &'static Policies,
+    /// The clock of the rules about the present time.
+    pub clock: Clock,
 }
 
 impl<S: Next> Middleware<Request, S> for FindMethod {
@@ -26,6 +30,7 @@ impl<S: Next> Middleware<Request, S> for FindMethod {
         };
         record::method(&request, method);
         request.extensions_mut().insert(method);
+        request.extensions_mut().insert(self.clock.clone());
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;

@@ -99,33 +99,73 @@ impl ExampleTable {
 
     /// Returns an example of a message, without the fields that the path contains.
     pub(crate) fn message(&self, message: &MessageDescriptor, side: Side, without: &[String]) -> Value {
-        match message.full_name() {
-            "google.protobuf.Timestamp" => return json!("2026-03-02T08:15:30Z"),
-            "google.protobuf.FieldMask" => return json!("id"),
-            "google.protobuf.Duration" => return json!("1.5s"),
+        self.nested(message, side, without, &mut Vec::new())
+    }
+
+    /// As [`ExampleTable::message`], inside of other messages: a field whose message is among them is left out.
+    fn nested(&self, message: &MessageDescriptor, side: Side, without: &[String], outer: &mut Vec<String>) -> Value {
+        match message.full_name().strip_prefix("google.protobuf.") {
+            Some("Timestamp") => return json!("2026-03-02T08:15:30Z"),
+            Some("FieldMask") => return json!("id"),
+            Some("Duration") => return json!("1.5s"),
+            Some("Empty") => return json!({}),
+            Some("Struct") => return json!({ "key": "text" }),
+            Some("ListValue") => return json!(["text"]),
+            Some("Value") => return json!("text"),
+            Some("Any") => return json!({ "@type": "type.googleapis.com/google.protobuf.Empty", "value": {} }),
+            Some(name) if name.ends_with("Value") => {
+                return message.get_field(1).map_or(Value::Null, |wrapped| self.single(&wrapped, side, outer));
+            }
             _ => {}
         }
+        outer.push(message.full_name().to_owned());
         let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
         let entries = fields.filter_map(|field| {
-            // A response has its lists even if they are empty.
-            let is_empty = side == Side::Response && field.is_list() && rules::is_always_present(&field);
-            let value = match self.is_left_out(&field, side) {
-                true => is_empty.then(|| json!([]))?,
-                false => self.field(&field, side),
+            // A response has its lists and maps even if they are empty.
+            let is_empty = side == Side::Response && rules::is_always_present(&field);
+            let empty = match () {
+                () if field.is_map() => Some(json!({})),
+                () if field.is_list() => Some(json!([])),
+                () => None,
+            };
+            let value = match self.is_left_out(&field, side) || is_recursive(&field, outer) {
+                true => empty.filter(|_| is_empty)?,
+                false => self.inner(&field, side, outer),
             };
             Some((field.json_name().to_owned(), value))
         });
-        entries.collect::<Map<_, _>>().into()
+        let entries = entries.collect::<Map<_, _>>();
+        outer.pop();
+        entries.into()
     }
 
     /// Returns an example of a field.
     pub(crate) fn field(&self, field: &FieldDescriptor, side: Side) -> Value {
+        self.inner(field, side, &mut Vec::new())
+    }
+
+    fn inner(&self, field: &FieldDescriptor, side: Side, outer: &mut Vec<String>) -> Value {
+        if field.is_map() && self.example(field).is_none() {
+            let kind = field.kind();
+            let entry = kind.as_message().expect("a map is a list of entries");
+            let key = match self.single(&entry.map_entry_key_field(), side, outer) {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            return json!({ key: self.single(&entry.map_entry_value_field(), side, outer) });
+        }
+        let value = self.single(field, side, outer);
+        if field.is_list() { json!([value]) } else { value }
+    }
+
+    /// Returns an example of a single value of a field.
+    fn single(&self, field: &FieldDescriptor, side: Side, outer: &mut Vec<String>) -> Value {
         let named = match self.example(field) {
             Some(Example::Value(value)) => Some(value),
             Some(Example::Omitted) | None => None,
         };
-        let value = named.unwrap_or_else(|| match field.kind() {
-            Kind::Message(inner) => self.message(&inner, side, &[]),
+        named.or_else(|| of_rules(field)).unwrap_or_else(|| match field.kind() {
+            Kind::Message(inner) => self.nested(&inner, side, &[], outer),
             Kind::Enum(values) => {
                 let rules = rules::of(field).r#type;
                 let rules = match &rules {
@@ -142,9 +182,31 @@ impl ExampleTable {
             Kind::Bytes => json!("AA=="),
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("1"),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => json!(1),
-        });
-        if field.is_list() { json!([value]) } else { value }
+        })
     }
+}
+
+/// Returns whether a field of a message leads back to it or to one around it.
+fn is_recursive(field: &FieldDescriptor, outer: &[String]) -> bool {
+    let is_around =
+        |kind: &Kind| kind.as_message().is_some_and(|inner| outer.iter().any(|name| name == inner.full_name()));
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => is_around(&entry.map_entry_value_field().kind()),
+        kind => is_around(&kind),
+    }
+}
+
+/// Returns an example that satisfies the rules of a number, and the example of a text that its rules name.
+fn of_rules(field: &FieldDescriptor) -> Option<Value> {
+    let rules = rules::of(field).r#type?;
+    if let Type::String(rules) = &rules {
+        let named = rules.example.first().or(rules.r#const.as_ref()).or(rules.r#in.first());
+        return named.map(|text| text.as_str().into());
+    }
+    let usual = if matches!(field.kind(), Kind::Float | Kind::Double) { 1.5 } else { 1.0 };
+    let number = rules::NumberRules::of(&rules)?.example(usual)?;
+    let is_text = matches!(field.kind(), Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64);
+    Some(if is_text { number.to_string().into() } else { number })
 }
 
 /// Returns an example of a raw body, one of `media_types`. A type that can be anything has the example of the first type

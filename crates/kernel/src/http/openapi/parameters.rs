@@ -78,7 +78,8 @@ fn collect(
     for field in message.fields() {
         let path = format!("{proto_prefix}{}", field.name());
         let name = format!("{json_prefix}{}", field.json_name());
-        if without.contains(&path) {
+        // A query can't contain a map.
+        if without.contains(&path) || field.is_map() {
             continue;
         }
         match field.kind() {

@@ -1,23 +1,27 @@
 //! Field rules as JSON Schema. `mainstay-build` compiles the same options into checks.
 
+mod number;
+
 use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::contract::{
     Policies,
     proto::buf::validate::{
-        BytesRules, EnumRules, FieldRules, Int32Rules, Int64Rules, RepeatedRules, StringRules, field_rules::Type,
+        BytesRules, EnumRules, FieldRules, Ignore, MapRules, RepeatedRules, StringRules, field_rules::Type,
         string_rules::WellKnown,
     },
     reason::{is_marked, option},
 };
+pub(crate) use number::{NumberRules, float, int32, int64, uint32, uint64};
 
 /// Strings must not contain NUL.
 const WITHOUT_NUL: &str = r"^[^\u0000]*$";
 
-/// Returns the rules of a field; empty if it has none.
+/// Returns the rules of a field; empty if it has none, or if they do not apply.
 pub(crate) fn of(field: &FieldDescriptor) -> FieldRules {
-    option(&field.options(), "buf.validate.field").unwrap_or_default()
+    let rules: FieldRules = option(&field.options(), "buf.validate.field").unwrap_or_default();
+    if rules.ignore() == Ignore::Always { FieldRules::default() } else { rules }
 }
 
 /// Returns whether a request without the field is always rejected.
@@ -26,19 +30,30 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
     if rules.required() || field.supports_presence() {
         return rules.required();
     }
+    if rules.ignore() == Ignore::IfZeroValue {
+        return false;
+    }
     match rules.r#type {
         Some(Type::String(rules)) => {
             let matches_nothing = |pattern: &String| regex::Regex::new(pattern).is_ok_and(|regex| !regex.is_match(""));
+            let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
             rules.min_len() > 0
                 || rules.len() > 0
-                || rules.well_known.is_some()
+                || rules.min_bytes() > 0
+                || rules.len_bytes() > 0
+                || rules.well_known.is_some_and(|format| format != WellKnown::UriRef(true))
+                || [&rules.r#const, &rules.prefix, &rules.suffix, &rules.contains].into_iter().any(is_given)
+                || !rules.r#in.is_empty() && !rules.r#in.contains(&String::new())
                 || rules.pattern.as_ref().is_some_and(matches_nothing)
         }
-        Some(Type::Bytes(rules)) => rules.min_len() > 0,
-        Some(Type::Int32(rules)) => rules.gte() > 0,
-        Some(Type::Int64(rules)) => rules.gte() > 0,
-        Some(Type::Enum(rules)) => rules.not_in.contains(&0) || !rules.r#in.is_empty() && !rules.r#in.contains(&0),
+        Some(Type::Bytes(rules)) => rules.min_len() > 0 || rules.len() > 0 || rules.well_known.is_some(),
+        Some(Type::Bool(rules)) => rules.r#const(),
+        Some(Type::Enum(rules)) => {
+            rules.r#const() != 0 || rules.not_in.contains(&0) || !rules.r#in.is_empty() && !rules.r#in.contains(&0)
+        }
         Some(Type::Repeated(rules)) => rules.min_items() > 0,
+        Some(Type::Map(rules)) => rules.min_pairs() > 0,
+        Some(rules) => NumberRules::of(&rules).is_some_and(|rules| !rules.allows(0.0)),
         None => false,
     }
 }
@@ -52,6 +67,20 @@ pub(crate) fn is_always_present(field: &FieldDescriptor) -> bool {
 /// Returns the rules of one list item from the rules of the list.
 pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
     rules.items.as_ref().and_then(|items| items.r#type.as_ref())
+}
+
+/// Returns the rules of the keys and values of a map.
+pub(crate) fn of_pairs(rules: &MapRules) -> (Option<&Type>, Option<&Type>) {
+    fn of(rules: Option<&FieldRules>) -> Option<&Type> {
+        rules.and_then(|rules| rules.r#type.as_ref())
+    }
+    (of(rules.keys.as_deref()), of(rules.values.as_deref()))
+}
+
+/// Adds the bounds of a map.
+pub(crate) fn map(rules: &MapRules, schema: &mut Map<String, Value>) {
+    put(schema, "minProperties", rules.min_pairs);
+    put(schema, "maxProperties", rules.max_pairs);
 }
 
 /// Returns the message for a string field that violates its rule, for examples.
@@ -76,26 +105,90 @@ pub(crate) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
     }
 }
 
+/// The formats of JSON Schema.
+fn format(well_known: WellKnown) -> Option<&'static str> {
+    Some(match well_known {
+        WellKnown::Email(true) => "email",
+        WellKnown::Uuid(true) => "uuid",
+        WellKnown::Hostname(true) => "hostname",
+        WellKnown::Ipv4(true) => "ipv4",
+        WellKnown::Ipv6(true) => "ipv6",
+        WellKnown::Uri(true) => "uri",
+        WellKnown::UriRef(true) => "uri-reference",
+        _ => return None,
+    })
+}
+
 /// Returns the schema of a string in a request.
 pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string" }));
-    let well_known = rules.and_then(|rules| rules.well_known);
-    match well_known {
-        Some(WellKnown::Email(true)) => drop(schema.insert("format".to_owned(), "email".into())),
-        Some(WellKnown::Uuid(true)) => drop(schema.insert("format".to_owned(), "uuid".into())),
-        _ => {
-            if redacted {
-                schema.insert("format".to_owned(), "password".into());
-            }
-            let pattern = rules.and_then(|rules| rules.pattern.as_deref()).unwrap_or(WITHOUT_NUL);
-            schema.insert("pattern".to_owned(), pattern.into());
+    let format = rules.and_then(|rules| rules.well_known).and_then(format);
+    if let Some(format) = format {
+        schema.insert("format".to_owned(), format.into());
+    } else if redacted {
+        schema.insert("format".to_owned(), "password".into());
+    }
+    let Some(rules) = rules else {
+        schema.insert("pattern".to_owned(), WITHOUT_NUL.into());
+        return schema;
+    };
+    let quoted = |text: &Option<String>, before: &str, after: &str| {
+        text.as_ref().map(|text| format!("{before}{}{after}", escape(text)))
+    };
+    let patterns = [
+        rules.pattern.clone(),
+        quoted(&rules.prefix, "^", ""),
+        quoted(&rules.suffix, "", "$"),
+        quoted(&rules.contains, "", ""),
+    ];
+    let mut patterns: Vec<_> = patterns.into_iter().flatten().collect();
+    if patterns.is_empty() && format.is_none() {
+        patterns.push(WITHOUT_NUL.to_owned());
+    }
+    match <[String; 1]>::try_from(patterns) {
+        Ok([pattern]) => drop(schema.insert("pattern".to_owned(), pattern.into())),
+        Err(patterns) if patterns.is_empty() => {}
+        Err(patterns) => {
+            let all = patterns.into_iter().map(|pattern| json!({ "pattern": pattern }));
+            schema.insert("allOf".to_owned(), all.collect());
         }
     }
-    if let Some(rules) = rules {
-        put(&mut schema, "minLength", rules.min_len.or(rules.len));
-        put(&mut schema, "maxLength", rules.max_len.or(rules.len));
+    if let Some(exact) = &rules.r#const {
+        schema.insert("const".to_owned(), exact.as_str().into());
     }
+    if !rules.r#in.is_empty() {
+        schema.insert("enum".to_owned(), rules.r#in.clone().into());
+    }
+    let mut invalid: Vec<_> =
+        quoted(&rules.not_contains, "", "").map(|pattern| json!({ "pattern": pattern })).into_iter().collect();
+    if !rules.not_in.is_empty() {
+        invalid.push(json!({ "enum": rules.not_in }));
+    }
+    if !invalid.is_empty() {
+        schema.insert("not".to_owned(), json!({ "anyOf": invalid }));
+    }
+    put(&mut schema, "minLength", rules.min_len.or(rules.len));
+    put(&mut schema, "maxLength", rules.max_len.or(rules.len));
     schema
+}
+
+/// Escapes a text for a regular expression of ECMA-262.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::new(), |escaped, c| match c {
+        '.' | '^' | '$' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '\\' | '/' => {
+            escaped + "\\" + c.encode_utf8(&mut [0; 4])
+        }
+        _ => escaped + c.encode_utf8(&mut [0; 4]),
+    })
+}
+
+/// Returns the schema of a field whose rules do not apply to its zero value.
+pub(crate) fn or_zero(schema: Map<String, Value>, zero: &Value) -> Map<String, Value> {
+    let mut schema = schema;
+    let description = schema.remove("description");
+    let mut either = object(json!({ "anyOf": [{ "const": zero }, schema] }));
+    either.extend(description.map(|text| ("description".to_owned(), text)));
+    either
 }
 
 /// Returns the schema of a string field in a request that holds a declared name: a scope or an event kind.
@@ -120,7 +213,7 @@ fn names<'a>(declared: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, 
 /// description states it.
 pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
-    let bounds = rules.map(|rules| (rules.min_len, rules.max_len));
+    let bounds = rules.map(|rules| (rules.min_len.or(rules.len), rules.max_len.or(rules.len)));
     let words = match bounds {
         Some((Some(least), Some(most))) => format!("{least} to {most} bytes."),
         Some((Some(least), None)) => format!("At least {least} bytes."),
@@ -131,40 +224,13 @@ pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     schema
 }
 
-/// Returns the schema of an int32. The bounds are explicit, because `format` is only an annotation.
-pub(crate) fn int32(rules: Option<&Int32Rules>) -> Map<String, Value> {
-    let least = rules.and_then(|rules| rules.gte).unwrap_or(i32::MIN);
-    let most = rules.and_then(|rules| rules.lte).unwrap_or(i32::MAX);
-    object(json!({ "type": "integer", "format": "int32", "minimum": least, "maximum": most }))
-}
-
-/// Returns the schema of an int64, which JSON carries as a string. A pattern bounds the number of digits, and the
-/// description states the exact bounds.
-pub(crate) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
-    let (least, most) = rules.map_or((None, None), |rules| (rules.gte, rules.lte));
-    let more = most.unwrap_or(i64::MAX).max(1).ilog10();
-    let sign = if least.is_some_and(|least| least >= 0) { "" } else { "-?" };
-    let positive = format!("[1-9][0-9]{{0,{more}}}");
-    let pattern = if least.is_some_and(|least| least > 0) { positive } else { format!("(0|{sign}{positive})") };
-    let mut schema = object(json!({ "type": "string", "format": "int64", "pattern": format!("^{pattern}$") }));
-    let words = match (least, most) {
-        (Some(least), Some(most)) => format!("{least} to {most}."),
-        (Some(least), None) => format!("At least {least}."),
-        (None, Some(most)) => format!("At most {most}."),
-        (None, None) => return schema,
-    };
-    schema.insert("description".to_owned(), words.into());
-    schema
-}
-
-/// Returns the schema of a uint64, which JSON carries as a string.
-pub(crate) fn uint64() -> Map<String, Value> {
-    object(json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,19})$" }))
-}
-
 /// Returns whether a request may use the value.
 pub(crate) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
-    rules.is_none_or(|rules| !rules.not_in.contains(&number) && (rules.r#in.is_empty() || rules.r#in.contains(&number)))
+    rules.is_none_or(|rules| {
+        !rules.not_in.contains(&number)
+            && (rules.r#in.is_empty() || rules.r#in.contains(&number))
+            && rules.r#const.is_none_or(|exact| exact == number)
+    })
 }
 
 /// Returns the map of an object literal.
@@ -186,13 +252,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pattern_of_a_uint64_has_room_for_the_largest_one() {
-        let schema = uint64();
-        let pattern = schema["pattern"].as_str().expect("a pattern");
-        let pattern = regex::Regex::new(pattern).expect("a regular expression");
-        for number in [0, 1, u64::MAX] {
-            assert!(pattern.is_match(&number.to_string()), "{number}");
-        }
-        assert!(!pattern.is_match("-1") && !pattern.is_match("007"));
+    fn parts_of_a_string_are_patterns() {
+        let rules = StringRules {
+            prefix: Some("a.b".to_owned()),
+            suffix: Some("+".to_owned()),
+            not_in: vec!["a.b+".to_owned()],
+            ..Default::default()
+        };
+        let schema = Value::from(string(Some(&rules), false));
+        assert_eq!(schema["allOf"], json!([{ "pattern": r"^a\.b" }, { "pattern": r"\+$" }]));
+        assert_eq!(schema["not"], json!({ "anyOf": [{ "enum": ["a.b+"] }] }));
     }
 }

@@ -9,11 +9,14 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, On
 use serde_json::{Map, Value, json};
 
 use crate::{
-    contract::{Contract, proto::buf::validate::field_rules::Type},
+    contract::{
+        Contract,
+        proto::buf::validate::{FieldRules, Ignore, field_rules::Type},
+    },
     http::openapi::{
         comments::{self, Commented},
         examples::{self, ExampleTable},
-        rules::{self, object},
+        rules::{self, NumberRules, object},
         side::Side,
     },
 };
@@ -97,29 +100,59 @@ impl Schemas {
 
     /// Returns the schema of a field, with its comment.
     pub(crate) fn field(&mut self, field: &FieldDescriptor, side: Side) -> Value {
-        let rules = if side == Side::Request { rules::of(field).r#type } else { None };
-        let mut schema = if field.is_list() {
-            let list = match &rules {
-                Some(Type::Repeated(list)) => Some(&**list),
-                _ => None,
-            };
-            let items = self.value(field, list.and_then(rules::of_items), side);
-            let mut schema = object(json!({ "type": "array", "items": items }));
-            if let Some(list) = list {
-                rules::list(list, &mut schema);
+        let rules = if side == Side::Request { rules::of(field) } else { FieldRules::default() };
+        let is_ignored_zero = rules.ignore() == Ignore::IfZeroValue && !field.supports_presence();
+        let mut schema = match &rules.r#type {
+            rules if field.is_map() => self.map(field, rules.as_ref(), side),
+            rules if field.is_list() => {
+                let list = match rules {
+                    Some(Type::Repeated(list)) => Some(&**list),
+                    _ => None,
+                };
+                let items = self.value(field, list.and_then(rules::of_items), side);
+                let mut schema = object(json!({ "type": "array", "items": items }));
+                if let Some(list) = list {
+                    rules::list(list, &mut schema);
+                }
+                schema
             }
-            schema
-        } else {
-            self.value(field, rules.as_ref(), side)
+            rules => self.value(field, rules.as_ref(), side),
         };
+        if is_ignored_zero && rules.r#type.is_some() {
+            schema = rules::or_zero(schema, &zero(field));
+        }
         describe(&mut schema, &field.comment());
         schema.into()
+    }
+
+    /// Returns the schema of a map: an object whose properties are the keys.
+    fn map(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
+        let map = match rules {
+            Some(Type::Map(map)) => Some(&**map),
+            _ => None,
+        };
+        let kind = field.kind();
+        let entry = kind.as_message().expect("a map is a list of entries");
+        let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+        let (key_rules, value_rules) = map.map_or((None, None), rules::of_pairs);
+        let values = self.value(&value, value_rules, side);
+        let mut schema = object(json!({ "type": "object", "additionalProperties": values }));
+        let names = match key.kind() {
+            Kind::String => key_rules.map(|_| self.value(&key, key_rules, side)),
+            Kind::Bool => Some(object(json!({ "enum": ["true", "false"] }))),
+            _ => Some(object(json!({ "pattern": "^-?[0-9]{1,20}$" }))),
+        };
+        schema.extend(names.map(|names| ("propertyNames".to_owned(), names.into())));
+        if let Some(map) = map {
+            rules::map(map, &mut schema);
+        }
+        schema
     }
 
     /// Returns the schema of a single value of a field.
     fn value(&mut self, field: &FieldDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
         match (field.kind(), rules) {
-            (Kind::Message(message), _) => self.nested(&message, side),
+            (Kind::Message(message), rules) => self.nested(&message, rules, side),
             (Kind::Enum(values), rules) => {
                 let rules = if let Some(Type::Enum(rules)) = rules { Some(rules) } else { None };
                 // A response contains the zero value only for a field that is printed even if it is unset.
@@ -137,20 +170,24 @@ impl Schemas {
             (Kind::Bytes, Some(Type::Bytes(rules))) => rules::bytes(Some(rules)),
             (Kind::Bytes, _) => rules::bytes(None),
             (Kind::Bool, _) => object(json!({ "type": "boolean" })),
-            (Kind::Float | Kind::Double, _) => object(json!({ "type": "number" })),
-            (Kind::Int32, Some(Type::Int32(rules))) => rules::int32(Some(rules)),
-            (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) if side == Side::Request => rules::int32(None),
-            (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => object(json!({ "type": "integer", "format": "int32" })),
-            (Kind::Uint32 | Kind::Fixed32, _) => {
-                object(json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX }))
+            (kind, rules) => {
+                let rules = rules.and_then(NumberRules::of);
+                let rules = rules.as_ref();
+                match kind {
+                    Kind::Float | Kind::Double => rules::float(rules),
+                    Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 if side == Side::Request => rules::int32(rules),
+                    Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+                        object(json!({ "type": "integer", "format": "int32" }))
+                    }
+                    Kind::Uint32 | Kind::Fixed32 => rules::uint32(rules),
+                    Kind::Uint64 | Kind::Fixed64 => rules::uint64(rules),
+                    _ => rules::int64(rules),
+                }
             }
-            (Kind::Int64, Some(Type::Int64(rules))) => rules::int64(Some(rules)),
-            (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => rules::int64(None),
-            (Kind::Uint64 | Kind::Fixed64, _) => rules::uint64(),
         }
     }
 
-    fn nested(&mut self, message: &MessageDescriptor, side: Side) -> Map<String, Value> {
+    fn nested(&mut self, message: &MessageDescriptor, rules: Option<&Type>, side: Side) -> Map<String, Value> {
         object(match message.full_name() {
             "google.protobuf.Timestamp" => json!({ "type": "string", "format": "date-time" }),
             "google.protobuf.Duration" => json!({ "type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$" }),
@@ -158,6 +195,7 @@ impl Schemas {
             "google.protobuf.Struct" => json!({ "type": "object", "additionalProperties": true }),
             "google.protobuf.ListValue" => json!({ "type": "array", "items": {} }),
             "google.protobuf.Value" => json!({}),
+            "google.protobuf.Empty" => json!({ "type": "object", "additionalProperties": false }),
             "google.protobuf.Any" => json!({
                 "type": "object",
                 "properties": { "@type": { "type": "string" } },
@@ -174,7 +212,7 @@ impl Schemas {
             | "google.protobuf.UInt32Value"
             | "google.protobuf.UInt64Value" => {
                 // A wrapper is printed as what it wraps, or not at all.
-                let wrapped = message.get_field(1).map(|field| self.value(&field, None, side));
+                let wrapped = message.get_field(1).map(|field| self.value(&field, rules, side));
                 return wrapped.unwrap_or_default();
             }
             _ => self.message(message, side),
@@ -212,6 +250,19 @@ impl Schemas {
         let name = free.unwrap_or(qualified);
         self.names.insert(key, name.clone());
         (name, true)
+    }
+}
+
+/// Returns the zero value of a field in JSON.
+fn zero(field: &FieldDescriptor) -> Value {
+    match field.kind() {
+        _ if field.is_map() => json!({}),
+        _ if field.is_list() => json!([]),
+        Kind::String | Kind::Bytes => json!(""),
+        Kind::Bool => json!(false),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("0"),
+        Kind::Enum(values) => values.get_value(0).map_or(Value::Null, |value| value.name().into()),
+        _ => json!(0),
     }
 }
 

@@ -12,8 +12,13 @@ use crate::{
 
 /// Checks the modules of a program with these built-in commands.
 pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
-    let checks =
-        [check(modules), check_partitioned(modules), check_migrations(modules), check_commands(modules, commands)];
+    let checks = [
+        check(modules),
+        check_needs(modules),
+        check_partitioned(modules),
+        check_migrations(modules),
+        check_commands(modules, commands),
+    ];
     checks.concat()
 }
 
@@ -178,6 +183,17 @@ fn check(modules: &[Module]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Checks that the modules that others need are present.
+pub(super) fn check_needs(modules: &[Module]) -> Vec<Fault> {
+    let needed = modules.iter().flat_map(|module| module.needs.iter().map(move |needed| (module.name, *needed)));
+    let missing = needed.filter(|(_, needed)| modules.iter().all(|module| module.name != *needed));
+    missing
+        .map(|(module, needed)| {
+            Fault(format!("the module {module} needs the module {needed}: keep {needed}, or remove {module}, too"))
+        })
+        .collect()
 }
 
 /// Checks that each table is partitioned by one module only, because two could disagree about its retention.

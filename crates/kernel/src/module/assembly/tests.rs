@@ -1,7 +1,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    check::{check_handlers, check_partitioned},
+    check::{check_handlers, check_needs, check_partitioned},
     *,
 };
 use crate::{
@@ -28,6 +28,14 @@ fn garage() -> Module {
 fn fleet(events: &str) -> Policies {
     let option = format!("name: \"fleet\" events: [{events}]");
     tests::read(vec![("fleet/v1/module.proto", tests::module_file("fleet.v1", &option))]).expect("a good contract")
+}
+
+#[test]
+fn a_module_needs_others() {
+    assert_eq!(check_needs(&[garage(), Module::new("fleet", b"").needs(&["garage"])]), []);
+    let faults = check_needs(&[Module::new("fleet", b"").needs(&["garage"])]);
+    let fault = "the module fleet needs the module garage: keep garage, or remove fleet, too";
+    assert_eq!(faults, [Fault(fault.to_owned())]);
 }
 
 #[test]

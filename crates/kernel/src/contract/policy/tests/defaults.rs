@@ -54,6 +54,22 @@ fn reads_may_be_those_of_a_replica_unless_the_policy_says_otherwise() {
 }
 
 #[test]
+fn an_internal_method_is_a_write_unless_it_has_no_side_effects() {
+    let internal = |option: &str| {
+        let policy = policy("access: \"admin\" internal: true");
+        method_of(service_file("", option, &policy, DATA))
+    };
+    let write = internal("");
+    assert_eq!(
+        (write.idempotency, write.rate_class, write.effect),
+        (Idempotency::Optional, RateClass::Write, Effect::Write)
+    );
+    let read = internal("option idempotency_level = NO_SIDE_EFFECTS;");
+    assert_eq!((read.idempotency, read.rate_class), (Idempotency::None, RateClass::Read));
+    assert_eq!((read.effect, read.cache), (Effect::ReplicaRead, Cache::NoStore));
+}
+
+#[test]
 fn a_write_honors_a_key_and_a_replacement_is_conditional() {
     for (verb, conditional) in [("post", false), ("delete", false), ("put", true), ("patch", true)] {
         let write = read_one("", verb, "", DATA);

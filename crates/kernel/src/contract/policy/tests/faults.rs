@@ -34,7 +34,9 @@ fn a_good_contract_has_no_fault() {
 fn a_method_declares_its_callers() {
     let name = "fleet.v1.Vehicles.Do: ";
     says(&method(GET, ""), &[name, "no policy: give the method the option mainstay.policy.v1.method"]);
-    says(&method("", &policy("access: \"self\"")), &[name, "no HTTP rule", "google.api.http"]);
+    says(&method("", &policy("access: \"self\"")), &[name, "no HTTP rule", "google.api.http", "internal: true"]);
+    assert_eq!(method("", &policy("access: \"self\" internal: true")), [""; 0]);
+    says(&method(GET, &policy("access: \"self\" internal: true")), &[name, "remove google.api.http, or internal"]);
     says(
         &method(GET, &policy("conditional: true")),
         &[name, "no access: name one of the grant sets", "account, account_users, authenticated"],
