@@ -6,7 +6,7 @@ import { useId, useState } from "react";
 import { api, read, readAll } from "../../api/client";
 import type { StoredFile } from "../../api/files";
 import { IdempotencyKeys } from "../../api/idempotency";
-import { useIsStaff } from "../../shell/user";
+import { useIsStaff, useMay } from "../../shell/user";
 import { useText } from "../../text";
 import { AttachmentInput, Attachments } from "../../ui/attachments";
 import { Age, Badge, Id } from "../../ui/format";
@@ -20,6 +20,7 @@ import { useNames } from "./people";
 export function Comments({ ticket }: { ticket: Ticket }) {
   const t = useText();
   const nameOf = useNames(ticket.accountId);
+  const may = useMay();
   const { data, error, refetch } = useQuery({
     queryKey: ["comments", ticket.id],
     queryFn: ({ signal }) => readAll((pageToken) => {
@@ -44,7 +45,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
         ))}
       </ol>
       {data?.length === 0 && <p className="empty">{t("No comment yet. The first one is written below.")}</p>}
-      {!ticket.mergedIntoId && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
+      {!ticket.mergedIntoId && may("CommentService_CreateComment") && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
     </Card>
   );
 }
