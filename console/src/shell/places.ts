@@ -3,16 +3,16 @@
 import { useContract, type Contract } from "../api/contract";
 import { resourceOf } from "../resource/model";
 import { useName, useText, type Text } from "../text";
-import { useIsStaff, useReach, type Reach } from "./user";
+import { useIsStaff, useMe, useReach, type Reach } from "./user";
 
 export type Place = { to: string; title: string };
 export type Group = { title: string; places: Place[] };
 
 /**
  * The page lists the first service, unless an operation is given; the page covers the other services. Some pages are for
- * callers who reach every account.
+ * callers who reach every account, some for the members of one.
  */
-type OwnPage = { to: string; title: Text; services: string[]; needs?: string; ofAll?: boolean };
+type OwnPage = { to: string; title: Text; services: string[]; needs?: string; ofAll?: boolean; ofMembers?: boolean };
 
 const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[] }[] = [
   {
@@ -44,7 +44,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
   {
     title: "Access",
     pages: [
-      { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"] },
+      { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
       { to: "/staff-roles", title: "Roles of the staff", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
@@ -69,12 +69,13 @@ export function usePlaces(): Group[] {
   const t = useText();
   const name = useName();
   const isStaff = useIsStaff();
+  const { accountId } = useMe();
   const reach = useReach();
   const { data: contract, error } = useContract();
   if (!contract && !error) return [{ title: "", places: [{ to: "/", title: t("Home") }] }];
   const own = OWN.map(({ title, ofCustomers, pages }) => ({
     title: t((!isStaff && ofCustomers) || title),
-    places: pages.filter((page) => isOpen(page, contract, reach)).map((page) => ({ to: page.to, title: t(page.title) })),
+    places: pages.filter((page) => isOpen(page, contract, reach) && (!page.ofMembers || accountId !== undefined)).map((page) => ({ to: page.to, title: t(page.title) })),
   }));
   const covered = new Set(OWN.flatMap(({ pages }) => pages.flatMap((page) => page.services)));
   const others = new Map<string, Place[]>();

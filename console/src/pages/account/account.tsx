@@ -15,6 +15,7 @@ import { Action, useSearchParams } from "../kit";
 import type { Account } from "./api";
 import { Invitations, Invite } from "./invitations";
 import { Members } from "./members";
+import { TransferOwnership } from "./transfer";
 import { NewAccount } from "./new-account";
 import { NewRole, Roles, useMayManage } from "./roles";
 
@@ -49,7 +50,7 @@ function OwnAccount({ accountId }: { accountId: string }) {
   const { data: account, error, refetch } = useAccount(accountId);
   if (error && !account) return <ProblemPage error={error} above={null} onRetry={() => void refetch()} />;
   if (!account) return <PageFrame title="…"><Skeleton /></PageFrame>;
-  return <AccountFrame account={account} above={t("Account")}>{membership && <Leave membership={membership} />}</AccountFrame>;
+  return <AccountFrame account={account} above={t("Account")}>{membership && <><TransferOwnership membership={membership} /><Leave membership={membership} /></>}</AccountFrame>;
 }
 
 const PARTS = ["members", "invitations", "roles"] as const;
@@ -71,7 +72,7 @@ export function AccountFrame({ account, above, overview, children }: { account: 
       {shown === "roles" ? mayManage && <NewRole accountId={account.id} /> : shown !== "overview" && <Invite accountId={account.id} />}
     </>}>
       <nav className="tabs" aria-label={t("Account")}>
-        {tabs.map(([one, title]) => <Link key={one} to="." search={(one === first ? {} : { list: one }) as never} aria-current={one === shown ? "page" : undefined}>{title}</Link>)}
+        {tabs.map(([one, title]) => <Link key={one} to="." activeOptions={{ exact: true }} search={(one === first ? {} : { list: one }) as never} aria-current={one === shown ? "page" : undefined}>{title}</Link>)}
       </nav>
       {shown === "overview" && overview}
       {shown === "members" && <Members accountId={account.id} />}

@@ -20,8 +20,8 @@ export function Invitations({ accountId }: { accountId: string }) {
   const name = useName();
   const may = useMay();
   const columns: Column<Invitation>[] = [
-    { name: "email", label: t("E-mail address"), cell: (one) => <b className="text">{one.email}</b> },
-    { name: "role", label: t("Role"), cell: (one) => <RoleBadge accountId={accountId} value={one} /> },
+    { name: "email", label: t("E-mail address"), cell: (one) => <><b className="text">{one.email}</b><span className="narrow-only"><br /><RoleBadge accountId={accountId} value={one} /></span></> },
+    { name: "role", label: t("Role"), wide: true, cell: (one) => <RoleBadge accountId={accountId} value={one} /> },
     { name: "state", label: name("state"), cell: (one) => <State invitation={one} /> },
     { name: "updateTime", label: t("Sent"), wide: true, cell: (one) => <Time value={one.updateTime} /> },
     { name: "expireTime", label: name("expireTime"), wide: true, cell: (one) => <Time value={one.expireTime} /> },

@@ -1,10 +1,10 @@
-/** The members of an account, their roles, and the transfer of its ownership. */
+/** The members of an account and their roles. */
 
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, ifMatch, read } from "../../api/client";
-import { useIsStaff, useMay, useMe, useMembership } from "../../shell/user";
+import { useIsStaff, useMay, useMe } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { FormSheet } from "../../ui/form-sheet";
 import { Time } from "../../ui/format";
@@ -43,32 +43,26 @@ export function Members({ accountId }: { accountId: string }) {
   );
 }
 
-/** What the caller may do to a member. The own membership is left on the page's head. */
+/** What the caller may do to a member. The own membership ends by leaving, at the head of the page. */
 function MemberActions({ member, isSelf }: { member: Member; isSelf: boolean }) {
   const t = useText();
   const may = useMay();
   const holds = useHolds();
-  const own = useMembership();
   const { data: roles = [] } = useRoles(member.accountId);
-  const [open, setOpen] = useState<"role" | "transfer">();
+  const [open, setOpen] = useState(false);
   const present = roles.find((one) => (one.id ? one.id === member.customRoleId : `MEMBER_ROLE_${one.name.toUpperCase()}` === member.role));
   // Only a holder of all scopes of a role takes it from a member.
   if (isSelf || (present && !holds(present))) return null;
-  const isOwner = own?.accountId === member.accountId && own.role === "MEMBER_ROLE_OWNER";
   return (
     <span className="actions">
-      {may("MemberService_UpdateMember") && <button type="button" onClick={() => setOpen("role")}>{t("Change role")}</button>}
-      {isOwner && may("AccountService_TransferOwnership") && <button type="button" onClick={() => setOpen("transfer")}>{t("Make owner")}</button>}
+      {may("MemberService_UpdateMember") && <button type="button" onClick={() => setOpen(true)}>{t("Change role")}</button>}
       <Action id="MemberService_RemoveMember" label={t("Remove")} values={{ memberId: member.id }} version={member.version} name={member.name} />
-      {open === "role" && <ChangeRole member={member} onClose={() => setOpen(undefined)} />}
-      {open === "transfer" && <Transfer member={member} onClose={() => setOpen(undefined)} />}
+      {open && <ChangeRole member={member} onClose={() => setOpen(false)} />}
     </span>
   );
 }
 
-type SheetProps = { member: Member; onClose: () => void };
-
-function ChangeRole({ member, onClose }: SheetProps) {
+function ChangeRole({ member, onClose }: { member: Member; onClose: () => void }) {
   const t = useText();
   const [role, setRole] = useState(() => roleValue(member));
   const request = { role, version: member.version };
@@ -81,19 +75,6 @@ function ChangeRole({ member, onClose }: SheetProps) {
       <p><b>{member.name}</b> <small>{member.email}</small></p>
       <RoleSelect accountId={member.accountId} value={role} onChange={setRole} />
       <p className="help">{t("It takes effect within a second, in all sessions of this person.")}</p>
-    </FormSheet>
-  );
-}
-
-function Transfer({ member, onClose }: SheetProps) {
-  const t = useText();
-  const send = (key: string) => {
-    const params = { path: { accountId: member.accountId }, header: { "Idempotency-Key": key } };
-    return read(api.POST("/api/v1/accounts/{accountId}/transfer", { params, body: { memberId: member.id } }));
-  };
-  return (
-    <FormSheet title={t("Transfer the ownership")} action={t("Transfer")} danger request={member.id} onSubmit={send} onClose={onClose}>
-      <p className="warning">{t("{name} becomes an owner of this account, and you become an admin. Only an owner can give the ownership back.", { name: member.name })}</p>
     </FormSheet>
   );
 }

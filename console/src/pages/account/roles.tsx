@@ -46,13 +46,14 @@ export function NewRole({ accountId }: { accountId: string | undefined }) {
 export function Roles({ accountId }: { accountId: string | undefined }) {
   const t = useText();
   const { data: roles, error, isPending, refetch } = useRoles(accountId);
+  const columns = useColumns(accountId);
   if (error && !roles) return <Problem error={error} onRetry={() => void refetch()} />;
   if (!roles) return <Skeleton />;
   const custom = { data: roles.filter((one) => !one.builtIn) };
   return (
     <>
       <Card title={t("Custom roles")}>
-        <Table label={t("Custom roles")} columns={useColumns(accountId)} query={{ data: custom, error, isPending, refetch }} rowKey={(role) => role.id ?? role.name}
+        <Table label={t("Custom roles")} columns={columns} query={{ data: custom, error, isPending, refetch }} rowKey={(role) => role.id ?? role.name}
           empty={t("No custom role yet. A role of your own is a set of scopes that you choose.")} />
       </Card>
       <Card title={t("Who may do what")}><Matrix roles={roles} /></Card>
