@@ -201,8 +201,9 @@ const SWITCH = {
     await sound(page, "the choice of an account");
     await menu.getByRole("button", { name: "New account" }).click();
     const dialog = page.getByRole("dialog", { name: "New account" });
-    await dialog.getByLabel("Name").fill("Compilers");
-    await dialog.getByRole("button", { name: "New account" }).click();
+    await dialog.getByLabel("Name of the organization").fill("Compilers");
+    await sound(page, "the form of an account");
+    await dialog.getByRole("button", { name: "Create" }).click();
     await account(page, "Compilers").waitFor();
     await page.getByText("Invite your colleagues to this account").waitFor();
     same(await page.getByText("Of the first account").count(), 0, "tickets of the other account");

@@ -4,13 +4,12 @@ import { useState, type RefObject } from "react";
 import { Dialog, Popover } from "react-aria-components";
 
 import { switchAccount } from "../api/session";
-import { NewAccount } from "../pages/account/new-account";
 import { useName, useText } from "../text";
 import { Problem } from "../ui/problem";
 import { toast } from "../ui/toast";
 import { useMe, type Membership } from "./user";
 
-export default function AccountChoice({ trigger, onClose }: { trigger: RefObject<HTMLElement | null>; onClose: () => void }) {
+export default function AccountChoice({ trigger, onNew, onClose }: { trigger: RefObject<HTMLElement | null>; onNew: () => void; onClose: () => void }) {
   const t = useText();
   const name = useName();
   const { accountId, memberships } = useMe();
@@ -42,7 +41,7 @@ export default function AccountChoice({ trigger, onClose }: { trigger: RefObject
           </ul>
         )}
         {error !== undefined && <Problem error={error} />}
-        <NewAccount />
+        <button type="button" onClick={onNew}>{t("New account")}</button>
       </Dialog>
     </Popover>
   );

@@ -6,6 +6,7 @@ import { useText } from "../text";
 import { useIsStaff, useMe, useMembership } from "./user";
 
 const AccountChoice = lazy(() => import("./account-choice"));
+const NewAccountSheet = lazy(() => import("../pages/account/new-account"));
 
 export function AccountSwitch() {
   const t = useText();
@@ -13,15 +14,18 @@ export function AccountSwitch() {
   const { memberships } = useMe();
   const current = useMembership();
   const button = useRef<HTMLButtonElement>(null);
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<"choice" | "new">();
   // Staff work for all accounts, and need no membership.
   if (isStaff && memberships.length === 0) return null;
   return (
     <>
-      <button ref={button} type="button" className="account-switch" aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(true)}>
+      <button ref={button} type="button" className="account-switch" aria-haspopup="dialog" aria-expanded={open === "choice"} onClick={() => setOpen("choice")}>
         <span className="hidden">{t("Account")}: </span><span className="account-name">{current?.accountName ?? t("No account")}</span><span aria-hidden="true">▾</span>
       </button>
-      {open && <Suspense><AccountChoice trigger={button} onClose={() => setOpen(false)} /></Suspense>}
+      <Suspense>
+        {open === "choice" && <AccountChoice trigger={button} onNew={() => setOpen("new")} onClose={() => setOpen(undefined)} />}
+        {open === "new" && <NewAccountSheet onClose={() => setOpen(undefined)} />}
+      </Suspense>
     </>
   );
 }

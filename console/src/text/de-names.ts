@@ -40,7 +40,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
   // Operations.
-  "Create account": "Konto anlegen", "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
+  "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
   "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",
   "Charge payment": "Zahlung einziehen", "Create refund": "Erstatten", "Create subscription": "Abonnement anlegen", "Cancel subscription": "Abonnement kündigen",

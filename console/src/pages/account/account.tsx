@@ -28,7 +28,7 @@ export function AccountPage() {
 export function NoAccount() {
   const t = useText();
   return (
-    <PageFrame title={t("No account")} actions={<NewAccount primary />}>
+    <PageFrame title={t("No account")} actions={<NewAccount />}>
       <p className="lead">{t("You are not a member of an account. Open the link in the mail of an invitation, or create an account of your own.")}</p>
     </PageFrame>
   );

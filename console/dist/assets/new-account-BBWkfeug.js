@@ -1,1 +1,0 @@
-import{p as e,y as t}from"./index-C-pofTHn.js";import{t as n}from"./kit-CokynGms.js";import{t as r}from"./jsx-runtime-Wy9s6hX0.js";var i=r();function a({primary:r=!1}){let a=e();return(0,i.jsx)(n,{id:`AccountService_CreateAccount`,label:a(`New account`),primary:r,onDone:e=>void t(e.data.id).catch(()=>void 0)})}export{a as t};
