@@ -1,11 +1,12 @@
 /** Customers: accounts, with their tickets and purchases on one page, and their members, invitations and roles beside it. */
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useId } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 import { DebouncedInput } from "../resource/filters";
+import { useMay } from "../shell/user";
 import { useName, useText } from "../text";
 import { Age, Badge, Time } from "../ui/format";
 import { PageFrame, Skeleton } from "../ui/page";
@@ -57,7 +58,6 @@ export function CustomerPage() {
   const { data: account, error, refetch } = useQuery({
     queryKey: ["account", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/accounts/{accountId}", { params: { path: { accountId: id } }, signal }))).data,
-    placeholderData: keepPreviousData,
   });
   if (error && !account) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!account) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
@@ -66,22 +66,24 @@ export function CustomerPage() {
 
 function Overview({ id }: { id: string }) {
   const t = useText();
+  const may = useMay();
+  const [tickets, orders, payments, subscriptions] = [useTicketColumns(), useOrderColumns(), usePaymentColumns(), useSubscriptionColumns()];
   const query = { accountId: id, pageSize: FEW };
   return (
     <>
       <p className="lead"><code>{id}</code></p>
-      <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={useTicketColumns()}
+      {may("TicketService_ListTickets") && <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={tickets}
         actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
-      <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(useOrderColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />}
+      {may("OrderService_ListOrders") && <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(orders, "customer")}
         actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
-      <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(usePaymentColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />}
+      {may("PaymentService_ListPayments") && <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(payments, "customer")}
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
-      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(useSubscriptionColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />}
+      {may("SubscriptionService_ListSubscriptions") && <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(subscriptions, "customer")}
         actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
+        fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />}
     </>
   );
 }

@@ -58,7 +58,7 @@ export function HomePage() {
   const readsSales = may("RevenueService_GetRevenue");
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
-      {readsSales && <SampleNotice />}
+      {readsSales && may("UserService_ListUsers") && <SampleNotice />}
       {!isStaff && accountId !== undefined && <ToDo accountId={accountId} />}
       <div className="tiles">
         {readsTickets && <Tickets label={t("Open tickets")} statuses={["TICKET_STATUS_OPEN"]} search={{ status: "TICKET_STATUS_OPEN" }} />}

@@ -38,7 +38,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Related": "Verwandt", "Blocks": "Blockiert", "Blocked by": "Blockiert von", "Duplicate of": "Duplikat von", "Duplicated by": "Hat Duplikat", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
-  "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
+  "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
   // Operations.
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
   "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",

@@ -12,7 +12,7 @@ import { ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
 import { useAccount } from "../account/account";
-import type { Member } from "../account/api";
+import { useRoles, type Member } from "../account/api";
 import { RoleBadge } from "../account/role-select";
 import { useTicketColumns } from "../customers";
 import { RelatedList } from "../related-list";
@@ -54,6 +54,7 @@ export function PersonPage() {
     queryKey: ["user", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/users/{userId}", { params: { path: { userId: id } }, signal }))).data,
   });
+  const staffRole = useRoles(undefined).data?.find((role) => role.id !== undefined && role.id === user?.staffRoleId);
   const columns = useTicketColumns();
   const above = <Link to="/people">{t("People")}</Link>;
   if (error && !user) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
@@ -67,12 +68,12 @@ export function PersonPage() {
         ? <Action {...shared} id="UserService_DeactivateUser" label={t("Deactivate")} />
         : <Action {...shared} id="UserService_ReactivateUser" label={t("Reactivate")} />}
     </>}>
-      <Card title={t("Details")}><Fields value={user} /></Card>
+      <Card title={t("Details")}><Fields value={staffRole ? { ...user, staffRoleId: staffRole.name } : user} /></Card>
       {may("MemberService_ListMembers") && <Memberships userId={id} />}
       {may("SessionService_ListUserSessions") && <SessionsOf userId={id} name={user.name} />}
-      <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
+      {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
         actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />}
     </PageFrame>
   );
 }

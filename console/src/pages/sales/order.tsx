@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
+import { useMay } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Money } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -15,6 +16,7 @@ import { usePaymentColumns, without } from "./columns";
 
 export function OrderPage() {
   const t = useText();
+  const may = useMay();
   const { id } = useParams({ strict: false }) as { id: string };
   const { data: order, error, refetch } = useQuery({
     queryKey: ["order", id],
@@ -34,8 +36,8 @@ export function OrderPage() {
       <div className="columns">
         <div>
           <Items order={order} />
-          <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={t("Not paid yet. While the order is open, the button above charges it.")} columns={payments}
-            fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />
+          {may("PaymentService_ListPayments") && <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={t("Not paid yet. While the order is open, the button above charges it.")} columns={payments}
+            fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />}
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>
       </div>
