@@ -74,7 +74,8 @@ impl Server {
             AuthServiceClient::new(channel.clone()).login(request).await?.into_inner().data.context("tokens")?;
         let (sql, connection) = tokio_postgres::connect(self.postgres.url(), tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
-        let account = sql.query_one("SELECT account_id::text FROM users WHERE email = $1", &[&EMAIL]).await?.get(0);
+        let account = "SELECT account_id::text FROM members JOIN users ON users.id = user_id WHERE email = $1";
+        let account = sql.query_one(account, &[&EMAIL]).await?.get(0);
         Ok((tokens.access_token, account))
     }
 

@@ -1,4 +1,4 @@
-//! Identity: sign-in, sessions, users and service keys.
+//! Identity: sign-in, sessions, users, accounts with their members and invitations, and service keys.
 
 pub mod account;
 pub mod auth;
@@ -6,7 +6,9 @@ pub mod config;
 pub mod credential;
 pub mod email_change;
 mod examples;
+pub mod invitation;
 mod jobs;
+pub mod member;
 pub mod passwords;
 mod process;
 pub mod registration;
@@ -30,9 +32,12 @@ use axum::{
 use mainstay_kernel::{app::App, http::envoy::TokenIssuer, module::Module, schedule::HOUR, telemetry::metrics::Metric};
 
 use self::{
+    account::service::Accounts,
     auth::{browser, networks::KnownNetworks, service::Auth},
     config::IdentityConfig,
     credential::ops::Credentials,
+    invitation::service::Invitations,
+    member::service::Members,
     passwords::Passwords,
     service_key::{cache::ServiceKeyCache, service::ServiceKeys},
     session::service::SessionRpcs,
@@ -43,8 +48,10 @@ use self::{
 use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
-        auth_service_server::AuthServiceServer, service_key_service_server::ServiceKeyServiceServer,
-        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+        account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
+        invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
+        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
+        user_service_server::UserServiceServer,
     },
 };
 
@@ -62,6 +69,9 @@ pub(crate) fn module() -> Module {
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
+        .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
+        .service(|app| MemberServiceServer::new(Members { app: app.clone() }))
+        .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
@@ -87,6 +97,7 @@ pub(crate) fn module() -> Module {
             "Removes changes of addresses 1 day after they expired",
             jobs::expire_email_changes,
         )
+        .every(HOUR, "expire_invitations", "Removes invitations 30 days after they expired", jobs::expire_invitations)
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",

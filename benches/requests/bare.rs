@@ -52,7 +52,7 @@ fn left_out<T>() -> Reply<T> {
 /// The visibility that the server's own operation passes for an admin.
 fn admin() -> Caller {
     let id = Uuid::nil();
-    Caller::User { id: UserId(id), account: AccountId(id), role: Role::Admin, session: SessionId(id) }
+    Caller::User { id: UserId(id), account: Some(AccountId(id)), role: Role::Admin, session: SessionId(id) }
 }
 
 #[tonic::async_trait]

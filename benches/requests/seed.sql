@@ -17,10 +17,16 @@ INSERT INTO accounts (id, name, created_at)
 SELECT pg_temp.id_at('2020-01-01Z', 'account' || n), 'Account ' || n, '2020-01-01Z' FROM generate_series(0, 999) AS n;
 
 -- 40 agents, then customers. No password matches the hash.
-INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
+INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
 SELECT pg_temp.id_at('2020-01-01Z'::timestamptz + n * interval '1 minute', 'user' || n),
-    pg_temp.id_at('2020-01-01Z', 'account' || n % 1000),
     'user' || n || '@example.com', 'User ' || n, CASE WHEN n < 40 THEN 2 ELSE 1 END, '!',
+    '2020-01-01Z'::timestamptz + n * interval '1 minute', '2020-01-01Z'::timestamptz + n * interval '1 minute'
+FROM generate_series(0, 19999) AS n;
+
+INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
+SELECT pg_temp.id_at('2020-01-01Z'::timestamptz + n * interval '1 minute', 'member' || n),
+    pg_temp.id_at('2020-01-01Z', 'account' || n % 1000),
+    pg_temp.id_at('2020-01-01Z'::timestamptz + n * interval '1 minute', 'user' || n), 1,
     '2020-01-01Z'::timestamptz + n * interval '1 minute', '2020-01-01Z'::timestamptz + n * interval '1 minute'
 FROM generate_series(0, 19999) AS n;
 

@@ -18,8 +18,8 @@ def main():
 
         login = auth_service_pb2.LoginRequest(email=email, password=os.environ["MAINSTAY_PASSWORD"])
         token = call(auth.Login, login)[0].data.access_token
-        me = call(users.GetMe, user_service_pb2.GetMeRequest(), token=token)[0].data
-        print(f"signed in as {me.email}")
+        me = call(users.GetMe, user_service_pb2.GetMeRequest(), token=token)[0]
+        print(f"signed in as {me.data.email}")
 
         # One idempotency key per intent. After the first attempt the outcome is unknown; a retry is safe.
         key = str(uuid.uuid4())

@@ -11,8 +11,8 @@ const NEXT_PASSWORD = "a password for the next year";
 function addPerson(server, name) {
   const email = `${name.toLowerCase()}@example.com`;
   const id = server.sql(`
-    INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-    SELECT gen_random_uuid(), account_id, '${email}', '${name}', 2, password_hash, now(), now() FROM users WHERE email = '${server.email}'
+    INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+    SELECT gen_random_uuid(), '${email}', '${name}', 2, password_hash, now(), now() FROM users WHERE email = '${server.email}'
     RETURNING id;`);
   return { id, email };
 }

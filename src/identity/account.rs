@@ -1,3 +1,6 @@
-//! Accounts: customer organizations.
+//! Accounts: organizations, to which data belongs.
 
+pub mod model;
+pub mod ops;
+pub mod service;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct IdentityConfig {
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
+    /// Who may register without an invitation.
+    pub registration: RegistrationPolicy,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
 }
@@ -49,6 +52,11 @@ impl Section for IdentityConfig {
             "10/15m",
             "Maximum wrong passwords for one account from one network. For all accounts: ten times as many per network, a hundred times as many per IPv6 /48. For one account: ten times as many per day from networks and devices that it has not signed in from. A known device has a separate limit of the same count",
         ),
+        Variable::plain(
+            "REGISTRATION",
+            "open",
+            "Who may register without an invitation: open (every address), invitation (no address), or mail domains separated by commas",
+        ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -65,6 +73,7 @@ impl Section for IdentityConfig {
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
+            registration: read.parse("REGISTRATION"),
             // The module for mail declares the variable, and says what is wrong with it.
             is_public_https: read.optional::<String>("PUBLIC_URL").is_some_and(|url| url.starts_with("https://")),
         }

@@ -5,6 +5,8 @@ use serde_json::json;
 
 const CUSTOMER: &str = "0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417";
 const ADMIN: &str = "01979ef8-6b0a-7c11-9d3e-2f5b8a7c4e60";
+const MEMBER: &str = "0197b5eb-07f4-7a39-8c5e-6f0d21b7a984";
+const INVITATION: &str = "0197b5f2-4c6e-7d10-a9b3-1e8f5c2d7046";
 const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
@@ -12,6 +14,19 @@ const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
         ("BatchGetUsersRequest", "ids") => json!(CUSTOMER).into(),
+        ("Member", "id") | (_, "member_id") => json!(MEMBER).into(),
+        ("Invitation", "id") | (_, "invitation_id") => json!(INVITATION).into(),
+        (_, "custom_role_id") => Example::Omitted,
+        (
+            "Member" | "MemberPatch" | "Membership" | "Invitation" | "InvitationPreview" | "CreateInvitationRequest",
+            "role",
+        ) => json!("MEMBER_ROLE_MEMBER").into(),
+        ("ListMembersRequest", "roles") => json!("MEMBER_ROLE_OWNER").into(),
+        ("Account" | "AccountPatch" | "CreateAccountRequest", "name") => json!("Analytical Engines Ltd").into(),
+        ("ListAccountsRequest", "name_prefix") => json!("Analytical").into(),
+        (_, "invited_by") => json!(CUSTOMER).into(),
+        (_, "inviter_name") => json!("Ada Lovelace").into(),
+        (_, "is_registered") => json!(false).into(),
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),

@@ -8,8 +8,9 @@ use mainstay_kernel::{
 };
 
 use crate::identity::{
-    auth::store, email_change::store as email_change, registration::store as registration,
-    revocation::store as revocation, session::ops as session, sign_in::store as sign_in, tokens::Tokens,
+    auth::store, email_change::store as email_change, invitation::store as invitation,
+    registration::store as registration, revocation::store as revocation, session::ops as session,
+    sign_in::store as sign_in, tokens::Tokens,
 };
 
 /// How long expired tokens are kept: their mails may still be in the queue.
@@ -38,6 +39,14 @@ pub(super) async fn expire_resets(app: App) -> Result<usize> {
 pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
     let before = app.clock.now() - TOKEN_RETENTION;
     in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
+}
+
+/// How long expired invitations are kept, so that they can be resent.
+const INVITATION_RETENTION: TimeDelta = TimeDelta::days(30);
+
+pub(super) async fn expire_invitations(app: App) -> Result<usize> {
+    let before = app.clock.now() - INVITATION_RETENTION;
+    in_batches(&app, |connection| Box::pin(invitation::delete_expired(connection, before, BATCH))).await
 }
 
 /// How long the sign-in counts are kept.

@@ -21,7 +21,11 @@ use uuid::Uuid;
 use crate::identity::config::IdentityConfig;
 use crate::identity::{
     credential::model::{self as token, RefreshClaim},
-    revocation::known::KnownRevocations,
+    member::{
+        id::MemberId,
+        model::{Member, MemberRole, MemberVersion},
+    },
+    revocation::{known::KnownRevocations, model::TokenClaims},
     session::model::Session,
     signing_key::keys::KeyRing,
     user::model::{Role, User},
@@ -53,7 +57,16 @@ struct Claims {
     iss: String,
     aud: String,
     sub: Uuid,
-    acct: Uuid,
+    /// The account of the session, the membership of the user there, its version and its role; absent for a user who is a
+    /// member of no account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acct: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mid: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mver: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arole: Option<String>,
     role: String,
     sid: Uuid,
     epoch: i32,
@@ -72,8 +85,18 @@ pub struct Access {
     pub session: SessionId,
     /// The user's epoch when the token was issued.
     pub epoch: i32,
+    /// The membership of the user in the account of the session.
+    pub member: Option<MemberVersion>,
     /// The time of expiry.
     pub expires_at: DateTime<Utc>,
+}
+
+impl Access {
+    /// Returns the claims that revocations are about.
+    pub fn claims(&self) -> TokenClaims {
+        let Self { user, session, epoch, member, .. } = *self;
+        TokenClaims { user, session, epoch, member }
+    }
 }
 
 /// The reason for rejecting an access token.
@@ -106,6 +129,8 @@ pub struct Pair {
     /// The token for the next refresh.
     pub refresh: SecretString,
     pub session: SessionId,
+    /// The account of the session.
+    pub account: Option<AccountId>,
 }
 
 /// Issues and verifies tokens. Cheap to clone.
@@ -229,7 +254,7 @@ impl Tokens {
     ///
     /// # Errors
     /// `INTERNAL_ERROR` when the cryptographic library fails.
-    pub fn issue(&self, user: &User, session: &Session) -> Result<Option<Pair>> {
+    pub fn issue(&self, user: &User, member: Option<&Member>, session: &Session) -> Result<Option<Pair>> {
         let inner = &self.0;
         let ring = self.ring();
         let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
@@ -239,7 +264,13 @@ impl Tokens {
             iss: inner.issuer.clone(),
             aud: inner.issuer.clone(),
             sub: user.id.0,
-            acct: user.account.0,
+            acct: member.map(|member| member.account.0),
+            mid: member.map(|member| member.id.0),
+            mver: member.map(|member| member.current().version),
+            arole: member.and_then(|member| match member.role {
+                MemberRole::BuiltIn(role) => Some(role.name().to_owned()),
+                MemberRole::Custom(_) => None,
+            }),
             role: role_name(user.role).to_owned(),
             sid: session.id.0,
             epoch: session.epoch,
@@ -259,6 +290,7 @@ impl Tokens {
             expires_in: inner.life,
             refresh: claim.write(mac.as_ref()),
             session: session.id,
+            account: member.map(|member| member.account),
         }))
     }
 
@@ -292,13 +324,19 @@ impl Tokens {
             return Err(TokenError::Expired);
         }
         let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
+        let member = match (claims.acct, claims.mid, claims.mver) {
+            (Some(_), Some(id), Some(version)) => Some(MemberVersion { id: MemberId(id), version }),
+            (None, None, None) => None,
+            // A token of an earlier version of the server, which the client exchanges.
+            _ => return Err(TokenError::Expired),
+        };
         let caller = Caller::User {
             id: user,
-            account: AccountId(claims.acct),
+            account: claims.acct.map(AccountId),
             role: role_of(&claims.role).ok_or(TokenError::Forged)?,
             session,
         };
-        Ok(Access { caller, user, session, epoch: claims.epoch, expires_at })
+        Ok(Access { caller, user, session, epoch: claims.epoch, member, expires_at })
     }
 
     /// The revocations that this instance knows.
@@ -322,6 +360,11 @@ impl Tokens {
     /// Removes the tokens of a session, so that this instance checks it again at once.
     pub fn invalidate_session(&self, session: SessionId) {
         self.0.verified.invalidate(move |access| access.session == session);
+    }
+
+    /// Removes the tokens of a membership, so that this instance checks it again at once.
+    pub fn invalidate_member(&self, id: MemberId) {
+        self.0.verified.invalidate(move |access| access.member.is_some_and(|member| member.id == id));
     }
 
     /// Removes the tokens of a user, so that this instance checks the user again at once.

@@ -30,6 +30,8 @@ pub enum Content {
     EmailTaken { link: String },
     /// The address of a user was changed; the link undoes it, once, until a time.
     EmailChanged { at: DateTime<Utc>, link: String, until: DateTime<Utc> },
+    /// An address was invited to an account. The link accepts it, once, until a time.
+    Invitation { account: String, inviter: String, link: String, until: DateTime<Utc> },
     /// An order was placed.
     OrderConfirmation { number: OrderNumber, at: DateTime<Utc>, items: Vec<Item>, total: Money, link: Option<String> },
     /// An order was paid.
@@ -67,6 +69,7 @@ impl Content {
             Self::EmailChange { .. } => "email_change",
             Self::EmailTaken { .. } => "email_taken",
             Self::EmailChanged { .. } => "email_changed",
+            Self::Invitation { .. } => "invitation",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
             Self::Refund { .. } => "refund",
@@ -83,7 +86,8 @@ impl Content {
             Self::PasswordReset { link, .. }
             | Self::Registration { link, .. }
             | Self::EmailChange { link, .. }
-            | Self::EmailChanged { link, .. } => Some(link),
+            | Self::EmailChanged { link, .. }
+            | Self::Invitation { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -100,6 +104,9 @@ impl Content {
             Self::EmailChanged { at, link, until } => {
                 context! { at => locale.time(*at), link, until => locale.time(*until) }
             }
+            Self::Invitation { account, inviter, link, until } => context! {
+                account => one_line(account), inviter => one_line(inviter), link, until => locale.time(*until),
+            },
             Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
             Self::OrderConfirmation { number, at, items, total, link } => context! {
                 number => number.to_string(), at => locale.time(*at), total => locale.money(*total), link,

@@ -14,6 +14,9 @@ pub const CONFIRM_EMAIL: &str = "/confirm-email";
 /// The path of the page that undoes the change of an address.
 pub const UNDO_EMAIL: &str = "/undo-email-change";
 
+/// The path of the page that accepts an invitation.
+pub const INVITATION: &str = "/invitation";
+
 /// The path of the page that ends notifications, and of the one-click requests of RFC 8058.
 pub const UNSUBSCRIBE: &str = "/unsubscribe";
 
@@ -45,6 +48,11 @@ impl Links<'_> {
     /// Returns the page that undoes the change of an address, with a token.
     pub fn undo_email(self, token: &str) -> String {
         format!("{}{UNDO_EMAIL}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page that accepts an invitation, with a token.
+    pub fn invitation(self, token: &str) -> String {
+        format!("{}{INVITATION}?token={token}", self.0.pages_url())
     }
 
     /// Returns the page that ends notifications, always on this server.

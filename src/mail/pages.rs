@@ -1,5 +1,6 @@
 //! The pages that the links of mails open when no front end serves them: password reset and registration, each
-//! requested with an address and confirmed with a token; and the confirmation and undoing of another address.
+//! requested with an address and confirmed with a token; the confirmation and undoing of another address; and the acceptance
+//! of an invitation.
 //!
 //! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
 //! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
@@ -29,24 +30,27 @@ use crate::{
     identity::{
         auth::ops as auth,
         email_change::ops as email_change,
+        invitation::ops::{self as invitation, NewMember},
         registration::ops::{self as registration, NewUser},
         user::model::{self as user, EmailAddress, Language},
     },
     mail::{links, suppression::ops as suppression},
+    proto::identity::v1::Reason as IdentityReason,
 };
 
 use form::{Form, NotRead};
-use view::{Done, Page, Problem, View};
+use view::{Done, Offer, Page, Problem, View};
 
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 5] {
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 6] {
     [
         (links::RESET, get(show_reset).post(submit_reset)),
         (links::REGISTER, get(show_registration).post(submit_registration)),
         (links::CONFIRM_EMAIL, get(show_email_change).post(confirm_email)),
         (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
+        (links::INVITATION, get(show_invitation).post(accept_invitation)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
 }
@@ -72,6 +76,57 @@ async fn show_email_change(State(app): State<App>, headers: HeaderMap, uri: Uri)
 
 async fn show_email_undo(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     view::render(&app, &headers, &View::form(Page::EmailUndo, token(&uri)))
+}
+
+async fn show_invitation(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    let token = token(&uri);
+    let view = match timeout(FORM_TIMEOUT, offer(&app, &token)).await.unwrap_or(Err(Problem::Other)) {
+        Ok(offer) => View::form(Page::Invitation, token).with_offer(offer),
+        Err(problem) => View::again(Page::Invitation, Form::default(), problem),
+    };
+    view::render(&app, &headers, &view)
+}
+
+async fn accept_invitation(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let form = match read(request).await {
+        Ok(form) => form,
+        Err(problem) => return view::render(&app, &headers, &View::again(Page::Invitation, Form::default(), problem)),
+    };
+    let view = match timeout(FORM_TIMEOUT, offer(&app, &form.token)).await.unwrap_or(Err(Problem::Other)) {
+        Ok(offer) => {
+            let outcome = timeout(FORM_TIMEOUT, join(&app, &form, &offer, from)).await;
+            conclude(Page::Invitation, outcome, form).with_offer(offer)
+        }
+        Err(problem) => View::again(Page::Invitation, form, problem),
+    };
+    view::render(&app, &headers, &view)
+}
+
+/// Returns what the invitation of a token offers.
+async fn offer(app: &App, token: &str) -> Result<Offer, Problem> {
+    let preview = invitation::preview(app, token).await.map_err(|error| problem(&error))?;
+    Ok(Offer {
+        account: preview.account_name,
+        inviter: preview.inviter_name,
+        email: preview.invitation.email.into(),
+        is_registered: preview.is_registered,
+    })
+}
+
+async fn join(app: &App, form: &Form, offer: &Offer, from: IpAddr) -> Result<Done, Problem> {
+    let password = form.password.clone().into();
+    let joined = if offer.is_registered {
+        invitation::accept_with_password(app, &form.token, password, from).await
+    } else {
+        let name = user::name(&form.name).map_err(|_| Problem::Name)?;
+        invitation::accept_as_new_user(app, &form.token, NewMember { password, name, language: None }, from).await
+    };
+    joined.map(|_| Done::Joined).map_err(|error| problem(&error))
 }
 
 async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -191,6 +246,8 @@ async fn register(app: &App, form: &Form, language: &'static str, from: IpAddr) 
 /// Only a password can be invalid here; all other fields were checked before.
 fn problem(error: &Error) -> Problem {
     match error.reason() {
+        reason if reason == IdentityReason::InvalidCredentials => Problem::WrongPassword,
+        reason if reason == IdentityReason::RegistrationClosed => Problem::Closed,
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
         reason if reason == Reason::RateLimitExceeded => Problem::Often,

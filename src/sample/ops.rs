@@ -23,10 +23,7 @@ use uuid::Uuid;
 use crate::{
     identity::{
         service_key::{model::Draft, ops as service_key},
-        user::{
-            model::{EmailAddress, User},
-            ops as user,
-        },
+        user::{model::EmailAddress, ops as user},
     },
     mail::ops as mail,
     payments,
@@ -117,7 +114,7 @@ pub async fn add(app: &App) -> Result<()> {
         mail::erase(connection, &topics).await?;
         cast::register(connection, &NEWCOMER, now).await
     });
-    finish.await.map(|_: User| ())
+    finish.await.map(drop)
 }
 
 /// The context for writing the sample data.

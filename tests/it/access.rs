@@ -20,10 +20,14 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 /// Methods that reject every caller except the resource's creator.
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
+/// Methods that reject every caller except the one whose address the request is about.
+const OWN_ADDRESS_ONLY: [&str; 1] = ["InvitationService.AcceptInvitation"];
+
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 7] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 8] = [
     "FileService.CreateUpload",
     "FileService.UploadFile",
+    "InvitationService.CreateInvitation",
     "OrderService.CreateOrder",
     "PaymentService.ChargePayment",
     "SubscriptionService.CreateSubscription",
@@ -123,6 +127,7 @@ impl Who {
                 Expected::Refused(403)
             }
             (true, false) if AUTHOR_ONLY.contains(&name) && self != owner => Expected::Refused(403),
+            (false, true) if OWN_ADDRESS_ONLY.contains(&name) => Expected::Refused(422),
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
             // A method about the caller's own user acts on the caller, regardless of the scene's owner.
             (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,

@@ -1,11 +1,14 @@
 //! The table of cases: for every method, its successful outcomes and its typical failures. Each case runs over every
 //! protocol, and the access tests take their valid requests from it.
 
+pub(crate) mod account;
 pub(crate) mod auth;
 pub(crate) mod canned_answer;
 pub(crate) mod comment;
 pub(crate) mod dashboard;
 pub(crate) mod file;
+pub(crate) mod invitation;
+pub(crate) mod member;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
@@ -37,6 +40,9 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(payment::cases());
     cases.extend(subscription::cases());
     cases.extend(user::cases());
+    cases.extend(account::cases());
+    cases.extend(member::cases());
+    cases.extend(invitation::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());

@@ -7,7 +7,7 @@ mod due;
 mod kinds;
 mod metrics;
 mod orders;
-mod pages;
+pub(crate) mod pages;
 mod preview;
 mod redrive;
 mod refusals;

@@ -16,6 +16,7 @@ mod logs;
 mod mail;
 mod operation;
 mod order;
+mod organization;
 mod partitions;
 mod patches;
 mod payment;

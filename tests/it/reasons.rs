@@ -18,7 +18,7 @@ use crate::{
 use coverage::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const TESTED_HERE: [&str; 25] = [
+const TESTED_HERE: [&str; 26] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -33,6 +33,7 @@ const TESTED_HERE: [&str; 25] = [
     "OVERLOADED",
     "PAYLOAD_TOO_LARGE",
     "RATE_LIMIT_EXCEEDED",
+    "REGISTRATION_CLOSED",
     "ROUTE_NOT_FOUND",
     "SESSION_REVOKED",
     "TOKEN_EXPIRED",

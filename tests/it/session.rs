@@ -6,11 +6,11 @@ pub(crate) mod email_change;
 mod ending;
 mod keys;
 mod of_others;
-mod password;
+pub(crate) mod password;
 mod refresh;
 pub(crate) mod registration;
 pub(crate) mod reset;
-mod revocation;
+pub(crate) mod revocation;
 mod service_key;
 
 use serde_json::json;
@@ -18,17 +18,17 @@ use serde_json::json;
 use crate::support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in};
 
 /// Signs a user in.
-async fn new_session(app: &TestApp, who: &Actor) -> Response {
+pub(crate) async fn new_session(app: &TestApp, who: &Actor) -> Response {
     sign_in(&app.endpoint, who.as_user()).await.success()
 }
 
 /// Refreshes with the refresh token of `pair`, over gRPC and REST in turn.
-async fn refresh(app: &TestApp, pair: &Response, turn: usize) -> Response {
+pub(crate) async fn refresh(app: &TestApp, pair: &Response, turn: usize) -> Response {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     Actor::anonymous(&app.endpoint).call(PROTOCOLS[turn % 2], "AuthService.Refresh", request).await
 }
 
 /// A caller with the access token of `pair`.
-fn caller(app: &TestApp, pair: &Response) -> Actor {
+pub(crate) fn caller(app: &TestApp, pair: &Response) -> Actor {
     Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
 }

@@ -90,7 +90,10 @@ const DEACTIVATED: &str = "
 
 async fn people(server: &Server) -> anyhow::Result<()> {
     server.client.batch_execute(DEACTIVATED).await?;
-    let row = server.client.query_one("SELECT id, account_id, email, created_at FROM users OFFSET 5000 LIMIT 1", &[]);
+    let row = server.client.query_one(
+        "SELECT users.id, account_id, email FROM users JOIN members ON user_id = users.id OFFSET 5000 LIMIT 1",
+        &[],
+    );
     let row = row.await?;
     let (id, account, email) = (UserId(row.get(0)), AccountId(row.get(1)), row.get::<_, &str>(2));
     let email = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!(error.detail()))?;
@@ -185,8 +188,8 @@ const MORE: &str = "
     SELECT gen_random_uuid(), one.id, other.id, 1, one.id, now()
     FROM numbered AS one JOIN numbered AS other ON other.number = one.number + 1;
     INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
-    SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()
-    FROM users, generate_series(1, 3) AS n;
+    SELECT gen_random_uuid(), 1, 2, user_id, account_id, 1, now() - n * interval '1 second', now()
+    FROM members, generate_series(1, 3) AS n;
     INSERT INTO operation_errors (operation_id, line, code, message)
     SELECT id, 1, 'VALIDATION_FAILED', 'subject: is missing' FROM operations;
 ";

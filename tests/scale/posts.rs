@@ -20,8 +20,8 @@ const LIMIT: i64 = 21;
 /// in a thousand; the first word is in every post, the second in one of 64, the third in one.
 const SEED: &str = "
     INSERT INTO accounts SELECT gen_random_uuid(), 'Authors', now();
-    INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-    SELECT gen_random_uuid(), accounts.id, 'author' || n || '@example.com', 'Author', 2, 'none', now(), now()
+    INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+    SELECT gen_random_uuid(), 'author' || n || '@example.com', 'Author', 2, 'none', now(), now()
     FROM accounts, generate_series(1, 20) AS n;
     INSERT INTO posts (id, account_id, author_id, slug, title, summary, body, language, tags, status, created_at,
         updated_at, published_at)
@@ -33,9 +33,10 @@ const SEED: &str = "
         '2020-01-01Z'::timestamptz + n * interval '1 minute', '2020-01-01Z'::timestamptz + n * interval '1 minute',
         CASE WHEN n % 10 <> 0 THEN '2020-01-02Z'::timestamptz + n * interval '1 minute' END
     FROM generate_series(1, 100000) AS n
-    JOIN LATERAL (SELECT account_id, (array_agg(id ORDER BY id))[1 + n % 20] AS author FROM users GROUP BY 1) AS authors ON true;
-    INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-    SELECT gen_random_uuid(), accounts.id, 'reader' || n || '@example.com', 'Reader', 1, 'none', now(), now()
+    JOIN LATERAL (SELECT accounts.id AS account_id, (array_agg(users.id ORDER BY users.id))[1 + n % 20] AS author
+        FROM accounts, users GROUP BY 1) AS authors ON true;
+    INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+    SELECT gen_random_uuid(), 'reader' || n || '@example.com', 'Reader', 1, 'none', now(), now()
     FROM accounts, generate_series(1, 5000) AS n;
     VACUUM ANALYZE posts;
     VACUUM ANALYZE users";

@@ -10,12 +10,12 @@ export async function example(server: string, email: string, password: string, s
   const api = connect(server, () => token);
 
   token = (await take(api.POST("/api/v1/auth/login", { body: { email, password } }))).data?.accessToken;
-  const me = (await take(api.GET("/api/v1/me"))).data;
-  say(`signed in as ${me?.email}`);
+  const me = await take(api.GET("/api/v1/me"));
+  say(`signed in as ${me.data?.email}`);
 
   // One idempotency key per intent; repeated requests use the same key.
   const key = crypto.randomUUID();
-  const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me?.accountId ?? "" };
+  const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me.accountId ?? "" };
   const made = new Set<string | undefined>();
   let replayed: string | null = null;
   for (let time = 1; time <= 3; time++) {

@@ -36,10 +36,10 @@ async function run(): Promise<void> {
   const api = connect(server, () => token);
   const signIn = { email: value("email"), password: value("password") };
   token = (await take(api.POST("/api/v1/auth/login", { body: signIn }))).data?.accessToken ?? "";
-  const me = (await take(api.GET("/api/v1/me"))).data;
+  const me = await take(api.GET("/api/v1/me"));
   const file = await upload(server, token, new FormData(form));
   const id = file?.id ?? "";
-  const draft = { subject: "A file of a form", body: "See the file.", accountId: me?.accountId ?? "", attachmentIds: [id] };
+  const draft = { subject: "A file of a form", body: "See the file.", accountId: me.accountId ?? "", attachmentIds: [id] };
   const ticket = (await take(api.POST("/api/v1/tickets", { body: draft }))).data;
   const { url, text } = await download(server, token, ticket?.attachmentIds[0] ?? "");
   output.textContent = JSON.stringify({ name: file?.name, contentType: file?.contentType, text });

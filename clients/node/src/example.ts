@@ -20,12 +20,12 @@ const { data: pair } = await auth.login({
   password: process.env.MAINSTAY_PASSWORD ?? "",
 });
 token = pair?.accessToken;
-const me = (await users.getMe({})).data;
-console.log(`signed in as ${me?.email}`);
+const me = await users.getMe({});
+console.log(`signed in as ${me.data?.email}`);
 
 // One idempotency key per intent; repeated requests use the same key.
 const key = randomUUID();
-const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me?.accountId ?? "" };
+const draft = { subject: `Printer on fire ${key}`, body: "Smoke since nine.", accountId: me.accountId ?? "" };
 const made = new Set<string | undefined>();
 let replayed: string | null = null;
 for (let time = 1; time <= 3; time++) {

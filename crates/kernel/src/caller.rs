@@ -25,8 +25,8 @@ pub enum Caller {
     User {
         /// The user.
         id: UserId,
-        /// The user's account.
-        account: AccountId,
+        /// The account of the session; `None` while the user is a member of none.
+        account: Option<AccountId>,
         /// The role when the access token was issued.
         role: Role,
         /// The session the access token belongs to.
@@ -120,12 +120,11 @@ impl Permit {
     pub fn visibility(&self) -> Visibility {
         match (&self.caller, self.reach) {
             (_, Reach::Any) => Visibility::All,
-            (Caller::User { account, .. }, Reach::OwnAccount) => Visibility::Account(*account),
+            (Caller::User { account: Some(account), .. }, Reach::OwnAccount) => Visibility::Account(*account),
             (caller, Reach::OwnUser) => Visibility::Principal(caller.principal()),
-            // A service has no account, and no policy can have an unspecified reach: such a caller reaches nothing.
-            (Caller::Service { .. }, Reach::OwnAccount) | (_, Reach::Unspecified) => {
-                Visibility::Principal(uuid::Uuid::nil())
-            }
+            // Neither a service nor a user without an account has a permit for an account, and no policy can have an
+            // unspecified reach: such a caller reaches nothing.
+            (_, Reach::OwnAccount | Reach::Unspecified) => Visibility::Principal(uuid::Uuid::nil()),
         }
     }
 
@@ -143,8 +142,8 @@ impl Permit {
         }
     }
 
-    /// The user, account and session; `None` for a service.
-    pub fn user(&self) -> Option<(UserId, AccountId, SessionId)> {
+    /// The user, the account of the session and the session; `None` for a service.
+    pub fn user(&self) -> Option<(UserId, Option<AccountId>, SessionId)> {
         match &self.caller {
             Caller::User { id, account, session, .. } => Some((*id, *account, *session)),
             Caller::Service { .. } => None,
@@ -164,7 +163,12 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
         (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
         (Caller::User { .. }, _) => {}
     }
-    Ok(grant.reach)
+    match (caller, grant.reach) {
+        (Caller::User { account: None, .. }, Reach::OwnAccount) => {
+            Err(Error::with_message(Reason::PermissionDenied, "The method requires a session with an account."))
+        }
+        (_, reach) => Ok(reach),
+    }
 }
 
 /// Returns the error for a role without a grant. The error names the roles that may call the method.

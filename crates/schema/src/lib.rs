@@ -3,11 +3,24 @@
 #![expect(missing_docs, reason = "the columns are documented in migrations/")]
 
 diesel::table! {
-    accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, }
+    accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz, }
+}
+diesel::table! {
+    members (id) {
+        id -> Uuid, account_id -> Uuid, user_id -> Uuid, role -> Nullable<SmallInt>, custom_role_id -> Nullable<Uuid>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    invitations (id) {
+        id -> Uuid, account_id -> Uuid, email -> Text, role -> Nullable<SmallInt>, custom_role_id -> Nullable<Uuid>,
+        invited_by -> Uuid, token_hash -> Nullable<Binary>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz, expires_at -> Timestamptz,
+    }
 }
 diesel::table! {
     users (id) {
-        id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
+        id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
         kept_session_id -> Nullable<Uuid>,
@@ -275,11 +288,11 @@ diesel::table! {
 diesel::table! {
     system_log_ring (id) { id -> SmallInt, slot -> SmallInt, lines -> BigInt, began_at -> Timestamptz, }
 }
-diesel::allow_tables_to_appear_in_same_query!(users, revocations);
+diesel::allow_tables_to_appear_in_same_query!(users, members, accounts, revocations, invitations);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(files, file_links);
-diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
+diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));
 diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);
 diesel::joinable!(webhook_deliveries -> webhook_endpoints (endpoint_id));

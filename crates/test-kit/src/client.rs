@@ -1,6 +1,7 @@
 //! A caller.
 
 use mainstay::identity::user::model::User;
+use mainstay_kernel::id::AccountId;
 use reqwest::Method;
 use serde_json::Value;
 use tonic::{
@@ -18,12 +19,12 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<String>,
-    user: Option<User>,
+    user: Option<(User, Option<AccountId>)>,
     headers: Vec<(String, String)>,
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, token: Option<String>, user: Option<User>) -> Self {
+    pub(crate) fn new(url: &str, token: Option<String>, user: Option<(User, Option<AccountId>)>) -> Self {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -46,7 +47,16 @@ impl Client {
     /// Panics if the caller is a service, or anonymous.
     #[must_use]
     pub fn user(&self) -> &User {
-        self.user.as_ref().expect("a caller who is a user")
+        &self.user.as_ref().expect("a caller who is a user").0
+    }
+
+    /// Returns the account of the caller's session.
+    ///
+    /// # Panics
+    /// Panics if the session has no account, or the caller is a service, or anonymous.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.user.as_ref().and_then(|(_, account)| *account).expect("a session with an account")
     }
 
     /// Returns the same caller at another address, such as an Envoy's.

@@ -4,14 +4,18 @@
 //! hash.
 
 use mainstay::identity::{
-    account::store as accounts,
+    account::{model::Account, store as accounts},
+    member::{
+        model::{Member, MemberRole},
+        store as members,
+    },
     session::{model::Device, ops as sessions},
     user::{
-        model::{Account, EmailAddress, Role, User},
+        model::{EmailAddress, Role, User},
         store as users,
     },
 };
-use mainstay_kernel::{id::AccountId, unit_of_work::Work};
+use mainstay_kernel::unit_of_work::Work;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -33,7 +37,7 @@ impl TestServer {
         self.user(Role::Agent).await
     }
 
-    /// Returns a new customer, with a new account.
+    /// Returns a new customer, the owner of a new account.
     pub async fn customer(&self) -> Client {
         self.user(Role::Customer).await
     }
@@ -55,23 +59,23 @@ impl TestServer {
     /// Panics if the server's databases do not answer.
     pub async fn sign_in(&self, user: &User) -> Client {
         let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
-        let tokens = sessions::begin(self.app(), user, device).await.expect("a session");
-        Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some(user.clone()))
+        let tokens = sessions::begin(self.app(), user, device, None).await.expect("a session");
+        Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user.clone(), tokens.account)))
     }
 
     async fn user(&self, role: Role) -> Client {
         let now = self.app().clock.now();
-        let account =
-            Account { id: AccountId::generate(now), name: "An account of a test".to_owned(), created_at: now };
+        let account = Account::new("An account of a test".to_owned(), now);
         let email = EmailAddress::parse(&format!("{}@example.com", mainstay_kernel::id::new(now)));
-        let email = email.expect("an address");
-        let user = User::new(account.id, email, "A user of a test".to_owned(), role, now);
+        let user = User::new(email.expect("an address"), "A user of a test".to_owned(), role, now);
+        let owner = Member::new(account.id, user.id, MemberRole::OWNER, now);
         let row = user.clone();
         let insert = self.app().database.transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             accounts::insert(connection, &account).await?;
             // No password has this hash.
-            users::insert(connection, &row, "none").await
+            users::insert(connection, &row, "none").await?;
+            members::insert(connection, &owner).await
         });
         insert.await.expect("a new user");
         self.sign_in(&user).await

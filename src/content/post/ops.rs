@@ -36,6 +36,7 @@ use crate::{
         },
         id::FileId,
     },
+    identity::member::ops as member,
 };
 
 /// Creates a draft.
@@ -75,17 +76,24 @@ pub async fn create(work: &mut Work, draft: Draft) -> Result<Post> {
     Err(store::slug_taken())
 }
 
-/// Returns the author of a new post, and the author's account.
+/// Returns the author of a new post, and the author's account: that of the session for the caller, and the first one for
+/// another author.
 async fn author(connection: &mut Connection, permit: &Permit, named: Option<UserId>) -> Result<(UserId, AccountId)> {
     let own = permit.user().map(|(user, ..)| user);
     let author = named.or(own).ok_or_else(|| Error::field("authorId", "is required"))?;
     if !manages_posts_of(permit, author) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only admins may write for another author."));
     }
-    match store::author(connection, author).await? {
-        Some((account, role)) if [Role::Agent as i16, Role::Admin as i16].contains(&role) => Ok((author, account)),
-        _ => Err(Error::field("authorId", "must be an agent or an admin")),
+    let role = store::role_of(connection, author).await?;
+    if !role.is_some_and(|role| [Role::Agent as i16, Role::Admin as i16].contains(&role)) {
+        return Err(Error::field("authorId", "must be an agent or an admin"));
     }
+    let of_session = permit.user().filter(|(user, ..)| *user == author).and_then(|(_, account, _)| account);
+    let account = match of_session {
+        Some(account) => Some(account),
+        None => member::first_account(connection, author).await?,
+    };
+    Ok((author, account.ok_or_else(|| Error::field("authorId", "must be a member of an account"))?))
 }
 
 /// The maximum number of images of one post.

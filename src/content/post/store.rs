@@ -261,10 +261,9 @@ pub async fn delete(connection: &Connection, id: PostId) -> Result<()> {
     one_row(deleted, "delete", "posts", id)
 }
 
-/// Returns the account and the role of a user; `None` when there is no such user.
-pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<(AccountId, i16)>> {
-    let columns = (users::account_id, users::role);
-    Ok(users::table.find(user).select(columns).first(connection).await.optional()?)
+/// Returns the role of a user; `None` when there is no such user.
+pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option<i16>> {
+    Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
 }
 
 /// Removes the posts of accounts that are removed, and returns their ids, accounts and versions.

@@ -80,7 +80,7 @@ fn lifetime(duration: Duration) -> TimeDelta {
 
 /// Returns the account of a new file: the named account, or else the caller's.
 fn account(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
-    let own = permit.user().map(|(_, account, _)| account);
+    let own = permit.user().and_then(|(_, account, _)| account);
     permit.account(named.or(own))
 }
 

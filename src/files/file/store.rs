@@ -32,7 +32,7 @@ use crate::{
         file::model::{File, Filter, Parent, Purpose, State, Status},
         id::FileId,
     },
-    schema::{file_links, files, users},
+    schema::{file_links, files, members, users},
 };
 
 pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, keep, register, release};
@@ -257,10 +257,11 @@ pub async fn linked_to(connection: &mut Connection, account: AccountId, ids: &[F
     Ok(links.select(file_links::file_id).load(connection).await?)
 }
 
-/// Returns the accounts among these that have users, none of whom is a customer.
+/// Returns the accounts among these that have members, none of whom is a customer.
 pub async fn accounts_of_staff(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
-    let of_accounts = users::table.filter(users::account_id.eq_any(accounts.to_vec()));
-    let roles = of_accounts.select((users::account_id, users::role)).distinct();
+    let of_accounts = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let of_accounts = of_accounts.filter(members::account_id.eq_any(accounts.to_vec()));
+    let roles = of_accounts.select((members::account_id, users::role)).distinct();
     let roles: Vec<(AccountId, i16)> = roles.load(connection).await?;
     let (customers, staff): (Vec<_>, Vec<_>) = roles.into_iter().partition(|(_, role)| *role == Role::Customer as i16);
     let has_customers = |account: &AccountId| customers.iter().any(|(other, _)| other == account);

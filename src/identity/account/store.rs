@@ -1,15 +1,117 @@
 //! Accounts in SQL.
 
-use diesel::prelude::*;
+use chrono::{DateTime, Utc};
+use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
-use crate::{identity::user::model::Account, schema::accounts};
-use mainstay_kernel::{database::Connection, error::Result};
+use crate::{
+    identity::account::model::Account,
+    schema::{accounts, members},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, count, seek::newest_first, statement::Prepare as _},
+    error::{Error, Result},
+    id::{AccountId, UserId},
+    page::{Start, Total},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = accounts)]
+struct Row {
+    id: AccountId,
+    name: String,
+    created_at: DateTime<Utc>,
+    version: i64,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&Account> for Row {
+    fn from(account: &Account) -> Self {
+        let Account { id, ref name, version, created_at, updated_at } = *account;
+        Self { id, name: name.clone(), created_at, version, updated_at }
+    }
+}
+
+impl From<Row> for Account {
+    fn from(row: Row) -> Self {
+        let Row { id, name, created_at, version, updated_at } = row;
+        Self { id, name, version, created_at, updated_at }
+    }
+}
+
+type Boxed<'q> = accounts::BoxedQuery<'q, diesel::pg::Pg>;
+
+/// Selects the accounts that a caller reaches: a user reaches those that the user is a member of.
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = accounts::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(accounts::id.eq(account)),
+        Visibility::Principal(user) => {
+            let own = members::table.filter(members::user_id.eq(UserId(user))).select(members::account_id);
+            query.filter(accounts::id.eq_any(own))
+        }
+    }
+}
+
+fn matching<'q>(visibility: Visibility, name_prefix: Option<&str>) -> Boxed<'q> {
+    let query = visible(visibility);
+    let Some(prefix) = name_prefix else { return query };
+    let escaped = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let begins = sql::<Bool>("lower(accounts.name) LIKE lower(").bind::<diesel::sql_types::Text, _>(escaped + "%");
+    query.filter(begins.sql(")"))
+}
 
 /// Stores a new account.
-pub async fn insert(connection: &mut Connection, account: &Account) -> Result<()> {
-    let row =
-        (accounts::id.eq(account.id), accounts::name.eq(&account.name), accounts::created_at.eq(account.created_at));
-    diesel::insert_into(accounts::table).values(row).execute(connection).await?;
+pub async fn insert(connection: &Connection, account: &Account) -> Result<()> {
+    diesel::insert_into(accounts::table).values(Row::from(account)).execute(&mut &*connection).await?;
     Ok(())
+}
+
+/// Returns one account that is visible to the caller.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &Connection, visibility: Visibility, id: AccountId) -> Result<Account> {
+    let query = visible(visibility).filter(accounts::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+}
+
+/// Returns one account, locked against changes until the transaction ends. The lock also protects the set of its members
+/// and their roles, and is taken before those on members and users.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &Connection, id: AccountId) -> Result<Account> {
+    let query = accounts::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.map(Account::from).ok_or_else(|| Error::not_found("account"))
+}
+
+/// Stores the next version of a locked account.
+pub async fn update(connection: &Connection, account: &Account) -> Result<()> {
+    let target = accounts::table.filter(accounts::id.eq(account.id)).filter(accounts::version.eq(account.version - 1));
+    diesel::update(target).set(Row::from(account)).exactly(1, "update accounts").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Returns at most `limit` accounts, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    name_prefix: Option<&str>,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Account>> {
+    let query = newest_first!(matching(visibility, name_prefix), accounts::created_at, start, limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    Ok(rows.into_iter().map(Account::from).collect())
+}
+
+/// Counts the accounts that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, name_prefix: Option<&str>) -> Result<Total> {
+    let limited = matching(visibility, name_prefix).select(accounts::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
 }

@@ -2,13 +2,14 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /session` | signs in with `{"email", "password"}` and sets the cookie |
+//! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
+//! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
 //! A second cookie identifies the device at the next sign-in, also after a sign-out.
 //!
-//! The first two respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
+//! The first three respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
 //! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
 //! another origin, even of the same site, are rejected on these paths as well.
 
@@ -34,10 +35,12 @@ use mainstay_kernel::{
     caller::ClientAddress,
     context::Context,
     error::{Error, Reason, Result},
+    id::AccountId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::identity::{
     auth::ops,
@@ -51,9 +54,13 @@ use crate::identity::{
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 2] {
-    [("/session", post(sign_in).delete(sign_out)), ("/session/refresh", post(refresh))]
-        .map(|(path, page)| (path, guarded(page)))
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+    [
+        ("/session", post(sign_in).delete(sign_out)),
+        ("/session/refresh", post(refresh)),
+        ("/session/account", post(switch_account)),
+    ]
+    .map(|(path, page)| (path, guarded(page)))
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
@@ -71,10 +78,17 @@ async fn limit_time(request: Request, next: Next) -> Response {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Credentials {
     email: String,
     password: String,
+    account_id: Option<Uuid>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Choice {
+    account_id: Uuid,
 }
 
 async fn sign_in(
@@ -85,14 +99,16 @@ async fn sign_in(
 ) -> Response {
     let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
     let login = async {
-        let Credentials { email, password } = read(&body.map_err(too_large)?)?;
+        let Credentials { email, password, account_id } =
+            read(&body.map_err(too_large)?, "The body must be JSON with email and password.")?;
+        let account = account_id.map(AccountId);
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = Device::new(user_agent, from.to_string());
         let (email, device_token) = (
             EmailAddress::find(&email)?,
             cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from),
         );
-        ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from }).await
+        ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from, account }).await
     };
     match login.await {
         Ok((pair, device_token)) => {
@@ -110,11 +126,25 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
         Some(token) => session::refresh(&app, token).await,
         None => Err(Reason::Unauthenticated.into()),
     };
+    exchanged(&app, &headers, result)
+}
+
+async fn switch_account(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let switch = async {
+        let Choice { account_id } = read(&body.map_err(too_large)?, "The body must be JSON with accountId.")?;
+        let token = cookie::SESSION.read(&headers, is_tls(&app, &headers)).ok_or(Reason::Unauthenticated)?;
+        session::switch(&app, token, AccountId(account_id)).await
+    };
+    exchanged(&app, &headers, switch.await)
+}
+
+/// Renders the outcome of an exchange of the cookie's token.
+fn exchanged(app: &App, headers: &HeaderMap, result: Result<Pair>) -> Response {
     match result {
-        Ok(pair) => token_response(&app, &headers, &pair),
+        Ok(pair) => token_response(app, headers, &pair),
         // The token is no longer valid. Clearing the cookie keeps the next page from trying it again.
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
-            (removal(&app, &headers), refusal(error)).into_response()
+            (removal(app, headers), refusal(error)).into_response()
         }
         Err(error) => refusal(error),
     }
@@ -131,10 +161,8 @@ async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
     }
 }
 
-fn read(body: &[u8]) -> Result<Credentials> {
-    serde_json::from_slice(body).map_err(|error| {
-        Error::with_message(Reason::MalformedRequest, "The body must be JSON with email and password.").caused_by(error)
-    })
+fn read<T: DeserializeOwned>(body: &[u8], fault: &'static str) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| Error::with_message(Reason::MalformedRequest, fault).caused_by(error))
 }
 
 fn too_large(_: BytesRejection) -> Error {
@@ -166,6 +194,7 @@ fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
         "accessToken": pair.access.expose_secret(),
         "expiresIn": pair.expires_in.num_seconds(),
         "sessionId": pair.session.to_string(),
+        "accountId": pair.account.map(|account| account.to_string()),
     });
     (cookies, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
 }

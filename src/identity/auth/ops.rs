@@ -23,6 +23,7 @@ use mainstay_kernel::{
 
 pub(crate) use super::store::{insert as store_reset, use_up as use_up_resets};
 pub use change::change_password;
+pub(crate) use login::authenticate;
 pub use login::{Attempt, login};
 pub(crate) use prove::prove;
 pub use reset::{confirm_reset, request_reset};

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     app::App,
     error::Result,
     grpc::{Call, Reply},
+    id::AccountId,
 };
 
 #[derive(Debug, Clone)]
@@ -58,9 +59,10 @@ impl AuthService for Auth {
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {
         let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
-        let pb::LoginRequest { email, password, device_token } = std::mem::take(&mut call.message);
+        let pb::LoginRequest { email, password, device_token, account_id } = std::mem::take(&mut call.message);
         let (email, device_token) = (EmailAddress::find(&email)?, device_token.map(SecretString::from));
-        let attempt = ops::Attempt { email, password: password.into(), device, device_token, from };
+        let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let attempt = ops::Attempt { email, password: password.into(), device, device_token, from, account };
         let (tokens, device_token) = ops::login(&self.app, attempt).await?;
         let device_token = Some(device_token.expose_secret().to_owned());
         call.read(pb::LoginResponse { data: Some(pb::TokenPair { device_token, ..pair(tokens) }) })
@@ -70,6 +72,13 @@ impl AuthService for Auth {
         let call = Call::admit(request)?;
         let tokens = session::refresh(&self.app, &call.message.refresh_token).await?;
         call.read(pb::RefreshResponse { data: Some(pair(tokens)) })
+    }
+
+    async fn switch_account(&self, request: Request<pb::SwitchAccountRequest>) -> Reply<pb::SwitchAccountResponse> {
+        let call = Call::admit(request)?;
+        let account = AccountId::parse(&call.message.account_id)?;
+        let tokens = session::switch(&self.app, &call.message.refresh_token, account).await?;
+        call.read(pb::SwitchAccountResponse { data: Some(pair(tokens)) })
     }
 
     async fn logout(&self, request: Request<pb::LogoutRequest>) -> Reply<pb::LogoutResponse> {

@@ -9,6 +9,7 @@
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |
+//! | `miv_…` | invitation: 256 bits derived from its id | SHA-256 |
 //! | `meu_…` | undoing that change: 256 other bits derived from its id | SHA-256 |
 //!
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
@@ -37,6 +38,7 @@ const RESET: &str = "mpr_";
 const REGISTRATION: &str = "mrg_";
 const EMAIL_CHANGE: &str = "mec_";
 const EMAIL_UNDO: &str = "meu_";
+const INVITATION: &str = "miv_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -137,6 +139,11 @@ pub fn write_email_change(secret: &SecretKey, change: Uuid) -> SecretString {
 /// Writes the token that undoes the change of an address.
 pub fn write_email_undo(secret: &SecretKey, change: Uuid) -> SecretString {
     format!("{EMAIL_UNDO}{}", derive(secret, "email undo tokens v1", change)).into()
+}
+
+/// Writes the token of an invitation.
+pub fn write_invitation(secret: &SecretKey, invitation: Uuid) -> SecretString {
+    format!("{INVITATION}{}", derive(secret, "invitation tokens v1", invitation)).into()
 }
 
 fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {

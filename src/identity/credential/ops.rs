@@ -74,22 +74,26 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     verify_session(app, credential, access).await
 }
 
-/// Checks in Postgres that neither the session nor all sessions of the user have ended since the token was signed.
+/// Checks in Postgres that neither the session, nor all sessions of the user, nor the membership have ended since the
+/// token was signed, and that the membership has not changed. A client answers `TOKEN_EXPIRED` with a refresh, which yields a
+/// token in the present role.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
-    let (id, session) = (access.user, access.session);
-    match app
-        .database
-        .autocommit(async move |connection| user::epoch_and_revocation(connection, id, session).await)
-        .await?
-    {
-        None => Err(Reason::InvalidToken.into()),
-        Some((epoch, revoked)) if revoked || !epoch.admits(session, access.epoch) => Err(Reason::SessionRevoked.into()),
-        Some(_) => {
-            let caller = access.caller.clone();
-            app.part::<Tokens>().insert_verified(credential, access);
-            Ok(caller)
-        }
+    let claims = access.claims();
+    let standing = app.database.autocommit(async move |connection| user::standing(connection, claims).await).await?;
+    let standing = standing.ok_or(Reason::InvalidToken)?;
+    if standing.is_revoked || !standing.epoch.admits(claims.session, claims.epoch) {
+        return Err(Reason::SessionRevoked.into());
     }
+    match (claims.member, standing.member_version) {
+        (Some(_), None) => return Err(Reason::SessionRevoked.into()),
+        (Some(member), Some(version)) if i64::from(member.version) != version => {
+            return Err(Reason::TokenExpired.into());
+        }
+        _ => {}
+    }
+    let caller = access.caller.clone();
+    app.part::<Tokens>().insert_verified(credential, access);
+    Ok(caller)
 }
 
 async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {

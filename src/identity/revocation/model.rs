@@ -1,4 +1,5 @@
-//! Causes that end access tokens before they expire: the end of their session, or a new epoch of their user.
+//! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, or the change or
+//! the end of their membership.
 
 use std::{
     collections::HashMap,
@@ -7,6 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
+use crate::identity::member::model::MemberVersion;
 use mainstay_kernel::id::{SessionId, UserId};
 
 /// The maximum age of an instance's revocations. After this time without a successful poll, the instance asks Postgres
@@ -37,9 +39,10 @@ impl Epoch {
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The id of a session, or of a user.
+    /// The id of a session, of a user, or of a membership.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun.
+    /// For a user: the epoch that has begun. For a membership: its version, as an epoch without a kept session; `None` if it
+    /// ended.
     pub epoch: Option<Epoch>,
 }
 
@@ -49,6 +52,7 @@ pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
     pub epoch: i32,
+    pub member: Option<MemberVersion>,
 }
 
 /// The revocations of the last minutes that this instance has read.
@@ -88,18 +92,24 @@ impl RevocationSet {
         }
         let admits = |epoch: &Option<Epoch>| epoch.is_some_and(|epoch| epoch.admits(token.session, token.epoch));
         let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| !admits(epoch));
-        user || self.by_subject.contains_key(&token.session.0)
+        let is_outdated = |member: MemberVersion| {
+            let revoked = self.by_subject.get(&member.id.0);
+            revoked.is_some_and(|(epoch, _)| epoch.is_none_or(|epoch| member.version < epoch.number))
+        };
+        user || self.by_subject.contains_key(&token.session.0) || token.member.is_some_and(is_outdated)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::member::id::MemberId;
 
     const LIFE: Duration = Duration::from_secs(400);
 
     fn token(epoch: i32) -> TokenClaims {
-        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
+        let member = Some(MemberVersion { id: MemberId(Uuid::from_u128(3)), version: 5 });
+        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch, member }
     }
 
     fn epoch(number: i32, kept: Option<u128>) -> Revocation {
@@ -122,6 +132,23 @@ mod tests {
         assert!(!revocations.allows(token(4), now, now));
         revocations.learn(Vec::new(), now + LIFE, LIFE);
         assert!(revocations.by_subject.is_empty(), "every token has expired by now");
+    }
+
+    #[test]
+    fn the_end_and_a_later_version_of_a_membership_end_its_tokens() {
+        let now = Instant::now();
+        let mut revocations = RevocationSet::default();
+        let of_member = |number: Option<i32>| Revocation {
+            subject: Uuid::from_u128(3),
+            epoch: number.map(|number| Epoch { number, kept: None }),
+        };
+        revocations.learn(vec![of_member(Some(5))], now, LIFE);
+        assert!(revocations.allows(token(0), now, now), "it names this version");
+        revocations.learn(vec![of_member(Some(6))], now, LIFE);
+        assert!(!revocations.allows(token(0), now, now));
+        assert!(revocations.allows(TokenClaims { member: None, ..token(0) }, now, now), "of no account");
+        revocations.learn(vec![of_member(None)], now, LIFE);
+        assert!(!revocations.allows(token(0), now, now));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::identity::revocation::model::{Epoch, Revocation};
+use crate::identity::{
+    member::{id::MemberId, model::MemberVersion},
+    revocation::model::{Epoch, Revocation},
+};
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
     error::Result,
@@ -35,6 +38,17 @@ pub async fn end_session(connection: &mut Connection, session: SessionId) -> Res
 /// Revokes the access tokens of a user that an epoch, which the caller's transaction begins, does not admit.
 pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: Epoch) -> Result<()> {
     insert(connection, Revocation { subject: user.0, epoch: Some(epoch) }).await
+}
+
+/// Revokes the access tokens of a membership that ends.
+pub async fn end_member(connection: &mut Connection, member: MemberId) -> Result<()> {
+    insert(connection, Revocation { subject: member.0, epoch: None }).await
+}
+
+/// Revokes the access tokens of the earlier versions of a membership.
+pub async fn change_member(connection: &mut Connection, member: MemberVersion) -> Result<()> {
+    let epoch = Epoch { number: member.version, kept: None };
+    insert(connection, Revocation { subject: member.id.0, epoch: Some(epoch) }).await
 }
 
 async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {

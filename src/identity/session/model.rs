@@ -6,7 +6,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use mainstay_kernel::id::{SessionId, UserId};
+use crate::identity::member::{id::MemberId, model::Member};
+use mainstay_kernel::id::{AccountId, SessionId, UserId};
 
 /// How long after a rotation the previous token still yields the same successor, for concurrent refreshes of one
 /// client, or for the retry of a refresh whose response was lost.
@@ -50,6 +51,19 @@ impl Device {
     }
 }
 
+/// The account of a session. It ends with this membership, also if the user becomes a member again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionAccount {
+    pub account: AccountId,
+    pub member: MemberId,
+}
+
+impl From<&Member> for SessionAccount {
+    fn from(member: &Member) -> Self {
+        Self { account: member.account, member: member.id }
+    }
+}
+
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -59,6 +73,10 @@ pub struct Session {
     pub epoch: i32,
     /// The generation of the valid refresh token.
     pub generation: u32,
+    /// The account whose data the session reaches; `None` if the user is a member of none, and in sessions that an earlier
+    /// version stored.
+    #[serde(default)]
+    pub account: Option<SessionAccount>,
     /// The device that signed in.
     pub device: Device,
     /// When the session began.
@@ -93,6 +111,7 @@ impl Session {
             user,
             epoch,
             generation: 1,
+            account: None,
             device,
             created_at: now,
             refreshed_at: now,
@@ -121,6 +140,12 @@ impl Session {
             return Refresh::Again(self);
         }
         Refresh::Reused
+    }
+
+    /// Returns the session of another account.
+    #[must_use]
+    pub fn of_account(self, member: Option<&Member>) -> Self {
+        Self { account: member.map(SessionAccount::from), ..self }
     }
 
     /// Returns the session, ended.

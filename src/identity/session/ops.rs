@@ -8,11 +8,15 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
+    member::{id::MemberId, model::Member, store as members},
     revocation::ops as revocation,
     session::model::{Device, Refresh, Session, SessionLife},
     signing_key::ops as signing_key,
     tokens::Pair,
-    user::{model::User, store},
+    user::{
+        model::User,
+        store::{self, Wanted},
+    },
 };
 use mainstay_kernel::{
     app::App,
@@ -29,7 +33,7 @@ const MAX_ATTEMPTS: usize = 8;
 ///
 /// # Errors
 /// `INTERNAL_ERROR` if the method is also granted to services, which is a bug.
-pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
+pub fn caller(permit: &Permit) -> Result<(UserId, Option<AccountId>, SessionId)> {
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
@@ -40,39 +44,80 @@ pub(crate) fn life(app: &App) -> SessionLife {
     SessionLife { unused: time(config.refresh_ttl), whole: time(config.session_max_age) }
 }
 
-/// Begins a session.
+/// Begins a session of an account: the named one, or else that of the user's last session, or else that of the oldest
+/// membership.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store is unreachable.
-pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
+/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres or the session store is
+/// unreachable.
+pub async fn begin(app: &App, user: &User, device: Device, account: Option<AccountId>) -> Result<Pair> {
+    let member = membership(app, user.id, account).await?;
     let session = Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app));
+    let session = session.of_account(member.as_ref());
     app.part::<Sessions>().insert(&session).await?;
-    issue(app, user, &session).await
+    issue(app, user, member.as_ref(), &session).await
+}
+
+/// Returns the membership that a new session of a user has; `None` if the user is a member of no account.
+async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Result<Option<Member>> {
+    let memberships = app.database.autocommit(async move |connection| members::of_user(connection, user).await).await?;
+    let mut members = memberships.into_iter().map(|membership| membership.member);
+    if let Some(account) = account {
+        let member = members.find(|member| member.account == account);
+        return member.map(Some).ok_or_else(|| Error::not_found("account"));
+    }
+    let members: Vec<_> = members.collect();
+    // Without a choice, no session is looked up.
+    if members.len() < 2 {
+        return Ok(members.into_iter().next());
+    }
+    let sessions = app.part::<Sessions>().list(user).await?;
+    let last = sessions.into_iter().max_by_key(|session| session.refreshed_at).and_then(|session| session.account);
+    let place = members.iter().position(|member| last.is_some_and(|last| last.member == member.id));
+    Ok(members.into_iter().nth(place.unwrap_or(0)))
 }
 
 /// Exchanges a refresh token for a new pair. The user is read before the token is consumed, so that the client can
 /// retry with the same token if Postgres is unreachable.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, or
-/// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
+/// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres
+/// or the session store is unreachable.
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
+    exchange(app, token, None).await
+}
+
+/// Exchanges a refresh token for a pair of another account.
+///
+/// # Errors
+/// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, in which case the token stays valid; `CONFLICT`
+/// if a concurrent refresh was faster.
+pub async fn switch(app: &App, token: &str, account: AccountId) -> Result<Pair> {
+    exchange(app, token, Some(account)).await
+}
+
+async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
         let entry = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
         let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
-                let user = owner(app, &session).await?;
-                return issue(app, &user, &session).await;
+                // Its token is the response, which can't be of two accounts.
+                if account.is_some_and(|account| session.account.is_none_or(|own| own.account != account)) {
+                    return Err(Reason::Conflict.into());
+                }
+                let (user, member) = owner(app, &session, None).await?;
+                return issue(app, &user, member.as_ref(), &session).await;
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
-        let user = owner(app, &next).await?;
-        let next = Session { epoch: user.epoch.number, ..next };
+        let (user, member) = owner(app, &next, account).await?;
+        let next = Session { epoch: user.epoch.number, ..next }.of_account(member.as_ref());
         if app.part::<Sessions>().replace(&entry, &next).await? {
-            return issue(app, &user, &next).await;
+            return issue(app, &user, member.as_ref(), &next).await;
         }
     }
     Err(Reason::Conflict.into())
@@ -89,12 +134,24 @@ async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
     Ok(Reason::SessionRevoked.into())
 }
 
-/// Returns the user of a session, with the current role. The session has ended if the user was removed or has begun an
-/// epoch that does not admit it, or if the session was revoked. The check covers a session store that is restored from older data.
-async fn owner(app: &App, session: &Session) -> Result<User> {
+/// Returns the user of a session with the current role, and the membership: that of the session or, if an account is named,
+/// that in this account. A session without an account takes the oldest membership. The session has ended if the user was
+/// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked. The check covers a
+/// session store that is restored from older data.
+async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Result<(User, Option<Member>)> {
     let (user, id) = (session.user, session.id);
-    let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id).await).await?;
-    owner.filter(|user| user.epoch.admits(id, session.epoch)).ok_or_else(|| Reason::SessionRevoked.into())
+    let wanted = match (account, session.account) {
+        (Some(account), _) => Wanted::Account(account),
+        (None, Some(own)) => Wanted::Member(own.member),
+        (None, None) => Wanted::Oldest,
+    };
+    let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id, wanted).await);
+    let owner = owner.await?.filter(|(user, _)| user.epoch.admits(id, session.epoch));
+    match (owner.ok_or(Reason::SessionRevoked)?, wanted) {
+        ((_, None), Wanted::Member(_)) => Err(Reason::SessionRevoked.into()),
+        ((_, None), Wanted::Account(_)) => Err(Error::not_found("account")),
+        (owner, _) => Ok(owner),
+    }
 }
 
 /// Checks that a session of a user continues. An access token alone does not prove it: an instance accepts a token for up
@@ -109,13 +166,13 @@ pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
     stored.filter(continues).map(drop).ok_or_else(|| Reason::SessionRevoked.into())
 }
 
-async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
-    let pair = match app.part::<Tokens>().issue(user, session)? {
+async fn issue(app: &App, user: &User, member: Option<&Member>, session: &Session) -> Result<Pair> {
+    let pair = match app.part::<Tokens>().issue(user, member, session)? {
         Some(pair) => pair,
         None => {
             // No key exists yet: Postgres was unreachable or not migrated when this instance started.
             signing_key::refresh(app).await?;
-            let pair = app.part::<Tokens>().issue(user, session)?;
+            let pair = app.part::<Tokens>().issue(user, member, session)?;
             pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
         }
     };
@@ -227,6 +284,20 @@ async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
 pub async fn end_all(work: &mut Work, user: UserId) -> Result<()> {
     log_admin(work, user, "an admin ended all sessions of a user")?;
     store::begin_epoch(work.connection().await?, user).await
+}
+
+/// Removes outdated state after the commit of a membership's end: drops its verified tokens from this instance's cache, and
+/// its sessions from the store. Correctness does not depend on it, so a failure is only logged.
+pub async fn remove_member(app: &App, user: UserId, member: MemberId) {
+    app.part::<Tokens>().invalidate_member(member);
+    let removal = async {
+        let sessions = app.part::<Sessions>().list(user).await?;
+        let ended = sessions.iter().filter(|session| session.account.is_some_and(|account| account.member == member));
+        app.part::<Sessions>().remove(user, &ended.map(|session| session.id).collect::<Vec<_>>()).await
+    };
+    if let Err(error) = removal.await {
+        tracing::debug!(error = error.detail(), "sessions of a membership that ended were left to expire");
+    }
 }
 
 /// Removes outdated state after the commit of a new epoch: drops the user's verified tokens from this instance's cache,

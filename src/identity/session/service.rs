@@ -47,6 +47,7 @@ pub(crate) fn pair(pair: Pair) -> pb::TokenPair {
         refresh_token: pair.refresh.expose_secret().to_owned(),
         session_id: pair.session.to_string(),
         device_token: None,
+        account_id: pair.account.map(|account| account.to_string()),
     }
 }
 
@@ -59,6 +60,7 @@ fn render(session: Session, current: Option<SessionId>) -> pb::Session {
         refresh_time: Some(time(session.refreshed_at)),
         expire_time: Some(time(session.expires_at)),
         current: Some(session.id) == current,
+        account_id: session.account.map(|own| own.account.to_string()),
     }
 }
 

@@ -18,6 +18,7 @@ struct Fixture {
     tokens: Tokens,
     clock: Clock,
     user: User,
+    member: Member,
     session: Session,
     sealed: SealedKey,
 }
@@ -34,20 +35,16 @@ fn fixture() -> Fixture {
     let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
     let sealed = SealedKey::generate(&secret, Life::begin(now, true)).expect("a key");
     tokens.install(KeyRing::open(vec![sealed.clone()], &secret).expect("a ring"));
-    let user = User::new(
-        AccountId::generate(now),
-        EmailAddress::parse("a@b.example").expect("one"),
-        "A".into(),
-        Role::Agent,
-        now,
-    );
+    let user = User::new(EmailAddress::parse("a@b.example").expect("one"), "A".into(), Role::Agent, now);
+    let member = Member::new(AccountId::generate(now), user.id, MemberRole::OWNER, now);
     let session = Session::begin(user.id, 0, Device::default(), now, LIFE);
-    Fixture { tokens, clock, user, session, sealed }
+    Fixture { tokens, clock, user, member, session, sealed }
 }
 
 impl Fixture {
     fn access(&self) -> String {
-        let pair = self.tokens.issue(&self.user, &self.session).expect("no fault").expect("a key signs");
+        let pair =
+            self.tokens.issue(&self.user, Some(&self.member), &self.session).expect("no fault").expect("a key signs");
         pair.access.expose_secret().to_owned()
     }
 
@@ -60,7 +57,10 @@ impl Fixture {
             iss: "here".into(),
             aud: "here".into(),
             sub: self.user.id.0,
-            acct: self.user.account.0,
+            acct: Some(self.member.account.0),
+            mid: Some(self.member.id.0),
+            mver: Some(1),
+            arole: Some("owner".into()),
             role: "admin".into(),
             sid: self.session.id.0,
             epoch: 0,
@@ -85,15 +85,32 @@ fn part(value: serde_json::Value) -> String {
 fn a_token_identifies_the_caller() {
     let fixture = fixture();
     let access = fixture.tokens.verify(&fixture.access()).expect("good");
-    let User { id, account, .. } = fixture.user;
+    let (id, account) = (fixture.user.id, Some(fixture.member.account));
     assert_eq!(access.caller, Caller::User { id, account, role: policy::Role::Agent, session: fixture.session.id });
+    assert_eq!(access.member, Some(MemberVersion { id: fixture.member.id, version: 1 }));
     assert!(fixture.tokens.verify(&fixture.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
+}
+
+#[test]
+fn a_token_names_an_account_only_with_the_membership() {
+    let fixture = fixture();
+    let pair = fixture.tokens.issue(&fixture.user, None, &fixture.session).expect("no fault").expect("a key signs");
+    let access = fixture.tokens.verify(pair.access.expose_secret()).expect("good");
+    assert!(matches!(access.caller, Caller::User { account: None, .. }) && access.member.is_none());
+    let partial = fixture.forge(|_| {}, |claims| claims.mid = None);
+    assert_eq!(fixture.tokens.verify(&partial), Err(TokenError::Expired), "the client exchanges it");
 }
 
 #[test]
 fn concurrent_refreshes_get_the_same_pair() {
     let fixture = fixture();
-    let pair = || fixture.tokens.issue(&fixture.user, &fixture.session).expect("no fault").expect("a key signs");
+    let pair = || {
+        fixture
+            .tokens
+            .issue(&fixture.user, Some(&fixture.member), &fixture.session)
+            .expect("no fault")
+            .expect("a key signs")
+    };
     let (first, again) = (pair(), pair());
     assert_eq!(first.access.expose_secret(), again.access.expose_secret());
     assert_eq!(first.refresh.expose_secret(), again.refresh.expose_secret());
@@ -220,7 +237,11 @@ fn a_cached_token_expires() {
 #[test]
 fn a_refresh_token_of_another_secret_is_none() {
     let fixture = fixture();
-    let pair = fixture.tokens.issue(&fixture.user, &fixture.session).expect("no fault").expect("a key signs");
+    let pair = fixture
+        .tokens
+        .issue(&fixture.user, Some(&fixture.member), &fixture.session)
+        .expect("no fault")
+        .expect("a key signs");
     let token = pair.refresh.expose_secret();
     let claim = RefreshClaim { user: fixture.user.id, session: fixture.session.id, generation: 1 };
     assert_eq!(fixture.tokens.read_refresh(token), Some(claim));

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::identity::{
-    revocation::{known::KnownRevocations, model::TokenClaims},
+    revocation::known::KnownRevocations,
     tokens::{Access, Cache, LEEWAY},
 };
 use mainstay_kernel::caller::Caller;
@@ -55,9 +55,9 @@ impl VerifiedTokens {
     pub(crate) fn get(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
         let entry = self.0.get(hash)?;
         let age = now - entry.verified_at;
-        let Access { user, session, epoch, expires_at, .. } = entry.access;
-        let claims = TokenClaims { user, session, epoch };
-        let is_fresh = age < MAX_AGE && now < expires_at + LEEWAY && revocations.allow(claims, entry.checked_at);
+        let is_fresh = age < MAX_AGE
+            && now < entry.access.expires_at + LEEWAY
+            && revocations.allow(entry.access.claims(), entry.checked_at);
         if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }

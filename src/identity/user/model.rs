@@ -1,4 +1,4 @@
-//! Users, and the accounts they belong to.
+//! Users: people who sign in.
 
 mod email;
 mod language;
@@ -20,7 +20,7 @@ pub use language::Language;
 numbered! {
     /// The role of a user. Internal callers have scopes instead.
     Role {
-        /// Sees the user's account only.
+        /// Reaches the account of the session only.
         Customer = 1,
         /// Works on the tickets of all accounts.
         Agent = 2,
@@ -47,21 +47,10 @@ pub struct Deactivation {
     pub reason: String,
 }
 
-/// A customer organization.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    pub id: AccountId,
-    pub name: String,
-    /// When it was created.
-    pub created_at: DateTime<Utc>,
-}
-
 /// A person who signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
-    /// The account the user belongs to.
-    pub account: AccountId,
     /// The email address; unique.
     pub email: EmailAddress,
     pub name: String,
@@ -82,12 +71,10 @@ pub struct User {
 }
 
 impl User {
-    /// Creates a user of an account.
-    pub fn new(account: AccountId, email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
-        let id = UserId::generate(now);
+    /// Creates a user.
+    pub fn new(email: EmailAddress, name: String, role: Role, now: DateTime<Utc>) -> Self {
         Self {
-            id,
-            account,
+            id: UserId::generate(now),
             email,
             name,
             role,
@@ -190,7 +177,7 @@ pub struct Contact {
 /// A filter of users, in addition to the caller's visibility.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only users of this account.
+    /// Only users who are members of this account.
     pub account: Option<AccountId>,
     /// Only users with one of these roles; all if empty. A role that users can't have, such as that of services,
     /// matches none.

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use crate::files::avatar::{model::Avatar, ops as avatar};
 use crate::identity::{
+    member::{model::Membership, ops as members},
     registration::ops::{Profile, create},
     revocation::store as revocation,
     session::ops as session,
@@ -17,7 +18,7 @@ use mainstay_kernel::{
     app::App,
     batch,
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     id::UserId,
     page::{Start, Total},
@@ -28,13 +29,13 @@ use mainstay_kernel::{
 // For other modules, which act without a caller.
 pub(crate) use store::{by_email, contact, erase, get as read, of_domain};
 
-/// Returns the calling user.
+/// Returns the calling user with the memberships.
 ///
 /// # Errors
 /// `NOT_FOUND` if the user was removed.
-pub async fn me(connection: &Connection, permit: &Permit) -> Result<User> {
+pub async fn me(connection: &Connection, permit: &Permit) -> Result<(User, Vec<Membership>)> {
     let (id, ..) = session::caller(permit)?;
-    store::get(connection, permit.visibility(), id).await
+    pipeline!(store::get(connection, permit.visibility(), id), members::of_user(connection, id))
 }
 
 /// Returns a user.

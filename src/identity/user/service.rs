@@ -5,6 +5,7 @@ mod avatar;
 use tonic::{Request, Streaming};
 
 use crate::identity::{
+    member::service::render_membership,
     session::ops as session,
     user::{
         model::{EmailAddress, Filter, Language, Patch, Role, State, User},
@@ -32,7 +33,6 @@ pub(crate) fn render(user: User) -> pb::User {
         user.deactivation.map(|deactivation| (time(deactivation.at), deactivation.reason)).unzip();
     pb::User {
         id: Some(user.id.to_string()),
-        account_id: Some(user.account.to_string()),
         email: Some(user.email.into()),
         name: Some(user.name),
         role: Some(user.role.number().into()),
@@ -81,8 +81,11 @@ impl UserService for Users {
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Reply<pb::GetMeResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let user = self.app.database.read(async move |connection| ops::me(connection, &permit).await).await?;
-        call.read(pb::GetMeResponse { data: Some(render(user)) })
+        let account_id = permit.user().and_then(|(_, account, _)| account).map(|account| account.to_string());
+        let me = self.app.database.read(async move |connection| ops::me(connection, &permit).await);
+        let (user, memberships) = me.await?;
+        let memberships = memberships.into_iter().map(render_membership).collect();
+        call.read(pb::GetMeResponse { data: Some(render(user)), account_id, memberships })
     }
 
     async fn list_users(&self, request: Request<pb::ListUsersRequest>) -> Reply<pb::ListUsersResponse> {

@@ -8,16 +8,18 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
-        revocation::{model::Epoch, store as revocation},
+        member::{id::MemberId, model::Member, store as member},
+        revocation::{
+            model::{Epoch, TokenClaims},
+            store as revocation,
+        },
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
-    schema::{accounts, revocations, service_keys, users},
+    schema::{accounts, members, revocations, service_keys, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
-    database::{
-        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, visibility::visible,
-    },
+    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     page::{Start, Total},
@@ -27,7 +29,6 @@ use mainstay_kernel::{
 #[diesel(table_name = users)]
 struct Row {
     id: UserId,
-    account_id: AccountId,
     email: String,
     name: String,
     role: i16,
@@ -51,7 +52,6 @@ impl TryFrom<Row> for User {
         let deactivation = row.deactivated_at.zip(row.deactivation_reason);
         Ok(Self {
             id,
-            account: row.account_id,
             email: EmailAddress::find(&row.email).map_err(|_| corrupt("users", id, "email"))?,
             name: row.name,
             role: role.ok_or_else(|| corrupt("users", id, "role"))?,
@@ -66,12 +66,29 @@ impl TryFrom<Row> for User {
     }
 }
 
-visible!(users, id);
+type Boxed<'q> = users::BoxedQuery<'q, diesel::pg::Pg>;
+
+/// Returns the members of an account.
+fn members_of<'q>(
+    account: AccountId,
+) -> diesel::dsl::Select<members::BoxedQuery<'q, diesel::pg::Pg>, members::user_id> {
+    members::table.filter(members::account_id.eq(account)).into_boxed().select(members::user_id)
+}
+
+/// Selects the users that a caller reaches.
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = users::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(users::id.eq_any(members_of(account))),
+        Visibility::Principal(id) => query.filter(users::id.eq(UserId(id))),
+    }
+}
 
 fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
     if let Some(account) = filter.account {
-        query = query.filter(users::account_id.eq(account));
+        query = query.filter(users::id.eq_any(members_of(account)));
     }
     if !filter.roles.is_empty() {
         query = query.filter(users::role.eq_any(filter.roles.clone()));
@@ -90,10 +107,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 ///
 /// # Errors
 /// `ALREADY_EXISTS` when the address is taken.
-pub async fn insert(connection: &mut Connection, user: &User, password_hash: &str) -> Result<()> {
+pub async fn insert(connection: &Connection, user: &User, password_hash: &str) -> Result<()> {
     let row = (
         users::id.eq(user.id),
-        users::account_id.eq(user.account),
         users::email.eq(user.email.as_str()),
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
@@ -104,7 +120,7 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
         users::created_at.eq(user.created_at),
         users::updated_at.eq(user.updated_at),
     );
-    diesel::insert_into(users::table).values(row).execute(connection).await.map_err(taken)?;
+    diesel::insert_into(users::table).values(row).execute(&mut &*connection).await.map_err(taken)?;
     Ok(())
 }
 
@@ -148,9 +164,9 @@ pub async fn with_hash(connection: &mut Connection, id: UserId) -> Result<Option
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// Returns the mail address and language of a principal, if it is a user of the account.
+/// Returns the mail address and language of a principal, if it is a member of the account.
 pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
-    let query = users::table.find(UserId(principal)).filter(users::account_id.eq(account));
+    let query = users::table.find(UserId(principal)).filter(users::id.eq_any(members_of(account)));
     let row: Option<(String, String)> =
         query.select((users::email, users::language)).first(connection).await.optional()?;
     row.map(|(email, language)| {
@@ -167,24 +183,68 @@ pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<Epo
     Ok(row.map(|(number, kept)| Epoch { number, kept }))
 }
 
-/// Returns a user's epoch, and whether the session has been revoked; `None` when there is no such user.
-pub async fn epoch_and_revocation(
+/// The facts that decide whether an access token is still valid.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    pub epoch: Epoch,
+    /// Whether the session has been revoked.
+    pub is_revoked: bool,
+    /// The version of the membership that the token names; `None` if it ended, or the token names none.
+    pub member_version: Option<i64>,
+}
+
+/// Returns the facts about the user, the session and the membership of an access token; `None` when there is no such user.
+pub async fn standing(connection: &mut Connection, token: TokenClaims) -> Result<Option<Standing>> {
+    let revoked = diesel::dsl::exists(revocations::table.find(token.session.0));
+    let member = token.member.map_or(MemberId(Uuid::nil()), |member| member.id);
+    let version = members::table.filter(members::id.eq(member)).filter(members::user_id.eq(token.user));
+    let version = version.select(members::version).single_value();
+    let query = users::table.find(token.user);
+    let query = query.select((users::session_epoch, users::kept_session_id, revoked, version));
+    let row: Option<(i32, Option<SessionId>, bool, Option<i64>)> = query.first(connection).await.optional()?;
+    let standing = |(number, kept, is_revoked, member_version)| Standing {
+        epoch: Epoch { number, kept },
+        is_revoked,
+        member_version,
+    };
+    Ok(row.map(standing))
+}
+
+/// The membership that a session is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This one.
+    Member(MemberId),
+    /// That in an account.
+    Account(AccountId),
+    /// The oldest one.
+    Oldest,
+}
+
+/// Returns the user of a session, with the wanted membership if there is one; `None` when there is no such user, or the
+/// session has been revoked.
+pub async fn owner(
     connection: &mut Connection,
     id: UserId,
     session: SessionId,
-) -> Result<Option<(Epoch, bool)>> {
-    let revoked = diesel::dsl::exists(revocations::table.find(session.0));
-    let query = users::table.find(id).select((users::session_epoch, users::kept_session_id, revoked));
-    let row: Option<(i32, Option<SessionId>, bool)> = query.first(connection).await.optional()?;
-    Ok(row.map(|(number, kept, revoked)| (Epoch { number, kept }, revoked)))
-}
-
-/// Returns the user of a session; `None` when there is no such user, or the session has been revoked.
-pub async fn owner(connection: &mut Connection, id: UserId, session: SessionId) -> Result<Option<User>> {
-    let revoked = diesel::dsl::exists(revocations::table.find(session.0));
-    let query = users::table.find(id).filter(diesel::dsl::not(revoked));
-    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
-    row.map(User::try_from).transpose()
+    wanted: Wanted,
+) -> Result<Option<(User, Option<Member>)>> {
+    // The condition is part of the statement's type.
+    macro_rules! first {
+        ($($condition:expr)?) => {{
+            let is_wanted = members::user_id.eq(users::id)$(.and($condition))?;
+            let query = users::table.left_join(members::table.on(is_wanted)).filter(users::id.eq(id));
+            let revoked = diesel::dsl::exists(revocations::table.find(session.0));
+            let query = query.filter(diesel::dsl::not(revoked)).order((members::created_at, members::id));
+            query.select((Row::as_select(), Option::<member::Row>::as_select())).first(connection).await.optional()?
+        }};
+    }
+    let row: Option<(Row, Option<member::Row>)> = match wanted {
+        Wanted::Member(member) => first!(members::id.eq(member)),
+        Wanted::Account(account) => first!(members::account_id.eq(account)),
+        Wanted::Oldest => first!(),
+    };
+    row.map(|(user, member)| Ok((user.try_into()?, member.map(Member::try_from).transpose()?))).transpose()
 }
 
 /// Returns one user that is visible to the caller, locked against changes until the transaction ends.
@@ -195,8 +255,13 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: UserId) -
     // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    let row = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
-    row.ok_or_else(|| Error::not_found("user"))?.try_into()
+    // No caller changes users by their accounts: those are changed as members.
+    let is_reached = |row: &Row| match visibility {
+        Visibility::All => true,
+        Visibility::Principal(principal) => row.id.0 == principal,
+        Visibility::Account(_) => false,
+    };
+    row.filter(is_reached).ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
 /// Returns a user and the number of active admins, and locks that user and all admins against changes until the
@@ -334,11 +399,13 @@ pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<
     rows.into_iter().map(User::try_from).collect()
 }
 
-/// Erases accounts with their users, and the service keys that these users created.
+/// Erases accounts with their memberships, and these users with the service keys that they created.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<()> {
     let keys = service_keys::table.filter(service_keys::created_by.eq_any(users.to_vec()));
     diesel::delete(keys).execute(connection).await?;
-    diesel::delete(users::table.filter(users::account_id.eq_any(accounts.to_vec()))).execute(connection).await?;
+    let of_either = members::account_id.eq_any(accounts.to_vec()).or(members::user_id.eq_any(users.to_vec()));
+    diesel::delete(members::table.filter(of_either)).execute(connection).await?;
+    diesel::delete(users::table.filter(users::id.eq_any(users.to_vec()))).execute(connection).await?;
     diesel::delete(accounts::table.filter(accounts::id.eq_any(accounts.to_vec()))).execute(connection).await?;
     Ok(())
 }

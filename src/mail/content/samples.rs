@@ -45,6 +45,12 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
         Content::EmailChange { link: links.confirm_email(TOKEN), until: now + TimeDelta::hours(24) },
         Content::EmailTaken { link: links.request_reset() },
         Content::EmailChanged { at: now, link: links.undo_email(TOKEN), until: now + TimeDelta::days(7) },
+        Content::Invitation {
+            account: "Analytical Engines <Ltd>".to_owned(),
+            inviter: "Ada Lovelace".to_owned(),
+            link: links.invitation(TOKEN),
+            until: now + TimeDelta::days(7),
+        },
         Content::OrderConfirmation {
             number,
             at: now,

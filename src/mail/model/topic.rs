@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::{
-    identity::{email_change::id::EmailChangeId, registration::id::RegistrationId},
+    identity::{email_change::id::EmailChangeId, invitation::id::InvitationId, registration::id::RegistrationId},
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
     subscriptions::id::SubscriptionId,
@@ -31,6 +31,7 @@ numbered! {
         PasswordChanged = 11 => "password_changed",
         EmailChange = 12 => "email_change",
         EmailChanged = 13 => "email_changed",
+        Invitation = 14 => "invitation",
     }
 }
 
@@ -45,12 +46,13 @@ impl Kind {
                 | Self::PasswordChanged
                 | Self::EmailChange
                 | Self::EmailChanged
+                | Self::Invitation
         )
     }
 
     /// Returns whether any caller can cause such a mail to any address, whether or not the address belongs to a user.
     pub fn is_for_any_address(self) -> bool {
-        matches!(self, Self::PasswordReset | Self::Registration | Self::EmailChange)
+        matches!(self, Self::PasswordReset | Self::Registration | Self::EmailChange | Self::Invitation)
     }
 
     /// Returns whether the recipient may unsubscribe from such mail, because it is not required by a transaction or for
@@ -90,6 +92,8 @@ pub enum Topic {
     EmailChange { change: EmailChangeId, user: UserId },
     /// A user's address was changed: a notice to the address before.
     EmailChanged { change: EmailChangeId, user: UserId },
+    /// An address was invited to an account.
+    Invitation { mail: Uuid, invitation: InvitationId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -120,6 +124,7 @@ impl Topic {
             Self::PasswordChanged { change, user } => (Kind::PasswordChanged, change, Some(user.0)),
             Self::EmailChange { change, user } => (Kind::EmailChange, change.0, Some(user.0)),
             Self::EmailChanged { change, user } => (Kind::EmailChanged, change.0, Some(user.0)),
+            Self::Invitation { mail, invitation } => (Kind::Invitation, mail, Some(invitation.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
             Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
             Self::Refund(id) => (Kind::Refund, id.0, None),
@@ -143,6 +148,7 @@ impl Topic {
             (Kind::PasswordChanged, Some(user)) => Self::PasswordChanged { change: id, user: UserId(user) },
             (Kind::EmailChange, Some(user)) => Self::EmailChange { change: EmailChangeId(id), user: UserId(user) },
             (Kind::EmailChanged, Some(user)) => Self::EmailChanged { change: EmailChangeId(id), user: UserId(user) },
+            (Kind::Invitation, Some(invitation)) => Self::Invitation { mail: id, invitation: InvitationId(invitation) },
             (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
             (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
             (Kind::Refund, None) => Self::Refund(RefundId(id)),

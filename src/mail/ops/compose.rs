@@ -11,6 +11,7 @@ use crate::{
             id::EmailChangeId,
             ops::{Notice as EmailNotice, notice as email_notice, undo_notice},
         },
+        invitation::{id::InvitationId, ops::notice as invitation_notice},
         registration::{
             id::RegistrationId,
             ops::{Notice, notice},
@@ -82,6 +83,7 @@ pub(super) async fn draft(
         }
         Topic::EmailChange { change, .. } => email_change(connection, secret, change, links, now).await,
         Topic::EmailChanged { change, .. } => email_changed(connection, secret, change, links, now).await,
+        Topic::Invitation { invitation, .. } => invite(connection, secret, invitation, links, now).await,
         Topic::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
             let items = items(connection, &order).await?;
@@ -243,6 +245,23 @@ async fn email_change(
             Draft { to: change.new.into(), language, content, notified: None }
         }
     }))
+}
+
+async fn invite(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    invitation: InvitationId,
+    links: Links<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Draft>> {
+    let Some(notice) = invitation_notice(connection, secret, invitation, now).await? else { return Ok(None) };
+    let content = Content::Invitation {
+        account: notice.account_name,
+        inviter: notice.inviter_name,
+        link: links.invitation(notice.token.expose_secret()),
+        until: notice.invitation.expires_at,
+    };
+    Ok(Some(Draft { to: notice.invitation.email.into(), language: notice.language, content, notified: None }))
 }
 
 async fn email_changed(

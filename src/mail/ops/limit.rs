@@ -33,14 +33,16 @@ fn quota(kind: Kind) -> Quota {
         Kind::Registration => (1, 24 * HOUR),
         // Likewise, but the user may have to correct a mistyped address and return to it.
         Kind::EmailChange => (3, 24 * HOUR),
+        // An account may send many, so that one recipient gets few.
+        Kind::Invitation => (5, 24 * HOUR),
         Kind::PasswordReset | Kind::SignIn | Kind::PasswordChanged | Kind::EmailChanged => (5, HOUR),
         _ => (20, HOUR),
     };
     Quota { requests, window }
 }
 
-/// The limit of registrations to all tagged addresses of one mailbox ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233):
-/// `ada+shop@example.org` and `ada@example.org` share a mailbox), because an unauthenticated client may name any number of
+/// The limit of registrations, and of invitations, to all tagged addresses of one mailbox ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233):
+/// `ada+shop@example.org` and `ada@example.org` share a mailbox), because an unauthenticated client, and an account, may name any number of
 /// them. The address without a tag does not count, so that such a client can't keep it from registering. Mail of other
 /// kinds takes an authenticated client, or a user who has confirmed the address.
 const TAGGED: Quota = Quota { requests: 10, window: Duration::from_secs(24 * 3600) };
@@ -65,7 +67,7 @@ fn limits(kind: Kind, to: &str) -> Vec<AttemptLimit> {
     // An address without a user gets no mail, so none is ever withheld from it.
     let of_kind = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
     let mut limits = vec![AttemptLimit::new("mail", &of_kind, quota(kind)).confidential()];
-    if let Some(mailbox) = without_tag(&recipient).filter(|_| kind == Kind::Registration) {
+    if let Some(mailbox) = without_tag(&recipient).filter(|_| matches!(kind, Kind::Registration | Kind::Invitation)) {
         limits.push(AttemptLimit::new("mail-tagged", mailbox.as_bytes(), TAGGED).confidential());
     }
     limits

@@ -7,6 +7,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mainstay_kernel::{app::App, secret::random};
 use minijinja::context;
+use serde::Serialize;
 
 use super::form::{Form, NotRead};
 use crate::mail::templates::Templates;
@@ -18,6 +19,7 @@ pub(super) enum Page {
     Registration,
     EmailChange,
     EmailUndo,
+    Invitation,
     Unsubscription,
 }
 
@@ -29,6 +31,7 @@ impl Page {
             Self::Registration => "registration",
             Self::EmailChange => "email_change",
             Self::EmailUndo => "email_undo",
+            Self::Invitation => "invitation",
             Self::Unsubscription => "unsubscribe",
         }
     }
@@ -47,6 +50,8 @@ pub(super) enum Done {
     EmailChanged,
     /// The change of an address was undone.
     EmailRestored,
+    /// An invitation was accepted.
+    Joined,
     /// Notifications were ended.
     Unsubscribed,
 }
@@ -60,6 +65,7 @@ impl Done {
             Self::Requested => "requested",
             Self::EmailChanged => "email_changed",
             Self::EmailRestored => "email_restored",
+            Self::Joined => "joined",
             Self::Unsubscribed => "unsubscribed",
         }
     }
@@ -68,11 +74,16 @@ impl Done {
 /// The reason why a form was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
+    /// A new password is not accepted.
     Password,
+    /// The password of a user is wrong.
+    WrongPassword,
     Email,
     Name,
     /// The token is unknown, used or expired.
     Link,
+    /// The configuration excludes the address.
+    Closed,
     /// Too many attempts.
     Often,
     /// The request is not a form of these pages.
@@ -85,13 +96,25 @@ impl Problem {
     fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::WrongPassword => "wrong_password",
             Self::Email => "email",
             Self::Name => "name",
             Self::Link => "link",
+            Self::Closed => "closed",
             Self::Often => "often",
             Self::NotRead(_) | Self::Other => "other",
         }
     }
+}
+
+/// What an invitation offers.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Offer {
+    pub(super) account: String,
+    pub(super) inviter: String,
+    pub(super) email: String,
+    /// Whether a user has the address, who accepts with the password.
+    pub(super) is_registered: bool,
 }
 
 /// The content of one page.
@@ -102,31 +125,40 @@ pub(super) struct View {
     name: String,
     problem: Option<Problem>,
     outcome: Option<Done>,
+    offer: Option<Offer>,
 }
 
 impl View {
     /// Shows the form for the action that the token authorizes, or, without a token, a form that asks for an address.
     pub(super) fn form(page: Page, token: String) -> Self {
-        Self { page, token, name: String::new(), problem: None, outcome: None }
+        Self { page, token, name: String::new(), problem: None, outcome: None, offer: None }
     }
 
     /// Shows a form again, with its values except passwords.
     pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
         // An invalid token is dropped, so that the page offers to request a new one.
         let token = if problem == Problem::Link { String::new() } else { form.token };
-        Self { page, token, name: form.name, problem: Some(problem), outcome: None }
+        Self { page, token, name: form.name, problem: Some(problem), outcome: None, offer: None }
     }
 
     /// Shows the completed action.
     pub(super) fn outcome(page: Page, outcome: Done) -> Self {
-        Self { page, token: String::new(), name: String::new(), problem: None, outcome: Some(outcome) }
+        Self { page, token: String::new(), name: String::new(), problem: None, outcome: Some(outcome), offer: None }
+    }
+
+    /// Adds what an invitation offers.
+    pub(super) fn with_offer(self, offer: Offer) -> Self {
+        Self { offer: Some(offer), ..self }
     }
 
     fn status(&self) -> StatusCode {
         match self.problem {
             None => StatusCode::OK,
             Some(Problem::Link) => StatusCode::GONE,
-            Some(Problem::Password | Problem::Email | Problem::Name) => StatusCode::UNPROCESSABLE_ENTITY,
+            Some(Problem::Password | Problem::WrongPassword | Problem::Email | Problem::Name) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Some(Problem::Closed) => StatusCode::UNPROCESSABLE_ENTITY,
             Some(Problem::Often) => StatusCode::TOO_MANY_REQUESTS,
             Some(Problem::NotRead(NotRead::Foreign)) => StatusCode::FORBIDDEN,
             Some(Problem::NotRead(NotRead::OtherType)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -157,6 +189,7 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
         nonce,
         problem => view.problem.map(Problem::as_str),
         done => view.outcome.map(Done::as_str),
+        offer => view.offer,
     };
     let Ok(html) = app.part::<Templates>().page(values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -198,17 +231,27 @@ mod tests {
             Done::Requested,
             Done::EmailChanged,
             Done::EmailRestored,
+            Done::Joined,
             Done::Unsubscribed,
         ] {
             assert!(asks("done", outcome.as_str()), "{outcome:?}");
         }
-        for problem in [Problem::Password, Problem::Email, Problem::Name, Problem::Link, Problem::Often] {
+        let problems = [
+            Problem::Password,
+            Problem::WrongPassword,
+            Problem::Email,
+            Problem::Name,
+            Problem::Link,
+            Problem::Closed,
+            Problem::Often,
+        ];
+        for problem in problems {
             assert!(asks("problem", problem.as_str()), "{problem:?}");
         }
         // All other problems share one text.
         assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
         // Without a token, the template's default form is the registration form.
-        for page in [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Unsubscription] {
+        for page in [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Invitation, Page::Unsubscription] {
             assert!(asks("page", page.as_str()), "{page:?}");
         }
         assert_eq!(Page::Registration.as_str(), "registration");

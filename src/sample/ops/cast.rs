@@ -7,7 +7,7 @@ use mainstay_kernel::{
     contract::{Policies, policy},
     database::Connection,
     error::{Error, Result},
-    id::SessionId,
+    id::{AccountId, SessionId},
     page::Start,
     unit_of_work::Work,
 };
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     identity::{
+        member::ops as member,
         registration::ops::{Profile, create_without_password},
         user::{
             model::{EmailAddress, Filter, Language, Role, User},
@@ -29,17 +30,24 @@ use crate::{
 pub(super) struct Actor {
     policies: &'static Policies,
     pub(super) user: User,
+    /// The account that the person acts in; `None` for an admin who is a member of none.
+    account: Option<AccountId>,
     pub(super) language: Language,
 }
 
 impl Actor {
-    fn new(policies: &'static Policies, user: User) -> Self {
-        Self { policies, language: user.language.clone(), user }
+    fn new(policies: &'static Policies, user: User, account: Option<AccountId>) -> Self {
+        Self { policies, language: user.language.clone(), user, account }
+    }
+
+    /// Returns the account of a sample person.
+    pub(super) fn account(&self) -> Result<AccountId> {
+        self.account.ok_or_else(|| Error::internal(anyhow::anyhow!("{} has no account", self.user.id)))
     }
 
     /// Returns the permit for a method, such as `support.v1.TicketService/CreateTicket`, that the method's policy grants.
     pub(super) fn permit(&self, method: &str) -> Result<Permit> {
-        let User { id, account, role, .. } = self.user;
+        let (id, role, account) = (self.user.id, self.user.role, self.account);
         let role = match role {
             Role::Customer => policy::Role::Customer,
             Role::Agent => policy::Role::Agent,
@@ -67,7 +75,8 @@ impl Cast {
             let connection = work.connection().await?;
             let (mut agents, mut customers) = (Vec::new(), Vec::new());
             for (day, person) in (0..).map(TimeDelta::days).zip(AGENTS.iter().chain(&CUSTOMERS)) {
-                let actor = Actor::new(policies, register(connection, person, since + day).await?);
+                let (user, account) = register(connection, person, since + day).await?;
+                let actor = Actor::new(policies, user, Some(account));
                 if person.role == Role::Agent { agents.push(actor) } else { customers.push(actor) }
             }
             Ok::<_, Error>((agents, customers))
@@ -79,7 +88,9 @@ impl Cast {
             async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
         let (admins, _) = app.database.query(list).await?;
         let user = admins.into_iter().next().ok_or_else(no_admin)?;
-        Ok(Self { admin: Actor::new(policies, user), agents, customers })
+        let id = user.id;
+        let account = app.database.query(async move |connection| member::first_account(connection, id).await).await?;
+        Ok(Self { admin: Actor::new(policies, user, account), agents, customers })
     }
 }
 
@@ -88,7 +99,11 @@ fn no_admin() -> Error {
 }
 
 /// Creates an account and its person, who can't sign in.
-pub(super) async fn register(connection: &mut Connection, person: &Person, at: DateTime<Utc>) -> Result<User> {
+pub(super) async fn register(
+    connection: &mut Connection,
+    person: &Person,
+    at: DateTime<Utc>,
+) -> Result<(User, AccountId)> {
     let profile = Profile {
         email: EmailAddress::parse(&person.email())?,
         name: person.name.to_owned(),
@@ -96,5 +111,6 @@ pub(super) async fn register(connection: &mut Connection, person: &Person, at: D
         role: person.role,
         language: Language::parse(person.language)?,
     };
-    create_without_password(connection, profile, at).await
+    let (user, account) = create_without_password(connection, profile, at).await?;
+    Ok((user, account.id))
 }

@@ -19,7 +19,7 @@ use crate::{
 /// Writes the canned answers, and links the two latest tickets of a busy customer.
 pub(super) async fn write(writer: &Writer) -> Result<()> {
     let agent = &writer.cast.agents[0];
-    let account = writer.cast.customers[BUSY[0]].user.account;
+    let account = writer.cast.customers[BUSY[0]].account()?;
     let begin = writer.now - TimeDelta::days(60);
     let transaction = writer.app.database.transaction(async move |work: &mut Work| {
         work.act_as(agent.permit("support.v1.CannedAnswerService/CreateCannedAnswer")?, begin).await?;

@@ -9,7 +9,7 @@ use mainstay_kernel::{
 use crate::{
     content::post::ops as post,
     files::file::ops as file,
-    identity::{service_key::ops as service_key, user::ops as user},
+    identity::{member::ops as member, service_key::ops as service_key, user::ops as user},
     mail::ops as mail,
     operations::ops as operation,
     orders::{order::ops as order, product::ops as product},
@@ -47,8 +47,9 @@ pub async fn remove(app: &App) -> Result<Removal> {
         // The ledger's sums are rebuilt, so no other transaction may add to them meanwhile.
         ledger::begin_again(connection).await?;
         let users = user::of_domain(connection, DOMAIN).await?;
-        let accounts: Vec<_> = users.iter().map(|user| user.account).collect();
         let users: Vec<_> = users.iter().map(|user| user.id).collect();
+        // Accounts of others, which a sample person has joined, stay.
+        let accounts = member::founded_by(connection, &users).await?;
         if users.is_empty() {
             return Ok(Removal { accounts: 0, tickets: 0, orders: 0, archived_products: 0 });
         }

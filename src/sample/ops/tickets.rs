@@ -126,7 +126,7 @@ pub(super) async fn import(writer: &Writer) -> Result<()> {
     file.push(IMPORT.as_bytes()).await?;
     let permit = agent.permit("support.v1.TicketService/ImportTickets")?;
     let (role, account, now) =
-        (permit.caller().role() as i16, writer.cast.customers[BUSY[0]].user.account, app.clock.now());
+        (permit.caller().role() as i16, writer.cast.customers[BUSY[0]].account()?, app.clock.now());
     let begin = app.database.transaction(async move |work: &mut Work| {
         work.act_as(permit, now).await?;
         import::begin(work, account, (Format::Csv, ReadOptions::default()), file).await

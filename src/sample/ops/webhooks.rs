@@ -72,7 +72,7 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
         url: format!("https://{}{DOMAIN}/mainstay", plan.host),
         description: plan.description.to_owned(),
         kinds: plan.kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-        account: Some(writer.cast.customers[BUSY[plan.busy]].user.account),
+        account: Some(writer.cast.customers[BUSY[plan.busy]].account()?),
     };
     let at = writer.now - TimeDelta::days(plan.days_ago);
     let create = writer.app.database.transaction(async move |work: &mut Work| {

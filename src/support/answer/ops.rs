@@ -1,15 +1,18 @@
 //! Canned answers: all staff reads and maintains them.
 
-use crate::support::{
-    answer::{
-        model::{
-            CannedAnswer, Patch,
-            template::{self, Values},
+use crate::{
+    identity::member::ops as member,
+    support::{
+        answer::{
+            model::{
+                CannedAnswer, Patch,
+                template::{self, Values},
+            },
+            store,
         },
-        store,
+        id::{CannedAnswerId, TicketId},
+        ticket::store as tickets,
     },
-    id::{CannedAnswerId, TicketId},
-    ticket::store as tickets,
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -102,16 +105,18 @@ pub async fn render(connection: &Connection, permit: &Permit, id: CannedAnswerId
     let agent = permit.user().map(|(user, ..)| user);
     let people: Vec<_> = ticket.requester.into_iter().chain(agent).collect();
     let people = tickets::people(connection, &people).await?;
-    let find = |id| people.iter().find(|(user, ..)| Some(*user) == id);
+    let find = |id| people.iter().find(|(user, _)| Some(*user) == id).map(|(_, name)| name.clone());
+    let requester: Vec<_> = ticket.requester.into_iter().collect();
+    let is_member = !member::of_account(connection, ticket.account, &requester).await?.is_empty();
     let customer_name = match find(ticket.requester) {
-        Some((_, account, name)) if *account == ticket.account => name.clone(),
+        Some(name) if is_member => name,
         _ => store::account_name(connection, ticket.account).await?,
     };
     let values = Values {
         customer_name,
         ticket_id: ticket.id.to_string(),
         ticket_subject: ticket.content.subject,
-        agent_name: find(agent).map(|(.., name)| name.clone()).unwrap_or_default(),
+        agent_name: find(agent).unwrap_or_default(),
     };
     Ok(template::render(&answer.body, &values))
 }

@@ -350,9 +350,9 @@ pub async fn role_of(connection: &Connection, user: UserId) -> Result<Option<i16
     Ok(users::table.find(user).select(users::role).first(&mut &*connection).await.optional()?)
 }
 
-/// Returns users, with their accounts and names.
-pub async fn people(connection: &Connection, ids: &[UserId]) -> Result<Vec<(UserId, AccountId, String)>> {
-    let columns = (users::id, users::account_id, users::name);
+/// Returns users, with their names.
+pub async fn people(connection: &Connection, ids: &[UserId]) -> Result<Vec<(UserId, String)>> {
+    let columns = (users::id, users::name);
     Ok(users::table.filter(users::id.eq_any(ids)).select(columns).load(&mut &*connection).await?)
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn cases() -> Vec<Case> {
                 let user = scene.cast.customer.as_user();
                 call(&scene.cast.anonymous, json!({ "email": user.email, "password": user.password }))
             };
+            "to an account of others" => Reason("NOT_FOUND"), |scene| {
+                let (user, other) = (scene.cast.customer.as_user(), scene.cast.stranger.as_user().account.to_string());
+                call(&scene.cast.anonymous, json!({ "email": user.email, "password": user.password, "accountId": other }))
+            };
             "a wrong password" => Reason("INVALID_CREDENTIALS"), |scene| {
                 call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email, "password": "not this one at all" }))
             };
@@ -111,6 +115,25 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.anonymous, json!({ "refreshToken": pair.text("/data/refreshToken") }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| call(&scene.cast.anonymous, json!({ "refreshToken": "nonsense" }));
+        }
+        "AuthService.SwitchAccount" {
+            "to another account" => Status(200), |scene| {
+                let request = json!({ "name": "Zoë & Co" });
+                let other = scene.cast.customer.call(Protocol::Rest, "AccountService.CreateAccount", request).await.success();
+                let pair = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
+                call(&scene.cast.anonymous, json!({
+                    "refreshToken": pair.text("/data/refreshToken"), "accountId": other.id(),
+                }))
+            };
+            "to an account of others" => Reason("NOT_FOUND"), |scene| {
+                let pair = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
+                call(&scene.cast.anonymous, json!({
+                    "refreshToken": pair.text("/data/refreshToken"), "accountId": scene.cast.stranger.as_user().account.to_string(),
+                }))
+            };
+            "an invalid token" => Reason("INVALID_TOKEN"), |scene| {
+                call(&scene.cast.anonymous, json!({ "refreshToken": "nonsense", "accountId": scene.account() }))
+            };
         }
         "AuthService.Logout" {
             "a user" => Status(204), |scene| call(&scene.cast.customer, json!({}));

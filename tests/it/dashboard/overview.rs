@@ -11,16 +11,17 @@ async fn fill(database: &TestDatabase) {
         .sql(
             "SELECT setseed(0.5);
              INSERT INTO accounts SELECT gen_random_uuid(), 'Account ' || n, now() FROM generate_series(1, 3) AS n;
-             INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-             SELECT gen_random_uuid(), id, 'agent-' || n || id || '@example.com', 'Agent ' || n, 2, 'none', now(), now()
+             INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+             SELECT gen_random_uuid(), 'agent-' || n || '-' || id || '@example.com', 'Agent ' || n, 2, 'none', now(), now()
              FROM accounts, generate_series(1, 2) AS n;
              INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, assignee_id, created_at,
                  updated_at, resolved_at)
              SELECT gen_random_uuid(), account_id, 'S', 'B', 1, status, 1 + floor(random() * 4), 'Q', 'en',
                  CASE WHEN status > 1 THEN agent END, at, at, CASE WHEN status = 3 THEN at + random() * interval '3 days' END
-             FROM (SELECT users.id AS agent, users.account_id, 1 + floor(random() * 3)::smallint AS status,
+             FROM (SELECT users.id AS agent, accounts.id AS account_id, 1 + floor(random() * 3)::smallint AS status,
                        now() - random() * random() * interval '20 days' AS at
-                   FROM users, generate_series(1, 60) WHERE role = 2) AS drawn;
+                   FROM users JOIN accounts ON users.email LIKE 'agent-%-' || accounts.id || '@example.com',
+                       generate_series(1, 60) WHERE role = 2) AS drawn;
              INSERT INTO comments (id, ticket_id, author_role, body, created_at, is_internal)
              SELECT gen_random_uuid(), id, 1 + floor(random() * 3), 'C', created_at + random() * interval '5 hours', random() < 0.3
              FROM tickets, generate_series(1, 3) WHERE random() < 0.4;

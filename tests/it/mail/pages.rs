@@ -5,10 +5,10 @@ use serde_json::json;
 use super::{SENT, start, wait_for_mails};
 use crate::support::{Protocol, TestApp, mail::token, people::PASSWORD, unique};
 
-pub(super) struct Page {
-    pub(super) status: u16,
+pub(crate) struct Page {
+    pub(crate) status: u16,
     headers: reqwest::header::HeaderMap,
-    pub(super) html: String,
+    pub(crate) html: String,
 }
 
 async fn read(response: reqwest::Response) -> Page {
@@ -18,12 +18,12 @@ async fn read(response: reqwest::Response) -> Page {
     Page { status, headers, html }
 }
 
-pub(super) async fn get(app: &TestApp, path: &str) -> Page {
+pub(crate) async fn get(app: &TestApp, path: &str) -> Page {
     let url = format!("{}{path}", app.endpoint.base());
     read(app.endpoint.http.get(url).header("accept-language", "de").send().await.expect("an answer")).await
 }
 
-pub(super) async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], site: &str) -> Page {
+pub(crate) async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], site: &str) -> Page {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let post = app.endpoint.http.post(format!("{}{path}", app.endpoint.base())).body(body);
     let post = post.header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", site);

@@ -29,3 +29,14 @@ async fn last_admin() {
         coverage.failure(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
     }
 }
+
+#[tokio::test]
+async fn registration_closed() {
+    let app = TestApp::builder().set("REGISTRATION", "invitation").start().await;
+    let anonymous = app.cast().await.anonymous;
+    let mut coverage = ReasonCoverage::of("REGISTRATION_CLOSED");
+    for protocol in PROTOCOLS {
+        let request = json!({ "email": "ada@example.com" });
+        coverage.failure(protocol, anonymous.call(protocol, "AuthService.Register", request).await);
+    }
+}

@@ -121,7 +121,7 @@ async fn two_instances_on(redis: &Redis) -> (TestApp, TestApp) {
 }
 
 /// Sends a command without arguments.
-pub(super) async fn redis_command(redis: &Redis, command: &str) {
+pub(crate) async fn redis_command(redis: &Redis, command: &str) {
     let client = redis::Client::open(redis.url()).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     redis::cmd(command).query_async::<()>(&mut connection).await.expect("an answer");

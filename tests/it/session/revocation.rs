@@ -7,14 +7,14 @@ use serde_json::json;
 use super::{caller, new_session, refresh};
 use crate::support::{Protocol, Response, TestApp, eventually};
 
-pub(super) async fn two_instances() -> (TestApp, TestApp) {
+pub(crate) async fn two_instances() -> (TestApp, TestApp) {
     let here = TestApp::start().await;
     let there = TestApp::builder().on(&here.database).start().await;
     (here, there)
 }
 
 /// Uses an access token on each instance, so that each has it in its cache.
-pub(super) async fn use_token(apps: [&TestApp; 2], pair: &Response) {
+pub(crate) async fn use_token(apps: [&TestApp; 2], pair: &Response) {
     for app in apps {
         caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     }
@@ -24,7 +24,7 @@ pub(super) async fn use_token(apps: [&TestApp; 2], pair: &Response) {
 const MAX_NEWS_DELAY: Duration = Duration::from_secs(2);
 
 /// Waits until an access token is rejected, before the 3 s fallback (`STALE`) checks each token again.
-pub(super) async fn wait_until_refused(app: &TestApp, pair: &Response) {
+pub(crate) async fn wait_until_refused(app: &TestApp, pair: &Response) {
     let since = Instant::now();
     eventually("the access token is refused", async || {
         let answer = caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await;

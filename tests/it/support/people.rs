@@ -24,7 +24,7 @@ fn fresh_id() -> Uuid {
     mainstay_kernel::id::new(mainstay_kernel::clock::Clock::default().now())
 }
 
-/// Inserts users in one batch.
+/// Inserts users in one batch, each an owner of the account.
 pub(crate) async fn users(database: &TestDatabase, roles: &[(Role, Option<Uuid>)]) -> Vec<User> {
     let mut statements = String::new();
     let mut users = Vec::new();
@@ -38,13 +38,15 @@ pub(crate) async fn users(database: &TestDatabase, roles: &[(Role, Option<Uuid>)
             role: *role,
         };
         let User { id, account, email, role, .. } = &user;
-        let (role, hash) = (*role as i32, &*HASH);
+        let (role, hash, member) = (*role as i32, &*HASH, fresh_id());
         // A distinct time for each, because now() is the same for all: lists are sorted by time, and their order would
         // be undefined.
         statements.push_str(&format!(
             "INSERT INTO accounts (id, name, created_at) VALUES ('{account}', 'Account', now()) ON CONFLICT DO NOTHING;
-             INSERT INTO users (id, account_id, email, name, role, password_hash, created_at, updated_at)
-             VALUES ('{id}', '{account}', '{email}', 'Somebody', {role}, '{hash}', clock_timestamp(), clock_timestamp());"
+             INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+             VALUES ('{id}', '{email}', 'Somebody', {role}, '{hash}', clock_timestamp(), clock_timestamp());
+             INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
+             VALUES ('{member}', '{account}', '{id}', 1, clock_timestamp(), clock_timestamp());"
         ));
         users.push(user);
     }

@@ -49,7 +49,7 @@ async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
     let order = mainstay_kernel::id::new(server.app().clock.now());
     // Delivery is at least once; here it is twice.
     for version in [2, 3] {
-        server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, version)]).await;
+        server.publish(vec![Event::of::<OrderPaid>(customer.account(), order, version)]).await;
         server.run_jobs().await;
     }
     let leases = customer.get("/api/v1/leases").await.data();
@@ -63,7 +63,7 @@ async fn an_order_gets_its_lease_once_a_vehicle_is_available() {
     let server = start().await;
     let (admin, customer) = (server.admin().await, server.customer().await);
     let order = mainstay_kernel::id::new(server.app().clock.now());
-    server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, 2)]).await;
+    server.publish(vec![Event::of::<OrderPaid>(customer.account(), order, 2)]).await;
     server.run_jobs().await;
     assert_eq!(customer.get("/api/v1/leases").await.data().as_array().map(Vec::len), Some(0));
     vehicle(&admin, "M-AI 7").await;

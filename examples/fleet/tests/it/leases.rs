@@ -13,7 +13,7 @@ async fn a_vehicle_has_one_open_lease() {
     let (admin, customer, other) = (server.admin().await, server.customer().await, server.customer().await);
     let vehicle = vehicle(&admin, "M-AI 1").await;
     let lease = lease(&customer, &vehicle).await;
-    assert_eq!(lease["accountId"], customer.user().account.to_string());
+    assert_eq!(lease["accountId"], customer.account().to_string());
 
     let response = other.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await;
     response.failure(422, "VEHICLE_LEASED");
@@ -65,7 +65,7 @@ async fn staff_lease_for_an_account_that_exists() {
     let request = |account: &str| json!({ "vehicleId": vehicle["id"], "accountId": account });
     agent.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await.failure(422, "VALIDATION_FAILED");
     agent.post("/api/v1/leases", request("0197c3d2-0000-7000-8000-000000000000")).await.failure(404, "NOT_FOUND");
-    let lease = agent.post("/api/v1/leases", request(&customer.user().account.to_string())).await.data();
+    let lease = agent.post("/api/v1/leases", request(&customer.account().to_string())).await.data();
     assert_eq!(customer.get(&path("leases", &lease)).await.data(), lease);
 }
 

@@ -8,7 +8,7 @@ use super::new_place;
 use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password},
-        credential::model as token,
+        credential::model::{self as token, DeviceId},
         passwords::{Passwords, Verdict},
         session::{model::Device, ops as session},
         sign_in::{model::Outcome, ops as sign_in},
@@ -20,7 +20,7 @@ use crate::{
     },
     proto::identity::v1::Reason as IdentityReason,
 };
-use mainstay_kernel::{app::App, error::Result, secret::random};
+use mainstay_kernel::{app::App, error::Result, id::AccountId, secret::random};
 
 /// The credentials and the origin of a sign-in.
 #[derive(Debug)]
@@ -31,21 +31,48 @@ pub struct Attempt {
     /// The token that the device has from an earlier sign-in, if any.
     pub device_token: Option<SecretString>,
     pub from: IpAddr,
+    /// The account of the session; see [`session::begin`].
+    pub account: Option<AccountId>,
 }
 
 /// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's
 /// token. An unknown user costs the same as a known one: the same statement and the same hash.
 ///
 /// # Errors
-/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `USER_DEACTIVATED`, which only the right password reveals;
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `USER_DEACTIVATED`, and `NOT_FOUND` if the user is not a member
+/// of the named account, which only the right password reveals;
 /// `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> {
-    let Attempt { email, password, device, device_token, from } = attempt;
+    let Attempt { email, password, device, device_token, from, account } = attempt;
     let now = app.clock.now();
     let device_id =
         device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
-    let (attempt, is_known) = limits::sign_in(app, &email, from, device_id).await?;
-    let verified = verify(app, &email, password).await;
+    let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
+    let pair = session::begin(app, &user, device, account).await?;
+    sign_in::count(app, Outcome::Accepted).await;
+    if !is_known {
+        new_place::tell(app, &user, pair.session).await?;
+    }
+    app.part::<KnownNetworks>().remember(&email, from).await;
+    let expires_at = now + session::life(app).unused;
+    let device_token = token::write_device(&app.secret, email.as_str(), device_id.unwrap_or_else(random), expires_at);
+    Ok((pair, device_token))
+}
+
+/// Verifies the password of an active user, within the limits on guesses. Returns the user, and whether the account has
+/// signed in from the network before.
+///
+/// # Errors
+/// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `USER_DEACTIVATED`; `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn authenticate(
+    app: &App,
+    email: &EmailAddress,
+    password: SecretString,
+    from: IpAddr,
+    device: Option<DeviceId>,
+) -> Result<(User, bool)> {
+    let (attempt, is_known) = limits::sign_in(app, email, from, device).await?;
+    let verified = verify(app, email, password).await;
     // Only a wrong password counts against the limit. The attempt is counted in advance and refunded here, because
     // otherwise any number of concurrent attempts would pass.
     if !matches!(verified, Ok(None)) {
@@ -59,15 +86,7 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> 
         sign_in::count(app, Outcome::Refused).await;
         return Err(IdentityReason::UserDeactivated.into());
     }
-    let pair = session::begin(app, &user, device).await?;
-    sign_in::count(app, Outcome::Accepted).await;
-    if !is_known {
-        new_place::tell(app, &user, pair.session).await?;
-    }
-    app.part::<KnownNetworks>().remember(&email, from).await;
-    let expires_at = now + session::life(app).unused;
-    let device_token = token::write_device(&app.secret, email.as_str(), device_id.unwrap_or_else(random), expires_at);
-    Ok((pair, device_token))
+    Ok((user, is_known))
 }
 
 /// Returns the user with an address, if the password is right.

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use secrecy::SecretString;
 
-use super::create::{Profile, insert};
+use super::{
+    create::{Profile, insert},
+    request::admit,
+};
 use crate::identity::{
     auth::{networks::KnownNetworks, password::Password},
     credential::model as token,
@@ -24,16 +27,16 @@ pub struct NewUser {
     pub password: SecretString,
     /// The user's name.
     pub name: String,
-    /// The name of the customer organization; if empty, the user's name.
+    /// The name of the account; if empty, the user's name.
     pub account_name: String,
     /// The language of mail; the registration's language if absent.
     pub language: Option<Language>,
 }
 
-/// Creates an account and its first user, a customer, and consumes the token, atomically.
+/// Creates a user, a customer, and an account that the user owns, and consumes the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is unknown, used or expired; `ALREADY_EXISTS` if an admin has created the user
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `REGISTRATION_CLOSED`; `ALREADY_EXISTS` if the user was created
 /// meanwhile; `VALIDATION_FAILED`, `OVERLOADED`.
 pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Result<User> {
     let (hash, now) = (token::hash(token), app.clock.now());
@@ -42,6 +45,8 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
     // As with a password reset, callers without a valid token cause no hashing.
     let email = app.database.autocommit(async move |connection| store::address(connection, hash, now).await).await?;
     let email = email.ok_or(Reason::InvalidToken)?;
+    // The configuration may have changed since the request.
+    admit(app, &email)?;
     let password_hash = app.part::<Passwords>().hash(password, &email, &name).await?;
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
@@ -50,7 +55,7 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         let profile = Profile { email, name, account_name, role: Role::Customer, language };
         insert(connection, profile, &password_hash, now).await
     });
-    let user: User = transaction.await?;
+    let (user, _) = transaction.await?;
     tracing::info!(user = %user.id, "a user registered");
     app.part::<KnownNetworks>().remember(&user.email, from).await;
     Ok(user)

@@ -5,19 +5,21 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::identity::{
-    account::store as account,
+    account::{model::Account, store as account},
     auth::password::Password,
+    member::{
+        model::{Member, MemberRole},
+        store as member,
+    },
     passwords::Passwords,
     user::{
-        model::{Account, EmailAddress, Language, Role, User},
+        model::{EmailAddress, Language, Role, User},
         store as user,
     },
 };
-use mainstay_kernel::{
-    app::App, database::Connection, error::Result, id::AccountId, secret::random, unit_of_work::Work,
-};
+use mainstay_kernel::{app::App, database::Connection, error::Result, secret::random, unit_of_work::Work};
 
-/// The first user of an account to be created.
+/// A user to be created, with an account.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub(crate) email: EmailAddress,
@@ -35,7 +37,7 @@ impl Profile {
     }
 }
 
-/// Creates an account and its first user, without confirming the address: the caller vouches for it.
+/// Creates a user and an account that the user owns, without confirming the address: the caller vouches for it.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`, `OVERLOADED`.
@@ -46,25 +48,27 @@ pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) 
     app.database
         .transaction(async move |work: &mut Work| insert(work.connection().await?, profile, &hash, now).await)
         .await
+        .map(|(user, _)| user)
 }
 
-/// Creates an account and its first user, in the caller's transaction.
+/// Creates a user and an account that the user owns, in the caller's transaction.
 pub(super) async fn insert(
-    connection: &mut Connection,
+    connection: &Connection,
     profile: Profile,
     hash: &str,
     now: DateTime<Utc>,
-) -> Result<User> {
+) -> Result<(User, Account)> {
     let Profile { email, name, account_name, role, language } = profile;
-    let account_name = if account_name.is_empty() { name.clone() } else { account_name };
-    let account = Account { id: AccountId::generate(now), name: account_name, created_at: now };
-    let new = User { language, ..User::new(account.id, email, name, role, now) };
+    let account = Account::new(if account_name.is_empty() { name.clone() } else { account_name }, now);
+    let new = User { language, ..User::new(email, name, role, now) };
+    let owner = Member::new(account.id, new.id, MemberRole::OWNER, now);
     account::insert(connection, &account).await?;
     user::insert(connection, &new, hash).await?;
-    Ok(new)
+    member::insert(connection, &owner).await?;
+    Ok((new, account))
 }
 
-/// Creates an account and its first user, who can't sign in until the password is reset, in the caller's transaction.
+/// Creates a user and an account that the user owns. The user can't sign in until the password is reset.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`.
@@ -72,7 +76,7 @@ pub(crate) async fn create_without_password(
     connection: &mut Connection,
     profile: Profile,
     now: DateTime<Utc>,
-) -> Result<User> {
+) -> Result<(User, Account)> {
     insert(connection, profile, &no_password(), now).await
 }
 

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use crate::{
     identity::{
         auth::limits,
+        config::IdentityConfig,
         registration::{model::Registration, store},
         user::model::{EmailAddress, Language},
     },
     mail::{model::Topic, ops as mail},
+    proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{app::App, error::Result, unit_of_work::Work};
 
@@ -16,8 +18,9 @@ use mainstay_kernel::{app::App, error::Result, unit_of_work::Work};
 /// does not reveal whether the address is registered.
 ///
 /// # Errors
-/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
+/// `REGISTRATION_CLOSED`, which depends on the configuration and the address alone; `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn request(app: &App, email: EmailAddress, language: Language, from: IpAddr) -> Result<()> {
+    admit(app, &email)?;
     limits::mail_request(app, from).await?;
     let now = app.clock.now();
     let registration = Registration::begin(email, language, now);
@@ -28,4 +31,15 @@ pub async fn request(app: &App, email: EmailAddress, language: Language, from: I
             mail::send(connection, Topic::Registration(registration.id), now).await
         })
         .await
+}
+
+/// Checks that the configuration lets an address register.
+///
+/// # Errors
+/// `REGISTRATION_CLOSED`.
+pub(super) fn admit(app: &App, email: &EmailAddress) -> Result<()> {
+    if app.config.section::<IdentityConfig>().registration.admits(email) {
+        return Ok(());
+    }
+    Err(IdentityReason::RegistrationClosed.into())
 }

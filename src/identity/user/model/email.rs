@@ -69,6 +69,11 @@ impl EmailAddress {
         }
     }
 
+    /// Returns the domain.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// Returns the canonical form.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -164,7 +164,7 @@ impl Remote {
         let password =
             password.ok_or_else(|| Status::unauthenticated("MAINSTAY_PASSWORD is needed beside --email."))?;
         let response = AuthServiceClient::new(self.channel.clone())
-            .login(LoginRequest { email, password, device_token: None })
+            .login(LoginRequest { email, password, ..LoginRequest::default() })
             .await?;
         self.token = response.into_inner().data.unwrap_or_default().access_token.into();
         Ok(())

@@ -62,7 +62,7 @@ pub async fn include(
         when(includes.activities, comments::first_activities(connection, audience, &ids, limit)),
         when(includes.requester, store::people(connection, &requesters)),
     )?;
-    let requesters = requesters.into_iter().map(|(id, _, name)| (id, name)).collect();
+    let requesters = requesters.into_iter().collect();
     let mut included = IncludedResources { requesters, ..IncludedResources::default() };
     for comment in comments {
         included.comments.entry(comment.ticket).or_default().push(comment);

@@ -1,12 +1,15 @@
 //! Merges tickets.
 
 use super::{Target, event, record, save, watch};
-use crate::support::{
-    events::{TicketMerged, TicketUpdated},
-    id::TicketId,
-    ticket::{
-        model::{ActivityKind, Ticket},
-        store,
+use crate::{
+    identity::member::ops as member,
+    support::{
+        events::{TicketMerged, TicketUpdated},
+        id::TicketId,
+        ticket::{
+            model::{ActivityKind, Ticket},
+            store,
+        },
     },
 };
 use mainstay_kernel::{
@@ -43,16 +46,15 @@ pub async fn merge(work: &mut Work, source: Target, target: TicketId) -> Result<
 }
 
 /// Returns the next version of the target with the requester of the merged ticket, who is sent the answers from now on.
-/// `None` if a user of the account requested the target, or if no such user requested the ticket.
+/// `None` if a member of the account requested the target, or if no member requested the ticket.
 async fn with_requester(work: &mut Work, ticket: &Ticket, target: &Ticket) -> Result<Option<Ticket>> {
     if ticket.requester.is_none() || ticket.requester == target.requester {
         return Ok(None);
     }
     let ids: Vec<_> = [ticket.requester, target.requester].into_iter().flatten().collect();
-    let people = work.read(async |connection: &Connection| store::people(connection, &ids).await).await?;
-    let is_of_account = |requester: Option<UserId>| {
-        people.iter().any(|(id, account, _)| Some(*id) == requester && *account == target.account)
-    };
+    let find = async |connection: &Connection| member::of_account(connection, target.account, &ids).await;
+    let members = work.read(find).await?;
+    let is_of_account = |requester: Option<UserId>| members.iter().any(|id| Some(*id) == requester);
     if is_of_account(target.requester) || !is_of_account(ticket.requester) {
         return Ok(None);
     }

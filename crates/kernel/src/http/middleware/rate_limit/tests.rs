@@ -116,7 +116,8 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
     match request.headers().get("authorization").map(|value| value.as_bytes()) {
         Some(b"good") => {
             let (id, account) = (UserId(Uuid::from_u128(1)), AccountId(Uuid::nil()));
-            let caller = Caller::User { id, account, role: Role::Customer, session: SessionId(Uuid::nil()) };
+            let caller =
+                Caller::User { id, account: Some(account), role: Role::Customer, session: SessionId(Uuid::nil()) };
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
         Some(b"service") => {

@@ -94,7 +94,7 @@ impl Line {
         let caller = self.record.caller.get();
         let principal = caller.map(|caller| display(caller.principal()));
         let account = match caller {
-            Some(Caller::User { account, .. }) => Some(display(account.0)),
+            Some(Caller::User { account, .. }) => account.map(|account| display(account.0)),
             _ => None,
         };
         let client = self.record.client.get().map(display);

@@ -1,0 +1,93 @@
+//! Accounts: created by people, who own them, and renamed by their members. [`transfer`] hands the ownership over.
+
+mod transfer;
+
+use crate::{
+    identity::{
+        account::{model::Account, store},
+        member::{
+            model::{MAX_OWNED, Member, MemberRole},
+            store as member,
+        },
+        session::ops as session,
+        user::store as user,
+    },
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{
+    caller::{Permit, Visibility},
+    database::Connection,
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+    unit_of_work::Work,
+    version::ExpectedVersions,
+};
+
+pub use transfer::transfer;
+
+/// Creates an account that the calling user owns. The lock on the user bounds the number of accounts.
+///
+/// # Errors
+/// `ACCOUNT_LIMIT_REACHED`; `NOT_FOUND` if the user was removed.
+pub async fn create(work: &mut Work, name: String) -> Result<Account> {
+    let ((id, ..), now) = (session::caller(&work.permit()?)?, work.now());
+    let connection = work.connection().await?;
+    user::lock(connection, Visibility::All, id).await?;
+    if member::count_owned(connection, id).await? >= MAX_OWNED {
+        let message = format!("You own {MAX_OWNED} accounts already.");
+        return Err(Error::with_message(IdentityReason::AccountLimitReached, message));
+    }
+    let account = Account::new(name, now);
+    let owner = Member::new(account.id, id, MemberRole::OWNER, now);
+    store::insert(connection, &account).await?;
+    member::insert(connection, &owner).await?;
+    Ok(account)
+}
+
+/// Returns an account.
+///
+/// # Errors
+/// `NOT_FOUND`, also for an account that is not visible to the caller.
+pub async fn get(connection: &Connection, permit: &Permit, id: AccountId) -> Result<Account> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of the accounts whose names begin with a text plus one more if another page follows, and the total
+/// unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    name_prefix: Option<String>,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<Account>, Option<Total>)> {
+    let (visibility, prefix) = (permit.visibility(), name_prefix.as_deref());
+    let total = start.total(store::total(connection, visibility, prefix)).await?;
+    Ok((store::list(connection, visibility, prefix, start, limit + 1).await?, total))
+}
+
+/// Renames an account. The name that it has changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    work: &mut Work,
+    id: AccountId,
+    expected: Option<ExpectedVersions>,
+    name: Option<String>,
+) -> Result<Account> {
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    if !visibility.reaches(id, None) {
+        return Err(Error::not_found("account"));
+    }
+    let account = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    ExpectedVersions::check(expected.as_ref(), account.version)?;
+    let name = name.unwrap_or_else(|| account.name.clone());
+    let renamed = account.clone().renamed(name, now);
+    if renamed != account {
+        let next = renamed.clone();
+        work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
+    }
+    Ok(renamed)
+}

@@ -1,0 +1,113 @@
+//! `mainstay.identity.v1.AccountService`.
+
+use tonic::Request;
+
+use crate::{
+    identity::{
+        account::{model::Account, ops},
+        member::{id::MemberId, service::render as render_member},
+        tokens::Tokens,
+    },
+    proto::identity::v1::{self as pb, account_service_server::AccountService},
+};
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Result},
+    grpc::{Call, Reply, mask, render::time},
+    id::AccountId,
+    unit_of_work::Work,
+};
+
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    pub app: App,
+}
+
+fn render(account: Account) -> pb::Account {
+    pb::Account {
+        id: Some(account.id.to_string()),
+        name: Some(account.name),
+        version: Some(account.version),
+        create_time: Some(time(account.created_at)),
+        update_time: Some(time(account.updated_at)),
+    }
+}
+
+/// Returns the new name, if `paths` has it.
+fn new_name(message: &pb::AccountPatch, paths: &[String]) -> Result<Option<String>> {
+    let mut name = None;
+    for path in paths {
+        match path.as_str() {
+            "name" => {
+                let new = message.name.clone();
+                name = Some(new.ok_or_else(|| Error::field("account.name", "can't be cleared"))?);
+            }
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(name)
+}
+
+#[tonic::async_trait]
+impl AccountService for Accounts {
+    async fn create_account(&self, request: Request<pb::CreateAccountRequest>) -> Reply<pb::CreateAccountResponse> {
+        let call = Call::admit(request)?;
+        let name = call.message.name.clone();
+        call.write(&self.app, async move |work: &mut Work| {
+            let account = ops::create(work, name).await?;
+            Ok(pb::CreateAccountResponse { data: Some(render(account)) })
+        })
+        .await
+    }
+
+    async fn list_accounts(&self, request: Request<pb::ListAccountsRequest>) -> Reply<pb::ListAccountsResponse> {
+        let call = Call::admit(request)?;
+        let (permit, pager, prefix) = (call.permit()?, call.pager(&self.app)?, call.message.name_prefix.clone());
+        let (accounts, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, prefix, pager.start, pager.size).await,
+                Account::key,
+            )
+            .await?;
+        call.read(pb::ListAccountsResponse { data: accounts.into_iter().map(render).collect(), meta })
+    }
+
+    async fn get_account(&self, request: Request<pb::GetAccountRequest>) -> Reply<pb::GetAccountResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, AccountId::parse(&call.message.account_id)?);
+        let account = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        call.read(pb::GetAccountResponse { data: Some(render(account)) })
+    }
+
+    async fn update_account(&self, request: Request<pb::UpdateAccountRequest>) -> Reply<pb::UpdateAccountResponse> {
+        let mut call = Call::admit(request)?;
+        let (id, expected) = (AccountId::parse(&call.message.account_id)?, call.if_match.clone());
+        let (message, mask) = (call.message.account.take().unwrap_or_default(), call.message.update_mask.take());
+        let name = new_name(&message, &call.update_paths("account", &message, mask)?)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let account = ops::update(work, id, expected, name).await?;
+            Ok(pb::UpdateAccountResponse { data: Some(render(account)) })
+        })
+        .await
+    }
+
+    async fn transfer_ownership(
+        &self,
+        request: Request<pb::TransferOwnershipRequest>,
+    ) -> Reply<pb::TransferOwnershipResponse> {
+        let call = Call::admit(request)?;
+        let (id, to) = (AccountId::parse(&call.message.account_id)?, MemberId::parse(&call.message.member_id)?);
+        let mut changed = Vec::new();
+        let outdated = &mut changed;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let (owner, members) = ops::transfer(work, id, to).await?;
+            *outdated = members;
+            Ok(pb::TransferOwnershipResponse { data: Some(render_member(owner)) })
+        });
+        let response = reply.await?;
+        changed.into_iter().for_each(|member| self.app.part::<Tokens>().invalidate_member(member));
+        Ok(response)
+    }
+}

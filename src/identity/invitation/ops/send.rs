@@ -1,0 +1,110 @@
+//! Sends, resends and revokes invitations.
+
+use std::time::Duration;
+
+use crate::{
+    identity::{
+        account::store as accounts,
+        invitation::{
+            id::InvitationId,
+            model::{Draft, Invitation, MAX_OPEN},
+            store,
+        },
+        member::{ops::check_grant, store as members},
+        session::ops as session,
+    },
+    mail::{model::Topic, ops as mail},
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::Permit,
+    config::Quota,
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::{self as ids, AccountId},
+    rate_limit::AttemptLimit,
+    unit_of_work::Work,
+    version::ExpectedVersions,
+};
+
+/// The limit of invitation mails of one account.
+const MAILS: Quota = Quota { requests: 200, window: Duration::from_secs(24 * 3600) };
+
+/// Counts a mail of an account, before the transaction, because the count is in Redis. For staff, the mails of each person
+/// are counted.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the mail can't be counted.
+pub async fn count_mail(app: &App, permit: &Permit) -> Result<()> {
+    let account = permit.user().and_then(|(_, account, _)| account);
+    let who = account.map_or_else(|| permit.caller().principal(), |AccountId(id)| id);
+    app.limiter.attempt(&[AttemptLimit::new("invitation", who.as_bytes(), MAILS)]).await.map(drop)
+}
+
+/// Invites an address to an account, and queues the mail.
+///
+/// # Errors
+/// `VALIDATION_FAILED` if no account is named or known; `NOT_FOUND` for another account; `PERMISSION_DENIED` if the caller
+/// lacks a scope of the role; `ALREADY_EXISTS` if the address is invited, or is that of a member;
+/// `INVITATION_LIMIT_REACHED`.
+pub async fn create(work: &mut Work, draft: Draft) -> Result<Invitation> {
+    let (permit, now) = (work.permit()?, work.now());
+    let ((inviter, ..), account) = (session::caller(&permit)?, permit.account(draft.account)?);
+    let connection = work.connection().await?;
+    accounts::lock(connection, account).await?;
+    check_grant(connection, &permit, account, draft.role).await?;
+    if members::has_address(connection, account, draft.email.as_str()).await? {
+        return Err(Error::with_message(Reason::AlreadyExists, "A member of the account has the address."));
+    }
+    let invitation = Invitation::new(account, draft, inviter, now);
+    store::insert(connection, &invitation).await?;
+    if store::count_open(connection, account, now).await? > MAX_OPEN {
+        let message = format!("The account has {MAX_OPEN} open invitations.");
+        return Err(Error::with_message(IdentityReason::InvitationLimitReached, message));
+    }
+    let topic = Topic::Invitation { mail: ids::new(now), invitation: invitation.id };
+    mail::send(connection, topic, now).await?;
+    Ok(invitation)
+}
+
+/// Locks the account and then the invitation, as an acceptance does.
+async fn lock(
+    connection: &Connection,
+    permit: &Permit,
+    id: InvitationId,
+    expected: Option<&ExpectedVersions>,
+) -> Result<Invitation> {
+    let account = store::get(connection, permit.visibility(), id).await?.account;
+    accounts::lock(connection, account).await?;
+    let invitation = store::lock(connection, id).await?;
+    ExpectedVersions::check(expected, invitation.version)?;
+    Ok(invitation)
+}
+
+/// Queues another mail of an invitation, which can then be accepted for another 7 days. The token is the same, because it is
+/// derived from the id.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `PERMISSION_DENIED` if the caller lacks a scope of the role.
+pub async fn resend(work: &mut Work, id: InvitationId, expected: Option<ExpectedVersions>) -> Result<Invitation> {
+    let (permit, now) = (work.permit()?, work.now());
+    let connection = work.connection().await?;
+    let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
+    check_grant(connection, &permit, invitation.account, invitation.role).await?;
+    let invitation = invitation.resend(now);
+    store::update(connection, &invitation).await?;
+    mail::send(connection, Topic::Invitation { mail: ids::new(now), invitation: invitation.id }, now).await?;
+    Ok(invitation)
+}
+
+/// Revokes an invitation.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn revoke(work: &mut Work, id: InvitationId, expected: Option<ExpectedVersions>) -> Result<()> {
+    let permit = work.permit()?;
+    let connection = work.connection().await?;
+    let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
+    store::delete(connection, invitation.id).await
+}

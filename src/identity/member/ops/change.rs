@@ -1,0 +1,73 @@
+//! The change of a member's role.
+
+use super::{
+    grant::{check_grant, void_excessive},
+    with_person,
+};
+use crate::{
+    identity::{
+        account::store as accounts,
+        member::{
+            id::MemberId,
+            model::{Member, MemberDetails, MemberRole},
+            store,
+        },
+        revocation::store as revocation,
+    },
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{
+    caller::Permit, database::Connection, error::Result, unit_of_work::Work, version::ExpectedVersions,
+};
+
+/// Returns a member whom the caller reaches, locked with the account until the transaction ends.
+pub(super) async fn lock(
+    connection: &Connection,
+    permit: &Permit,
+    id: MemberId,
+    expected: Option<&ExpectedVersions>,
+) -> Result<Member> {
+    let account = store::get(connection, permit.visibility(), id).await?.account;
+    accounts::lock(connection, account).await?;
+    let member = store::lock(connection, id).await?;
+    ExpectedVersions::check(expected, member.version)?;
+    Ok(member)
+}
+
+/// Rejects a change that would take the last active owner of the account, which the caller has locked.
+pub(super) async fn keep_an_owner(connection: &Connection, member: &Member) -> Result<()> {
+    if member.is_owner() && !store::has_other_owner(connection, member).await? {
+        return Err(IdentityReason::LastOwner.into());
+    }
+    Ok(())
+}
+
+/// Changes the role of a member, and outdates the member's access tokens of the account. The role that the member has
+/// changes nothing.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`; `PERMISSION_DENIED` if the caller lacks a scope of the old or of the new role;
+/// `LAST_OWNER`.
+pub async fn change_role(
+    work: &mut Work,
+    id: MemberId,
+    expected: Option<ExpectedVersions>,
+    role: Option<MemberRole>,
+) -> Result<MemberDetails> {
+    let (permit, now) = (work.permit()?, work.now());
+    let connection = work.connection().await?;
+    let member = lock(connection, &permit, id, expected.as_ref()).await?;
+    let role = role.unwrap_or(member.role);
+    if role == member.role {
+        return with_person(connection, member).await;
+    }
+    check_grant(connection, &permit, member.account, member.role).await?;
+    check_grant(connection, &permit, member.account, role).await?;
+    keep_an_owner(connection, &member).await?;
+    let member = member.in_role(role, now);
+    store::update(connection, &member).await?;
+    revocation::change_member(connection, member.current()).await?;
+    void_excessive(connection, &member).await?;
+    tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "the role of a member was changed");
+    with_person(connection, member).await
+}

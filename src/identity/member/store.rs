@@ -1,0 +1,235 @@
+//! Members in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    files::avatar::model::Avatar,
+    identity::member::{
+        id::MemberId,
+        model::{Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person},
+    },
+    schema::{accounts, members, users},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{
+        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique,
+        visibility::visible,
+    },
+    error::{Error, Reason, Result},
+    id::{AccountId, UserId},
+    page::{Start, Total},
+};
+
+/// A member's row.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = members)]
+pub(crate) struct Row {
+    id: MemberId,
+    account_id: AccountId,
+    user_id: UserId,
+    role: Option<i16>,
+    custom_role_id: Option<Uuid>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Member {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let role = MemberRole::of_columns(row.role, row.custom_role_id);
+        Ok(Self {
+            id: row.id,
+            account: row.account_id,
+            user: row.user_id,
+            role: role.ok_or_else(|| corrupt("members", row.id, "role"))?,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+visible!(members, user_id);
+
+fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(account) = filter.account {
+        query = query.filter(members::account_id.eq(account));
+    }
+    if let Some(user) = filter.user {
+        query = query.filter(members::user_id.eq(user));
+    }
+    match (filter.roles.is_empty(), filter.is_custom) {
+        (true, false) => query,
+        (_, false) => query.filter(members::role.eq_any(filter.roles.clone())),
+        (_, true) => {
+            let is_built_in = members::role.eq_any(filter.roles.clone());
+            query.filter(members::custom_role_id.is_not_null().or(is_built_in.assume_not_null()))
+        }
+    }
+}
+
+/// Stores a new member.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if the user is a member of the account.
+pub async fn insert(connection: &Connection, member: &Member) -> Result<()> {
+    let (role, custom_role) = member.role.columns();
+    let row = (
+        members::id.eq(member.id),
+        members::account_id.eq(member.account),
+        members::user_id.eq(member.user),
+        members::role.eq(role),
+        members::custom_role_id.eq(custom_role),
+        members::version.eq(member.version),
+        members::created_at.eq(member.created_at),
+        members::updated_at.eq(member.updated_at),
+    );
+    match diesel::insert_into(members::table).values(row).execute(&mut &*connection).await {
+        Err(error) if violated_unique(&error) == Some("members_account_id_user_id_key") => {
+            Err(Error::with_message(Reason::AlreadyExists, "The user is a member of the account.").caused_by(error))
+        }
+        inserted => inserted.map(drop).map_err(Error::from),
+    }
+}
+
+/// Returns one member that is visible to the caller.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &Connection, visibility: Visibility, id: MemberId) -> Result<Member> {
+    let query = visible(visibility).filter(members::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+}
+
+/// Returns one member, locked against changes until the transaction ends. The caller has locked the account.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &Connection, id: MemberId) -> Result<Member> {
+    let query = members::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("member"))?.try_into()
+}
+
+/// Returns the membership of a user in an account.
+pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> Result<Option<Member>> {
+    let query = members::table.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
+    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
+    row.map(Member::try_from).transpose()
+}
+
+/// Returns the memberships of a user, oldest first, at most [`MAX_LISTED`].
+pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Membership>> {
+    let query = members::table.inner_join(accounts::table.on(accounts::id.eq(members::account_id)));
+    let query = query.filter(members::user_id.eq(user)).order((members::created_at, members::id)).limit(MAX_LISTED);
+    let rows: Vec<(Row, String)> = query.select((Row::as_select(), accounts::name)).load(&mut &*connection).await?;
+    rows.into_iter().map(|(row, account_name)| Ok(Membership { member: row.try_into()?, account_name })).collect()
+}
+
+/// Returns those of these users who are members of an account.
+pub async fn of_account(connection: &Connection, account: AccountId, users: &[UserId]) -> Result<Vec<UserId>> {
+    let query = members::table.filter(members::account_id.eq(account)).filter(members::user_id.eq_any(users));
+    Ok(query.select(members::user_id).load(&mut &*connection).await?)
+}
+
+/// Returns the account of a user's oldest membership.
+pub async fn first_account(connection: &Connection, user: UserId) -> Result<Option<AccountId>> {
+    let query = members::table.filter(members::user_id.eq(user)).order((members::created_at, members::id));
+    Ok(query.select(members::account_id).first(&mut &*connection).await.optional()?)
+}
+
+/// Returns the accounts whose first member is one of these users.
+pub async fn founded_by(connection: &Connection, users: &[UserId]) -> Result<Vec<AccountId>> {
+    let query = members::table.filter(members::user_id.eq_any(users)).select(members::account_id).distinct();
+    let joined: Vec<AccountId> = query.load(&mut &*connection).await?;
+    let firsts = members::table.filter(members::account_id.eq_any(joined)).distinct_on(members::account_id);
+    let firsts = firsts.order((members::account_id, members::created_at, members::id));
+    let rows: Vec<(AccountId, UserId)> =
+        firsts.select((members::account_id, members::user_id)).load(&mut &*connection).await?;
+    Ok(rows.into_iter().filter(|(_, user)| users.contains(user)).map(|(account, _)| account).collect())
+}
+
+/// Returns whether an address is that of a member.
+pub async fn has_address(connection: &Connection, account: AccountId, email: &str) -> Result<bool> {
+    let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let query = query.filter(members::account_id.eq(account)).filter(users::email.eq(email)).select(members::id);
+    Ok(query.first::<MemberId>(&mut &*connection).await.optional()?.is_some())
+}
+
+/// Counts the accounts that a user owns.
+pub async fn count_owned(connection: &Connection, user: UserId) -> Result<i64> {
+    let (owner, _) = MemberRole::OWNER.columns();
+    let owned = members::table.filter(members::user_id.eq(user)).filter(members::role.eq(owner));
+    Ok(owned.count().get_result(&mut &*connection).await?)
+}
+
+/// Returns whether an account has an active owner besides this member. The caller has locked the account.
+pub async fn has_other_owner(connection: &Connection, member: &Member) -> Result<bool> {
+    let (owner, _) = MemberRole::OWNER.columns();
+    let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let query = query.filter(members::account_id.eq(member.account)).filter(members::role.eq(owner));
+    let query = query.filter(members::id.ne(member.id)).filter(users::deactivated_at.is_null()).select(members::id);
+    Ok(query.first::<MemberId>(&mut &*connection).await.optional()?.is_some())
+}
+
+/// Adds the people of members.
+pub async fn with_people(connection: &Connection, members: Vec<Member>) -> Result<Vec<MemberDetails>> {
+    let ids: Vec<_> = members.iter().map(|member| member.user).collect();
+    let columns = (users::id, users::name, users::email, users::avatar_id);
+    let query = users::table.filter(users::id.eq_any(&ids)).select(columns);
+    let people: Vec<(UserId, String, String, Option<Uuid>)> = query.load(&mut &*connection).await?;
+    let details = |member: Member| {
+        let person = people.iter().find(|(id, ..)| *id == member.user);
+        let (_, name, email, avatar) = person.cloned().ok_or_else(|| corrupt("members", member.id, "user_id"))?;
+        Ok(MemberDetails { member, person: Person { name, email, avatar: avatar.map(Avatar) } })
+    };
+    members.into_iter().map(details).collect()
+}
+
+/// Stores the next version of a locked member.
+pub async fn update(connection: &Connection, member: &Member) -> Result<()> {
+    let (role, custom_role) = member.role.columns();
+    let target = members::table.filter(members::id.eq(member.id)).filter(members::version.eq(member.version - 1));
+    let values = (
+        members::role.eq(role),
+        members::custom_role_id.eq(custom_role),
+        members::version.eq(member.version),
+        members::updated_at.eq(member.updated_at),
+    );
+    diesel::update(target).set(values).exactly(1, "update members").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Removes a locked member.
+pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
+    diesel::delete(members::table.find(id)).exactly(1, "delete members").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Returns at most `limit` members, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<MemberDetails>> {
+    let query = newest_first!(matching(visibility, filter), members::created_at, start, limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let members = rows.into_iter().map(Member::try_from).collect::<Result<_>>()?;
+    with_people(connection, members).await
+}
+
+/// Counts the members that match, up to a bound.
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(members::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}

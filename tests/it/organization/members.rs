@@ -1,0 +1,196 @@
+//! Members: what they reach, and what ends with a membership.
+
+use mainstay_dev_servers::{Redis, RedisOptions};
+use serde_json::json;
+
+use super::{create_token, grant, join, member, member_of, new_address};
+use crate::{
+    cases::{Scene, draft},
+    session::{
+        caller, new_session,
+        password::redis_command,
+        refresh,
+        revocation::{two_instances, use_token, wait_until_refused},
+    },
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, eventually},
+};
+
+const REMOVE: &str = "MemberService.RemoveMember";
+const UPDATE: &str = "MemberService.UpdateMember";
+
+/// Signs a user in to the account of another user.
+async fn session_of(app: &TestApp, who: &Actor, account_of: &Actor) -> Response {
+    let (user, account) = (who.as_user(), account_of.as_user().account.to_string());
+    let request = json!({ "email": user.email, "password": user.password, "accountId": account });
+    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_member_is_out_of_the_account_on_every_instance_and_stays_in_others() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let id = join(&here.database, &cast.stranger, &cast.customer, 3).await;
+        let ended = session_of(&here, &cast.stranger, &cast.customer).await;
+        let kept = session_of(&here, &cast.stranger, &cast.stranger).await;
+        for pair in [&ended, &kept] {
+            use_token([&here, &there], pair).await;
+        }
+        let tickets = caller(&there, &ended).call(protocol, "TicketService.CreateTicket", draft()).await.success();
+        assert_eq!(tickets.text("/data/accountId"), cast.customer.as_user().account.to_string());
+
+        cast.customer.call(protocol, REMOVE, member(&id)).await.success();
+        caller(&here, &ended).call(protocol, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+        wait_until_refused(&there, &ended).await;
+        refresh(&there, &ended, number).await.failure("SESSION_REVOKED");
+        use_token([&here, &there], &kept).await;
+        refresh(&there, &kept, number).await.success();
+        // The ticket stays with the account.
+        let ticket = json!({ "ticketId": tickets.id() });
+        cast.colleague.call(protocol, "TicketService.GetTicket", ticket).await.success();
+        // Another membership revives no session of the one before.
+        join(&here.database, &cast.stranger, &cast.customer, 3).await;
+        refresh(&here, &ended, number).await.failure("SESSION_REVOKED");
+        let again = member_of_account(&here, &cast.stranger, &cast.customer).await;
+        cast.customer.call(protocol, REMOVE, member(&again)).await.success();
+    }
+}
+
+async fn member_of_account(app: &TestApp, who: &Actor, account_of: &Actor) -> String {
+    let (user, account) = (who.as_user().id, account_of.as_user().account);
+    let query = format!("SELECT id FROM members WHERE user_id = '{user}' AND account_id = '{account}'");
+    app.database.sql(&query).await[0][0].clone().expect("an id")
+}
+
+/// Redis is flushed before the removal, and restored to a state in which the session exists.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_store_with_other_data_revives_no_removed_member() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let cast = app.cast().await;
+    let pair = new_session(&app, &cast.colleague).await;
+    let (sessions, user) = (
+        app.app.part::<mainstay::identity::session::store::Sessions>(),
+        mainstay_kernel::id::UserId(cast.colleague.as_user().id),
+    );
+    let before = sessions.list(user).await.expect("here");
+    redis_command(&redis, "FLUSHALL").await;
+    let id = member_of(&app.database, &cast.colleague).await;
+    cast.customer.call(Protocol::Rest, REMOVE, member(&id)).await.success();
+    caller(&app, &pair).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    for session in &before {
+        sessions.insert(session).await.expect("room");
+    }
+    refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
+    // The person signs in without an account, and reaches the own profile only.
+    let pair = new_session(&app, &cast.colleague).await;
+    assert_eq!(pair.data().get("accountId").and_then(serde_json::Value::as_str), None);
+    let alone = caller(&app, &pair);
+    let me = alone.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    assert_eq!(me.body["memberships"], json!([]));
+    for (method, request) in [("TicketService.ListTickets", json!({})), ("TicketService.CreateTicket", draft())] {
+        alone.call(Protocol::Rest, method, request).await.failure("PERMISSION_DENIED");
+    }
+    let named =
+        json!({ "subject": "Printer", "body": "Text", "accountId": cast.customer.as_user().account.to_string() });
+    alone.call(Protocol::Grpc, "TicketService.CreateTicket", named).await.failure("PERMISSION_DENIED");
+    // A refresh takes the account that the person has created.
+    let account =
+        alone.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "My own" })).await.success();
+    let next = refresh(&app, &pair, 1).await.success();
+    assert_eq!(next.text("/data/accountId"), account.id());
+    caller(&app, &next).call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+}
+
+/// A client answers `TOKEN_EXPIRED` with a refresh, which yields a token in the present role.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_role_outdates_the_tokens_and_keeps_the_session() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let id = member_of(&here.database, &cast.colleague).await;
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let pair = new_session(&here, &cast.colleague).await;
+        use_token([&here, &there], &pair).await;
+        let role = ["MEMBER_ROLE_VIEWER", "MEMBER_ROLE_BILLING", "MEMBER_ROLE_ADMIN"][number];
+        let request = json!({ "memberId": id, "member": { "role": role } });
+        let changed = cast.customer.call(protocol, UPDATE, request.clone()).await.success();
+        assert_eq!(
+            (changed.text("/data/role"), changed.text("/data/version")),
+            (role.into(), (number + 2).to_string())
+        );
+        let same = cast.customer.call(protocol, UPDATE, request).await.success();
+        assert_eq!(same.text("/data/version"), changed.text("/data/version"), "nothing changed");
+        for app in [&here, &there] {
+            eventually("the access token is outdated", async || {
+                let answer = caller(app, &pair).call(protocol, "UserService.GetMe", json!({})).await;
+                answer.reason == "TOKEN_EXPIRED"
+            })
+            .await;
+        }
+        let next = refresh(&there, &pair, number).await.success();
+        use_token([&here, &there], &next).await;
+        let me = caller(&here, &next).call(protocol, "UserService.GetMe", json!({})).await.success();
+        assert_eq!(me.body["memberships"][0]["role"], role);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_lists_the_colleagues_and_nobody_else() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let list = cast.customer.call(protocol, "MemberService.ListMembers", json!({})).await.success();
+        let mut emails: Vec<_> =
+            list.data().as_array().expect("a list").iter().map(|member| member["email"].clone()).collect();
+        emails.sort_by_key(ToString::to_string);
+        let mut expected = [&cast.customer, &cast.colleague].map(|who| json!(who.as_user().email));
+        expected.sort_by_key(ToString::to_string);
+        assert_eq!(emails, expected);
+        // Staff find the people of an account, and the accounts of a person.
+        let of_account = json!({ "accountId": cast.customer.as_user().account.to_string() });
+        let users = cast.agent.call(protocol, "UserService.ListUsers", of_account).await.success();
+        assert_eq!(users.data().as_array().map(Vec::len), Some(2));
+    }
+}
+
+/// The invitations of a member end with the membership, and those that exceed another role with the role.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_invitations_of_a_member_end_with_the_right_to_invite() {
+    let app = TestApp::start().await;
+    for (change, expected) in [("demote", "INVALID_TOKEN"), ("remove", "INVALID_TOKEN"), ("promote", "")] {
+        let scene = Scene::new(&app).await;
+        let cast = &scene.cast;
+        let email = new_address();
+        let token = create_token(&scene, &email).await;
+        let id = member_of(&app.database, &cast.customer).await;
+        if change == "promote" {
+            grant(&app.database, &cast.customer, 2).await;
+        }
+        let (method, request) = match change {
+            "remove" => (REMOVE, member(&id)),
+            "demote" => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_MEMBER" } })),
+            _ => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_OWNER" } })),
+        };
+        cast.colleague.call(Protocol::Rest, method, request).await.success();
+        let preview =
+            cast.anonymous.call(Protocol::Rest, "InvitationService.PreviewInvitation", json!({ "token": token }));
+        assert_eq!(preview.await.reason, expected, "{change}");
+    }
+}
+
+/// A deactivated person has no access to any account, and the memberships stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deactivated_member_is_out_and_remains_a_member() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = new_session(&app, &cast.colleague).await;
+    let request = json!({ "userId": cast.colleague.as_user().id.to_string(), "reason": "Left the company" });
+    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    caller(&app, &pair).call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
+    sign_in(&app.endpoint, cast.colleague.as_user()).await.failure("USER_DEACTIVATED");
+    let id = member_of(&app.database, &cast.colleague).await;
+    cast.customer.call(Protocol::Rest, "MemberService.GetMember", member(&id)).await.success();
+    // A deactivated owner does not count.
+    let own = member_of(&app.database, &cast.customer).await;
+    cast.customer.call(Protocol::Rest, "MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
+}
