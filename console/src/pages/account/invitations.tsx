@@ -10,7 +10,7 @@ import { Time } from "../../ui/format";
 import type { Column } from "../../ui/table";
 import { Action } from "../kit";
 import { RelatedList } from "../related-list";
-import { roleOf, type Invitation } from "./api";
+import { roleOf, useRoleOptions, type Invitation } from "./api";
 import { RoleBadge, RoleSelect } from "./role-select";
 
 const PAGE_SIZE = 50;
@@ -67,10 +67,11 @@ function InviteSheet({ accountId, onClose }: { accountId: string; onClose: () =>
   const t = useText();
   const [email, setEmail] = useState("");
   const [role, setRole] = useState("MEMBER_ROLE_MEMBER");
+  const isAssignable = useRoleOptions(accountId).some(([one]) => one === role);
   const body = { accountId, email: email.trim(), ...roleOf(role) };
   const send = (key: string) => read(api.POST("/api/v1/invitations", { params: { header: { "Idempotency-Key": key } }, body }));
   return (
-    <FormSheet title={t("Invite a person")} action={t("Invite")} request={body} onSubmit={send} onClose={onClose}>
+    <FormSheet title={t("Invite a person")} action={t("Invite")} request={body} valid={isAssignable} onSubmit={send} onClose={onClose}>
       <label>
         <span>{t("E-mail address")}</span>
         <input type="email" required autoFocus autoComplete="off" maxLength={254} value={email} onChange={(event) => setEmail(event.target.value)} />

@@ -7,7 +7,7 @@ import { useRoleOptions, useRoles, type MemberRole } from "./api";
 export function RoleSelect({ accountId, value, onChange }: { accountId: string; value: string; onChange: (value: string) => void }) {
   const t = useText();
   const options = useRoleOptions(accountId);
-  // The present role is named, whether or not the caller could assign it.
+  // A role that the caller could not assign is no choice.
   return (
     <label>
       <span>{t("Role")}</span>
