@@ -1,4 +1,4 @@
-//! Identity: sign-in, sessions, users, accounts with their members and invitations, and service keys.
+//! Identity: sign-in, sessions, users, accounts with their members, roles and invitations, and service keys.
 
 pub mod account;
 pub mod auth;
@@ -13,6 +13,7 @@ pub mod passwords;
 mod process;
 pub mod registration;
 pub mod revocation;
+pub mod role;
 pub mod service_key;
 pub mod session;
 pub mod sign_in;
@@ -39,6 +40,7 @@ use self::{
     invitation::service::Invitations,
     member::service::Members,
     passwords::Passwords,
+    role::service::Roles,
     service_key::{cache::ServiceKeyCache, service::ServiceKeys},
     session::service::SessionRpcs,
     session::store::Sessions,
@@ -50,8 +52,8 @@ use crate::proto::{
     identity::v1::{
         account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
         invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
-        user_service_server::UserServiceServer,
+        role_service_server::RoleServiceServer, service_key_service_server::ServiceKeyServiceServer,
+        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
     },
 };
 
@@ -61,7 +63,10 @@ pub(crate) fn module() -> Module {
         .production(config::PRODUCTION)
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
-        .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))
+        .part(|app| {
+            let (policies, secret) = (&app.contract.policies, app.secret.clone());
+            Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
+        })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
         .start(|process| Box::pin(process::start(process)))
@@ -72,6 +77,7 @@ pub(crate) fn module() -> Module {
         .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
         .service(|app| MemberServiceServer::new(Members { app: app.clone() }))
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
+        .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())

@@ -52,7 +52,8 @@ fn left_out<T>() -> Reply<T> {
 /// The visibility that the server's own operation passes for an admin.
 fn admin() -> Caller {
     let id = Uuid::nil();
-    Caller::User { id: UserId(id), account: Some(AccountId(id)), role: Role::Admin, session: SessionId(id) }
+    let (account, session) = (Some(AccountId(id)), SessionId(id));
+    Caller::User { id: UserId(id), account, role: Role::Admin, session, scopes: [].into() }
 }
 
 #[tonic::async_trait]

@@ -1,8 +1,8 @@
 -- Purpose: a person is a member of any number of accounts, with a role in each. Each user becomes an owner of the account
 -- that the user belongs to. Staff keep their accounts, too: the files of their internal notes and their posts belong to
 -- them, and this migration can't know what the tables of a team's modules refer to. Accounts get a version.
--- Lock: ACCESS EXCLUSIVE on accounts and users for a moment, because neither is rewritten; SHARE ROW EXCLUSIVE on both,
--- because members refers to them; SHARE on accounts while its index is built: registrations wait.
+-- Lock: ACCESS EXCLUSIVE on accounts and users for a moment, because neither is rewritten; SHARE ROW EXCLUSIVE on both
+-- and on roles, because members refers to them; SHARE on accounts while its index is built: registrations wait.
 -- Rollout: before the first server of this version starts. The version before does not know members: users whom it creates
 -- become members by the next migration.
 
@@ -20,7 +20,7 @@ CREATE TABLE members (
     user_id uuid NOT NULL REFERENCES users (id),
     -- role: 1 owner, 2 admin, 3 member, 4 billing, 5 viewer; null with a custom role.
     role smallint CHECK (role BETWEEN 1 AND 5),
-    custom_role_id uuid,
+    custom_role_id uuid REFERENCES roles (id),
     -- Access tokens name the version; tokens of an earlier one are refused.
     version bigint NOT NULL DEFAULT 1 CHECK (version BETWEEN 1 AND 2147483647),
     created_at timestamptz NOT NULL,

@@ -1,5 +1,5 @@
 -- Purpose: invitations of e-mail addresses to accounts. kind of mails: 14 invitation.
--- Lock: SHARE ROW EXCLUSIVE on accounts and users for a moment, because invitations refers to them; ACCESS EXCLUSIVE on
+-- Lock: SHARE ROW EXCLUSIVE on accounts, users and roles for a moment, because invitations refers to them; ACCESS EXCLUSIVE on
 -- mails for a moment, because it is not rewritten. The checks of the mails take SHARE UPDATE EXCLUSIVE, and the indexes
 -- SHARE while the mails are read: new mails wait.
 -- Rollout: before the first server of this version starts. The version before can't read the new mails: it is replaced
@@ -12,7 +12,7 @@ CREATE TABLE invitations (
     email text NOT NULL CHECK (char_length(email) BETWEEN 3 AND 254 AND email COLLATE "C" ~ '^[!-?[-~]+@[-.0-9a-z]+$'),
     -- As in members.
     role smallint CHECK (role BETWEEN 1 AND 5),
-    custom_role_id uuid,
+    custom_role_id uuid REFERENCES roles (id),
     invited_by uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     -- SHA-256 of the token; null until the mail is sent.
     token_hash bytea UNIQUE CHECK (octet_length(token_hash) = 32),

@@ -8,6 +8,7 @@ const ADMIN: &str = "01979ef8-6b0a-7c11-9d3e-2f5b8a7c4e60";
 const MEMBER: &str = "0197b5eb-07f4-7a39-8c5e-6f0d21b7a984";
 const INVITATION: &str = "0197b5f2-4c6e-7d10-a9b3-1e8f5c2d7046";
 const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
+const ROLE: &str = "0197b5f2-40aa-7e19-8d27-5b1c9e0f7a31";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 /// Returns the example of a field, by its message and its name.
@@ -30,6 +31,12 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),
+        ("Role", "id") | (_, "role_id") => json!(ROLE).into(),
+        ("User" | "SetUserRoleRequest", "staff_role_id") => Example::Omitted,
+        ("Role" | "CreateRoleRequest" | "RolePatch", "name") => json!("Support lead").into(),
+        ("Role" | "CreateRoleRequest" | "RolePatch", "description") => json!("Answers and exports tickets").into(),
+        ("Role" | "CreateRoleRequest" | "RolePatch" | "MyAccess", "scopes") => json!("support.tickets.export").into(),
+        ("Role", "built_in") => json!(false).into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "name") => json!("billing-sync").into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "scopes") => json!("support.tickets.read").into(),
         (_, "created_by") => json!(ADMIN).into(),

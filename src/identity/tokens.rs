@@ -21,11 +21,12 @@ use uuid::Uuid;
 use crate::identity::config::IdentityConfig;
 use crate::identity::{
     credential::model::{self as token, RefreshClaim},
-    member::{
-        id::MemberId,
-        model::{Member, MemberRole, MemberVersion},
+    member::{id::MemberId, model::Member},
+    revocation::{
+        known::KnownRevocations,
+        model::{SubjectVersion, TokenClaims},
     },
-    revocation::{known::KnownRevocations, model::TokenClaims},
+    role::{id::RoleId, model::Granted},
     session::model::Session,
     signing_key::keys::KeyRing,
     user::model::{Role, User},
@@ -33,7 +34,10 @@ use crate::identity::{
 use mainstay_kernel::{
     caller::Caller,
     clock::Clock,
-    contract::policy,
+    contract::{
+        Policies,
+        policy::{self, BuiltInRole, DeclaredScope, Scope},
+    },
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     secret::SecretKey,
@@ -43,8 +47,8 @@ use verified::VerifiedTokens;
 
 /// The tolerated difference between the clocks of instances.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
-/// The maximum length of a token; issued tokens have about 500 bytes.
-const MAX_TOKEN_BYTES: usize = 2048;
+/// The maximum length of a token: issued tokens have about 500 bytes, and four thirds of the scopes of a custom role.
+const MAX_TOKEN_BYTES: usize = 8192;
 /// The minimum interval between two reloads of the key ring because of an unknown key id, which any caller can invent.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// The minimum interval after a failed reload.
@@ -57,17 +61,26 @@ struct Claims {
     iss: String,
     aud: String,
     sub: Uuid,
-    /// The account of the session, the membership of the user there, its version and its role; absent for a user who is a
-    /// member of no account.
+    /// The account of the session, the membership of the user there, and its version; absent for a user who is a member of
+    /// no account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     acct: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mid: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    mver: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    arole: Option<String>,
+    mver: Option<i64>,
     role: String,
+    /// The built-in role in the account; absent for staff and for a custom role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arole: Option<String>,
+    /// The scopes of a custom role, separated by spaces (RFC 9068, 2.2.3), with its id and version; absent for a built-in
+    /// role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rver: Option<i64>,
     sid: Uuid,
     epoch: i32,
     jti: String,
@@ -85,17 +98,19 @@ pub struct Access {
     pub session: SessionId,
     /// The user's epoch when the token was issued.
     pub epoch: i32,
-    /// The membership of the user in the account of the session.
-    pub member: Option<MemberVersion>,
+    /// The version of the membership in the account of the session.
+    pub member: Option<SubjectVersion>,
+    /// The version of the custom role, if the user has one.
+    pub role: Option<SubjectVersion>,
     /// The time of expiry.
     pub expires_at: DateTime<Utc>,
 }
 
 impl Access {
-    /// Returns the claims that revocations are about.
+    /// Returns the claims that a revocation may be about.
     pub fn claims(&self) -> TokenClaims {
-        let Self { user, session, epoch, member, .. } = *self;
-        TokenClaims { user, session, epoch, member }
+        let Self { user, session, epoch, member, role, .. } = *self;
+        TokenClaims { user, session, epoch, member, role }
     }
 }
 
@@ -138,6 +153,7 @@ pub struct Pair {
 pub struct Tokens(Arc<Inner>);
 
 struct Inner {
+    policies: &'static Policies,
     clock: Clock,
     secret: SecretKey,
     mac: hmac::Key,
@@ -169,7 +185,7 @@ impl std::fmt::Debug for Tokens {
 
 impl Tokens {
     /// Starts without keys; [`install`](Self::install) adds them.
-    pub fn new(config: &IdentityConfig, secret: SecretKey, clock: Clock) -> Self {
+    pub fn new(config: &IdentityConfig, policies: &'static Policies, secret: SecretKey, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.issuer]);
@@ -178,6 +194,7 @@ impl Tokens {
         validation.validate_exp = false;
         let dropped = CancellationToken::new();
         Self(Arc::new(Inner {
+            policies,
             clock,
             mac: secret.mac("refresh tokens v1"),
             secret,
@@ -249,29 +266,40 @@ impl Tokens {
         self.ring().jwks(self.0.clock.now(), self.0.life)
     }
 
-    /// Issues the tokens of a session. They derive from the session's last refresh alone, so that a concurrent refresh
+    /// Issues the tokens of a session, with what the user's role grants now. They derive from the session's last refresh alone, so that a concurrent refresh
     /// gets the identical pair from any instance. `None` when no key can sign.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` when the cryptographic library fails.
-    pub fn issue(&self, user: &User, member: Option<&Member>, session: &Session) -> Result<Option<Pair>> {
+    pub fn issue(
+        &self,
+        user: &User,
+        member: Option<&Member>,
+        granted: &Granted,
+        session: &Session,
+    ) -> Result<Option<Pair>> {
         let inner = &self.0;
         let ring = self.ring();
         let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
         let Some(signing) = key.signing() else { return Ok(None) };
         let issued = session.refreshed_at.timestamp();
+        let (arole, custom) = match granted {
+            Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
+            Granted::Nothing => (None, None),
+            Granted::Custom { id, version, scopes } => (None, Some((id.0, *version, scopes.join(" ")))),
+        };
         let claims = Claims {
             iss: inner.issuer.clone(),
             aud: inner.issuer.clone(),
             sub: user.id.0,
             acct: member.map(|member| member.account.0),
             mid: member.map(|member| member.id.0),
-            mver: member.map(|member| member.current().version),
-            arole: member.and_then(|member| match member.role {
-                MemberRole::BuiltIn(role) => Some(role.name().to_owned()),
-                MemberRole::Custom(_) => None,
-            }),
+            mver: member.map(|member| member.version),
             role: role_name(user.role).to_owned(),
+            arole: arole.map(|role| role.name().to_owned()),
+            scope: custom.as_ref().map(|(.., scopes)| scopes.clone()),
+            rid: custom.as_ref().map(|(id, ..)| *id),
+            rver: custom.as_ref().map(|(_, version, _)| *version),
             sid: session.id.0,
             epoch: session.epoch,
             // Required by RFC 9068; without it, two refreshes within a second would yield the same token.
@@ -324,19 +352,39 @@ impl Tokens {
             return Err(TokenError::Expired);
         }
         let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
+        let platform = role_of(&claims.role).ok_or(TokenError::Forged)?;
         let member = match (claims.acct, claims.mid, claims.mver) {
-            (Some(_), Some(id), Some(version)) => Some(MemberVersion { id: MemberId(id), version }),
+            (Some(_), Some(id), Some(version)) => Some(SubjectVersion::new(id, version)),
             (None, None, None) => None,
             // A token of an earlier version of the server, which the client exchanges.
             _ => return Err(TokenError::Expired),
         };
-        let caller = Caller::User {
-            id: user,
-            account: claims.acct.map(AccountId),
-            role: role_of(&claims.role).ok_or(TokenError::Forged)?,
-            session,
+        let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
+        let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
+        let caller = Caller::User { id: user, account: claims.acct.map(AccountId), role: platform, session, scopes };
+        Ok(Access { caller, user, session, epoch: claims.epoch, member, role, expires_at })
+    }
+
+    /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never
+    /// grants a scope of the staff, not even one that has become one since.
+    fn scopes(&self, platform: policy::Role, claims: &Claims) -> Option<Arc<[Scope]>> {
+        let policies = self.0.policies;
+        let custom = match (&claims.scope, claims.rid, claims.rver) {
+            (Some(scopes), Some(_), Some(_)) => scopes,
+            // A customer without an account holds nothing.
+            (None, None, None) if platform == policy::Role::Customer && claims.acct.is_none() => {
+                return Some([].into());
+            }
+            (None, None, None) => {
+                return built_in_of(platform, claims.arole.as_deref()).map(|role| policies.scopes_of(role));
+            }
+            _ => return None,
         };
-        Ok(Access { caller, user, session, epoch: claims.epoch, member, expires_at })
+        let of_accounts = |name: &&str| {
+            let is = |scope: &DeclaredScope| scope.name.as_str() == *name && scope.is_of_accounts();
+            platform != policy::Role::Customer || policies.scopes().any(is)
+        };
+        Some(policies.declared(custom.split(' ').filter(of_accounts)))
     }
 
     /// The revocations that this instance knows.
@@ -364,12 +412,27 @@ impl Tokens {
 
     /// Removes the tokens of a membership, so that this instance checks it again at once.
     pub fn invalidate_member(&self, id: MemberId) {
-        self.0.verified.invalidate(move |access| access.member.is_some_and(|member| member.id == id));
+        self.0.verified.invalidate(move |access| access.member.is_some_and(|version| version.subject == id.0));
+    }
+
+    /// Removes the tokens of a custom role, so that this instance checks its version again at once.
+    pub fn invalidate_role(&self, role: RoleId) {
+        self.0.verified.invalidate(move |access| access.role.is_some_and(|version| version.subject == role.0));
     }
 
     /// Removes the tokens of a user, so that this instance checks the user again at once.
     pub fn invalidate_user(&self, user: UserId) {
         self.0.verified.invalidate(move |access| access.user == user);
+    }
+}
+
+/// Returns the built-in role of a token.
+fn built_in_of(platform: policy::Role, of_account: Option<&str>) -> Option<BuiltInRole> {
+    match platform {
+        policy::Role::Agent => Some(BuiltInRole::Agent),
+        policy::Role::Admin => Some(BuiltInRole::Admin),
+        policy::Role::Customer => BuiltInRole::OF_ACCOUNTS.into_iter().find(|role| of_account == Some(role.name())),
+        policy::Role::Service | policy::Role::Unspecified => None,
     }
 }
 

@@ -4,14 +4,18 @@
 use futures_util::{StreamExt as _, stream};
 use mainstay_kernel::contract::{
     Method,
-    policy::{Access, Reach, Role},
+    policy::{Access, BuiltInRole, Reach, Role, Scope},
 };
 
 use serde_json::Value;
 
 use crate::{
     cases::{self, Call, Scene},
-    support::{Actor, Protocol, Response, TestApp, methods, people::every_scope, rest},
+    support::{
+        Actor, Protocol, Response, TestApp, methods,
+        people::{User, every_scope, fresh_id, users},
+        policies, rest,
+    },
 };
 
 /// Methods that reject a caller to whom the resource is visible but who did not create it, except an admin.
@@ -24,16 +28,22 @@ const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 const OWN_ADDRESS_ONLY: [&str; 1] = ["InvitationService.AcceptInvitation"];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 8] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 10] = [
     "FileService.CreateUpload",
     "FileService.UploadFile",
     "InvitationService.CreateInvitation",
     "OrderService.CreateOrder",
     "PaymentService.ChargePayment",
+    "RoleService.CreateRole",
+    "RoleService.ListRoles",
     "SubscriptionService.CreateSubscription",
     "TicketService.BatchGetTickets",
     "TicketService.CreateTicket",
 ];
+
+/// The scopes that the custom role of the tests lacks.
+const NOT_OF_SPECIALISTS: [&str; 4] =
+    ["dashboard.system.read", "orders.products.manage", "support.tickets.delete", "webhooks.inbound.manage"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
@@ -42,17 +52,20 @@ enum Who {
     Colleague,
     Stranger,
     Agent,
+    /// An agent with a custom role of the staff.
+    Specialist,
     Admin,
     ServiceWithScope,
     ServiceWithout,
 }
 
-const EVERYBODY: [Who; 8] = [
+const EVERYBODY: [Who; 9] = [
     Who::Anonymous,
     Who::Customer,
     Who::Colleague,
     Who::Stranger,
     Who::Agent,
+    Who::Specialist,
     Who::Admin,
     Who::ServiceWithScope,
     Who::ServiceWithout,
@@ -71,28 +84,44 @@ impl Who {
         match self {
             Self::Anonymous => None,
             Self::Customer | Self::Colleague | Self::Stranger => Some(Role::Customer),
-            Self::Agent => Some(Role::Agent),
+            Self::Agent | Self::Specialist => Some(Role::Agent),
             Self::Admin => Some(Role::Admin),
             Self::ServiceWithScope | Self::ServiceWithout => Some(Role::Service),
         }
     }
 
-    fn actor(self, scene: &Scene, method: &Method) -> Actor {
+    /// The scopes that the contract or the custom role gives the caller.
+    fn scopes(self, method: &Method) -> Vec<Scope> {
+        let policies = policies();
+        let all = || every_scope().into_iter();
+        let of = |names: Vec<String>| policies.declared(names.iter().map(String::as_str)).to_vec();
+        match self {
+            Self::Anonymous => Vec::new(),
+            // Each customer owns the account.
+            Self::Customer | Self::Colleague | Self::Stranger => policies.scopes_of(BuiltInRole::Owner).to_vec(),
+            Self::Agent => policies.scopes_of(BuiltInRole::Agent).to_vec(),
+            Self::Specialist => of(all().filter(|name| !NOT_OF_SPECIALISTS.contains(&name.as_str())).collect()),
+            Self::Admin | Self::ServiceWithScope => of(all().collect()),
+            Self::ServiceWithout => {
+                let needed = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref());
+                of(all().filter(|name| needed.is_none_or(|needed| needed.as_str() != name)).collect())
+            }
+        }
+    }
+
+    async fn actor(self, scene: &Scene, method: &Method) -> Actor {
         let cast = &scene.cast;
-        let needed = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref());
+        let scopes = || self.scopes(method).iter().map(Scope::to_string).collect::<Vec<_>>();
         match self {
             Self::Anonymous => cast.anonymous.clone(),
             Self::Customer => cast.customer.clone(),
             Self::Colleague => cast.colleague.clone(),
             Self::Stranger => cast.stranger.clone(),
             Self::Agent => cast.agent.clone(),
+            Self::Specialist => specialist(scene, &scopes()).await,
             Self::Admin => cast.admin.clone(),
             Self::ServiceWithScope => cast.service.clone(),
-            Self::ServiceWithout => {
-                let is_other = |scope: &String| needed.is_none_or(|needed| needed.as_str() != scope);
-                let others: Vec<_> = every_scope().into_iter().filter(is_other).collect();
-                Actor::service(&cast.admin, &others)
-            }
+            Self::ServiceWithout => Actor::service(&cast.admin, &scopes()),
         }
     }
 
@@ -115,11 +144,9 @@ impl Who {
         }
         let Some(role) = self.role() else { return Expected::Refused(401) };
         let Some(grant) = method.grant(role) else { return Expected::Refused(403) };
-        if self == Self::ServiceWithout {
-            return Expected::Refused(403);
-        }
+        let Ok(reach) = grant.reach_with(&self.scopes(method)) else { return Expected::Refused(403) };
         let addresses = !rest::route(method).template.variables().is_empty();
-        let foreign = !self.owns(owner, grant.reach);
+        let foreign = !self.owns(owner, reach);
         let name = method.name.as_str();
         match (addresses, foreign) {
             (true, true) => Expected::Refused(404),
@@ -130,10 +157,23 @@ impl Who {
             (false, true) if OWN_ADDRESS_ONLY.contains(&name) => Expected::Refused(422),
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
             // A method about the caller's own user acts on the caller, regardless of the scene's owner.
-            (false, true) if grant.reach == Reach::OwnAccount => Expected::Empty,
+            (false, true) if reach == Reach::OwnAccount => Expected::Empty,
             _ => Expected::Good,
         }
     }
+}
+
+/// Creates an agent with a custom role of the staff.
+async fn specialist(scene: &Scene, scopes: &[String]) -> Actor {
+    let [user] = <[User; 1]>::try_from(users(&scene.database, &[(Role::Agent, None)]).await).expect("one");
+    let (id, role, scopes) = (user.id, fresh_id(), scopes.join(","));
+    let assign = format!(
+        "INSERT INTO roles (id, name, description, scopes, created_at, updated_at)
+         VALUES ('{role}', 'Specialist {role}', '', '{{{scopes}}}', now(), now());
+         UPDATE users SET staff_role_id = '{role}' WHERE id = '{id}'"
+    );
+    scene.database.sql(&assign).await;
+    Actor::user(&scene.endpoint, user)
 }
 
 /// The caller of the valid request in the table of cases.
@@ -173,7 +213,7 @@ async fn check(app: &TestApp, method: &'static Method, who: Who, protocol: Proto
     let case = cases::good_case(&method.name);
     let call = (case.call)(scene.clone()).await;
     let expected = who.expects(method, owner(&scene, &call));
-    let answer = call.send_as(&who.actor(&scene, method), protocol, &method.name).await;
+    let answer = call.send_as(&who.actor(&scene, method).await, protocol, &method.name).await;
     let fits = fits(&expected, &answer);
     (!fits).then(|| {
         format!("{} by {who:?} over {protocol:?}: {expected:?}, but {} {}", method.name, answer.status, answer.body)

@@ -13,6 +13,7 @@ pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
 pub(crate) mod post;
+pub(crate) mod role;
 mod scene;
 pub(crate) mod service_key;
 pub(crate) mod session;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(account::cases());
     cases.extend(member::cases());
     cases.extend(invitation::cases());
+    cases.extend(role::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());

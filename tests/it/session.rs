@@ -11,6 +11,7 @@ mod refresh;
 pub(crate) mod registration;
 pub(crate) mod reset;
 pub(crate) mod revocation;
+mod role;
 mod service_key;
 
 use serde_json::json;

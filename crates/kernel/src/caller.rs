@@ -31,6 +31,8 @@ pub enum Caller {
         role: Role,
         /// The session the access token belongs to.
         session: SessionId,
+        /// The scopes of the user's role when the access token was issued: the built-in role or a custom one.
+        scopes: Arc<[Scope]>,
     },
     /// An internal service with a key or a client certificate.
     Service {
@@ -47,6 +49,13 @@ impl Caller {
         match self {
             Self::User { role, .. } => *role,
             Self::Service { .. } => Role::Service,
+        }
+    }
+
+    /// The caller's scopes.
+    pub fn scopes(&self) -> &[Scope] {
+        match self {
+            Self::User { scopes, .. } | Self::Service { scopes, .. } => scopes,
         }
     }
 
@@ -116,6 +125,23 @@ impl Permit {
         &self.caller
     }
 
+    /// Checks that the caller holds a scope, beside that of the method.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, with the scope.
+    pub fn check_scope(&self, name: &str) -> Result<()> {
+        let is_held = self.caller.scopes().iter().any(|scope| scope.as_str() == name);
+        if is_held { Ok(()) } else { Err(lacks(name)) }
+    }
+
+    /// Checks that the caller holds all of these scopes, so that a caller can't give more than it has.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, with the first scope that the caller lacks.
+    pub fn check_scopes<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        names.into_iter().try_for_each(|name| self.check_scope(name))
+    }
+
     /// The rows that the caller reaches.
     pub fn visibility(&self) -> Visibility {
         match (&self.caller, self.reach) {
@@ -151,24 +177,25 @@ impl Permit {
     }
 }
 
-/// Returns the reach that the policy grants the caller: by role, and for a service key also by scope.
+/// Returns the reach that the policy grants the caller, by role and scope.
 fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
-    match (caller, &grant.scope) {
-        (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
-        (Caller::Service { .. }, Some(scope)) => {
-            let message = format!("The method requires the scope {}.", scope.as_str());
-            return Err(Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str()));
-        }
-        (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
-        (Caller::User { .. }, _) => {}
-    }
-    match (caller, grant.reach) {
+    let reach = grant.reach_with(caller.scopes()).map_err(|scope| {
+        let message = format!("The method requires the scope {scope}.");
+        Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str())
+    })?;
+    match (caller, reach) {
         (Caller::User { account: None, .. }, Reach::OwnAccount) => {
             Err(Error::with_message(Reason::PermissionDenied, "The method requires a session with an account."))
         }
         (_, reach) => Ok(reach),
     }
+}
+
+/// Returns the error for a caller that lacks a scope which a particular request requires.
+fn lacks(scope: &str) -> Error {
+    let message = format!("The request requires the scope {scope}.");
+    Error::with_message(Reason::PermissionDenied, message).with("scope", scope)
 }
 
 /// Returns the error for a role without a grant. The error names the roles that may call the method.

@@ -23,7 +23,13 @@ diesel::table! {
         id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
-        kept_session_id -> Nullable<Uuid>,
+        kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>,
+    }
+}
+diesel::table! {
+    roles (id) {
+        id -> Uuid, account_id -> Nullable<Uuid>, name -> Text, description -> Text, scopes -> Array<Text>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }
 diesel::table! {

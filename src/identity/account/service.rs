@@ -100,9 +100,9 @@ impl AccountService for Accounts {
         let call = Call::admit(request)?;
         let (id, to) = (AccountId::parse(&call.message.account_id)?, MemberId::parse(&call.message.member_id)?);
         let mut changed = Vec::new();
-        let outdated = &mut changed;
+        let (outdated, policies) = (&mut changed, &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            let (owner, members) = ops::transfer(work, id, to).await?;
+            let (owner, members) = ops::transfer(work, policies, id, to).await?;
             *outdated = members;
             Ok(pb::TransferOwnershipResponse { data: Some(render_member(owner)) })
         });

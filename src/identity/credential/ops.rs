@@ -11,12 +11,11 @@ use crate::identity::{
     service_key::store as service_key,
     signing_key::ops as signing_key,
     tokens::{Access, TokenError},
-    user::store as user,
+    user::store::{self as user, Standing},
 };
 use mainstay_kernel::{
     app::App,
     caller::Caller,
-    contract::policy::Scope,
     error::{Reason, Result},
 };
 
@@ -75,21 +74,19 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
 }
 
 /// Checks in Postgres that neither the session, nor all sessions of the user, nor the membership have ended since the
-/// token was signed, and that the membership has not changed. A client answers `TOKEN_EXPIRED` with a refresh, which yields a
-/// token in the present role.
+/// token was signed, and that the membership and the custom role of the token are the current ones.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
     let claims = access.claims();
     let standing = app.database.autocommit(async move |connection| user::standing(connection, claims).await).await?;
-    let standing = standing.ok_or(Reason::InvalidToken)?;
-    if standing.is_revoked || !standing.epoch.admits(claims.session, claims.epoch) {
+    let Standing { epoch, is_revoked, is_outdated, member_version } = standing.ok_or(Reason::InvalidToken)?;
+    let has_left = claims.member.is_some() && member_version.is_none();
+    if is_revoked || has_left || !epoch.admits(claims.session, claims.epoch) {
         return Err(Reason::SessionRevoked.into());
     }
-    match (claims.member, standing.member_version) {
-        (Some(_), None) => return Err(Reason::SessionRevoked.into()),
-        (Some(member), Some(version)) if i64::from(member.version) != version => {
-            return Err(Reason::TokenExpired.into());
-        }
-        _ => {}
+    // A refresh issues a token with the current role and scopes.
+    let of_member = claims.member.map(|member| i64::from(member.number));
+    if is_outdated || of_member != member_version {
+        return Err(Reason::TokenExpired.into());
     }
     let caller = access.caller.clone();
     app.part::<Tokens>().insert_verified(credential, access);
@@ -104,9 +101,8 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     if !same || !key.is_valid(app.clock.now()) {
         return Err(Reason::InvalidToken.into());
     }
-    // A scope that no method of this version requires grants nothing.
-    let scopes = key.scopes.iter().map(|name| Scope::from(name.as_str()));
-    let caller = Caller::Service { id, scopes: scopes.collect() };
+    let scopes = app.contract.policies.declared(key.scopes.iter().map(String::as_str));
+    let caller = Caller::Service { id, scopes };
     app.part::<ServiceKeyCache>().insert(secret, id, caller.clone(), key.expires_at);
     Ok(caller)
 }

@@ -73,8 +73,9 @@ impl InvitationService for Invitations {
         let call = Call::admit(request)?;
         let draft = draft(&call.message)?;
         ops::count_mail(&self.app, &call.permit()?).await?;
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            let invitation = ops::create(work, draft).await?;
+            let invitation = ops::create(work, policies, draft).await?;
             Ok(pb::CreateInvitationResponse { data: Some(render(invitation)) })
         })
         .await
@@ -113,8 +114,9 @@ impl InvitationService for Invitations {
         let call = Call::admit(request)?;
         let (id, expected) = (InvitationId::parse(&call.message.invitation_id)?, call.if_match.clone());
         ops::count_mail(&self.app, &call.permit()?).await?;
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            let invitation = ops::resend(work, id, expected).await?;
+            let invitation = ops::resend(work, policies, id, expected).await?;
             Ok(pb::ResendInvitationResponse { data: Some(render(invitation)) })
         })
         .await

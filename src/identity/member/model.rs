@@ -3,8 +3,16 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{files::avatar::model::Avatar, identity::member::id::MemberId};
+use crate::{
+    files::avatar::model::Avatar,
+    identity::{
+        member::id::MemberId,
+        revocation::model::SubjectVersion,
+        role::{id::RoleId, model::Assigned},
+    },
+};
 use mainstay_kernel::{
+    contract::policy::BuiltInRole,
     id::{AccountId, UserId},
     numbered::numbered,
     page::Key,
@@ -37,18 +45,30 @@ numbered! {
 pub enum MemberRole {
     BuiltIn(AccountRole),
     /// A custom role of the account.
-    Custom(Uuid),
+    Custom(RoleId),
 }
 
 impl MemberRole {
     pub const OWNER: Self = Self::BuiltIn(AccountRole::Owner);
     pub const ADMIN: Self = Self::BuiltIn(AccountRole::Admin);
 
+    /// Returns the role as the role that an access token grants.
+    pub fn assigned(self) -> Assigned {
+        match self {
+            Self::BuiltIn(AccountRole::Owner) => Assigned::BuiltIn(BuiltInRole::Owner),
+            Self::BuiltIn(AccountRole::Admin) => Assigned::BuiltIn(BuiltInRole::AccountAdmin),
+            Self::BuiltIn(AccountRole::Member) => Assigned::BuiltIn(BuiltInRole::Member),
+            Self::BuiltIn(AccountRole::Billing) => Assigned::BuiltIn(BuiltInRole::Billing),
+            Self::BuiltIn(AccountRole::Viewer) => Assigned::BuiltIn(BuiltInRole::Viewer),
+            Self::Custom(id) => Assigned::Custom(id),
+        }
+    }
+
     /// Returns the columns of the built-in role and of the custom role.
     pub fn columns(self) -> (Option<i16>, Option<Uuid>) {
         match self {
             Self::BuiltIn(role) => (Some(role.number()), None),
-            Self::Custom(id) => (None, Some(id)),
+            Self::Custom(id) => (None, Some(id.0)),
         }
     }
 
@@ -56,7 +76,7 @@ impl MemberRole {
     pub fn of_columns(role: Option<i16>, custom: Option<Uuid>) -> Option<Self> {
         match (role, custom) {
             (Some(number), None) => AccountRole::from_number(number.into()).map(Self::BuiltIn),
-            (None, Some(id)) => Some(Self::Custom(id)),
+            (None, Some(id)) => Some(Self::Custom(RoleId(id))),
             _ => None,
         }
     }
@@ -92,18 +112,10 @@ impl Member {
         self.role == MemberRole::OWNER
     }
 
-    /// Returns the id and the version, which access tokens name.
-    pub fn current(&self) -> MemberVersion {
-        // The column has no greater value.
-        MemberVersion { id: self.id, version: i32::try_from(self.version).unwrap_or(i32::MAX) }
+    /// Returns the version, which access tokens name.
+    pub fn current(&self) -> SubjectVersion {
+        SubjectVersion::new(self.id.0, self.version)
     }
-}
-
-/// A version of a membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemberVersion {
-    pub id: MemberId,
-    pub version: i32,
 }
 
 /// What a member's colleagues see of the person.
@@ -152,9 +164,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_role_grants_what_the_built_in_role_of_its_name_grants() {
+        for role in AccountRole::ALL {
+            let Assigned::BuiltIn(granted) = MemberRole::BuiltIn(role).assigned() else { panic!("{role:?}") };
+            assert!(granted.name() == role.name() && BuiltInRole::OF_ACCOUNTS.contains(&granted), "{role:?}");
+        }
+    }
+
+    #[test]
     fn a_role_is_made_of_its_columns() {
         let custom = Uuid::from_u128(7);
-        for role in AccountRole::ALL.map(MemberRole::BuiltIn).into_iter().chain([MemberRole::Custom(custom)]) {
+        for role in AccountRole::ALL.map(MemberRole::BuiltIn).into_iter().chain([MemberRole::Custom(RoleId(custom))]) {
             let (built_in, custom) = role.columns();
             assert_eq!(MemberRole::of_columns(built_in, custom), Some(role));
         }

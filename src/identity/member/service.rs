@@ -136,8 +136,9 @@ impl MemberService for Members {
         let (id, expected) = (MemberId::parse(&call.message.member_id)?, call.if_match.clone());
         let (message, mask) = (call.message.member.take().unwrap_or_default(), call.message.update_mask.take());
         let role = new_role(&message, &call.update_paths("member", &message, mask)?)?;
+        let policies = &self.app.contract.policies;
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            let member = ops::change_role(work, id, expected, role).await?;
+            let member = ops::change_role(work, policies, id, expected, role).await?;
             Ok(pb::UpdateMemberResponse { data: Some(render(member)) })
         });
         let response = reply.await?;
@@ -149,9 +150,9 @@ impl MemberService for Members {
         let call = Call::admit(request)?;
         let (id, expected) = (MemberId::parse(&call.message.member_id)?, call.if_match.clone());
         let mut person = None;
-        let removed = &mut person;
+        let (removed, policies) = (&mut person, &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            *removed = Some(ops::remove(work, id, expected).await?);
+            *removed = Some(ops::remove(work, policies, id, expected).await?);
             Ok(pb::RemoveMemberResponse {})
         });
         let response = reply.await?;

@@ -1,5 +1,5 @@
-//! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, or the change or
-//! the end of their membership.
+//! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, a new version of
+//! their membership or role, or the end of the membership.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,6 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::identity::member::model::MemberVersion;
 use mainstay_kernel::id::{SessionId, UserId};
 
 /// The maximum age of an instance's revocations. After this time without a successful poll, the instance asks Postgres
@@ -36,13 +35,28 @@ impl Epoch {
     }
 }
 
+/// A version of something that an access token depends on, such as its custom role. A later version ends the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectVersion {
+    /// The id.
+    pub subject: Uuid,
+    /// The version, which is counted like the epochs of users.
+    pub number: i32,
+}
+
+impl SubjectVersion {
+    /// Returns a version of a subject.
+    pub fn new(subject: Uuid, version: i64) -> Self {
+        Self { subject, number: i32::try_from(version).unwrap_or(i32::MAX) }
+    }
+}
+
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The id of a session, of a user, or of a membership.
+    /// The id of a session, a user, a membership or a role.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun. For a membership: its version, as an epoch without a kept session; `None` if it
-    /// ended.
+    /// For a user: the epoch that has begun. For a membership and a role: the new version; `None` if a membership ended.
     pub epoch: Option<Epoch>,
 }
 
@@ -52,7 +66,10 @@ pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
     pub epoch: i32,
-    pub member: Option<MemberVersion>,
+    /// The version of the membership, if the token has an account.
+    pub member: Option<SubjectVersion>,
+    /// The version of the custom role, if the token has one.
+    pub role: Option<SubjectVersion>,
 }
 
 /// The revocations of the last minutes that this instance has read.
@@ -92,24 +109,24 @@ impl RevocationSet {
         }
         let admits = |epoch: &Option<Epoch>| epoch.is_some_and(|epoch| epoch.admits(token.session, token.epoch));
         let user = self.by_subject.get(&token.user.0).is_some_and(|(epoch, _)| !admits(epoch));
-        let is_outdated = |member: MemberVersion| {
-            let revoked = self.by_subject.get(&member.id.0);
-            revoked.is_some_and(|(epoch, _)| epoch.is_none_or(|epoch| member.version < epoch.number))
+        let is_outdated = |version: SubjectVersion| {
+            let later = self.by_subject.get(&version.subject);
+            later.is_some_and(|(later, _)| later.is_none_or(|later| later.number > version.number))
         };
-        user || self.by_subject.contains_key(&token.session.0) || token.member.is_some_and(is_outdated)
+        let mut versions = token.member.into_iter().chain(token.role);
+        user || self.by_subject.contains_key(&token.session.0) || versions.any(is_outdated)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::member::id::MemberId;
 
     const LIFE: Duration = Duration::from_secs(400);
 
     fn token(epoch: i32) -> TokenClaims {
-        let member = Some(MemberVersion { id: MemberId(Uuid::from_u128(3)), version: 5 });
-        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch, member }
+        let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
+        TokenClaims { user, session, epoch, member: None, role: None }
     }
 
     fn epoch(number: i32, kept: Option<u128>) -> Revocation {
@@ -135,20 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn the_end_and_a_later_version_of_a_membership_end_its_tokens() {
+    fn a_later_version_of_a_membership_or_role_ends_the_tokens_of_earlier_ones() {
         let now = Instant::now();
         let mut revocations = RevocationSet::default();
-        let of_member = |number: Option<i32>| Revocation {
-            subject: Uuid::from_u128(3),
-            epoch: number.map(|number| Epoch { number, kept: None }),
+        let version = |number| Some(SubjectVersion::new(Uuid::from_u128(3), number));
+        let tokens = |number| {
+            [TokenClaims { role: version(number), ..token(0) }, TokenClaims { member: version(number), ..token(0) }]
         };
-        revocations.learn(vec![of_member(Some(5))], now, LIFE);
-        assert!(revocations.allows(token(0), now, now), "it names this version");
-        revocations.learn(vec![of_member(Some(6))], now, LIFE);
-        assert!(!revocations.allows(token(0), now, now));
-        assert!(revocations.allows(TokenClaims { member: None, ..token(0) }, now, now), "of no account");
-        revocations.learn(vec![of_member(None)], now, LIFE);
-        assert!(!revocations.allows(token(0), now, now));
+        let subject = |epoch| Revocation { subject: Uuid::from_u128(3), epoch };
+        revocations.learn(vec![subject(Some(Epoch { number: 3, kept: None }))], now, LIFE);
+        let allowed = [2, 3, 4].map(|number| tokens(number).map(|token| revocations.allows(token, now, now)));
+        assert_eq!(allowed, [[false; 2], [true; 2], [true; 2]]);
+        assert!(revocations.allows(token(0), now, now), "a token without either");
+        // The membership has ended.
+        revocations.learn(vec![subject(None)], now, LIFE);
+        assert!(tokens(4).iter().all(|token| !revocations.allows(*token, now, now)));
     }
 
     #[test]

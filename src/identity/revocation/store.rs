@@ -11,8 +11,8 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::identity::{
-    member::{id::MemberId, model::MemberVersion},
-    revocation::model::{Epoch, Revocation},
+    member::id::MemberId,
+    revocation::model::{Epoch, Revocation, SubjectVersion},
 };
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
@@ -45,10 +45,10 @@ pub async fn end_member(connection: &mut Connection, member: MemberId) -> Result
     insert(connection, Revocation { subject: member.0, epoch: None }).await
 }
 
-/// Revokes the access tokens of the earlier versions of a membership.
-pub async fn change_member(connection: &mut Connection, member: MemberVersion) -> Result<()> {
-    let epoch = Epoch { number: member.version, kept: None };
-    insert(connection, Revocation { subject: member.id.0, epoch: Some(epoch) }).await
+/// Revokes the access tokens of earlier versions of a subject, such as a role, which the caller's transaction changes.
+pub async fn begin_version(connection: &mut Connection, version: SubjectVersion) -> Result<()> {
+    let epoch = Some(Epoch { number: version.number, kept: None });
+    insert(connection, Revocation { subject: version.subject, epoch }).await
 }
 
 async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Service keys: created, listed and revoked by admins.
+//! Service keys: created, listed and revoked by staff.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -23,12 +23,14 @@ use mainstay_kernel::{
 // For the removal of sample data.
 pub(crate) use store::erase;
 
-/// Creates a key. Its secret is returned only here; only its hash is stored.
+/// Creates a key, whose scopes the caller must hold. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the expiry is in the past.
+/// `PERMISSION_DENIED` for a scope that the caller lacks; `VALIDATION_FAILED` if the expiry is in the past.
 pub async fn create(work: &mut Work, draft: Draft) -> Result<(ServiceKey, SecretString)> {
-    let ((admin, ..), now) = (session::caller(&work.permit()?)?, work.now());
+    let (permit, now) = (work.permit()?, work.now());
+    let (admin, ..) = session::caller(&permit)?;
+    permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
     if draft.expires_at.is_some_and(|end| end <= now) {
         return Err(Error::field("expireTime", "must be in the future"));
     }

@@ -10,11 +10,12 @@ use secrecy::ExposeSecret as _;
 use crate::identity::{
     member::{id::MemberId, model::Member, store as members},
     revocation::ops as revocation,
+    role::{model::Granted, ops as role},
     session::model::{Device, Refresh, Session, SessionLife},
     signing_key::ops as signing_key,
     tokens::Pair,
     user::{
-        model::User,
+        model::{Role, User},
         store::{self, Wanted},
     },
 };
@@ -52,10 +53,26 @@ pub(crate) fn life(app: &App) -> SessionLife {
 /// unreachable.
 pub async fn begin(app: &App, user: &User, device: Device, account: Option<AccountId>) -> Result<Pair> {
     let member = membership(app, user.id, account).await?;
+    let granted = granted(app, user, member.as_ref()).await?;
+    begin_with(app, user, member.as_ref(), &granted, device).await
+}
+
+/// Begins a session whose first access token has what a role grants, until it is refreshed. A test thus has callers of every
+/// role without a user for each.
+///
+/// # Errors
+/// `UNAVAILABLE` if the session store is unreachable.
+pub async fn begin_with(
+    app: &App,
+    user: &User,
+    member: Option<&Member>,
+    granted: &Granted,
+    device: Device,
+) -> Result<Pair> {
     let session = Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app));
-    let session = session.of_account(member.as_ref());
+    let session = session.of_account(member);
     app.part::<Sessions>().insert(&session).await?;
-    issue(app, user, member.as_ref(), &session).await
+    issue(app, user, member, granted, &session).await
 }
 
 /// Returns the membership that a new session of a user has; `None` if the user is a member of no account.
@@ -109,15 +126,17 @@ async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<
                     return Err(Reason::Conflict.into());
                 }
                 let (user, member) = owner(app, &session, None).await?;
-                return issue(app, &user, member.as_ref(), &session).await;
+                let granted = granted(app, &user, member.as_ref()).await?;
+                return issue(app, &user, member.as_ref(), &granted, &session).await;
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
         let (user, member) = owner(app, &next, account).await?;
+        let granted = granted(app, &user, member.as_ref()).await?;
         let next = Session { epoch: user.epoch.number, ..next }.of_account(member.as_ref());
         if app.part::<Sessions>().replace(&entry, &next).await? {
-            return issue(app, &user, member.as_ref(), &next).await;
+            return issue(app, &user, member.as_ref(), &granted, &next).await;
         }
     }
     Err(Reason::Conflict.into())
@@ -166,13 +185,22 @@ pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
     stored.filter(continues).map(drop).ok_or_else(|| Reason::SessionRevoked.into())
 }
 
-async fn issue(app: &App, user: &User, member: Option<&Member>, session: &Session) -> Result<Pair> {
-    let pair = match app.part::<Tokens>().issue(user, member, session)? {
+/// Returns what the user's role grants now: that of the staff, or else that of the member in the account of the session.
+async fn granted(app: &App, user: &User, member: Option<&Member>) -> Result<Granted> {
+    match (user.role, member) {
+        (Role::Agent | Role::Admin, _) => role::granted(app, role::of_staff(user)).await,
+        (Role::Customer, Some(member)) => role::granted(app, member.role.assigned()).await,
+        (Role::Customer, None) => Ok(Granted::Nothing),
+    }
+}
+
+async fn issue(app: &App, user: &User, member: Option<&Member>, granted: &Granted, session: &Session) -> Result<Pair> {
+    let pair = match app.part::<Tokens>().issue(user, member, granted, session)? {
         Some(pair) => pair,
         None => {
             // No key exists yet: Postgres was unreachable or not migrated when this instance started.
             signing_key::refresh(app).await?;
-            let pair = app.part::<Tokens>().issue(user, member, session)?;
+            let pair = app.part::<Tokens>().issue(user, member, granted, session)?;
             pair.ok_or_else(|| Error::unavailable(anyhow::anyhow!("no key signs access tokens")))?
         }
     };

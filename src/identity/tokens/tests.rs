@@ -6,6 +6,7 @@ use mainstay_kernel::config::Source;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
+    member::model::MemberRole,
     session::model::{Device, SessionLife},
     signing_key::{keys::SealedKey, model::Life},
     tokens::*,
@@ -23,16 +24,17 @@ struct Fixture {
     sealed: SealedKey,
 }
 
-fn config() -> IdentityConfig {
-    let source = Source::of([("TOKEN_ISSUER", "here")]);
-    let config = crate::product().modules().expect("they fit together").config(source);
-    config.expect("a configuration").section::<IdentityConfig>().clone()
+/// Tokens of a server with this secret.
+fn tokens(secret: SecretKey, clock: Clock) -> Tokens {
+    let modules = crate::product().modules().expect("they fit together");
+    let config = modules.config(Source::of([("TOKEN_ISSUER", "here")])).expect("a configuration");
+    Tokens::new(config.section::<IdentityConfig>(), &modules.contract.policies, secret, clock)
 }
 
 fn fixture() -> Fixture {
     let (clock, secret) = (Clock::default(), SecretKey::new([1; 32]));
     let now = clock.now();
-    let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
+    let tokens = tokens(secret.clone(), clock.clone());
     let sealed = SealedKey::generate(&secret, Life::begin(now, true)).expect("a key");
     tokens.install(KeyRing::open(vec![sealed.clone()], &secret).expect("a ring"));
     let user = User::new(EmailAddress::parse("a@b.example").expect("one"), "A".into(), Role::Agent, now);
@@ -43,9 +45,18 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     fn access(&self) -> String {
-        let pair =
-            self.tokens.issue(&self.user, Some(&self.member), &self.session).expect("no fault").expect("a key signs");
-        pair.access.expose_secret().to_owned()
+        self.access_of(&Granted::BuiltIn(BuiltInRole::Agent))
+    }
+
+    fn access_of(&self, granted: &Granted) -> String {
+        self.pair(granted).access.expose_secret().to_owned()
+    }
+
+    fn pair(&self, granted: &Granted) -> Pair {
+        self.tokens
+            .issue(&self.user, Some(&self.member), granted, &self.session)
+            .expect("no fault")
+            .expect("a key signs")
     }
 
     /// Makes a token like a genuine one, with another header or other claims, signed by the real key.
@@ -60,8 +71,11 @@ impl Fixture {
             acct: Some(self.member.account.0),
             mid: Some(self.member.id.0),
             mver: Some(1),
-            arole: Some("owner".into()),
             role: "admin".into(),
+            arole: None,
+            scope: None,
+            rid: None,
+            rver: None,
             sid: self.session.id.0,
             epoch: 0,
             jti: "1".into(),
@@ -86,17 +100,67 @@ fn a_token_identifies_the_caller() {
     let fixture = fixture();
     let access = fixture.tokens.verify(&fixture.access()).expect("good");
     let (id, account) = (fixture.user.id, Some(fixture.member.account));
-    assert_eq!(access.caller, Caller::User { id, account, role: policy::Role::Agent, session: fixture.session.id });
-    assert_eq!(access.member, Some(MemberVersion { id: fixture.member.id, version: 1 }));
+    let (role, session) = (policy::Role::Agent, fixture.session.id);
+    let scopes = fixture.tokens.0.policies.scopes_of(BuiltInRole::Agent);
+    assert!(scopes.contains(&"support.tickets.write".into()) && !scopes.contains(&"payments.refunds.create".into()));
+    assert_eq!(access.caller, Caller::User { id, account, role, session, scopes });
+    assert_eq!(access.member, Some(SubjectVersion::new(fixture.member.id.0, 1)));
     assert!(fixture.tokens.verify(&fixture.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
+}
+
+fn custom(scopes: &[&str]) -> Granted {
+    let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+    Granted::Custom { id: RoleId(Uuid::from_u128(7)), version: 3, scopes }
+}
+
+#[test]
+fn a_token_of_a_custom_role_has_its_scopes_and_its_version() {
+    let mut fixture = fixture();
+    let scopes = |fixture: &Fixture, scopes: &[&str]| {
+        let access = fixture.tokens.verify(&fixture.access_of(&custom(scopes))).expect("good");
+        assert_eq!(access.role, Some(SubjectVersion { subject: Uuid::from_u128(7), number: 3 }));
+        access.caller.scopes().iter().map(Scope::to_string).collect::<Vec<_>>()
+    };
+    let both = ["payments.refunds.create", "support.tickets.read"];
+    assert_eq!(scopes(&fixture, &both), both);
+    assert_eq!(scopes(&fixture, &["support.everything", both[1]]), [both[1]], "an undeclared scope grants nothing");
+    fixture.user.role = Role::Customer;
+    assert_eq!(scopes(&fixture, &both), [both[1]], "a role of an account has no scope of the staff");
+    let role = |role| fixture.tokens.verify(&fixture.access_of(&Granted::BuiltIn(role))).expect("good");
+    let viewer = role(BuiltInRole::Viewer).caller;
+    assert_eq!(viewer.scopes(), &*fixture.tokens.0.policies.scopes_of(BuiltInRole::Viewer));
+    let without = fixture.forge(|_| {}, |claims| claims.role = "customer".into());
+    assert_eq!(fixture.tokens.verify(&without), Err(TokenError::Forged), "a member without a role");
+}
+
+#[test]
+fn the_longest_role_fits_into_a_token() {
+    let fixture = fixture();
+    let names: Vec<_> = (0..50).map(|number| format!("{number:0>100}")).collect();
+    let token = fixture.access_of(&custom(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert!(fixture.tokens.verify(&token).is_ok(), "{} bytes", token.len());
+}
+
+#[test]
+fn a_later_version_of_a_role_is_looked_up() {
+    let fixture = fixture();
+    let token = fixture.access_of(&custom(&["support.tickets.read"]));
+    let access = fixture.tokens.verify(&token).expect("good");
+    fixture.tokens.insert_verified(&token, access);
+    assert!(fixture.tokens.get_verified(&token).is_some());
+    fixture.tokens.invalidate_role(RoleId(Uuid::from_u128(7)));
+    assert!(fixture.tokens.get_verified(&token).is_none());
 }
 
 #[test]
 fn a_token_names_an_account_only_with_the_membership() {
     let fixture = fixture();
-    let pair = fixture.tokens.issue(&fixture.user, None, &fixture.session).expect("no fault").expect("a key signs");
+    let customer = User { role: Role::Customer, ..fixture.user.clone() };
+    let pair = fixture.tokens.issue(&customer, None, &Granted::Nothing, &fixture.session);
+    let pair = pair.expect("no fault").expect("a key signs");
     let access = fixture.tokens.verify(pair.access.expose_secret()).expect("good");
-    assert!(matches!(access.caller, Caller::User { account: None, .. }) && access.member.is_none());
+    assert!(matches!(&access.caller, Caller::User { account: None, scopes, .. } if scopes.is_empty()));
+    assert_eq!(access.member, None);
     let partial = fixture.forge(|_| {}, |claims| claims.mid = None);
     assert_eq!(fixture.tokens.verify(&partial), Err(TokenError::Expired), "the client exchanges it");
 }
@@ -104,13 +168,7 @@ fn a_token_names_an_account_only_with_the_membership() {
 #[test]
 fn concurrent_refreshes_get_the_same_pair() {
     let fixture = fixture();
-    let pair = || {
-        fixture
-            .tokens
-            .issue(&fixture.user, Some(&fixture.member), &fixture.session)
-            .expect("no fault")
-            .expect("a key signs")
-    };
+    let pair = || fixture.pair(&Granted::BuiltIn(BuiltInRole::Agent));
     let (first, again) = (pair(), pair());
     assert_eq!(first.access.expose_secret(), again.access.expose_secret());
     assert_eq!(first.refresh.expose_secret(), again.refresh.expose_secret());
@@ -150,6 +208,9 @@ fn wrong_claims_are_refused() {
     assert_eq!(verify(|claims| claims.role = "service".into()), Err(TokenError::Forged));
     assert_eq!(verify(|claims| claims.exp = i64::MAX), Err(TokenError::Forged));
     assert_eq!(verify(|claims| claims.exp -= 100), Err(TokenError::Expired));
+    let unknown = |claims: &mut Claims| (claims.role, claims.arole) = ("customer".into(), Some("chief".into()));
+    assert_eq!(verify(unknown), Err(TokenError::Forged));
+    assert_eq!(verify(|claims| claims.scope = Some("orders.read".into())), Err(TokenError::Forged), "a part of a role");
 }
 
 #[test]
@@ -199,7 +260,7 @@ fn a_changed_token_is_refused() {
             "{place}"
         );
     }
-    for bad in ["", ".", "..", "a.b.c", &format!("{good}.x"), &good.repeat(5)] {
+    for bad in ["", ".", "..", "a.b.c", &format!("{good}.x"), &good.repeat(20)] {
         assert_eq!(fixture.tokens.verify(bad), Err(TokenError::Forged), "{bad}");
     }
 }
@@ -237,15 +298,11 @@ fn a_cached_token_expires() {
 #[test]
 fn a_refresh_token_of_another_secret_is_none() {
     let fixture = fixture();
-    let pair = fixture
-        .tokens
-        .issue(&fixture.user, Some(&fixture.member), &fixture.session)
-        .expect("no fault")
-        .expect("a key signs");
+    let pair = fixture.pair(&Granted::BuiltIn(BuiltInRole::Agent));
     let token = pair.refresh.expose_secret();
     let claim = RefreshClaim { user: fixture.user.id, session: fixture.session.id, generation: 1 };
     assert_eq!(fixture.tokens.read_refresh(token), Some(claim));
-    let other = Tokens::new(&config(), SecretKey::new([2; 32]), fixture.clock.clone());
+    let other = tokens(SecretKey::new([2; 32]), fixture.clock.clone());
     assert_eq!(other.read_refresh(token), None);
     assert_eq!(fixture.tokens.read_refresh(&format!("{token}A")), None);
 }

@@ -55,9 +55,8 @@ impl VerifiedTokens {
     pub(crate) fn get(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
         let entry = self.0.get(hash)?;
         let age = now - entry.verified_at;
-        let is_fresh = age < MAX_AGE
-            && now < entry.access.expires_at + LEEWAY
-            && revocations.allow(entry.access.claims(), entry.checked_at);
+        let is_unexpired = age < MAX_AGE && now < entry.access.expires_at + LEEWAY;
+        let is_fresh = is_unexpired && revocations.allow(entry.access.claims(), entry.checked_at);
         if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }

@@ -23,17 +23,30 @@ pub(crate) enum Users {
         #[command(flatten)]
         password: Password,
     },
+    /// Make a user an active admin, when no admin can sign in. The user's sessions end.
+    MakeAdmin {
+        /// The e-mail address of the user.
+        email: String,
+    },
 }
 
 impl Command for Users {
     const NAME: &'static str = "users";
 
     async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
-        let Self::CreateAdmin { email, name, password } = self;
-        let password = password.read()?;
-        let app = program.open().await?;
-        let id = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
-        print(&format!("{id} may sign in as {email}.\n"));
+        match self {
+            Self::CreateAdmin { email, name, password } => {
+                let password = password.read()?;
+                let app = program.open().await?;
+                let id = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
+                print(&format!("{id} may sign in as {email}.\n"));
+            }
+            Self::MakeAdmin { email } => {
+                let app = program.open().await?;
+                let id = for_operator(ops::make_admin(&app, &email).await)?;
+                print(&format!("{id} is an admin.\n"));
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,7 +5,10 @@ mod language;
 
 use chrono::{DateTime, Utc};
 
-use crate::{files::avatar::model::Avatar, identity::revocation::model::Epoch};
+use crate::{
+    files::avatar::model::Avatar,
+    identity::{revocation::model::Epoch, role::id::RoleId},
+};
 use mainstay_kernel::{
     contract::validate::{check, text},
     error::{Error, Result},
@@ -22,11 +25,18 @@ numbered! {
     Role {
         /// Reaches the account of the session only.
         Customer = 1,
-        /// Works on the tickets of all accounts.
+        /// Works for all accounts, with the scopes of agents or of a custom role of the staff.
         Agent = 2,
-        /// Has an agent's permissions, and manages users and keys.
+        /// Has every scope.
         Admin = 3,
     }
+}
+
+/// The role of a user with the custom role that an agent may have in place of the built-in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaffRole {
+    pub role: Role,
+    pub custom: Option<RoleId>,
 }
 
 numbered! {
@@ -55,6 +65,8 @@ pub struct User {
     pub email: EmailAddress,
     pub name: String,
     pub role: Role,
+    /// The custom role of an agent in place of the built-in one.
+    pub staff_role: Option<RoleId>,
     /// The language of mail to the user.
     pub language: Language,
     /// The present epoch, which determines the valid sessions and access tokens.
@@ -78,6 +90,7 @@ impl User {
             email,
             name,
             role,
+            staff_role: None,
             language: Language::default(),
             epoch: Epoch::default(),
             avatar: None,
@@ -107,8 +120,8 @@ impl User {
 
     /// Returns the user with another role, and a new epoch, which ends every session.
     #[must_use]
-    pub fn in_role(self, role: Role, now: DateTime<Utc>) -> Self {
-        Self { role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
+    pub fn in_role(self, role: Role, staff_role: Option<RoleId>, now: DateTime<Utc>) -> Self {
+        Self { role, staff_role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns whether the user may sign in.

@@ -7,9 +7,10 @@ use crate::identity::{
     member::{model::Membership, ops as members},
     registration::ops::{Profile, create},
     revocation::store as revocation,
+    role::ops as roles,
     session::ops as session,
     user::{
-        model::{self, EmailAddress, Filter, Patch, Role, User},
+        model::{self, EmailAddress, Filter, Patch, Role, StaffRole, User},
         store,
     },
 };
@@ -18,8 +19,9 @@ use mainstay_kernel::{
     app::App,
     batch,
     caller::Permit,
+    contract::{Policies, policy},
     database::{Connection, pipeline::pipeline},
-    error::Result,
+    error::{Error, Reason, Result},
     id::UserId,
     page::{Start, Total},
     unit_of_work::Work,
@@ -110,39 +112,80 @@ pub async fn set_avatar(
     Ok(user)
 }
 
-/// Changes a user's role and ends the user's sessions. Setting the current role changes nothing.
+/// Changes a user's role and ends the user's sessions. Setting the current role changes nothing. The caller must hold the
+/// scopes of the roles of the staff that the user loses and gets.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
-pub async fn set_role(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>, role: Role) -> Result<User> {
-    work.permit()?;
-    let now = work.now();
+/// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
+pub async fn set_role(
+    work: &mut Work,
+    policies: &Policies,
+    id: UserId,
+    expected: Option<ExpectedVersions>,
+    new: StaffRole,
+) -> Result<User> {
+    let StaffRole { role, custom } = new;
+    if custom.is_some() && role != Role::Agent {
+        return Err(Error::field("staffRoleId", "must be absent unless the role is that of an agent"));
+    }
+    let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
     let (user, admins) = store::lock_with_admins(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
-    if user.role == role {
+    if (user.role, user.staff_role) == (role, custom) {
         return Ok(user);
     }
-    keep_an_admin(&user, admins)?;
-    let user = user.in_role(role, now);
-    begin_epoch_of(connection, &user).await?;
-    Ok(user)
+    let next = user.clone().in_role(role, custom, now);
+    for user in [&user, &next].into_iter().filter(|user| user.role != Role::Customer) {
+        let assigned = roles::of_staff(user);
+        roles::check_assignment(connection, &permit, policies, None, assigned).await?;
+    }
+    if user.role != role {
+        keep_an_admin(&user, admins)?;
+    }
+    begin_epoch_of(connection, &next).await?;
+    tracing::info!(user = %id, admin = %permit.caller().principal(), role = ?role, "the role of a user was changed");
+    Ok(next)
+}
+
+/// Makes the user with an address an active admin, and ends the user's sessions: the operator's way back when no admin can
+/// sign in.
+///
+/// # Errors
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
+    let email = EmailAddress::find(email)?;
+    let change = app.database.transaction(async move |work: &mut Work| {
+        let now = work.now();
+        let connection = work.connection().await?;
+        let found = store::by_email(connection, &email).await?.ok_or_else(|| Error::not_found("user"))?;
+        let (user, _) = store::lock_with_admins(connection, found.0.id).await?;
+        let user = User { deactivation: None, ..user.in_role(Role::Admin, None, now) };
+        begin_epoch_of(connection, &user).await?;
+        tracing::warn!(user = %user.id, "an operator made a user an admin");
+        Ok(user.id)
+    });
+    change.await
 }
 
 /// Deactivates a user, and ends the user's sessions. Changes nothing if the user is deactivated already.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
+/// `PERMISSION_DENIED` if the user is an admin and the caller is none; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
 pub async fn deactivate(
     work: &mut Work,
     id: UserId,
     expected: Option<ExpectedVersions>,
     reason: String,
 ) -> Result<User> {
-    let (admin, now) = (work.permit()?.caller().principal(), work.now());
+    let (permit, now) = (work.permit()?, work.now());
+    let admin = permit.caller().principal();
     let connection = work.connection().await?;
     let (user, admins) = store::lock_with_admins(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
+    if user.role == Role::Admin && permit.caller().role() != policy::Role::Admin {
+        return Err(Error::with_message(Reason::PermissionDenied, "Only an admin deactivates an admin."));
+    }
     if !user.is_active() {
         return Ok(user);
     }

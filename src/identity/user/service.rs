@@ -6,9 +6,10 @@ use tonic::{Request, Streaming};
 
 use crate::identity::{
     member::service::render_membership,
+    role::id::RoleId,
     session::ops as session,
     user::{
-        model::{EmailAddress, Filter, Language, Patch, Role, State, User},
+        model::{EmailAddress, Filter, Language, Patch, Role, StaffRole, State, User},
         ops,
     },
 };
@@ -36,6 +37,7 @@ pub(crate) fn render(user: User) -> pb::User {
         email: Some(user.email.into()),
         name: Some(user.name),
         role: Some(user.role.number().into()),
+        staff_role_id: user.staff_role.map(|role| role.to_string()),
         language: Some(user.language.into()),
         avatar_url: user.avatar.map(|avatar| avatar.url()),
         state: Some(state.into()),
@@ -140,8 +142,10 @@ impl UserService for Users {
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
         let role = Role::from_number(call.message.role)
             .ok_or_else(|| Error::field("role", "is not a role that a user can have"))?;
+        let custom = call.message.staff_role_id.as_deref().map(RoleId::parse).transpose()?;
+        let (new, policies) = (StaffRole { role, custom }, &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            let user = ops::set_role(work, id, expected, role).await?;
+            let user = ops::set_role(work, policies, id, expected, new).await?;
             Ok(pb::SetUserRoleResponse { data: Some(render(user)) })
         });
         let response = reply.await?;

@@ -10,9 +10,10 @@ use crate::{
     identity::{
         member::{id::MemberId, model::Member, store as member},
         revocation::{
-            model::{Epoch, TokenClaims},
+            model::{Epoch, SubjectVersion, TokenClaims},
             store as revocation,
         },
+        role::id::RoleId,
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
     schema::{accounts, members, revocations, service_keys, users},
@@ -32,6 +33,7 @@ struct Row {
     email: String,
     name: String,
     role: i16,
+    staff_role_id: Option<RoleId>,
     language: String,
     session_epoch: i32,
     kept_session_id: Option<SessionId>,
@@ -55,6 +57,7 @@ impl TryFrom<Row> for User {
             email: EmailAddress::find(&row.email).map_err(|_| corrupt("users", id, "email"))?,
             name: row.name,
             role: role.ok_or_else(|| corrupt("users", id, "role"))?,
+            staff_role: row.staff_role_id,
             language: Language::parse(&row.language).map_err(|_| corrupt("users", id, "language"))?,
             epoch: Epoch { number: row.session_epoch, kept: row.kept_session_id },
             avatar: row.avatar_id.map(Avatar),
@@ -183,31 +186,39 @@ pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<Epo
     Ok(row.map(|(number, kept)| Epoch { number, kept }))
 }
 
-/// The facts that decide whether an access token is still valid.
-#[derive(Debug, Clone, Copy)]
+/// What Postgres says about an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
+    /// The user's epoch.
     pub epoch: Epoch,
     /// Whether the session has been revoked.
     pub is_revoked: bool,
+    /// Whether the custom role of the token has a later version.
+    pub is_outdated: bool,
     /// The version of the membership that the token names; `None` if it ended, or the token names none.
     pub member_version: Option<i64>,
 }
 
-/// Returns the facts about the user, the session and the membership of an access token; `None` when there is no such user.
+type StandingColumns = (i32, Option<SessionId>, bool, bool, Option<i64>);
+
+/// Returns the standing of an access token; `None` when there is no such user.
 pub async fn standing(connection: &mut Connection, token: TokenClaims) -> Result<Option<Standing>> {
     let revoked = diesel::dsl::exists(revocations::table.find(token.session.0));
-    let member = token.member.map_or(MemberId(Uuid::nil()), |member| member.id);
-    let version = members::table.filter(members::id.eq(member)).filter(members::user_id.eq(token.user));
-    let version = version.select(members::version).single_value();
-    let query = users::table.find(token.user);
-    let query = query.select((users::session_epoch, users::kept_session_id, revoked, version));
-    let row: Option<(i32, Option<SessionId>, bool, Option<i64>)> = query.first(connection).await.optional()?;
-    let standing = |(number, kept, is_revoked, member_version)| Standing {
+    // No role and no member has the nil UUID.
+    let none = SubjectVersion { subject: Uuid::nil(), number: 0 };
+    let (role, member) = (token.role.unwrap_or(none), token.member.unwrap_or(none));
+    let outdated = revocations::table.find(role.subject).filter(revocations::epoch.gt(role.number));
+    let version = members::table.filter(members::id.eq(MemberId(member.subject)));
+    let version = version.filter(members::user_id.eq(token.user)).select(members::version).single_value();
+    let columns = (users::session_epoch, users::kept_session_id, revoked, diesel::dsl::exists(outdated), version);
+    let row: Option<StandingColumns> =
+        users::table.find(token.user).select(columns).first(connection).await.optional()?;
+    Ok(row.map(|(number, kept, is_revoked, is_outdated, member_version)| Standing {
         epoch: Epoch { number, kept },
         is_revoked,
+        is_outdated,
         member_version,
-    };
-    Ok(row.map(standing))
+    }))
 }
 
 /// The membership that a session is to have.
@@ -285,6 +296,7 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
     let values = (
         users::name.eq(&user.name),
         users::role.eq(user.role.number()),
+        users::staff_role_id.eq(user.staff_role),
         users::language.eq(user.language.as_str()),
         users::session_epoch.eq(user.epoch.number),
         users::kept_session_id.eq(user.epoch.kept),

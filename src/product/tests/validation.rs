@@ -98,9 +98,9 @@ fn a_field_with_presence_is_checked_only_when_it_is_set() {
 fn a_field_without_presence_is_always_checked() {
     let request = UpdateTicketRequest { ticket: Some(TicketPatch::default()), ..Default::default() };
     assert_eq!(fault(&request), says("ticketId", "must be a UUID"));
-    assert_eq!(fault(&SetUserRoleRequest { user_id: ID.into(), role: 4 }).0, "role");
+    assert_eq!(fault(&SetUserRoleRequest { user_id: ID.into(), role: 4, staff_role_id: None }).0, "role");
     assert_eq!(
-        fault(&SetUserRoleRequest { user_id: ID.into(), role: 0 }).1,
+        fault(&SetUserRoleRequest { user_id: ID.into(), role: 0, staff_role_id: None }).1,
         "must be one of ROLE_CUSTOMER, ROLE_AGENT, ROLE_ADMIN"
     );
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
     caller::{Caller, Permit},
-    contract::{Policies, policy},
+    contract::{Policies, policy::BuiltInRole},
     database::Connection,
     error::{Error, Result},
     id::{AccountId, SessionId},
@@ -49,11 +49,12 @@ impl Actor {
     pub(super) fn permit(&self, method: &str) -> Result<Permit> {
         let (id, role, account) = (self.user.id, self.user.role, self.account);
         let role = match role {
-            Role::Customer => policy::Role::Customer,
-            Role::Agent => policy::Role::Agent,
-            Role::Admin => policy::Role::Admin,
+            Role::Customer => BuiltInRole::Owner,
+            Role::Agent => BuiltInRole::Agent,
+            Role::Admin => BuiltInRole::Admin,
         };
-        let caller = Caller::User { id, account, role, session: SessionId(Uuid::nil()) };
+        let (session, scopes) = (SessionId(Uuid::nil()), self.policies.scopes_of(role));
+        let caller = Caller::User { id, account, role: role.role(), session, scopes };
         Permit::of(self.policies, &format!("/mainstay.{method}"), caller)
     }
 }
@@ -83,7 +84,7 @@ impl Cast {
         });
         let (agents, customers) = transaction.await?;
         let permit = agents.first().ok_or_else(no_admin)?.permit("identity.v1.UserService/ListUsers")?;
-        let filter = Filter { roles: vec![policy::Role::Admin as i16], ..Filter::default() };
+        let filter = Filter { roles: vec![Role::Admin.number()], ..Filter::default() };
         let list =
             async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
         let (admins, _) = app.database.query(list).await?;

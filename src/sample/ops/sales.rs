@@ -147,7 +147,7 @@ async fn charge(writer: &Writer, customer: &Actor, id: OrderId, card: &str, at: 
 /// Refunds an amount, or the whole payment; returns the id of the refund.
 async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at: DateTime<Utc>) -> Result<Uuid> {
     let (app, id) = (writer.at(at)?, payment.id);
-    let permit = writer.cast.agents[0].permit("payments.v1.RefundService/CreateRefund")?;
+    let permit = writer.cast.admin.permit("payments.v1.RefundService/CreateRefund")?;
     let context = IntentContext::new(&app);
     let begin = app.database.transaction(async move |work: &mut Work| {
         work.act_as(permit, at).await?;

@@ -42,7 +42,7 @@ fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
     if let Some(amount) = amount {
         request["amount"] = euro(amount.to_string());
     }
-    call(&scene.cast.agent, request).header("idempotency-key", unique())
+    call(&scene.cast.admin, request).header("idempotency-key", unique())
 }
 
 async fn refund_payment(scene: &Scene, amount: Option<i64>) -> (String, String) {
@@ -139,10 +139,13 @@ fn refunds() -> Vec<Case> {
                 let (payment, _) = refund_payment(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(351))
             };
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| {
+                Call { who: scene.cast.agent.clone(), ..refund(&scene, &pay(&scene).await.id(), None) }
+            };
             "in another currency" => Reason("CURRENCIES_MIXED"), |scene| {
                 let payment = pay(&scene).await.id();
                 let request = json!({ "paymentId": payment, "amount": { "amountMinor": 1, "currencyCode": "JPY" } });
-                call(&scene.cast.agent, request).header("idempotency-key", unique())
+                call(&scene.cast.admin, request).header("idempotency-key", unique())
             };
             "nothing" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &pay(&scene).await.id(), Some(0));
             "when nothing is left" => Reason("PAYMENT_ALREADY_REFUNDED"), |scene| {

@@ -216,7 +216,7 @@ async fn a_charge_and_its_refund_show_at_once() {
     let paid =
         scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.success();
     let refund = json!({ "paymentId": paid.id(), "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
     for protocol in PROTOCOLS {
         let answer = scene.cast.admin.call(protocol, REVENUE, json!({ "timeZone": "Asia/Tokyo" })).await.success();
         let euros = &answer.data()["currencies"][0];

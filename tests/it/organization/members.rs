@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{create_token, grant, join, member, member_of, new_address};
 use crate::{
-    cases::{Scene, draft},
+    cases::{Scene, draft, role::role},
     session::{
         caller, new_session,
         password::redis_command,
@@ -193,4 +193,37 @@ async fn a_deactivated_member_is_out_and_remains_a_member() {
     // A deactivated owner does not count.
     let own = member_of(&app.database, &cast.customer).await;
     cast.customer.call(Protocol::Rest, "MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
+}
+
+/// A custom role is of one account, grants its scopes to its members, and is not deleted while a member has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let custom = role(&cast.customer, &["support.tickets.read"]).await;
+    let id = member_of(&here.database, &cast.colleague).await;
+    let assign =
+        |role: &str| json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role } });
+    let foreign = role(&cast.stranger, &["support.tickets.read"]).await;
+    cast.customer.call(Protocol::Rest, UPDATE, assign(&foreign)).await.failure("NOT_FOUND");
+    let changed = cast.customer.call(Protocol::Grpc, UPDATE, assign(&custom)).await.success();
+    assert_eq!(changed.text("/data/customRoleId"), custom);
+    let pair = new_session(&here, &cast.colleague).await;
+    for app in [&here, &there] {
+        let who = caller(app, &pair);
+        who.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        who.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
+        let invite = json!({ "email": new_address(), "role": "MEMBER_ROLE_VIEWER" });
+        who.call(Protocol::Rest, "InvitationService.CreateInvitation", invite).await.failure("PERMISSION_DENIED");
+    }
+    let delete = json!({ "roleId": custom });
+    cast.customer.call(Protocol::Rest, "RoleService.DeleteRole", delete).await.failure("ROLE_IN_USE");
+    let more = json!({ "roleId": custom, "role": { "scopes": ["support.tickets.read", "support.tickets.write"] } });
+    cast.customer.call(Protocol::Rest, "RoleService.UpdateRole", more).await.success();
+    eventually("the token is outdated", async || {
+        caller(&there, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+    })
+    .await;
+    let next = refresh(&there, &pair, 0).await.success();
+    caller(&here, &next).call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
 }

@@ -37,7 +37,7 @@ async fn a_late_rejection_does_not_fail_the_next_attempt_to_refund() {
     overtake(&app, "refunds").await;
     assert!(gateway.refund_at_console(&payment, 100).await);
     let request = json!({ "paymentId": payment });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+    let refund = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     assert_eq!((refund.status, refund.text("/data/status").as_str()), (202, "REFUND_STATUS_PENDING"));
     assert_eq!(app.database.number("SELECT status FROM refunds").await, 1);
 }

@@ -66,7 +66,7 @@ impl World {
         let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
         let servers = vec![server(&database, &gateway).await, server(&database, &gateway).await];
         let scene = Scene::at(&servers[0], &database).await;
-        for who in [&scene.cast.customer, &scene.cast.agent] {
+        for who in [&scene.cast.customer, &scene.cast.admin] {
             who.token().await;
         }
         let product = order::product(&scene, 150, "EUR").await;
@@ -186,7 +186,7 @@ impl World {
     }
 
     fn who(&self, wish: &Wish) -> Actor {
-        if wish.method == REFUND { self.scene.cast.agent.clone() } else { self.scene.cast.customer.clone() }
+        if wish.method == REFUND { self.scene.cast.admin.clone() } else { self.scene.cast.customer.clone() }
     }
 
     async fn strike(&self, fault: Fault, when: Duration) {

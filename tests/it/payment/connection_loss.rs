@@ -138,7 +138,7 @@ async fn a_cut_after_a_reversal_commits_raises_the_alert() {
     let gateway = FakeGateway::start().await;
     let (app, scene, proxy) = start_app_behind_proxy(&gateway).await;
     let payment = pay(&scene).await.id();
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
     proxy.cut(Cut::AfterCommit, r#"UPDATE "refunds""#);
     gateway.return_refund(&gateway_id).await;

@@ -54,10 +54,10 @@ async fn kill_refund_at(point: &str, first: First) {
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
     let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("450") });
-    scene.cast.agent.token().await;
+    scene.cast.admin.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let response = scene.cast.agent.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
+    let response = scene.cast.admin.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
     assert!(!response.reason.is_empty(), "{response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
@@ -65,8 +65,8 @@ async fn kill_refund_at(point: &str, first: First) {
     if first == First::Job {
         assert_eq!(gateway.settled_books(&database).await, 2, "the job alone, after {point}");
     }
-    let agent = scene.cast.agent.at(&restarted.endpoint);
-    let retried = call_until_final(&agent, Protocol::Rest, REFUND, &request, "one").await.success();
+    let admin = scene.cast.admin.at(&restarted.endpoint);
+    let retried = call_until_final(&admin, Protocol::Rest, REFUND, &request, "one").await.success();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (201, "REFUND_STATUS_SUCCEEDED"));
     assert_eq!(gateway.settled_books(&database).await, 2, "one charge and one refund after {point}");
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "fully refunded");

@@ -61,7 +61,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     // job runs.
     gateway.tells(&[&app.endpoint], json!("never")).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
-    let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
+    let part = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
     expected.push(("payments.refund.succeeded", &part));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected), "after the partial refund");
 
@@ -69,7 +69,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     assert!(gateway.refund_at_console(&payment, 1000).await);
     scene
         .cast
-        .agent
+        .admin
         .keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique())
         .await
         .failure("PAYMENT_FAILED");

@@ -178,7 +178,7 @@ async fn payments_settle_after_the_gateway_restarts() {
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
     assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
-    let refund = scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, "one").await;
+    let refund = scene.cast.admin.keyed(Protocol::Grpc, REFUND, refund, "one").await;
     assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");
     gateway.restart().await;
     let expected = if refund.status == 202 { 3 } else { 2 };
@@ -266,7 +266,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let krona = charge(500, "ISK").await.success();
     assert_eq!(krona.status, 201);
     let back = json!({ "paymentId": krona.id(), "amount": { "amountMinor": "100", "currencyCode": "ISK" } });
-    scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Grpc, REFUND, back, &unique()).await.success();
     charge(700, "MGA").await.success();
     charge(700, "JPY").await.success();
     let mut amounts: Vec<_> = gateway.movements().iter().map(|movement| movement.amount).collect();

@@ -34,7 +34,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let own = [("JOBS_IN_SERVE", "false"), ("ACCESS_TOKEN_TTL", "1d")];
     let first = process(&database, &gateway, &own).await;
     let scene = Scene::at(&first, &database).await;
-    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    let (customer, admin) = (&scene.cast.customer, &scene.cast.admin);
     // While the gateway is reachable: a payment and two subscriptions.
     let payment = pay(&scene).await.id();
     let draft = subscription(&scene).await;
@@ -47,7 +47,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     // is per process.
     let requests = [
         (customer, CHARGE, &charge),
-        (agent, REFUND, &refund),
+        (admin, REFUND, &refund),
         (customer, SUBSCRIBE, &draft),
         (customer, CANCEL, &cancel),
     ];
@@ -78,11 +78,11 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
         postponed(&sandbox.log()) == 4
     })
     .await;
-    let (customer, agent) = (customer.at(&sandbox.endpoint), agent.at(&sandbox.endpoint));
+    let (customer, admin) = (customer.at(&sandbox.endpoint), admin.at(&sandbox.endpoint));
     let again = customer.keyed(Protocol::Grpc, CHARGE, charge.clone(), CHARGE).await;
     assert!(again.status == 202 || again.reason == "IDEMPOTENCY_IN_PROGRESS", "{again:#?}");
     for (who, method, request) in
-        [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
+        [(&admin, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
         let response = who.keyed(Protocol::Rest, method, request, &unique()).await.failure("GATEWAY_CHANGED");
         assert!(response.body.to_string().contains("created at the gateway stripe"), "{response:#?}");

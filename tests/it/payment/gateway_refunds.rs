@@ -29,7 +29,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert_eq!(state(&app).await, (2, 3, 100));
     let list = scene
         .cast
-        .agent
+        .admin
         .call(Protocol::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment }))
         .await
         .success();
@@ -37,7 +37,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
     // One refund through the API, then the rest at the console.
     let request = json!({ "paymentId": payment, "amount": euro("50") });
-    let own = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+    let own = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     assert_eq!(own.data()["madeAtGateway"], json!(false));
     assert!(gateway.refund_at_console(&payment, 1000).await);
     assert_eq!(gateway.settled_books(&app.database).await, 4);
@@ -56,7 +56,7 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let payment = pay(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amount": euro("300") });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+    let pending = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     assert_eq!(pending.status, 202);
     assert!(gateway.refund_at_console(&payment, 450).await);
     gateway.tells(&[&app.endpoint], json!("once")).await;
@@ -81,10 +81,10 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = pay(&scene).await.id();
-    scene.cast.agent.token().await;
+    scene.cast.admin.token().await;
     let ours = (0..6).map(|_| {
-        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("70") }));
-        async move { agent.keyed(Protocol::Rest, REFUND, request, &unique()).await }
+        let (admin, request) = (scene.cast.admin.clone(), json!({ "paymentId": payment, "amount": euro("70") }));
+        async move { admin.keyed(Protocol::Rest, REFUND, request, &unique()).await }
     });
     let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
     let (responses, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
@@ -110,7 +110,7 @@ async fn a_returned_refund_is_reversed() {
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund.clone(), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, refund.clone(), &unique()).await.success();
     // And of another payment two refunds made at the console, of which one stays.
     let other = pay(&scene).await.id();
     assert!(gateway.refund_at_console(&other, 100).await);
@@ -135,7 +135,7 @@ async fn a_returned_refund_is_reversed() {
     assert!(is_ok, "{output}");
 
     // There is room for another refund, which is independent of the first.
-    scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Grpc, REFUND, refund, &unique()).await.success();
     assert_eq!(app.database.number(refunded).await, 1);
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(is_ok, "{output}");
@@ -147,7 +147,7 @@ async fn a_returned_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = pay(&scene).await.id();
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let find = async || {
         search(&app, "find_returned_refunds").await;
         eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
@@ -174,7 +174,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let payment = pay(&scene).await.id();
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
     let refund = json!({ "paymentId": payment });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
+    let pending = scene.cast.admin.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
     assert_eq!(pending.status, 202, "{pending:#?}");
     // Not earlier, because the event about the refund itself would make its outcome known.
     gateway.tells(&[&app.endpoint], json!("once")).await;
@@ -197,7 +197,7 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = pay(&scene).await.id();
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
     let error = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
@@ -212,7 +212,7 @@ async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway
         app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{payment}'")).await[0][0].clone();
     gateway.behave_at("POST /v1/refunds", json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amount": euro("300") });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+    let pending = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     assert_eq!(pending.status, 202);
     (payment, charge.expect("it succeeded"), pending.id())
 }
@@ -315,7 +315,7 @@ async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
     let mut gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("300") });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
+    let refund = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
     assert_eq!(sync_refunds(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");

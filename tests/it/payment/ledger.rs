@@ -40,7 +40,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let (app, scene) = start_app(&gateway).await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success().id();
+    let refund = scene.cast.admin.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success().id();
     // A payment whose outcome is unknown.
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = super::charge_of(&scene).await;
@@ -143,7 +143,7 @@ async fn a_check_finds_differences_from_the_gateway() {
     let payment = pay(&scene).await.id();
     pay(&scene).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(is_ok && output.contains("3 movements are booked, the gateway has 3"), "{output}");
 
@@ -196,7 +196,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     let (app, scene) = start_app(&gateway).await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
     let check = async || {
         search(&app, "check_ledger").await;
         eventually("the check has ended", async || app.database.number(UNFINISHED_WORK).await == 0).await;

@@ -14,10 +14,10 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = pay(&scene).await.id();
-    scene.cast.agent.token().await;
+    scene.cast.admin.token().await;
     let refunds = (0..12).map(|number| {
-        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("100") }));
-        tokio::spawn(async move { agent.keyed(PROTOCOLS[number % 2], REFUND, request, &unique()).await })
+        let (admin, request) = (scene.cast.admin.clone(), json!({ "paymentId": payment, "amount": euro("100") }));
+        tokio::spawn(async move { admin.keyed(PROTOCOLS[number % 2], REFUND, request, &unique()).await })
     });
     let answers: Vec<_> = join_all(refunds).await.into_iter().map(|answer| answer.expect("no panic")).collect();
     let good = answers.iter().filter(|answer| answer.reason.is_empty()).count();
@@ -29,7 +29,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 400);
     // Refunding the rest marks the order as refunded.
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
@@ -40,7 +40,7 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("451") });
-    let response = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
+    let response = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await;
     let message = response.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
     assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
 }
@@ -59,10 +59,10 @@ async fn a_refused_refund_releases_its_amount() {
     assert!(past.send().await.expect("an answer").status().is_success());
     let request = json!({ "paymentId": payment, "amount": euro("450") });
     let response =
-        scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.failure("PAYMENT_FAILED");
+        scene.cast.admin.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.failure("PAYMENT_FAILED");
     assert!(!response.is_replayed());
     assert!(
-        scene.cast.agent.keyed(Protocol::Grpc, REFUND, request, "one").await.failure("PAYMENT_FAILED").is_replayed()
+        scene.cast.admin.keyed(Protocol::Grpc, REFUND, request, "one").await.failure("PAYMENT_FAILED").is_replayed()
     );
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
@@ -75,7 +75,7 @@ async fn the_sandbox_keeps_the_charge_of_each_refund() {
     let payment = pay(&scene).await.id();
     for amount in ["100", "50"] {
         let request = json!({ "paymentId": payment, "amount": euro(amount) });
-        scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
+        scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     }
     let query = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";

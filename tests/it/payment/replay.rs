@@ -29,12 +29,12 @@ async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &
 async fn a_replay_after_a_refund_repeats_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    let (customer, admin) = (&scene.cast.customer, &scene.cast.admin);
     let request = charge_of(&scene).await;
     let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     assert_eq!((charged.status, charged.text("/data/version").as_str()), (201, "2"), "{charged:#?}");
     let refund = json!({ "paymentId": charged.id(), "amount": euro("100") });
-    let refunded = agent.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.success();
+    let refunded = admin.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.success();
     assert_eq!(app.database.number("SELECT version FROM payments").await, 3, "the refund changed the payment");
     repeats(customer, CHARGE, &request, "one", &charged).await;
     // The bank returns the refund, which fails it.
@@ -44,7 +44,7 @@ async fn a_replay_after_a_refund_repeats_the_charge() {
         app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await == 1
     })
     .await;
-    repeats(agent, REFUND, &refund, "part", &refunded).await;
+    repeats(admin, REFUND, &refund, "part", &refunded).await;
     repeats(customer, CHARGE, &request, "one", &charged).await;
 }
 
@@ -62,7 +62,7 @@ async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
     let settled = json!({ "paymentId": pending.id() });
     let settled =
         scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.success().body;
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.success();
+    scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.success();
     for protocol in PROTOCOLS {
         let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.success();
         assert_eq!((again.status, again.is_replayed(), &again.body["data"]), (201, true, &settled["data"]));

@@ -20,7 +20,8 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     argon2.hash_password(PASSWORD.as_bytes(), &salt).expect("a hash").to_string()
 });
 
-fn fresh_id() -> Uuid {
+/// Returns a new id.
+pub(crate) fn fresh_id() -> Uuid {
     mainstay_kernel::id::new(mainstay_kernel::clock::Clock::default().now())
 }
 

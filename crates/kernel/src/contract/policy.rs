@@ -5,7 +5,7 @@
 //! which has no default. The server does not start if a method has no policy, an invalid policy or no HTTP rule. gRPC's
 //! health and reflection services are exempt by name.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
@@ -16,22 +16,27 @@ use super::{
     reason::{is_marked, option},
 };
 
-pub use pb::{Cache, Idempotency, RateClass, Reach, Role};
+pub use pb::{Cache, Holder, Idempotency, RateClass, Reach, Role};
 
+mod built_in;
 mod defaults;
 mod field;
+mod grants;
 mod module;
 mod public_cache;
 mod read;
 mod scope;
 mod success;
 
+pub use built_in::BuiltInRole;
 pub use field::{FieldPath, FieldValue};
+pub use grants::Grant;
 pub use module::DeclaredEvent;
 pub use public_cache::PublicCache;
 pub use scope::{DeclaredScope, Scope};
 pub use success::{LocationPart, Success, When};
 
+use built_in::BuiltInScopes;
 use module::Modules;
 
 /// One method and its policy.
@@ -47,7 +52,7 @@ pub struct Method {
     pub title: Option<String>,
     /// Whether credentials are required.
     pub access: Access,
-    /// The roles that may call, the reach of each, and the scope that a service key needs.
+    /// The roles that may call, with the reach of each and the scope that it needs.
     pub grants: Vec<Grant>,
     /// Whether an idempotency key is ignored, allowed or required.
     pub idempotency: Idempotency,
@@ -105,22 +110,12 @@ pub enum Access {
     Granted,
 }
 
-/// A role and its reach.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The role.
-    pub role: Role,
-    /// The resources that it reaches.
-    pub reach: Reach,
-    /// The scope that a service needs; `None` for users.
-    pub scope: Option<Scope>,
-}
-
 /// The policies of all methods, by gRPC path, with the declared scopes and events of all modules.
 #[derive(Debug)]
 pub struct Policies {
     methods: HashMap<String, Method>,
     modules: Modules,
+    built_in: BuiltInScopes,
 }
 
 /// Services outside the contract, by name.
@@ -143,7 +138,8 @@ impl Policies {
                 }
             }
         }
-        if faults.is_empty() { Ok(Self { methods, modules }) } else { Err(faults) }
+        let built_in = BuiltInScopes::of(modules.scopes());
+        if faults.is_empty() { Ok(Self { methods, modules, built_in }) } else { Err(faults) }
     }
 
     /// Returns the method with a gRPC path.
@@ -159,6 +155,17 @@ impl Policies {
     /// Returns every scope that a module declares, by name.
     pub fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> {
         self.modules.scopes()
+    }
+
+    /// Returns the scopes of a built-in role, by name.
+    pub fn scopes_of(&self, role: BuiltInRole) -> Arc<[Scope]> {
+        self.built_in.get(role)
+    }
+
+    /// Returns the scopes of these names, as their modules declare them. An undeclared scope is omitted: it grants
+    /// nothing, because no method requires it.
+    pub fn declared<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Arc<[Scope]> {
+        names.into_iter().filter_map(|name| self.scope(name)).collect()
     }
 
     /// Returns the names of all scopes, as text for a message.

@@ -102,7 +102,7 @@ fn security_schemes(policies: &Policies) -> Value {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "The access token of a signed-in user.",
+            "description": format!("The access token of a signed-in user, limited to the scopes of the user's role:\n{scopes}"),
         },
         "serviceKey": {
             "type": "http",

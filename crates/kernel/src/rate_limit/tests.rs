@@ -70,12 +70,9 @@ async fn local(read: Quota, clock: &Clock) -> Limiter {
 fn caller() -> Caller {
     let now = Clock::default().now();
     let (id, account, session) = (crate::id::UserId::generate(now), crate::id::AccountId::generate(now), Uuid::nil());
-    Caller::User {
-        id,
-        account: Some(account),
-        role: crate::contract::policy::Role::Customer,
-        session: crate::id::SessionId(session),
-    }
+    let account = Some(account);
+    let (role, session) = (crate::contract::policy::Role::Customer, crate::id::SessionId(session));
+    Caller::User { id, account, role, session, scopes: [].into() }
 }
 
 fn address(text: &str) -> Charge {

@@ -75,7 +75,7 @@ fn assert_names(reported: &str, parts: &[&str]) {
 #[test]
 fn a_method_without_policy() {
     let policy = r#"    option (mainstay.policy.v1.method) = {
-      access: "admin_or_service"
+      access: "staff"
       scope: "fleet.vehicles.write"
       location: "/api/v1/vehicles/{data.id}"
     };

@@ -14,6 +14,7 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     caller::Visibility,
+    contract::Policies,
     error::{Error, Reason, Result},
     id::AccountId,
     unit_of_work::Work,
@@ -26,7 +27,12 @@ use mainstay_kernel::{
 /// # Errors
 /// `NOT_FOUND` for another account, and for a member of another account; `PERMISSION_DENIED` if the caller is not an
 /// owner; `VALIDATION_FAILED` if the member is deactivated.
-pub async fn transfer(work: &mut Work, account: AccountId, to: MemberId) -> Result<(MemberDetails, Vec<MemberId>)> {
+pub async fn transfer(
+    work: &mut Work,
+    policies: &Policies,
+    account: AccountId,
+    to: MemberId,
+) -> Result<(MemberDetails, Vec<MemberId>)> {
     let (permit, now) = (work.permit()?, work.now());
     let ((id, ..), account) = (session::caller(&permit)?, permit.account(Some(account))?);
     let connection = work.connection().await?;
@@ -47,15 +53,15 @@ pub async fn transfer(work: &mut Work, account: AccountId, to: MemberId) -> Resu
     }
     let own = own.in_role(MemberRole::ADMIN, now);
     members::update(connection, &own).await?;
-    revocation::change_member(connection, own.current()).await?;
-    void_excessive(connection, &own).await?;
+    revocation::begin_version(connection, own.current()).await?;
+    void_excessive(connection, policies, &own).await?;
     let mut changed = vec![own.id];
     let member = if member.is_owner() {
         member
     } else {
         let owner = member.in_role(MemberRole::OWNER, now);
         members::update(connection, &owner).await?;
-        revocation::change_member(connection, owner.current()).await?;
+        revocation::begin_version(connection, owner.current()).await?;
         changed.push(owner.id);
         owner
     };

@@ -20,6 +20,7 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     config::Quota,
+    contract::Policies,
     database::Connection,
     error::{Error, Reason, Result},
     id::{self as ids, AccountId},
@@ -48,12 +49,12 @@ pub async fn count_mail(app: &App, permit: &Permit) -> Result<()> {
 /// `VALIDATION_FAILED` if no account is named or known; `NOT_FOUND` for another account; `PERMISSION_DENIED` if the caller
 /// lacks a scope of the role; `ALREADY_EXISTS` if the address is invited, or is that of a member;
 /// `INVITATION_LIMIT_REACHED`.
-pub async fn create(work: &mut Work, draft: Draft) -> Result<Invitation> {
+pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<Invitation> {
     let (permit, now) = (work.permit()?, work.now());
     let ((inviter, ..), account) = (session::caller(&permit)?, permit.account(draft.account)?);
     let connection = work.connection().await?;
     accounts::lock(connection, account).await?;
-    check_grant(connection, &permit, account, draft.role).await?;
+    check_grant(connection, &permit, policies, account, draft.role).await?;
     if members::has_address(connection, account, draft.email.as_str()).await? {
         return Err(Error::with_message(Reason::AlreadyExists, "A member of the account has the address."));
     }
@@ -87,11 +88,16 @@ async fn lock(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`; `PERMISSION_DENIED` if the caller lacks a scope of the role.
-pub async fn resend(work: &mut Work, id: InvitationId, expected: Option<ExpectedVersions>) -> Result<Invitation> {
+pub async fn resend(
+    work: &mut Work,
+    policies: &Policies,
+    id: InvitationId,
+    expected: Option<ExpectedVersions>,
+) -> Result<Invitation> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
-    check_grant(connection, &permit, invitation.account, invitation.role).await?;
+    check_grant(connection, &permit, policies, invitation.account, invitation.role).await?;
     let invitation = invitation.resend(now);
     store::update(connection, &invitation).await?;
     mail::send(connection, Topic::Invitation { mail: ids::new(now), invitation: invitation.id }, now).await?;

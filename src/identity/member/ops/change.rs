@@ -17,7 +17,8 @@ use crate::{
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
-    caller::Permit, database::Connection, error::Result, unit_of_work::Work, version::ExpectedVersions,
+    caller::Permit, contract::Policies, database::Connection, error::Result, unit_of_work::Work,
+    version::ExpectedVersions,
 };
 
 /// Returns a member whom the caller reaches, locked with the account until the transaction ends.
@@ -50,6 +51,7 @@ pub(super) async fn keep_an_owner(connection: &Connection, member: &Member) -> R
 /// `LAST_OWNER`.
 pub async fn change_role(
     work: &mut Work,
+    policies: &Policies,
     id: MemberId,
     expected: Option<ExpectedVersions>,
     role: Option<MemberRole>,
@@ -61,13 +63,13 @@ pub async fn change_role(
     if role == member.role {
         return with_person(connection, member).await;
     }
-    check_grant(connection, &permit, member.account, member.role).await?;
-    check_grant(connection, &permit, member.account, role).await?;
+    check_grant(connection, &permit, policies, member.account, member.role).await?;
+    check_grant(connection, &permit, policies, member.account, role).await?;
     keep_an_owner(connection, &member).await?;
     let member = member.in_role(role, now);
     store::update(connection, &member).await?;
-    revocation::change_member(connection, member.current()).await?;
-    void_excessive(connection, &member).await?;
+    revocation::begin_version(connection, member.current()).await?;
+    void_excessive(connection, policies, &member).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "the role of a member was changed");
     with_person(connection, member).await
 }

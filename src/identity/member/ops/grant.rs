@@ -1,43 +1,47 @@
-//! The limit on granting roles: a caller grants no more than the caller has.
+//! The limit on granting roles: a caller gives and takes no more than the caller holds.
 
 use crate::identity::{
     invitation::store as invitations,
     member::{
-        model::{AccountRole, Member, MemberRole},
+        model::{Member, MemberRole},
         store,
     },
+    role::ops as roles,
 };
 use mainstay_kernel::{
     caller::{Caller, Permit},
-    contract::policy::Role,
+    contract::{Policies, policy::Role},
     database::Connection,
     error::{Error, Reason, Result},
     id::AccountId,
 };
 
+/// The scope that invites.
+const MANAGE: &str = "identity.members.manage";
+
 /// Checks that the caller may give a role of an account to a member, or take it.
 ///
 /// # Errors
-/// `PERMISSION_DENIED`.
+/// `PERMISSION_DENIED` if the caller lacks a scope of the role, or is a customer but no owner and the role is that of an
+/// owner; `NOT_FOUND` for a custom role of another account.
 pub(crate) async fn check_grant(
     connection: &Connection,
     permit: &Permit,
+    policies: &Policies,
     account: AccountId,
     role: MemberRole,
 ) -> Result<()> {
-    let Caller::User { id, role: Role::Customer, .. } = *permit.caller() else { return Ok(()) };
-    let own = store::find(connection, account, id).await?.map(|member| member.role);
-    if own.is_some_and(|own| may_grant(own, role)) {
-        return Ok(());
-    }
-    Err(Error::with_message(Reason::PermissionDenied, "The role has a scope that the caller lacks."))
-}
-
-fn may_grant(own: MemberRole, role: MemberRole) -> bool {
-    match own {
-        MemberRole::BuiltIn(AccountRole::Owner) => true,
-        MemberRole::BuiltIn(AccountRole::Admin) => role != MemberRole::OWNER,
-        _ => false,
+    roles::check_assignment(connection, permit, policies, Some(account), role.assigned()).await?;
+    match *permit.caller() {
+        // An admin of the account may have the same scopes, but is no owner.
+        Caller::User { id, role: Role::Customer, .. } if role == MemberRole::OWNER => {
+            let own = store::find(connection, account, id).await?;
+            if own.is_some_and(|own| own.is_owner()) {
+                return Ok(());
+            }
+            Err(Error::with_message(Reason::PermissionDenied, "Only an owner gives or takes the role of an owner."))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -45,12 +49,20 @@ fn may_grant(own: MemberRole, role: MemberRole) -> bool {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub(crate) async fn void_excessive(connection: &Connection, member: &Member) -> Result<()> {
+pub(crate) async fn void_excessive(connection: &Connection, policies: &Policies, member: &Member) -> Result<()> {
     let sent = invitations::sent_by(connection, member.account, member.user).await?;
-    let excessive = sent.iter().filter(|invitation| !may_grant(member.role, invitation.role));
-    let ids: Vec<_> = excessive.map(|invitation| invitation.id).collect();
-    if ids.is_empty() {
+    if sent.is_empty() {
         return Ok(());
     }
-    invitations::delete_all(connection, &ids).await
+    let held = roles::scopes(connection, policies, member.role.assigned()).await?;
+    let may_invite = held.iter().any(|scope| scope.as_str() == MANAGE);
+    let mut excessive = Vec::new();
+    for invitation in sent {
+        let offered = roles::scopes(connection, policies, invitation.role.assigned()).await?;
+        let is_beyond = invitation.role == MemberRole::OWNER && !member.is_owner();
+        if !may_invite || is_beyond || !offered.iter().all(|scope| held.contains(scope)) {
+            excessive.push(invitation.id);
+        }
+    }
+    invitations::delete_all(connection, &excessive).await
 }

@@ -9,7 +9,9 @@ use crate::identity::{
     member::{id::MemberId, model::Member, store},
     revocation::store as revocation,
 };
-use mainstay_kernel::{database::Connection, error::Result, id::UserId, unit_of_work::Work, version::ExpectedVersions};
+use mainstay_kernel::{
+    contract::Policies, database::Connection, error::Result, id::UserId, unit_of_work::Work, version::ExpectedVersions,
+};
 
 /// Removes a member from the account, revokes the person's access tokens of the account, and voids the invitations that
 /// the person sent. Returns the person.
@@ -20,12 +22,17 @@ use mainstay_kernel::{database::Connection, error::Result, id::UserId, unit_of_w
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`; `PERMISSION_DENIED` if the caller lacks a scope of the member; `LAST_OWNER`.
-pub async fn remove(work: &mut Work, id: MemberId, expected: Option<ExpectedVersions>) -> Result<UserId> {
+pub async fn remove(
+    work: &mut Work,
+    policies: &Policies,
+    id: MemberId,
+    expected: Option<ExpectedVersions>,
+) -> Result<UserId> {
     let permit = work.permit()?;
     let connection = work.connection().await?;
     let member = lock(connection, &permit, id, expected.as_ref()).await?;
     if permit.caller().principal() != member.user.0 {
-        check_grant(connection, &permit, member.account, member.role).await?;
+        check_grant(connection, &permit, policies, member.account, member.role).await?;
     }
     end(connection, &member).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "a member was removed");

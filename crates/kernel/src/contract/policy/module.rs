@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prost_reflect::DescriptorPool;
 
-use super::{DeclaredScope, Reach, Role, Scope, option, pb};
+use super::{DeclaredScope, Grant, Holder, Reach, Role, Scope, option, pb};
 
 const MODULE: &str = "mainstay.policy.v1.module";
 const SHARED: &str = "mainstay.policy.v1.shared";
@@ -41,15 +41,9 @@ pub struct DeclaredEvent {
 pub(super) struct GrantSet {
     /// Whether callers need no credentials.
     pub(super) public: bool,
-    /// The roles that may call, each with its reach. In a public set, a grant extends the reach of its role.
-    pub(super) grants: Vec<(Role, Reach)>,
-}
-
-impl GrantSet {
-    /// Returns whether services may call.
-    pub(super) fn admits_services(&self) -> bool {
-        self.grants.iter().any(|(role, _)| *role == Role::Service)
-    }
+    /// The roles that may call, each with its reach and without the scope, which the method names. In a public set, a
+    /// grant extends the reach of its role.
+    pub(super) grants: Vec<Grant>,
 }
 
 impl Modules {
@@ -101,12 +95,19 @@ impl Modules {
     }
 
     fn declare_scope(&mut self, module: &str, raw: &pb::Scope, fault: &mut impl FnMut(String)) {
-        let pb::Scope { name, summary } = raw;
+        let pb::Scope { name, summary, .. } = raw;
+        let holders: Vec<_> = raw.holders().collect();
         check_qualified("scope", name, module, fault);
+        if holders.len() < raw.holders.len() || holders.contains(&Holder::Unspecified) {
+            fault(format!("scope {name:?} has an unknown holder: name roles of mainstay.policy.v1.Holder"));
+        }
+        if holders.iter().enumerate().any(|(index, holder)| holders[..index].contains(holder)) {
+            fault(format!("scope {name:?} has a holder twice: remove one"));
+        }
         if summary.is_empty() {
             fault(format!("scope {name:?} has no summary: say in one sentence what it permits"));
         }
-        let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone() };
+        let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone(), holders };
         if self.scopes.insert(name.clone(), declared).is_some() {
             fault(format!("scope {name:?} is declared twice: remove one declaration"));
         }
@@ -145,7 +146,7 @@ impl Modules {
     }
 
     /// Returns every scope, by name.
-    pub(super) fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> {
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> + Clone {
         self.scopes.values()
     }
 
@@ -187,18 +188,21 @@ fn check_qualified(what: &str, name: &str, module: &str, fault: &mut impl FnMut(
 
 fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mut impl FnMut(String)) {
     let name = &raw.name;
-    let grants: Vec<_> = raw.grants.iter().map(|grant| (grant.role(), grant.reach())).collect();
+    let grants: Vec<_> = raw.grants.iter().map(Grant::without_scope).collect();
     if !is_word(name) {
         fault(format!("the name of grant set {name:?} must be in lower_snake_case"));
     }
     if !raw.public && grants.is_empty() {
         fault(format!("grant set {name:?} must have grants, or be public"));
     }
-    for (index, (role, reach)) in grants.iter().enumerate() {
-        if *role == Role::Unspecified || *reach == Reach::Unspecified {
+    for (index, grant) in grants.iter().enumerate() {
+        let role = grant.role;
+        if role == Role::Unspecified || grant.reach == Reach::Unspecified {
             fault(format!("grant set {name:?} has a grant without role or reach: say both"));
-        } else if grants[..index].iter().any(|(earlier, _)| earlier == role) {
+        } else if grants[..index].iter().any(|earlier| earlier.role == role) {
             fault(format!("grant set {name:?} grants {} twice: remove one", role.as_str_name()));
+        } else if role == Role::Service && grant.reach_without_scope.is_some() {
+            fault(format!("grant set {name:?} lets services call without a scope: remove reach_without_scope"));
         }
     }
     if sets.insert(name.clone(), GrantSet { public: raw.public, grants }).is_some() {

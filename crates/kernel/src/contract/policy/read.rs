@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Role, Success,
+    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb,
@@ -147,28 +147,50 @@ fn identity(descriptor: &MethodDescriptor, effect: Effect) -> Option<FieldPath> 
     FieldPath::resolve(&descriptor.output(), "data.id").ok()
 }
 
-/// Returns the grants. A service needs a scope, and no other role can have one.
+/// Returns the grants of a method: those of its grant set, with its scopes.
+///
+/// # Errors
+/// The fault of the names of the grant set and the scopes.
 fn grants(
     descriptor: &MethodDescriptor,
     raw: &pb::MethodPolicy,
     modules: &Modules,
 ) -> Result<(Access, Vec<Grant>), String> {
-    let pb::MethodPolicy { access, scope, .. } = raw;
+    let access = &raw.access;
     let set = modules.grant_set(descriptor.parent_file().package_name(), access)?;
-    let scope = match (set.admits_services(), scope.as_str()) {
-        (true, "") => return Err(format!("access {access:?} lets services call: say which scope they need")),
-        (false, "") => None,
-        (false, scope) => {
-            return Err(format!("access {access:?} lets no service call: remove scope {scope:?}, or name another set"));
-        }
-        (true, scope) => Some(modules.scope(scope).ok_or_else(|| {
-            let names = modules.scope_names();
-            format!("there is no scope {scope:?}, only {names}: name one of them, or declare it in its module.proto")
-        })?),
+    let (scope, for_any) = (declared(modules, &raw.scope)?, declared(modules, &raw.scope_for_any)?);
+    if scope.is_none() && !set.grants.iter().all(Grant::needs_no_scope) {
+        return Err(format!("access {access:?} lets callers reach more than their own: say which scope they need"));
+    }
+    if scope.is_some() && set.grants.is_empty() {
+        return Err(format!(
+            "access {access:?} grants nothing to any role: remove scope {:?}, or name another set",
+            raw.scope
+        ));
+    }
+    let reaches_any = set.grants.iter().any(|grant| grant.reach == Reach::Any);
+    if for_any.is_some() && (scope.is_none() || !reaches_any) {
+        return Err(
+            "a scope_for_any goes with a `scope`, and with a role that reaches everything: remove it".to_owned()
+        );
+    }
+    let grant = |grant: &Grant| {
+        let own = for_any.as_ref().filter(|_| grant.reach == Reach::Any);
+        Grant { scope: own.or(scope.as_ref()).cloned(), ..grant.clone() }
     };
-    let grant = |&(role, reach): &_| Grant { role, reach, scope: scope.clone().filter(|_| role == Role::Service) };
     let access = if set.public { Access::Public } else { Access::Granted };
     Ok((access, set.grants.iter().map(grant).collect()))
+}
+
+/// Returns the scope with a name, or none if the name is empty.
+fn declared(modules: &Modules, name: &str) -> Result<Option<Scope>, String> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    modules.scope(name).map(Some).ok_or_else(|| {
+        let names = modules.scope_names();
+        format!("there is no scope {name:?}, only {names}: name one of them, or declare it in its module.proto")
+    })
 }
 
 /// Parses a list of media types in the syntax of `Accept`, without parameters.

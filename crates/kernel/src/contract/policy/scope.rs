@@ -1,8 +1,10 @@
-//! Scopes: named permissions of service keys and client certificates.
+//! Scopes: named permissions of roles, service keys and client certificates.
 
 use std::{fmt, sync::Arc};
 
-/// A permission of a service key or a client certificate, such as `support.tickets.read`. Cheap to clone.
+use super::Holder;
+
+/// A permission of a role, a service key or a client certificate, such as `support.tickets.read`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
 
@@ -13,6 +15,15 @@ pub struct DeclaredScope {
     pub name: Scope,
     /// The permission in one sentence.
     pub summary: String,
+    /// The built-in roles that hold it, beside the platform's admins.
+    pub holders: Vec<Holder>,
+}
+
+impl DeclaredScope {
+    /// Returns whether custom roles of accounts may have the scope; others are for the staff and for services only.
+    pub fn is_of_accounts(&self) -> bool {
+        self.holders.iter().any(|holder| *holder != Holder::Agent)
+    }
 }
 
 impl Scope {

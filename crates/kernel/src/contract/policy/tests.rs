@@ -1,4 +1,4 @@
-//! Tests of each fault that prevents the start, and of each default, on small contracts.
+//! Tests of each fault that prevents the start, of each default, and of access, on small contracts.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use protox::{
 
 use super::*;
 
+mod access;
 mod defaults;
 mod faults;
 

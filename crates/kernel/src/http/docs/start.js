@@ -56,8 +56,10 @@ function readable(document) {
 // The gRPC method of an operation, and who may call it.
 function facts({ "x-grpc-method": method, "x-policy": policy }) {
   if (!method) return [];
-  const grant = ({ role, reach, scope }) =>
-    `${role} (${[reach === "any" ? "all" : reach, scope && `scope \`${scope}\``].filter(Boolean).join(", ")})`;
+  const word = (reach) => (reach === "any" ? "all" : reach);
+  const needed = (scope, otherwise) => scope && `scope \`${scope}\`${otherwise ? `, else ${word(otherwise)}` : ""}`;
+  const grant = ({ role, reach, scope, reachWithoutScope }) =>
+    `${role} (${[word(reach), needed(scope, reachWithoutScope)].filter(Boolean).join(", ")})`;
   const callers = policy.access === "public" ? "everyone" : policy.grants.map(grant).join(", ") || policy.access;
   return [`**Access:** ${callers}  \n**gRPC:** \`${method}\``];
 }

@@ -182,12 +182,9 @@ fn words(policy: &Method) -> Value {
     let grant = |grant: &Grant| {
         json!({
             "role": word(grant.role.as_str_name(), "ROLE_"),
-            "reach": match grant.reach {
-                Reach::OwnAccount => "own account",
-                Reach::OwnUser => "own user",
-                Reach::Any | Reach::Unspecified => "any",
-            },
+            "reach": grant.reach.words(),
             "scope": grant.scope.as_ref().map(Scope::as_str),
+            "reachWithoutScope": grant.reach_without_scope.map(Reach::words),
         })
     };
     json!({

@@ -4,14 +4,14 @@ use super::*;
 
 const EMPTY: &str = "message Response {}";
 
-/// The policy of a method with these options, and the access of admins.
+/// The policy of a method with these options, and access to what is the caller's own.
 fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> Method {
     method_of(source(service, verb, fields, response))
 }
 
 fn source(service: &str, verb: &str, fields: &str, response: &str) -> String {
     let http = format!("option (google.api.http) = {{{verb}: \"/api/v1/do\"}};");
-    service_file(service, &http, &policy(&format!("access: \"admin\" {fields}")), response)
+    service_file(service, &http, &policy(&format!("access: \"self\" {fields}")), response)
 }
 
 /// The policy of the only method of this file.

@@ -4,7 +4,7 @@ use super::*;
 
 /// The faults of the module option of `fleet.v1`, and of a method that is good.
 fn module(option: &str) -> Vec<String> {
-    let service = service_file("", GET, &policy("access: \"admin\""), DATA);
+    let service = service_file("", GET, &policy("access: \"self\""), DATA);
     let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", option)), ("fleet/v1/fleet.proto", service)];
     read(sources).err().unwrap_or_default()
 }
@@ -34,74 +34,83 @@ fn a_good_contract_has_no_fault() {
 fn a_method_declares_its_callers() {
     let name = "fleet.v1.Vehicles.Do: ";
     says(&method(GET, ""), &[name, "no policy: give the method the option mainstay.policy.v1.method"]);
-    says(&method("", &policy("access: \"admin\"")), &[name, "no HTTP rule", "google.api.http"]);
+    says(&method("", &policy("access: \"self\"")), &[name, "no HTTP rule", "google.api.http"]);
     says(
         &method(GET, &policy("conditional: true")),
-        &[name, "no access: name one of the grant sets", "account, admin"],
+        &[name, "no access: name one of the grant sets", "account, account_users, authenticated"],
     );
     says(
         &method(GET, &policy("access: \"acount\"")),
-        &[name, "no grant set \"acount\", only", "account, admin", "or declare it in fleet/v1/module.proto"],
+        &[
+            name,
+            "no grant set \"acount\", only",
+            "account, account_users, authenticated",
+            "or declare it in fleet/v1/module.proto",
+        ],
     );
 }
 
 #[test]
-fn a_scope_goes_with_services() {
-    says(&method(GET, &policy("access: \"account\"")), &["\"account\" lets services call: say which scope they need"]);
-    says(
-        &method(GET, &policy("access: \"admin\" scope: \"fleet.vehicles.read\"")),
-        &["\"admin\" lets no service call: remove scope \"fleet.vehicles.read\""],
-    );
+fn a_method_that_reaches_more_than_the_callers_own_has_a_scope() {
+    let more = |access: &str| format!("{access:?} lets callers reach more than their own: say which scope they need");
+    says(&method(GET, &policy("access: \"account\"")), &[&more("account")]);
+    says(&method(GET, &policy("access: \"staff_users\"")), &[&more("staff_users")]);
+    assert_eq!(method(GET, &policy("access: \"self\"")), [""; 0]);
+    assert_eq!(method(GET, &policy("access: \"self\" scope: \"fleet.vehicles.read\"")), [""; 0]);
     says(
         &method(GET, &policy("access: \"public\" scope: \"fleet.vehicles.read\"")),
-        &["\"public\" lets no service call"],
+        &["\"public\" grants nothing to any role: remove scope \"fleet.vehicles.read\""],
     );
     says(
         &method(GET, &policy("access: \"account\" scope: \"fleet.vehicles.drive\"")),
         &["no scope \"fleet.vehicles.drive\", only fleet.vehicles.read", "declare it in its module.proto"],
     );
+    for without in ["access: \"self\"", "access: \"self\" scope: \"fleet.vehicles.read\""] {
+        let faults = method(GET, &policy(&format!("{without} scope_for_any: \"fleet.vehicles.read\"")));
+        says(&faults, &["a scope_for_any goes with a `scope`, and with a role that reaches everything"]);
+    }
 }
 
 #[test]
 fn the_policy_of_a_response_must_match_its_message() {
-    let admin = |fields: &str| method(GET, &policy(&format!("access: \"admin\" {fields}")));
-    says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
-    says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
-    says(&admin("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
+    let own = |fields: &str| method(GET, &policy(&format!("access: \"self\" {fields}")));
+    says(&own("version_field: \"data.revision\""), &["data.revision: no field revision"]);
+    says(&own("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
+    says(&own("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
     says(
-        &admin("status: 200 location: \"/api/v1/do/{data.id}\""),
+        &own("status: 200 location: \"/api/v1/do/{data.id}\""),
         &["goes with 201 or 302, not with 200", "poll_location"],
     );
-    says(&admin("status: 202"), &["a 202 says what to poll", "`pending_field`"]);
-    says(&admin("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending_field`"]);
-    says(&admin("status: 404"), &["404 is no status of success"]);
+    says(&own("status: 202"), &["a 202 says what to poll", "`pending_field`"]);
+    says(&own("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending_field`"]);
+    says(&own("status: 404"), &["404 is no status of success"]);
     let unmarked = "must be an enum with values that are marked mainstay.policy.v1.is_pending";
-    says(&admin("pending_field: \"data.id\""), &["pending_field: fleet.v1.Vehicle.id", unmarked]);
-    says(&admin("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
-    says(&admin("pending_field: \"data.state\""), &["name the location to poll"]);
-    says(&admin("poll_location: \"/api/v1/do/{data.id}\""), &["a poll_location goes with `pending_field`"]);
-    says(&admin("moved_field: \"data.id\""), &["moved_field and moved_location go together"]);
-    says(&admin("moved_location: \"/api/v1/do/{data.id}\""), &["moved_field and moved_location go together"]);
-    let moved = admin("moved_field: \"data.id\" moved_location: \"/api/v1/do/{data.id}\"");
+    says(&own("pending_field: \"data.id\""), &["pending_field: fleet.v1.Vehicle.id", unmarked]);
+    says(&own("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
+    says(&own("pending_field: \"data.state\""), &["name the location to poll"]);
+    says(&own("poll_location: \"/api/v1/do/{data.id}\""), &["a poll_location goes with `pending_field`"]);
+    says(&own("moved_field: \"data.id\""), &["moved_field and moved_location go together"]);
+    says(&own("moved_location: \"/api/v1/do/{data.id}\""), &["moved_field and moved_location go together"]);
+    let moved = own("moved_field: \"data.id\" moved_location: \"/api/v1/do/{data.id}\"");
     says(&moved, &["moved_field: data.id must be a bool"]);
-    says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
-    says(&admin("public_max_age_seconds: 60 replica: true"), &["reads the primary: say no replica"]);
-    says(&admin("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
-    says(&admin("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs public_max_age_seconds"]);
-    says(&admin("cache: CACHE_NO_STORE public_max_age_seconds: 60"), &["go with CACHE_PUBLIC"]);
-    says(&admin("public_field: \"data.state\""), &["go with CACHE_PUBLIC"]);
+    says(&own("deadline_ms: 0"), &["a deadline must be positive"]);
+    says(&own("public_max_age_seconds: 60 replica: true"), &["reads the primary: say no replica"]);
+    says(&own("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
+    says(&own("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs public_max_age_seconds"]);
+    says(&own("cache: CACHE_NO_STORE public_max_age_seconds: 60"), &["go with CACHE_PUBLIC"]);
+    says(&own("public_field: \"data.state\""), &["go with CACHE_PUBLIC"]);
     says(
-        &admin("public_max_age_seconds: 60 public_field: \"data.color\""),
+        &own("public_max_age_seconds: 60 public_field: \"data.color\""),
         &["public_field: fleet.v1.Vehicle.color must be an enum", "marked mainstay.policy.v1.is_public"],
     );
-    says(&admin("public_max_age_seconds: 60 cache_tags: \"two words\""), &["must be one word without a comma"]);
-    says(&admin("public_max_age_seconds: 60 cache_tags: \"{data.key}\""), &["data.key: no field key"]);
-    says(&admin("cache_tags: \"a\""), &["go with CACHE_PUBLIC"]);
+    says(&own("public_max_age_seconds: 60 cache_tags: \"two words\""), &["must be one word without a comma"]);
+    says(&own("public_max_age_seconds: 60 cache_tags: \"{data.key}\""), &["data.key: no field key"]);
+    says(&own("cache_tags: \"a\""), &["go with CACHE_PUBLIC"]);
     for list in ["csv", "text/csv; header=present", "text/csv,", "text/", "a/b/c"] {
-        says(&admin(&format!("media_types: \"{list}\"")), &["is no media type"]);
+        says(&own(&format!("media_types: \"{list}\"")), &["is no media type"]);
     }
     let post = "option (google.api.http) = {post: \"/api/v1/do\"};";
-    let cached = policy("access: \"admin\" cache: CACHE_PRIVATE_REVALIDATE");
+    let cached = policy("access: \"self\" cache: CACHE_PRIVATE_REVALIDATE");
     says(&method(post, &cached), &["only what a GET returns is cached: say no cache"]);
     // All at once.
     assert_eq!(method("", &policy("status: 404 deadline_ms: -1")).len(), 4);
@@ -115,6 +124,10 @@ fn a_scope_is_declared_once_by_the_module_it_is_named_after() {
     says(&scopes("{name: \"fleets.read\" summary: \"Read.\"}"), &["must begin with \"fleet.\""]);
     says(&scopes("{name: \"fleet.Read+\" summary: \"Read.\"}"), &["words in lower_snake_case"]);
     says(&scopes("{name: \"fleet.read\"}"), &["\"fleet.read\" has no summary"]);
+    let held = |holders: &str| scopes(&format!("{{name: \"fleet.read\" summary: \"Read.\" holders: [{holders}]}}"));
+    assert_eq!(held("HOLDER_OWNER, HOLDER_AGENT"), [""; 0]);
+    says(&held("HOLDER_UNSPECIFIED"), &["\"fleet.read\" has an unknown holder"]);
+    says(&held("HOLDER_OWNER, HOLDER_OWNER"), &["\"fleet.read\" has a holder twice"]);
     let twice = "{name: \"fleet.read\" summary: \"Read.\"}, {name: \"fleet.read\" summary: \"Read.\"}";
     says(&scopes(twice), &["\"fleet.read\" is declared twice: remove one"]);
 }
@@ -139,6 +152,8 @@ fn a_grant_set_is_complete_and_its_own() {
     let grant = "grants: [{role: ROLE_AGENT reach: REACH_ANY}]";
     assert_eq!(set(&format!("{{name: \"all\" public: true {grant}}}")), [""; 0]);
     says(&set("{name: \"drivers\" grants: [{role: ROLE_AGENT}]}"), &["\"drivers\" has a grant without role or reach"]);
+    let service = "grants: [{role: ROLE_SERVICE reach: REACH_ANY reach_without_scope: REACH_OWN_USER}]";
+    says(&set(&format!("{{name: \"drivers\" {service}}}")), &["\"drivers\" lets services call without a scope"]);
     let twice = "grants: [{role: ROLE_AGENT reach: REACH_ANY}, {role: ROLE_AGENT reach: REACH_OWN_USER}]";
     says(&set(&format!("{{name: \"drivers\" {twice}}}")), &["\"drivers\" grants ROLE_AGENT twice"]);
     says(&set(&format!("{{name: \"account\" {grant}}}")), &["\"account\" is shared", "another name"]);
@@ -148,7 +163,7 @@ fn a_grant_set_is_complete_and_its_own() {
 
 #[test]
 fn a_package_belongs_to_one_module_and_a_module_has_one_name() {
-    let service = || ("fleet/v1/fleet.proto", service_file("", GET, &policy("access: \"admin\""), DATA));
+    let service = || ("fleet/v1/fleet.proto", service_file("", GET, &policy("access: \"self\""), DATA));
     let both = |package: &str, option: &str| {
         let first = ("fleet/v1/module.proto", module_file("fleet.v1", FLEET));
         read(vec![first, ("other.proto", module_file(package, option)), service()]).err().unwrap_or_default()
@@ -163,7 +178,7 @@ fn a_package_belongs_to_one_module_and_a_module_has_one_name() {
 #[test]
 fn a_watch_is_a_stream() {
     says(
-        &method(GET, &policy("access: \"admin\" watch: true")),
+        &method(GET, &policy("access: \"self\" watch: true")),
         &["a watch is a stream of responses", "or say no watch"],
     );
 }

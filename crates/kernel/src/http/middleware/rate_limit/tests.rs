@@ -115,9 +115,9 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
     }
     match request.headers().get("authorization").map(|value| value.as_bytes()) {
         Some(b"good") => {
-            let (id, account) = (UserId(Uuid::from_u128(1)), AccountId(Uuid::nil()));
-            let caller =
-                Caller::User { id, account: Some(account), role: Role::Customer, session: SessionId(Uuid::nil()) };
+            let (id, account) = (UserId(Uuid::from_u128(1)), Some(AccountId(Uuid::nil())));
+            let (role, session) = (Role::Customer, SessionId(Uuid::nil()));
+            let caller = Caller::User { id, account, role, session, scopes: [].into() };
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
         Some(b"service") => {

@@ -1,0 +1,95 @@
+//! Access by role and scope.
+
+use super::*;
+use crate::{
+    caller::{Caller, Permit, Visibility},
+    error::Reason,
+    id::{AccountId, SessionId, UserId},
+};
+
+const OPTION: &str = r#"
+    name: "fleet"
+    scopes: [
+      {name: "fleet.vehicles.read" summary: "Read." holders: [HOLDER_OWNER, HOLDER_VIEWER, HOLDER_AGENT]},
+      {name: "fleet.vehicles.sell" summary: "Sell."}
+    ]
+    grant_sets: [{
+      name: "drivers"
+      grants: [
+        {role: ROLE_CUSTOMER reach: REACH_OWN_ACCOUNT},
+        {role: ROLE_AGENT reach: REACH_ANY reach_without_scope: REACH_OWN_USER},
+        {role: ROLE_ADMIN reach: REACH_ANY}
+      ]
+    }]"#;
+
+fn policies(method: &str) -> Policies {
+    let service = service_file("", GET, &policy(method), DATA);
+    let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", OPTION)), ("fleet/v1/fleet.proto", service)];
+    read(sources).expect("a good contract")
+}
+
+const USER: UserId = UserId(Uuid::from_u128(1));
+const ACCOUNT: AccountId = AccountId(Uuid::from_u128(2));
+
+/// The rows that a user reaches, or the scope or roles that the error names.
+fn reached(policies: &Policies, role: Role, scopes: Arc<[Scope]>) -> Result<Visibility, String> {
+    reached_in(Some(ACCOUNT), policies, role, scopes)
+}
+
+/// The same, with the account of the session.
+fn reached_in(
+    account: Option<AccountId>,
+    policies: &Policies,
+    role: Role,
+    scopes: Arc<[Scope]>,
+) -> Result<Visibility, String> {
+    let caller = Caller::User { id: USER, account, role, session: SessionId(Uuid::nil()), scopes };
+    let permit = Permit::of(policies, "/fleet.v1.Vehicles/Do", caller);
+    permit.map(|permit| permit.visibility()).map_err(|error| {
+        assert_eq!(error.reason(), Reason::PermissionDenied);
+        error.message().to_owned()
+    })
+}
+
+#[test]
+fn a_user_needs_the_scope_like_a_service() {
+    let policies = policies("access: \"drivers\" scope: \"fleet.vehicles.read\"");
+    let reached = |role, scopes: &[&str]| reached(&policies, role, policies.declared(scopes.iter().copied()));
+    let all = ["fleet.vehicles.read"];
+    assert_eq!(reached(Role::Customer, &all), Ok(Visibility::Account(ACCOUNT)));
+    let alone = reached_in(None, &policies, Role::Customer, policies.declared(all));
+    assert!(alone.is_err_and(|error| error.contains("a session with an account")), "of no account");
+    assert_eq!(reached(Role::Agent, &all), Ok(Visibility::All));
+    assert_eq!(reached(Role::Agent, &[]), Ok(Visibility::Principal(USER.0)), "what is reached without the scope");
+    for role in [Role::Customer, Role::Admin] {
+        let error = reached(role, &["fleet.vehicles.sell"]).expect_err("the scope is missing");
+        assert!(error.contains("requires the scope fleet.vehicles.read"), "{error}");
+    }
+}
+
+#[test]
+fn callers_who_reach_everything_may_need_another_scope() {
+    let method = "access: \"drivers\" scope: \"fleet.vehicles.read\" scope_for_any: \"fleet.vehicles.sell\"";
+    let policies = policies(method);
+    let reached = |role, scopes: &[&str]| reached(&policies, role, policies.declared(scopes.iter().copied()));
+    assert_eq!(reached(Role::Customer, &["fleet.vehicles.read"]), Ok(Visibility::Account(ACCOUNT)));
+    assert_eq!(reached(Role::Agent, &["fleet.vehicles.read"]), Ok(Visibility::Principal(USER.0)));
+    assert_eq!(reached(Role::Agent, &["fleet.vehicles.sell"]), Ok(Visibility::All));
+    reached(Role::Admin, &["fleet.vehicles.read"]).expect_err("an admin reaches everything");
+}
+
+#[test]
+fn a_built_in_role_holds_the_scopes_that_name_it() {
+    let policies = policies("access: \"self\"");
+    let held = |role| policies.scopes_of(role).iter().map(Scope::to_string).collect::<Vec<_>>();
+    for role in [BuiltInRole::Owner, BuiltInRole::Viewer, BuiltInRole::Agent] {
+        assert_eq!(held(role), ["fleet.vehicles.read"], "{role:?}");
+    }
+    for role in [BuiltInRole::AccountAdmin, BuiltInRole::Member, BuiltInRole::Billing] {
+        assert_eq!(held(role), [""; 0], "{role:?}");
+    }
+    assert_eq!(held(BuiltInRole::Admin), ["fleet.vehicles.read", "fleet.vehicles.sell"]);
+    let of_accounts: Vec<_> = policies.scopes().map(DeclaredScope::is_of_accounts).collect();
+    assert_eq!(of_accounts, [true, false]);
+    assert_eq!(policies.declared(["fleet.vehicles.none"]).len(), 0, "an undeclared scope grants nothing");
+}

@@ -1,0 +1,2 @@
+-- The version before ignores the scopes that were added.
+SELECT 1;

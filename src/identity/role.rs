@@ -1,0 +1,7 @@
+//! The roles of accounts and of the staff.
+
+pub mod id;
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

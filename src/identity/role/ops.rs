@@ -1,0 +1,201 @@
+//! Roles: the built-in ones of the contract, and custom ones. A caller gives a role only scopes that the caller holds.
+
+use std::sync::Arc;
+
+use crate::{
+    identity::{
+        revocation::{model::SubjectVersion, store as revocation},
+        role::{
+            id::RoleId,
+            model::{Assigned, Draft, Granted, MAX_ROLES, Owner, Patch, Role},
+            store,
+        },
+        user::model::{self as user, User},
+    },
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{
+    app::App,
+    caller::{Permit, Visibility},
+    contract::{
+        Policies,
+        policy::{BuiltInRole, Scope},
+    },
+    database::Connection,
+    error::{Error, Result},
+    id::AccountId,
+    unit_of_work::Work,
+    version::ExpectedVersions,
+};
+
+/// The scope for changes of the roles of the staff.
+const STAFF_ROLES: &str = "identity.staff_roles.manage";
+
+/// Returns the owner of the roles that a request is about: the account it names, else the caller's; for staff that names
+/// no account, the staff.
+///
+/// # Errors
+/// `NOT_FOUND` if a customer names another account.
+pub fn owner(permit: &Permit, named: Option<AccountId>) -> Result<Owner> {
+    match (permit.visibility(), named) {
+        (Visibility::All, named) => Ok(named),
+        (_, named) => permit.account(named).map(Some),
+    }
+}
+
+/// Checks that the caller may change the roles of an owner.
+fn check_owner(permit: &Permit, owner: Owner) -> Result<()> {
+    if owner.is_some() { Ok(()) } else { permit.check_scope(STAFF_ROLES) }
+}
+
+/// Creates a custom role.
+///
+/// # Errors
+/// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ALREADY_EXISTS`, `ROLE_LIMIT_REACHED`.
+pub async fn create(work: &mut Work, policies: &Policies, named: Option<AccountId>, draft: Draft) -> Result<Role> {
+    let permit = work.permit()?;
+    let owner = owner(&permit, named)?;
+    check_owner(&permit, owner)?;
+    let role = Role::new(policies, owner, draft, work.now())?;
+    permit.check_scopes(role.declared(policies))?;
+    let new = role.clone();
+    let insert = async move |connection: &Connection| {
+        store::lock_owner(connection, owner).await?;
+        if store::count(connection, owner).await? >= MAX_ROLES {
+            return Err(IdentityReason::RoleLimitReached.into());
+        }
+        store::insert(connection, new).await
+    };
+    work.write(insert).await?;
+    Ok(role)
+}
+
+/// Returns a custom role.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &Connection, permit: &Permit, id: RoleId) -> Result<Role> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns the custom roles of an owner.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(connection: &mut Connection, _: Permit, owner: Owner) -> Result<Vec<Role>> {
+    store::list(connection, owner).await
+}
+
+/// Locks a role that the caller may change, and whose scopes the caller holds.
+async fn lock(
+    work: &mut Work,
+    policies: &Policies,
+    id: RoleId,
+    expected: Option<ExpectedVersions>,
+) -> Result<(Role, Permit)> {
+    let permit = work.permit()?;
+    let visibility = permit.visibility();
+    let role = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    check_owner(&permit, role.owner)?;
+    permit.check_scopes(role.declared(policies))?;
+    ExpectedVersions::check(expected.as_ref(), role.version)?;
+    Ok((role, permit))
+}
+
+/// Updates a custom role. Other scopes end the access tokens that have the present ones.
+///
+/// # Errors
+/// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ETAG_MISMATCH`, `ALREADY_EXISTS`.
+pub async fn update(
+    work: &mut Work,
+    policies: &Policies,
+    id: RoleId,
+    expected: Option<ExpectedVersions>,
+    patch: Patch,
+) -> Result<Role> {
+    let (role, permit) = lock(work, policies, id, expected).await?;
+    let Some(next) = role.apply(policies, patch, work.now())? else { return Ok(role) };
+    permit.check_scopes(next.declared(policies))?;
+    let row = next.clone();
+    work.write(async move |connection: &Connection| store::update(connection, row).await).await?;
+    if next.scopes != role.scopes {
+        let ended = SubjectVersion::new(id.0, next.version);
+        revocation::begin_version(work.connection().await?, ended).await?;
+    }
+    Ok(next)
+}
+
+/// Deletes a custom role.
+///
+/// # Errors
+/// `PERMISSION_DENIED`, `NOT_FOUND`, `ETAG_MISMATCH`, `ROLE_IN_USE`.
+pub async fn delete(
+    work: &mut Work,
+    policies: &Policies,
+    id: RoleId,
+    expected: Option<ExpectedVersions>,
+) -> Result<()> {
+    lock(work, policies, id, expected).await?;
+    work.write(async move |connection: &Connection| store::delete(connection, id).await).await
+}
+
+/// Returns the role of an agent or an admin.
+pub fn of_staff(user: &User) -> Assigned {
+    match (user.role, user.staff_role) {
+        (user::Role::Admin, _) => Assigned::BuiltIn(BuiltInRole::Admin),
+        (_, Some(custom)) => Assigned::Custom(custom),
+        (_, None) => Assigned::BuiltIn(BuiltInRole::Agent),
+    }
+}
+
+/// Returns what a role grants now.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is needed and unreachable.
+pub async fn granted(app: &App, role: Assigned) -> Result<Granted> {
+    match role {
+        Assigned::BuiltIn(role) => Ok(Granted::BuiltIn(role)),
+        // A role that a user or a member has is not deleted.
+        Assigned::Custom(id) => {
+            let read = async move |connection: &_| store::get(connection, Visibility::All, id).await;
+            app.database.read(read).await.map(Granted::from)
+        }
+    }
+}
+
+/// Checks that the caller holds all scopes of a role, as who assigns it or takes it away must.
+///
+/// # Errors
+/// `PERMISSION_DENIED`, with a scope that the caller lacks; `NOT_FOUND` for a custom role of another owner.
+pub async fn check_assignment(
+    connection: &Connection,
+    permit: &Permit,
+    policies: &Policies,
+    owner: Owner,
+    role: Assigned,
+) -> Result<()> {
+    match role {
+        Assigned::BuiltIn(role) => permit.check_scopes(policies.scopes_of(role).iter().map(Scope::as_str)),
+        Assigned::Custom(id) => {
+            let role = store::get(connection, Visibility::All, id).await?;
+            if role.owner != owner {
+                return Err(Error::not_found("role"));
+            }
+            permit.check_scopes(role.declared(policies))
+        }
+    }
+}
+
+/// Returns the scopes of a role.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn scopes(connection: &Connection, policies: &Policies, role: Assigned) -> Result<Arc<[Scope]>> {
+    match role {
+        Assigned::BuiltIn(role) => Ok(policies.scopes_of(role)),
+        Assigned::Custom(id) => {
+            let role = store::get(connection, Visibility::All, id).await?;
+            Ok(policies.declared(role.declared(policies)))
+        }
+    }
+}

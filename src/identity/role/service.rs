@@ -1,0 +1,157 @@
+//! `mainstay.identity.v1.RoleService`.
+
+use mainstay_kernel::{
+    app::App,
+    contract::{
+        Policies,
+        policy::{BuiltInRole, Scope},
+    },
+    error::{Error, Result},
+    grpc::{Call, Reply, mask, render::time},
+    id::AccountId,
+    unit_of_work::Work,
+};
+use tonic::Request;
+
+use crate::{
+    identity::{
+        role::{
+            id::RoleId,
+            model::{Draft, Owner, Patch, Role, built_in},
+            ops,
+        },
+        tokens::Tokens,
+    },
+    proto::identity::v1::{self as pb, role_service_server::RoleService},
+};
+
+#[derive(Debug, Clone)]
+pub struct Roles {
+    pub app: App,
+}
+
+fn render(role: Role) -> pb::Role {
+    pb::Role {
+        id: Some(role.id.to_string()),
+        account_id: role.owner.map(|account| account.to_string()),
+        name: Some(role.name),
+        description: Some(role.description),
+        scopes: role.scopes,
+        built_in: Some(false),
+        version: Some(role.version),
+        create_time: Some(time(role.created_at)),
+        update_time: Some(time(role.updated_at)),
+    }
+}
+
+fn render_built_in(policies: &Policies, role: BuiltInRole) -> pb::Role {
+    let description = match role {
+        BuiltInRole::Owner => "Owns the account.",
+        BuiltInRole::AccountAdmin => "Manages the account and its members.",
+        BuiltInRole::Member => "Works with tickets, files and orders.",
+        BuiltInRole::Billing => "Orders and pays.",
+        BuiltInRole::Viewer => "Reads.",
+        BuiltInRole::Agent => "Works for every account.",
+        BuiltInRole::Admin => "Has every scope.",
+    };
+    pb::Role {
+        name: Some(role.name().to_owned()),
+        description: Some(description.to_owned()),
+        scopes: names(&policies.scopes_of(role)),
+        built_in: Some(true),
+        ..pb::Role::default()
+    }
+}
+
+fn names(scopes: &[Scope]) -> Vec<String> {
+    scopes.iter().map(Scope::to_string).collect()
+}
+
+/// Returns the built-in roles of an owner, then the custom ones.
+fn render_all(policies: &Policies, owner: Owner, custom: Vec<Role>) -> Vec<pb::Role> {
+    let built_in = built_in(owner).iter().map(|&role| render_built_in(policies, role));
+    built_in.chain(custom.into_iter().map(render)).collect()
+}
+
+/// Reads the new values of the fields in `paths`.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a field that can't be cleared.
+fn patch(message: &pb::RolePatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    let required = |path: &str| Error::field(format!("role.{path}"), "can't be cleared");
+    for path in paths {
+        match path.as_str() {
+            "name" => patch.name = Some(message.name.clone().ok_or_else(|| required(path))?),
+            "description" => patch.description = Some(message.description.clone().unwrap_or_default()),
+            "scopes" if message.scopes.is_empty() => return Err(required(path)),
+            "scopes" => patch.scopes = Some(message.scopes.clone()),
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(patch)
+}
+
+#[tonic::async_trait]
+impl RoleService for Roles {
+    async fn create_role(&self, request: Request<pb::CreateRoleRequest>) -> Reply<pb::CreateRoleResponse> {
+        let mut call = Call::admit(request)?;
+        let pb::CreateRoleRequest { account_id, name, description, scopes } = std::mem::take(&mut call.message);
+        let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let (draft, policies) = (Draft { name, description, scopes }, &self.app.contract.policies);
+        call.write(&self.app, async move |work: &mut Work| {
+            let role = ops::create(work, policies, account, draft).await?;
+            Ok(pb::CreateRoleResponse { data: Some(render(role)) })
+        })
+        .await
+    }
+
+    async fn list_roles(&self, request: Request<pb::ListRolesRequest>) -> Reply<pb::ListRolesResponse> {
+        let call = Call::admit(request)?;
+        let named = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let permit = call.permit()?;
+        let owner = ops::owner(&permit, named)?;
+        let read = async move |connection: &mut _| ops::list(connection, permit, owner).await;
+        let roles = self.app.database.query(read).await?;
+        call.read(pb::ListRolesResponse { data: render_all(&self.app.contract.policies, owner, roles) })
+    }
+
+    async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Reply<pb::GetRoleResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, RoleId::parse(&call.message.role_id)?);
+        let role = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        call.read(pb::GetRoleResponse { data: Some(render(role)) })
+    }
+
+    async fn get_my_access(&self, request: Request<pb::GetMyAccessRequest>) -> Reply<pb::GetMyAccessResponse> {
+        let call = Call::admit(request)?;
+        let scopes = names(call.permit()?.caller().scopes());
+        call.read(pb::GetMyAccessResponse { data: Some(pb::MyAccess { scopes }) })
+    }
+
+    async fn update_role(&self, request: Request<pb::UpdateRoleRequest>) -> Reply<pb::UpdateRoleResponse> {
+        let mut call = Call::admit(request)?;
+        let (id, expected) = (RoleId::parse(&call.message.role_id)?, call.if_match.clone());
+        let (message, mask) = (call.message.role.take().unwrap_or_default(), call.message.update_mask.take());
+        let patch = patch(&message, &call.update_paths("role", &message, mask)?)?;
+        let policies = &self.app.contract.policies;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let role = ops::update(work, policies, id, expected, patch).await?;
+            Ok(pb::UpdateRoleResponse { data: Some(render(role)) })
+        });
+        let response = reply.await?;
+        self.app.part::<Tokens>().invalidate_role(id);
+        Ok(response)
+    }
+
+    async fn delete_role(&self, request: Request<pb::DeleteRoleRequest>) -> Reply<pb::DeleteRoleResponse> {
+        let call = Call::admit(request)?;
+        let (id, expected) = (RoleId::parse(&call.message.role_id)?, call.if_match.clone());
+        let policies = &self.app.contract.policies;
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, policies, id, expected).await?;
+            Ok(pb::DeleteRoleResponse {})
+        })
+        .await
+    }
+}

@@ -1,0 +1,145 @@
+//! Roles in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, sql_types::BigInt};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    identity::role::{
+        id::RoleId,
+        model::{Owner, Role},
+    },
+    proto::identity::v1::Reason as IdentityReason,
+    schema::{accounts, roles},
+};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, statement::Prepare as _, violated_foreign_key, violated_unique},
+    error::{Error, Reason, Result},
+    id::AccountId,
+};
+
+#[derive(Debug, Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = roles)]
+struct Row {
+    id: RoleId,
+    account_id: Option<AccountId>,
+    name: String,
+    description: String,
+    scopes: Vec<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Role> for Row {
+    fn from(role: Role) -> Self {
+        let Role { id, owner, name, description, scopes, version, created_at, updated_at } = role;
+        Self { id, account_id: owner, name, description, scopes, version, created_at, updated_at }
+    }
+}
+
+impl From<Row> for Role {
+    fn from(row: Row) -> Self {
+        let Row { id, account_id, name, description, scopes, version, created_at, updated_at } = row;
+        Self { id, owner: account_id, name, description, scopes, version, created_at, updated_at }
+    }
+}
+
+/// Returns whether a caller reaches a role: staff reaches all, and a customer those of the account.
+fn is_reached(visibility: Visibility, row: &Row) -> bool {
+    match (visibility, row.account_id) {
+        (Visibility::All, _) => true,
+        (Visibility::Account(own), Some(account)) => own == account,
+        (Visibility::Account(_) | Visibility::Principal(_), _) => false,
+    }
+}
+
+/// Reports a name that is taken.
+fn check_name<T>(written: QueryResult<T>) -> Result<T> {
+    match written {
+        Err(error) if violated_unique(&error) == Some("roles_name_key") => {
+            Err(Error::with_message(Reason::AlreadyExists, "Another role has this name.").caused_by(error))
+        }
+        written => Ok(written?),
+    }
+}
+
+/// Locks the owner of roles until the transaction ends, so that concurrent creations count each other's roles.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such account.
+pub async fn lock_owner(connection: &Connection, owner: Owner) -> Result<()> {
+    let Some(account) = owner else {
+        // "roles" in ASCII. No row stands for the staff.
+        const STAFF: i64 = 0x72_6f6c_6573;
+        let lock = diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(STAFF);
+        lock.execute(&mut &*connection).await?;
+        return Ok(());
+    };
+    let query = accounts::table.find(account).select(accounts::id).for_no_key_update();
+    let found: Option<AccountId> = query.first(&mut &*connection).await.optional()?;
+    found.map(drop).ok_or_else(|| Error::not_found("account"))
+}
+
+/// Counts the custom roles of an owner.
+pub async fn count(connection: &Connection, owner: Owner) -> Result<i64> {
+    Ok(roles::table.filter(roles::account_id.is_not_distinct_from(owner)).count().get_result(&mut &*connection).await?)
+}
+
+/// Stores a new role.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if the name is taken.
+pub async fn insert(connection: &Connection, role: Role) -> Result<()> {
+    check_name(diesel::insert_into(roles::table).values(Row::from(role)).execute(&mut &*connection).await).map(drop)
+}
+
+/// Returns one role that is visible to the caller.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn get(connection: &Connection, visibility: Visibility, id: RoleId) -> Result<Role> {
+    let row: Option<Row> = roles::table.find(id).first(&mut &*connection).await.optional()?;
+    let row = row.filter(|row| is_reached(visibility, row));
+    row.map(Role::from).ok_or_else(|| Error::not_found("role"))
+}
+
+/// Returns one role that is visible to the caller, locked against changes until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &Connection, visibility: Visibility, id: RoleId) -> Result<Role> {
+    let row: Option<Row> = roles::table.find(id).for_update().first(&mut &*connection).await.optional()?;
+    let row = row.filter(|row| is_reached(visibility, row));
+    row.map(Role::from).ok_or_else(|| Error::not_found("role"))
+}
+
+/// Returns the custom roles of an owner, by name.
+pub async fn list(connection: &mut Connection, owner: Owner) -> Result<Vec<Role>> {
+    let query = roles::table.filter(roles::account_id.is_not_distinct_from(owner));
+    let rows: Vec<Row> = query.order((roles::name, roles::id)).load(connection).await?;
+    Ok(rows.into_iter().map(Role::from).collect())
+}
+
+/// Stores the next version of a locked role.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if the name is taken.
+pub async fn update(connection: &Connection, role: Role) -> Result<()> {
+    let target = roles::table.filter(roles::id.eq(role.id)).filter(roles::version.eq(role.version - 1));
+    let update = diesel::update(target).set(Row::from(role)).exactly(1, "update roles");
+    check_name(update.execute(&mut &*connection).await).map(drop)
+}
+
+/// Deletes a locked role.
+///
+/// # Errors
+/// `ROLE_IN_USE` while a foreign key refers to it: of the users, members and invitations that have the role.
+pub async fn delete(connection: &Connection, id: RoleId) -> Result<()> {
+    let deleted = diesel::delete(roles::table.find(id)).exactly(1, "delete roles").execute(&mut &*connection).await;
+    match deleted {
+        Err(error) if violated_foreign_key(&error).is_some() => Err(IdentityReason::RoleInUse.into()),
+        deleted => Ok(deleted.map(drop)?),
+    }
+}
