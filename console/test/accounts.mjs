@@ -113,7 +113,7 @@ const INVITATION = {
 
     // The link of the mail leads to this server.
     const token = await server.token(email, "miv_");
-    const guest = await page.context().browser().newContext({ viewport: NARROW });
+    const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
     const other = await guest.newPage();
     other.origin = server.origin;
     await other.goto(`${server.origin}/invitation?token=${token}`);
@@ -123,7 +123,7 @@ const INVITATION = {
     await other.getByRole("button", { name: "Accept" }).click();
     await other.getByRole("status").waitFor();
     await signIn(other, email, PASSWORD);
-    await account(other, "Difference Engines").waitFor({ state: "attached" });
+    await account(other, "Difference Engines").waitFor();
     await go(other, "/account");
     await other.getByText(owner).waitFor();
     same(await other.getByRole("button", { name: "Invite" }).count(), 0, "buttons of a viewer that invite");
@@ -167,7 +167,7 @@ const ROLES = {
     await page.getByRole("columnheader", { name: "Billing" }).waitFor();
     const dialog = page.getByRole("dialog");
     await page.getByRole("button", { name: "New role" }).click();
-    await dialog.getByLabel("Name").fill("Bookkeeper");
+    await dialog.getByLabel("Name", { exact: true }).fill("Bookkeeper");
     await dialog.getByLabel("Description").fill("Reads orders and payments");
     await dialog.getByLabel("orders.read").check();
     await dialog.getByLabel("payments.read").check();
@@ -284,7 +284,7 @@ const STAFF = {
     await go(page, "/staff-roles");
     const dialog = page.getByRole("dialog");
     await page.getByRole("button", { name: "New role" }).click();
-    await dialog.getByLabel("Name").fill("Refunds desk");
+    await dialog.getByLabel("Name", { exact: true }).fill("Refunds desk");
     for (const scope of ["payments.read", "payments.refunds.create", "identity.users.read"]) await dialog.getByLabel(scope).check();
     await dialog.getByRole("button", { name: "Save" }).click();
     await page.getByRole("columnheader", { name: "Refunds desk" }).waitFor();
