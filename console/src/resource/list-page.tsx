@@ -39,6 +39,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
   const t = useText();
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Query;
+  const reach = useReach();
   const list = resource.lists.find((one) => one.id === search["list"]) ?? resource.lists[0];
   const set = (next: Query) => void navigate({ to: ".", search: { ...search, ...next } as never });
   if (!list) return <PageFrame title={label(service.title)}><p>{t("This service has no lists.")}</p></PageFrame>;
@@ -55,7 +56,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
           ))}
         </nav>
       )}
-      <Filters contract={contract} list={list} search={search} onChange={(next) => set({ ...next, page: undefined })} />
+      <Filters contract={contract} list={reach(list) === "any" ? list : { ...list, query: list.query.filter(({ name }) => name !== "accountId") }} search={search} onChange={(next) => set({ ...next, page: undefined })} />
       <Rows contract={contract} service={service} list={list} resource={resource} search={search} onPage={(page) => set({ page: String(page) })} />
     </PageFrame>
   );

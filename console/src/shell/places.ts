@@ -19,6 +19,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
     title: "Support",
     pages: [
       { to: "/tickets", title: "Tickets", services: ["TicketService", "CommentService", "ActivityService", "TicketLinkService"] },
+      { to: "/files", title: "Files", services: ["FileService"] },
       { to: "/customers", title: "Customers", services: ["AccountService"], ofAll: true },
       { to: "/s/CannedAnswerService", title: "Canned answers", services: ["CannedAnswerService"] },
     ],

@@ -58,6 +58,7 @@ const routes = [
   page("/operations/$id", lazyRouteComponent(() => import("../pages/operations"), "OperationPage")),
   page("/posts", lazyRouteComponent(() => import("../pages/posts/list"), "PostsPage")),
   page("/posts/$id", lazyRouteComponent(() => import("../pages/posts/post"), "PostPage")),
+  page("/files", lazyRouteComponent(() => import("../pages/files"), "FilesPage")),
   page("/account", lazyRouteComponent(() => import("../pages/account/account"), "AccountPage")),
   page("/staff-roles", lazyRouteComponent(() => import("../pages/account/roles"), "StaffRolesPage")),
   page("/people", lazyRouteComponent(() => import("../pages/access/people"), "PeoplePage")),
