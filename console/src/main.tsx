@@ -3,7 +3,7 @@
 import { lazy, StrictMode, Suspense, useEffect, useState, useSyncExternalStore } from "react";
 import { createRoot } from "react-dom/client";
 
-import { resume, sessionState, subscribe } from "./api/session";
+import { resume, sessionGeneration, sessionState, subscribe } from "./api/session";
 import { keepFocus } from "./shell/focus";
 import { SignIn } from "./shell/sign-in";
 import { LanguageContext, ready, useLanguage } from "./text";
@@ -15,10 +15,11 @@ const SignedIn = lazy(() => import("./shell/signed-in"));
 function Console() {
   const language = useLanguage();
   const session = useSyncExternalStore(subscribe, sessionState);
+  const generation = useSyncExternalStore(subscribe, sessionGeneration);
   return (
     <LanguageContext value={language}>
       {session === "out" && <SignIn />}
-      {session === "in" && <Suspense fallback={<Starting />}><SignedIn /></Suspense>}
+      {session === "in" && <Suspense fallback={<Starting />}><SignedIn key={generation} /></Suspense>}
       {session === "unknown" && <Starting />}
     </LanguageContext>
   );

@@ -13,10 +13,14 @@ export function paging({ me, tickets, order, payment, endpoint, delivery, operat
     createTime: "2026-11-21T06:01:15Z", updateTime: "2026-11-21T06:01:15Z", madeAtGateway: false,
   });
   const row = (line) => ({ line, code: "VALIDATION_FAILED", message: `Line ${line} is wrong.` });
+  const member = (end, name) => ({
+    id: idEnding(end), accountId: me.accountId, userId: idEnding(end), role: "MEMBER_ROLE_MEMBER", name, email: `${name.toLowerCase()}@example.com`, version: "1",
+    createTime: "2026-11-21T06:01:15Z", updateTime: "2026-11-21T06:01:15Z",
+  });
   /** The paged lists: a region of a page of the console, the request, and two rows by their texts. */
   const lists = [
     ["Refused rows", `/operations/${operation.id}`, "**/operations/*/errors?*", [row("7"), "Line 7 is wrong."], [row("8"), "Line 8 is wrong."]],
-    ["People", `/customers/${me.accountId}`, "**/api/v1/users?accountId=*", [{ ...me, id: idEnding("00000001"), name: "Ada" }, "Ada"], [{ ...me, id: idEnding("00000002"), name: "Grace" }, "Grace"]],
+    ["Members", `/customers/${me.accountId}?list=members`, "**/api/v1/members?accountId=*", [member("00000001", "Ada"), "Ada"], [member("00000002", "Grace"), "Grace"]],
     ["Payments", `/orders/${order.id}`, "**/api/v1/payments?orderId=*", [{ ...payment, id: idEnding("00000001") }, "00000001"], [{ ...payment, id: idEnding("00000002") }, "00000002"]],
     ["Deliveries", `/webhooks/${endpoint.id}`, "**/webhook-endpoints/*/deliveries?*", [{ ...delivery, id: idEnding("00000001"), eventType: "first.event" }, "first.event"], [{ ...delivery, id: idEnding("00000002"), eventType: "second.event" }, "second.event"]],
   ];

@@ -46,14 +46,14 @@ const DEATHS = {
 };
 
 async function paid(server) {
-  const { accountId } = (await server.api("GET", "me")).data;
+  const { accountId } = await server.api("GET", "me");
   const product = (await server.api("POST", "products", { name: "Lamp", price: { amountMinor: "5000", currencyCode: "EUR" } })).data;
   const order = (await server.api("POST", "orders", { accountId, items: [{ productId: product.id, quantity: 2 }] })).data;
   return (await server.api("POST", "payments/charge", { orderId: order.id, paymentMethod: "pm_card_visa" })).data;
 }
 
 async function newTicket(server, subject) {
-  const { accountId } = (await server.api("GET", "me")).data;
+  const { accountId } = await server.api("GET", "me");
   return (await server.api("POST", "tickets", { accountId, subject, body: "As it is." })).data;
 }
 
@@ -242,7 +242,7 @@ const MANY = {
     // A change far below is loaded with its page; a change on a loaded page is counted.
     const far = server.sql("SELECT id FROM tickets WHERE subject LIKE 'Row 60001%'");
     await server.api("PATCH", `tickets/${far}?updateMask=priority`, { priority: "TICKET_PRIORITY_LOW" });
-    const { accountId } = (await server.api("GET", "me")).data;
+    const { accountId } = await server.api("GET", "me");
     await server.api("POST", "tickets", { accountId, subject: "Row 0", body: "A new one.", queue: "Many" });
     await page.getByRole("button", { name: "New or changed: 1. Show" }).click();
     await row(0).waitFor();
@@ -267,7 +267,7 @@ const DEAD_JOBS = {
     server.sql(`
       CREATE FUNCTION fleet.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the charging station is on fire'; END $$;
       CREATE TRIGGER refuse BEFORE UPDATE ON fleet.vehicles FOR EACH ROW WHEN (OLD.status = 3) EXECUTE FUNCTION fleet.refuse();`);
-    const { accountId } = (await server.api("GET", "me")).data;
+    const { accountId } = await server.api("GET", "me");
     for (const plate of ["B-AT 1", "B-AT 2", "B-AT 3"]) {
       const vehicle = (await server.api("POST", "vehicles", { plate, model: "Cargo bike" })).data;
       const lease = (await server.api("POST", "leases", { vehicleId: vehicle.id, accountId })).data;

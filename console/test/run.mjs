@@ -5,6 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { fill } from "./fixture.mjs";
+import { ACCOUNTS } from "./accounts.mjs";
 import { actions } from "./actions.mjs";
 import { failures } from "./failures.mjs";
 import { browse, open, signIn } from "./browser.mjs";
@@ -33,7 +34,7 @@ async function within(milliseconds, work) {
 }
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...REFERENCE, ...RESTARTS, ...LISTS];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...ACCOUNTS, ...REFERENCE, ...RESTARTS, ...LISTS];
 const isShard = (argument) => argument.startsWith("--shard=");
 const [shard, shards] = (process.argv.find(isShard)?.slice("--shard=".length) ?? "1/1").split("/").map(Number);
 const wanted = process.argv.slice(2).filter((argument) => !isShard(argument));

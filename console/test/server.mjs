@@ -72,9 +72,9 @@ async function launch(env) {
 function tickets(queue, subject, count, email) {
   return `
     INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
-    SELECT gen_random_uuid(), account_id, id, '${subject} ' || n || CASE WHEN n % 3 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
+    SELECT gen_random_uuid(), members.account_id, users.id, '${subject} ' || n || CASE WHEN n % 3 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
            'One of many.', 1, 1, 1 + n % 4, '${queue}', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
-    FROM generate_series(1, ${count}) AS n, users WHERE email = '${email}';
+    FROM generate_series(1, ${count}) AS n, users JOIN members ON members.user_id = users.id WHERE email = '${email}';
     ANALYZE tickets;`;
 }
 

@@ -238,7 +238,11 @@ async fn register(app: &App, form: &Form, language: &'static str, from: IpAddr) 
         return Ok(Done::Requested);
     }
     let name = user::name(&form.name).map_err(|_| Problem::Name)?;
-    let new = NewUser { password: form.password.clone().into(), name, account_name: String::new(), language: None };
+    let account_name = match form.account.trim() {
+        "" => String::new(),
+        account => user::name(account).map_err(|_| Problem::Name)?,
+    };
+    let new = NewUser { password: form.password.clone().into(), name, account_name, language: None };
     registration::confirm(app, &form.token, new, from).await.map_err(|error| problem(&error))?;
     Ok(Done::Registered)
 }

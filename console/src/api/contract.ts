@@ -19,6 +19,8 @@ export type Schema = {
 
 type Parameter = { $ref?: string; name: string; in: string; required?: boolean; description?: string; schema: Schema };
 type Content = Record<string, { schema: Schema }>;
+/** What callers of a platform role reach with the scope, and without it; nothing if that is not said. */
+export type Grant = { role: string; reach: string; scope?: string | null; reachWithoutScope?: string | null };
 type RawOperation = {
   operationId: string;
   tags: string[];
@@ -27,7 +29,7 @@ type RawOperation = {
   requestBody?: { content: Content };
   responses: Record<string, { content?: Content }>;
   "x-grpc-method"?: string;
-  "x-policy"?: { grants: { role: string; scope?: string | null }[]; idempotency: string; conditional: boolean };
+  "x-policy"?: { grants: Grant[]; idempotency: string; conditional: boolean };
 };
 export type Document = {
   tags: { name: string; description: string; "x-displayName": string }[];
@@ -51,14 +53,15 @@ export type Operation = {
   /** The resource in the response. */
   data: Schema | undefined;
   answersList: boolean;
-  roles: string[];
+  grants: Grant[];
   needsKey: boolean;
   takesKey: boolean;
   conditional: boolean;
 };
 
 export type Service = { name: string; title: string; description: string; module: string; operations: Operation[] };
-export type Contract = { services: Service[]; resolve: (schema: Schema) => Schema };
+export type Scope = { name: string; summary: string };
+export type Contract = { services: Service[]; scopes: Scope[]; resolve: (schema: Schema) => Schema };
 
 /** Query parameters that every list accepts. */
 export const PAGING = new Set(["page", "pageSize", "pageToken", "readMask", "updateMask"]);
@@ -97,7 +100,7 @@ function operation(method: string, path: string, raw: RawOperation, resolve: (sc
     body: body && resolve(body),
     data: resolved?.type === "array" && resolved.items ? resolve(resolved.items) : resolved,
     answersList: resolved?.type === "array",
-    roles: (policy?.grants ?? []).map((grant) => grant.role),
+    grants: policy?.grants ?? [],
     needsKey: policy?.idempotency === "required",
     takesKey: policy?.idempotency === "optional" || policy?.idempotency === "required",
     conditional: policy?.conditional ?? false,
@@ -131,7 +134,16 @@ export function contractOf(document: Document): Contract {
       service.operations.push(operation(method, path, raw, resolve));
     }
   }
-  return { services: [...services.values()].filter((service) => service.operations.length > 0), resolve };
+  const all = [...services.values()].filter((service) => service.operations.length > 0);
+  return { services: all, scopes: scopesOf(all, resolve), resolve };
+}
+
+/** Returns the declared scopes, which the description of a role's scopes lists with a sentence each. */
+function scopesOf(services: readonly Service[], resolve: (schema: Schema) => Schema): Scope[] {
+  const create = services.flatMap(({ operations }) => operations).find(({ id }) => id === "RoleService_CreateRole");
+  const { items } = resolve(create?.body?.properties?.["scopes"] ?? {});
+  const text = items && (resolve(items).description ?? "");
+  return [...(text ?? "").matchAll(/^- `([^`]+)`: (.*)$/gm)].map(([, name = "", summary = ""]) => ({ name, summary }));
 }
 
 export function useContract() {

@@ -1,33 +1,51 @@
 /**
  * The session: an access token in memory, and a refresh token in a cookie that no script can read.
  *
- * Tabs share the cookie, and each tab refreshes separately; a sign-out is broadcast to all of them.
+ * Tabs share the cookie, and each tab refreshes separately; a sign-out and a switch of the account are broadcast to all
+ * of them.
  */
 
 import { ApiError, errorOf, unreachable } from "./errors";
 
 export type SessionState = "unknown" | "out" | "in";
-type Tokens = { accessToken: string; expiresIn: number; sessionId: string };
+type Tokens = { accessToken: string; expiresIn: number; sessionId: string; accountId?: string | null };
 
 /** How long before its expiry a token is replaced, in seconds. */
 const MARGIN_S = 30;
 
 let state: SessionState = "unknown";
 let token: string | undefined;
+let account: string | undefined;
+let generation = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let refreshing: Promise<void> | undefined;
 const listeners = new Set<() => void>();
+const renewals = new Set<() => void>();
 const tabs = new BroadcastChannel("mainstay-session");
 
-tabs.onmessage = () => leave();
+tabs.onmessage = ({ data }) => {
+  if (data === "account") void refresh().catch(() => undefined);
+  else leave();
+};
 
 export function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
+/** Calls a listener after each refresh within one account. */
+export function onRenewal(listener: () => void): () => void {
+  renewals.add(listener);
+  return () => renewals.delete(listener);
+}
+
 export function sessionState(): SessionState {
   return state;
+}
+
+/** Returns a number that changes with the account of the session: what was read before is no longer valid then. */
+export function sessionGeneration(): number {
+  return generation;
 }
 
 export function accessToken(): string | undefined {
@@ -45,12 +63,23 @@ function leave(): void {
   become("out");
 }
 
-function enter({ accessToken, expiresIn }: Tokens): void {
+function enter({ accessToken, expiresIn, accountId }: Tokens): void {
   token = accessToken;
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
   timer = setTimeout(() => void refresh().catch(() => undefined), Math.min(wait * 1000, 2 ** 31 - 1));
+  const isOther = (accountId ?? undefined) !== account;
+  account = accountId ?? undefined;
   if (state !== "in") become("in");
+  else if (isOther) startOver();
+  else for (const listener of renewals) listener();
+}
+
+/** Leaves the pages of the account before for the home page. */
+function startOver(): void {
+  history.pushState(null, "", "/console/");
+  generation += 1;
+  become("in");
 }
 
 async function send(method: string, path: string, body?: unknown): Promise<Response> {
@@ -63,23 +92,38 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
   return response;
 }
 
-export async function signIn(email: string, password: string): Promise<void> {
-  const response = await send("POST", "/session", { email, password });
+async function exchange(path: string, body?: unknown): Promise<void> {
+  const response = await send("POST", path, body);
   enter(((await response.json()) as { data: Tokens }).data);
+}
+
+export function signIn(email: string, password: string): Promise<void> {
+  return exchange("/session", { email, password });
 }
 
 /** Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. */
 export function refresh(): Promise<void> {
-  refreshing ??= renew().finally(() => {
+  return alone(() => exchange("/session/refresh"));
+}
+
+/** Exchanges the tokens for those of another account, in all tabs. */
+export async function switchAccount(accountId: string): Promise<void> {
+  // A refresh that runs would consume the same cookie.
+  while (refreshing) await refreshing.catch(() => undefined);
+  await alone(() => exchange("/session/account", { accountId }));
+  tabs.postMessage("account");
+}
+
+function alone(work: () => Promise<void>): Promise<void> {
+  refreshing ??= renew(work).finally(() => {
     refreshing = undefined;
   });
   return refreshing;
 }
 
-async function renew(): Promise<void> {
+async function renew(work: () => Promise<void>): Promise<void> {
   try {
-    const response = await send("POST", "/session/refresh");
-    enter(((await response.json()) as { data: Tokens }).data);
+    await work();
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) leave();
     throw error;

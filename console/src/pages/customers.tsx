@@ -1,20 +1,23 @@
-/** Customers: the accounts, each with its people, tickets, purchases and payments on one page. */
+/** Customers: accounts, with their tickets and purchases on one page, and their members, invitations and roles beside it. */
 
+import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
+import { useId } from "react";
 
 import { api, read, type Schemas } from "../api/client";
+import { DebouncedInput } from "../resource/filters";
+import { useMay } from "../shell/user";
 import { useName, useText } from "../text";
 import { Age, Badge, Time } from "../ui/format";
-import { PageFrame } from "../ui/page";
+import { PageFrame, Skeleton } from "../ui/page";
+import { ProblemPage } from "../ui/problem";
 import type { Column } from "../ui/table";
-import { ListPage, pageOf, Related } from "./kit";
-import { RelatedList } from "./related-list";
+import { AccountFrame } from "./account/account";
+import type { Account } from "./account/api";
+import { FilterBar, ListPage, pageOf, Related, useSearchParams } from "./kit";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
 import { NewTicket } from "./tickets/new";
-import { useCustomerName } from "./tickets/people";
 
-type Account = Schemas["Account"];
-type User = Schemas["User"];
 type Ticket = Schemas["Ticket"];
 
 export function CustomersPage() {
@@ -25,8 +28,24 @@ export function CustomersPage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (account) => <Time value={account.createTime} /> },
   ];
   return (
-    <ListPage name="customers" title={t("Customers")} empty={t("No customers yet. People appear here once they have registered, for which your product calls POST /api/v1/auth/register.")} columns={columns}
-      fetch={(search, signal) => read(api.GET("/api/v1/accounts", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
+    <ListPage name="accounts" title={t("Customers")} empty={t("No customers yet. Accounts appear here once people have registered, for which your product calls POST /api/v1/auth/register.")} columns={columns}
+      filters={<FilterBar><NameFilter /></FilterBar>}
+      fetch={(search, signal) => {
+        const query = { page: pageOf(search), pageSize: 50, ...(search["name"] && { namePrefix: search["name"] }) };
+        return read(api.GET("/api/v1/accounts", { params: { query }, signal }));
+      }} />
+  );
+}
+
+function NameFilter() {
+  const t = useText();
+  const id = useId();
+  const [search, set] = useSearchParams();
+  return (
+    <div>
+      <label htmlFor={id}>{t("Search")}</label>
+      <DebouncedInput id={id} placeholder={t("The beginning of the name")} value={search["name"] ?? ""} onChange={(name) => set({ name: name || undefined, page: undefined })} />
+    </div>
   );
 }
 
@@ -35,26 +54,37 @@ const FEW = 10;
 export function CustomerPage() {
   const t = useText();
   const { id } = useParams({ strict: false }) as { id: string };
+  const above = <Link to="/customers">{t("Customers")}</Link>;
+  const { data: account, error, refetch } = useQuery({
+    queryKey: ["account", id],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/accounts/{accountId}", { params: { path: { accountId: id } }, signal }))).data,
+  });
+  if (error && !account) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
+  if (!account) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+  return <AccountFrame account={account} above={above} overview={<Overview id={id} />}><NewTicket accountId={id} /></AccountFrame>;
+}
+
+function Overview({ id }: { id: string }) {
+  const t = useText();
+  const may = useMay();
+  const [tickets, orders, payments, subscriptions] = [useTicketColumns(), useOrderColumns(), usePaymentColumns(), useSubscriptionColumns()];
   const query = { accountId: id, pageSize: FEW };
-  const title = useCustomerName(id) ?? t("Customer");
   return (
-    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>} actions={<NewTicket accountId={id} />}>
+    <>
       <p className="lead"><code>{id}</code></p>
-      <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={useTicketColumns()}
+      {may("TicketService_ListTickets") && <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={tickets}
         actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
-      <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(useOrderColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />}
+      {may("OrderService_ListOrders") && <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(orders, "customer")}
         actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
-      <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(usePaymentColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />}
+      {may("PaymentService_ListPayments") && <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(payments, "customer")}
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
-      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(useSubscriptionColumns(), "customer")}
+        fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />}
+      {may("SubscriptionService_ListSubscriptions") && <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(subscriptions, "customer")}
         actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <RelatedList title={t("People")} name={["users", "account", id]} empty={t("No person belongs to this account any more.")} columns={usePeopleColumns()}
-        fetch={(pageToken, signal) => read(api.GET("/api/v1/users", { params: { query: { accountId: id, pageSize: 50, pageToken } }, signal }))} />
-    </PageFrame>
+        fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />}
+    </>
   );
 }
 
@@ -66,14 +96,5 @@ export function useTicketColumns(): Column<Ticket>[] {
     { name: "status", label: name("status"), cell: (ticket) => <Badge value={ticket.status} /> },
     { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
     { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
-  ];
-}
-
-function usePeopleColumns(): Column<User>[] {
-  const name = useName();
-  return [
-    { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
-    { name: "role", label: name("role"), wide: true, cell: (user) => <Badge value={user.role} /> },
   ];
 }

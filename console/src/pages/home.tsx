@@ -4,10 +4,12 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 
 import { api, read } from "../api/client";
-import { useIsStaff, useUser } from "../shell/user";
+import { useContract } from "../api/contract";
+import { useIsStaff, useMay, useMe } from "../shell/user";
 import { useName, useText } from "../text";
-import { Card, PageFrame } from "../ui/page";
+import { Card, PageFrame, Skeleton } from "../ui/page";
 import { Problem } from "../ui/problem";
+import { NoAccount } from "./account/account";
 import { useTicketColumns } from "./customers";
 import { Bars } from "./home/bars";
 import { Revenue } from "./home/revenue";
@@ -15,6 +17,7 @@ import { Sales } from "./home/sales";
 import { SignIns } from "./home/sign-ins";
 import { ResponseTimes, Waiting } from "./home/support";
 import { Tile } from "./home/tile";
+import { ToDo } from "./home/to-do";
 import { Related } from "./kit";
 import { useWork } from "./system/work";
 import { PRIORITIES, type Priority } from "./tickets/api";
@@ -40,31 +43,45 @@ function useCount(name: readonly string[], count: (signal: AbortSignal) => Promi
 
 export function HomePage() {
   const t = useText();
-  const user = useUser();
+  const { user, accountId } = useMe();
   const isStaff = useIsStaff();
-  const isAdmin = user.role === "ROLE_ADMIN";
+  const may = useMay();
+  const { data: contract, error } = useContract();
   const client = useQueryClient();
   const refetchTickets = () => void client.invalidateQueries({ queryKey: ["tickets"] });
+  const readsTickets = may("TicketService_ListTickets");
+  const columns = useTicketColumns();
   useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
+  if (!contract && !error) return <PageFrame title={t("Hello, {name}", { name: user.name })}><Skeleton /></PageFrame>;
+  if (!isStaff && accountId === undefined) return <NoAccount />;
+  const readsWork = may("OverviewService_GetWorkOverview");
+  const readsSales = may("RevenueService_GetRevenue");
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
-      {isAdmin && <SampleNotice />}
+      {readsSales && may("UserService_ListUsers") && <SampleNotice />}
+      {!isStaff && accountId !== undefined && <ToDo accountId={accountId} />}
       <div className="tiles">
-        <Tickets label={t("Open tickets")} statuses={["TICKET_STATUS_OPEN"]} search={{ status: "TICKET_STATUS_OPEN" }} />
-        <Tickets label={t("In progress")} statuses={["TICKET_STATUS_IN_PROGRESS"]} search={{ status: "TICKET_STATUS_IN_PROGRESS" }} />
-        {isStaff && <Tickets label={t("Assigned to me")} statuses={OPEN} assigneeId={user.id} search={{ status: "unresolved", assignee: user.id }} />}
-        <Payments label={t("Pending payments")} />
-        {isAdmin && <DeadEvents label={t("Dead events")} />}
-        {isAdmin && <DeadJobs label={t("Dead jobs")} />}
+        {readsTickets && <Tickets label={t("Open tickets")} statuses={["TICKET_STATUS_OPEN"]} search={{ status: "TICKET_STATUS_OPEN" }} />}
+        {readsTickets && <Tickets label={t("In progress")} statuses={["TICKET_STATUS_IN_PROGRESS"]} search={{ status: "TICKET_STATUS_IN_PROGRESS" }} />}
+        {readsTickets && may("TicketService_AssignTicket") && <Tickets label={t("Assigned to me")} statuses={OPEN} assigneeId={user.id} search={{ status: "unresolved", assignee: user.id }} />}
+        {may("PaymentService_ListPayments") && <Payments label={t("Pending payments")} />}
+        {may("InboundEventService_ListInboundEvents") && <DeadEvents label={t("Dead events")} />}
+        {readsWork && <DeadJobs label={t("Dead jobs")} />}
       </div>
-      {isAdmin && <Revenue />}
-      <div className="overview">
-        <div><ByPriority />{isStaff && <Waiting />}</div>
-        <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first.")} columns={useTicketColumns()} refetchMs={REFRESH_INTERVAL_MS}
-          actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
-          fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
+      {readsSales && <Revenue />}
+      {readsTickets && (
+        <div className="overview">
+          <div><ByPriority />{may("OverviewService_GetTicketOverview") && <Waiting />}</div>
+          <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first.")} columns={columns} refetchMs={REFRESH_INTERVAL_MS}
+            actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
+            fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
+        </div>
+      )}
+      <div className="cards">
+        {may("OverviewService_GetTicketOverview") && <ResponseTimes />}
+        {may("OverviewService_GetSalesOverview") && <Sales />}
+        {may("OverviewService_GetSignInOverview") && <SignIns />}
       </div>
-      {isStaff && <div className="cards"><ResponseTimes />{isAdmin && <Sales />}{isAdmin && <SignIns />}</div>}
     </PageFrame>
   );
 }

@@ -6,9 +6,8 @@ import { useId, type ReactNode } from "react";
 
 import { useContract } from "../api/contract";
 import type { Values } from "../resource/fields";
-import { roleName } from "../resource/model";
 import { OperationButton } from "../resource/operation-button";
-import { useUser } from "../shell/user";
+import { useReach } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame } from "../ui/page";
 import { Pager, Table, type Column, type Page } from "../ui/table";
@@ -108,11 +107,11 @@ type ActionProps = {
   onDone?: (answer: unknown) => void;
 };
 
-/** A button for an operation, if the user's role may call it. */
+/** A button for an operation, if the user may call it. */
 export function Action({ id, values = {}, ...rest }: ActionProps) {
   const { data: contract } = useContract();
-  const user = useUser();
+  const reach = useReach();
   const operation = contract?.services.flatMap((service) => service.operations).find((one) => one.id === id);
-  if (!contract || !operation?.roles.includes(roleName(user.role))) return null;
+  if (!contract || !operation || reach(operation) === undefined) return null;
   return <OperationButton contract={contract} operation={operation} values={values} {...rest} />;
 }

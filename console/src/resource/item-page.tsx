@@ -7,21 +7,21 @@ import { call } from "../api/client";
 import { useContract, type Contract, type Service } from "../api/contract";
 import { History } from "../pages/access/audit";
 import { NotFound } from "../shell/fallbacks";
-import { useUser } from "../shell/user";
+import { useReach } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame, Skeleton } from "../ui/page";
 import { ProblemPage } from "../ui/problem";
 import { Fields } from "../ui/value";
-import { resourceOf, roleName, pathOf, titleOf, versionOf, type Item } from "./model";
+import { resourceOf, pathOf, titleOf, versionOf, type Item } from "./model";
 import { OperationButton } from "./operation-button";
 import type { Values } from "./fields";
 
 export function ResourceItemPage() {
   const { service: name, id } = useParams({ strict: false }) as { service: string; id: string };
   const { data: contract, error } = useContract();
-  const user = useUser();
+  const reach = useReach();
   const service = contract?.services.find((one) => one.name === name);
-  const item = service && resourceOf(service, roleName(user.role)).item;
+  const item = service && resourceOf(service, reach).item;
   // The shell shows why the contract can't be read.
   if (!contract) return error ? null : <Skeleton />;
   if (!service || !item) return <NotFound />;

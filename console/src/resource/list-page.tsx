@@ -6,14 +6,14 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { call, type Query } from "../api/client";
 import { useContract, type Contract, type Operation, type Schema, type Service } from "../api/contract";
 import { NotFound } from "../shell/fallbacks";
-import { useUser } from "../shell/user";
+import { useReach } from "../shell/user";
 import { useName, useText } from "../text";
 import { short } from "../ui/format";
 import { PageFrame, Skeleton } from "../ui/page";
 import { Pager, Table, type Column, type Page } from "../ui/table";
 import { Value } from "../ui/value";
 import { Filters } from "./filters";
-import { filtersOf, pathOf, resourceOf, roleName, titleOf, type Resource } from "./model";
+import { filtersOf, pathOf, resourceOf, titleOf, type Resource } from "./model";
 import { OperationButton } from "./operation-button";
 
 type Row = Record<string, unknown>;
@@ -24,12 +24,12 @@ const HIDDEN_FIELDS = new Set(["id", "version", "body", "html", "payload", "upda
 export function ResourceListPage() {
   const { service: name } = useParams({ strict: false }) as { service: string };
   const { data: contract, error } = useContract();
-  const user = useUser();
+  const reach = useReach();
   const service = contract?.services.find((one) => one.name === name);
   // The shell shows why the contract can't be read.
   if (!contract) return error ? null : <Skeleton />;
   if (!service) return <NotFound />;
-  return <ResourceList key={name} contract={contract} service={service} resource={resourceOf(service, roleName(user.role))} />;
+  return <ResourceList key={name} contract={contract} service={service} resource={resourceOf(service, reach)} />;
 }
 
 type ListProps = { contract: Contract; service: Service; resource: Resource };
@@ -39,6 +39,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
   const t = useText();
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Query;
+  const reach = useReach();
   const list = resource.lists.find((one) => one.id === search["list"]) ?? resource.lists[0];
   const set = (next: Query) => void navigate({ to: ".", search: { ...search, ...next } as never });
   if (!list) return <PageFrame title={label(service.title)}><p>{t("This service has no lists.")}</p></PageFrame>;
@@ -55,7 +56,7 @@ function ResourceList({ contract, service, resource }: ListProps) {
           ))}
         </nav>
       )}
-      <Filters contract={contract} list={list} search={search} onChange={(next) => set({ ...next, page: undefined })} />
+      <Filters contract={contract} list={reach(list) === "any" ? list : { ...list, query: list.query.filter(({ name }) => name !== "accountId") }} search={search} onChange={(next) => set({ ...next, page: undefined })} />
       <Rows contract={contract} service={service} list={list} resource={resource} search={search} onPage={(page) => set({ page: String(page) })} />
     </PageFrame>
   );

@@ -1,6 +1,7 @@
 /** The operations on the resources of a service, according to its contract. */
 
 import { PAGING, type Operation, type Service } from "../api/contract";
+import type { Reach } from "../shell/user";
 
 export type Item = {
   get: Operation;
@@ -30,8 +31,8 @@ function itemOf(operations: Operation[]): Item | undefined {
   return { get, variable, update: at("patch"), remove: at("delete"), actions };
 }
 
-export function resourceOf(service: Service, role: string): Resource {
-  const operations = service.operations.filter((one) => one.roles.includes(role));
+export function resourceOf(service: Service, reach: Reach): Resource {
+  const operations = service.operations.filter((one) => reach(one) !== undefined);
   const lists = operations.filter((one) => one.method === "get" && one.answersList);
   const item = itemOf(operations);
   const create = operations.find((one) => one.method === "post" && lists.some((list) => list.path === one.path));
@@ -40,11 +41,6 @@ export function resourceOf(service: Service, role: string): Resource {
     (one) => one.method !== "get" && !taken.has(one) && one.variables.length === 0 && !one.path.includes("/auth/"),
   );
   return { lists, item, create, actions };
-}
-
-/** Returns the role of a user, as named in policies. */
-export function roleName(role: string): string {
-  return role.replace("ROLE_", "").toLowerCase();
 }
 
 export function filtersOf(list: Operation) {

@@ -4,7 +4,8 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 
 import { call, ifMatch, type Query } from "../api/client";
-import type { Operation } from "../api/contract";
+import type { Operation, Schema } from "../api/contract";
+import { useReach } from "../shell/user";
 import { useText } from "../text";
 import { Sheet } from "../ui/dialog";
 import { toast } from "../ui/toast";
@@ -17,10 +18,13 @@ import type { OperationProps } from "./operation";
 export default function OperationSheet({ contract, operation, values, initial: latest = {}, version, name, label, onDone, onClose }: OperationProps & { label: string; onClose: () => void }) {
   const t = useText();
   const client = useQueryClient();
+  const reach = useReach()(operation);
+  // The server puts in the account of callers who reach no other.
+  const body = reach === "any" ? operation.body : withoutAccount(operation.body);
   const [secret, setSecret] = useState<Record<string, unknown>>();
   // The form's initial values. The page may read the resource again meanwhile, and equal values must yield an equal
   // request.
-  const [initial] = useState(latest);
+  const [initial] = useState(() => Object.fromEntries(Object.entries(latest).filter(([field]) => body?.properties?.[field])));
   const hasFailed = useRef(false);
   /** Refreshes the page when the dialog closes, so that it shows the effect of a request that failed. */
   const close = () => {
@@ -32,8 +36,8 @@ export default function OperationSheet({ contract, operation, values, initial: l
     const changed = operation.method === "patch" ? changes(form, initial) : form;
     const query: Query = operation.method === "patch" ? { updateMask: Object.keys(changed).join(",") } : {};
     const headers = { ...(operation.takesKey && { "Idempotency-Key": key }), ...(operation.conditional && ifMatch(version)) };
-    const body = operation.body ? changed : undefined;
-    const answer = await call({ method: operation.method, path, query, body, headers }).catch((failure: unknown) => {
+    const content = body ? changed : undefined;
+    const answer = await call({ method: operation.method, path, query, body: content, headers }).catch((failure: unknown) => {
       hasFailed.current = true;
       throw failure;
     });
@@ -61,12 +65,18 @@ export default function OperationSheet({ contract, operation, values, initial: l
   const danger = operation.method === "delete";
   return (
     <Sheet title={label} onClose={close}>
-      <SchemaForm contract={contract} schema={operation.body} initial={initial} submit={label} danger={danger} onSubmit={send} isRepeatable={isRepeatable(operation)} onCancel={close}>
+      <SchemaForm contract={contract} schema={body} initial={initial} submit={label} danger={danger} onSubmit={send} isRepeatable={isRepeatable(operation)} onCancel={close}>
         {name !== undefined && <p className={danger ? "warning" : undefined}>{danger && t("This can't be undone:")} <b><Value value={name} field="name" /></b></p>}
         <p className="help">{operation.summary}</p>
       </SchemaForm>
     </Sheet>
   );
+}
+
+function withoutAccount(schema: Schema | undefined): Schema | undefined {
+  if (!schema?.properties?.["accountId"]) return schema;
+  const { accountId: _, ...properties } = schema.properties;
+  return { ...schema, properties };
 }
 
 /** Returns whether a repeated request takes effect once: under a key, or because it describes the target state. */

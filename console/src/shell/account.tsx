@@ -15,7 +15,7 @@ export function Account() {
   const initials = (user.name ?? "?").split(/\s+/).map((word) => word.charAt(0)).slice(0, 2).join("");
   return (
     <>
-      <button ref={button} type="button" className="avatar" aria-haspopup="dialog" aria-expanded={open} aria-label={t("Account of {name}", { name: user.name ?? "" })} onClick={() => setOpen(true)}>{initials}</button>
+      <button ref={button} type="button" className="avatar" aria-haspopup="dialog" aria-expanded={open} aria-label={`${initials}: ${t("Account of {name}", { name: user.name ?? "" })}`} onClick={() => setOpen(true)}>{initials}</button>
       {open && <Suspense><AccountMenu trigger={button} onClose={() => setOpen(false)} /></Suspense>}
     </>
   );

@@ -6,6 +6,7 @@ import { Autocomplete, Dialog, Input, ListBox, ListBoxItem, Modal, ModalOverlay,
 
 import { useText } from "../text";
 import { usePlaces } from "./places";
+import { useMay } from "./user";
 
 type Command = { id: string; title: string; hint: string; to: string; search?: Record<string, string> };
 
@@ -14,10 +15,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 export default function Palette({ onClose }: { onClose: () => void }) {
   const t = useText();
   const navigate = useNavigate();
+  const may = useMay();
   const { contains } = useFilter({ sensitivity: "base" });
   const [text, setText] = useState("");
   const places: Command[] = usePlaces().flatMap(({ title, places }) => places.map((place) => ({ id: place.to, title: place.title, hint: title, to: place.to })));
-  const found = [...places.filter((place) => contains(`${place.title} ${place.hint}`, text)), ...searches(text.trim(), t("Tickets with “{text}”", { text }), t("Ticket {text}", { text }))];
+  const found = [...places.filter((place) => contains(`${place.title} ${place.hint}`, text)), ...(may("TicketService_ListTickets") ? searches(text.trim(), t("Tickets with “{text}”", { text }), t("Ticket {text}", { text })) : [])];
   const go = (id: string) => {
     const command = found.find((one) => one.id === id);
     if (command) void navigate({ to: command.to, search: (command.search ?? {}) as never });

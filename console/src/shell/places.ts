@@ -1,27 +1,32 @@
 /** The destinations: the console's own pages, and a generic page for every other service of the contract. */
 
 import { useContract, type Contract } from "../api/contract";
-import { resourceOf, roleName } from "../resource/model";
+import { resourceOf } from "../resource/model";
 import { useName, useText, type Text } from "../text";
-import { useUser } from "./user";
+import { useIsStaff, useMe, useReach, type Reach } from "./user";
 
 export type Place = { to: string; title: string };
 export type Group = { title: string; places: Place[] };
 
-/** The page lists the first service, unless an operation is given; the page covers the other services. */
-type OwnPage = { to: string; title: Text; services: string[]; needs?: string };
+/**
+ * The page lists the first service, unless an operation is given; the page covers the other services. Some pages are for
+ * callers who reach every account, some for the members of one.
+ */
+type OwnPage = { to: string; title: Text; services: string[]; needs?: string; ofAll?: boolean; ofMembers?: boolean };
 
-const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
+const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[] }[] = [
   {
     title: "Support",
     pages: [
       { to: "/tickets", title: "Tickets", services: ["TicketService", "CommentService", "ActivityService", "TicketLinkService"] },
-      { to: "/customers", title: "Customers", services: ["UserService"] },
+      { to: "/files", title: "Files", services: ["FileService"] },
+      { to: "/customers", title: "Customers", services: ["AccountService"], ofAll: true },
       { to: "/s/CannedAnswerService", title: "Canned answers", services: ["CannedAnswerService"] },
     ],
   },
   {
     title: "Sales",
+    ofCustomers: "Purchases",
     pages: [
       { to: "/orders", title: "Orders", services: ["OrderService"] },
       { to: "/payments", title: "Payments", services: ["PaymentService", "RefundService"] },
@@ -40,7 +45,9 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
   {
     title: "Access",
     pages: [
+      { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
+      { to: "/staff-roles", title: "Roles of the staff", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },
@@ -63,16 +70,19 @@ const HIDDEN = new Set(["AuthService"]);
 export function usePlaces(): Group[] {
   const t = useText();
   const name = useName();
-  const user = useUser();
-  const { data: contract } = useContract();
-  const own = OWN.map(({ title, pages }) => ({
-    title: t(title),
-    places: pages.filter((page) => isOpen(page, contract, user.role)).map((page) => ({ to: page.to, title: t(page.title) })),
+  const isStaff = useIsStaff();
+  const { accountId } = useMe();
+  const reach = useReach();
+  const { data: contract, error } = useContract();
+  if (!contract && !error) return [{ title: "", places: [{ to: "/", title: t("Home") }] }];
+  const own = OWN.map(({ title, ofCustomers, pages }) => ({
+    title: t((!isStaff && ofCustomers) || title),
+    places: pages.filter((page) => isOpen(page, contract, reach) && (!page.ofMembers || accountId !== undefined)).map((page) => ({ to: page.to, title: t(page.title) })),
   }));
   const covered = new Set(OWN.flatMap(({ pages }) => pages.flatMap((page) => page.services)));
   const others = new Map<string, Place[]>();
   for (const service of contract?.services ?? []) {
-    const listed = resourceOf(service, roleName(user.role)).lists.length > 0;
+    const listed = resourceOf(service, reach).lists.length > 0;
     if (!listed || covered.has(service.name) || HIDDEN.has(service.name)) continue;
     const places = others.get(service.module) ?? [];
     others.set(service.module, [...places, { to: `/s/${service.name}`, title: name(service.title) }]);
@@ -81,10 +91,11 @@ export function usePlaces(): Group[] {
   return [{ title: "", places: [{ to: "/", title: t("Home") }] }, ...own, ...modules].filter((group) => group.places.length > 0);
 }
 
-/** Returns whether the user's role may read the page's data; until the contract is loaded, all pages are offered. */
-function isOpen(page: OwnPage, contract: Contract | undefined, role: string): boolean {
-  if (!contract || page.services.length === 0) return true;
-  const service = contract.services.find((one) => one.name === page.services[0]);
-  if (page.needs !== undefined) return service?.operations.some((one) => one.id === page.needs && one.roles.includes(roleName(role))) ?? false;
-  return service !== undefined && resourceOf(service, roleName(role)).lists.length > 0;
+/** Returns whether the user may read the page's data; if the contract can't be read, all pages are offered. */
+function isOpen({ services, needs, ofAll = false }: OwnPage, contract: Contract | undefined, reach: Reach): boolean {
+  if (!contract || services.length === 0) return true;
+  const service = contract.services.find((one) => one.name === services[0]);
+  if (!service) return false;
+  const reads = needs === undefined ? resourceOf(service, reach).lists : service.operations.filter(({ id }) => id === needs);
+  return reads.some((one) => (ofAll ? reach(one) === "any" : reach(one) !== undefined));
 }

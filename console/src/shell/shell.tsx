@@ -10,7 +10,8 @@ import { Toasts } from "../ui/toast";
 import { Account } from "./account";
 import { usePlaces } from "./places";
 import { useOnline } from "./online";
-import { useUser } from "./user";
+import { AccountSwitch } from "./account-switch";
+import { useMay } from "./user";
 
 const Palette = lazy(() => import("./palette"));
 
@@ -61,8 +62,10 @@ export function Shell() {
 function Navigation({ open }: { open: boolean }) {
   const t = useText();
   const groups = usePlaces();
+  const { data: contract, error } = useContract();
   return (
-    <nav id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")}>
+    <nav id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")} aria-busy={!contract && !error}>
+      <AccountSwitch />
       {groups.map(({ title, places }) => (
         <div key={title}>
           {title && <p className="group-title">{title}</p>}
@@ -80,9 +83,9 @@ function Navigation({ open }: { open: boolean }) {
 /** Provides links from an error to its lines in the log. */
 function WithLogs({ children }: { children: ReactNode }) {
   const t = useText();
-  const user = useUser();
+  const may = useMay();
   const link = (requestId: string) => <Link to="/logs" search={{ requestId } as never}>{t("Log lines")}</Link>;
-  return <RequestLink value={user.role === "ROLE_ADMIN" ? link : undefined}>{children}</RequestLink>;
+  return <RequestLink value={may("SystemLogService_ListSystemLogs") ? link : undefined}>{children}</RequestLink>;
 }
 
 /** The notice that parts of the page are missing while the contract can't be read. */

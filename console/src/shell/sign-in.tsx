@@ -31,6 +31,7 @@ export function SignIn() {
         <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username" required autoFocus /></label>
         <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
         {error && <SignInProblem error={error} />}
+        <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
       </form>
       <Appearance />

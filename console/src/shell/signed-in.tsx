@@ -2,15 +2,16 @@
 
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useContext, useState } from "react";
+import { useContext, useEffect, useState } from "react";
 import { I18nProvider } from "react-aria-components";
 
 import { asApiError } from "../api/errors";
+import { onRenewal } from "../api/session";
 import { LanguageContext } from "../text";
 import { KeptContext } from "../ui/kept";
 import { Problem } from "../ui/problem";
 import { createConsoleRouter } from "./router";
-import { UserContext, useMe } from "./user";
+import { MeContext, useMeQuery } from "./user";
 
 const MAX_RETRIES = 2;
 const MAX_WAIT_S = 10;
@@ -42,9 +43,11 @@ export default function SignedIn() {
 }
 
 function WithUser() {
-  const { data: user, error, refetch } = useMe();
+  const { data: me, error, refetch } = useMeQuery();
   const [router] = useState(createConsoleRouter);
-  if (error && !user) return <main className="starting"><Problem error={error} onRetry={() => void refetch()} /></main>;
-  if (!user) return <main className="starting" aria-busy="true" />;
-  return <UserContext value={user}><RouterProvider router={router} /></UserContext>;
+  // A new token may carry other scopes.
+  useEffect(() => onRenewal(() => void refetch()), [refetch]);
+  if (error && !me) return <main className="starting"><Problem error={error} onRetry={() => void refetch()} /></main>;
+  if (!me) return <main className="starting" aria-busy="true" />;
+  return <MeContext value={me}><RouterProvider router={router} /></MeContext>;
 }

@@ -6,7 +6,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
   "Products": "Produkte", "Refunds": "Erstattungen", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
   "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
-  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
+  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
   "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
@@ -45,7 +45,10 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Related": "Verwandt", "Blocks": "Blockiert", "Blocked by": "Blockiert von", "Duplicate of": "Duplikat von", "Duplicated by": "Hat Duplikat", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
+  "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
   // Operations.
+  "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
+  "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",
   "Charge payment": "Zahlung einziehen", "Create refund": "Erstatten", "Create subscription": "Abonnement anlegen", "Cancel subscription": "Abonnement kündigen",
   "Create post": "Beitrag anlegen", "Publish post": "Veröffentlichen", "Schedule post": "Planen", "Unpublish post": "Zurückziehen", "Delete post": "Beitrag löschen",

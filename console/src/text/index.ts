@@ -59,6 +59,12 @@ export function useText(): Translate {
   return TRANSLATE[useContext(LanguageContext)];
 }
 
+/** Returns what a scope permits, in one sentence; its name if the contract does not declare it. */
+export function useScope(): (name: string, declared: readonly { name: string; summary: string }[] | undefined) => string {
+  const inGerman = useContext(LanguageContext) === "de";
+  return (name, declared) => (inGerman && german?.germanScopes[name]) || declared?.find((one) => one.name === name)?.summary || name;
+}
+
 /** `TICKET_STATUS_IN_PROGRESS` of an enum becomes `in progress`, `createTime` becomes `create time`. */
 function words(name: string): string {
   if (/^[A-Z0-9_]+$/.test(name)) return name.toLowerCase().replaceAll("_", " ");

@@ -3,6 +3,7 @@
 import { Link } from "@tanstack/react-router";
 import { useContext } from "react";
 
+import { useIsStaff } from "../shell/user";
 import { LanguageContext, useName, useText } from "../text";
 
 export function useLocale(): string {
@@ -116,6 +117,10 @@ const PAGES: Record<string, string> = {
   paymentId: "/payments/$id",
   orderId: "/orders/$id",
   subscriptionId: "/subscriptions/$id",
+};
+
+/** The pages of people and accounts, which only staff may read. */
+const STAFF_PAGES: Record<string, string> = {
   accountId: "/customers/$id",
   endpointId: "/webhooks/$id",
   userId: "/people/$id",
@@ -126,8 +131,9 @@ const PAGES: Record<string, string> = {
 
 /** An id, or the name of its resource, with a link to its page if fields of this name have one. */
 export function Id({ value, field, name }: { value: string | undefined; field?: string; name?: string | undefined }) {
+  const isStaff = useIsStaff();
   if (!value) return <None />;
-  const to = field === undefined ? undefined : PAGES[field];
+  const to = field === undefined ? undefined : (PAGES[field] ?? (isStaff ? STAFF_PAGES[field] : undefined));
   const text = name ?? <code title={value}>{short(value)}</code>;
   return to ? <Link to={to} params={{ id: value }}>{text}</Link> : text;
 }

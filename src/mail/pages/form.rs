@@ -17,6 +17,8 @@ pub(super) struct Form {
     pub(super) password: String,
     pub(super) name: String,
     pub(super) email: String,
+    /// The name of the account.
+    pub(super) account: String,
 }
 
 /// The reason why a request is not a form of these pages.
@@ -63,6 +65,7 @@ pub(super) async fn read(request: Request) -> Result<Form, NotRead> {
             "password" => form.password = value.into_owned(),
             "name" => form.name = value.into_owned(),
             "email" => form.email = value.into_owned(),
+            "account" => form.account = value.into_owned(),
             _ => {}
         }
     }

@@ -123,6 +123,7 @@ pub(super) struct View {
     page: Page,
     token: String,
     name: String,
+    account: String,
     problem: Option<Problem>,
     outcome: Option<Done>,
     offer: Option<Offer>,
@@ -131,19 +132,27 @@ pub(super) struct View {
 impl View {
     /// Shows the form for the action that the token authorizes, or, without a token, a form that asks for an address.
     pub(super) fn form(page: Page, token: String) -> Self {
-        Self { page, token, name: String::new(), problem: None, outcome: None, offer: None }
+        Self { page, token, name: String::new(), account: String::new(), problem: None, outcome: None, offer: None }
     }
 
     /// Shows a form again, with its values except passwords.
     pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
         // An invalid token is dropped, so that the page offers to request a new one.
         let token = if problem == Problem::Link { String::new() } else { form.token };
-        Self { page, token, name: form.name, problem: Some(problem), outcome: None, offer: None }
+        Self { page, token, name: form.name, account: form.account, problem: Some(problem), outcome: None, offer: None }
     }
 
     /// Shows the completed action.
     pub(super) fn outcome(page: Page, outcome: Done) -> Self {
-        Self { page, token: String::new(), name: String::new(), problem: None, outcome: Some(outcome), offer: None }
+        Self {
+            page,
+            token: String::new(),
+            name: String::new(),
+            account: String::new(),
+            problem: None,
+            outcome: Some(outcome),
+            offer: None,
+        }
     }
 
     /// Adds what an invitation offers.
@@ -186,6 +195,7 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
         page => view.page.as_str(),
         token => view.token,
         name => view.name,
+        account => view.account,
         nonce,
         problem => view.problem.map(Problem::as_str),
         done => view.outcome.map(Done::as_str),

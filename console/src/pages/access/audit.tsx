@@ -6,10 +6,8 @@ import { useId } from "react";
 
 import type { paths } from "../../../generated/api";
 import { api, read, type Schemas } from "../../api/client";
-import { useContract } from "../../api/contract";
 import { DebouncedInput } from "../../resource/filters";
-import { roleName } from "../../resource/model";
-import { useUser } from "../../shell/user";
+import { useMay } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { Badge, Id, localTime, None, short, Time } from "../../ui/format";
 import { PageFrame } from "../../ui/page";
@@ -148,10 +146,8 @@ function AuditFilters() {
 export function History({ resourceId }: { resourceId: string }) {
   const t = useText();
   const name = useName();
-  const user = useUser();
-  const { data: contract } = useContract();
-  const operation = contract?.services.flatMap((service) => service.operations).find((one) => one.id === LIST);
-  if (!operation?.roles.includes(roleName(user.role))) return null;
+  const may = useMay();
+  if (!may(LIST)) return null;
   const columns: Column<AuditEntry>[] = [
     { name: "recordTime", label: t("Time"), cell: (entry) => <Time value={entry.recordTime} /> },
     { name: "method", label: name("method"), cell: (entry) => <code>{entry.method}</code> },

@@ -4,16 +4,21 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
-import { useUser } from "../../shell/user";
+import { useMay } from "../../shell/user";
 import { useName, useText } from "../../text";
-import { Badge, Time } from "../../ui/format";
+import { Badge, Id, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
+import { useAccount } from "../account/account";
+import { useRoles, type Member } from "../account/api";
+import { RoleBadge } from "../account/role-select";
 import { useTicketColumns } from "../customers";
+import { RelatedList } from "../related-list";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
 import { SessionsOf } from "./sessions";
+import { SetRole } from "./set-role";
 
 type User = Schemas["User"];
 const ROLES = ["ROLE_CUSTOMER", "ROLE_AGENT", "ROLE_ADMIN"] as const satisfies readonly User["role"][];
@@ -43,12 +48,13 @@ export function PeoplePage() {
 
 export function PersonPage() {
   const t = useText();
-  const isAdmin = useUser().role === "ROLE_ADMIN";
+  const may = useMay();
   const { id } = useParams({ strict: false }) as { id: string };
   const { data: user, error, refetch } = useQuery({
     queryKey: ["user", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/users/{userId}", { params: { path: { userId: id } }, signal }))).data,
   });
+  const staffRole = useRoles(undefined).data?.find((role) => role.id !== undefined && role.id === user?.staffRoleId);
   const columns = useTicketColumns();
   const above = <Link to="/people">{t("People")}</Link>;
   if (error && !user) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
@@ -57,16 +63,36 @@ export function PersonPage() {
   return (
     <PageFrame title={user.name} above={above} actions={<>
       <Action {...shared} id="UserService_UpdateUser" label={t("Rename")} initial={{ name: user.name }} />
-      <Action {...shared} id="UserService_SetUserRole" label={t("Change role")} initial={{ role: user.role }} />
+      <SetRole user={user} />
       {user.state === "USER_STATE_ACTIVE"
         ? <Action {...shared} id="UserService_DeactivateUser" label={t("Deactivate")} />
         : <Action {...shared} id="UserService_ReactivateUser" label={t("Reactivate")} />}
     </>}>
-      <Card title={t("Details")}><Fields value={user} /></Card>
-      {isAdmin && <SessionsOf userId={id} name={user.name} />}
-      <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
+      <Card title={t("Details")}><Fields value={staffRole ? { ...user, staffRoleId: staffRole.name } : user} /></Card>
+      {may("MemberService_ListMembers") && <Memberships userId={id} />}
+      {may("SessionService_ListUserSessions") && <SessionsOf userId={id} name={user.name} />}
+      {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
         actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
-        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />
+        fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />}
     </PageFrame>
   );
+}
+
+/** The accounts that a person is a member of. */
+function Memberships({ userId }: { userId: string }) {
+  const t = useText();
+  const columns: Column<Member>[] = [
+    { name: "account", label: t("Account"), cell: (member) => <AccountName id={member.accountId} /> },
+    { name: "role", label: t("Role"), cell: (member) => <RoleBadge accountId={member.accountId} value={member} /> },
+    { name: "createTime", label: t("Member since"), wide: true, cell: (member) => <Time value={member.createTime} /> },
+  ];
+  return (
+    <RelatedList title={t("Accounts")} name={["members", "user", userId]} empty={t("This person is a member of no account.")} columns={columns}
+      fetch={(pageToken, signal) => read(api.GET("/api/v1/members", { params: { query: { userId, pageSize: 20, pageToken } }, signal }))} />
+  );
+}
+
+function AccountName({ id }: { id: string }) {
+  const { data } = useAccount(id);
+  return <Id value={id} field="accountId" name={data?.name} />;
 }

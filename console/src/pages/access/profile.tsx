@@ -3,15 +3,16 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
-import { useUser } from "../../shell/user";
-import { useText } from "../../text";
+import { useMe } from "../../shell/user";
+import { useName, useText } from "../../text";
 import { Card, PageFrame } from "../../ui/page";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
 
 export function ProfilePage() {
   const t = useText();
-  const user = useUser();
+  const label = useName();
+  const { user, memberships } = useMe();
   const [isSent, setIsSent] = useState(false);
   const { name, email, language, role, createTime } = user;
   return (
@@ -22,6 +23,11 @@ export function ProfilePage() {
     </>}>
       {isSent && <p className="notice" role="status">{t("Open the link in the mail to the new address. Until then, the previous address stays in use.")}</p>}
       <Card title={t("Details")} actions={<Link to="/sessions">{t("Sessions")}</Link>}><Fields value={{ name, email, language, role, createTime }} /></Card>
+      {memberships.length > 0 && (
+        <Card title={t("Accounts")} actions={<Link to="/account">{t("Account")}</Link>}>
+          <ul className="items">{memberships.map((one) => <li key={one.accountId}>{one.accountName} <small>{label(one.role)}</small></li>)}</ul>
+        </Card>
+      )}
     </PageFrame>
   );
 }

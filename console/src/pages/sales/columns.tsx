@@ -3,6 +3,7 @@
 import { Link } from "@tanstack/react-router";
 
 import type { Schemas } from "../../api/client";
+import { useIsStaff } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Id, Money, short, Time } from "../../ui/format";
 import type { Column } from "../../ui/table";
@@ -24,7 +25,10 @@ function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments
   const name = useName();
   const first: Column<T> = { name: "id", label: title, cell: (row) => <Link className="row-link" to={to} params={{ id: row.id }}><code>{number(row)}</code></Link> };
   const status: Column<T> = { name: "status", label: name("status"), cell: (row) => <Badge value={row.status} /> };
-  const customer: Column<T> = { name: "customer", label: t("Customer"), wide: true, cell: (row) => <Id value={row.accountId} field="accountId" /> };
+  const isStaff = useIsStaff();
+  const ofStaff: Column<T> = { name: "customer", label: t("Customer"), wide: true, cell: (row) => <Id value={row.accountId} field="accountId" /> };
+  // The purchases of a customer are those of one account.
+  const customer = isStaff ? [ofStaff] : [];
   const created: Column<T> = { name: "createTime", label: t("Created"), wide: true, cell: (row) => <Time value={row.createTime} /> };
   return { first, status, customer, created };
 }
@@ -37,7 +41,7 @@ export function useOrderColumns(): Column<Order>[] {
     first, status,
     { name: "items", label: name("items"), wide: true, cell: (order) => order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ") },
     { name: "total", label: name("total"), number: true, cell: (order) => <Money value={order.total} /> },
-    customer, created,
+    ...customer, created,
   ];
 }
 
@@ -50,7 +54,7 @@ export function usePaymentColumns(): Column<Payment>[] {
     { name: "amount", label: name("amount"), number: true, cell: (payment) => <Money value={payment.amount} /> },
     { name: "refunded", label: t("Refunded"), number: true, wide: true, cell: (payment) => <Money value={payment.refunded.amountMinor === "0" ? undefined : payment.refunded} /> },
     { name: "order", label: name("order"), wide: true, cell: (payment) => <Id value={payment.orderId} field="orderId" /> },
-    customer, created,
+    ...customer, created,
   ];
 }
 
@@ -64,6 +68,6 @@ export function useSubscriptionColumns(): Column<Subscription>[] {
     { name: "price", label: name("price"), number: true, cell: (one) => <Money value={one.price} /> },
     { name: "interval", label: name("billingInterval"), wide: true, cell: (one) => <Badge value={one.billingInterval} /> },
     { name: "end", label: t("Paid until"), wide: true, cell: (one) => <Time value={one.periodEndTime} /> },
-    customer,
+    ...customer,
   ];
 }

@@ -1,6 +1,7 @@
 /** The lists of orders, payments and subscriptions. */
 
 import { api, read } from "../../api/client";
+import { useIsStaff } from "../../shell/user";
 import { useText } from "../../text";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, type Search } from "../kit";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, type Order, type Payment, type Subscription } from "./columns";
@@ -22,8 +23,9 @@ function queryOf<S extends string>(search: Search, statuses: readonly S[]) {
 
 export function OrdersPage() {
   const t = useText();
+  const isStaff = useIsStaff();
   return (
-    <ListPage name="orders" title={t("Orders")} empty={t("No orders yet. The button above places the first one; it needs a product, which POST /api/v1/products creates.")} columns={useOrderColumns()}
+    <ListPage name="orders" title={t("Orders")} empty={!isStaff ? t("No orders yet. What is ordered for this account appears here.") : t("No orders yet. The button above places the first one; it needs a product, which POST /api/v1/products creates.")} columns={useOrderColumns()}
       actions={<Action id="OrderService_CreateOrder" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={ORDER_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/orders", { params: { query: queryOf(search, ORDER_STATUSES) }, signal }))} />
@@ -32,8 +34,9 @@ export function OrdersPage() {
 
 export function PaymentsPage() {
   const t = useText();
+  const isStaff = useIsStaff();
   return (
-    <ListPage name="payments" title={t("Payments")} empty={t("No payments yet. A charge appears here with its refunds; the page of an open order makes the first one.")} columns={usePaymentColumns()}
+    <ListPage name="payments" title={t("Payments")} empty={!isStaff ? t("No payments yet. What is paid for this account appears here.") : t("No payments yet. A charge appears here with its refunds; the page of an open order makes the first one.")} columns={usePaymentColumns()}
       filters={<FilterBar><ChoiceFilter name="status" values={PAYMENT_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/payments", { params: { query: queryOf(search, PAYMENT_STATUSES) }, signal }))} />
   );
@@ -41,8 +44,9 @@ export function PaymentsPage() {
 
 export function SubscriptionsPage() {
   const t = useText();
+  const isStaff = useIsStaff();
   return (
-    <ListPage name="subscriptions" title={t("Subscriptions")} empty={t("No subscriptions yet. The button above begins the first one; it needs a product that is billed each month or year.")} columns={useSubscriptionColumns()}
+    <ListPage name="subscriptions" title={t("Subscriptions")} empty={!isStaff ? t("No subscriptions yet. What this account subscribes to appears here.") : t("No subscriptions yet. The button above begins the first one; it needs a product that is billed each month or year.")} columns={useSubscriptionColumns()}
       actions={<Action id="SubscriptionService_CreateSubscription" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={SUBSCRIPTION_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/subscriptions", { params: { query: queryOf(search, SUBSCRIPTION_STATUSES) }, signal }))} />

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
+import { useIsStaff, useMay } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Money } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -16,6 +17,8 @@ import { usePaymentColumns, without } from "./columns";
 
 export function OrderPage() {
   const t = useText();
+  const may = useMay();
+  const isStaff = useIsStaff();
   const { id } = useParams({ strict: false }) as { id: string };
   const { data: order, error, refetch } = useQuery({
     queryKey: ["order", id],
@@ -29,14 +32,14 @@ export function OrderPage() {
   const open = order.status === "ORDER_STATUS_OPEN";
   return (
     <PageFrame title={t("Order {number}", { number: order.number })} above={above} actions={open && <>
-      <Action id="PaymentService_ChargePayment" initial={values} primary />
+      <Action id="PaymentService_ChargePayment" initial={values} primary {...(!isStaff && { label: t("Pay") })} />
       <Action id="OrderService_CancelOrder" values={values} version={order.version} name={t("Order {number}", { number: order.number })} />
     </>}>
       <div className="columns">
         <div>
           <Items order={order} />
-          <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={t("Not paid yet. While the order is open, the button above charges it.")} columns={payments}
-            fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />
+          {may("PaymentService_ListPayments") && <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={may("PaymentService_ChargePayment") ? t("Not paid yet. While the order is open, the button above charges it.") : t("Not paid yet.")} columns={payments}
+            fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />}
           <History resourceId={id} />
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>

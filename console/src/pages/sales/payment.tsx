@@ -5,7 +5,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, read, readAll } from "../../api/client";
-import { useUser } from "../../shell/user";
+import { useMay } from "../../shell/user";
 import { useText } from "../../text";
 import { Badge, short, Time, useMoney } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -43,11 +43,11 @@ export function PaymentPage() {
 
 function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refunds: UseQueryResult<Refund[]>; onRefunded: () => void }) {
   const t = useText();
-  const user = useUser();
+  const may = useMay();
   const money = useMoney();
   const [refunding, setRefunding] = useState(false);
   const remaining = BigInt(payment.amount.amountMinor) - BigInt(payment.refunded.amountMinor);
-  const refundable = user.role !== "ROLE_CUSTOMER" && payment.status === "PAYMENT_STATUS_SUCCEEDED" && remaining > 0n;
+  const refundable = may("RefundService_CreateRefund") && payment.status === "PAYMENT_STATUS_SUCCEEDED" && remaining > 0n;
   return (
     <PageFrame
       title={t("Payment of {amount}", { amount: money(payment.amount) })}

@@ -3,7 +3,7 @@
 import { useState, type ReactNode } from "react";
 
 import { asApiError } from "../../api/errors";
-import { useUser } from "../../shell/user";
+import { useMay, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Confirm } from "../../ui/dialog";
 import { Problem } from "../../ui/problem";
@@ -19,6 +19,7 @@ export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, c
   const t = useText();
   const name = useName();
   const user = useUser();
+  const mayWrite = useMay()("TicketService_UpdateTicket");
   const { mutateAsync } = useChange();
   const [isConfirming, setIsConfirming] = useState(false);
   const [error, setError] = useState<unknown>();
@@ -46,7 +47,7 @@ export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, c
   return (
     <>
       <div className={tickets.length > 0 ? "bulk active" : "bulk"} role="group" aria-label={t("Selected tickets")}>
-        <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : label}</label>
+        {mayWrite && <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : label}</label>}
         {tickets.length > 0 && <>
           {isStaff && <button type="button" disabled={isDisabled} onClick={() => void apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
           <button type="button" disabled={isDisabled} onClick={() => setIsConfirming(true)}>{t("Resolve")}</button>

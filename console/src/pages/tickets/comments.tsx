@@ -6,7 +6,7 @@ import { useId, useState } from "react";
 import { api, read, readAll } from "../../api/client";
 import type { StoredFile } from "../../api/files";
 import { IdempotencyKeys } from "../../api/idempotency";
-import { useIsStaff } from "../../shell/user";
+import { useIsStaff, useMay } from "../../shell/user";
 import { useText } from "../../text";
 import { AttachmentInput, Attachments } from "../../ui/attachments";
 import { Age, Badge, Id } from "../../ui/format";
@@ -20,6 +20,7 @@ import { useNames } from "./people";
 export function Comments({ ticket }: { ticket: Ticket }) {
   const t = useText();
   const nameOf = useNames(ticket.accountId);
+  const may = useMay();
   const { data, error, refetch } = useQuery({
     queryKey: ["comments", ticket.id],
     queryFn: ({ signal }) => readAll((pageToken) => {
@@ -43,8 +44,8 @@ export function Comments({ ticket }: { ticket: Ticket }) {
           </li>
         ))}
       </ol>
-      {data?.length === 0 && <p className="empty">{t("No comment yet. The first one is written below.")}</p>}
-      {!ticket.mergedIntoId && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
+      {data?.length === 0 && <p className="empty">{may("CommentService_CreateComment") ? t("No comment yet. The first one is written below.") : t("No comment yet.")}</p>}
+      {!ticket.mergedIntoId && may("CommentService_CreateComment") && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
     </Card>
   );
 }

@@ -5,7 +5,7 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
 import { api, read } from "../../api/client";
-import { useIsStaff, useUser } from "../../shell/user";
+import { useIsStaff, useMay, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Attachments, MAX_FILES, UploadButton } from "../../ui/attachments";
 import { Confirm } from "../../ui/dialog";
@@ -14,6 +14,7 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { Value } from "../../ui/value";
+import { useAccount } from "../account/account";
 import { Activities } from "./activities";
 import { remove, ticketKey, useChange, type Change, type Ticket } from "./api";
 import { Assignee, PriorityChoice } from "./choices";
@@ -24,7 +25,7 @@ import { useChosen, useLastSearch } from "./kept";
 import { isForPage, useTicketKeys } from "./keyboard";
 import { Links } from "./links";
 import { Merge, MergedNotice } from "./merge";
-import { useCustomerName, useNames } from "./people";
+import { useNames } from "./people";
 import { useTicketWatch } from "./watch";
 
 export function TicketPage() {
@@ -52,6 +53,8 @@ function ToList() {
 function TicketView({ ticket }: { ticket: Ticket }) {
   const t = useText();
   const user = useUser();
+  const may = useMay();
+  const mayWrite = may("TicketService_UpdateTicket");
   const { mutate, error, variables, reset, isPending } = useChange();
   const [editing, setEditing] = useState(false);
   const resolved = ticket.status === "TICKET_STATUS_RESOLVED";
@@ -75,13 +78,13 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       title={ticket.subject}
       above={<ToList />}
       actions={<>
-        {!isMerged && <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>}
-        {isStaff && !isMerged && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
-        {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
-        {isMerged ? null : resolved
+        {mayWrite && !isMerged && <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>}
+        {isStaff && mayWrite && !isMerged && <Merge ticket={ticket} onMerge={(targetId) => apply({ kind: "merge", targetId }, t("Merged"))} />}
+        {isStaff && mayWrite && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+        {isMerged || !mayWrite ? null : resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
-        {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
+        {may("TicketService_DeleteTicket") && <Delete ticket={ticket} />}
       </>}
     >
       {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onRetry={() => mutate(variables)} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
@@ -90,13 +93,13 @@ function TicketView({ ticket }: { ticket: Ticket }) {
         <div>
           <Card title={t("Request")}>
             <p className="text">{ticket.body}</p>
-            <Attachments parentId={ticket.id} version={ticket.version} ids={attached} {...(!isMerged && { onRemove: (id: string) => attach(attached.filter((one) => one !== id)) })} />
-            {!isMerged && <UploadButton accountId={ticket.accountId} disabled={isPending || attached.length >= MAX_FILES} onUploaded={(files) => attach([...attached, ...files.map((file) => file.id)])} />}
+            <Attachments parentId={ticket.id} version={ticket.version} ids={attached} {...(mayWrite && !isMerged && { onRemove: (id: string) => attach(attached.filter((one) => one !== id)) })} />
+            {mayWrite && !isMerged && may("FileService_UploadFile") && <UploadButton accountId={ticket.accountId} disabled={isPending || attached.length >= MAX_FILES} onUploaded={(files) => attach([...attached, ...files.map((file) => file.id)])} />}
           </Card>
           <Comments ticket={ticket} />
         </div>
         <div>
-          <Properties ticket={ticket} isStaff={isStaff} onChange={apply} />
+          <Properties ticket={ticket} isStaff={isStaff && mayWrite} mayWrite={mayWrite} onChange={apply} />
           <Links ticket={ticket} />
           <Activities ticketId={ticket.id} accountId={ticket.accountId} />
         </div>
@@ -106,16 +109,16 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   );
 }
 
-function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: boolean; onChange: (change: Change) => void }) {
+function Properties({ ticket, isStaff, mayWrite, onChange }: { ticket: Ticket; isStaff: boolean; mayWrite: boolean; onChange: (change: Change) => void }) {
   const t = useText();
   const name = useName();
-  const customer = useCustomerName(ticket.accountId);
+  const customer = useAccount(ticket.accountId).data?.name;
   const nameOf = useNames(ticket.accountId);
   return (
     <Card title={t("Details")}>
       <dl className="fields narrow">
         <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
-        <div><dt>{name("priority")}</dt><dd>{ticket.mergedIntoId ? <Badge value={ticket.priority} /> : <PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} />}</dd></div>
+        <div><dt>{name("priority")}</dt><dd>{ticket.mergedIntoId || !mayWrite ? <Badge value={ticket.priority} /> : <PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} />}</dd></div>
         <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} disabled={ticket.status === "TICKET_STATUS_RESOLVED"} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
         <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
         <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>

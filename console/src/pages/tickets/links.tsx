@@ -6,7 +6,7 @@ import { useState } from "react";
 
 import { api, read, readAll, type Schemas } from "../../api/client";
 import { IdempotencyKeys } from "../../api/idempotency";
-import { useIsStaff } from "../../shell/user";
+import { useMay } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import { Badge } from "../../ui/format";
@@ -47,14 +47,14 @@ export function Links({ ticket }: { ticket: Ticket }) {
   const t = useText();
   const name = useName();
   const client = useQueryClient();
-  const isStaff = useIsStaff();
+  const mayLink = useMay()("TicketLinkService_CreateTicketLink");
   const [isAdding, setIsAdding] = useState(false);
   const { data, error, refetch } = useLinks(ticket.id);
   const remove = useMutation({
     mutationFn: (linkId: string) => api.DELETE("/api/v1/tickets/{ticketId}/links/{linkId}", { params: { path: { ticketId: ticket.id, linkId } } }),
     onSettled: () => void client.invalidateQueries({ queryKey: ["links"] }),
   });
-  if (data?.length === 0 && !isStaff) return null;
+  if (data?.length === 0 && !mayLink) return null;
   return (
     <Card title={t("Linked tickets")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
@@ -66,11 +66,11 @@ export function Links({ ticket }: { ticket: Ticket }) {
             <small>{name(link.kind)}</small>{" "}
             <Link to="/tickets/$id" params={{ id: link.otherId }}>{other?.subject ?? link.otherId}</Link>{" "}
             {other && <Badge value={other.status} />}
-            {isStaff && <button type="button" className="quiet icon" title={t("Remove")} aria-label={t("Remove {name}", { name: other?.subject ?? link.otherId })} disabled={remove.isPending} onClick={() => remove.mutate(link.id)}>✕</button>}
+            {mayLink && <button type="button" className="quiet icon" title={t("Remove")} aria-label={t("Remove {name}", { name: other?.subject ?? link.otherId })} disabled={remove.isPending} onClick={() => remove.mutate(link.id)}>✕</button>}
           </li>
         ))}
       </ul>
-      {isStaff && <button type="button" onClick={() => setIsAdding(true)}>{t("Link a ticket")}</button>}
+      {mayLink && <button type="button" onClick={() => setIsAdding(true)}>{t("Link a ticket")}</button>}
       {isAdding && <AddLink ticket={ticket} onClose={() => setIsAdding(false)} />}
     </Card>
   );

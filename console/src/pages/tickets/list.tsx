@@ -3,7 +3,7 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 
-import { useIsStaff, useUser } from "../../shell/user";
+import { useIsStaff, useMay, useMe } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { EndlessTable, type Reveal } from "../../ui/endless-table";
 import { Age, Badge, useLocale } from "../../ui/format";
@@ -26,7 +26,7 @@ export function TicketsPage() {
   const t = useText();
   const name = useName();
   const navigate = useNavigate();
-  const user = useUser();
+  const { accountId } = useMe();
   const search = useSearch({ strict: false }) as TicketSearch;
   const set = (next: TicketSearch) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true });
   const [, setLastSearch] = useLastSearch();
@@ -41,28 +41,30 @@ export function TicketsPage() {
   const triage = useTriage({ name: JSON.stringify(filter), rows, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];
   const { pending, showAll } = usePendingChanges(filter, rows);
+  const select: Column<Ticket> = {
+    name: "select",
+    label: t("Select"),
+    unlabelled: true,
+    cell: (ticket) => <input type="checkbox" checked={selected.has(ticket.id)} onChange={() => toggle(ticket)} aria-label={t("Select {name}", { name: ticket.subject })} />,
+  };
+  const mayWrite = useMay()("TicketService_UpdateTicket");
   const columns: Column<Ticket>[] = [
-    {
-      name: "select",
-      label: t("Select"),
-      unlabelled: true,
-      cell: (ticket) => <input type="checkbox" checked={selected.has(ticket.id)} onChange={() => toggle(ticket)} aria-label={t("Select {name}", { name: ticket.subject })} />,
-    },
+    ...(mayWrite ? [select] : []),
     { name: "subject", label: t("Subject"), cell: (ticket) => <Subject ticket={ticket} /> },
     { name: "status", label: name("status"), wide: true, cell: (ticket) => <Badge value={ticket.status} /> },
     { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
-    { name: "assignee", label: name("assignee"), wide: true, cell: (ticket) => agents.find((one) => one.id === ticket.assigneeId)?.name ?? (ticket.assigneeId ? "…" : <span className="dim">{t("nobody")}</span>) },
+    { name: "assignee", label: name("assignee"), wide: true, cell: (ticket) => agents.find((one) => one.id === ticket.assigneeId)?.name ?? (ticket.assigneeId ? (isStaff ? "…" : t("assigned")) : <span className="dim">{t("nobody")}</span>) },
     { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
   ];
   return (
-    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket accountId={user.accountId} /></>}>
+    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket accountId={accountId} /></>}>
       <TicketViews search={search} />
       <TicketFilters search={search} onChange={set} />
       <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
       <div role="status" className="pending-changes">{pending > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: pending })}</button>}</div>
       {rows.count > 0
         ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
-        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={isFiltered ? t("No ticket matches.") : t("No tickets yet. The button above opens the first one; customers open theirs through your product.")} />}
+        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={isFiltered ? t("No ticket matches.") : !isStaff ? t("No tickets yet. A question or a problem begins one.") : t("No tickets yet. The button above opens the first one; customers open theirs through your product.")} />}
       {rows.error && <Problem error={rows.error} onRetry={rows.retry} />}
     </PageFrame>
   );

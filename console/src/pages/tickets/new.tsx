@@ -10,5 +10,5 @@ export function NewTicket({ accountId }: { accountId: string | undefined }) {
   const t = useText();
   const navigate = useNavigate();
   const done = (answer: unknown) => void navigate({ to: "/tickets/$id", params: { id: (answer as { data: Ticket }).data.id } });
-  return <Action id="TicketService_CreateTicket" initial={{ accountId }} label={t("New ticket")} primary onDone={done} />;
+  return <Action id="TicketService_CreateTicket" initial={accountId === undefined ? {} : { accountId }} label={t("New ticket")} primary onDone={done} />;
 }
