@@ -210,7 +210,7 @@ fn origin(
         method: method.name.as_str().into(),
         actor,
         actor_id: permit.map(|permit| permit.caller().principal()),
-        account: permit.and_then(Permit::user).map(|(_, account, _)| account.0),
+        account: permit.and_then(Permit::user).and_then(|(_, account, _)| account).map(|account| account.0),
         client,
         user_agent: metadata.get("user-agent").and_then(|agent| agent.to_str().ok()).map(Arc::from),
         reason,

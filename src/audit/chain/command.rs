@@ -73,12 +73,12 @@ impl Command for Audit {
                 let earlier = earlier_secret.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
                 let expect = expect.map(|(number, Digits(hash))| (number, hash));
                 let report = for_operator(ops::verify(&app, &earlier, expect).await)?;
-                print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) });
+                print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) })?;
                 Ok(if report.fault.is_none() { ExitCode::SUCCESS } else { ExitCode::from(NOT_GENUINE) })
             }
             Self::Erase { user } => {
                 let count = for_operator(entries::erase(&app, UserId(user)).await)?;
-                print(&format!("{count} entries have lost their personal values\n"));
+                print(&format!("{count} entries have lost their personal values\n"))?;
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -125,9 +125,10 @@ impl Record {
         self.id.or_else(|| image?.id(privacy))
     }
 
-    /// Sets the account, unless the resource has one.
-    pub(crate) fn set_account(&mut self, account: Option<AccountId>) {
-        self.account = self.account.or(account.map(|account| account.0));
+    /// Sets the account, unless there is one.
+    #[must_use]
+    pub fn in_account(self, account: Option<AccountId>) -> Self {
+        Self { account: self.account.or(account.map(|account| account.0)), ..self }
     }
 
     /// Makes the entry; `None` for an update that changed nothing.

@@ -180,10 +180,9 @@ impl Work {
         let listeners: Option<Arc<Listeners>> = after_commit::listeners();
         let Some(listeners) = listeners.filter(|_| self.has_changes()) else { return };
         let (privacy, audit) = (&listeners.policies.privacy, &mut self.audit);
-        for mut record in Record::of_call(privacy, subject, resource, response, &audit.before) {
+        for record in Record::of_call(privacy, subject, resource, response, &audit.before) {
             if !audit.records.iter().any(|other| record.is_about_that_of(other, privacy)) {
-                record.set_account(audit.account);
-                audit.records.push(record);
+                audit.records.push(record.in_account(audit.account));
             }
         }
     }

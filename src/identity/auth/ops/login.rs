@@ -81,12 +81,12 @@ pub(crate) async fn authenticate(
     }
     let Some(user) = verified? else {
         sign_in::count(app, Outcome::Refused).await;
-        audited::refused(app, &email, None, from).await?;
+        audited::refused(app, email, None, from).await?;
         return Err(IdentityReason::InvalidCredentials.into());
     };
     if !user.is_active() {
         sign_in::count(app, Outcome::Refused).await;
-        audited::refused(app, &email, Some(&user), from).await?;
+        audited::refused(app, email, Some(&user), from).await?;
         return Err(IdentityReason::UserDeactivated.into());
     }
     Ok((user, is_known))

@@ -54,11 +54,11 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let language = language.unwrap_or(registered_in);
         let profile = Profile { email, name, account_name, role: Role::Customer, language };
-        let user = insert(connection, profile, &password_hash, now).await?;
-        work.audit(Record::created(&user).by(user.id, false));
+        let (user, account) = insert(connection, profile, &password_hash, now).await?;
+        work.audit(Record::created(&user).by(user.id, false).in_account(Some(account.id)));
         Ok(user)
     });
-    let (user, _) = transaction.await?;
+    let user = transaction.await?;
     tracing::info!(user = %user.id, "a user registered");
     app.part::<KnownNetworks>().remember(&user.email, from).await;
     Ok(user)
