@@ -25,14 +25,14 @@ CREATE TABLE members (
     version bigint NOT NULL DEFAULT 1 CHECK (version BETWEEN 1 AND 2147483647),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    CONSTRAINT members_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
+    CONSTRAINT members_one_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
     CONSTRAINT members_account_id_user_id_key UNIQUE (account_id, user_id)
 );
 
 -- The id is a UUIDv7 of the time at which the user was created.
 INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
 SELECT overlay(overlay(replace(gen_random_uuid()::text, '-', '')
-        placing lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0') from 1 for 12)
+        placing lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0') from 1 for 12)
         placing '7' from 13 for 1)::uuid,
     account_id, id, 1, created_at, created_at
 FROM users;
