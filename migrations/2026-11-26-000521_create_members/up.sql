@@ -3,8 +3,8 @@
 -- them, and this migration can't know what the tables of a team's modules refer to. Accounts get a version.
 -- Lock: ACCESS EXCLUSIVE on accounts and users for a moment, because neither is rewritten; SHARE ROW EXCLUSIVE on both
 -- and on roles, because members refers to them; SHARE on accounts while its index is built: registrations wait.
--- Rollout: before the first server of this version starts. The version before does not know members: users whom it creates
--- become members by the next migration.
+-- Rollout: while no server runs, because the next migration drops what the version before reads. Users whom the version
+-- before creates in between become members by the next migration.
 
 ALTER TABLE accounts
     ADD COLUMN version bigint NOT NULL DEFAULT 1 CHECK (version > 0),

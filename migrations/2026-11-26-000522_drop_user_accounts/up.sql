@@ -1,6 +1,7 @@
 -- Purpose: a user belongs to accounts by members alone.
 -- Lock: ACCESS EXCLUSIVE on users for a moment, because it is not rewritten; users without a membership are looked up before.
--- Rollout: once the servers of the version before have stopped: they read and write the column.
+-- Rollout: once all servers and workers of the version before have stopped, because they read and write the column. The
+-- version before can't be started again.
 
 -- Users whom the version before has created since the members.
 INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
