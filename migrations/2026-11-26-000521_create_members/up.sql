@@ -3,8 +3,8 @@
 -- them, and this migration can't know what the tables of a team's modules refer to. Accounts get a version.
 -- Lock: ACCESS EXCLUSIVE on accounts and users for a moment, because neither is rewritten; SHARE ROW EXCLUSIVE on both
 -- and on roles, because members refers to them; SHARE on accounts while its index is built: registrations wait.
--- Rollout: before the first server of this version starts. The version before does not know members: users whom it creates
--- become members by the next migration.
+-- Rollout: while no server runs, because the next migration drops what the version before reads. Users whom the version
+-- before creates in between become members by the next migration.
 
 ALTER TABLE accounts
     ADD COLUMN version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
@@ -25,14 +25,14 @@ CREATE TABLE members (
     version bigint NOT NULL DEFAULT 1 CHECK (version BETWEEN 1 AND 2147483647),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    CONSTRAINT members_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
+    CONSTRAINT members_one_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
     CONSTRAINT members_account_id_user_id_key UNIQUE (account_id, user_id)
 );
 
 -- The id is a UUIDv7 of the time at which the user was created.
 INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
 SELECT overlay(overlay(replace(gen_random_uuid()::text, '-', '')
-        placing lpad(to_hex((extract(epoch FROM created_at) * 1000)::bigint), 12, '0') from 1 for 12)
+        placing lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0') from 1 for 12)
         placing '7' from 13 for 1)::uuid,
     account_id, id, 1, created_at, created_at
 FROM users;

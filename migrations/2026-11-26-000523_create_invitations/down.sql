@@ -1,8 +1,5 @@
 DROP TABLE invitations;
 DELETE FROM mails WHERE kind > 13;
-DROP INDEX mails_urgent_due_idx, mails_bulk_due_idx;
-CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8, 11, 12, 13);
-CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8, 11, 12, 13);
 ALTER TABLE mails
     DROP CONSTRAINT mails_kind_check,
     ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 13),

@@ -1,9 +1,8 @@
 -- Purpose: invitations of e-mail addresses to accounts. kind of mails: 14 invitation.
 -- Lock: SHARE ROW EXCLUSIVE on accounts, users and roles for a moment, because invitations refers to them; ACCESS EXCLUSIVE on
--- mails for a moment, because it is not rewritten. The checks of the mails take SHARE UPDATE EXCLUSIVE, and the indexes
--- SHARE while the mails are read: new mails wait.
+-- mails for a moment, because it is not rewritten. The checks of the mails take SHARE UPDATE EXCLUSIVE.
 -- Rollout: before the first server of this version starts. The version before can't read the new mails: it is replaced
--- before anyone is invited.
+-- before invitations are sent.
 
 CREATE TABLE invitations (
     id uuid PRIMARY KEY,
@@ -20,7 +19,7 @@ CREATE TABLE invitations (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
-    CONSTRAINT invitations_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
+    CONSTRAINT invitations_one_role_check CHECK ((role IS NULL) <> (custom_role_id IS NULL)),
     -- One at most is open.
     CONSTRAINT invitations_account_id_email_key UNIQUE (account_id, email)
 );
@@ -42,7 +41,3 @@ ALTER TABLE mails
         CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14)) = (parent_id IS NOT NULL)) NOT VALID;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;
--- Invitations are urgent.
-DROP INDEX mails_urgent_due_idx, mails_bulk_due_idx;
-CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8, 11, 12, 13, 14);
-CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8, 11, 12, 13, 14);

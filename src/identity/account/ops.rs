@@ -9,8 +9,9 @@ use crate::{
             model::{MAX_OWNED, Member, MemberRole},
             store as member,
         },
+        registration::model::RegistrationPolicy,
         session::ops as session,
-        user::store as user,
+        user::{model::Role, store as user},
     },
     proto::identity::v1::Reason as IdentityReason,
 };
@@ -26,14 +27,18 @@ use mainstay_kernel::{
 
 pub use transfer::transfer;
 
-/// Creates an account that the calling user owns. The lock on the user bounds the number of accounts.
+/// Creates an account that the calling user owns. The lock on the user bounds the number of accounts. A user whose address may
+/// not register, who was invited, creates none.
 ///
 /// # Errors
-/// `ACCOUNT_LIMIT_REACHED`; `NOT_FOUND` if the user was removed.
-pub async fn create(work: &mut Work, name: String) -> Result<Account> {
+/// `REGISTRATION_CLOSED`, `ACCOUNT_LIMIT_REACHED`; `NOT_FOUND` if the user was removed.
+pub async fn create(work: &mut Work, registration: &RegistrationPolicy, name: String) -> Result<Account> {
     let ((id, ..), now) = (session::caller(&work.permit()?)?, work.now());
     let connection = work.connection().await?;
-    user::lock(connection, Visibility::All, id).await?;
+    let user = user::lock(connection, Visibility::All, id).await?;
+    if user.role == Role::Customer && !registration.admits(&user.email) {
+        return Err(IdentityReason::RegistrationClosed.into());
+    }
     if member::count_owned(connection, id).await? >= MAX_OWNED {
         let message = format!("You own {MAX_OWNED} accounts already.");
         return Err(Error::with_message(IdentityReason::AccountLimitReached, message));

@@ -5,6 +5,7 @@ use tonic::Request;
 use crate::{
     identity::{
         account::{model::Account, ops},
+        config::IdentityConfig,
         member::{id::MemberId, service::render as render_member},
         tokens::Tokens,
     },
@@ -53,8 +54,9 @@ impl AccountService for Accounts {
     async fn create_account(&self, request: Request<pb::CreateAccountRequest>) -> Reply<pb::CreateAccountResponse> {
         let call = Call::admit(request)?;
         let name = call.message.name.clone();
+        let registration = &self.app.config.section::<IdentityConfig>().registration;
         call.write(&self.app, async move |work: &mut Work| {
-            let account = ops::create(work, name).await?;
+            let account = ops::create(work, registration, name).await?;
             Ok(pb::CreateAccountResponse { data: Some(render(account)) })
         })
         .await

@@ -1,7 +1,7 @@
 //! Invitations: a member invites an e-mail address, and the holder of the token in the mail joins the account.
 //!
 //! The token proves that its holder reads the mail to the address. A signed-in user accepts with it only if the user has the
-//! address, so that a forwarded mail lets nobody else in; a new user gets the address, which the token confirms. Only the mail
+//! address, so that a forwarded mail admits no other user; a new user gets the address, which the token confirms. Only the mail
 //! and the holder of the token learn whether a user has the address. The account is locked before an invitation is
 //! accepted, so that of two concurrent acceptances one finds none.
 

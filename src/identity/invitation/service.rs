@@ -149,9 +149,9 @@ impl InvitationService for Invitations {
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Reply<pb::AcceptInvitationResponse> {
         let call = Call::admit(request)?;
-        let token = call.message.token.clone();
+        let (token, policies) = (call.message.token.clone(), &self.app.contract.policies);
         call.write(&self.app, async move |work: &mut Work| {
-            let member = ops::accept(work, &token).await?;
+            let member = ops::accept(work, policies, &token).await?;
             Ok(pb::AcceptInvitationResponse { data: Some(render_member(member)) })
         })
         .await

@@ -16,7 +16,7 @@ use crate::{
         role::id::RoleId,
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
-    schema::{accounts, members, revocations, service_keys, users},
+    schema::{accounts, invitations, members, revocations, roles, service_keys, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -411,12 +411,15 @@ pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<
     rows.into_iter().map(User::try_from).collect()
 }
 
-/// Erases accounts with their memberships, and these users with the service keys that they created.
+/// Erases accounts with their memberships, invitations and roles, and these users with the service keys that they created.
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<()> {
     let keys = service_keys::table.filter(service_keys::created_by.eq_any(users.to_vec()));
     diesel::delete(keys).execute(connection).await?;
     let of_either = members::account_id.eq_any(accounts.to_vec()).or(members::user_id.eq_any(users.to_vec()));
     diesel::delete(members::table.filter(of_either)).execute(connection).await?;
+    let invited = invitations::table.filter(invitations::account_id.eq_any(accounts.to_vec()));
+    diesel::delete(invited).execute(connection).await?;
+    diesel::delete(roles::table.filter(roles::account_id.eq_any(accounts.to_vec()))).execute(connection).await?;
     diesel::delete(users::table.filter(users::id.eq_any(users.to_vec()))).execute(connection).await?;
     diesel::delete(accounts::table.filter(accounts::id.eq_any(accounts.to_vec()))).execute(connection).await?;
     Ok(())

@@ -46,7 +46,6 @@ impl Kind {
                 | Self::PasswordChanged
                 | Self::EmailChange
                 | Self::EmailChanged
-                | Self::Invitation
         )
     }
 

@@ -105,7 +105,7 @@ pub async fn create_batch(work: &mut Work, drafts: Vec<Draft>) -> Result<Vec<Tic
     Ok(tickets)
 }
 
-/// Checks a customer's limit of open tickets. Each customer is counted separately, so that creates by different
+/// Checks a customer's limit of open tickets in the account of the session. Each customer is counted separately, so that creates by different
 /// customers do not wait for each other.
 async fn check_open_limit(
     connection: &Connection,
@@ -114,7 +114,7 @@ async fn check_open_limit(
     limit: i64,
 ) -> Result<()> {
     let (Role::Customer, Some(requester)) = (permit.caller().role(), requester) else { return Ok(()) };
-    if store::lock_and_count_open(connection, requester).await? >= limit {
+    if store::lock_and_count_open(connection, requester, permit.account(None)?).await? >= limit {
         let message = format!("You have reached the limit of {limit} open tickets.");
         return Err(Error::with_message(SupportReason::OpenTicketLimitReached, message));
     }

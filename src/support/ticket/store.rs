@@ -331,12 +331,13 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uui
     Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
 }
 
-/// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two
+/// Counts the open tickets of a customer in an account and blocks the customer's other writes until the transaction ends, so that two
 /// concurrent creates can't both take the last free slot.
-pub async fn lock_and_count_open(connection: &Connection, requester: UserId) -> Result<i64> {
+pub async fn lock_and_count_open(connection: &Connection, requester: UserId, account: AccountId) -> Result<i64> {
     let lock = users::table.find(requester).select(users::id).for_no_key_update();
     let open = tickets::table
         .filter(tickets::requester_id.eq(requester))
+        .filter(tickets::account_id.eq(account))
         .filter(tickets::status.ne(Status::Resolved.number()));
     // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder
     // did.

@@ -135,7 +135,7 @@ async fn another_role_outdates_the_tokens_and_keeps_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_lists_the_colleagues_and_nobody_else() {
+async fn a_member_lists_the_colleagues_only() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for protocol in PROTOCOLS {
@@ -175,6 +175,26 @@ async fn the_invitations_of_a_member_end_with_the_right_to_invite() {
         let preview =
             cast.anonymous.call(Protocol::Rest, "InvitationService.PreviewInvitation", json!({ "token": token }));
         assert_eq!(preview.await.reason, expected, "{change}");
+    }
+}
+
+/// The authority of the inviter is decided at the acceptance, however it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_ends_with_the_authority_of_its_inviter() {
+    let app = TestApp::start().await;
+    for change in [
+        "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE id = ",
+        "UPDATE members SET role = 3 WHERE user_id = ",
+        "DELETE FROM members WHERE user_id = ",
+    ] {
+        let scene = Scene::new(&app).await;
+        let token = create_token(&scene, &scene.cast.stranger.as_user().email).await;
+        scene.cast.stranger.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+        app.database.sql(&format!("{change} '{}'", scene.cast.customer.as_user().id)).await;
+        let accept = json!({ "token": token });
+        for method in ["InvitationService.AcceptInvitation", "InvitationService.PreviewInvitation"] {
+            scene.cast.stranger.call(Protocol::Grpc, method, accept.clone()).await.failure("INVALID_TOKEN");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         },
         member::{
             model::{Member, MemberDetails},
-            ops::with_person,
+            ops::{may_invite, with_person},
             store as members,
         },
         passwords::Passwords,
@@ -31,6 +31,7 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
+    contract::Policies,
     database::Connection,
     error::{Error, Reason, Result},
     id::UserId,
@@ -51,15 +52,26 @@ pub struct NewMember {
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown or expired, or its invitation was accepted or revoked.
 pub async fn preview(app: &App, token: &str) -> Result<Preview> {
-    let (hash, now) = (token::hash(token), app.clock.now());
+    let (hash, now, policies) = (token::hash(token), app.clock.now(), &app.contract.policies);
     let read = async move |connection: &mut Connection| {
         let invitation = store::by_token(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
+        let inviter_name = check_inviter(connection, policies, &invitation).await?.name;
         let account_name = accounts::get(connection, Visibility::All, invitation.account).await?.name;
-        let inviter_name = users::get(connection, Visibility::All, invitation.invited_by).await?.name;
         let is_registered = users::by_email(connection, &invitation.email).await?.is_some();
         Ok(Preview { invitation, account_name, inviter_name, is_registered })
     };
     app.database.autocommit(read).await
+}
+
+/// Checks that the user who invites may still do so: the authority may have ended since, with the membership, the role, a scope
+/// of the role, or the user. Returns the user.
+async fn check_inviter(connection: &Connection, policies: &Policies, invitation: &Invitation) -> Result<User> {
+    let inviter = users::get(connection, Visibility::All, invitation.invited_by).await?;
+    let (account, role) = (invitation.account, invitation.role);
+    if may_invite(connection, policies, account, &inviter, role).await? {
+        return Ok(inviter);
+    }
+    Err(Reason::InvalidToken.into())
 }
 
 /// Returns the invitation of a token, with its account locked. It is read again under the lock, because a concurrent request
@@ -73,10 +85,12 @@ async fn lock(connection: &Connection, hash: [u8; 32], now: DateTime<Utc>) -> Re
 /// Makes a user a member, and consumes the invitation.
 async fn join(
     connection: &Connection,
+    policies: &Policies,
     invitation: &Invitation,
     user: UserId,
     now: DateTime<Utc>,
 ) -> Result<MemberDetails> {
+    check_inviter(connection, policies, invitation).await?;
     let member = Member::new(invitation.account, user, invitation.role, now);
     members::insert(connection, &member).await?;
     store::delete(connection, invitation.id).await?;
@@ -89,7 +103,7 @@ async fn join(
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown or expired, or its invitation was accepted or revoked;
 /// `INVITATION_FOR_ANOTHER_ADDRESS`; `ALREADY_EXISTS` if the user is a member.
-pub async fn accept(work: &mut Work, token: &str) -> Result<MemberDetails> {
+pub async fn accept(work: &mut Work, policies: &Policies, token: &str) -> Result<MemberDetails> {
     let ((id, ..), hash, now) = (session::caller(&work.permit()?)?, token::hash(token), work.now());
     let connection = work.connection().await?;
     let invitation = lock(connection, hash, now).await?;
@@ -99,7 +113,7 @@ pub async fn accept(work: &mut Work, token: &str) -> Result<MemberDetails> {
                        yours.";
         return Err(Error::with_message(IdentityReason::InvitationForAnotherAddress, message));
     }
-    join(connection, &invitation, id, now).await
+    join(connection, policies, &invitation, id, now).await
 }
 
 /// Makes the user who has the invited address a member, with the password instead of a session, for a page without one.
@@ -112,14 +126,14 @@ pub async fn accept_with_password(
     password: SecretString,
     from: IpAddr,
 ) -> Result<MemberDetails> {
-    let (hash, now) = (token::hash(token), app.clock.now());
+    let (hash, now, policies) = (token::hash(token), app.clock.now(), &app.contract.policies);
     let find = async move |connection: &mut Connection| store::by_token(connection, hash, now).await;
     let email = app.database.autocommit(find).await?.ok_or(Reason::InvalidToken)?.email;
     let (user, _) = auth::authenticate(app, &email, password, from, None).await?;
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
-        join(connection, &invitation, user.id, now).await
+        join(connection, policies, &invitation, user.id, now).await
     });
     transaction.await
 }
@@ -131,7 +145,7 @@ pub async fn accept_with_password(
 /// `INVALID_TOKEN` as [`accept`]; `ALREADY_EXISTS` if a user has the address; `VALIDATION_FAILED` for a password that is
 /// common or like the user's address or name; `OVERLOADED`.
 pub async fn accept_as_new_user(app: &App, token: &str, new: NewMember, from: IpAddr) -> Result<MemberDetails> {
-    let (hash, now) = (token::hash(token), app.clock.now());
+    let (hash, now, policies) = (token::hash(token), app.clock.now(), &app.contract.policies);
     let NewMember { password, name, language } = new;
     let password = Password::choose(password)?;
     // As with a registration, callers without a valid token cause no hashing.
@@ -148,7 +162,7 @@ pub async fn accept_as_new_user(app: &App, token: &str, new: NewMember, from: Ip
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
         users::insert(connection, &new, &password_hash).await?;
-        join(connection, &invitation, new.id, now).await
+        join(connection, policies, &invitation, new.id, now).await
     });
     let member = transaction.await?;
     app.part::<KnownNetworks>().remember(&user.email, from).await;

@@ -29,18 +29,22 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The limit of invitation mails of one account.
-const MAILS: Quota = Quota { requests: 200, window: Duration::from_secs(24 * 3600) };
+const OF_ACCOUNT: Quota = Quota { requests: 200, window: DAY };
+/// The limit of invitation mails of one person, who may have several accounts.
+const OF_PERSON: Quota = Quota { requests: 50, window: DAY };
 
-/// Counts a mail of an account, before the transaction, because the count is in Redis. For staff, the mails of each person
-/// are counted.
+/// Counts a mail of a person and of the account of the session, before the transaction, because the count is in Redis.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the mail can't be counted.
 pub async fn count_mail(app: &App, permit: &Permit) -> Result<()> {
+    let person = AttemptLimit::new("invitation-person", permit.caller().principal().as_bytes(), OF_PERSON);
     let account = permit.user().and_then(|(_, account, _)| account);
-    let who = account.map_or_else(|| permit.caller().principal(), |AccountId(id)| id);
-    app.limiter.attempt(&[AttemptLimit::new("invitation", who.as_bytes(), MAILS)]).await.map(drop)
+    let account = account.map(|AccountId(id)| AttemptLimit::new("invitation-account", id.as_bytes(), OF_ACCOUNT));
+    let limits: Vec<_> = std::iter::once(person).chain(account).collect();
+    app.limiter.attempt(&limits).await.map(drop)
 }
 
 /// Invites an address to an account, and queues the mail.

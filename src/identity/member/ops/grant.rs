@@ -6,7 +6,8 @@ use crate::identity::{
         model::{Member, MemberRole},
         store,
     },
-    role::ops as roles,
+    role::{model::Assigned, ops as roles},
+    user::model::{Role as UserRole, User},
 };
 use mainstay_kernel::{
     caller::{Caller, Permit},
@@ -45,24 +46,52 @@ pub(crate) async fn check_grant(
     }
 }
 
+/// Returns whether a role may invite with another: it manages members, and has every scope that is offered.
+async fn covers(connection: &Connection, policies: &Policies, own: Assigned, offered: MemberRole) -> Result<bool> {
+    let held = roles::scopes(connection, policies, own).await?;
+    let offered = roles::scopes(connection, policies, offered.assigned()).await?;
+    let may_invite = held.iter().any(|scope| scope.as_str() == MANAGE);
+    Ok(may_invite && offered.iter().all(|scope| held.contains(scope)))
+}
+
+/// Returns whether a user may invite to an account with a role at present. The role of an owner takes an owner or staff.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn may_invite(
+    connection: &Connection,
+    policies: &Policies,
+    account: AccountId,
+    inviter: &User,
+    offered: MemberRole,
+) -> Result<bool> {
+    if !inviter.is_active() {
+        return Ok(false);
+    }
+    let own = match inviter.role {
+        UserRole::Agent | UserRole::Admin => roles::of_staff(inviter),
+        UserRole::Customer => match store::find(connection, account, inviter.id).await? {
+            Some(member) if member.is_owner() || offered != MemberRole::OWNER => member.role.assigned(),
+            _ => return Ok(false),
+        },
+    };
+    covers(connection, policies, own, offered).await
+}
+
 /// Voids the open invitations of a member that the member's present role could not send.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub(crate) async fn void_excessive(connection: &Connection, policies: &Policies, member: &Member) -> Result<()> {
-    let sent = invitations::sent_by(connection, member.account, member.user).await?;
-    if sent.is_empty() {
-        return Ok(());
-    }
-    let held = roles::scopes(connection, policies, member.role.assigned()).await?;
-    let may_invite = held.iter().any(|scope| scope.as_str() == MANAGE);
     let mut excessive = Vec::new();
-    for invitation in sent {
-        let offered = roles::scopes(connection, policies, invitation.role.assigned()).await?;
-        let is_beyond = invitation.role == MemberRole::OWNER && !member.is_owner();
-        if !may_invite || is_beyond || !offered.iter().all(|scope| held.contains(scope)) {
+    for invitation in invitations::sent_by(connection, member.account, member.user).await? {
+        let is_of_owner = invitation.role == MemberRole::OWNER && !member.is_owner();
+        if is_of_owner || !covers(connection, policies, member.role.assigned(), invitation.role).await? {
             excessive.push(invitation.id);
         }
+    }
+    if excessive.is_empty() {
+        return Ok(());
     }
     invitations::delete_all(connection, &excessive).await
 }
