@@ -146,7 +146,7 @@ impl Templates {
         for page in ["reset", "registration", "email_change", "email_undo", "unsubscribe"] {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
-                page, token, language => FALLBACK, name => "", nonce => "", problem => nothing, done => nothing,
+                page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));

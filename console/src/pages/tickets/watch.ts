@@ -4,6 +4,7 @@ import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 
 import { useWatch } from "../../api/watch";
+import { useMay } from "../../shell/user";
 import { show, type Ticket } from "./api";
 
 /** How long changes are collected before dependent queries are read again, in milliseconds. */
@@ -55,8 +56,9 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     for (const name of ["ticket", "count", "comments", "activities", "links"]) void client.invalidateQueries({ queryKey: [name] });
     onGap?.();
   };
+  const may = useMay();
   useEffect(() => () => clearTimeout(gathering.current), []);
-  useWatch<Item>({ path: "/api/v1/tickets/watch", onItem, onGap: gap, onBegin: () => void readSinceBegin(client) });
+  useWatch<Item>({ path: may("TicketService_WatchTickets") ? "/api/v1/tickets/watch" : undefined, onItem, onGap: gap, onBegin: () => void readSinceBegin(client) });
 }
 
 /**
