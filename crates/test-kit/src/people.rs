@@ -5,13 +5,18 @@
 
 use mainstay::identity::{
     account::store as accounts,
+    role::{id::RoleId, model::Granted},
     session::{model::Device, ops as sessions},
     user::{
         model::{Account, EmailAddress, Role, User},
         store as users,
     },
 };
-use mainstay_kernel::{id::AccountId, unit_of_work::Work};
+use mainstay_kernel::{
+    contract::policy::{self, BuiltInRole},
+    id::AccountId,
+    unit_of_work::Work,
+};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -59,7 +64,37 @@ impl TestServer {
         Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some(user.clone()))
     }
 
+    /// Returns a caller with the access token of a built-in role, of a user whose platform role is that of the built-in one.
+    pub async fn with_role(&self, role: BuiltInRole) -> Client {
+        self.with_grant(role.role(), &Granted::BuiltIn(role)).await
+    }
+
+    /// Returns a caller with the access token of a custom role with these scopes: of the staff or of a new account.
+    pub async fn with_scopes(&self, of_staff: bool, scopes: &[&str]) -> Client {
+        let id = RoleId::generate(self.app().clock.now());
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        let role = if of_staff { policy::Role::Agent } else { policy::Role::Customer };
+        self.with_grant(role, &Granted::Custom { id, version: 1, scopes }).await
+    }
+
+    async fn with_grant(&self, role: policy::Role, granted: &Granted) -> Client {
+        let role = match role {
+            policy::Role::Agent => Role::Agent,
+            policy::Role::Admin => Role::Admin,
+            _ => Role::Customer,
+        };
+        let user = self.new_user(role).await;
+        let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
+        let tokens = sessions::begin_with(self.app(), &user, granted, device).await.expect("a session");
+        Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some(user))
+    }
+
     async fn user(&self, role: Role) -> Client {
+        let user = self.new_user(role).await;
+        self.sign_in(&user).await
+    }
+
+    async fn new_user(&self, role: Role) -> User {
         let now = self.app().clock.now();
         let account =
             Account { id: AccountId::generate(now), name: "An account of a test".to_owned(), created_at: now };
@@ -74,6 +109,6 @@ impl TestServer {
             users::insert(connection, &row, "none").await
         });
         insert.await.expect("a new user");
-        self.sign_in(&user).await
+        user
     }
 }
