@@ -27,7 +27,7 @@ type RawOperation = {
   requestBody?: { content: Content };
   responses: Record<string, { content?: Content }>;
   "x-grpc-method"?: string;
-  "x-policy"?: { grants: { role: string; scope?: string | null }[]; idempotency: string; conditional: boolean };
+  "x-policy"?: { builtInRoles: string[]; idempotency: string; conditional: boolean };
 };
 export type Document = {
   tags: { name: string; description: string; "x-displayName": string }[];
@@ -78,6 +78,9 @@ function jsonOf(content: Content | undefined): Schema | undefined {
   return content?.["application/json"]?.schema;
 }
 
+/** The platform's roles of built-in roles. */
+const PLATFORM_ROLES: Record<string, string> = { owner: "customer", staff_admin: "admin" };
+
 function operation(method: string, path: string, raw: RawOperation, resolve: (schema: Schema) => Schema): Operation {
   const success = Object.entries(raw.responses).find(([status]) => status.startsWith("2"));
   const answer = jsonOf(success?.[1].content);
@@ -97,7 +100,7 @@ function operation(method: string, path: string, raw: RawOperation, resolve: (sc
     body: body && resolve(body),
     data: resolved?.type === "array" && resolved.items ? resolve(resolved.items) : resolved,
     answersList: resolved?.type === "array",
-    roles: (policy?.grants ?? []).map((grant) => grant.role),
+    roles: (policy?.builtInRoles ?? []).map((role) => PLATFORM_ROLES[role] ?? role),
     needsKey: policy?.idempotency === "required",
     takesKey: policy?.idempotency === "optional" || policy?.idempotency === "required",
     conditional: policy?.conditional ?? false,
