@@ -1,5 +1,6 @@
 //! The command line: the program's commands, and the commands that modules add.
 
+mod access;
 mod config_check;
 mod envoy;
 mod migrate;
@@ -48,6 +49,7 @@ enum Command {
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) for proxies and generic clients.
     Descriptors,
+    Access(access::Access),
     /// Print the configuration of an Envoy proxy in front of the server.
     Envoy(envoy::Envoy),
     /// Inspect the configuration.
@@ -130,6 +132,7 @@ async fn dispatch(
             use std::io::Write as _;
             std::io::stdout().write_all(&modules.contract.encoded)?;
         }
+        Command::Access(command) => command.run(modules)?,
         Command::Envoy(command) => command.run(modules, &read(modules, source)?)?,
         Command::New(command) => command.run(modules)?,
         Command::Add(command) => command.run(modules)?,

@@ -1,5 +1,6 @@
 //! The configuration of the whole product.
 
+mod access;
 mod events;
 mod masks;
 mod openapi;

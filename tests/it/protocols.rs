@@ -154,6 +154,11 @@ async fn users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn roles() {
+    run_all(cases::role::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn service_keys() {
     // All admins share one list of service keys: a key created by a concurrent case would appear on its first page.
     run_concurrently(cases::service_key::cases(), 1).await;

@@ -3,7 +3,9 @@
 use mainstay_kernel::contract::policy::Role;
 use serde_json::json;
 
-use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, app::environment, database::connect, people, unique};
+use crate::support::{
+    Actor, PROTOCOLS, Protocol, TestApp, app::environment, database::connect, eventually, people, unique,
+};
 
 fn role(who: &Actor, role: &str) -> serde_json::Value {
     json!({ "userId": who.as_user().id.to_string(), "role": role })
@@ -76,6 +78,35 @@ async fn an_admin_gets_the_password_of_a_file() {
             answer.failure("INVALID_CREDENTIALS");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_makes_a_user_an_admin() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (agent, session) = (cast.agent.as_user(), cast.agent.clone());
+    session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let deactivated = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left'";
+    app.database.sql(&format!("{deactivated} WHERE id = '{}'", agent.id)).await;
+    let make_admin = async |email: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(["users", "make-admin", email]).env_clear().envs(environment(&app.database, &[]).await);
+        command.output().await.expect("the binary runs")
+    };
+    assert!(!make_admin(&format!("{}@example.com", unique())).await.status.success(), "an unknown user");
+    let output = make_admin(&agent.email.to_uppercase()).await;
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains(&agent.id.to_string()),
+        "{output:?}"
+    );
+    eventually("the old session has ended", async || {
+        session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "SESSION_REVOKED"
+    })
+    .await;
+    let admin = Actor::user(&app.endpoint, agent.clone());
+    let me = admin.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    assert_eq!((&me.data()["role"], &me.data()["state"]), (&json!("ROLE_ADMIN"), &json!("USER_STATE_ACTIVE")));
+    admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({})).await.success();
 }
 
 /// Two admins revoke each other's role on two instances. An external lock ensures that both have begun.

@@ -2,52 +2,93 @@
 
 use mainstay_kernel::contract::{
     Method,
-    policy::{Access, Role},
+    policy::{Access, BuiltInRole, DeclaredScope, Role, Scope},
 };
 use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
 
 use crate::{Client, TestServer};
 
+/// A caller, with the role and the scopes by which the contract admits it.
+struct Caller {
+    name: String,
+    client: Client,
+    role: Option<Role>,
+    scopes: Vec<Scope>,
+}
+
+impl Caller {
+    /// Returns the code with which a method refuses the caller, by the contract; `None` if it admits the caller.
+    fn expected(&self, method: &Method) -> Option<Code> {
+        match (method.access, self.role) {
+            (Access::Public, _) => None,
+            (Access::Granted, None) => Some(Code::Unauthenticated),
+            (Access::Granted, Some(role)) => {
+                let is_admitted = method.grant(role).is_some_and(|grant| grant.reach_with(&self.scopes).is_ok());
+                (!is_admitted).then_some(Code::PermissionDenied)
+            }
+        }
+    }
+}
+
 impl TestServer {
-    /// Calls every method of a package as every kind of caller, and checks that exactly the callers with a grant in the
-    /// method's policy are admitted; returns the number of methods. The requests are empty messages, and the results of
-    /// admitted calls are not checked.
+    /// Calls every method of a package as every kind of caller: without credentials, with each built-in role, and with custom
+    /// roles of an account and of the staff and service keys that have only the method's scope, and that have all others.
+    /// Checks that exactly the callers are admitted whom the method's policy grants access; returns the number of methods.
+    /// The requests are empty messages, and the results of admitted calls are not checked.
     ///
     /// # Panics
     /// Panics if a caller is admitted without a grant, or rejected with one.
     pub async fn check_access(&self, package: &str) -> usize {
         let policies = &self.app().contract.policies;
-        let scopes: Vec<_> = policies.scopes().map(|scope| scope.name.to_string()).collect();
+        let mut callers = vec![Caller {
+            name: "an anonymous caller".to_owned(),
+            client: self.anonymous(),
+            role: None,
+            scopes: Vec::new(),
+        }];
+        for role in BuiltInRole::all() {
+            let (client, scopes) = (self.with_role(role).await, policies.scopes_of(role).to_vec());
+            callers.push(Caller { name: role.full_name().to_owned(), client, role: Some(role.role()), scopes });
+        }
+        let declared: Vec<_> = policies.scopes().collect();
         let methods = policies.iter().filter(|method| method.descriptor.parent_file().package_name() == package);
-        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let callers = [
-            ("an anonymous caller", self.anonymous(), None),
-            ("a customer", self.customer().await, Some(Role::Customer)),
-            ("an agent", self.agent().await, Some(Role::Agent)),
-            ("an admin", self.admin().await, Some(Role::Admin)),
-            ("a service with every scope", self.service(&scopes).await, Some(Role::Service)),
-        ];
         let mut count = 0;
         for method in methods {
-            for (name, client, role) in &callers {
-                let expected = match (method.access, role) {
-                    (Access::Public, _) => None,
-                    (Access::Granted, None) => Some(Code::Unauthenticated),
-                    (Access::Granted, Some(role)) => method.grant(*role).is_none().then_some(Code::PermissionDenied),
-                };
-                assert_eq!(refusal(client, method).await, expected, "{name} calls {}", method.name);
-            }
-            let scope = method.grant(Role::Service).and_then(|grant| grant.scope.as_ref());
-            if let Some(needed) = scope.filter(|_| method.access == Access::Granted) {
-                let needed = needed.to_string();
-                let others: Vec<_> = scopes.iter().copied().filter(|scope| *scope != needed).collect();
-                let code = refusal(&self.service(&others).await, method).await;
-                assert_eq!(code, Some(Code::PermissionDenied), "a service without {needed} calls {}", method.name);
+            for caller in callers.iter().chain(&self.with_and_without(method, &declared).await) {
+                let (refusal, name) = (refusal(&caller.client, method).await, &caller.name);
+                assert_eq!(refusal, caller.expected(method), "{name} calls {}", method.name);
             }
             count += 1;
         }
         count
+    }
+
+    /// Returns callers with only the scope that a method requires of their role, and with all other scopes.
+    async fn with_and_without(&self, method: &Method, declared: &[&DeclaredScope]) -> Vec<Caller> {
+        let mut callers = Vec::new();
+        for role in [Role::Customer, Role::Agent, Role::Service] {
+            let Some(needed) = method.grant(role).and_then(|grant| grant.scope.clone()) else { continue };
+            for is_needed in [true, false] {
+                let is_held = |scope: &&&DeclaredScope| {
+                    // An account's role has no scope of the staff.
+                    (scope.name == needed) == is_needed && (role != Role::Customer || scope.is_of_accounts())
+                };
+                let scopes: Vec<_> = declared.iter().filter(is_held).map(|scope| scope.name.clone()).collect();
+                if scopes.is_empty() {
+                    continue;
+                }
+                let names: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+                let client = match role {
+                    Role::Service => self.service(&names).await,
+                    role => self.with_scopes(role == Role::Agent, &names).await,
+                };
+                let with = if is_needed { "only" } else { "all but" };
+                let name = format!("{} with {with} {needed}", role.as_str_name());
+                callers.push(Caller { name, client, role: Some(role), scopes });
+            }
+        }
+        callers
     }
 }
 
@@ -56,7 +97,13 @@ async fn refusal(client: &Client, method: &Method) -> Option<Code> {
     let mut grpc = Grpc::new(client.grpc());
     grpc.ready().await.expect("the server accepts connections");
     let path = method.path.parse().expect("a path");
-    let called = grpc.unary(Request::new(()), path, ProstCodec::<(), ()>::default()).await;
+    let (request, codec) = (Request::new(()), ProstCodec::<(), ()>::default());
+    // A stream is not read: a watch lasts for minutes, and a refusal precedes the stream.
+    let called = if method.descriptor.is_server_streaming() {
+        grpc.server_streaming(request, path, codec).await.map(drop)
+    } else {
+        grpc.unary(request, path, codec).await.map(drop)
+    };
     called
         .err()
         .map(|status| status.code())

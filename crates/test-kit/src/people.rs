@@ -9,13 +9,17 @@ use mainstay::identity::{
         model::{Member, MemberRole},
         store as members,
     },
+    role::{id::RoleId, model::Granted},
     session::{model::Device, ops as sessions},
     user::{
         model::{EmailAddress, Role, User},
         store as users,
     },
 };
-use mainstay_kernel::unit_of_work::Work;
+use mainstay_kernel::{
+    contract::policy::{self, BuiltInRole},
+    unit_of_work::Work,
+};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -63,13 +67,43 @@ impl TestServer {
         Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user.clone(), tokens.account)))
     }
 
+    /// Returns a caller with the access token of a built-in role, of a user whose platform role is that of the built-in one.
+    pub async fn with_role(&self, role: BuiltInRole) -> Client {
+        self.with_grant(role.role(), &Granted::BuiltIn(role)).await
+    }
+
+    /// Returns a caller with the access token of a custom role with these scopes: of the staff or of a new account.
+    pub async fn with_scopes(&self, of_staff: bool, scopes: &[&str]) -> Client {
+        let id = RoleId::generate(self.app().clock.now());
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        let role = if of_staff { policy::Role::Agent } else { policy::Role::Customer };
+        self.with_grant(role, &Granted::Custom { id, version: 1, scopes }).await
+    }
+
+    async fn with_grant(&self, role: policy::Role, granted: &Granted) -> Client {
+        let role = match role {
+            policy::Role::Agent => Role::Agent,
+            policy::Role::Admin => Role::Admin,
+            _ => Role::Customer,
+        };
+        let (user, member) = self.new_user(role).await;
+        let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
+        let tokens = sessions::begin_with(self.app(), &user, Some(&member), granted, device).await.expect("a session");
+        Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user, tokens.account)))
+    }
+
     async fn user(&self, role: Role) -> Client {
+        let (user, _) = self.new_user(role).await;
+        self.sign_in(&user).await
+    }
+
+    async fn new_user(&self, role: Role) -> (User, Member) {
         let now = self.app().clock.now();
         let account = Account::new("An account of a test".to_owned(), now);
         let email = EmailAddress::parse(&format!("{}@example.com", mainstay_kernel::id::new(now)));
         let user = User::new(email.expect("an address"), "A user of a test".to_owned(), role, now);
         let owner = Member::new(account.id, user.id, MemberRole::OWNER, now);
-        let row = user.clone();
+        let (row, member) = (user.clone(), owner.clone());
         let insert = self.app().database.transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             accounts::insert(connection, &account).await?;
@@ -78,6 +112,6 @@ impl TestServer {
             members::insert(connection, &owner).await
         });
         insert.await.expect("a new user");
-        self.sign_in(&user).await
+        (user, member)
     }
 }

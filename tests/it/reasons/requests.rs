@@ -77,7 +77,9 @@ async fn refusals_name_what_would_do() {
     let metadata = |answer: &Response, key: &str| answer.text(&format!("/error/metadata/{key}"));
     for protocol in PROTOCOLS {
         let response = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
-        assert_eq!(metadata(&response.failure("PERMISSION_DENIED"), "roles"), "admin");
+        assert_eq!(metadata(&response.failure("PERMISSION_DENIED"), "roles"), "agent, admin");
+        let response = cast.agent.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
+        assert_eq!(metadata(&response.failure("PERMISSION_DENIED"), "scope"), "webhooks.endpoints.manage");
         let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
         let response = service.call(protocol, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
         assert_eq!(metadata(&response, "scope"), "support.tickets.write");

@@ -15,6 +15,9 @@ use crate::{lease, start, vehicle};
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 11, "the methods of all services");
+    // A watch is not read to its end, and callers who reach everything need another scope.
+    assert_eq!(server.check_access("mainstay.operations.v1").await, 7);
+    assert_eq!(server.check_access("mainstay.payments.v1").await, 6);
     for method in server.app().contract.policies.iter() {
         assert!(method.access == Access::Public || !method.grants.is_empty(), "no caller may call {}", method.name);
     }

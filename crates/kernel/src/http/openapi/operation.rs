@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{
         Method,
-        policy::{Access, Cache, Grant, Idempotency, Reach, Role, Scope},
+        policy::{Access, BuiltInRole, Cache, Grant, Idempotency, Policies, Reach, Role, Scope},
     },
     http::openapi::{
         comments::{self, Commented},
@@ -77,7 +77,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     value.insert("responses".to_owned(), answers.into());
     value.insert("security".to_owned(), security(policy));
     value.insert("x-grpc-method".to_owned(), policy.path.trim_start_matches('/').into());
-    value.insert("x-policy".to_owned(), words(policy));
+    value.insert("x-policy".to_owned(), words(policy, &schemas.contract.policies));
     let codes = errors.values().flatten().map(|reason| Value::from(reason.facts().code));
     value.insert("x-error-codes".to_owned(), codes.collect());
     Some(Operation { path: path(route), method: http_method.as_str().to_ascii_lowercase(), value: value.into() })
@@ -178,7 +178,10 @@ fn security(policy: &Method) -> Value {
 }
 
 /// Returns the policy, with names that don't carry the enums' prefixes.
-fn words(policy: &Method) -> Value {
+fn words(policy: &Method, policies: &Policies) -> Value {
+    let is_admitted = |role: &BuiltInRole| {
+        policy.grant(role.role()).is_some_and(|grant| grant.reach_with(&policies.scopes_of(*role)).is_ok())
+    };
     let grant = |grant: &Grant| {
         json!({
             "role": word(grant.role.as_str_name(), "ROLE_"),
@@ -190,6 +193,7 @@ fn words(policy: &Method) -> Value {
     json!({
         "access": if policy.access == Access::Public { "public" } else { "granted" },
         "grants": policy.grants.iter().map(grant).collect::<Vec<_>>(),
+        "builtInRoles": BuiltInRole::all().filter(is_admitted).map(BuiltInRole::full_name).collect::<Vec<_>>(),
         "idempotency": match policy.idempotency {
             Idempotency::Required => "required",
             Idempotency::Optional => "optional",
