@@ -8,19 +8,27 @@ use prost::{
 };
 use prost_types::FileDescriptorProto;
 
+/// Files that a module needs without importing them: the methods of `operations` require scopes of `support`, and the
+/// upload of a user's picture fails with reasons of `files`.
+const NEEDED: [(&str, &str); 2] =
+    [("operations", "mainstay/support/v1/module.proto"), ("identity", "mainstay/files/v1/reason.proto")];
+
 /// The number of `file` in a `FileDescriptorSet`.
 const FILE: u32 = 1;
 
-/// Returns a descriptor set without the files of these modules, except those that other files import. The files are
-/// copied as bytes, because decoded messages lack the custom options.
+/// Returns a descriptor set without the files of these modules, except those that others need. The files are copied as
+/// bytes, because decoded messages lack the custom options.
 ///
 /// # Panics
 /// If the bytes are not a descriptor set; those of the product are.
 pub(super) fn without(set: &[u8], removed: &[&str]) -> Vec<u8> {
     let files = files(set).expect("a descriptor set of the build");
+    let is_needed = |file: &FileDescriptorProto| {
+        NEEDED.iter().any(|(module, name)| *name == file.name() && !removed.contains(module))
+    };
     let is_removed = |file: &FileDescriptorProto| {
         let module = file.package().strip_prefix("mainstay.").and_then(|rest| rest.split('.').next());
-        module.is_some_and(|module| removed.contains(&module))
+        module.is_some_and(|module| removed.contains(&module)) && !is_needed(file)
     };
     let mut kept = HashSet::new();
     let mut names: Vec<_> =

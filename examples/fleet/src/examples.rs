@@ -15,6 +15,7 @@ pub(crate) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "plate") => json!("M-AI 2036").into(),
         (_, "model") => json!("Volta 3").into(),
         (_, "status") => json!("VEHICLE_STATUS_AVAILABLE").into(),
+        ("EstimateTripRequest", "read_mask") => json!("duration,cost").into(),
         (_, "update_mask") => json!("model").into(),
         _ => return None,
     })

@@ -263,7 +263,10 @@ fn instant(message: &DynamicMessage) -> Result<Constant, String> {
     let seconds = field("seconds").and_then(|value| value.as_i64()).unwrap_or_default();
     let nanos = field("nanos").and_then(|value| value.as_i32()).unwrap_or_default();
     let shown = match message.descriptor().full_name() {
-        "google.protobuf.Duration" => Duration { seconds, nanos }.to_string(),
+        "google.protobuf.Duration" => {
+            let text = Duration { seconds, nanos }.to_string();
+            if nanos == 0 { text } else { format!("{}s", text.trim_end_matches('s').trim_end_matches('0')) }
+        }
         "google.protobuf.Timestamp" => Timestamp { seconds, nanos }.to_string(),
         other => return Err(format!("{other} has no order")),
     };
