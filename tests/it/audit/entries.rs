@@ -1,5 +1,6 @@
 //! The values of entries, who sees them, and the erasure of personal ones.
 
+use mainstay_kernel::id::UserId;
 use serde_json::{Value, json};
 
 use super::{LIST, about, change};
@@ -109,7 +110,8 @@ async fn personal_values_are_erased_and_entries_stay() {
     let stored = "SELECT count(*) FROM audit_entries WHERE personal IS NOT NULL AND actor_id = ";
     let stored = format!("{stored}'{}'", cast.customer.as_user().id);
     assert!(app.database.number(&stored).await > 0);
-    let erased = mainstay::audit::entry::ops::erase(&app.app, cast.customer.as_user().id).await.expect("erased");
+    let erased =
+        mainstay::audit::entry::ops::erase(&app.app, UserId(cast.customer.as_user().id)).await.expect("erased");
     assert!(erased > 0);
     assert_eq!(app.database.number(&stored).await, 0);
     let [entry] = <[Value; 1]>::try_from(about(&cast.admin, &id).await).expect("one entry");
