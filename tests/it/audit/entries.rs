@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{LIST, about, change};
 use crate::{
-    cases::{draft, ticket},
+    cases::{draft, post::post, ticket},
     support::{PROTOCOLS, Protocol, TestApp, unique},
 };
 
@@ -150,8 +150,7 @@ async fn an_export_has_the_entries_of_the_account_oldest_first() {
 async fn a_job_is_the_actor_of_its_changes() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let post = json!({ "title": "Soon", "slug": format!("soon-{}", unique()), "body": "Text", "summary": "" });
-    let id = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post).await.success().id();
+    let id = post(&cast.agent).await;
     let soon = app.app.clock.now() + chrono::TimeDelta::seconds(1);
     let schedule = json!({ "postId": id, "publishTime": soon.to_rfc3339() });
     cast.agent.call(Protocol::Rest, "PostService.SchedulePost", schedule).await.success();
