@@ -180,9 +180,8 @@ impl Work {
         let listeners: Option<Arc<Listeners>> = after_commit::listeners();
         let Some(listeners) = listeners.filter(|_| self.has_changes()) else { return };
         let (privacy, audit) = (&listeners.policies.privacy, &mut self.audit);
-        for mut record in Record::of_call(privacy, subject, resource, response, &audit.before) {
+        for record in Record::of_call(privacy, subject, resource, response, &audit.before) {
             if !audit.records.iter().any(|other| record.is_about_that_of(other, privacy)) {
-                record.set_account(audit.account);
                 audit.records.push(record);
             }
         }
@@ -194,7 +193,8 @@ impl Work {
 
     /// Queues the entries of the audit log.
     fn queue_audit(&mut self) -> Result<()> {
-        let records = mem::take(&mut self.audit.records);
+        let mut records = mem::take(&mut self.audit.records);
+        records.iter_mut().for_each(|record| record.set_account(self.audit.account));
         if !self.audit.is_suspended && !records.is_empty() {
             let entries = audit::entries(records, self.now)?;
             if !entries.is_empty() {
