@@ -1,10 +1,11 @@
 //! The values of entries, who sees them, and the erasure of personal ones.
 
+use mainstay_kernel::id::UserId;
 use serde_json::{Value, json};
 
 use super::{LIST, about, change};
 use crate::{
-    cases::{draft, ticket},
+    cases::{draft, post::post, ticket},
     support::{PROTOCOLS, Protocol, TestApp, unique},
 };
 
@@ -109,7 +110,8 @@ async fn personal_values_are_erased_and_entries_stay() {
     let stored = "SELECT count(*) FROM audit_entries WHERE personal IS NOT NULL AND actor_id = ";
     let stored = format!("{stored}'{}'", cast.customer.as_user().id);
     assert!(app.database.number(&stored).await > 0);
-    let erased = mainstay::audit::entry::ops::erase(&app.app, cast.customer.as_user().id).await.expect("erased");
+    let erased =
+        mainstay::audit::entry::ops::erase(&app.app, UserId(cast.customer.as_user().id)).await.expect("erased");
     assert!(erased > 0);
     assert_eq!(app.database.number(&stored).await, 0);
     let [entry] = <[Value; 1]>::try_from(about(&cast.admin, &id).await).expect("one entry");
@@ -148,8 +150,7 @@ async fn an_export_has_the_entries_of_the_account_oldest_first() {
 async fn a_job_is_the_actor_of_its_changes() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let post = json!({ "title": "Soon", "slug": format!("soon-{}", unique()), "body": "Text", "summary": "" });
-    let id = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post).await.success().id();
+    let id = post(&cast.agent).await;
     let soon = app.app.clock.now() + chrono::TimeDelta::seconds(1);
     let schedule = json!({ "postId": id, "publishTime": soon.to_rfc3339() });
     cast.agent.call(Protocol::Rest, "PostService.SchedulePost", schedule).await.success();

@@ -42,6 +42,7 @@ fn method_that_requires_a_key() -> &'static Method {
         include: None,
         watch: false,
         effect: method.effect,
+        subject: method.subject.clone(),
     }))
 }
 

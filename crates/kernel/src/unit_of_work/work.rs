@@ -182,7 +182,7 @@ impl Work {
         let (privacy, audit) = (&listeners.policies.privacy, &mut self.audit);
         for record in Record::of_call(privacy, subject, resource, response, &audit.before) {
             if !audit.records.iter().any(|other| record.is_about_that_of(other, privacy)) {
-                audit.records.push(record.in_account(audit.account));
+                audit.records.push(record);
             }
         }
     }
@@ -193,7 +193,9 @@ impl Work {
 
     /// Queues the entries of the audit log.
     fn queue_audit(&mut self) -> Result<()> {
-        let records = mem::take(&mut self.audit.records);
+        let account = self.audit.account;
+        let records: Vec<_> =
+            mem::take(&mut self.audit.records).into_iter().map(|record| record.in_account(account)).collect();
         if !self.audit.is_suspended && !records.is_empty() {
             let entries = audit::entries(records, self.now)?;
             if !entries.is_empty() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::FieldPath;
 
 /// The subject of a method.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Subject {
     /// The kind of resource, such as `support.ticket`.
     pub kind: String,
