@@ -161,7 +161,7 @@ impl Writer {
         };
         let create = self.app.database.transaction(async move |work: &mut Work| {
             work.act_as(permit, at).await?;
-            service_key::create(work, draft).await
+            service_key::create(work, policies, draft).await
         });
         create.await.map(drop)
     }

@@ -142,6 +142,15 @@ impl Permit {
         names.into_iter().try_for_each(|name| self.check_scope(name))
     }
 
+    /// Returns the permit of a user who has these scopes, such as those that Postgres has at present.
+    #[must_use]
+    pub fn with_scopes(mut self, present: Arc<[Scope]>) -> Self {
+        if let Caller::User { scopes, .. } = &mut self.caller {
+            *scopes = present;
+        }
+        self
+    }
+
     /// The rows that the caller reaches.
     pub fn visibility(&self) -> Visibility {
         match (&self.caller, self.reach) {

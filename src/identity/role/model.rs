@@ -86,9 +86,15 @@ impl Role {
         Ok(has_changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
     }
 
-    /// Returns the names of the scopes that grant something.
+    /// Returns the names of the scopes that grant something: those that the contract has, and has for accounts if the role
+    /// belongs to one.
     pub fn declared<'a>(&'a self, policies: &'a Policies) -> impl Iterator<Item = &'a str> {
-        self.scopes.iter().map(String::as_str).filter(|name| policies.scope(name).is_some())
+        let granted = move |name: &&str| {
+            policies
+                .scopes()
+                .any(|scope| scope.name.as_str() == *name && (self.owner.is_none() || scope.is_of_accounts()))
+        };
+        self.scopes.iter().map(String::as_str).filter(granted)
     }
 }
 

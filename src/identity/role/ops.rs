@@ -4,32 +4,38 @@ use std::sync::Arc;
 
 use crate::{
     identity::{
+        member::store as members,
         revocation::{model::SubjectVersion, store as revocation},
         role::{
             id::RoleId,
             model::{Assigned, Draft, Granted, MAX_ROLES, Owner, Patch, Role},
             store,
         },
-        user::model::{self as user, User},
+        user::{
+            model::{self as user, User},
+            store as users,
+        },
     },
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
+    caller::{Caller, Permit, Visibility},
     contract::{
         Policies,
-        policy::{BuiltInRole, Scope},
+        policy::{self, BuiltInRole, Scope},
     },
     database::Connection,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
 
+/// The scope for changes of the roles of an account.
+const ROLES: &str = "identity.roles.manage";
 /// The scope for changes of the roles of the staff.
-const STAFF_ROLES: &str = "identity.staff_roles.manage";
+pub(crate) const STAFF_ROLES: &str = "identity.staff_roles.manage";
 
 /// Returns the owner of the roles that a request is about: the account it names, else the caller's; for staff that names
 /// no account, the staff.
@@ -43,9 +49,43 @@ pub fn owner(permit: &Permit, named: Option<AccountId>) -> Result<Owner> {
     }
 }
 
-/// Checks that the caller may change the roles of an owner.
-fn check_owner(permit: &Permit, owner: Owner) -> Result<()> {
-    if owner.is_some() { Ok(()) } else { permit.check_scope(STAFF_ROLES) }
+/// Returns the permit with the scopes that the caller has in Postgres at present, and checks one of them. Instances accept an
+/// access token for a moment after the caller has lost its role, and a request may wait for a lock meanwhile. A caller whose
+/// role ends concurrently acts before that, or not at all.
+///
+/// # Errors
+/// `SESSION_REVOKED` if the caller has left the account, or was deactivated; `PERMISSION_DENIED` without the scope.
+pub(crate) async fn present(
+    connection: &Connection,
+    policies: &Policies,
+    permit: Permit,
+    needed: &str,
+) -> Result<Permit> {
+    let role = match *permit.caller() {
+        Caller::Service { .. } => None,
+        Caller::User { id, role: policy::Role::Customer, account: Some(account), .. } => {
+            let member = members::find(connection, account, id).await?.ok_or(Reason::SessionRevoked)?;
+            Some(member.role.assigned())
+        }
+        Caller::User { id, .. } => {
+            let user = users::get(connection, Visibility::All, id).await?;
+            if !user.is_active() || user.role == user::Role::Customer {
+                return Err(Reason::SessionRevoked.into());
+            }
+            Some(of_staff(&user))
+        }
+    };
+    let permit = match role {
+        Some(role) => permit.with_scopes(scopes(connection, policies, role).await?),
+        None => permit,
+    };
+    permit.check_scope(needed)?;
+    Ok(permit)
+}
+
+/// Returns the scope for changes of the roles of an owner.
+fn scope_of(owner: Owner) -> &'static str {
+    if owner.is_some() { ROLES } else { STAFF_ROLES }
 }
 
 /// Creates a custom role.
@@ -55,12 +95,12 @@ fn check_owner(permit: &Permit, owner: Owner) -> Result<()> {
 pub async fn create(work: &mut Work, policies: &Policies, named: Option<AccountId>, draft: Draft) -> Result<Role> {
     let permit = work.permit()?;
     let owner = owner(&permit, named)?;
-    check_owner(&permit, owner)?;
     let role = Role::new(policies, owner, draft, work.now())?;
-    permit.check_scopes(role.declared(policies))?;
     let new = role.clone();
     let insert = async move |connection: &Connection| {
         store::lock_owner(connection, owner).await?;
+        let permit = present(connection, policies, permit, scope_of(owner)).await?;
+        permit.check_scopes(new.declared(policies))?;
         if store::count(connection, owner).await? >= MAX_ROLES {
             return Err(IdentityReason::RoleLimitReached.into());
         }
@@ -96,7 +136,7 @@ async fn lock(
     let permit = work.permit()?;
     let visibility = permit.visibility();
     let role = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
-    check_owner(&permit, role.owner)?;
+    let permit = present(work.connection().await?, policies, permit, scope_of(role.owner)).await?;
     permit.check_scopes(role.declared(policies))?;
     ExpectedVersions::check(expected.as_ref(), role.version)?;
     Ok((role, permit))

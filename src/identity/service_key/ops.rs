@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
     credential::model as token,
+    role::ops as roles,
     service_key::{
         model::{Draft, ServiceKey},
         store,
@@ -12,6 +13,7 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     caller::Permit,
+    contract::Policies,
     database::Connection,
     error::{Error, Result},
     id::{ServiceKeyId, UserId},
@@ -27,9 +29,10 @@ pub(crate) use store::erase;
 ///
 /// # Errors
 /// `PERMISSION_DENIED` for a scope that the caller lacks; `VALIDATION_FAILED` if the expiry is in the past.
-pub async fn create(work: &mut Work, draft: Draft) -> Result<(ServiceKey, SecretString)> {
+pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let (permit, now) = (work.permit()?, work.now());
     let (admin, ..) = session::caller(&permit)?;
+    let permit = roles::present(work.connection().await?, policies, permit, "identity.service_keys.manage").await?;
     permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
     if draft.expires_at.is_some_and(|end| end <= now) {
         return Err(Error::field("expireTime", "must be in the future"));

@@ -57,9 +57,10 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Reply<pb::CreateServiceKeyResponse> {
         let mut call = Call::admit(request)?;
-        let draft = draft(&self.app.contract.policies, std::mem::take(&mut call.message))?;
+        let policies = &self.app.contract.policies;
+        let draft = draft(policies, std::mem::take(&mut call.message))?;
         call.write(&self.app, async move |work: &mut Work| {
-            let (key, secret) = ops::create(work, draft).await?;
+            let (key, secret) = ops::create(work, policies, draft).await?;
             let secret = secret.expose_secret().to_owned();
             Ok(pb::CreateServiceKeyResponse { data: Some(render(key)), secret })
         })

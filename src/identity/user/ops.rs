@@ -19,9 +19,9 @@ use mainstay_kernel::{
     app::App,
     batch,
     caller::Permit,
-    contract::{Policies, policy},
+    contract::Policies,
     database::{Connection, pipeline::pipeline},
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     id::UserId,
     page::{Start, Total},
     unit_of_work::Work,
@@ -136,6 +136,7 @@ pub async fn set_role(
     if (user.role, user.staff_role) == (role, custom) {
         return Ok(user);
     }
+    let permit = roles::present(connection, policies, permit, roles::STAFF_ROLES).await?;
     let next = user.clone().in_role(role, custom, now);
     for user in [&user, &next].into_iter().filter(|user| user.role != Role::Customer) {
         let assigned = roles::of_staff(user);
@@ -172,9 +173,10 @@ pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
 /// Deactivates a user, and ends the user's sessions. Changes nothing if the user is deactivated already.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` if the user is an admin and the caller is none; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
+/// `PERMISSION_DENIED` if the user has a role of the staff with a scope that the caller lacks; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
 pub async fn deactivate(
     work: &mut Work,
+    policies: &Policies,
     id: UserId,
     expected: Option<ExpectedVersions>,
     reason: String,
@@ -184,9 +186,7 @@ pub async fn deactivate(
     let connection = work.connection().await?;
     let (user, admins) = store::lock_with_admins(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
-    if user.role == Role::Admin && permit.caller().role() != policy::Role::Admin {
-        return Err(Error::with_message(Reason::PermissionDenied, "Only an admin deactivates an admin."));
-    }
+    check_power(connection, policies, permit, &user).await?;
     if !user.is_active() {
         return Ok(user);
     }
@@ -202,9 +202,16 @@ pub async fn deactivate(
 /// Reactivates a user. Changes nothing if the user is active.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn reactivate(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -> Result<User> {
-    let (user, admin) = (lock(work, id, expected).await?, work.permit()?.caller().principal());
+/// `PERMISSION_DENIED` as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn reactivate(
+    work: &mut Work,
+    policies: &Policies,
+    id: UserId,
+    expected: Option<ExpectedVersions>,
+) -> Result<User> {
+    let (user, permit) = (lock(work, id, expected).await?, work.permit()?);
+    let admin = permit.caller().principal();
+    check_power(work.connection().await?, policies, permit, &user).await?;
     if user.is_active() {
         return Ok(user);
     }
@@ -212,6 +219,17 @@ pub async fn reactivate(work: &mut Work, id: UserId, expected: Option<ExpectedVe
     store::update(work.connection().await?, &user).await?;
     tracing::info!(user = %id, %admin, "a user was reactivated");
     Ok(user)
+}
+
+/// Checks that the caller has every scope of a user of the staff, whose access the caller ends or restores.
+async fn check_power(connection: &Connection, policies: &Policies, permit: Permit, user: &User) -> Result<()> {
+    let permit = roles::present(connection, policies, permit, "identity.users.manage").await?;
+    match user.role {
+        Role::Customer => Ok(()),
+        Role::Agent | Role::Admin => {
+            roles::check_assignment(connection, &permit, policies, None, roles::of_staff(user)).await
+        }
+    }
 }
 
 /// Rejects a change that would take the last active admin.

@@ -165,9 +165,9 @@ impl UserService for Users {
     async fn deactivate_user(&self, request: Request<pb::DeactivateUserRequest>) -> Reply<pb::DeactivateUserResponse> {
         let mut call = Call::admit(request)?;
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
-        let reason = std::mem::take(&mut call.message.reason);
+        let (reason, policies) = (std::mem::take(&mut call.message.reason), &self.app.contract.policies);
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            let user = ops::deactivate(work, id, expected, reason).await?;
+            let user = ops::deactivate(work, policies, id, expected, reason).await?;
             Ok(pb::DeactivateUserResponse { data: Some(render(user)) })
         });
         let response = reply.await?;
@@ -178,8 +178,9 @@ impl UserService for Users {
     async fn reactivate_user(&self, request: Request<pb::ReactivateUserRequest>) -> Reply<pb::ReactivateUserResponse> {
         let call = Call::admit(request)?;
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            let user = ops::reactivate(work, id, expected).await?;
+            let user = ops::reactivate(work, policies, id, expected).await?;
             Ok(pb::ReactivateUserResponse { data: Some(render(user)) })
         })
         .await

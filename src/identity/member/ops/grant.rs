@@ -32,6 +32,7 @@ pub(crate) async fn check_grant(
     account: AccountId,
     role: MemberRole,
 ) -> Result<()> {
+    let permit = &roles::present(connection, policies, permit.clone(), MANAGE).await?;
     roles::check_assignment(connection, permit, policies, Some(account), role.assigned()).await?;
     match *permit.caller() {
         // An admin of the account may have the same scopes, but is no owner.
