@@ -81,7 +81,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
         let looked_up = server.database.autocommit(async move |connection| {
             let post = post::find(connection, &Name::Id(PostId(id)), true).await?;
             post::find(connection, &Name::Slug("post-7".to_owned()), true).await?;
-            post::author(connection, author).await?;
+            post::role_of(connection, author).await?;
             Ok(post)
         });
         assert!(looked_up.await.map_err(plain)?.is_some());

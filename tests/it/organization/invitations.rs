@@ -108,7 +108,7 @@ async fn an_invitation_accepted_at_once_yields_one_member() {
     let token = create_token(&scene, &scene.cast.stranger.as_user().email).await;
     let pair = new_session(&here, &scene.cast.stranger).await;
     let accept = |number: usize| {
-        let who = caller(if number % 2 == 0 { &here } else { &there }, &pair);
+        let who = caller(if number.is_multiple_of(2) { &here } else { &there }, &pair);
         let request = json!({ "token": token });
         async move { who.call(PROTOCOLS[number % 2], ACCEPT, request).await.reason }
     };
@@ -120,7 +120,7 @@ async fn an_invitation_accepted_at_once_yields_one_member() {
     let email = new_address();
     let token = create_token(&scene, &email).await;
     let register = |number: usize| {
-        let who = Actor::anonymous(if number % 2 == 0 { &here.endpoint } else { &there.endpoint });
+        let who = Actor::anonymous(if number.is_multiple_of(2) { &here.endpoint } else { &there.endpoint });
         let request = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
         async move { who.call(PROTOCOLS[number % 2], REGISTER, request).await.reason }
     };
