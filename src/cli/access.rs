@@ -37,7 +37,7 @@ enum AccessCommand {
 impl Access {
     pub(crate) fn run(self, modules: &Modules) -> anyhow::Result<()> {
         if let Some(AccessCommand::Diff { old, new }) = self.command {
-            print(&read(old)?.diff(&read(new)?));
+            print(&read(old)?.diff(&read(new)?))?;
             return Ok(());
         }
         let matrix = AccessMatrix::of(&modules.contract.policies);
@@ -45,7 +45,7 @@ impl Access {
             (true, _) => serde_json::to_string_pretty(&matrix)? + "\n",
             (_, true) => matrix.markdown(),
             _ => matrix.text(),
-        });
+        })?;
         Ok(())
     }
 }

@@ -159,6 +159,7 @@ impl Writer {
             scopes: vec!["support.tickets.read".to_owned(), "orders.read".to_owned()],
             expires_at: Some(self.now + TimeDelta::days(335)),
         };
+        let policies = &self.app.contract.policies;
         let create = self.app.database.transaction(async move |work: &mut Work| {
             work.act_as(permit, at).await?;
             service_key::create(work, policies, draft).await
