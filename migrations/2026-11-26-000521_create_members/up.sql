@@ -16,8 +16,8 @@ CREATE INDEX accounts_name_idx ON accounts (lower(name) text_pattern_ops);
 
 CREATE TABLE members (
     id uuid PRIMARY KEY,
-    account_id uuid NOT NULL REFERENCES accounts (id),
-    user_id uuid NOT NULL REFERENCES users (id),
+    account_id uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     -- role: 1 owner, 2 admin, 3 member, 4 billing, 5 viewer; null with a custom role.
     role smallint CHECK (role BETWEEN 1 AND 5),
     custom_role_id uuid REFERENCES roles (id),

@@ -41,6 +41,8 @@ const REFUSES_FOREIGN_ACCOUNTS: [&str; 10] = [
     "TicketService.CreateTicket",
 ];
 
+/// Methods that tell an agent why a post of another author is refused: it is published, or the request names the author.
+const OF_OTHER_AUTHORS: [&str; 2] = ["PostService.CreatePost", "PostService.UnpublishPost"];
 /// The scopes that the custom role of the tests lacks.
 const NOT_OF_SPECIALISTS: [&str; 4] =
     ["dashboard.system.read", "orders.products.manage", "support.tickets.delete", "webhooks.inbound.manage"];
@@ -149,6 +151,7 @@ impl Who {
         let foreign = !self.owns(owner, reach);
         let name = method.name.as_str();
         match (addresses, foreign) {
+            (_, true) if OF_OTHER_AUTHORS.contains(&name) && reach == Reach::OwnUser => Expected::Refused(403),
             (true, true) => Expected::Refused(404),
             (true, false) if OWN_WORK_ONLY.contains(&name) && self != owner && role != Role::Admin => {
                 Expected::Refused(403)

@@ -10,6 +10,7 @@ pub(crate) mod dashboard;
 pub(crate) mod file;
 pub(crate) mod invitation;
 pub(crate) mod member;
+mod membership;
 pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
@@ -26,6 +27,7 @@ pub(crate) mod user;
 pub(crate) mod webhook;
 pub(crate) mod webhook_endpoint;
 
+pub(crate) use membership::{create_invitation, create_token, grant, join, member_of, new_address};
 pub(crate) use scene::{Call, Case, Expected, Scene, add_tickets, call, cases, draft, file, ticket, unknown_id};
 
 /// Every case.

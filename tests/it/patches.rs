@@ -7,7 +7,7 @@ use prost_reflect::{FieldDescriptor, Kind};
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{self, Scene, file::upload},
+    cases::{self, Scene, file::upload, role::role},
     support::{Actor, Protocol, TestApp, euro, methods, rest, unique},
 };
 
@@ -37,6 +37,8 @@ async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> 
         (Kind::String, "url") => "https://example.com/another".into(),
         (Kind::String, "event_types") => "support.ticket.created".into(),
         (Kind::String, "attachment_ids") => upload(who).await.into(),
+        (Kind::String, "custom_role_id") => role(who, &["orders.read"]).await.into(),
+        (Kind::String, "scopes") => "orders.read".into(),
         (Kind::String, _) => unique().into(),
         (Kind::Bool, _) => (!before.as_bool().unwrap_or(true)).into(),
         (Kind::Enum(values), _) => {

@@ -154,6 +154,26 @@ async fn users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts() {
+    run_all(cases::account::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members() {
+    run_all(cases::member::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations() {
+    run_all(cases::invitation::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_entries() {
+    run_all(cases::audit::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn roles() {
     run_all(cases::role::cases()).await;
 }

@@ -33,7 +33,6 @@ export const germanNames: Readonly<Record<string, string>> = {
   "System": "System",
   "Staff": "Mitarbeiter",
   "Anonymous": "Ohne Anmeldung",
-  "Audit": "Protokoll",
   "Open": "Offen", "In progress": "In Arbeit", "Resolved": "Gelöst", "Low": "Niedrig", "Medium": "Mittel", "High": "Hoch", "Urgent": "Dringend",
   "Incident": "Störung", "Request": "Wunsch", "Problem": "Problem", "Change": "Änderung", "Admin": "Admin", "Agent": "Bearbeiter",
   "Customer": "Kunde", "Service": "Dienst", "Pending": "Ausstehend", "Running": "Läuft", "Succeeded": "Erfolgreich", "Failed": "Fehlgeschlagen",

@@ -168,7 +168,7 @@ fn a_rule_that_cannot_be_compiled_names_its_field() {
         ("float power = 2 [(buf.validate.predefined).cel = {}];", ".power: rules in CEL are not supported"),
         ("float power = 2 [(buf.validate.field).float.(buf.validate.round) = true];", ".power: rules in CEL are not"),
         ("string power = 2 [(buf.validate.field).string.novel = 'a'];", ".power: the rule novel has no check yet"),
-        ("string power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a field of type String"),
+        ("string power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a field of type string"),
         ("repeated float power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a list"),
         ("map<string, float> power = 2 [(buf.validate.field).float.gt = 0];", ".power: float rules on a map"),
         (

@@ -88,6 +88,7 @@ pub async fn update(
     }
     let account = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), account.version)?;
+    work.before(&account);
     let name = name.unwrap_or_else(|| account.name.clone());
     let renamed = account.clone().renamed(name, now);
     if renamed != account {

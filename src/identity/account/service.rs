@@ -13,6 +13,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::AccountId,
@@ -22,6 +23,14 @@ use mainstay_kernel::{
 #[derive(Debug, Clone)]
 pub struct Accounts {
     pub app: App,
+}
+
+impl Audited for Account {
+    type Message = pb::Account;
+
+    fn message(self) -> pb::Account {
+        render(self)
+    }
 }
 
 fn render(account: Account) -> pb::Account {

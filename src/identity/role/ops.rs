@@ -139,6 +139,7 @@ async fn lock(
     let permit = present(work.connection().await?, policies, permit, scope_of(role.owner)).await?;
     permit.check_scopes(role.declared(policies))?;
     ExpectedVersions::check(expected.as_ref(), role.version)?;
+    work.before(&role);
     Ok((role, permit))
 }
 

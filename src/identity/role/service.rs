@@ -2,6 +2,7 @@
 
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     contract::{
         Policies,
         policy::{BuiltInRole, Scope},
@@ -41,6 +42,14 @@ fn render(role: Role) -> pb::Role {
         version: Some(role.version),
         create_time: Some(time(role.created_at)),
         update_time: Some(time(role.updated_at)),
+    }
+}
+
+impl Audited for Role {
+    type Message = pb::Role;
+
+    fn message(self) -> pb::Role {
+        render(self)
     }
 }
 

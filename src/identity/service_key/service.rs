@@ -4,6 +4,7 @@ use crate::identity::service_key::cache::ServiceKeyCache;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
+use crate::identity::role::model::UNKNOWN_SCOPE;
 use crate::identity::service_key::{
     model::{Draft, ServiceKey},
     ops,
@@ -37,9 +38,7 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
 
 fn draft(policies: &Policies, message: pb::CreateServiceKeyRequest) -> Result<Draft> {
     let unknown = message.scopes.iter().enumerate().filter(|(_, name)| policies.scope(name).is_none());
-    let faults: Vec<_> = unknown
-        .map(|(index, _)| (format!("scopes[{index}]"), format!("must be one of {}", policies.scope_names())))
-        .collect();
+    let faults: Vec<_> = unknown.map(|(index, _)| (format!("scopes[{index}]"), UNKNOWN_SCOPE.to_owned())).collect();
     if !faults.is_empty() {
         return Err(Error::validation(faults));
     }

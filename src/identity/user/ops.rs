@@ -29,7 +29,7 @@ use mainstay_kernel::{
 };
 
 // For other modules, which act without a caller.
-pub(crate) use store::{by_email, contact, erase, get as read, of_domain};
+pub(crate) use store::{by_email, contact, contact_or_owner, erase, get as read, of_domain};
 
 /// Returns the calling user with the memberships.
 ///

@@ -8,7 +8,11 @@ use uuid::Uuid;
 use crate::{
     files::avatar::model::Avatar,
     identity::{
-        member::{id::MemberId, model::Member, store as member},
+        member::{
+            id::MemberId,
+            model::{AccountRole, Member},
+            store as member,
+        },
         revocation::{
             model::{Epoch, SubjectVersion, TokenClaims},
             store as revocation,
@@ -177,6 +181,26 @@ pub async fn contact(connection: &mut Connection, principal: Uuid, account: Acco
         Ok(Contact { email, language })
     })
     .transpose()
+}
+
+/// Returns the mail address and language of a principal or, if it is no member of the account, of the longest-standing active
+/// owner: mail about money must reach the account after its buyer has left.
+pub async fn contact_or_owner(
+    connection: &mut Connection,
+    principal: Uuid,
+    account: AccountId,
+) -> Result<Option<Contact>> {
+    if let Some(contact) = contact(connection, principal, account).await? {
+        return Ok(Some(contact));
+    }
+    let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let owners = owners.filter(members::account_id.eq(account)).filter(members::role.eq(AccountRole::Owner.number()));
+    let owners = owners.filter(users::deactivated_at.is_null()).order((members::created_at, members::id));
+    let owner: Option<UserId> = owners.select(users::id).first(connection).await.optional()?;
+    match owner {
+        Some(owner) => contact(connection, owner.0, account).await,
+        None => Ok(None),
+    }
 }
 
 /// Returns a user's epoch; `None` when there is no such user.

@@ -294,8 +294,8 @@ async fn reply(
     to_requester(connection, ticket, content).await
 }
 
-/// Returns the recipient of mail about an order: the address that the order names, or the user who placed it if that
-/// user belongs to its account.
+/// Returns the recipient of mail about an order: the address that the order names, or the user who placed it, or
+/// an owner of the account if that user has left it.
 async fn to_customer(connection: &mut Connection, order: &Order, content: Content) -> Result<Option<Draft>> {
     let contact = match &order.confirmation_email {
         Some(email) => {
@@ -308,19 +308,19 @@ async fn to_customer(connection: &mut Connection, order: &Order, content: Conten
             let language = user.map(|(user, _)| user.language).unwrap_or_default();
             Some(Contact { email: email.clone(), language })
         }
-        None => user::contact(connection, order.placed_by, order.account).await?,
+        None => user::contact_or_owner(connection, order.placed_by, order.account).await?,
     };
     Ok(contact.map(|contact| Draft::to(contact, content)))
 }
 
-/// Returns the recipient of mail about a subscription: the user who subscribed, if that user belongs to the account.
+/// Returns the recipient of mail about a subscription: the user who subscribed or, if that user has left the account, an owner.
 async fn to_subscriber(
     connection: &mut Connection,
     id: SubscriptionId,
     content: impl FnOnce(Subscription) -> Content + Send,
 ) -> Result<Option<Draft>> {
     let subscription = read_subscription(connection, Visibility::All, id).await?;
-    let contact = user::contact(connection, subscription.subscribed_by, subscription.account).await?;
+    let contact = user::contact_or_owner(connection, subscription.subscribed_by, subscription.account).await?;
     Ok(contact.map(|contact| Draft::to(contact, content(subscription))))
 }
 

@@ -20,7 +20,7 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
         cast.agent.call(protocol, "TicketService.UpdateTicket", request.clone()).await.success();
         // It changes nothing any more.
         cast.agent.call(protocol, "TicketService.UpdateTicket", request).await.success();
-        cast.agent.call(protocol, "TicketService.DeleteTicket", json!({ "ticketId": id })).await.success();
+        cast.admin.call(protocol, "TicketService.DeleteTicket", json!({ "ticketId": id })).await.success();
 
         let entries = about(&cast.admin, &id).await;
         let methods: Vec<_> = entries.iter().map(|entry| entry["method"].as_str().expect("a name")).collect();

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use super::membership::{grant, member_of};
 use super::{
     Case,
     Expected::{Reason, Status},
     call, cases, unknown_id,
 };
-use crate::organization::{grant, member_of};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {

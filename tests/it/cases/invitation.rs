@@ -6,11 +6,9 @@ use super::{
     Case,
     Expected::{Reason, Status},
     call, cases,
+    membership::{create_invitation, create_token, grant, new_address},
 };
-use crate::{
-    organization::{create_invitation, create_token, grant, new_address},
-    support::people::PASSWORD,
-};
+use crate::support::people::PASSWORD;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {

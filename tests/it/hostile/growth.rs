@@ -87,8 +87,8 @@ const FIELDS: [(&str, &str); 4] = [
     (
         "posts.body",
         "INSERT INTO posts (id, author_id, account_id, slug, title, summary, body, language, status, created_at, \
-      updated_at) SELECT gen_random_uuid(), id, account_id, gen_random_uuid()::text, 't', 's', left(repeat($1, $2), $2), 'en', \
-      1, now(), now() FROM users LIMIT 1",
+      updated_at) SELECT gen_random_uuid(), user_id, account_id, gen_random_uuid()::text, 't', 's', left(repeat($1, $2), $2), 'en', \
+      1, now(), now() FROM members LIMIT 1",
     ),
 ];
 

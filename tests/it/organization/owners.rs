@@ -64,7 +64,7 @@ async fn two_owners_at_once_leave_an_owner() {
             let owners = format!("SELECT count(*) FROM members WHERE account_id = '{account}' AND role = 1");
             assert!(here.database.number(&owners).await >= 1, "{one:?} and {two:?}: {reasons:?}");
             assert!(reasons.iter().any(String::is_empty), "{one:?} and {two:?}: {reasons:?}");
-            let known = ["", "LAST_OWNER", "NOT_FOUND", "PERMISSION_DENIED"];
+            let known = ["", "LAST_OWNER", "NOT_FOUND", "PERMISSION_DENIED", "SESSION_REVOKED"];
             assert!(reasons.iter().all(|reason| known.contains(&reason.as_str())), "{one:?} and {two:?}: {reasons:?}");
         }
     }

@@ -50,7 +50,7 @@ async fn a_line_has_the_caller_the_method_and_the_outcome() {
         let line = line(&server, "the line", |line| line["span"]["id"] == id).await;
         assert_eq!(line["method"], "TicketService.CreateTicket", "{line}");
         assert_eq!(line["principal"], me.text("/data/id"), "{line}");
-        assert_eq!(line["account"], me.text("/data/accountId"), "{line}");
+        assert_eq!(line["account"], me.text("/accountId"), "{line}");
         assert_eq!(line["client"], "127.0.0.1", "{line}");
         assert!(line["bytes"].as_u64().is_some_and(|bytes| bytes > 100), "{line}");
         assert!(line["elapsed_us"].as_u64() <= line["sent_us"].as_u64(), "{line}");

@@ -24,7 +24,7 @@ fn traceparent() -> String {
 async fn create_endpoint(cast: &Cast, receiver: &Receiver) {
     let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     let request = json!({
-        "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/data/accountId"),
+        "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/accountId"),
     });
     cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
 }

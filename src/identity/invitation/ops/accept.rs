@@ -30,6 +30,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     caller::Visibility,
     contract::Policies,
     database::Connection,
@@ -133,7 +134,10 @@ pub async fn accept_with_password(
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
-        join(connection, policies, &invitation, user.id, now).await
+        let details = join(connection, policies, &invitation, user.id, now).await?;
+        let joined = Record::about("identity.member", Some(details.member.id.0), Some(invitation.account));
+        work.audit(joined.by(user.id, user.role != Role::Customer));
+        Ok(details)
     });
     transaction.await
 }
@@ -162,7 +166,9 @@ pub async fn accept_as_new_user(app: &App, token: &str, new: NewMember, from: Ip
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
         users::insert(connection, &new, &password_hash).await?;
-        join(connection, policies, &invitation, new.id, now).await
+        let details = join(connection, policies, &invitation, new.id, now).await?;
+        work.audit(Record::created(&new).by(new.id, false).in_account(Some(invitation.account)));
+        Ok(details)
     });
     let member = transaction.await?;
     app.part::<KnownNetworks>().remember(&user.email, from).await;

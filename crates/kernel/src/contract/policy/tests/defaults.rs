@@ -56,7 +56,7 @@ fn reads_may_be_those_of_a_replica_unless_the_policy_says_otherwise() {
 #[test]
 fn an_internal_method_is_a_write_unless_it_has_no_side_effects() {
     let internal = |option: &str| {
-        let policy = policy("access: \"admin\" internal: true");
+        let policy = policy("access: \"self\" internal: true");
         method_of(service_file("", option, &policy, DATA))
     };
     let write = internal("");
