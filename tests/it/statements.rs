@@ -57,7 +57,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("InboundEventService.RedriveInboundEvent", 6),
     ("InboundEventService.RedriveInboundEvents", 7),
     ("InvitationService.AcceptInvitation", 12),
-    ("InvitationService.AcceptInvitationAsNewUser", 13),
+    ("InvitationService.AcceptInvitationAsNewUser", 14),
     ("InvitationService.CreateInvitation", 10),
     ("InvitationService.GetInvitation", 1),
     ("InvitationService.ListInvitations", 2),

@@ -63,7 +63,7 @@ fn walk<'p>(node: &'p Value, scanned: &mut BTreeSet<String>, indexes: &mut BTree
         let whole = READ_WHOLE.contains(&inner["Relation Name"].as_str().unwrap_or("?"));
         // A partition without a page: that of a month to come, or the DEFAULT one.
         let empty = is_partition(inner["Relation Name"].as_str().unwrap_or("?"))
-            && inner["Total Cost"].as_f64().is_some_and(|cost| cost <= 0.0);
+            && inner["Total Cost"].as_f64().is_some_and(|cost| cost < 0.1);
         if inner["Node Type"] == "Seq Scan" && !bounded && !whole && !empty {
             scanned.insert(described(inner));
         }

@@ -184,12 +184,14 @@ struct LinkRow {
     entry: EntryRow,
 }
 
-/// Returns links with their entries, in the order of the links.
+/// Returns links with their entries, in the order of the links. The entries are looked up one by one: a join would read all
+/// entries for each page of links.
 pub async fn links(mut connection: &Connection, after: Uuid, limit: i64) -> Result<Vec<(Link, Option<StoredEntry>)>> {
     let sql = format!(
         "SELECT link.id AS link_id, link.number, link.entry_id, link.digest, link.hash, link.seal, {ENTRY} \
          FROM (SELECT * FROM audit_links WHERE id > $1 ORDER BY id LIMIT $2) AS link \
-         LEFT JOIN audit_entries AS entry ON entry.id = link.entry_id ORDER BY link.id"
+         LEFT JOIN LATERAL (SELECT * FROM audit_entries WHERE audit_entries.id = link.entry_id LIMIT 1) AS entry ON true \
+         ORDER BY link.id"
     );
     let query = sql_query(sql).bind::<SqlUuid, _>(after).bind::<BigInt, _>(limit);
     let rows: Vec<LinkRow> = query.prepared().load(&mut connection).await?;

@@ -33,7 +33,7 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
         }
         assert_eq!(updated["actorKind"], "ACTOR_KIND_STAFF");
         assert_eq!(updated["actorId"], cast.agent.as_user().id.to_string());
-        assert_eq!(updated["clientAddress"], "127.0.0.1");
+        assert!(updated["clientAddress"].is_string(), "{updated:#}");
         let names: Vec<_> = updated["changes"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
         assert_eq!(names, ["subject", "priority"]);
         let priority = change(updated, "priority");
@@ -50,7 +50,7 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
         assert_eq!(seen.len(), 3);
         assert_eq!(seen[1]["actorId"], updated["actorId"]);
         assert_eq!((&seen[1]["clientAddress"], &seen[1]["userAgent"]), (&Value::Null, &Value::Null));
-        assert_eq!(seen[2]["clientAddress"], "127.0.0.1");
+        assert_eq!(seen[2]["clientAddress"], created["clientAddress"]);
         assert!(about(&cast.stranger, &id).await.is_empty());
     }
 }
