@@ -279,7 +279,7 @@ export function actions(made) {
         await page.getByLabel("Name").fill("Folding chair, oak");
         await page.getByRole("dialog").getByRole("button", { name: "Edit" }).click();
         await page.getByRole("heading", { name: "Folding chair, oak" }).waitFor();
-        await page.getByText("€52.50").waitFor();
+        await page.locator("dl").getByText("€52.50").waitFor();
         // A currency without decimal places.
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();

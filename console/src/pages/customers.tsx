@@ -4,11 +4,11 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useId } from "react";
 
-import { api, read, type Schemas } from "../api/client";
+import { api, read } from "../api/client";
 import { DebouncedInput } from "../resource/filters";
 import { useMay } from "../shell/user";
 import { useName, useText } from "../text";
-import { Age, Badge, Time } from "../ui/format";
+import { Time } from "../ui/format";
 import { PageFrame, Skeleton } from "../ui/page";
 import { ProblemPage } from "../ui/problem";
 import type { Column } from "../ui/table";
@@ -16,9 +16,9 @@ import { AccountFrame } from "./account/account";
 import type { Account } from "./account/api";
 import { FilterBar, ListPage, pageOf, Related, useSearchParams } from "./kit";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
+import { useTicketColumns } from "./tickets/columns";
 import { NewTicket } from "./tickets/new";
 
-type Ticket = Schemas["Ticket"];
 
 export function CustomersPage() {
   const t = useText();
@@ -86,15 +86,4 @@ function Overview({ id }: { id: string }) {
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />}
     </>
   );
-}
-
-export function useTicketColumns(): Column<Ticket>[] {
-  const t = useText();
-  const name = useName();
-  return [
-    { name: "subject", label: t("Subject"), cell: (ticket) => <Link className="row-link" to="/tickets/$id" params={{ id: ticket.id }}>{ticket.subject}</Link> },
-    { name: "status", label: name("status"), cell: (ticket) => <Badge value={ticket.status} /> },
-    { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
-    { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
-  ];
 }

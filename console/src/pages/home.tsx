@@ -2,6 +2,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
 
 import { api, read } from "../api/client";
 import { useContract } from "../api/contract";
@@ -9,8 +10,6 @@ import { useIsStaff, useMay, useMe } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame, Skeleton } from "../ui/page";
 import { Problem } from "../ui/problem";
-import { NoAccount } from "./account/account";
-import { useTicketColumns } from "./customers";
 import { Bars } from "./home/bars";
 import { Revenue } from "./home/revenue";
 import { Sales } from "./home/sales";
@@ -21,6 +20,7 @@ import { ToDo } from "./home/to-do";
 import { Related } from "./kit";
 import { useWork } from "./system/work";
 import { PRIORITIES, type Priority } from "./tickets/api";
+import { useTicketColumns } from "./tickets/columns";
 import { useTicketWatch } from "./tickets/watch";
 
 const REFRESH_INTERVAL_MS = 30_000;
@@ -41,6 +41,8 @@ function useCount(name: readonly string[], count: (signal: AbortSignal) => Promi
   });
 }
 
+const NoAccount = lazy(async () => ({ default: (await import("./account/no-account")).NoAccount }));
+
 export function HomePage() {
   const t = useText();
   const { user, accountId } = useMe();
@@ -53,7 +55,7 @@ export function HomePage() {
   const columns = useTicketColumns();
   useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
   if (!contract && !error) return <PageFrame title={t("Hello, {name}", { name: user.name })}><Skeleton /></PageFrame>;
-  if (!isStaff && accountId === undefined) return <NoAccount />;
+  if (!isStaff && accountId === undefined) return <Suspense fallback={<PageFrame title="…"><Skeleton /></PageFrame>}><NoAccount /></Suspense>;
   const readsWork = may("OverviewService_GetWorkOverview");
   const readsSales = may("RevenueService_GetRevenue");
   return (

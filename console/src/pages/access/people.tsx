@@ -14,7 +14,7 @@ import { Fields } from "../../ui/value";
 import { useAccount } from "../account/account";
 import { useRoles, type Member } from "../account/api";
 import { RoleBadge } from "../account/role-select";
-import { useTicketColumns } from "../customers";
+import { useTicketColumns } from "../tickets/columns";
 import { RelatedList } from "../related-list";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
 import { SessionsOf } from "./sessions";

@@ -16,22 +16,12 @@ import type { Account } from "./api";
 import { Invitations, Invite } from "./invitations";
 import { Members } from "./members";
 import { TransferOwnership } from "./transfer";
-import { NewAccount } from "./new-account";
+import { NoAccount } from "./no-account";
 import { NewRole, Roles, useMayManage } from "./roles";
 
 export function AccountPage() {
   const { accountId } = useMe();
   return accountId === undefined ? <NoAccount /> : <OwnAccount accountId={accountId} />;
-}
-
-/** The page of a person who is a member of no account. */
-export function NoAccount() {
-  const t = useText();
-  return (
-    <PageFrame title={t("No account")} actions={<NewAccount />}>
-      <p className="lead">{t("You are not a member of an account. Open the link in the mail of an invitation, or create an account of your own.")}</p>
-    </PageFrame>
-  );
 }
 
 export function useAccount(accountId: string) {
