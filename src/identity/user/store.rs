@@ -183,8 +183,8 @@ pub async fn contact(connection: &mut Connection, principal: Uuid, account: Acco
     .transpose()
 }
 
-/// Returns the mail address and language of a principal or, if it is no member of the account, of the longest-standing active
-/// owner: mail about money must reach the account after its buyer has left.
+/// Returns the mail address and language of a principal or, if it is a customer who has left the account, of the longest-standing
+/// active owner: mail about money must reach the account after its buyer has left. Staff and services have none.
 pub async fn contact_or_owner(
     connection: &mut Connection,
     principal: Uuid,
@@ -192,6 +192,12 @@ pub async fn contact_or_owner(
 ) -> Result<Option<Contact>> {
     if let Some(contact) = contact(connection, principal, account).await? {
         return Ok(Some(contact));
+    }
+    let customer =
+        users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
+    let customer: Option<UserId> = customer.first(connection).await.optional()?;
+    if customer.is_none() {
+        return Ok(None);
     }
     let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
     let owners = owners.filter(members::account_id.eq(account)).filter(members::role.eq(AccountRole::Owner.number()));
