@@ -142,7 +142,7 @@ impl Permit {
         names.into_iter().try_for_each(|name| self.check_scope(name))
     }
 
-    /// Returns the permit of a user who has these scopes, such as those that Postgres has at present.
+    /// Returns the permit of a user with other scopes, such as the present ones in Postgres.
     #[must_use]
     pub fn with_scopes(mut self, present: Arc<[Scope]>) -> Self {
         if let Caller::User { scopes, .. } = &mut self.caller {

@@ -1,4 +1,4 @@
-/** The form of a custom role: its name, and its scopes among those that the caller holds. */
+/** The form of a custom role: its name, and its scopes, selected from the scopes of the caller. */
 
 import { useState } from "react";
 
@@ -8,7 +8,7 @@ import { useMe } from "../../shell/user";
 import { useName, useScope, useText } from "../../text";
 import { FormSheet } from "../../ui/form-sheet";
 import { useRoles, type Role, type Scopes } from "./api";
-import { byModule, scopesOf } from "./roles";
+import { byModule, scopesOf } from "./scopes";
 
 export function RoleSheet({ accountId, role, onClose }: { accountId: string | undefined; role?: Role; onClose: () => void }) {
   const t = useText();

@@ -11,6 +11,7 @@ import { Table, type Column } from "../../ui/table";
 import { Action } from "../kit";
 import { useHolds, useRoleLabel, useRoles, type Role } from "./api";
 import { RoleSheet } from "./role-sheet";
+import { byModule, scopesOf } from "./scopes";
 
 /** The page of the staff's roles. */
 export function StaffRolesPage() {
@@ -118,19 +119,4 @@ function Matrix({ roles }: { roles: readonly Role[] }) {
 function Mark({ isSet }: { isSet: boolean }) {
   const t = useText();
   return <><span aria-hidden="true" className={isSet ? "mark" : "dim"}>{isSet ? "✓" : "–"}</span><span className="hidden">{isSet ? t("yes") : t("no")}</span></>;
-}
-
-/** The scopes that the roles may have: every one is part of a built-in role. */
-export function scopesOf(roles: readonly Role[]): string[] {
-  return [...new Set(roles.flatMap(({ scopes }) => scopes))].sort();
-}
-
-/** Groups scopes by their first word, the module. */
-export function byModule(scopes: readonly string[]): [string, string[]][] {
-  const modules = new Map<string, string[]>();
-  for (const scope of scopes) {
-    const module = scope.split(".")[0] ?? scope;
-    modules.set(module, [...(modules.get(module) ?? []), scope]);
-  }
-  return [...modules];
 }
