@@ -106,7 +106,7 @@ fn new_role(message: &pb::MemberPatch, paths: &[String]) -> Result<Option<Member
     }
     // A custom role needs no other field.
     let role = message.role.or(message.custom_role_id.is_some().then_some(CUSTOM));
-    let role = role.ok_or_else(|| Error::field("member.role", "is required"))?;
+    let role = role.ok_or_else(|| Error::field("member.role", "can't be cleared"))?;
     parse_role(role, message.custom_role_id.as_deref(), "member.").map(Some)
 }
 
