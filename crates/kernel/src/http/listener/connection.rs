@@ -18,14 +18,13 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::Semaphore,
 };
 
 use super::{
     Bounds,
     guarded::Guarded,
     places::Place,
-    request_body::{MAX_DISCARDING, Rest, count_read},
+    request_body::{Discarding, Rest, count_read},
     tls::Tls,
 };
 use crate::{
@@ -104,7 +103,7 @@ impl<S: Next + Sync> ConnectionServer<S> {
         place: &Place,
     ) {
         let (service, connection) = (Mutex::new(self.service.clone()), place.connection.clone());
-        let discarding = Arc::new(Semaphore::new(MAX_DISCARDING));
+        let discarding = Discarding::default();
         let service = ConnectionService { service, connection: connection.clone(), peer, caller, discarding };
         let io = TokioIo::new(Guarded::new(stream, connection, HEADER_TIMEOUT, self.bounds.stalled_after));
         let mut connection = pin!(self.protocols.serve_connection(io, service));
@@ -135,8 +134,7 @@ struct ConnectionService<S> {
     connection: Arc<Connection>,
     peer: PeerAddress,
     caller: Option<PeerCaller>,
-    /// Bounds the streams whose unread bodies are discarded.
-    discarding: Arc<Semaphore>,
+    discarding: Discarding,
 }
 
 impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
@@ -164,9 +162,9 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
                 Ok(response)
             });
         }
-        // Clients of gRPC read the trailers of an early response in any case.
-        let is_grpc =
-            parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        // Clients of gRPC read the trailers of an early response in any case. Those of gRPC-Web are browsers and curl.
+        let kind = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        let is_grpc = kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web");
         if !is_grpc && !body.is_end_stream() {
             let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
             let request = http::Request::from_parts(parts, body);

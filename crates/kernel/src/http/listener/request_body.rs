@@ -8,6 +8,7 @@
 //! curl before version 8, then lose the response. The unread part is therefore read and discarded, within bounds.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -19,7 +20,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::frames::SMALL;
 use crate::http::{
@@ -37,7 +38,10 @@ const REST_TIMEOUT: Duration = Duration::from_millis(250);
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most HTTP/2 streams of one connection whose unread parts are discarded at the same time.
-pub(super) const MAX_DISCARDING: usize = 8;
+const MAX_DISCARDING: usize = 8;
+
+/// The HTTP/2 streams of one connection whose unread parts are being discarded, in the order in which they began.
+pub(super) type Discarding = Arc<Mutex<VecDeque<AbortHandle>>>;
 
 /// The state of the body of a request.
 #[derive(Debug)]
@@ -94,17 +98,23 @@ impl Rest {
         }
     }
 
-    /// Discards the unread part of a body of HTTP/2 while the client receives the response, if fewer than
-    /// [`MAX_DISCARDING`] do so.
-    pub(super) fn discard(&self, discarding: &Arc<Semaphore>) {
-        let state = std::mem::replace(&mut *self.lock(), State::Done);
-        let (State::Left(body), Ok(permit)) = (state, discarding.clone().try_acquire_owned()) else { return };
+    /// Discards the unread part of a body of HTTP/2 while the client receives the response. If [`MAX_DISCARDING`] do so
+    /// already, the first of them ends: a proxy shares the connection among clients, and slow ones must not take all places.
+    pub(super) fn discard(&self, discarding: &Discarding) {
+        let State::Left(body) = std::mem::replace(&mut *self.lock(), State::Done) else { return };
         let connection = self.connection.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let rest = read_to_end(body, MAX_DISCARDED_BYTES, &connection);
             tokio::time::timeout(DISCARD_TIMEOUT, rest).await.ok();
-            drop(permit);
         });
+        let mut tasks = discarding.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push_back(task.abort_handle());
+        if tasks.len() > MAX_DISCARDING
+            && let Some(first) = tasks.pop_front()
+        {
+            first.abort();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,7 +7,7 @@
 
 use http::{
     HeaderName, HeaderValue, StatusCode, Version,
-    header::{CONTENT_TYPE, HOST, LOCATION},
+    header::{CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING},
     uri::Authority,
 };
 use mainstay_transcoder::grpc_metadata;
@@ -55,6 +55,20 @@ pub fn check_host(request: &Request) -> Result<(), Error> {
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_valid(host) => Ok(()),
         _ => Err(Error::with_message(Reason::MalformedRequest, "An HTTP/1.1 request has exactly one valid Host.")),
+    }
+}
+
+/// Checks that the body of an HTTP/1.1 request has no transfer coding but `chunked`. A proxy that decodes another one, such
+/// as `gzip`, would see another body (RFC 9112, section 6.1).
+///
+/// # Errors
+/// `MALFORMED_REQUEST`.
+pub fn check_transfer_coding(request: &Request) -> Result<(), Error> {
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Error::with_message(Reason::MalformedRequest, "The only Transfer-Encoding of a request is chunked.")),
     }
 }
 

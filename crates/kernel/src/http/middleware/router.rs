@@ -84,7 +84,7 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             return Box::pin(std::future::ready(Ok(response)));
         }
-        if let Err(error) = protocol::check_host(&request) {
+        if let Err(error) = protocol::check_host(&request).and_then(|()| protocol::check_transfer_coding(&request)) {
             return refuse(error);
         }
         match protocol {
