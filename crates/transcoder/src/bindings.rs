@@ -56,6 +56,11 @@ pub(crate) fn resolve(codec: &Codec, root: MessageId, path: &str) -> Option<Fiel
 }
 
 impl Step {
+    /// Returns whether the step leads to this field of the message that it begins at.
+    pub(crate) fn is_field(self, id: FieldId) -> bool {
+        self.field == id
+    }
+
     fn field(self, codec: &Codec) -> &Field {
         &codec.message(self.message).fields[usize::from(self.field)]
     }
@@ -102,15 +107,23 @@ impl Query {
     ///
     /// # Errors
     /// A value that does not fit its field; a second value for a field with explicit presence, or for another member of
-    /// its oneof; and, unless `ignores_unknown`, an unknown parameter or an unsupported system parameter.
-    pub(crate) fn read(codec: &Codec, root: MessageId, query: &str, ignores_unknown: bool) -> Result<Self> {
+    /// its oneof; and, unless `ignores_unknown`, an unknown parameter or an unsupported system parameter. With
+    /// `ignores_unknown`, a parameter of a field that is bound elsewhere has no meaning either.
+    pub(crate) fn read(
+        codec: &Codec,
+        root: MessageId,
+        query: &str,
+        ignores_unknown: bool,
+        is_bound: impl Fn(&[Step]) -> bool,
+    ) -> Result<Self> {
         let (mut bytes, mut enums, mut parameters) = (Vec::new(), EnumFormat::default(), Vec::new());
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty());
         for (order, (name, value)) in pairs.enumerate() {
             let (name, value) = (with_spaces(name), with_spaces(value));
             let name = percent_decode(&name).decode_utf8_lossy();
             let value = percent_decode(&value).decode_utf8();
-            let Some(path) = resolve(codec, root, &name) else {
+            let path = resolve(codec, root, &name).filter(|path| !(ignores_unknown && is_bound(path)));
+            let Some(path) = path else {
                 let value = value.unwrap_or_default();
                 match system_parameters::read(&name, &value, &mut enums) {
                     Ok(true) => continue,

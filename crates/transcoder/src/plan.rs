@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bindings::{self, FieldPath, Query};
+use crate::bindings::{self, FieldPath, Query, Step};
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::json::{Codec, FieldId, Kind, MessageId, Shape, read_field, read_message};
 use crate::media_type::{self, Format};
@@ -155,7 +155,12 @@ impl Plan {
     /// A value does not fit its field, a parameter is unknown and not ignored, or a field is set to different values.
     pub(crate) fn query<D: Dialect>(&self, codec: &Codec, head: &RequestHead, dialect: &D) -> Result<Query, Failure> {
         let ignores_unknown = dialect.ignores_unknown_parameters(&self.route.method);
-        let read = |query| Query::read(codec, self.input, query, ignores_unknown);
+        let is_in_body = |path: &[Step]| match (&self.body, path) {
+            (BodyTarget::Field(id), [first, ..]) => first.is_field(*id),
+            _ => false,
+        };
+        let is_bound = |path: &[Step]| is_in_body(path) || self.variables.iter().any(|variable| variable == path);
+        let read = |query| Query::read(codec, self.input, query, ignores_unknown, is_bound);
         Ok(head.uri.query().map(read).transpose()?.unwrap_or_default())
     }
 

@@ -334,6 +334,7 @@ async fn unknown_parameters_are_ignored_where_the_dialect_says_so() {
     for (method, uri, status) in [
         ("GET", "/v1/items/7?utm_source=x&item.title=a&item.nothing=1&fbclid=%ff", 200),
         ("GET", "/v1/items/7?key=x&callback=y&alt=xml&$fields=z", 200),
+        ("GET", "/v1/items/7?name=8&name=%ff", 200),
         ("GET", "/v1/items/7?numbers=x", 400),
         ("GET", "/v1/items/7?item.title=%ff", 400),
         ("GET", "/v1/only/7?utm_source=x", 400),
