@@ -86,9 +86,9 @@ async fn at(who: &Actor, endpoint: &Endpoint) -> Actor {
     who.at(endpoint)
 }
 
-async fn run(app: &TestApp, endpoint: &Endpoint, case: &Case) -> Option<String> {
+async fn run(app: &TestApp, endpoint: &Endpoint, protocol: Protocol, case: &Case) -> Option<String> {
     let call = (case.call)(Scene::new(app).await).await;
-    let answer = call.send_as(&at(&call.who, endpoint).await, Protocol::Rest, case.method).await;
+    let answer = call.send_as(&at(&call.who, endpoint).await, protocol, case.method).await;
     let is_expected = match case.expected {
         Expected::Status(status) => answer.reason.is_empty() && answer.status == status,
         Expected::Reason(reason) => answer.reason == reason,
@@ -106,12 +106,23 @@ async fn every_case_has_the_same_outcome_behind_haproxy() {
     run_all(ProxyKind::HaProxy).await;
 }
 
+/// Runs every case over REST, and one case of each method over gRPC.
 async fn run_all(kind: ProxyKind) {
     let (app, proxy, endpoint) = behind(kind, "").await;
+    let grpc = grpc_endpoint(kind, &proxy);
     let cases = cases::all();
-    let outcomes = stream::iter(&cases).map(|case| run(&app, &endpoint, case)).buffer_unordered(4);
+    let over_rest = cases.iter().map(|case| (&endpoint, Protocol::Rest, case));
+    let first: BTreeMap<_, _> = cases.iter().rev().map(|case| (case.method, case)).collect();
+    let over_grpc = first.values().map(|case| (&grpc, Protocol::Grpc, *case));
+    let calls = stream::iter(over_rest.chain(over_grpc));
+    let outcomes = calls.map(|(endpoint, protocol, case)| run(&app, endpoint, protocol, case)).buffer_unordered(4);
     let faults: Vec<_> = outcomes.filter_map(|outcome| async { outcome }).collect().await;
     assert!(faults.is_empty(), "{} of {}:\n{}\n{}", faults.len(), cases.len(), faults.join("\n"), proxy.log());
+}
+
+/// The example of nginx serves gRPC at another port.
+fn grpc_endpoint(kind: ProxyKind, proxy: &HttpProxy) -> Endpoint {
+    Endpoint::new(proxy.addresses()[usize::from(kind == ProxyKind::Nginx)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,8 +255,8 @@ async fn a_page_signs_in_with_a_cookie_and_limits_count_the_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn native_grpc_passes() {
     for kind in KINDS {
-        let (app, proxy, endpoint) = behind(kind, "").await;
-        let grpc = if kind == ProxyKind::Nginx { Endpoint::new(proxy.addresses()[1]) } else { endpoint };
+        let (app, proxy, _) = behind(kind, "").await;
+        let grpc = grpc_endpoint(kind, &proxy);
         let customer = at(&app.cast().await.customer, &grpc).await;
         customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
         customer.call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await.failure("VALIDATION_FAILED");
