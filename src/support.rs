@@ -56,7 +56,7 @@ pub(crate) fn module() -> Module {
         .command::<Import>()
         .contribute(OperationKind {
             kind: Kind::ImportTickets,
-            on_cancel: |connection, cancelled, now| Box::pin(import::ops::cancel(connection, cancelled, now)),
+            on_cancel: |work, cancelled| Box::pin(import::ops::cancel(work, cancelled)),
         })
         .every(
             Duration::from_secs(5),

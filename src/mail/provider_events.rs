@@ -1,6 +1,5 @@
 //! Webhook events of mail providers: bounces and complaints, which suppress an address.
 
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
 
@@ -12,8 +11,8 @@ use crate::{
     },
 };
 use mainstay_kernel::{
-    database::Connection,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 
 const BOUNCED: &str = "email.bounced";
@@ -55,13 +54,9 @@ impl InboundEventHandler for ResendEvents {
         const { &[BOUNCED, COMPLAINED] }
     }
 
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        event: &'c InboundEvent,
-        now: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>> {
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
         async move {
+            let now = work.now();
             let ResendEvent { data } = serde_json::from_slice(event.document()).map_err(unexpected)?;
             let reason = match event.kind.as_str() {
                 COMPLAINED => Reason::Complaint,
@@ -70,7 +65,7 @@ impl InboundEventHandler for ResendEvents {
                 _ => return Ok(()),
             };
             for address in &data.to {
-                suppress(connection, address, reason, now).await?;
+                suppress(work.connection().await?, address, reason, now).await?;
             }
             Ok(())
         }
@@ -101,13 +96,9 @@ impl InboundEventHandler for SendGridEvents {
         const { &["events"] }
     }
 
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        event: &'c InboundEvent,
-        now: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>> {
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
         async move {
+            let now = work.now();
             let events: Vec<SendGridEvent> = serde_json::from_slice(event.document()).map_err(unexpected)?;
             for SendGridEvent { email, event, kind } in events {
                 let reason = match (event.as_str(), kind.as_str()) {
@@ -116,7 +107,7 @@ impl InboundEventHandler for SendGridEvents {
                     ("bounce", "bounce") => Reason::Bounce,
                     _ => continue,
                 };
-                suppress(connection, &email, reason, now).await?;
+                suppress(work.connection().await?, &email, reason, now).await?;
             }
             Ok(())
         }
@@ -126,6 +117,8 @@ impl InboundEventHandler for SendGridEvents {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     #[test]

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use mainstay_kernel::{
-    database::Connection,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 
 use crate::operations::model::{Kind, Operation};
 
 /// Ends a canceled operation, in the transaction that cancels it: stores the operation, and removes its waiting work.
-pub type OnCancel = for<'c> fn(&'c mut Connection, &'c Operation, DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
+pub type OnCancel = for<'c> fn(&'c mut Work, &'c Operation) -> BoxFuture<'c, Result<()>>;
 
 /// A kind of operation, contributed by its module.
 #[derive(Debug, Clone, Copy)]

@@ -82,11 +82,10 @@ pub async fn cancel(
     expected: Option<ExpectedVersions>,
 ) -> Result<Operation> {
     let (visibility, now) = (work.permit()?.visibility(), work.now());
-    let connection = work.connection().await?;
-    let operation = store::lock(connection, visibility, id).await?;
+    let operation = store::lock(work.connection().await?, visibility, id).await?;
     ExpectedVersions::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
-    (kinds.of(cancelled.kind)?.on_cancel)(connection, &cancelled, now).await?;
+    (kinds.of(cancelled.kind)?.on_cancel)(work, &cancelled).await?;
     Ok(cancelled)
 }
 

@@ -1,6 +1,5 @@
 //! Stripe's events about payments and refunds.
 
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
 
@@ -19,7 +18,7 @@ use crate::{
         stripe::{NAME, object},
     },
 };
-use mainstay_kernel::{database::Connection, error::Result, money::Money};
+use mainstay_kernel::{error::Result, money::Money, unit_of_work::Work};
 
 const SUCCEEDED: &str = "payment_intent.succeeded";
 const FAILED: &str = "payment_intent.payment_failed";
@@ -74,12 +73,7 @@ impl InboundEventHandler for PaymentEvents {
         const { &[SUCCEEDED, FAILED, REFUNDED, REFUND_CHANGED[0], REFUND_CHANGED[1], REFUND_CHANGED[2], DISPUTED] }
     }
 
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        event: &'c InboundEvent,
-        now: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>> {
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
         async move {
             let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
@@ -87,18 +81,18 @@ impl InboundEventHandler for PaymentEvents {
                     let charge = if kind == REFUNDED { Some(object.id.as_str()) } else { object.charge.as_deref() };
                     let (payment_intent, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
                     let refunded = RefundedCharge { payment_intent, charge, invoice };
-                    gateway_events::on_refunds_changed(connection, payment, NAME, refunded).await
+                    gateway_events::on_refunds_changed(work.connection().await?, payment, NAME, refunded).await
                 }
                 (DISPUTED, payment) => {
                     let payment_intent = object.payment_intent.as_deref();
                     let dispute = Dispute { id: &object.id, payment_intent, charge: object.charge.as_deref() };
-                    gateway_events::on_disputed(connection, payment, NAME, dispute).await
+                    gateway_events::on_disputed(work.connection().await?, payment, NAME, dispute).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.amount_received();
-                    gateway_events::on_succeeded(connection, payment, NAME, object.id, amount, now).await
+                    gateway_events::on_succeeded(work, payment, NAME, object.id, amount).await
                 }
-                (FAILED, Some(payment)) => gateway_events::on_failed(connection, payment).await,
+                (FAILED, Some(payment)) => gateway_events::on_failed(work.connection().await?, payment).await,
                 _ => Ok(()),
             }
         }

@@ -1,7 +1,5 @@
 //! Subscriptions as messages, for responses and for the responses that settlement stores.
 
-use prost::Message as _;
-
 use crate::payments::settlement::ops::Respond;
 use crate::proto::subscriptions::v1 as pb;
 use crate::subscriptions::model::Subscription;
@@ -33,25 +31,28 @@ pub(super) fn render(subscription: Subscription, is_staff: bool) -> pb::Subscrip
     }
 }
 
-pub(super) fn create_response(subscription: Subscription) -> pb::CreateSubscriptionResponse {
-    pb::CreateSubscriptionResponse { data: Some(render(subscription, false)) }
+impl From<Subscription> for pb::CreateSubscriptionResponse {
+    fn from(subscription: Subscription) -> Self {
+        Self { data: Some(render(subscription, false)) }
+    }
 }
 
-pub(super) fn cancel_response(subscription: Subscription) -> pb::CancelSubscriptionResponse {
-    pb::CancelSubscriptionResponse { data: Some(render(subscription, false)) }
+impl From<Subscription> for pb::CancelSubscriptionResponse {
+    fn from(subscription: Subscription) -> Self {
+        Self { data: Some(render(subscription, false)) }
+    }
 }
 
 impl Respond for Subscription {
     type View = Self;
-
-    /// Encodes the response of both methods that begin a gateway request, which is identical; a test checks that.
-    fn respond(subscription: &Self) -> Vec<u8> {
-        create_response(subscription.clone()).encode_to_vec()
-    }
+    /// The response to a cancellation is encoded the same; a test checks that.
+    type Response = pb::CreateSubscriptionResponse;
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     payments::settlement::ops::IntentContext,
     subscriptions::{
-        convert::{cancel_response, create_response, render},
+        convert::render,
         model::{Cancellation, Filter, Status, Subscription},
         ops,
     },
@@ -35,13 +35,9 @@ impl SubscriptionService for Subscriptions {
         let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let (product, method) = (ProductId::parse(&call.message.product_id)?, call.message.payment_method.clone());
-        gateway_request(
-            &call,
-            &self.app,
-            async move |work: &mut Work| ops::begin(work, context, account, product, method).await,
-            async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
-            create_response,
-        )
+        gateway_request(&call, &self.app, async move |work: &mut Work| {
+            ops::begin(work, context, account, product, method).await
+        })
         .await
     }
 
@@ -89,13 +85,9 @@ impl SubscriptionService for Subscriptions {
         let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let (id, expected) = (SubscriptionId::parse(&call.message.subscription_id)?, call.if_match.clone());
         let how = if call.message.at_period_end { Cancellation::AtPeriodEnd } else { Cancellation::Immediately };
-        gateway_request(
-            &call,
-            &self.app,
-            async move |work: &mut Work| ops::cancel(work, context, id, expected, how).await,
-            async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
-            cancel_response,
-        )
+        gateway_request(&call, &self.app, async move |work: &mut Work| {
+            ops::cancel(work, context, id, expected, how).await
+        })
         .await
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         store,
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue as jobs};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue as jobs, unit_of_work::Work};
 
 impl Subscription {
     /// Returns the cancellation that is pending.
@@ -50,6 +50,10 @@ impl GatewayRequest for Subscription {
 
     fn view(&self) -> Self {
         self.clone()
+    }
+
+    async fn get(connection: &Connection, visibility: Visibility, id: Uuid) -> Result<Self> {
+        store::get(connection, visibility, SubscriptionId(id)).await
     }
 
     fn failure(view: &Self) -> Option<&Failure> {
@@ -102,18 +106,13 @@ impl GatewayRequest for Subscription {
         store::lock(connection, Visibility::All, self.id).await
     }
 
-    async fn commit(
-        &self,
-        connection: &mut Connection,
-        current: Self,
-        outcome: Result<Snapshot, Failure>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Self>> {
+    async fn settle(&self, work: &mut Work, current: Self, outcome: Result<Snapshot, Failure>) -> Result<Option<Self>> {
         let settled = match outcome {
-            Ok(snapshot) => apply_answer(connection, current, &Answer { number: self.last_query, snapshot }, now).await,
-            Err(failure) => fail(connection, current, self, failure, now).await,
+            Ok(snapshot) => apply_answer(work, current, &Answer { number: self.last_query, snapshot }).await,
+            Err(failure) => fail(work, current, self, failure).await,
         };
         // A late answer may meet a later request, which still needs its job.
+        let connection = work.connection().await?;
         if settled.is_ok() && !store::lock(connection, Visibility::All, self.id).await?.is_unsettled() {
             jobs::cancel::<SettleSubscription>(connection, self.id.0).await?;
         }

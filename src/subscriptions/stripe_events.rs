@@ -1,6 +1,5 @@
 //! Stripe's events about subscriptions and their invoices.
 
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
 
@@ -14,7 +13,7 @@ use crate::{
         stripe::{NAME, object},
     },
 };
-use mainstay_kernel::{database::Connection, error::Result};
+use mainstay_kernel::{error::Result, unit_of_work::Work};
 
 /// Events after which a subscription does not collect money.
 const ENDINGS: [&str; 2] = ["customer.subscription.deleted", "invoice.payment_failed"];
@@ -56,17 +55,12 @@ impl InboundEventHandler for SubscriptionEvents {
         ]
     }
 
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        event: &'c InboundEvent,
-        _: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>> {
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
         async move {
             let object: Value = object(event)?;
             let (id, gateway_id) = subject(&object);
             let lives = !ENDINGS.contains(&event.kind.as_str());
-            subscription::gateway_event(connection, NAME, GatewayEvent { id, gateway_id, lives }).await
+            subscription::gateway_event(work.connection().await?, NAME, GatewayEvent { id, gateway_id, lives }).await
         }
         .boxed()
     }

@@ -101,19 +101,6 @@ pub(crate) struct Listeners {
 /// What a listener reads, which results in the statements that it writes, if any.
 type Listening<'c> = BoxFuture<'c, Result<Option<Queued>>>;
 
-/// Publishes events within the caller's transaction. The listeners' statements are pipelined.
-///
-/// # Errors
-/// Any error of a subscriber or of Postgres, after which the transaction must not commit.
-pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
-    let run = async |listening: Listening<'_>| match listening.await? {
-        Some(statements) => statements(connection).await,
-        None => Ok(()),
-    };
-    try_join_all(listen(connection, events, now)?.into_iter().map(run)).await?;
-    Ok(())
-}
-
 /// Runs the statements of the listeners that read and lock, pipelined, and returns those that write.
 pub(crate) async fn read(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<Vec<Queued>> {
     Ok(try_join_all(listen(connection, events, now)?).await?.into_iter().flatten().collect())

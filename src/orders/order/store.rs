@@ -21,7 +21,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{
         Connection, count,
-        integrity::{corrupt, one_row, rows_touched},
+        integrity::{corrupt, rows_touched},
         pipeline::pipeline,
         seek::newest_first,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
@@ -259,12 +259,8 @@ pub async fn update(connection: &Connection, order: &Order) -> Result<()> {
         orders::version.eq(order.version),
         orders::updated_at.eq(order.updated_at),
     );
-    one_row(
-        diesel::update(target).set(values).prepared().execute(&mut &*connection).await?,
-        "update",
-        "orders",
-        order.id,
-    )
+    diesel::update(target).set(values).exactly(1, "update orders").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Erases the orders of removed accounts, with their items; returns the orders' ids. The caller must have suspended the

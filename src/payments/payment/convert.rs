@@ -1,7 +1,5 @@
 //! Payments as messages, for responses and for the responses that settlement stores.
 
-use prost::Message as _;
-
 use crate::payments::{payment::model::Payment, settlement::ops::Respond};
 use crate::proto::payments::v1 as pb;
 use mainstay_kernel::grpc::render::{money, time};
@@ -26,14 +24,13 @@ pub(super) fn render(payment: Payment, is_staff: bool) -> pb::Payment {
     }
 }
 
-pub(super) fn charge_response(payment: Payment) -> pb::ChargePaymentResponse {
-    pb::ChargePaymentResponse { data: Some(render(payment, false)) }
+impl From<Payment> for pb::ChargePaymentResponse {
+    fn from(payment: Payment) -> Self {
+        Self { data: Some(render(payment, false)) }
+    }
 }
 
 impl Respond for Payment {
     type View = Self;
-
-    fn respond(payment: &Self) -> Vec<u8> {
-        charge_response(payment.clone()).encode_to_vec()
-    }
+    type Response = pb::ChargePaymentResponse;
 }

@@ -5,7 +5,7 @@ use tonic::Request;
 
 use crate::payments::{
     payment::{
-        convert::{charge_response, render},
+        convert::render,
         model::{Filter, Payment},
         ops,
     },
@@ -31,14 +31,8 @@ impl PaymentService for Payments {
     async fn charge_payment(&self, request: Request<pb::ChargePaymentRequest>) -> Reply<pb::ChargePaymentResponse> {
         let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
-        gateway_request(
-            &call,
-            &self.app,
-            async move |work: &mut Work| ops::begin(work, context, order, method).await,
-            async |connection, permit, id| ops::get(connection, &permit, PaymentId(id)).await,
-            charge_response,
-        )
-        .await
+        gateway_request(&call, &self.app, async move |work: &mut Work| ops::begin(work, context, order, method).await)
+            .await
     }
 
     async fn get_payment(&self, request: Request<pb::GetPaymentRequest>) -> Reply<pb::GetPaymentResponse> {

@@ -221,12 +221,8 @@ pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment
 /// Stores the next version of a locked payment.
 pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
     let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(payment)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "payments",
-        payment.id,
-    )
+    diesel::update(target).set(Row::from(payment)).exactly(1, "update payments").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Stores the attempt lease of a locked payment, without a new version.

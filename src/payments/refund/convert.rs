@@ -1,7 +1,5 @@
 //! Refunds as messages, for responses and for the responses that settlement stores.
 
-use prost::Message as _;
-
 use crate::payments::{payment::model::Refund, refund::ops::RefundIntent, settlement::ops::Respond};
 use crate::proto::payments::v1 as pb;
 use mainstay_kernel::grpc::render::{money, time};
@@ -24,14 +22,13 @@ pub(super) fn render(refund: Refund) -> pb::Refund {
     }
 }
 
-pub(super) fn create_response(refund: Refund) -> pb::CreateRefundResponse {
-    pb::CreateRefundResponse { data: Some(render(refund)) }
+impl From<Refund> for pb::CreateRefundResponse {
+    fn from(refund: Refund) -> Self {
+        Self { data: Some(render(refund)) }
+    }
 }
 
 impl Respond for RefundIntent {
     type View = Refund;
-
-    fn respond(refund: &Refund) -> Vec<u8> {
-        create_response(refund.clone()).encode_to_vec()
-    }
+    type Response = pb::CreateRefundResponse;
 }

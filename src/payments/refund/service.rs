@@ -6,10 +6,7 @@ use tonic::Request;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     payment::model::Refund,
-    refund::{
-        convert::{create_response, render},
-        ops,
-    },
+    refund::{convert::render, ops},
     settlement::ops::IntentContext,
 };
 use crate::proto::payments::v1::{self as pb, refund_service_server::RefundService};
@@ -30,14 +27,8 @@ impl RefundService for Refunds {
         let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let payment = PaymentId::parse(&call.message.payment_id)?;
         let amount = call.message.amount.as_ref().map(|amount| price(amount, "amount")).transpose()?;
-        gateway_request(
-            &call,
-            &self.app,
-            async move |work: &mut Work| ops::begin(work, context, payment, amount).await,
-            async |connection, permit, id| ops::get(connection, &permit, RefundId(id)).await,
-            create_response,
-        )
-        .await
+        gateway_request(&call, &self.app, async move |work: &mut Work| ops::begin(work, context, payment, amount).await)
+            .await
     }
 
     async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {

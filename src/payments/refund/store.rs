@@ -202,12 +202,8 @@ pub async fn insert(connection: &Connection, refund: &Refund) -> Result<()> {
 /// Stores the next version of a locked refund.
 pub async fn update(connection: &Connection, refund: &Refund) -> Result<()> {
     let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(refund)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "refunds",
-        refund.id,
-    )
+    diesel::update(target).set(Row::from(refund)).exactly(1, "update refunds").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Stores the attempt lease of a locked refund, without a new version.

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
+    caller::Visibility,
     context,
-    database::Connection,
     error::{Error, Reason, Result},
     grpc::{Call, Reply},
     unit_of_work::{Committed, Work},
@@ -20,28 +19,25 @@ use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failu
 /// The part of the caller's deadline that is reserved for sending the response once the state is read.
 const SEND_TIME: Duration = Duration::from_millis(100);
 
-/// Commits the gateway request that `begin` returns, carries it out, and renders its outcome, or the state that `read`
-/// returns if the caller's deadline ends first. Another request with the same key resumes the same gateway request;
-/// once that is settled, its response is stored.
+/// Commits the gateway request that `begin` returns, carries it out, and responds with its outcome, or with its present
+/// state if the caller's deadline ends first. Another request with the same key resumes the same gateway request; once
+/// that is settled, its response is stored.
 ///
 /// # Errors
 /// The errors of `begin` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
 /// lost and the commit can't be looked up; the reason the gateway request failed.
-pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
+pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default + From<R::View>>(
     call: &Call<M>,
     app: &App,
     begin: impl AsyncFnOnce(&mut Work) -> Result<R>,
-    read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<R::View>,
-    render: fn(R::View) -> A,
 ) -> Reply<A> {
-    let permit = call.permit()?;
-    let is_staff = permit.visibility() == Visibility::All;
+    let visibility = call.permit()?.visibility();
     let mut new = None;
     let committed = call.commit(app, async |work: &mut Work| {
         let request = begin(work).await?;
         let view = request.view();
         new = Some(request);
-        Ok(render(view))
+        Ok(A::from(view))
     });
     let committed = committed.await?;
     let is_new = matches!(committed, Committed::Fresh(_));
@@ -63,17 +59,18 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         (Some(settled), _) => settled,
         // The request is pending, or another worker settled it. Since it has started, a read that fails or takes too
         // long is not an error: the last known state is returned.
-        (None, intent) => {
-            let limit = context::remaining().map_or(Duration::MAX, |left| left.saturating_sub(SEND_TIME));
-            let view = app.database.autocommit(async |connection| read(connection, permit, id).await);
-            let view = tokio::time::timeout(limit, view).await;
-            let view = view.unwrap_or_else(|_| Err(Error::new(Reason::DeadlineExceeded)));
-            view.or_else(|error| intent.ok_or(error))?
-        }
+        (None, intent) => present_state::<R>(app, visibility, id).await.or_else(|error| intent.ok_or(error))?,
     };
-    if let Some(error) = failure_error::<R>(id, &view, is_staff) {
+    if let Some(error) = failure_error::<R>(id, &view, visibility == Visibility::All) {
         return Err(if is_new { error } else { error.replayed() }.into());
     }
-    let message = render(view);
+    let message = A::from(view);
     call.respond(if is_new { Committed::Fresh(message) } else { Committed::Replayed(message) })
+}
+
+/// Reads the present state of a gateway request within the caller's deadline.
+async fn present_state<R: GatewayRequest>(app: &App, visibility: Visibility, id: Uuid) -> Result<R::View> {
+    let limit = context::remaining().map_or(Duration::MAX, |left| left.saturating_sub(SEND_TIME));
+    let read = app.database.autocommit(async move |connection| R::get(connection, visibility, id).await);
+    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(Error::new(Reason::DeadlineExceeded)))
 }

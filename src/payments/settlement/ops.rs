@@ -181,11 +181,11 @@ async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Optio
         fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match resolution {
             Resolution::Done(outcome) => {
-                let settled = commit(app, request, Ok(outcome)).await?;
+                let settled = settle(app, request, Ok(outcome)).await?;
                 fault::point("outcome.after")?;
                 return Ok(settled);
             }
-            Resolution::Failed(failure) => return commit(app, request, Err(failure)).await,
+            Resolution::Failed(failure) => return settle(app, request, Err(failure)).await,
             Resolution::Wait(why) => {
                 postpone(app, request, &why, AttemptLease::release).await?;
                 return Ok(None);
@@ -264,49 +264,36 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
 }
 
 /// Commits the outcome. Returns the caller's view, if this call settled the gateway request.
-async fn commit<R: GatewayRequest>(
+async fn settle<R: GatewayRequest>(
     app: &App,
     request: R,
     resolution: Result<R::Done, Failure>,
 ) -> Result<Option<R::View>> {
     let request = &request;
     let committed = app.database.transaction(async move |work: &mut Work| {
-        let (row, now) = (work.read(async |connection: &Connection| request.lock(connection).await).await?, work.now());
-        let settled = commit_locked(work.connection().await?, request, row, resolution, now).await?;
+        let settled = settle_in(work, request, resolution).await?;
         fault::point("outcome.before_commit")?;
         Ok(settled)
     });
     committed.await
 }
 
-/// Commits the outcome, from any source, within the caller's transaction. Returns the caller's view, if this call
-/// settled the gateway request.
+/// Stores the outcome, from any source, within the caller's transaction. Returns the caller's view, if this call settled
+/// the gateway request.
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn commit_in<R: GatewayRequest>(
-    connection: &mut Connection,
+pub(crate) async fn settle_in<R: GatewayRequest>(
+    work: &mut Work,
     request: &R,
     resolution: Result<R::Done, Failure>,
-    now: DateTime<Utc>,
 ) -> Result<Option<R::View>> {
-    let row = request.lock(connection).await?;
-    commit_locked(connection, request, row, resolution, now).await
-}
-
-/// Does the same as [`commit_in`], for rows that are already locked.
-async fn commit_locked<R: GatewayRequest>(
-    connection: &mut Connection,
-    request: &R,
-    row: R::Locked,
-    resolution: Result<R::Done, Failure>,
-    now: DateTime<Utc>,
-) -> Result<Option<R::View>> {
+    let row = work.read(async |connection: &Connection| request.lock(connection).await).await?;
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
-    let settled = request.commit(connection, row, resolution, now).await?;
+    let settled = request.settle(work, row, resolution).await?;
     // Most gateway requests are settled within seconds, before any alert is raised.
     let Facts { id, created_at, .. } = request.facts();
-    if settled.is_some() && now - created_at > SLOW {
+    if settled.is_some() && work.now() - created_at > SLOW {
         // A failed commit does not end the incident, so the alert is resolved after the commit.
         let alerts = context::alerts();
         after_commit::run(move || alerts.resolve("gateway", "unsettled", id));

@@ -28,7 +28,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{Connection, pipeline::pipeline},
     error::Result,
-    events::{self, Event, EventKind as _},
+    events::{Event, EventKind as _},
     fault, id,
     page::Start,
     queue as jobs,
@@ -72,8 +72,8 @@ pub async fn sync(app: &App, job: SyncSubscription) -> Result<()> {
     fault::point("sync.after")?;
     let answer = Answer { number, snapshot };
     let applied = app.database.transaction(async move |work: &mut Work| {
-        let (current, now) = (lock(work, id).await?, work.now());
-        apply_answer(work.connection().await?, current, &answer, now).await
+        let current = lock(work, id).await?;
+        apply_answer(work, current, &answer).await
     });
     applied.await?;
     Ok(())
@@ -138,11 +138,11 @@ fn refund_returned(refund: &InvoiceRefund) -> String {
 /// # Errors
 /// Any database error.
 pub(crate) async fn apply_answer(
-    connection: &mut Connection,
+    work: &mut Work,
     current: Subscription,
     answer: &Answer,
-    now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
+    let now = work.now();
     let (Answer { number, snapshot }, id) = (answer, current.id);
     let is_ours = match &current.state {
         State::Pending => true,
@@ -154,6 +154,7 @@ pub(crate) async fn apply_answer(
         return Ok(None);
     }
     let was_unsettled = current.is_unsettled();
+    let connection = work.connection().await?;
     let booked = ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
     for invoice in booked.paid {
         mail::send(connection, Topic::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
@@ -163,16 +164,14 @@ pub(crate) async fn apply_answer(
     }
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {
-            let shared: &Connection = connection;
             let settled = (was_unsettled && !next.is_unsettled()).then(|| next.clone());
             let store_response = async {
                 match &settled {
-                    Some(settled) => conclude::<Subscription>(shared, id.0, settled).await,
+                    Some(settled) => conclude::<Subscription>(connection, id.0, settled).await,
                     None => Ok(()),
                 }
             };
-            // One round trip, in this order.
-            pipeline!(store::update(shared, &next, now), store_response, publish(shared, &next, now))?;
+            pipeline!(store::update(connection, &next, now), store_response)?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
                 let (notice, subscription) = (id::new(now), next.id);
                 mail::send(connection, Topic::SubscriptionUnpaid { notice, subscription }, now).await?;
@@ -181,6 +180,7 @@ pub(crate) async fn apply_answer(
                 // A later query may have been answered before this change was made, and would undo it here.
                 jobs::enqueue(connection, &SyncSubscription::new(id)).await?;
             }
+            work.publish(event(&next));
             return Ok(settled);
         }
         Observation::Unchanged(next) => store::update(connection, &next, now).await?,
@@ -195,27 +195,25 @@ pub(crate) async fn apply_answer(
 /// # Errors
 /// Any database error.
 pub(crate) async fn fail(
-    connection: &mut Connection,
+    work: &mut Work,
     current: Subscription,
     failed: &Subscription,
     failure: Failure,
-    now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
+    let now = work.now();
     let Some(next) = current.fail(failed.lease.attempt, failure, now) else { return Ok(None) };
-    let shared: &Connection = connection;
-    pipeline!(
-        store::update(shared, &next, now),
-        conclude::<Subscription>(shared, next.id.0, &next),
-        publish(shared, &next, now),
-    )?;
+    work.publish(event(&next));
+    let store = async |connection: &Connection| {
+        pipeline!(store::update(connection, &next, now), conclude::<Subscription>(connection, next.id.0, &next))
+    };
+    work.write(store).await?;
     Ok(Some(next))
 }
 
-async fn publish(connection: &Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+fn event(subscription: &Subscription) -> Event {
     let has_ended = subscription.state.status() == Status::Cancelled;
     let kind = if has_ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
-    let event = Event::of_kind(kind, subscription.account, subscription.id.0, subscription.version);
-    events::publish(connection, &[event], now).await
+    Event::of_kind(kind, subscription.account, subscription.id.0, subscription.version)
 }
 
 /// A gateway's event about a subscription.

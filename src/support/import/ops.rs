@@ -8,7 +8,6 @@ mod batch;
 mod run;
 
 use crate::support::import::job::ImportTickets;
-use chrono::{DateTime, Utc};
 
 use crate::operations::id::OperationId;
 use crate::{
@@ -25,9 +24,8 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
-    database::Connection,
     error::{Error, Reason, Result},
-    events::{self, Event},
+    events::Event,
     id::AccountId,
     queue as jobs,
     unit_of_work::Work,
@@ -69,9 +67,8 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        let connection = work.connection().await?;
-        let operation = operation::read(connection, Visibility::All, id).await?;
-        end(connection, &operation.fail(failure, now)?, now).await
+        let operation = operation::read(work.connection().await?, Visibility::All, id).await?;
+        end(work, &operation.fail(failure, now)?).await
     });
     match transaction.await {
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
@@ -96,18 +93,19 @@ async fn unless_ended(app: &App, id: OperationId, conflict: Error) -> Result<()>
 ///
 /// # Errors
 /// `CONFLICT` if the operation was changed concurrently.
-pub(crate) async fn cancel(connection: &mut Connection, cancelled: &Operation, now: DateTime<Utc>) -> Result<()> {
-    jobs::cancel::<ImportTickets>(connection, cancelled.id.0).await?;
-    end(connection, cancelled, now).await
+pub(crate) async fn cancel(work: &mut Work, cancelled: &Operation) -> Result<()> {
+    jobs::cancel::<ImportTickets>(work.connection().await?, cancelled.id.0).await?;
+    end(work, cancelled).await
 }
 
 /// Stores an operation that ended, discards its file, and publishes the event.
 ///
 /// # Errors
 /// `CONFLICT` if the operation was changed concurrently.
-pub(crate) async fn end(connection: &mut Connection, operation: &Operation, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn end(work: &mut Work, operation: &Operation) -> Result<()> {
+    let connection = work.connection().await?;
     operation::update(connection, operation).await?;
     store::discard(connection, operation.id).await?;
-    let event = Event::of::<OperationFinished>(operation.account, operation.id.0, operation.version);
-    events::publish(connection, &[event], now).await
+    work.publish(Event::of::<OperationFinished>(operation.account, operation.id.0, operation.version));
+    Ok(())
 }

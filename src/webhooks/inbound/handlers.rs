@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::webhooks::inbound_event::model::{InboundEvent, Provider};
-use mainstay_kernel::{database::Connection, error::Result};
+use mainstay_kernel::{error::Result, unit_of_work::Work};
 
 /// Handles some types of events.
 ///
@@ -25,12 +24,7 @@ pub trait InboundEventHandler: fmt::Debug + Send + Sync {
     /// # Errors
     /// Any error rolls back the handler's effects. A violated business rule means that the event can never be accepted,
     /// which makes it dead immediately; after any other error it is retried.
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        event: &'c InboundEvent,
-        now: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>>;
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>>;
 }
 
 type ByKind = HashMap<&'static str, Arc<dyn InboundEventHandler>>;

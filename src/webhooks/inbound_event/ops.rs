@@ -49,20 +49,19 @@ pub async fn receive(work: &mut Work, event: InboundEvent) -> Result<bool> {
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+        let event = work.read(async |connection: &Connection| store::lock(connection, id, true).await).await?;
         if event.state != State::Pending {
             return Ok(None);
         }
-        let connection = work.connection().await?;
         fault::point("inbound_event.handle")?;
         let state = match handlers.of(&event) {
             Some(handler) => {
-                handler.handle(connection, &event, now).await?;
+                handler.handle(work, &event).await?;
                 State::Processed
             }
             None => State::Ignored,
         };
-        store::update(connection, &event.end(state, now)).await?;
+        store::update(work.connection().await?, &event.end(state, now)).await?;
         Ok(Some(state))
     });
     let error: Error = match transaction.await {
@@ -108,7 +107,7 @@ where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+        let event = work.read(async |connection: &Connection| store::lock(connection, id, false).await).await?;
         if event.state != State::Pending {
             return Ok(false);
         }
@@ -147,7 +146,7 @@ pub async fn list(
 /// `NOT_FOUND`, `EVENT_PENDING`, `EVENT_PROCESSED`.
 pub async fn redrive(work: &mut Work, id: InboundEventId) -> Result<InboundEvent> {
     work.permit()?;
-    let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    let event = work.read(async |connection: &Connection| store::lock(connection, id, false).await).await?;
     let (event, job) = (event.redrive(work.now())?, ProcessInboundEvent { event: id });
     let store = async |connection: &Connection| {
         pipeline!(store::update(connection, &event), jobs::enqueue(connection, &job)).map(drop)

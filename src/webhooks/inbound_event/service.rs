@@ -133,7 +133,7 @@ impl InboundEventService for InboundEvents {
             Ok(redrive_response(event))
         });
         let current = committed.await?.resolve(async |id: Uuid| {
-            let read = async move |connection: &mut _| ops::get(connection, permit, InboundEventId(id), true).await;
+            let read = async move |connection: &mut _| ops::get(connection, permit, InboundEventId(id), false).await;
             Ok(redrive_response(self.app.database.autocommit(read).await?))
         });
         call.respond(current.await?)

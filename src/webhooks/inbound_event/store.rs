@@ -96,12 +96,13 @@ pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool)
     require(query.first(connection).await.optional()?)
 }
 
-/// Returns one event, locked against changes until the transaction ends.
+/// Returns one event, locked against changes until the transaction ends, with an empty payload unless it is requested.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &Connection, id: InboundEventId) -> Result<InboundEvent> {
-    let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload)).for_no_key_update();
+pub async fn lock(connection: &Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
+    let columns = (Row::as_select(), optional(inbound_events::payload, payload));
+    let query = inbound_events::table.find(id).select(columns).for_no_key_update();
     require(query.first(&mut &*connection).await.optional()?)
 }
 

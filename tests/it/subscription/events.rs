@@ -266,11 +266,9 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);
-    let now = app.app.clock.now();
     let answer = async move |work: &mut Work| {
-        let connection = work.connection().await?;
-        let current = late.lock(connection).await?;
-        late.commit(connection, current, Ok(snapshot), now).await.map(drop)
+        let current = late.lock(work.connection().await?).await?;
+        late.settle(work, current, Ok(snapshot)).await.map(drop)
     };
     database.transaction(answer).await.expect("nothing is settled");
     assert_eq!(app.database.number(job).await, 1);

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use mainstay::{
     orders::product::store as product,
@@ -19,8 +18,8 @@ use mainstay::{
     },
 };
 use mainstay_kernel::{
-    database::Connection,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -53,18 +52,13 @@ impl InboundEventHandler for Maker {
         &["thing.wanted"]
     }
 
-    fn handle<'c>(
-        &'c self,
-        connection: &'c mut Connection,
-        _: &'c InboundEvent,
-        now: DateTime<Utc>,
-    ) -> BoxFuture<'c, Result<()>> {
+    fn handle<'c>(&'c self, work: &'c mut Work, _: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
         async move {
             self.attempts.fetch_add(1, Ordering::SeqCst);
             let euro = mainstay_kernel::money::Currency::parse("EUR").expect("a currency");
             let price = mainstay_kernel::money::Money::new(1, euro)?;
-            let thing = mainstay::orders::product::model::Product::new("A thing".to_owned(), price, None, now);
-            product::insert(connection, &thing).await?;
+            let thing = mainstay::orders::product::model::Product::new("A thing".to_owned(), price, None, work.now());
+            product::insert(work.connection().await?, &thing).await?;
             if self.finds_nothing.load(Ordering::SeqCst) {
                 return Err(Error::not_found("thing"));
             }
@@ -249,6 +243,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let redrive = "InboundEventService.RedriveInboundEvent";
     let again = cast.admin.keyed(Protocol::Rest, redrive, json!({ "eventId": id }), "again").await.success();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
+    assert_eq!(again.body["data"].get("payload"), None, "it may be longer than a gRPC message: {again:#?}");
     let polled = format!("/api/v1/inbound-events/{id}");
     assert_eq!((again.header("location"), again.header("retry-after")), (Some(&*polled), Some("1")), "{again:#?}");
     let event = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use crate::payments::id::PaymentId;
 use crate::payments::{
     gateway::{Gateway, Purpose},
@@ -13,7 +11,7 @@ use crate::payments::{
     refund::sync_job::SyncRefunds,
     settlement::{
         model::State,
-        ops::{GatewayRequest as _, alert, commit_in},
+        ops::{GatewayRequest as _, alert, settle_in},
     },
 };
 use crate::subscriptions::{id::SubscriptionId, job::SyncSubscription};
@@ -24,6 +22,7 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     money::Money,
     queue as jobs,
+    unit_of_work::Work,
 };
 
 /// Commits that a payment succeeded, unless that is already known.
@@ -32,14 +31,13 @@ use mainstay_kernel::{
 /// `BUSINESS_RULE_VIOLATION`, after an alert, if the payment is unknown, the gateway or the amount differs, or the
 /// payment has failed or succeeded with another charge. Nothing is booked then.
 pub async fn on_succeeded(
-    connection: &mut Connection,
+    work: &mut Work,
     id: PaymentId,
     gateway: &str,
     gateway_id: String,
     amount: Option<Money>,
-    now: DateTime<Utc>,
 ) -> Result<()> {
-    let Some(payment) = get(connection, id).await? else {
+    let Some(payment) = get(work.connection().await?, id).await? else {
         return Err(alert_and_refuse("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
     };
     if payment.gateway != gateway || amount != Some(payment.amount) {
@@ -47,8 +45,8 @@ pub async fn on_succeeded(
         let detail = format!("{gateway_id} at {gateway} moved {sum}, but {} was requested", payment.amount);
         return Err(alert_and_refuse("mismatch", id, &detail));
     }
-    commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
-    match store::get(connection, Visibility::All, id).await?.state {
+    settle_in(work, &payment, Ok(gateway_id.clone())).await?;
+    match store::get(work.connection().await?, Visibility::All, id).await?.state {
         State::Succeeded { gateway_id: earlier } if earlier == gateway_id => Ok(()),
         // The alert has already been raised.
         _ => Err(refusal(&format!("{gateway_id} moved the money of a payment that is settled otherwise"))),

@@ -5,7 +5,7 @@
 
 use crate::payments::config::PaymentsConfig;
 use crate::payments::gateway::Gateway;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ use crate::{
         },
         settlement::{
             model::{State, Status},
-            ops::{self as settle, alert, commit_in, refund::book},
+            ops::{self as settle, alert, refund::book, settle_in},
         },
     },
     subscriptions::job::SyncSubscription,
@@ -41,7 +41,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::Connection,
     error::{Error, Reason, Result},
-    events, queue as jobs,
+    queue as jobs,
     unit_of_work::Work,
 };
 
@@ -163,16 +163,16 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
         Ok(refunds) => refunds,
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
-    let (now, mut pending) = (app.clock.now(), None);
+    let mut pending = None;
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
-        let reverse = async move |work: &mut Work| reverse(work.connection().await?, id, failed, now).await;
+        let reverse = async move |work: &mut Work| reverse(work, id, failed).await;
         if !app.database.transaction(reverse).await? {
             pending = Some("a returned refund is still pending here".to_owned());
         }
     }
     for movement in refunds.moved {
-        let adopt = async move |work: &mut Work| adopt(work.connection().await?, id, movement, now).await;
+        let adopt = async move |work: &mut Work| adopt(work, id, movement).await;
         if !app.database.transaction(adopt).await? {
             pending = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
@@ -186,7 +186,9 @@ async fn read(app: &App, id: PaymentId) -> Result<Payment> {
 
 /// Takes one of the gateway's refunds into the ledger. Returns `false` if the amount is not available yet. Lock order:
 /// order, payment, refund, as everywhere.
-async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, now: DateTime<Utc>) -> Result<bool> {
+async fn adopt(work: &mut Work, id: PaymentId, movement: Movement) -> Result<bool> {
+    let now = work.now();
+    let connection = work.connection().await?;
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
@@ -197,7 +199,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
     let ours = of_payment(connection, id, subject.map(RefundId)).await?;
     let twin = match ours.map(|refund| (refund.state.status(), refund)) {
         Some((Status::Pending, refund)) if refund.amount == amount => {
-            commit_in(connection, &RefundIntent::of(refund, &payment)?, Ok(gateway_id), now).await?;
+            settle_in(work, &RefundIntent::of(refund, &payment)?, Ok(gateway_id)).await?;
             return Ok(true);
         }
         Some((Status::Pending, refund)) => {
@@ -223,7 +225,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
     tracing::info!(payment = %id, refund = %refund.id, gateway_id, "a refund was made at the gateway itself");
     payment::update(connection, &reserved).await?;
     store::insert(connection, &refund).await?;
-    book(connection, order, &reserved, &refund, &gateway_id, now).await?;
+    book(work, order, &reserved, &refund, &gateway_id).await?;
     if let Some(twin) = twin {
         let why = format!("the gateway made a second refund for one request: {gateway_id}");
         alert("moved_twice", twin.0, &why);
@@ -235,7 +237,9 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
 /// decide what happens next. Returns `false` if the refund is still pending here: the gateway may still answer its key
 /// with success, because the refund succeeded at first. A refund that was never in the ledger, or was already reversed,
 /// stays unchanged.
-async fn reverse(connection: &mut Connection, id: PaymentId, failed: FailedRefund, now: DateTime<Utc>) -> Result<bool> {
+async fn reverse(work: &mut Work, id: PaymentId, failed: FailedRefund) -> Result<bool> {
+    let now = work.now();
+    let connection = work.connection().await?;
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
@@ -252,7 +256,7 @@ async fn reverse(connection: &mut Connection, id: PaymentId, failed: FailedRefun
     if state != order.state {
         order::update(connection, &order.with_state(state, now)).await?;
     }
-    events::publish(connection, &[event::<RefundFailed>(&refund)], now).await?;
+    work.publish(event::<RefundFailed>(&refund));
     // Raised before the commit, because a repetition after a commit whose answer was lost finds nothing to reverse.
     let why = format!("the bank returned {}, which the cardholder is still owed", refund.amount);
     alert("refund_returned", refund.id.0, &why);

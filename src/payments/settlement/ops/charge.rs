@@ -25,8 +25,8 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{Connection, pipeline::pipeline},
     error::Result,
-    events,
     queue::rows::{DueRows, set_due},
+    unit_of_work::Work,
 };
 
 impl DueRows for Payment {
@@ -56,6 +56,10 @@ impl GatewayRequest for Payment {
 
     fn view(&self) -> Self {
         self.clone()
+    }
+
+    async fn get(connection: &Connection, visibility: Visibility, id: Uuid) -> Result<Self> {
+        store::get(connection, visibility, PaymentId(id)).await
     }
 
     fn failure(view: &Self) -> Option<&Failure> {
@@ -95,41 +99,44 @@ impl GatewayRequest for Payment {
         )
     }
 
-    async fn commit(
+    async fn settle(
         &self,
-        connection: &mut Connection,
+        work: &mut Work,
         (order, current): (Order, Self),
         outcome: Result<String, Failure>,
-        now: DateTime<Utc>,
     ) -> Result<Option<Self>> {
-        let shared: &Connection = connection;
+        let now = work.now();
         let same_attempt = current.lease.attempt == self.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
         let lease = current.lease.settle();
         let settled = Self { state, lease, ..current }.next_version(now);
-        let (order, published) = if settled.state.gateway_id().is_some() {
+        let order = if let Some(gateway_id) = settled.state.gateway_id() {
             let state = order.state.paid(settled.id, now)?;
             let order = order.with_state(state, now);
-            let paid = order::event::<OrderPaid>(&order);
-            (order, vec![event::<PaymentSucceeded>(&settled), paid])
+            // The payment, which is stored next, refers to its ledger transaction.
+            let posting = Posting::charge(&settled, gateway_id);
+            work.queue(move |connection| {
+                Box::pin(async move { ledger::book(connection, &posting, now).await.map(drop) })
+            });
+            work.publish(event::<PaymentSucceeded>(&settled));
+            work.publish(order::event::<OrderPaid>(&order));
+            order
         } else {
+            work.publish(event::<PaymentFailed>(&settled));
             let state = order.state.unpaid(settled.id)?;
-            (order.with_state(state, now), vec![event::<PaymentFailed>(&settled)])
+            order.with_state(state, now)
         };
-        let book = async {
-            match settled.state.gateway_id() {
-                Some(gateway_id) => ledger::book(shared, &Posting::charge(&settled, gateway_id), now).await.map(drop),
-                None => Ok(()),
-            }
-        };
-        // Sent together, in this order: the payment refers to its ledger transaction.
-        pipeline!(
-            book,
-            store::update(shared, &settled),
-            order::update(shared, &order),
-            conclude::<Self>(shared, self.id.0, &settled),
-            events::publish(shared, &published, now),
-        )?;
+        let payment = settled.clone();
+        work.queue(move |connection| {
+            Box::pin(async move {
+                pipeline!(
+                    store::update(connection, &payment),
+                    order::update(connection, &order),
+                    conclude::<Self>(connection, payment.id.0, &payment),
+                )
+                .map(drop)
+            })
+        });
         Ok(Some(settled))
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use prost::Message;
 use uuid::Uuid;
 
 use crate::payments::{
@@ -10,10 +11,11 @@ use crate::payments::{
     settlement::model::{AttemptLease, Failure},
 };
 use mainstay_kernel::{
+    caller::Visibility,
     database::Connection,
     error::{Error, Result},
     id::AccountId,
-    unit_of_work,
+    unit_of_work::{self, Work},
 };
 
 /// How a gateway request is rendered for its caller. Each resource's `convert.rs` implements it, because operations do
@@ -21,9 +23,9 @@ use mainstay_kernel::{
 pub trait Respond {
     /// The form in which the caller sees the gateway request.
     type View: Clone + Send + Sync + 'static;
-
-    /// Returns the encoded response.
-    fn respond(view: &Self::View) -> Vec<u8>;
+    /// The response that is stored when the gateway request is settled. Every method that begins this gateway request
+    /// has a response that is encoded the same.
+    type Response: Message + From<Self::View>;
 }
 
 /// The facts that decide how a gateway request is carried out.
@@ -60,6 +62,16 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
 
     /// Returns the form in which the caller sees it.
     fn view(&self) -> Self::View;
+
+    /// Reads the present state of the gateway request for a caller.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, also if the caller may not see it.
+    fn get(
+        connection: &Connection,
+        visibility: Visibility,
+        id: Uuid,
+    ) -> impl Future<Output = Result<Self::View>> + Send;
 
     /// Returns the reason of the failure, if the gateway request failed.
     fn failure(view: &Self::View) -> Option<&Failure>;
@@ -108,24 +120,23 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
         std::future::ready(Lookup::Nothing)
     }
 
-    /// Locks the rows that a [`commit`](Self::commit) changes, and returns their current state.
+    /// Locks the rows that [`settle`](Self::settle) changes, and returns their current state.
     ///
     /// # Errors
     /// Any database error.
     fn lock(&self, connection: &Connection) -> impl Future<Output = Result<Self::Locked>> + Send;
 
-    /// Commits the gateway's answer to the [locked](Self::lock) rows, unless the gateway request is settled or, for a
+    /// Stores the gateway's answer in the [locked](Self::lock) rows, unless the gateway request is settled or, for a
     /// failure, a later attempt has started. Returns the caller's view if this call settled the gateway request; the
     /// view is then [concluded](conclude).
     ///
     /// # Errors
     /// Any database error.
-    fn commit(
+    fn settle(
         &self,
-        connection: &mut Connection,
+        work: &mut Work,
         row: Self::Locked,
         outcome: Result<Self::Done, Failure>,
-        now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Option<Self::View>>> + Send;
 }
 
@@ -141,7 +152,7 @@ pub(crate) fn failure_error<R: GatewayRequest>(id: Uuid, view: &R::View, is_staf
 /// Any database error.
 pub(crate) async fn conclude<R: GatewayRequest>(connection: &Connection, id: Uuid, settled: &R::View) -> Result<()> {
     let respond = |is_staff| match failure_error::<R>(id, settled, is_staff) {
-        None => Ok(R::respond(settled)),
+        None => Ok(R::Response::from(settled.clone()).encode_to_vec()),
         Some(error) => Err(error),
     };
     unit_of_work::conclude(connection, id, respond).await

@@ -32,8 +32,8 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{Connection, pipeline::pipeline},
     error::Result,
-    events,
     queue::rows::{DueRows, set_due},
+    unit_of_work::Work,
 };
 
 impl DueRows for RefundIntent {
@@ -69,6 +69,10 @@ impl GatewayRequest for RefundIntent {
         self.refund.clone()
     }
 
+    async fn get(connection: &Connection, visibility: Visibility, id: Uuid) -> Result<Refund> {
+        store::get(connection, visibility, RefundId(id)).await
+    }
+
     fn failure(view: &Refund) -> Option<&Failure> {
         view.state.failure()
     }
@@ -100,28 +104,31 @@ impl GatewayRequest for RefundIntent {
         )
     }
 
-    async fn commit(
+    async fn settle(
         &self,
-        connection: &mut Connection,
+        work: &mut Work,
         (order, payment, current): (Order, Payment, Refund),
         outcome: Result<String, Failure>,
-        now: DateTime<Utc>,
     ) -> Result<Option<Refund>> {
+        let now = work.now();
         let refund = &self.refund;
         let same_attempt = current.lease.attempt == refund.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
         let lease = current.lease.settle();
         let settled = Refund { state, lease, ..current }.next_version(now);
-        let shared: &Connection = connection;
-        let settle =
-            async { pipeline!(store::update(shared, &settled), conclude::<Self>(shared, refund.id.0, &settled)) };
-        // Sent together, in this order: the refunded amount is read after the refund is stored.
+        let stored = settled.clone();
+        work.queue(move |connection| {
+            Box::pin(async move {
+                pipeline!(store::update(connection, &stored), conclude::<Self>(connection, stored.id.0, &stored))
+                    .map(drop)
+            })
+        });
         if let Some(gateway_id) = settled.state.gateway_id() {
-            pipeline!(settle, book(shared, order, &payment, &settled, gateway_id, now))?;
+            book(work, order, &payment, &settled, gateway_id).await?;
         } else {
             let released = payment.release_refund(settled.amount, now)?;
-            let failed = [event::<RefundFailed>(&settled)];
-            pipeline!(settle, payment::update(shared, &released), events::publish(shared, &failed, now))?;
+            work.queue(move |connection| Box::pin(async move { payment::update(connection, &released).await }));
+            work.publish(event::<RefundFailed>(&settled));
         }
         Ok(Some(settled))
     }
@@ -130,23 +137,23 @@ impl GatewayRequest for RefundIntent {
 /// Books a refund that succeeded, and is stored and reserved. A refund of the full amount ends the order. The caller
 /// holds the locks on the order and the payment.
 pub(crate) async fn book(
-    connection: &Connection,
+    work: &mut Work,
     order: Order,
     payment: &Payment,
     refund: &Refund,
     gateway_id: &str,
-    now: DateTime<Utc>,
 ) -> Result<()> {
-    let posting = Posting::refund(refund, gateway_id);
-    let (_, given_back) =
-        pipeline!(ledger::book(connection, &posting, now), store::given_back(connection, payment.id))?;
-    let published = event::<RefundSucceeded>(refund);
-    if given_back != payment.amount.minor() {
-        return events::publish(connection, &[published], now).await;
+    let (now, posting) = (work.now(), Posting::refund(refund, gateway_id));
+    work.publish(event::<RefundSucceeded>(refund));
+    // The refunded amount is read after the refund, which is queued or stored.
+    let book = async |connection: &Connection| {
+        pipeline!(ledger::book(connection, &posting, now), store::given_back(connection, payment.id))
+    };
+    let (_, given_back) = work.write(book).await?;
+    if given_back == payment.amount.minor() {
+        let order = order.clone().with_state(order.state.refund(now)?, now);
+        work.publish(order::event::<OrderRefunded>(&order));
+        work.queue(move |connection| Box::pin(async move { order::update(connection, &order).await }));
     }
-    let state = order.state.refund(now)?;
-    let order = order.with_state(state, now);
-    let published = [published, order::event::<OrderRefunded>(&order)];
-    pipeline!(order::update(connection, &order), events::publish(connection, &published, now))?;
     Ok(())
 }

@@ -150,9 +150,8 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
 }
 
 async fn end(app: &App, operation: Operation) -> Result<Outcome> {
-    let now = app.clock.now();
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        crate::support::import::ops::end(work.connection().await?, &operation, now).await?;
+        crate::support::import::ops::end(work, &operation).await?;
         Ok(Outcome::Ended)
     });
     transaction.await
