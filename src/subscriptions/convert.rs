@@ -1,5 +1,7 @@
 //! Subscriptions as messages, for responses and for the responses that settlement stores.
 
+use prost::Message as _;
+
 use crate::payments::settlement::ops::Respond;
 use crate::proto::subscriptions::v1 as pb;
 use crate::subscriptions::model::Subscription;
@@ -45,14 +47,15 @@ impl From<Subscription> for pb::CancelSubscriptionResponse {
 
 impl Respond for Subscription {
     type View = Self;
+
     /// The response to a cancellation is encoded the same; a test checks that.
-    type Response = pb::CreateSubscriptionResponse;
+    fn respond(subscription: Self) -> Vec<u8> {
+        pb::CreateSubscriptionResponse::from(subscription).encode_to_vec()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
 
     #[test]

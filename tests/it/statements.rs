@@ -102,7 +102,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("ProductService.GetProduct", 1),
     ("ProductService.ListProducts", 1),
     ("ProductService.UpdateProduct", 5),
-    ("RefundService.CreateRefund", 22),
+    ("RefundService.CreateRefund", 23),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
     ("RevenueService.GetRevenue", 1),

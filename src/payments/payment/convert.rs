@@ -1,5 +1,7 @@
 //! Payments as messages, for responses and for the responses that settlement stores.
 
+use prost::Message as _;
+
 use crate::payments::{payment::model::Payment, settlement::ops::Respond};
 use crate::proto::payments::v1 as pb;
 use mainstay_kernel::grpc::render::{money, time};
@@ -32,5 +34,8 @@ impl From<Payment> for pb::ChargePaymentResponse {
 
 impl Respond for Payment {
     type View = Self;
-    type Response = pb::ChargePaymentResponse;
+
+    fn respond(payment: Self) -> Vec<u8> {
+        pb::ChargePaymentResponse::from(payment).encode_to_vec()
+    }
 }

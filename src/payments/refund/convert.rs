@@ -1,5 +1,7 @@
 //! Refunds as messages, for responses and for the responses that settlement stores.
 
+use prost::Message as _;
+
 use crate::payments::{payment::model::Refund, refund::ops::RefundIntent, settlement::ops::Respond};
 use crate::proto::payments::v1 as pb;
 use mainstay_kernel::grpc::render::{money, time};
@@ -30,5 +32,8 @@ impl From<Refund> for pb::CreateRefundResponse {
 
 impl Respond for RefundIntent {
     type View = Refund;
-    type Response = pb::CreateRefundResponse;
+
+    fn respond(refund: Refund) -> Vec<u8> {
+        pb::CreateRefundResponse::from(refund).encode_to_vec()
+    }
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
-use prost::Message;
 use uuid::Uuid;
 
 use crate::payments::{
@@ -23,9 +22,10 @@ use mainstay_kernel::{
 pub trait Respond {
     /// The form in which the caller sees the gateway request.
     type View: Clone + Send + Sync + 'static;
-    /// The response that is stored when the gateway request is settled. Every method that begins this gateway request
-    /// has a response that is encoded the same.
-    type Response: Message + From<Self::View>;
+
+    /// Returns the encoded response, which is stored when the gateway request is settled. Every method that begins this
+    /// gateway request has a response that is encoded the same.
+    fn respond(view: Self::View) -> Vec<u8>;
 }
 
 /// The facts that decide how a gateway request is carried out.
@@ -152,7 +152,7 @@ pub(crate) fn failure_error<R: GatewayRequest>(id: Uuid, view: &R::View, is_staf
 /// Any database error.
 pub(crate) async fn conclude<R: GatewayRequest>(connection: &Connection, id: Uuid, settled: &R::View) -> Result<()> {
     let respond = |is_staff| match failure_error::<R>(id, settled, is_staff) {
-        None => Ok(R::Response::from(settled.clone()).encode_to_vec()),
+        None => Ok(R::respond(settled.clone())),
         Some(error) => Err(error),
     };
     unit_of_work::conclude(connection, id, respond).await
