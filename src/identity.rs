@@ -14,6 +14,7 @@ mod process;
 pub mod registration;
 pub mod revocation;
 pub mod role;
+pub mod second_factor;
 pub mod service_key;
 pub mod session;
 pub mod sign_in;
@@ -31,7 +32,12 @@ use axum::{
     routing::get,
 };
 use mainstay_kernel::{
-    app::App, audit::Refusals, http::envoy::TokenIssuer, module::Module, rate_limit::Network, schedule::HOUR,
+    app::App,
+    audit::Refusals,
+    http::envoy::TokenIssuer,
+    module::Module,
+    rate_limit::Network,
+    schedule::{HOUR, MINUTE},
     telemetry::metrics::Metric,
 };
 
@@ -44,6 +50,7 @@ use self::{
     member::service::Members,
     passwords::Passwords,
     role::service::Roles,
+    second_factor::service::SecondFactors,
     service_key::{cache::ServiceKeyCache, service::ServiceKeys},
     session::service::SessionRpcs,
     session::store::Sessions,
@@ -55,8 +62,9 @@ use crate::proto::{
     identity::v1::{
         account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
         invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-        role_service_server::RoleServiceServer, service_key_service_server::ServiceKeyServiceServer,
-        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+        role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
+        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
+        user_service_server::UserServiceServer,
     },
 };
 
@@ -77,6 +85,7 @@ pub(crate) fn module() -> Module {
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
+        .service(|app| SecondFactorServiceServer::new(SecondFactors { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
@@ -110,6 +119,12 @@ pub(crate) fn module() -> Module {
         )
         .every(HOUR, "expire_invitations", "Removes invitations 30 days after they expired", jobs::expire_invitations)
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
+        .every(
+            MINUTE,
+            "reset_second_factors",
+            "Removes second factors 24 hours after an admin has reset them",
+            jobs::reset_second_factors,
+        )
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",
             "Reused refresh tokens; each ended its session",

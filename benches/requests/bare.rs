@@ -15,7 +15,7 @@ use mainstay::support::ticket::{
     store as ticket,
 };
 use mainstay_kernel::{
-    caller::{Caller, Visibility},
+    caller::{Caller, SignIn, Visibility},
     clock::Clock,
     contract::{policy::Role, proto::common::v1::PageMeta},
     id::{AccountId, SessionId, UserId},
@@ -53,7 +53,8 @@ fn left_out<T>() -> Reply<T> {
 fn admin() -> Caller {
     let id = Uuid::nil();
     let (account, session) = (Some(AccountId(id)), SessionId(id));
-    Caller::User { id: UserId(id), account, role: Role::Admin, session, scopes: [].into() }
+    let sign_in = SignIn::at(chrono::DateTime::UNIX_EPOCH);
+    Caller::User { id: UserId(id), account, role: Role::Admin, session, scopes: [].into(), sign_in }
 }
 
 #[tonic::async_trait]

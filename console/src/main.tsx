@@ -19,7 +19,7 @@ function Console() {
   return (
     <LanguageContext value={language}>
       {session === "out" && <SignIn />}
-      {session === "in" && <Suspense fallback={<Starting />}><SignedIn key={generation} /></Suspense>}
+      {(session === "in" || session === "limited") && <Suspense fallback={<Starting />}><SignedIn key={`${session}${generation}`} isLimited={session === "limited"} /></Suspense>}
       {session === "unknown" && <Starting />}
     </LanguageContext>
   );

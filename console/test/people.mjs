@@ -1,6 +1,8 @@
 // The life of a person: the own profile, and what admins do to others. The people are added to a separate server, whose
 // mail is read from its outbox.
 
+import { createHmac } from "node:crypto";
+
 import { go, same, settled, signIn, sound } from "./browser.mjs";
 import { signIn as signInByApi } from "./fixture.mjs";
 import { becomes } from "./wait.mjs";
@@ -17,7 +19,80 @@ function addPerson(server, name) {
   return { id, email };
 }
 
+/** The code that an authenticator app shows (RFC 6238), `steps` of 30 s from now. */
+function totp(secret, steps) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const hash = createHmac("sha1", key).update(counter).digest();
+  const number = hash.readUInt32BE(hash.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+const SECOND_FACTOR = {
+  name: "a person adds a second factor, signs in with it, and confirms an action",
+  options: { signedIn: false, ownServer: true, refused: [422] },
+  run: async (page, server) => {
+    const { email } = addPerson(server, "Evelyn");
+    await signIn(page, email, server.password);
+    await go(page, "/security");
+    await page.getByRole("button", { name: "Add an authenticator app" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("img", { name: "QR code of the secret" }).waitFor();
+    const secret = await dialog.locator(".secret").textContent();
+    await sound(page, "the form of an authenticator app");
+    await dialog.getByLabel("Code that the app shows").fill("000000");
+    await dialog.getByRole("button", { name: "Add" }).click();
+    await dialog.getByRole("alert").waitFor();
+    await dialog.getByLabel("Code that the app shows").fill(totp(secret, 0));
+    await dialog.getByRole("button", { name: "Add" }).click();
+    const codes = await dialog.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allTextContents();
+    same(codes.length, 10, "recovery codes");
+    await sound(page, "the recovery codes");
+    await dialog.getByRole("button", { name: "I have kept the codes" }).click();
+    await page.getByText("Recovery codes left: 10").waitFor();
+    await sound(page, "the second factor");
+
+    await page.click(".avatar");
+    await dialog.getByRole("button", { name: "Sign out" }).click();
+    await page.fill("[name=email]", email);
+    await page.fill("[name=password]", server.password);
+    await page.click("button[type=submit]");
+    const code = page.getByLabel("Code of the authenticator app");
+    same(await code.getAttribute("autocomplete"), "one-time-code", "autocomplete");
+    same(await code.getAttribute("inputmode"), "numeric", "inputmode");
+    await sound(page, "the second step of the sign-in");
+    await code.fill("000000");
+    await page.click("button[type=submit]");
+    await page.getByRole("alert").getByText("The code is wrong").waitFor();
+    await code.fill(totp(secret, 1));
+    await page.click("button[type=submit]");
+    await settled(page);
+
+    // The server requires a recent sign-in; the call goes on after the dialog.
+    await go(page, "/security");
+    await page.route("**/api/v1/auth/recovery-codes", (route) => route.fulfill({ status: 401, json: { error: { code: "REAUTHENTICATION_REQUIRED", message: "The last sign-in is too long ago." } } }), { times: 1 });
+    await page.getByRole("button", { name: "New recovery codes" }).click();
+    await page.getByRole("button", { name: "Replace" }).click();
+    const confirm = page.getByRole("dialog", { name: "Confirm that it is you" });
+    await confirm.getByLabel("Password").fill(server.password);
+    await confirm.getByRole("button", { name: "Use a recovery code" }).click();
+    await confirm.getByLabel("Recovery code").fill(codes[0]);
+    await sound(page, "the dialog of a repeated authentication");
+    await confirm.getByRole("button", { name: "Confirm" }).click();
+    const next = await page.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allTextContents();
+    same(next.length, 10, "new recovery codes");
+    await page.getByRole("button", { name: "I have kept the codes" }).click();
+    await page.getByText("Recovery codes left: 10").waitFor();
+    await page.getByRole("button", { name: "Remove" }).click();
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("button", { name: "Add an authenticator app" }).waitFor();
+  },
+};
+
 export const PEOPLE = [
+  SECOND_FACTOR,
   {
     name: "a person changes name, language, password and address",
     options: { signedIn: false, ownServer: true, refused: [422] },

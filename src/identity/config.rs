@@ -1,6 +1,6 @@
 //! The settings of sign-in: tokens, sessions, and the limits on password guesses and hashing.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
@@ -24,21 +24,57 @@ pub struct IdentityConfig {
     pub max_hashing: usize,
     /// Who may register without an invitation.
     pub registration: RegistrationPolicy,
+    /// Whether the staff needs a second factor.
+    pub second_factor_staff: SecondFactorPolicy,
+    /// The name of the product, which authenticator apps show.
+    pub app_name: String,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
 }
 
+/// Whether users need a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactorPolicy {
+    Required,
+    Optional,
+}
+
+impl FromStr for SecondFactorPolicy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "required" => Ok(Self::Required),
+            "optional" => Ok(Self::Optional),
+            _ => Err("must be required or optional"),
+        }
+    }
+}
+
 /// What sign-in needs in production.
-pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
-    name: "login-limit",
-    text: "Passwords can be guessed at most ten times as often as by default",
-    check: |config| {
-        let Quota { requests, window } = config.section::<IdentityConfig>().login_attempts;
-        // The default is 10/15m.
-        let is_bounded = f64::from(requests) / window.as_secs_f64() <= 100.0 / 900.0;
-        Verdict::of(is_bounded, "RATE_LIMIT_LOGIN admits too many attempts")
+pub(super) const PRODUCTION: &[Requirement] = &[
+    Requirement {
+        name: "staff-second-factor",
+        text: "The staff signs in with a second factor",
+        check: |config| {
+            let is_required = config.section::<IdentityConfig>().second_factor_staff == SecondFactorPolicy::Required;
+            Verdict::of(
+                is_required,
+                "SECOND_FACTOR_STAFF is optional: an agent or admin may sign in with a password alone",
+            )
+        },
     },
-}];
+    Requirement {
+        name: "login-limit",
+        text: "Passwords can be guessed at most ten times as often as by default",
+        check: |config| {
+            let Quota { requests, window } = config.section::<IdentityConfig>().login_attempts;
+            // The default is 10/15m.
+            let is_bounded = f64::from(requests) / window.as_secs_f64() <= 100.0 / 900.0;
+            Verdict::of(is_bounded, "RATE_LIMIT_LOGIN admits too many attempts")
+        },
+    },
+];
 
 impl Section for IdentityConfig {
     const VARIABLES: &'static [Variable] = &[
@@ -57,6 +93,11 @@ impl Section for IdentityConfig {
             "open",
             "Who may register without an invitation: open (every address), invitation (no address), or mail domains separated by commas",
         ),
+        Variable::plain(
+            "SECOND_FACTOR_STAFF",
+            "optional",
+            "Whether agents and admins need a second factor: required or optional. One without it can only add it, from the next sign-in or refresh",
+        ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -74,7 +115,9 @@ impl Section for IdentityConfig {
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
             registration: read.parse("REGISTRATION"),
-            // The module for mail declares the variable, and says what is wrong with it.
+            second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
+            // The module for mail declares these variables, and says what is wrong with them.
+            app_name: read.parse("APP_NAME"),
             is_public_https: read.optional::<String>("PUBLIC_URL").is_some_and(|url| url.starts_with("https://")),
         }
     }

@@ -51,6 +51,19 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("ServiceKey" | "CreateServiceKeyRequest", "expire_time") => json!("2026-12-31T23:59:59Z").into(),
         (_, "password") => json!("correct horse battery staple").into(),
         (_, "account_name") => json!("Analytical Engines Ltd").into(),
+        ("SecondFactorChallenge", "token") | (_, "challenge_token") => json!("mch_AZe17kz0f8qJx2Yd").into(),
+        (_, "code") => json!("492039").into(),
+        ("TotpSecret", "secret") => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").into(),
+        ("TotpSecret", "uri") => {
+            json!("otpauth://totp/Mainstay:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Mainstay")
+        }
+        .into(),
+        (_, "recovery_codes") => json!("k4qd-7xw2-mjrb-za3e").into(),
+        (_, "recovery_codes_left") => json!(10).into(),
+        ("User", "second_factor_time") | ("SecondFactor", "reset_time") | ("LoginResponse", "challenge") => {
+            Example::Omitted
+        }
+        (_, "require_second_factor" | "second_factor_required") => json!(false).into(),
         (_, "token" | "refresh_token") => json!("mrt_q7v0Zk3yT1n8XcW5").into(),
         (_, "device_token") => json!("mdv_8Jc2mQz5RkT0wYpN").into(),
         (_, "access_token") => json!("eyJhbGciOiJFZERTQSJ9.eyJyb2xlIjoiY3VzdG9tZXIifQ.MEUCIQ").into(),

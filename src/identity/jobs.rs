@@ -9,8 +9,8 @@ use mainstay_kernel::{
 
 use crate::identity::{
     auth::store, email_change::store as email_change, invitation::store as invitation,
-    registration::store as registration, revocation::store as revocation, session::ops as session,
-    sign_in::store as sign_in, tokens::Tokens,
+    registration::store as registration, revocation::store as revocation, second_factor::ops as second_factor,
+    session::ops as session, sign_in::store as sign_in, tokens::Tokens,
 };
 
 /// How long expired tokens are kept: their mails may still be in the queue.
@@ -55,4 +55,8 @@ const SIGN_IN_RETENTION: TimeDelta = TimeDelta::days(90);
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
     let before = app.clock.now() - SIGN_IN_RETENTION;
     app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
+}
+
+pub(super) async fn reset_second_factors(app: App) -> Result<usize> {
+    second_factor::perform_due_resets(&app).await
 }

@@ -32,7 +32,7 @@ use crate::identity::{
     user::model::{Role, User},
 };
 use mainstay_kernel::{
-    caller::Caller,
+    caller::{Caller, SignIn},
     clock::Clock,
     contract::{
         Policies,
@@ -86,6 +86,14 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    /// When the user last proved who they are (RFC 9068, 2.2.1), and how (RFC 8176); absent in a token of an earlier version.
+    #[serde(default)]
+    auth_time: i64,
+    #[serde(default)]
+    amr: Vec<String>,
+    /// Whether the user must prove or add a second factor before anything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    needs_second_factor: bool,
 }
 
 /// The content of an access token.
@@ -146,6 +154,8 @@ pub struct Pair {
     pub session: SessionId,
     /// The account of the session.
     pub account: Option<AccountId>,
+    /// Whether the access token is only good for a second factor.
+    pub needs_second_factor: bool,
 }
 
 /// Issues and verifies tokens. Cheap to clone.
@@ -282,10 +292,13 @@ impl Tokens {
         let ring = self.ring();
         let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
         let Some(signing) = key.signing() else { return Ok(None) };
-        let issued = session.refreshed_at.timestamp();
+        let authenticated = session.authenticated_at();
+        let issued = session.refreshed_at.max(authenticated).timestamp();
+        let needs_second_factor = *granted == Granted::UntilSecondFactor;
+        let methods: &[&str] = if session.has_second_factor { &["pwd", "otp", "mfa"] } else { &["pwd"] };
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
-            Granted::Nothing => (None, None),
+            Granted::Nothing | Granted::UntilSecondFactor => (None, None),
             Granted::Custom { id, version, scopes } => (None, Some((id.0, *version, scopes.join(" ")))),
         };
         let claims = Claims {
@@ -303,9 +316,12 @@ impl Tokens {
             sid: session.id.0,
             epoch: session.epoch,
             // Required by RFC 9068; without it, two refreshes within a second would yield the same token.
-            jti: format!("{}.{}", session.id, session.generation),
+            jti: format!("{}.{}.{issued}", session.id, session.generation),
             iat: issued,
             exp: issued + inner.life.num_seconds(),
+            auth_time: authenticated.timestamp(),
+            amr: methods.iter().map(|&method| method.to_owned()).collect(),
+            needs_second_factor,
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
@@ -319,6 +335,7 @@ impl Tokens {
             refresh: claim.write(mac.as_ref()),
             session: session.id,
             account: member.map(|member| member.account),
+            needs_second_factor,
         }))
     }
 
@@ -361,7 +378,10 @@ impl Tokens {
         };
         let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
         let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
-        let caller = Caller::User { id: user, account: claims.acct.map(AccountId), role: platform, session, scopes };
+        let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
+        let sign_in = SignIn { at, needs_second_factor: claims.needs_second_factor };
+        let account = claims.acct.map(AccountId);
+        let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
         Ok(Access { caller, user, session, epoch: claims.epoch, member, role, expires_at })
     }
 
@@ -371,8 +391,10 @@ impl Tokens {
         let policies = self.0.policies;
         let custom = match (&claims.scope, claims.rid, claims.rver) {
             (Some(scopes), Some(_), Some(_)) => scopes,
-            // A customer without an account holds nothing.
-            (None, None, None) if platform == policy::Role::Customer && claims.acct.is_none() => {
+            // A customer without an account holds nothing, as does a user without the second factor that is required.
+            (None, None, None)
+                if claims.needs_second_factor || (platform == policy::Role::Customer && claims.acct.is_none()) =>
+            {
                 return Some([].into());
             }
             (None, None, None) => {

@@ -24,6 +24,8 @@ pub enum Content {
     SignIn { at: DateTime<Utc>, address: Option<String>, device: Option<String>, link: String },
     /// A user changed the password.
     PasswordChanged { at: DateTime<Utc>, link: String },
+    /// The second factor of a user was added, used in an unusual way, or removed: the template says which.
+    SecondFactor { template: &'static str, at: DateTime<Utc>, link: String },
     /// The link confirms the new address of a user, once, until a time.
     EmailChange { link: String, until: DateTime<Utc> },
     /// The new address of a user belongs to another user.
@@ -66,6 +68,7 @@ impl Content {
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::SignIn { .. } => "sign_in",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::SecondFactor { template, .. } => *template,
             Self::EmailChange { .. } => "email_change",
             Self::EmailTaken { .. } => "email_taken",
             Self::EmailChanged { .. } => "email_changed",
@@ -100,7 +103,9 @@ impl Content {
             | Self::Registration { link, until }
             | Self::EmailChange { link, until } => context! { link, until => locale.time(*until) },
             Self::AlreadyRegistered { link } | Self::EmailTaken { link } => context! { link },
-            Self::PasswordChanged { at, link } => context! { at => locale.time(*at), link },
+            Self::PasswordChanged { at, link } | Self::SecondFactor { at, link, .. } => {
+                context! { at => locale.time(*at), link }
+            }
             Self::EmailChanged { at, link, until } => {
                 context! { at => locale.time(*at), link, until => locale.time(*until) }
             }

@@ -24,8 +24,12 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 /// Methods that reject every caller except the resource's creator.
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
-/// Methods that reject every caller except the one whose address the request is about.
-const OWN_ADDRESS_ONLY: [&str; 1] = ["InvitationService.AcceptInvitation"];
+/// Methods that reject every caller except the one whose address or second factor the request is about.
+const OWN_ONLY: [&str; 3] = [
+    "InvitationService.AcceptInvitation",
+    "SecondFactorService.ConfirmTotp",
+    "SecondFactorService.RegenerateRecoveryCodes",
+];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
 const REFUSES_FOREIGN_ACCOUNTS: [&str; 10] = [
@@ -157,7 +161,7 @@ impl Who {
                 Expected::Refused(403)
             }
             (true, false) if AUTHOR_ONLY.contains(&name) && self != owner => Expected::Refused(403),
-            (false, true) if OWN_ADDRESS_ONLY.contains(&name) => Expected::Refused(422),
+            (false, true) if OWN_ONLY.contains(&name) => Expected::Refused(422),
             (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
             // A method about the caller's own user acts on the caller, regardless of the scene's owner.
             (false, true) if reach == Reach::OwnAccount => Expected::Empty,

@@ -17,6 +17,7 @@ pub(crate) mod payment;
 pub(crate) mod post;
 pub(crate) mod role;
 mod scene;
+pub(crate) mod second_factor;
 pub(crate) mod service_key;
 pub(crate) mod session;
 pub(crate) mod subscription;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(auth::cases());
+    cases.extend(second_factor::cases());
     cases.extend(webhook::cases());
     cases.extend(webhook_endpoint::cases());
     cases.extend(dashboard::cases());

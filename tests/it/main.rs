@@ -28,6 +28,7 @@ mod protocols;
 mod proxies;
 mod reasons;
 mod replicas;
+mod second_factor;
 mod serving;
 mod session;
 mod statements;

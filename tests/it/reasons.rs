@@ -18,7 +18,7 @@ use crate::{
 use coverage::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const TESTED_HERE: [&str; 26] = [
+const TESTED_HERE: [&str; 28] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -33,8 +33,10 @@ const TESTED_HERE: [&str; 26] = [
     "OVERLOADED",
     "PAYLOAD_TOO_LARGE",
     "RATE_LIMIT_EXCEEDED",
+    "REAUTHENTICATION_REQUIRED",
     "REGISTRATION_CLOSED",
     "ROUTE_NOT_FOUND",
+    "SECOND_FACTOR_REQUIRED",
     "SESSION_REVOKED",
     "TOKEN_EXPIRED",
     "UNAVAILABLE",

@@ -20,6 +20,7 @@ pub(crate) mod rest;
 pub(crate) mod s3;
 pub(crate) mod servers;
 mod sql;
+mod totp;
 mod values;
 pub(crate) mod webhook;
 
@@ -32,4 +33,5 @@ pub(crate) use files::rust_files;
 pub(crate) use process::{ChildProcess, Process};
 pub(crate) use raw::Raw;
 pub(crate) use response::Response;
+pub(crate) use totp::totp;
 pub(crate) use values::{euro, unique};

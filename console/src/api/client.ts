@@ -5,6 +5,7 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "../../generated/api";
 import { ApiError, errorOf, unreachable } from "./errors";
 import { accessToken, refresh } from "./session";
+import { stepUp } from "./step-up";
 
 export type Schemas = components["schemas"];
 
@@ -61,15 +62,19 @@ async function concluded(request: Request): Promise<Response> {
   }
 }
 
-/** Sends a request in the user's name. An expired token is replaced once. */
+/** Sends a request in the user's name. An expired token is replaced once, and the user authenticates again if that is required. */
 export async function send(request: Request): Promise<Response> {
-  try {
-    return await concluded(request);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 401)) throw error;
-    // The refresh detects a revoked session, too.
-    if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
-    return concluded(request);
+  for (const tried = new Set<string>(); ; ) {
+    try {
+      return await concluded(request);
+    } catch (error) {
+      const remedy = error instanceof ApiError && error.status === 401 && (error.code === "REAUTHENTICATION_REQUIRED" ? "step-up" : "refresh");
+      if (!remedy || tried.has(remedy)) throw error;
+      tried.add(remedy);
+      if (remedy === "step-up") await stepUp(error);
+      // The refresh detects a revoked session, too.
+      else if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
+    }
   }
 }
 

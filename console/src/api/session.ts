@@ -7,8 +7,9 @@
 
 import { ApiError, errorOf, unreachable } from "./errors";
 
-export type SessionState = "unknown" | "out" | "in";
-type Tokens = { accessToken: string; expiresIn: number; sessionId: string; accountId?: string | null };
+/** A limited session is only good for a second factor. */
+export type SessionState = "unknown" | "out" | "limited" | "in";
+type Tokens = { accessToken: string; expiresIn: number; sessionId: string; accountId?: string | null; secondFactorRequired: boolean };
 
 /** How long before its expiry a token is replaced, in seconds. */
 const MARGIN_S = 30;
@@ -63,14 +64,15 @@ function leave(): void {
   become("out");
 }
 
-function enter({ accessToken, expiresIn, accountId }: Tokens): void {
+function enter({ accessToken, expiresIn, accountId, secondFactorRequired }: Tokens): void {
   token = accessToken;
   clearTimeout(timer);
   const wait = Math.max(expiresIn - MARGIN_S, expiresIn / 2);
   timer = setTimeout(() => void refresh().catch(() => undefined), Math.min(wait * 1000, 2 ** 31 - 1));
   const isOther = (accountId ?? undefined) !== account;
   account = accountId ?? undefined;
-  if (state !== "in") become("in");
+  const next = secondFactorRequired ? "limited" : "in";
+  if (state !== next) become(next);
   else if (isOther) startOver();
   else for (const listener of renewals) listener();
 }
@@ -97,8 +99,16 @@ async function exchange(path: string, body?: unknown): Promise<void> {
   enter(((await response.json()) as { data: Tokens }).data);
 }
 
-export function signIn(email: string, password: string): Promise<void> {
-  return exchange("/session", { email, password });
+/** Signs in, or returns the challenge that a second factor answers. */
+export async function signIn(email: string, password: string): Promise<string | undefined> {
+  const response = await send("POST", "/session", { email, password });
+  const { data, challenge } = (await response.json()) as { data?: Tokens; challenge?: { token: string } };
+  if (data) enter(data);
+  return challenge?.token;
+}
+
+export function answerChallenge(challengeToken: string, code: string): Promise<void> {
+  return exchange("/session/second-factor", { challengeToken, code });
 }
 
 /** Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. */

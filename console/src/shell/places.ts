@@ -51,6 +51,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },
+      { to: "/security", title: "Sign-in and security", services: [] },
       { to: "/sessions", title: "Sessions", services: ["SessionService"] },
     ],
   },
@@ -65,7 +66,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
 ];
 
 /** Services without a page. */
-const HIDDEN = new Set(["AuthService"]);
+const HIDDEN = new Set(["AuthService", "SecondFactorService"]);
 
 export function usePlaces(): Group[] {
   const t = useText();

@@ -65,6 +65,7 @@ const routes = [
   page("/people/$id", lazyRouteComponent(() => import("../pages/access/people"), "PersonPage")),
   page("/audit", lazyRouteComponent(() => import("../pages/access/audit"), "AuditPage")),
   page("/profile", lazyRouteComponent(() => import("../pages/access/profile"), "ProfilePage")),
+  page("/security", lazyRouteComponent(() => import("../pages/access/security"), "SecurityPage")),
   page("/service-keys", lazyRouteComponent(() => import("../pages/access/keys"), "ServiceKeysPage")),
   page("/sessions", lazyRouteComponent(() => import("../pages/access/sessions"), "SessionsPage")),
   page("/queue", lazyRouteComponent(() => import("../pages/system/queue"), "QueuePage")),

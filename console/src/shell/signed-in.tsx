@@ -2,16 +2,20 @@
 
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useContext, useEffect, useState } from "react";
+import { lazy, Suspense, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { I18nProvider } from "react-aria-components";
 
 import { asApiError } from "../api/errors";
 import { onRenewal } from "../api/session";
+import { pendingStepUp, subscribeStepUp } from "../api/step-up";
 import { LanguageContext } from "../text";
 import { KeptContext } from "../ui/kept";
 import { Problem } from "../ui/problem";
 import { createConsoleRouter } from "./router";
 import { MeContext, useMeQuery } from "./user";
+
+const Limited = lazy(() => import("./limited"));
+const StepUpDialog = lazy(() => import("./step-up"));
 
 const MAX_RETRIES = 2;
 const MAX_WAIT_S = 10;
@@ -29,14 +33,16 @@ function createClient(): QueryClient {
   });
 }
 
-export default function SignedIn() {
+export default function SignedIn({ isLimited }: { isLimited: boolean }) {
   const [client] = useState(createClient);
   const [kept] = useState(() => new Map<string, unknown>());
   const language = useContext(LanguageContext);
+  const pending = useSyncExternalStore(subscribeStepUp, pendingStepUp);
   return (
     <QueryClientProvider client={client}>
       <I18nProvider locale={language === "de" ? "de-DE" : "en-US"}>
-        <KeptContext value={kept}><WithUser /></KeptContext>
+        <KeptContext value={kept}>{isLimited ? <Suspense><Limited /></Suspense> : <WithUser />}</KeptContext>
+        {pending && <Suspense><StepUpDialog pending={pending} /></Suspense>}
       </I18nProvider>
     </QueryClientProvider>
   );

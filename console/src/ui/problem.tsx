@@ -25,6 +25,7 @@ const ADVICE: Record<number, Advice> = {
 };
 
 function advice({ status, code, fields }: ApiError): Advice {
+  if (code === "REAUTHENTICATION_REQUIRED") return ["You did not confirm that it is you", "Try again, and enter your password."];
   if (code === "IDEMPOTENCY_IN_PROGRESS") return ["It is still being carried out", "Send it again in a moment; it takes effect only once."];
   if (code.startsWith("UPSTREAM_")) return ["It failed at another server", "Try again in a moment. If the error persists, contact the operator of that server."];
   // Without a field, the message contains the remedy.

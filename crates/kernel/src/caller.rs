@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::{
@@ -17,6 +18,22 @@ use crate::{
     error::{Error, Reason, Result},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
+
+/// What a user has proved at the sign-in or since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignIn {
+    /// When the user last proved who they are.
+    pub at: DateTime<Utc>,
+    /// Whether the user must add a second factor before anything else.
+    pub needs_second_factor: bool,
+}
+
+impl SignIn {
+    /// Returns a complete sign-in at a time.
+    pub fn at(at: DateTime<Utc>) -> Self {
+        Self { at, needs_second_factor: false }
+    }
+}
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +50,8 @@ pub enum Caller {
         session: SessionId,
         /// The scopes of the user's role when the access token was issued: the built-in role or a custom one.
         scopes: Arc<[Scope]>,
+        /// How the user signed in.
+        sign_in: SignIn,
     },
     /// An internal service with a key or a client certificate.
     Service {
@@ -101,7 +120,7 @@ impl Permit {
     }
 
     /// Returns the permit of a caller for a method of these policies, by its gRPC path, for a program that acts on behalf of the caller
-    /// without a request. The policy decides as it does for a request.
+    /// without a request. The policy decides as it does for a request, except that the sign-in may be of any age.
     ///
     /// # Errors
     /// `PERMISSION_DENIED`; `INTERNAL_ERROR` if there is no such method.
@@ -112,11 +131,29 @@ impl Permit {
 
     /// Returns the permit that the policy grants the caller. `None` stands for a caller of a public method without a
     /// grant, who reaches what an unauthenticated client reaches.
-    pub(crate) fn granted(method: &Method, caller: Caller) -> Result<Option<Self>> {
+    pub(crate) fn granted(method: &Method, caller: Caller, now: DateTime<Utc>) -> Result<Option<Self>> {
         match (reach(method, &caller), method.access) {
-            (Ok(reach), _) => Ok(Some(Self::new(caller, reach))),
+            (Ok(reach), _) => {
+                let permit = Self::new(caller, reach);
+                method.max_auth_age.map_or(Ok(()), |max_age| permit.check_recent(max_age, now))?;
+                Ok(Some(permit))
+            }
             (Err(_), Access::Public) => Ok(None),
             (Err(error), Access::Granted) => Err(error),
+        }
+    }
+
+    /// Checks that the user has proved who they are within the last `max_age`. A service has no sign-in.
+    ///
+    /// # Errors
+    /// `REAUTHENTICATION_REQUIRED`.
+    pub fn check_recent(&self, max_age: TimeDelta, now: DateTime<Utc>) -> Result<()> {
+        match &self.caller {
+            Caller::User { sign_in, .. } if now - sign_in.at > max_age => {
+                let seconds = max_age.num_seconds().to_string();
+                Err(Error::new(Reason::ReauthenticationRequired).with("maxAgeSeconds", seconds))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -188,6 +225,9 @@ impl Permit {
 
 /// Returns the reach that the policy grants the caller, by role and scope.
 fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
+    if matches!(caller, Caller::User { sign_in, .. } if sign_in.needs_second_factor && !method.before_second_factor) {
+        return Err(Reason::SecondFactorRequired.into());
+    }
     let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
     let reach = grant.reach_with(caller.scopes()).map_err(|scope| {
         let message = format!("The method requires the scope {scope}.");

@@ -33,14 +33,15 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The server's secret: 32 bytes that all instances share. It is never used directly; each use has a key derived from
-/// it (HKDF, RFC 5869), so that one use can't be exploited against another.
+/// The server's secret: 32 bytes that all instances share, and the earlier ones, which only open what they sealed. It is
+/// never used directly; each use has a key derived from it (HKDF, RFC 5869), so that one use can't be exploited against
+/// another.
 ///
 /// A new secret invalidates whatever carries a MAC under it (refresh, page and resume tokens, links to files and for
-/// unsubscribing), and causes a new signing key; access tokens already issued stay valid, because the public keys are
-/// not sealed.
+/// unsubscribing). Without the earlier secret, it also causes a new signing key; access tokens already issued stay valid,
+/// because the public keys are not sealed.
 #[derive(Clone)]
-pub struct SecretKey(std::sync::Arc<SecretBox<[u8; KEY_BYTES]>>);
+pub struct SecretKey(std::sync::Arc<[SecretBox<[u8; KEY_BYTES]>]>);
 
 impl std::fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,7 +53,7 @@ impl SecretKey {
     /// Returns the configured secret or, if there is none, the one in the data directory, generated on first use.
     ///
     /// # Errors
-    /// When `SECRET_KEY` is not 32 bytes in base64, or the file can't be read or created.
+    /// When a part of `SECRET_KEY` is not 32 bytes in base64, or the file can't be read or created.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.secret_key {
             Some(text) => Self::parse(text.expose_secret()).context("SECRET_KEY"),
@@ -60,19 +61,24 @@ impl SecretKey {
         }
     }
 
-    /// Reads a secret, 32 bytes in base64.
+    /// Reads a secret, 32 bytes in base64, and the earlier ones after it, separated by commas.
     ///
     /// # Errors
     /// When the text is something else.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         // The decoder's own error would quote a part of the secret.
-        let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
-        Ok(Self::new(bytes.context("must be 32 bytes in base64 (openssl rand -base64 32)")?))
+        let bytes = |part: &str| <[u8; KEY_BYTES]>::try_from(STANDARD.decode(part.trim()).ok()?).ok();
+        let all: Option<Vec<_>> = text.split(',').map(bytes).collect();
+        Ok(Self::of(all.context("must be 32 bytes in base64 (openssl rand -base64 32)")?))
     }
 
     /// Makes a secret of these bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(std::sync::Arc::new(SecretBox::new(Box::new(bytes))))
+        Self::of([bytes])
+    }
+
+    fn of(all: impl IntoIterator<Item = [u8; KEY_BYTES]>) -> Self {
+        Self(all.into_iter().map(|bytes| SecretBox::new(Box::new(bytes))).collect())
     }
 
     fn from_file(path: &Path) -> anyhow::Result<Self> {
@@ -113,24 +119,15 @@ impl SecretKey {
         }
     }
 
+    /// Returns the key that the present secret has for a purpose.
     fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
-        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"mainstay").extract(self.0.expose_secret());
-        let mut key = [0; KEY_BYTES];
-        let info = [purpose.as_bytes()];
-        let derived = root.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
-        derived.expect("HKDF gives up to 255 times 32 bytes");
-        key
+        derive(&self.0[0], purpose)
     }
 
     /// Returns the MAC key (HMAC with SHA-256) of a purpose, which is named by what is authenticated and a version, such as
     /// `page tokens v1`.
     pub fn mac(&self, purpose: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose))
-    }
-
-    fn sealer(&self) -> RandomizedNonceKey {
-        let key = self.derive("signing keys v1");
-        RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key")
     }
 
     /// Seals a private key (AES-256-GCM, the nonce first). Opening it requires the same `label`, so that a sealed key
@@ -140,20 +137,36 @@ impl SecretKey {
     /// `INTERNAL_ERROR` when the cipher fails.
     pub fn seal(&self, label: &str, plain: &[u8]) -> Result<Vec<u8>> {
         let mut sealed = plain.to_vec();
-        let nonce = self.sealer().seal_in_place_append_tag(Aad::from(label), &mut sealed);
+        let nonce = sealer(&self.0[0]).seal_in_place_append_tag(Aad::from(label), &mut sealed);
         let nonce = nonce.map_err(|_| Error::internal(anyhow::anyhow!("AES-GCM could not seal")))?;
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    /// Opens what [`seal`](Self::seal) made; `None` if it was sealed with another secret or label, or modified.
+    /// Opens what [`seal`](Self::seal) made with this secret or an earlier one; `None` if it was sealed with another secret or
+    /// label, or modified.
     pub fn unseal(&self, label: &str, sealed: &[u8]) -> Option<SecretBox<Vec<u8>>> {
         let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>()?;
-        let mut body = body.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.sealer().open_in_place(nonce, Aad::from(label), &mut body).ok()?.len();
-        body.truncate(length);
-        Some(SecretBox::new(Box::new(body)))
+        self.0.iter().find_map(|secret| {
+            let (mut body, nonce) = (body.to_vec(), Nonce::assume_unique_for_key(*nonce));
+            let length = sealer(secret).open_in_place(nonce, Aad::from(label), &mut body).ok()?.len();
+            body.truncate(length);
+            Some(SecretBox::new(Box::new(body)))
+        })
     }
+}
+
+fn derive(secret: &SecretBox<[u8; KEY_BYTES]>, purpose: &str) -> [u8; KEY_BYTES] {
+    let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"mainstay").extract(secret.expose_secret());
+    let mut key = [0; KEY_BYTES];
+    let info = [purpose.as_bytes()];
+    let derived = root.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
+    derived.expect("HKDF gives up to 255 times 32 bytes");
+    key
+}
+
+fn sealer(secret: &SecretBox<[u8; KEY_BYTES]>) -> RandomizedNonceKey {
+    let key = derive(secret, "signing keys v1");
+    RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key")
 }
 
 #[cfg(test)]
@@ -174,12 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_secret_only_opens() {
+        let text = |byte| STANDARD.encode([byte; 32]);
+        let old = SecretKey::new([1; 32]);
+        let new = SecretKey::parse(&format!("{},{}", text(2), text(1))).expect("two secrets");
+        let sealed = old.seal("a", b"private").expect("seals");
+        assert_eq!(new.unseal("a", &sealed).expect("opens").expose_secret(), b"private");
+        assert!(old.unseal("a", &new.seal("a", b"private").expect("seals")).is_none());
+        assert_eq!(new.derive("page tokens v1"), SecretKey::new([2; 32]).derive("page tokens v1"));
+        assert!(SecretKey::parse(&format!("{},short", text(2))).is_err());
+    }
+
+    #[test]
     fn the_file_is_made_once_and_read_by_its_owner_only() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("data/secret_key");
         let first = SecretKey::from_file(&path).expect("is made");
         let again = SecretKey::from_file(&path).expect("is read");
-        assert_eq!(first.0.expose_secret(), again.0.expose_secret());
+        assert_eq!(first.0[0].expose_secret(), again.0[0].expose_secret());
         assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("is ours");
         assert!(SecretKey::from_file(&path).is_err());

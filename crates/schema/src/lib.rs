@@ -3,7 +3,10 @@
 #![expect(missing_docs, reason = "the columns are documented in migrations/")]
 
 diesel::table! {
-    accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz, }
+    accounts (id) {
+        id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz,
+        requires_second_factor -> Bool,
+    }
 }
 diesel::table! {
     members (id) {
@@ -24,6 +27,7 @@ diesel::table! {
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
         kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>,
+        second_factor_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -62,6 +66,12 @@ diesel::table! {
 }
 diesel::table! {
     sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
+}
+diesel::table! {
+    second_factors (user_id) {
+        user_id -> Uuid, secret -> Binary, last_step -> BigInt, recovery_codes -> Array<Binary>,
+        reset_at -> Nullable<Timestamptz>,
+    }
 }
 diesel::table! {
     password_resets (token_hash) {

@@ -9,6 +9,8 @@ use mainstay_kernel::{id::AccountId, page::Key};
 pub struct Account {
     pub id: AccountId,
     pub name: String,
+    /// Whether the members need a second factor.
+    pub requires_second_factor: bool,
     /// The version, which each change increments by one.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -18,20 +20,30 @@ pub struct Account {
 impl Account {
     /// Creates an account.
     pub fn new(name: String, now: DateTime<Utc>) -> Self {
-        Self { id: AccountId::generate(now), name, version: 1, created_at: now, updated_at: now }
+        let id = AccountId::generate(now);
+        Self { id, name, requires_second_factor: false, version: 1, created_at: now, updated_at: now }
     }
 
-    /// Returns the account with another name; the same version if the name is the same.
+    /// Returns the account with the new values; the same version if no value differs.
     #[must_use]
-    pub fn renamed(self, name: String, now: DateTime<Utc>) -> Self {
-        if name == self.name {
+    pub fn apply(self, patch: Patch, now: DateTime<Utc>) -> Self {
+        let name = patch.name.unwrap_or_else(|| self.name.clone());
+        let requires_second_factor = patch.requires_second_factor.unwrap_or(self.requires_second_factor);
+        if (&name, requires_second_factor) == (&self.name, self.requires_second_factor) {
             return self;
         }
-        Self { name, version: self.version + 1, updated_at: now, ..self }
+        Self { name, requires_second_factor, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns the position in a list by creation time.
     pub fn key(&self) -> Key {
         Key { rank: None, time: self.created_at, id: self.id.0 }
     }
+}
+
+/// New values for some of an account's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    pub name: Option<String>,
+    pub requires_second_factor: Option<bool>,
 }

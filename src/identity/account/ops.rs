@@ -4,7 +4,10 @@ mod transfer;
 
 use crate::{
     identity::{
-        account::{model::Account, store},
+        account::{
+            model::{Account, Patch},
+            store,
+        },
         member::{
             model::{MAX_OWNED, Member, MemberRole},
             store as member,
@@ -17,8 +20,9 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::{Permit, Visibility},
+    contract::policy,
     database::Connection,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
     page::{Start, Total},
     unit_of_work::Work,
@@ -72,28 +76,39 @@ pub async fn list(
     Ok((store::list(connection, visibility, prefix, start, limit + 1).await?, total))
 }
 
-/// Renames an account. The name that it has changes nothing.
+/// Updates an account. A patch that changes nothing keeps the version. Whether members need a second factor is up to the
+/// owners, and to the staff.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `PERMISSION_DENIED`.
 pub async fn update(
     work: &mut Work,
     id: AccountId,
     expected: Option<ExpectedVersions>,
-    name: Option<String>,
+    patch: Patch,
 ) -> Result<Account> {
-    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let (permit, now) = (work.permit()?, work.now());
+    let visibility = permit.visibility();
     if !visibility.reaches(id, None) {
         return Err(Error::not_found("account"));
     }
     let account = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), account.version)?;
     work.before(&account);
-    let name = name.unwrap_or_else(|| account.name.clone());
-    let renamed = account.clone().renamed(name, now);
-    if renamed != account {
-        let next = renamed.clone();
+    let updated = account.clone().apply(patch, now);
+    if updated.requires_second_factor != account.requires_second_factor
+        && permit.caller().role() == policy::Role::Customer
+    {
+        let (user, ..) = session::caller(&permit)?;
+        let own = work.read(async |connection: &Connection| member::find(connection, id, user).await).await?;
+        own.filter(Member::is_owner).ok_or_else(|| {
+            let message = "Only an owner of the account changes whether members need a second factor.";
+            Error::with_message(Reason::PermissionDenied, message)
+        })?;
+    }
+    if updated != account {
+        let next = updated.clone();
         work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
     }
-    Ok(renamed)
+    Ok(updated)
 }

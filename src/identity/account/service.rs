@@ -4,7 +4,10 @@ use tonic::Request;
 
 use crate::{
     identity::{
-        account::{model::Account, ops},
+        account::{
+            model::{Account, Patch},
+            ops,
+        },
         config::IdentityConfig,
         member::{id::MemberId, service::render as render_member},
         tokens::Tokens,
@@ -40,22 +43,27 @@ fn render(account: Account) -> pb::Account {
         version: Some(account.version),
         create_time: Some(time(account.created_at)),
         update_time: Some(time(account.updated_at)),
+        require_second_factor: Some(account.requires_second_factor),
     }
 }
 
-/// Returns the new name, if `paths` has it.
-fn new_name(message: &pb::AccountPatch, paths: &[String]) -> Result<Option<String>> {
-    let mut name = None;
+/// Parses the new values of the fields in `paths`.
+fn patch(message: &pb::AccountPatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
     for path in paths {
         match path.as_str() {
             "name" => {
-                let new = message.name.clone();
-                name = Some(new.ok_or_else(|| Error::field("account.name", "can't be cleared"))?);
+                let name = message.name.clone();
+                patch.name = Some(name.ok_or_else(|| Error::field("account.name", "can't be cleared"))?);
+            }
+            // Clearing it restores the default.
+            "require_second_factor" => {
+                patch.requires_second_factor = Some(message.require_second_factor.unwrap_or_default());
             }
             other => return Err(mask::unhandled(other)),
         }
     }
-    Ok(name)
+    Ok(patch)
 }
 
 #[tonic::async_trait]
@@ -96,9 +104,9 @@ impl AccountService for Accounts {
         let mut call = Call::admit(request)?;
         let (id, expected) = (AccountId::parse(&call.message.account_id)?, call.if_match.clone());
         let (message, mask) = (call.message.account.take().unwrap_or_default(), call.message.update_mask.take());
-        let name = new_name(&message, &call.update_paths("account", &message, mask)?)?;
+        let patch = patch(&message, &call.update_paths("account", &message, mask)?)?;
         call.write(&self.app, async move |work: &mut Work| {
-            let account = ops::update(work, id, expected, name).await?;
+            let account = ops::update(work, id, expected, patch).await?;
             Ok(pb::UpdateAccountResponse { data: Some(render(account)) })
         })
         .await

@@ -24,19 +24,20 @@ struct Row {
     created_at: DateTime<Utc>,
     version: i64,
     updated_at: DateTime<Utc>,
+    requires_second_factor: bool,
 }
 
 impl From<&Account> for Row {
     fn from(account: &Account) -> Self {
-        let Account { id, ref name, version, created_at, updated_at } = *account;
-        Self { id, name: name.clone(), created_at, version, updated_at }
+        let Account { id, ref name, requires_second_factor, version, created_at, updated_at } = *account;
+        Self { id, name: name.clone(), created_at, version, updated_at, requires_second_factor }
     }
 }
 
 impl From<Row> for Account {
     fn from(row: Row) -> Self {
-        let Row { id, name, created_at, version, updated_at } = row;
-        Self { id, name, version, created_at, updated_at }
+        let Row { id, name, created_at, version, updated_at, requires_second_factor } = row;
+        Self { id, name, requires_second_factor, version, created_at, updated_at }
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie |
+//! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie; responds with a challenge if the user has a second factor |
+//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}`, and sets the cookie |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
 //! A second cookie identifies the device at the next sign-in, also after a sign-out.
 //!
-//! The first three respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
+//! The first four respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
 //! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
 //! another origin, even of the same site, are rejected on these paths as well.
 
@@ -43,8 +44,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::identity::{
-    auth::ops,
+    auth::ops::{self, SignedIn},
     config::IdentityConfig,
+    second_factor::{model::Code, ops as second_factor},
     session::{model::Device, ops as session},
     tokens::Pair,
     user::model::EmailAddress,
@@ -54,9 +56,10 @@ use crate::identity::{
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 4] {
     [
         ("/session", post(sign_in).delete(sign_out)),
+        ("/session/second-factor", post(verify)),
         ("/session/refresh", post(refresh)),
         ("/session/account", post(switch_account)),
     ]
@@ -87,6 +90,13 @@ struct Credentials {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Answer {
+    challenge_token: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Choice {
     account_id: Uuid,
 }
@@ -97,13 +107,11 @@ async fn sign_in(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
+    let (device, from) = origin_of(address, &headers);
     let login = async {
         let Credentials { email, password, account_id } =
             read(&body.map_err(too_large)?, "The body must be JSON with email and password.")?;
         let account = account_id.map(AccountId);
-        let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let device = Device::new(user_agent, from.to_string());
         let (email, device_token) = (
             EmailAddress::find(&email)?,
             cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from),
@@ -111,14 +119,45 @@ async fn sign_in(
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from, account }).await
     };
     match login.await {
-        Ok((pair, device_token)) => {
-            let life = app.config.section::<IdentityConfig>().refresh_ttl;
-            let device =
-                in_headers(cookie::DEVICE.set(&headers, is_tls(&app, &headers), device_token.expose_secret(), life));
-            (device, token_response(&app, &headers, &pair)).into_response()
+        Ok(SignedIn::Tokens(pair, device)) => signed_in(&app, &headers, &pair, &device),
+        Ok(SignedIn::Challenge(token, life)) => {
+            let challenge = json!({ "token": token.expose_secret(), "expiresIn": life.num_seconds() });
+            ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "challenge": challenge }))).into_response()
         }
         Err(error) => refusal(error),
     }
+}
+
+async fn verify(
+    State(app): State<App>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let (device, from) = origin_of(address, &headers);
+    let verify = async {
+        let Answer { challenge_token, code } =
+            read(&body.map_err(too_large)?, "The body must be JSON with challengeToken and code.")?;
+        second_factor::verify(&app, &challenge_token, &Code::parse(&code)?, device, from).await
+    };
+    match verify.await {
+        Ok((pair, device)) => signed_in(&app, &headers, &pair, &device),
+        Err(error) => refusal(error),
+    }
+}
+
+/// Returns the device and the address of a request.
+fn origin_of(address: Option<Extension<ClientAddress>>, headers: &HeaderMap) -> (Device, IpAddr) {
+    let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    (Device::new(user_agent, from.to_string()), from)
+}
+
+/// Renders a new session, with the cookie of its device.
+fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString) -> Response {
+    let life = app.config.section::<IdentityConfig>().refresh_ttl;
+    let device = in_headers(cookie::DEVICE.set(headers, is_tls(app, headers), device.expose_secret(), life));
+    (device, token_response(app, headers, pair)).into_response()
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
@@ -195,6 +234,7 @@ fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
         "expiresIn": pair.expires_in.num_seconds(),
         "sessionId": pair.session.to_string(),
         "accountId": pair.account.map(|account| account.to_string()),
+        "secondFactorRequired": pair.needs_second_factor,
     });
     (cookies, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
 }

@@ -23,11 +23,11 @@ use mainstay_kernel::{
 };
 
 pub(crate) use super::store::{insert as store_reset, use_up as use_up_resets};
-pub(crate) use audited::of_user;
+pub(crate) use audited::{of_user, record, refused};
 pub use change::change_password;
-pub(crate) use login::authenticate;
-pub use login::{Attempt, login};
-pub(crate) use prove::prove;
+pub use login::{Attempt, SignedIn, login};
+pub(crate) use login::{Proved, authenticate, complete};
+pub(crate) use prove::{prove, prove_password};
 pub use reset::{confirm_reset, request_reset};
 
 /// The address of the demo account.

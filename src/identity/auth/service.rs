@@ -4,13 +4,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Request;
 
 use crate::identity::{
-    auth::ops,
+    auth::ops::{self, SignedIn},
     email_change::ops as email_change,
     registration::ops::{self as registration, NewUser},
+    second_factor::{model::Code, ops as second_factor},
     session::{
         ops as session,
-        service::{client_address, device, pair},
+        service::{client_address, device, pair, seconds},
     },
+    tokens::Pair,
     user::{
         model::{EmailAddress, Language},
         service as user,
@@ -31,6 +33,11 @@ pub struct Auth {
 
 fn language(tag: Option<&str>) -> Result<Option<Language>> {
     tag.map(Language::parse).transpose()
+}
+
+/// Renders the tokens of a new session, with that of its device.
+fn first_pair(tokens: Pair, device: &SecretString) -> pb::TokenPair {
+    pb::TokenPair { device_token: Some(device.expose_secret().to_owned()), ..pair(tokens) }
 }
 
 #[tonic::async_trait]
@@ -63,9 +70,39 @@ impl AuthService for Auth {
         let (email, device_token) = (EmailAddress::find(&email)?, device_token.map(SecretString::from));
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let attempt = ops::Attempt { email, password: password.into(), device, device_token, from, account };
-        let (tokens, device_token) = ops::login(&self.app, attempt).await?;
-        let device_token = Some(device_token.expose_secret().to_owned());
-        call.read(pb::LoginResponse { data: Some(pb::TokenPair { device_token, ..pair(tokens) }) })
+        call.read(match ops::login(&self.app, attempt).await? {
+            SignedIn::Tokens(tokens, device) => {
+                pb::LoginResponse { data: Some(first_pair(tokens, &device)), challenge: None }
+            }
+            SignedIn::Challenge(token, life) => {
+                let (token, expires_in) = (token.expose_secret().to_owned(), seconds(life));
+                pb::LoginResponse { data: None, challenge: Some(pb::SecondFactorChallenge { token, expires_in }) }
+            }
+        })
+    }
+
+    async fn verify_second_factor(
+        &self,
+        request: Request<pb::VerifySecondFactorRequest>,
+    ) -> Reply<pb::VerifySecondFactorResponse> {
+        let (device, from) = (device(&request), client_address(&request));
+        let mut call = Call::admit(request)?;
+        let pb::VerifySecondFactorRequest { challenge_token, code } = std::mem::take(&mut call.message);
+        let code = Code::parse(&code)?;
+        let (tokens, device) = second_factor::verify(&self.app, &challenge_token, &code, device, from).await?;
+        call.read(pb::VerifySecondFactorResponse { data: Some(first_pair(tokens, &device)) })
+    }
+
+    async fn reauthenticate(&self, request: Request<pb::ReauthenticateRequest>) -> Reply<pb::ReauthenticateResponse> {
+        let from = client_address(&request);
+        let mut call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let pb::ReauthenticateRequest { current_password, code } = std::mem::take(&mut call.message);
+        let code = code.as_deref().map(Code::parse).transpose()?;
+        let password = current_password.into();
+        let tokens = second_factor::reauthenticate(&self.app, &permit, password, code.as_ref(), from).await?;
+        let pb::TokenPair { access_token, token_type, expires_in, .. } = pair(tokens);
+        call.read(pb::ReauthenticateResponse { data: Some(pb::AccessToken { access_token, token_type, expires_in }) })
     }
 
     async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Reply<pb::RefreshResponse> {

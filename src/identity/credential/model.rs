@@ -6,6 +6,7 @@
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
 //! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
+//! | `mch_…` | [challenge](crate::identity::second_factor::model::Challenge) of a second factor: user, epoch, device, account, expiry and a MAC | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |

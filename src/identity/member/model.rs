@@ -145,6 +145,8 @@ impl MemberDetails {
 pub struct Membership {
     pub member: Member,
     pub account_name: String,
+    /// Whether the account requires a second factor.
+    pub requires_second_factor: bool,
 }
 
 /// A filter of members, in addition to the caller's visibility.

@@ -70,7 +70,7 @@ pub(crate) fn render(details: MemberDetails) -> pb::Member {
 
 /// Renders a membership of the calling user.
 pub(crate) fn render_membership(membership: Membership) -> pb::Membership {
-    let Membership { member, account_name } = membership;
+    let Membership { member, account_name, .. } = membership;
     let (role, custom_role_id) = render_role(member.role);
     pb::Membership {
         member_id: member.id.to_string(),

@@ -130,8 +130,12 @@ pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> 
 pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Membership>> {
     let query = members::table.inner_join(accounts::table.on(accounts::id.eq(members::account_id)));
     let query = query.filter(members::user_id.eq(user)).order((members::created_at, members::id)).limit(MAX_LISTED);
-    let rows: Vec<(Row, String)> = query.select((Row::as_select(), accounts::name)).load(&mut &*connection).await?;
-    rows.into_iter().map(|(row, account_name)| Ok(Membership { member: row.try_into()?, account_name })).collect()
+    let columns = (Row::as_select(), accounts::name, accounts::requires_second_factor);
+    let rows: Vec<(Row, String, bool)> = query.select(columns).load(&mut &*connection).await?;
+    let membership = |(row, account_name, requires_second_factor): (Row, String, bool)| {
+        Ok(Membership { member: row.try_into()?, account_name, requires_second_factor })
+    };
+    rows.into_iter().map(membership).collect()
 }
 
 /// Returns those of these users who are members of an account.

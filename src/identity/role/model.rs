@@ -140,6 +140,8 @@ pub enum Assigned {
 pub enum Granted {
     /// Nothing: a customer is a member of no account.
     Nothing,
+    /// Nothing but to prove or to add a second factor, whatever the role.
+    UntilSecondFactor,
     /// The scopes of a built-in role, which every instance knows from the contract.
     BuiltIn(BuiltInRole),
     /// The scopes of a version of a custom role.

@@ -77,6 +77,13 @@ pub struct Session {
     /// version stored.
     #[serde(default)]
     pub account: Option<SessionAccount>,
+    /// When the user last proved who they are; `None` if that was only at the beginning, and in sessions that an earlier
+    /// version stored.
+    #[serde(default)]
+    pub authenticated_at: Option<DateTime<Utc>>,
+    /// Whether the user has proved a second factor.
+    #[serde(default)]
+    pub has_second_factor: bool,
     /// The device that signed in.
     pub device: Device,
     /// When the session began.
@@ -112,6 +119,8 @@ impl Session {
             epoch,
             generation: 1,
             account: None,
+            authenticated_at: None,
+            has_second_factor: false,
             device,
             created_at: now,
             refreshed_at: now,
@@ -140,6 +149,17 @@ impl Session {
             return Refresh::Again(self);
         }
         Refresh::Reused
+    }
+
+    /// Returns when the user last proved who they are.
+    pub fn authenticated_at(&self) -> DateTime<Utc> {
+        self.authenticated_at.unwrap_or(self.created_at)
+    }
+
+    /// Returns the session of a user who has just proved who they are, perhaps with a second factor.
+    #[must_use]
+    pub fn renew(self, has_second_factor: bool, now: DateTime<Utc>) -> Self {
+        Self { authenticated_at: Some(now), has_second_factor, ..self }
     }
 
     /// Returns the session of another account.

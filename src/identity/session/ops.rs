@@ -8,7 +8,12 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
-    member::{id::MemberId, model::Member, store as members},
+    config::SecondFactorPolicy,
+    member::{
+        id::MemberId,
+        model::{Member, Membership},
+        store as members,
+    },
     revocation::ops as revocation,
     role::{model::Granted, ops as role},
     session::model::{Device, Refresh, Session, SessionLife},
@@ -51,10 +56,26 @@ pub(crate) fn life(app: &App) -> SessionLife {
 /// # Errors
 /// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres or the session store is
 /// unreachable.
-pub async fn begin(app: &App, user: &User, device: Device, account: Option<AccountId>) -> Result<Pair> {
-    let member = membership(app, user.id, account).await?;
-    let granted = granted(app, user, member.as_ref()).await?;
-    begin_with(app, user, member.as_ref(), &granted, device).await
+pub async fn begin(
+    app: &App,
+    user: &User,
+    device: Device,
+    account: Option<AccountId>,
+    has_second_factor: bool,
+) -> Result<Pair> {
+    let (member, account_requires) = match membership(app, user.id, account).await? {
+        Some(Membership { member, requires_second_factor, .. }) => (Some(member), requires_second_factor),
+        None => (None, false),
+    };
+    let session = Session { has_second_factor, ..new(app, user, device) }.of_account(member.as_ref());
+    let granted =
+        granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, account_requires)).await?;
+    app.part::<Sessions>().insert(&session).await?;
+    issue(app, user, member.as_ref(), &granted, &session).await
+}
+
+fn new(app: &App, user: &User, device: Device) -> Session {
+    Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app))
 }
 
 /// Begins a session whose first access token has what a role grants, until it is refreshed. A test thus has callers of every
@@ -69,28 +90,25 @@ pub async fn begin_with(
     granted: &Granted,
     device: Device,
 ) -> Result<Pair> {
-    let session = Session::begin(user.id, user.epoch.number, device, app.clock.now(), life(app));
-    let session = session.of_account(member);
+    let session = new(app, user, device).of_account(member);
     app.part::<Sessions>().insert(&session).await?;
     issue(app, user, member, granted, &session).await
 }
 
 /// Returns the membership that a new session of a user has; `None` if the user is a member of no account.
-async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Result<Option<Member>> {
-    let memberships = app.database.autocommit(async move |connection| members::of_user(connection, user).await).await?;
-    let mut members = memberships.into_iter().map(|membership| membership.member);
+async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Result<Option<Membership>> {
+    let members = app.database.autocommit(async move |connection| members::of_user(connection, user).await).await?;
     if let Some(account) = account {
-        let member = members.find(|member| member.account == account);
-        return member.map(Some).ok_or_else(|| Error::not_found("account"));
+        let membership = members.into_iter().find(|membership| membership.member.account == account);
+        return membership.map(Some).ok_or_else(|| Error::not_found("account"));
     }
-    let members: Vec<_> = members.collect();
     // Without a choice, no session is looked up.
     if members.len() < 2 {
         return Ok(members.into_iter().next());
     }
     let sessions = app.part::<Sessions>().list(user).await?;
     let last = sessions.into_iter().max_by_key(|session| session.refreshed_at).and_then(|session| session.account);
-    let place = members.iter().position(|member| last.is_some_and(|last| last.member == member.id));
+    let place = members.iter().position(|own| last.is_some_and(|last| last.member == own.member.id));
     Ok(members.into_iter().nth(place.unwrap_or(0)))
 }
 
@@ -125,21 +143,63 @@ async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<
                 if account.is_some_and(|account| session.account.is_none_or(|own| own.account != account)) {
                     return Err(Reason::Conflict.into());
                 }
-                let (user, member) = owner(app, &session, None).await?;
-                let granted = granted(app, &user, member.as_ref()).await?;
-                return issue(app, &user, member.as_ref(), &granted, &session).await;
+                return owner(app, &session, None).await?.issue(app, &session).await;
             }
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
-        let (user, member) = owner(app, &next, account).await?;
-        let granted = granted(app, &user, member.as_ref()).await?;
-        let next = Session { epoch: user.epoch.number, ..next }.of_account(member.as_ref());
+        let owner = owner(app, &next, account).await?;
+        let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
         if app.part::<Sessions>().replace(&entry, &next).await? {
-            return issue(app, &user, member.as_ref(), &granted, &next).await;
+            return owner.issue(app, &next).await;
         }
     }
     Err(Reason::Conflict.into())
+}
+
+/// Records in a session that its user has just proved who they are. Returns a pair with a new access token, and with the
+/// refresh token that the client has.
+///
+/// # Errors
+/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres or the session store is unreachable.
+pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, has_second_factor: bool) -> Result<Pair> {
+    for _ in 0..MAX_ATTEMPTS {
+        let (entry, now) =
+            (app.part::<Sessions>().find(user, id).await?.ok_or(Reason::SessionRevoked)?, app.clock.now());
+        if !entry.session.is_alive(now) {
+            return Err(Reason::SessionRevoked.into());
+        }
+        let owner = owner(app, &entry.session, None).await?;
+        let next = entry.session.clone().renew(has_second_factor, now);
+        let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
+        if app.part::<Sessions>().replace(&entry, &next).await? {
+            return owner.issue(app, &next).await;
+        }
+    }
+    Err(Reason::Conflict.into())
+}
+
+/// The user of a session with the current role, and the membership.
+struct Owner {
+    user: User,
+    member: Option<Member>,
+    /// Whether the account of the membership requires a second factor.
+    account_requires: bool,
+}
+
+impl Owner {
+    async fn issue(&self, app: &App, session: &Session) -> Result<Pair> {
+        let (user, member) = (&self.user, self.member.as_ref());
+        let needs = needs_second_factor(app, user, session, self.account_requires);
+        issue(app, user, member, &granted(app, user, member, needs).await?, session).await
+    }
+}
+
+/// Returns whether the user must prove a second factor, or add one, before anything else.
+fn needs_second_factor(app: &App, user: &User, session: &Session, account_requires: bool) -> bool {
+    let of_staff = app.config.section::<IdentityConfig>().second_factor_staff == SecondFactorPolicy::Required;
+    let is_required = account_requires || (of_staff && user.role != Role::Customer);
+    is_required && !(session.has_second_factor && user.second_factor_at.is_some())
 }
 
 /// Ends a session, one of whose refresh tokens was used twice (RFC 9700, 4.14.2): either use may be a thief's. The
@@ -157,7 +217,7 @@ async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
 /// that in this account. A session without an account takes the oldest membership. The session has ended if the user was
 /// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked. The check covers a
 /// session store that is restored from older data.
-async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Result<(User, Option<Member>)> {
+async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Result<Owner> {
     let (user, id) = (session.user, session.id);
     let wanted = match (account, session.account) {
         (Some(account), _) => Wanted::Account(account),
@@ -165,11 +225,12 @@ async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Resu
         (None, None) => Wanted::Oldest,
     };
     let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id, wanted).await);
-    let owner = owner.await?.filter(|(user, _)| user.epoch.admits(id, session.epoch));
-    match (owner.ok_or(Reason::SessionRevoked)?, wanted) {
-        ((_, None), Wanted::Member(_)) => Err(Reason::SessionRevoked.into()),
-        ((_, None), Wanted::Account(_)) => Err(Error::not_found("account")),
-        (owner, _) => Ok(owner),
+    let owner = owner.await?.filter(|(user, ..)| user.epoch.admits(id, session.epoch));
+    let (user, member, account_requires) = owner.ok_or(Reason::SessionRevoked)?;
+    match (&member, wanted) {
+        (None, Wanted::Member(_)) => Err(Reason::SessionRevoked.into()),
+        (None, Wanted::Account(_)) => Err(Error::not_found("account")),
+        _ => Ok(Owner { user, member, account_requires }),
     }
 }
 
@@ -186,7 +247,10 @@ pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
 }
 
 /// Returns what the user's role grants now: that of the staff, or else that of the member in the account of the session.
-async fn granted(app: &App, user: &User, member: Option<&Member>) -> Result<Granted> {
+async fn granted(app: &App, user: &User, member: Option<&Member>, needs_second_factor: bool) -> Result<Granted> {
+    if needs_second_factor {
+        return Ok(Granted::UntilSecondFactor);
+    }
     match (user.role, member) {
         (Role::Agent | Role::Admin, _) => role::granted(app, role::of_staff(user)).await,
         (Role::Customer, Some(member)) => role::granted(app, member.role.assigned()).await,

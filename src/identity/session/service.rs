@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use chrono::TimeDelta;
 use prost::Message;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
@@ -43,12 +44,18 @@ pub(crate) fn pair(pair: Pair) -> pb::TokenPair {
     pb::TokenPair {
         access_token: pair.access.expose_secret().to_owned(),
         token_type: "Bearer".to_owned(),
-        expires_in: i32::try_from(pair.expires_in.num_seconds()).unwrap_or(i32::MAX),
+        expires_in: seconds(pair.expires_in),
         refresh_token: pair.refresh.expose_secret().to_owned(),
         session_id: pair.session.to_string(),
         device_token: None,
         account_id: pair.account.map(|account| account.to_string()),
+        second_factor_required: pair.needs_second_factor,
     }
+}
+
+/// Renders a lifetime.
+pub(crate) fn seconds(life: TimeDelta) -> i32 {
+    i32::try_from(life.num_seconds()).unwrap_or(i32::MAX)
 }
 
 fn render(session: Session, current: Option<SessionId>) -> pb::Session {

@@ -81,6 +81,9 @@ impl Fixture {
             jti: "1".into(),
             iat: now,
             exp: now + 60,
+            auth_time: now,
+            amr: Vec::new(),
+            needs_second_factor: false,
         };
         claims(&mut ours);
         let mut head = Header::new(Algorithm::EdDSA);
@@ -103,7 +106,8 @@ fn a_token_identifies_the_caller() {
     let (role, session) = (policy::Role::Agent, fixture.session.id);
     let scopes = fixture.tokens.0.policies.scopes_of(BuiltInRole::Agent);
     assert!(scopes.contains(&"support.tickets.write".into()) && !scopes.contains(&"payments.refunds.create".into()));
-    assert_eq!(access.caller, Caller::User { id, account, role, session, scopes });
+    let sign_in = SignIn::at(DateTime::from_timestamp(fixture.session.created_at.timestamp(), 0).expect("a time"));
+    assert_eq!(access.caller, Caller::User { id, account, role, session, scopes, sign_in });
     assert_eq!(access.member, Some(SubjectVersion::new(fixture.member.id.0, 1)));
     assert!(fixture.tokens.verify(&fixture.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
 }
@@ -131,6 +135,34 @@ fn a_token_of_a_custom_role_has_its_scopes_and_its_version() {
     assert_eq!(viewer.scopes(), &*fixture.tokens.0.policies.scopes_of(BuiltInRole::Viewer));
     let without = fixture.forge(|_| {}, |claims| claims.role = "customer".into());
     assert_eq!(fixture.tokens.verify(&without), Err(TokenError::Forged), "a member without a role");
+}
+
+#[test]
+fn a_token_without_the_required_second_factor_has_no_scope() {
+    let fixture = fixture();
+    let access = fixture.tokens.verify(&fixture.access_of(&Granted::UntilSecondFactor)).expect("good");
+    assert!(access.caller.scopes().is_empty());
+    assert!(matches!(access.caller, Caller::User { sign_in, .. } if sign_in.needs_second_factor));
+}
+
+#[test]
+fn a_token_says_when_and_how_its_user_was_authenticated() {
+    let mut fixture = fixture();
+    let first = fixture.access();
+    fixture.clock.advance(TimeDelta::minutes(4));
+    let later = fixture.clock.now();
+    fixture.session = fixture.session.clone().renew(true, later);
+    let renewed = fixture.access();
+    assert_ne!(first, renewed);
+    let access = fixture.tokens.verify(&renewed).expect("good");
+    assert_eq!(access.expires_at.timestamp(), (later + fixture.tokens.life()).timestamp());
+    assert!(matches!(access.caller, Caller::User { sign_in, .. } if sign_in.at.timestamp() == later.timestamp()));
+    let claims = URL_SAFE_NO_PAD.decode(renewed.split('.').nth(1).expect("claims")).expect("base64url");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    assert_eq!(
+        (&claims["auth_time"], &claims["amr"]),
+        (&later.timestamp().into(), &serde_json::json!(["pwd", "otp", "mfa"]))
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mainstay_kernel::command::{Command, Program, for_operator, print};
 
-use crate::identity::user::ops;
+use crate::identity::{second_factor::ops as second_factor, user::ops};
 use password::Password;
 
 /// Manage users.
@@ -28,6 +28,11 @@ pub(crate) enum Users {
         /// The e-mail address of the user.
         email: String,
     },
+    /// Remove the second factor of a user who has lost it, at once. The user's sessions end.
+    ResetSecondFactor {
+        /// The e-mail address of the user.
+        email: String,
+    },
 }
 
 impl Command for Users {
@@ -45,6 +50,11 @@ impl Command for Users {
                 let app = program.open().await?;
                 let id = for_operator(ops::make_admin(&app, &email).await)?;
                 print(&format!("{id} is an admin.\n"))?;
+            }
+            Self::ResetSecondFactor { email } => {
+                let app = program.open().await?;
+                let id = for_operator(second_factor::reset(&app, &email).await)?;
+                print(&format!("{id} signs in without a second factor.\n"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

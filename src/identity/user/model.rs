@@ -74,6 +74,8 @@ pub struct User {
     pub avatar: Option<Avatar>,
     /// The deactivation, unless the user is active.
     pub deactivation: Option<Deactivation>,
+    /// When the user added the second factor; `None` without one.
+    pub second_factor_at: Option<DateTime<Utc>>,
     /// The version, which each change visible to callers increments by one.
     pub version: i64,
     /// When the user registered.
@@ -95,6 +97,7 @@ impl User {
             epoch: Epoch::default(),
             avatar: None,
             deactivation: None,
+            second_factor_at: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -122,6 +125,12 @@ impl User {
     #[must_use]
     pub fn in_role(self, role: Role, staff_role: Option<RoleId>, now: DateTime<Utc>) -> Self {
         Self { role, staff_role, epoch: self.epoch.next(None), version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user with a second factor since a time, or without one.
+    #[must_use]
+    pub fn with_second_factor(self, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        Self { second_factor_at: since, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns whether the user may sign in.

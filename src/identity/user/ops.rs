@@ -222,7 +222,12 @@ pub async fn reactivate(
 }
 
 /// Checks that the caller has every scope of a user of the staff, whose access the caller ends or restores.
-async fn check_power(connection: &Connection, policies: &Policies, permit: Permit, user: &User) -> Result<()> {
+pub(crate) async fn check_power(
+    connection: &Connection,
+    policies: &Policies,
+    permit: Permit,
+    user: &User,
+) -> Result<()> {
     let permit = roles::present(connection, policies, permit, "identity.users.manage").await?;
     match user.role {
         Role::Customer => Ok(()),

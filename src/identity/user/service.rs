@@ -7,6 +7,7 @@ use tonic::{Request, Streaming};
 use crate::identity::{
     member::service::render_membership,
     role::id::RoleId,
+    second_factor::{ops as second_factor, service::render as render_factor},
     session::ops as session,
     user::{
         model::{EmailAddress, Filter, Language, Patch, Role, StaffRole, State, User},
@@ -47,6 +48,7 @@ pub(crate) fn render(user: User) -> pb::User {
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),
+        second_factor_time: user.second_factor_at.map(time),
     }
 }
 
@@ -182,6 +184,19 @@ impl UserService for Users {
         call.write(&self.app, async move |work: &mut Work| {
             let user = ops::reactivate(work, policies, id, expected).await?;
             Ok(pb::ReactivateUserResponse { data: Some(render(user)) })
+        })
+        .await
+    }
+
+    async fn reset_second_factor(
+        &self,
+        request: Request<pb::ResetSecondFactorRequest>,
+    ) -> Reply<pb::ResetSecondFactorResponse> {
+        let call = Call::admit(request)?;
+        let (id, policies) = (UserId::parse(&call.message.user_id)?, &self.app.contract.policies);
+        call.write(&self.app, async move |work: &mut Work| {
+            let factor = second_factor::request_reset(work, policies, id).await?;
+            Ok(pb::ResetSecondFactorResponse { data: Some(render_factor(factor)) })
         })
         .await
     }

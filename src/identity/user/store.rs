@@ -44,6 +44,7 @@ struct Row {
     avatar_id: Option<Uuid>,
     deactivated_at: Option<DateTime<Utc>>,
     deactivation_reason: Option<String>,
+    second_factor_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -66,6 +67,7 @@ impl TryFrom<Row> for User {
             epoch: Epoch { number: row.session_epoch, kept: row.kept_session_id },
             avatar: row.avatar_id.map(Avatar),
             deactivation: deactivation.map(|(at, reason)| Deactivation { at, reason }),
+            second_factor_at: row.second_factor_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -262,14 +264,14 @@ pub enum Wanted {
     Oldest,
 }
 
-/// Returns the user of a session, with the wanted membership if there is one; `None` when there is no such user, or the
-/// session has been revoked.
+/// Returns the user of a session, with the wanted membership if there is one, and whether its account requires a second
+/// factor; `None` when there is no such user, or the session has been revoked.
 pub async fn owner(
     connection: &mut Connection,
     id: UserId,
     session: SessionId,
     wanted: Wanted,
-) -> Result<Option<(User, Option<Member>)>> {
+) -> Result<Option<(User, Option<Member>, bool)>> {
     // The condition is part of the statement's type.
     macro_rules! first {
         ($($condition:expr)?) => {{
@@ -277,15 +279,21 @@ pub async fn owner(
             let query = users::table.left_join(members::table.on(is_wanted)).filter(users::id.eq(id));
             let revoked = diesel::dsl::exists(revocations::table.find(session.0));
             let query = query.filter(diesel::dsl::not(revoked)).order((members::created_at, members::id));
-            query.select((Row::as_select(), Option::<member::Row>::as_select())).first(connection).await.optional()?
+            let requires = accounts::table.filter(accounts::id.nullable().eq(members::account_id.nullable()));
+            let requires = requires.select(accounts::requires_second_factor).single_value();
+            let columns = (Row::as_select(), Option::<member::Row>::as_select(), requires);
+            query.select(columns).first(connection).await.optional()?
         }};
     }
-    let row: Option<(Row, Option<member::Row>)> = match wanted {
+    let row: Option<(Row, Option<member::Row>, Option<bool>)> = match wanted {
         Wanted::Member(member) => first!(members::id.eq(member)),
         Wanted::Account(account) => first!(members::account_id.eq(account)),
         Wanted::Oldest => first!(),
     };
-    row.map(|(user, member)| Ok((user.try_into()?, member.map(Member::try_from).transpose()?))).transpose()
+    row.map(|(user, member, requires)| {
+        Ok((user.try_into()?, member.map(Member::try_from).transpose()?, requires.unwrap_or(false)))
+    })
+    .transpose()
 }
 
 /// Returns one user that is visible to the caller, locked against changes until the transaction ends.
@@ -333,6 +341,7 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
         users::avatar_id.eq(user.avatar.map(|avatar| avatar.0)),
         users::deactivated_at.eq(user.deactivation.as_ref().map(|deactivation| deactivation.at)),
         users::deactivation_reason.eq(user.deactivation.as_ref().map(|deactivation| &deactivation.reason)),
+        users::second_factor_at.eq(user.second_factor_at),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );

@@ -32,6 +32,10 @@ numbered! {
         EmailChange = 12 => "email_change",
         EmailChanged = 13 => "email_changed",
         Invitation = 14 => "invitation",
+        SecondFactorAdded = 21 => "second_factor_added",
+        SecondFactorRemoved = 22 => "second_factor_removed",
+        RecoveryCodeUsed = 23 => "recovery_code_used",
+        SecondFactorReset = 24 => "second_factor_reset",
     }
 }
 
@@ -46,6 +50,10 @@ impl Kind {
                 | Self::PasswordChanged
                 | Self::EmailChange
                 | Self::EmailChanged
+                | Self::SecondFactorAdded
+                | Self::SecondFactorRemoved
+                | Self::RecoveryCodeUsed
+                | Self::SecondFactorReset
         )
     }
 
@@ -93,6 +101,14 @@ pub enum Topic {
     EmailChanged { change: EmailChangeId, user: UserId },
     /// An address was invited to an account.
     Invitation { mail: Uuid, invitation: InvitationId },
+    /// A user added a second factor.
+    SecondFactorAdded { event: Uuid, user: UserId },
+    /// The second factor of a user was removed.
+    SecondFactorRemoved { event: Uuid, user: UserId },
+    /// A user used a recovery code.
+    RecoveryCodeUsed { event: Uuid, user: UserId },
+    /// An admin has reset the second factor of a user, who can cancel it.
+    SecondFactorReset { event: Uuid, user: UserId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -124,6 +140,10 @@ impl Topic {
             Self::EmailChange { change, user } => (Kind::EmailChange, change.0, Some(user.0)),
             Self::EmailChanged { change, user } => (Kind::EmailChanged, change.0, Some(user.0)),
             Self::Invitation { mail, invitation } => (Kind::Invitation, mail, Some(invitation.0)),
+            Self::SecondFactorAdded { event, user } => (Kind::SecondFactorAdded, event, Some(user.0)),
+            Self::SecondFactorRemoved { event, user } => (Kind::SecondFactorRemoved, event, Some(user.0)),
+            Self::RecoveryCodeUsed { event, user } => (Kind::RecoveryCodeUsed, event, Some(user.0)),
+            Self::SecondFactorReset { event, user } => (Kind::SecondFactorReset, event, Some(user.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
             Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
             Self::Refund(id) => (Kind::Refund, id.0, None),
@@ -148,6 +168,10 @@ impl Topic {
             (Kind::EmailChange, Some(user)) => Self::EmailChange { change: EmailChangeId(id), user: UserId(user) },
             (Kind::EmailChanged, Some(user)) => Self::EmailChanged { change: EmailChangeId(id), user: UserId(user) },
             (Kind::Invitation, Some(invitation)) => Self::Invitation { mail: id, invitation: InvitationId(invitation) },
+            (Kind::SecondFactorAdded, Some(user)) => Self::SecondFactorAdded { event: id, user: UserId(user) },
+            (Kind::SecondFactorRemoved, Some(user)) => Self::SecondFactorRemoved { event: id, user: UserId(user) },
+            (Kind::RecoveryCodeUsed, Some(user)) => Self::RecoveryCodeUsed { event: id, user: UserId(user) },
+            (Kind::SecondFactorReset, Some(user)) => Self::SecondFactorReset { event: id, user: UserId(user) },
             (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
             (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
             (Kind::Refund, None) => Self::Refund(RefundId(id)),

@@ -1,6 +1,6 @@
 //! Composes the address and the contents of a mail.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
             id::RegistrationId,
             ops::{Notice, notice},
         },
+        second_factor::model::RESET_DELAY,
         session::{model::Device, ops as session},
         user::{
             model::{Contact, EmailAddress, Language},
@@ -25,7 +26,7 @@ use crate::{
     mail::{
         content::Content,
         links::Links,
-        model::{Mail, Topic},
+        model::{Kind, Mail, Topic},
     },
     orders::order::{
         model::Order,
@@ -79,6 +80,15 @@ pub(super) async fn draft(
         Topic::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
         Topic::PasswordChanged { user, .. } => {
             let content = Content::PasswordChanged { at: mail.created_at, link: links.request_reset() };
+            to_user(connection, user, content).await
+        }
+        Topic::SecondFactorAdded { user, .. }
+        | Topic::SecondFactorRemoved { user, .. }
+        | Topic::RecoveryCodeUsed { user, .. }
+        | Topic::SecondFactorReset { user, .. } => {
+            let template = mail.topic.kind().name();
+            let delay = if mail.topic.kind() == Kind::SecondFactorReset { RESET_DELAY } else { TimeDelta::zero() };
+            let content = Content::SecondFactor { template, at: mail.created_at + delay, link: links.request_reset() };
             to_user(connection, user, content).await
         }
         Topic::EmailChange { change, .. } => email_change(connection, secret, change, links, now).await,

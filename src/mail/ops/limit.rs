@@ -36,6 +36,10 @@ fn quota(kind: Kind) -> Quota {
         // An account may send many, so that one recipient gets few.
         Kind::Invitation => (5, 24 * HOUR),
         Kind::PasswordReset | Kind::SignIn | Kind::PasswordChanged | Kind::EmailChanged => (5, HOUR),
+        // A recovery code works once, and the other changes follow a recent authentication.
+        Kind::SecondFactorAdded | Kind::SecondFactorRemoved | Kind::RecoveryCodeUsed | Kind::SecondFactorReset => {
+            (10, HOUR)
+        }
         _ => (20, HOUR),
     };
     Quota { requests, window }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::{Caller, Permit},
+    caller::{Caller, Permit, SignIn},
     contract::{Policies, policy::BuiltInRole},
     database::Connection,
     error::{Error, Result},
@@ -54,7 +54,8 @@ impl Actor {
             Role::Admin => BuiltInRole::Admin,
         };
         let (session, scopes) = (SessionId(Uuid::nil()), self.policies.scopes_of(role));
-        let caller = Caller::User { id, account, role: role.role(), session, scopes };
+        let sign_in = SignIn::at(self.user.created_at);
+        let caller = Caller::User { id, account, role: role.role(), session, scopes, sign_in };
         Permit::of(self.policies, &format!("/mainstay.{method}"), caller)
     }
 }

@@ -42,6 +42,15 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.customer, json!({ "accountId": scene.account(), "account": { "name": "Zoë & Co" } }))
                     .header("if-match", "\"9\"")
             };
+            "a second factor, by an admin of the account" => Reason("PERMISSION_DENIED"), |scene| {
+                grant(&scene.database, &scene.cast.customer, 2).await;
+                let account = json!({ "requireSecondFactor": true });
+                call(&scene.cast.customer, json!({ "accountId": scene.account(), "account": account }))
+            };
+            "a second factor, by the staff" => Status(200), |scene| {
+                let account = json!({ "requireSecondFactor": true });
+                call(&scene.cast.admin, json!({ "accountId": scene.account(), "account": account }))
+            };
             "without a name" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.customer, json!({ "accountId": scene.account(), "account": { "name": "" } }))
             };

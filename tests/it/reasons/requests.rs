@@ -266,3 +266,28 @@ async fn session_revoked() {
         coverage.failure(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
     }
 }
+
+#[tokio::test]
+async fn reauthentication_required() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
+    app.app.clock.advance(TimeDelta::minutes(11));
+    let refresh = json!({ "refreshToken": pair.text("/data/refreshToken") });
+    let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();
+    let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
+    let mut coverage = ReasonCoverage::of("REAUTHENTICATION_REQUIRED");
+    for protocol in PROTOCOLS {
+        coverage.failure(protocol, me.call(protocol, "SecondFactorService.EnrollTotp", json!({})).await);
+    }
+}
+
+#[tokio::test]
+async fn second_factor_required() {
+    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
+    let agent = app.cast().await.agent;
+    let mut coverage = ReasonCoverage::of("SECOND_FACTOR_REQUIRED");
+    for protocol in PROTOCOLS {
+        coverage.failure(protocol, agent.call(protocol, "TicketService.ListTickets", json!({})).await);
+    }
+}

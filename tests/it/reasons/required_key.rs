@@ -43,6 +43,8 @@ fn method_that_requires_a_key() -> &'static Method {
         watch: false,
         effect: method.effect,
         subject: method.subject.clone(),
+        max_auth_age: None,
+        before_second_factor: false,
     }))
 }
 

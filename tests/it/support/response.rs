@@ -141,7 +141,8 @@ impl Names {
     fn text(&mut self, key: &str, text: &str) -> String {
         match key {
             "requestId" | "nextPageToken" | "resumeToken" | "accessToken" | "refreshToken" | "deviceToken"
-            | "secret" | "email" | "userAgent" | "gatewayId" | "durationMs" | "number" => {
+            | "secret" | "uri" | "token" | "recoveryCodes" | "email" | "userAgent" | "gatewayId" | "durationMs"
+            | "number" => {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),

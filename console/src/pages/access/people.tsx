@@ -64,6 +64,7 @@ export function PersonPage() {
     <PageFrame title={user.name} above={above} actions={<>
       <Action {...shared} id="UserService_UpdateUser" label={t("Rename")} initial={{ name: user.name }} />
       <SetRole user={user} />
+      {user.secondFactorTime !== undefined && <Action id="UserService_ResetSecondFactor" label={t("Reset second factor")} values={{ userId: id }} name={user.name} />}
       {user.state === "USER_STATE_ACTIVE"
         ? <Action {...shared} id="UserService_DeactivateUser" label={t("Deactivate")} />
         : <Action {...shared} id="UserService_ReactivateUser" label={t("Reactivate")} />}

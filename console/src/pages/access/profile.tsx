@@ -22,7 +22,7 @@ export function ProfilePage() {
       <Action id="AuthService_RequestEmailChange" label={t("Change address")} onDone={() => setIsSent(true)} />
     </>}>
       {isSent && <p className="notice" role="status">{t("Open the link in the mail to the new address. Until then, the previous address stays in use.")}</p>}
-      <Card title={t("Details")} actions={<Link to="/sessions">{t("Sessions")}</Link>}><Fields value={{ name, email, language, role, createTime }} /></Card>
+      <Card title={t("Details")} actions={<Link to="/security">{t("Sign-in and security")}</Link>}><Fields value={{ name, email, language, role, createTime }} /></Card>
       {memberships.length > 0 && (
         <Card title={t("Accounts")} actions={<Link to="/account">{t("Account")}</Link>}>
           <ul className="items">{memberships.map((one) => <li key={one.accountId}>{one.accountName} <small>{label(one.role)}</small></li>)}</ul>

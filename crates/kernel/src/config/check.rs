@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
+
+use crate::secret::SecretKey;
 
 use super::{Config, RECEIVED_SHARE_DIVISOR, separate, source::Reader};
 
@@ -61,7 +62,7 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
         read.fault("REDIS_URL", why);
     }
     match &config.secret_key {
-        Some(text) if !is_secret_key(text) => {
+        Some(text) if SecretKey::parse(text.expose_secret()).is_err() => {
             read.fault("SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)");
         }
         None if config.database.url.is_some() => {
@@ -178,10 +179,6 @@ fn tls_hint(url: &SecretString) -> &'static str {
     } else {
         ""
     }
-}
-
-fn is_secret_key(text: &SecretString) -> bool {
-    STANDARD.decode(text.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("INSTANCES", "1", "Number of instances that divide the rate limits while Redis is unavailable"),
     Variable::secret(
         "SECRET_KEY",
-        "32 bytes in base64 that seal signing keys and webhook secrets; if absent, generated into the data directory",
+        "32 bytes in base64 that seal signing keys, webhook secrets and second factors; after a rotation, the earlier ones follow, separated by commas, and only open what they sealed; if absent, generated into the data directory",
     ),
     Variable::plain(
         "RATE_LIMIT_ADDRESS",

@@ -7,6 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use http::StatusCode;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use uuid::Uuid;
@@ -94,6 +95,10 @@ pub struct Method {
     pub effect: Effect,
     /// What a call is about.
     pub subject: Subject,
+    /// The longest time since a user last proved who they are.
+    pub max_auth_age: Option<TimeDelta>,
+    /// Whether a user who must add a second factor first may call.
+    pub before_second_factor: bool,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.

@@ -78,8 +78,7 @@ impl From<Error> for Status {
             status.metadata_mut().insert("retry-after", seconds.parse().expect("digits"));
         }
         if facts.http == StatusCode::UNAUTHORIZED {
-            let challenge = challenge(reason);
-            status.metadata_mut().insert("www-authenticate", MetadataValue::from_static(challenge));
+            status.metadata_mut().insert("www-authenticate", challenge(&error).parse().expect("ASCII"));
         }
         status
     }
@@ -90,11 +89,15 @@ fn shortened(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Returns the `WWW-Authenticate` challenge (RFC 6750, section 3).
-fn challenge(reason: ReasonRef) -> &'static str {
-    let is_token_refused =
-        [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|other| reason == *other);
-    if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
+/// Returns the `WWW-Authenticate` challenge (RFC 6750, section 3; RFC 9470, section 3).
+fn challenge(error: &Error) -> String {
+    let is = |reasons: &[Reason]| reasons.iter().any(|reason| error.reason() == *reason);
+    if is(&[Reason::ReauthenticationRequired]) {
+        let max_age = error.metadata().find(|(key, _)| *key == "maxAgeSeconds").map_or("0", |(_, seconds)| seconds);
+        return format!(r#"Bearer error="insufficient_user_authentication", max_age={max_age}"#);
+    }
+    let is_token_refused = is(&[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
+    if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }.to_owned()
 }
 
 /// Records the causes for the request's log line; outside a request, or if others are recorded already, logs a separate line.

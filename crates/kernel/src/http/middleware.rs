@@ -93,6 +93,7 @@ pub fn stack(
     let contract = app.contract;
     let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
+    let authenticate = auth::Authenticate { authenticator: authenticator.clone(), clock: app.clock.clone() };
     let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies, clock: app.clock.clone() }))
@@ -100,7 +101,7 @@ pub fn stack(
         .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(MiddlewareLayer(deadline::Deadline))
-        .layer(MiddlewareLayer(auth::Authenticate::new(authenticator.clone())))
+        .layer(MiddlewareLayer(authenticate.clone()))
         .layer(MiddlewareLayer(rate_limit::PrincipalLimit {
             limiter: app.limiter.clone(),
             credentials: credentials.clone(),
@@ -125,7 +126,7 @@ pub fn stack(
         pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone(), &contract.rules)))
-            .layer(MiddlewareLayer(auth::AuthenticateFirst { authenticator: authenticator.clone(), contract }))
+            .layer(MiddlewareLayer(auth::AuthenticateFirst { authenticate, contract }))
             .map_request(content_coding::decompress)
             .layer(memory)
             .service(rest),

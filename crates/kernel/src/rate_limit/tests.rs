@@ -72,7 +72,7 @@ fn caller() -> Caller {
     let (id, account, session) = (crate::id::UserId::generate(now), crate::id::AccountId::generate(now), Uuid::nil());
     let account = Some(account);
     let (role, session) = (crate::contract::policy::Role::Customer, crate::id::SessionId(session));
-    Caller::User { id, account, role, session, scopes: [].into() }
+    Caller::User { id, account, role, session, scopes: [].into(), sign_in: crate::caller::SignIn::at(now) }
 }
 
 fn address(text: &str) -> Charge {

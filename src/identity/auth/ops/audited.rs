@@ -24,21 +24,22 @@ pub(crate) fn of_user(user: UserId) -> Record {
 pub(super) async fn signed_in(app: &App, user: &User, tokens: &Pair, is_known: bool) -> Result<()> {
     let record =
         Record::about("identity.user", Some(user.id.0), tokens.account).by(user.id, user.role != Role::Customer);
-    add(app, record.with("session", tokens.session.to_string()).with("isKnownNetwork", is_known)).await
+    self::record(app, record.with("session", tokens.session.to_string()).with("isKnownNetwork", is_known)).await
 }
 
 /// Records a refused sign-in, if it is one of those of its network in this hour that get an entry. `user` is known only
 /// if the password was right.
-pub(super) async fn refused(app: &App, email: &EmailAddress, user: Option<&User>, from: IpAddr) -> Result<()> {
+pub(crate) async fn refused(app: &App, email: &EmailAddress, user: Option<&User>, from: IpAddr) -> Result<()> {
     let Some(count) = app.part::<Refusals<Network>>().count(Network::of(from), app.clock.now()) else { return Ok(()) };
     let record = match user {
         Some(user) => of_user(user.id),
         None => Record::about("identity.user", None, None),
     };
-    add(app, record.refused().with("refusalsThisHour", count).with_personal("email", email.as_str())).await
+    self::record(app, record.refused().with("refusalsThisHour", count).with_personal("email", email.as_str())).await
 }
 
-async fn add(app: &App, record: Record) -> Result<()> {
+/// Stores a record without a transaction.
+pub(crate) async fn record(app: &App, record: Record) -> Result<()> {
     let now = app.clock.now();
     app.database.autocommit(async move |connection| audit::record(connection, record, now).await).await
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{audited, new_place};
@@ -10,6 +11,7 @@ use crate::{
         auth::{limits, networks::KnownNetworks, password::Password},
         credential::model::{self as token, DeviceId},
         passwords::{Passwords, Verdict},
+        second_factor::model::Challenge,
         session::{model::Device, ops as session},
         sign_in::{model::Outcome, ops as sign_in},
         tokens::Pair,
@@ -35,28 +37,71 @@ pub struct Attempt {
     pub account: Option<AccountId>,
 }
 
-/// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's
-/// token. An unknown user costs the same as a known one: the same statement and the same hash.
+/// The outcome of a sign-in with the right password.
+#[derive(Debug)]
+pub enum SignedIn {
+    /// The session's tokens and the device's token.
+    Tokens(Pair, SecretString),
+    /// The user has a second factor: the token of its challenge, and how long it is valid.
+    Challenge(SecretString, TimeDelta),
+}
+
+/// What a sign-in has proved.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    pub(crate) user: User,
+    /// Whether the account has signed in from the network before.
+    pub(crate) is_known: bool,
+    pub(crate) device_id: DeviceId,
+    pub(crate) has_second_factor: bool,
+}
+
+/// Verifies the password and, unless the user has a second factor, begins a session. An unknown user costs the same as a
+/// known one: the same statement and the same hash.
 ///
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `USER_DEACTIVATED`, and `NOT_FOUND` if the user is not a member
 /// of the named account, which only the right password reveals;
 /// `UNAVAILABLE` if Postgres or the session store is unreachable.
-pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> {
+pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
     let Attempt { email, password, device, device_token, from, account } = attempt;
     let now = app.clock.now();
     let device_id =
         device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
     let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
-    let pair = session::begin(app, &user, device, account).await?;
+    let device_id = device_id.unwrap_or_else(random);
+    if user.second_factor_at.is_some() {
+        let (user, epoch) = (user.id, user.epoch.number);
+        let challenge = Challenge { user, epoch, id: random(), device: device_id, account };
+        let (token, life) = challenge.write(&app.secret, now);
+        return Ok(SignedIn::Challenge(token, life));
+    }
+    let proved = Proved { user, is_known, device_id, has_second_factor: false };
+    let (pair, device_token) = complete(app, proved, device, account, from).await?;
+    Ok(SignedIn::Tokens(pair, device_token))
+}
+
+/// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's token.
+///
+/// # Errors
+/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres or the session store is
+/// unreachable.
+pub(crate) async fn complete(
+    app: &App,
+    Proved { user, is_known, device_id, has_second_factor }: Proved,
+    device: Device,
+    account: Option<AccountId>,
+    from: IpAddr,
+) -> Result<(Pair, SecretString)> {
+    let pair = session::begin(app, &user, device, account, has_second_factor).await?;
     sign_in::count(app, Outcome::Accepted).await;
     audited::signed_in(app, &user, &pair, is_known).await?;
     if !is_known {
         new_place::tell(app, &user, pair.session).await?;
     }
-    app.part::<KnownNetworks>().remember(&email, from).await;
-    let expires_at = now + session::life(app).unused;
-    let device_token = token::write_device(&app.secret, email.as_str(), device_id.unwrap_or_else(random), expires_at);
+    app.part::<KnownNetworks>().remember(&user.email, from).await;
+    let expires_at = app.clock.now() + session::life(app).unused;
+    let device_token = token::write_device(&app.secret, user.email.as_str(), device_id, expires_at);
     Ok((pair, device_token))
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use prost_reflect::MethodDescriptor;
 
 use super::{
@@ -52,6 +53,9 @@ impl Method {
         if raw.deadline_ms.or(service.write_deadline_ms).is_some_and(|deadline| deadline <= 0) {
             faults.push("a deadline must be positive: leave it out for the default".to_owned());
         }
+        if raw.max_auth_age_seconds.is_some_and(|seconds| seconds <= 0 || access == Access::Public) {
+            faults.push("a max_auth_age_seconds is positive, and of a method that needs credentials".to_owned());
+        }
         let is_replicable = !raw.watch && cache != Cache::Public;
         if raw.replica == Some(true) && !is_replicable {
             faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
@@ -96,6 +100,8 @@ impl Method {
             watch: raw.watch,
             effect,
             subject: Subject::read(descriptor),
+            max_auth_age: raw.max_auth_age_seconds.map(|seconds| TimeDelta::seconds(seconds.into())),
+            before_second_factor: raw.before_second_factor,
         })
     }
 }

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http::{
     HeaderMap,
     header::{AUTHORIZATION, CONTENT_ENCODING},
@@ -15,6 +16,7 @@ use http::{
 
 use crate::{
     caller::{Authenticator, Caller, PeerCaller, Permit},
+    clock::Clock,
     contract::{Contract, Method, policy::Access},
     error::Reason,
     http::middleware::{
@@ -26,14 +28,10 @@ use crate::{
 /// A middleware that puts the [`Permit`] into the request extensions, or rejects the request.
 #[derive(Debug, Clone)]
 pub struct Authenticate {
-    authenticator: Arc<dyn Authenticator>,
-}
-
-impl Authenticate {
-    /// Creates the middleware.
-    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
-        Self { authenticator }
-    }
+    /// Identifies the callers.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Dates the calls.
+    pub clock: Clock,
 }
 
 impl<S: Next> Middleware<Request, S> for Authenticate {
@@ -46,7 +44,7 @@ impl<S: Next> Middleware<Request, S> for Authenticate {
         if let Err(error) = crate::fault::point("authenticate") {
             return refuse(error);
         }
-        authenticate(&self.authenticator, method, request, next, admit)
+        authenticate(self, method, request, next, admit)
     }
 }
 
@@ -55,7 +53,7 @@ impl<S: Next> Middleware<Request, S> for Authenticate {
 #[derive(Debug, Clone)]
 pub struct AuthenticateFirst {
     /// Identifies the callers.
-    pub authenticator: Arc<dyn Authenticator>,
+    pub authenticate: Authenticate,
     /// The routes and the policies.
     pub contract: &'static Contract,
 }
@@ -64,33 +62,36 @@ impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = self.compressed_call(&request) else { return next.pass(request) };
         record::method(&request, method);
-        authenticate(&self.authenticator, method, request, next, |method, caller, request, next| match Permit::granted(
-            method, caller,
-        ) {
-            Ok(_) => next.pass(request),
-            Err(error) => refuse(error),
+        authenticate(&self.authenticate, method, request, next, |method, (caller, now), request, next| {
+            match Permit::granted(method, caller, now) {
+                Ok(_) => next.pass(request),
+                Err(error) => refuse(error),
+            }
         })
     }
 }
 
+/// A caller, and the time of the call.
+type Dated = (Caller, DateTime<Utc>);
+
 /// Identifies the caller, and passes the request on by `admit`.
 fn authenticate<S: Next>(
-    authenticator: &Arc<dyn Authenticator>,
+    Authenticate { authenticator, clock }: &Authenticate,
     method: &'static Method,
     request: Request,
     next: &mut S,
-    admit: fn(&Method, Caller, Request, &mut S) -> ResponseFuture,
+    admit: fn(&Method, Dated, Request, &mut S) -> ResponseFuture,
 ) -> ResponseFuture {
     match identity(&**authenticator, &request) {
-        Identity::Known(caller) => admit(method, caller, request, next),
+        Identity::Known(caller) => admit(method, (caller, clock.now()), request, next),
         Identity::Anonymous if method.access == Access::Public => next.pass(request),
         Identity::Anonymous | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
         Identity::Claimed(credential) => {
-            let (authenticator, mut next) = (authenticator.clone(), next.clone());
+            let (authenticator, clock, mut next) = (authenticator.clone(), clock.clone(), next.clone());
             Box::pin(async move {
                 let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
                 match verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into())) {
-                    Ok(caller) => admit(method, caller, request, &mut next).await,
+                    Ok(caller) => admit(method, (caller, clock.now()), request, &mut next).await,
                     Err(error) => refuse(error).await,
                 }
             })
@@ -138,9 +139,9 @@ fn attach(permit: Option<Permit>, request: &mut Request) {
 }
 
 /// Passes the request on, with the permit if the policy grants one.
-fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
+fn admit<S: Next>(method: &Method, (caller, now): Dated, mut request: Request, next: &mut S) -> ResponseFuture {
     record::caller(&request, &caller);
-    match Permit::granted(method, caller) {
+    match Permit::granted(method, caller, now) {
         Ok(permit) => {
             attach(permit, &mut request);
             next.pass(request)

@@ -48,7 +48,7 @@ const EVERYWHERE: [(&str, &[Reason]); 5] = [
 /// The shared error responses of many operations.
 const SHARED: [(&str, &[Reason]); 7] = [
     ("Unauthorized", &[Reason::Unauthenticated, Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]),
-    ("Forbidden", &[Reason::PermissionDenied]),
+    ("Forbidden", &[Reason::PermissionDenied, Reason::SecondFactorRequired]),
     ("NotFound", &[Reason::NotFound]),
     ("NotAcceptable", &[Reason::NotAcceptable]),
     ("PreconditionFailed", &[Reason::EtagMismatch]),
@@ -67,7 +67,9 @@ pub(crate) fn of(catalogue: &Catalogue, traits: &Traits<'_>) -> BTreeMap<u16, Ve
     add(is_granted, &[Reason::Unauthenticated]);
     // This includes public methods that accept credentials.
     add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
+    add(policy.max_auth_age.is_some(), &[Reason::ReauthenticationRequired]);
     add(is_granted, &[Reason::PermissionDenied]);
+    add(is_granted && !policy.before_second_factor, &[Reason::SecondFactorRequired]);
     add(is_granted && !traits.reads, &[Reason::Conflict]);
     add(traits.names_resource, &[Reason::NotFound]);
     add(traits.takes_fields, &[Reason::ValidationFailed]);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    caller::{Caller, Permit, Visibility},
+    caller::{Caller, Permit, SignIn, Visibility},
     error::Reason,
     id::{AccountId, SessionId, UserId},
 };
@@ -43,7 +43,8 @@ fn reached_in(
     role: Role,
     scopes: Arc<[Scope]>,
 ) -> Result<Visibility, String> {
-    let caller = Caller::User { id: USER, account, role, session: SessionId(Uuid::nil()), scopes };
+    let (session, sign_in) = (SessionId(Uuid::nil()), SignIn::at(chrono::DateTime::UNIX_EPOCH));
+    let caller = Caller::User { id: USER, account, role, session, scopes, sign_in };
     let permit = Permit::of(policies, "/fleet.v1.Vehicles/Do", caller);
     permit.map(|permit| permit.visibility()).map_err(|error| {
         assert_eq!(error.reason(), Reason::PermissionDenied);
@@ -92,4 +93,45 @@ fn a_built_in_role_holds_the_scopes_that_name_it() {
     let of_accounts: Vec<_> = policies.scopes().map(DeclaredScope::is_of_accounts).collect();
     assert_eq!(of_accounts, [true, false]);
     assert_eq!(policies.declared(["fleet.vehicles.none"]).len(), 0, "an undeclared scope grants nothing");
+}
+
+#[test]
+fn a_user_must_have_authenticated_recently_and_a_service_need_not() {
+    let method = "access: \"drivers\" scope: \"fleet.vehicles.read\" max_auth_age_seconds: 600";
+    let policies = policies(method);
+    let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+    let scopes = policies.declared(["fleet.vehicles.read"]);
+    let at = |seconds: i64| chrono::DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time");
+    let user = |sign_in| Caller::User {
+        id: USER,
+        account: Some(ACCOUNT),
+        role: Role::Customer,
+        session: SessionId(Uuid::nil()),
+        scopes: scopes.clone(),
+        sign_in,
+    };
+    let granted = |sign_in, now| Permit::granted(method, user(sign_in), now).map(|permit| permit.is_some());
+    assert!(granted(SignIn::at(at(0)), at(600)).expect("it is recent"));
+    let old = granted(SignIn::at(at(0)), at(601)).expect_err("it is too long ago");
+    assert_eq!(old.reason(), Reason::ReauthenticationRequired);
+    let status = tonic::Status::from(old);
+    let challenge = r#"Bearer error="insufficient_user_authentication", max_age=600"#;
+    assert_eq!(status.metadata().get("www-authenticate").and_then(|value| value.to_str().ok()), Some(challenge));
+    let incomplete = SignIn { needs_second_factor: true, ..SignIn::at(at(0)) };
+    let refused = granted(incomplete, at(0)).expect_err("it lacks the factor");
+    assert_eq!(refused.reason(), Reason::SecondFactorRequired);
+    let service = Caller::Service { id: crate::id::ServiceKeyId(Uuid::nil()), scopes: scopes.clone() };
+    let permit = Permit::new(service, crate::contract::policy::Reach::Any);
+    permit.check_recent(chrono::TimeDelta::seconds(1), at(1_000_000)).expect("a service has no sign-in");
+}
+
+#[test]
+fn a_method_may_be_open_to_a_user_without_the_second_factor() {
+    let policies = policies("access: \"self\" before_second_factor: true");
+    let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
+    let sign_in = SignIn { needs_second_factor: true, ..SignIn::at(now) };
+    let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes: [].into(), sign_in };
+    assert!(Permit::granted(method, caller, now).expect("it is open").is_some());
 }

@@ -184,3 +184,11 @@ fn a_watch_is_a_stream() {
         &["a watch is a stream of responses", "or say no watch"],
     );
 }
+
+#[test]
+fn an_age_of_the_authentication_is_positive_and_of_a_known_caller() {
+    let fault = "a max_auth_age_seconds is positive";
+    says(&method(GET, &policy("access: \"public\" max_auth_age_seconds: 600")), &[fault]);
+    says(&method(GET, &policy("access: \"self\" max_auth_age_seconds: 0")), &[fault]);
+    assert_eq!(method(GET, &policy("access: \"self\" max_auth_age_seconds: 600")), [""; 0]);
+}

@@ -117,7 +117,8 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
         Some(b"good") => {
             let (id, account) = (UserId(Uuid::from_u128(1)), Some(AccountId(Uuid::nil())));
             let (role, session) = (Role::Customer, SessionId(Uuid::nil()));
-            let caller = Caller::User { id, account, role, session, scopes: [].into() };
+            let sign_in = crate::caller::SignIn::at(chrono::DateTime::UNIX_EPOCH);
+            let caller = Caller::User { id, account, role, session, scopes: [].into(), sign_in };
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
         Some(b"service") => {

@@ -1,0 +1,103 @@
+//! The challenge of a sign-in that awaits the code of a second factor: what the password has proved, with a MAC, so that the
+//! server stores nothing. It ends with the epoch of the user, and thus with a new password.
+
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::identity::credential::model::DeviceId;
+use mainstay_kernel::{
+    id::{AccountId, UserId},
+    secret::SecretKey,
+};
+
+const PREFIX: &str = "mch_";
+const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 8;
+/// How long a user has to type a code.
+const LIFE: TimeDelta = TimeDelta::minutes(5);
+
+/// The content of a challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenge {
+    pub user: UserId,
+    /// The number of the user's epoch.
+    pub epoch: i32,
+    /// Identifies the challenge for the limit on wrong codes.
+    pub id: [u8; 16],
+    /// The device that signs in.
+    pub device: DeviceId,
+    /// The account that the session is to have, if the sign-in named one.
+    pub account: Option<AccountId>,
+}
+
+fn sign(secret: &SecretKey) -> hmac::Key {
+    secret.mac("second factor challenges v1")
+}
+
+impl Challenge {
+    /// Writes the token, and returns how long it is valid.
+    pub fn write(&self, secret: &SecretKey, now: DateTime<Utc>) -> (SecretString, TimeDelta) {
+        let expires_at = (now + LIFE).timestamp();
+        let account = self.account.map_or(Uuid::nil(), |account| account.0);
+        let claim = [
+            self.user.0.as_bytes().as_slice(),
+            &self.epoch.to_be_bytes(),
+            &self.id,
+            &self.device,
+            account.as_bytes(),
+            &expires_at.to_be_bytes(),
+        ]
+        .concat();
+        let mac = hmac::sign(&sign(secret), &claim);
+        (format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([&claim, mac.as_ref()].concat())).into(), LIFE)
+    }
+
+    /// Reads a token; `None` if this service did not write it, or if it has expired. The MAC is compared in constant time.
+    pub fn read(secret: &SecretKey, token: &str, now: DateTime<Utc>) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
+        let (claim, mac) = bytes.split_first_chunk::<CLAIM_BYTES>()?;
+        hmac::verify(&sign(secret), claim, mac).ok()?;
+        let (user, rest) = claim.split_first_chunk()?;
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (id, rest) = rest.split_first_chunk()?;
+        let (device, rest) = rest.split_first_chunk()?;
+        let (account, rest) = rest.split_first_chunk()?;
+        let account = Uuid::from_bytes(*account);
+        let expires_at = i64::from_be_bytes(rest.try_into().ok()?);
+        (now.timestamp() < expires_at).then_some(Self {
+            user: UserId(Uuid::from_bytes(*user)),
+            epoch: i32::from_be_bytes(*epoch),
+            id: *id,
+            device: *device,
+            account: Some(account).filter(|account| !account.is_nil()).map(AccountId),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_of_one_service_and_expires() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time");
+        let (secret, other) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
+        for account in [None, Some(AccountId(Uuid::from_u128(3)))] {
+            let challenge =
+                Challenge { user: UserId(Uuid::from_u128(1)), epoch: -7, id: [5; 16], device: [6; 16], account };
+            let (token, life) = challenge.write(&secret, at(0));
+            let token = token.expose_secret();
+            assert_eq!(life, TimeDelta::seconds(300));
+            assert_eq!(Challenge::read(&secret, token, at(299)), Some(challenge));
+            assert_eq!(Challenge::read(&secret, token, at(300)), None, "expired");
+            assert_eq!(Challenge::read(&other, token, at(0)), None, "of another service");
+            for bad in ["", "mch_", "mch_AAAA", "mch_***", &token[4..], &token[..token.len() - 4]] {
+                assert_eq!(Challenge::read(&secret, bad, at(0)), None, "{bad}");
+            }
+        }
+    }
+}
