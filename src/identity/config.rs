@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 #[derive(Debug, Clone)]
 pub struct IdentityConfig {
     /// The `iss` and `aud` of access tokens.
@@ -24,6 +26,8 @@ pub struct IdentityConfig {
     pub max_hashing: usize,
     /// Who may register without an invitation.
     pub registration: RegistrationPolicy,
+    /// The time between the request of a deletion and the erasure.
+    pub deletion_grace: Duration,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
 }
@@ -57,6 +61,11 @@ impl Section for IdentityConfig {
             "open",
             "Who may register without an invitation: open (every address), invitation (no address), or mail domains separated by commas",
         ),
+        Variable::plain(
+            "DELETION_GRACE",
+            "14d",
+            "Time between the request to delete a user or an account and the erasure of the data, from 1h to 90d; until then the deletion can be canceled",
+        ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -65,8 +74,13 @@ impl Section for IdentityConfig {
         if issuer.is_empty() {
             read.fault("TOKEN_ISSUER", "must not be empty: it tells this deployment's tokens from others'");
         }
+        let deletion_grace = read.positive_duration("DELETION_GRACE");
+        if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
+            read.fault("DELETION_GRACE", "must be from 1h to 90d");
+        }
         Self {
             issuer,
+            deletion_grace,
             access_ttl: read.positive_duration("ACCESS_TOKEN_TTL"),
             refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
             session_max_age: read.positive_duration("SESSION_MAX_AGE"),

@@ -28,7 +28,8 @@ const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 const OWN_ADDRESS_ONLY: [&str; 1] = ["InvitationService.AcceptInvitation"];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 10] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 11] = [
+    "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",
     "InvitationService.CreateInvitation",

@@ -40,6 +40,7 @@ fn render(account: Account) -> pb::Account {
         version: Some(account.version),
         create_time: Some(time(account.created_at)),
         update_time: Some(time(account.updated_at)),
+        deletion_time: account.deletion_at.map(time),
     }
 }
 

@@ -4,7 +4,12 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::{
-    identity::{email_change::id::EmailChangeId, invitation::id::InvitationId, registration::id::RegistrationId},
+    identity::{
+        deletion::id::{DeletionId, DeletionNoticeId},
+        email_change::id::EmailChangeId,
+        invitation::id::InvitationId,
+        registration::id::RegistrationId,
+    },
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
     subscriptions::id::SubscriptionId,
@@ -32,6 +37,8 @@ numbered! {
         EmailChange = 12 => "email_change",
         EmailChanged = 13 => "email_changed",
         Invitation = 14 => "invitation",
+        DeletionScheduled = 15 => "deletion_scheduled",
+        DeletionDone = 16 => "deletion_done",
     }
 }
 
@@ -93,6 +100,10 @@ pub enum Topic {
     EmailChanged { change: EmailChangeId, user: UserId },
     /// An address was invited to an account.
     Invitation { mail: Uuid, invitation: InvitationId },
+    /// The deletion of a user or an account was scheduled.
+    DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
+    /// The data of a user or an account was erased.
+    DeletionDone { notice: DeletionNoticeId, deletion: DeletionId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -124,6 +135,8 @@ impl Topic {
             Self::EmailChange { change, user } => (Kind::EmailChange, change.0, Some(user.0)),
             Self::EmailChanged { change, user } => (Kind::EmailChanged, change.0, Some(user.0)),
             Self::Invitation { mail, invitation } => (Kind::Invitation, mail, Some(invitation.0)),
+            Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
+            Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
             Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
             Self::Refund(id) => (Kind::Refund, id.0, None),
@@ -148,6 +161,12 @@ impl Topic {
             (Kind::EmailChange, Some(user)) => Self::EmailChange { change: EmailChangeId(id), user: UserId(user) },
             (Kind::EmailChanged, Some(user)) => Self::EmailChanged { change: EmailChangeId(id), user: UserId(user) },
             (Kind::Invitation, Some(invitation)) => Self::Invitation { mail: id, invitation: InvitationId(invitation) },
+            (Kind::DeletionScheduled, Some(deletion)) => {
+                Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
+            }
+            (Kind::DeletionDone, Some(deletion)) => {
+                Self::DeletionDone { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
+            }
             (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
             (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
             (Kind::Refund, None) => Self::Refund(RefundId(id)),
