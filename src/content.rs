@@ -10,7 +10,10 @@ mod job;
 mod jobs;
 pub mod post;
 
-use mainstay_kernel::module::Module;
+use mainstay_kernel::{
+    module::Module,
+    personal::{ANONYMOUS, Personal},
+};
 
 use self::{
     cdn::Cdn,
@@ -23,6 +26,11 @@ use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostService
 
 pub(crate) fn module() -> Module {
     Module::new("content", DESCRIPTOR_SET)
+        .personal([
+            Personal::of_account("posts", "account_id")
+                .erased_by(|connection, account, now| Box::pin(post::ops::erase_some(connection, account, now))),
+            Personal::of_user("posts", "author_id").kept(ANONYMOUS),
+        ])
         .needs(&["identity", "files"])
         .config::<ContentConfig>()
         .production(config::PRODUCTION)

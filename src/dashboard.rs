@@ -8,7 +8,7 @@ pub mod revenue;
 pub mod setting;
 pub mod system_log;
 
-use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
+use mainstay_kernel::{module::Module, personal::Personal, telemetry::metrics::Metric};
 
 use self::{
     command::Dashboard,
@@ -28,6 +28,10 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
+        .personal([Personal::of_user("system_logs", "principal_id")
+            .matching("principal_id = $1::text")
+            .kept("It expires with the log.")
+            .not_exported()])
         .needs(&["identity", "support", "orders", "payments", "webhooks"])
         .config::<DashboardConfig>()
         .part(SystemLogs::open)

@@ -1,5 +1,6 @@
-//! Files: uploads and downloads, avatars, and their storage.
+//! Files: uploads and downloads, avatars, archives, and their storage.
 
+pub mod archive;
 pub mod avatar;
 pub mod config;
 mod examples;
@@ -13,7 +14,13 @@ mod picture;
 mod storage;
 
 use mainstay_kernel::{
-    breaker::Circuit, config::Config, http::health::Dependency, module::Module, schedule::MINUTE, upload::Spool,
+    breaker::Circuit,
+    config::Config,
+    http::health::Dependency,
+    module::Module,
+    personal::{ANONYMOUS, Personal},
+    schedule::MINUTE,
+    upload::Spool,
 };
 
 use self::{
@@ -34,6 +41,16 @@ pub(crate) fn direct_origin(config: &Config) -> Option<&str> {
 
 pub(crate) fn module() -> Module {
     Module::new("files", DESCRIPTOR_SET)
+        .personal([
+            Personal::of_account("files", "account_id")
+                .erased_by(|connection, account, now| Box::pin(file::ops::erase_some(connection, account, now))),
+            Personal::of_account("file_links", "account_id").erased().not_exported(),
+            Personal::of_account("stored_objects", "account_id")
+                .anonymized("account_id = NULL, size_bytes = NULL", "true")
+                .not_exported(),
+            Personal::of_account("file_usage", "account_id").erased(),
+            Personal::of_user("files", "owner_id").kept(ANONYMOUS),
+        ])
         .config::<FilesConfig>()
         .production(config::PRODUCTION)
         .part(|app| {
@@ -46,6 +63,7 @@ pub(crate) fn module() -> Module {
         .service(|app| FileServiceServer::new(Files { app: app.clone() }))
         .pages(pages::pages())
         .pages(avatar::pages())
+        .pages(archive::pages())
         .every(MINUTE, "expire_files", "Deletes uploads that were not completed, and unused files", jobs::expire_files)
         .every(
             MINUTE,

@@ -4,12 +4,15 @@ pub mod account;
 pub mod auth;
 pub mod config;
 pub mod credential;
+pub mod data_export;
+pub mod deletion;
 pub mod email_change;
 mod examples;
 pub mod invitation;
 mod jobs;
 pub mod member;
 pub mod passwords;
+mod personal;
 mod process;
 pub mod registration;
 pub mod revocation;
@@ -46,6 +49,8 @@ use self::{
     auth::{browser, networks::KnownNetworks, service::Auth},
     config::IdentityConfig,
     credential::ops::Credentials,
+    data_export::{job::ExportData, service::DataExports},
+    deletion::{job::EraseData, service::Deletions},
     invitation::service::Invitations,
     member::service::Members,
     passwords::Passwords,
@@ -61,6 +66,7 @@ use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
         account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
+        data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
         invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
         role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
         service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
@@ -71,6 +77,7 @@ use crate::proto::{
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
         .needs(&["files", "mail"])
+        .personal(personal::TABLES)
         .config::<IdentityConfig>()
         .production(config::PRODUCTION)
         .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
@@ -93,6 +100,10 @@ pub(crate) fn module() -> Module {
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
+        .service(|app| DeletionServiceServer::new(Deletions { app: app.clone() }))
+        .service(|app| DataExportServiceServer::new(DataExports { app: app.clone() }))
+        .queue::<EraseData>()
+        .queue::<ExportData>()
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
         .contribute(TokenIssuer(|config| config.section::<IdentityConfig>().issuer.clone()))
@@ -118,6 +129,18 @@ pub(crate) fn module() -> Module {
             jobs::expire_email_changes,
         )
         .every(HOUR, "expire_invitations", "Removes invitations 30 days after they expired", jobs::expire_invitations)
+        .every(
+            HOUR,
+            "forget_deletion_addresses",
+            "Removes the addresses for mail about deletions 1 day after these ended",
+            jobs::forget_deletion_addresses,
+        )
+        .every(
+            HOUR,
+            "forget_data_exports",
+            "Removes exports of data 30 days after they ended",
+            jobs::forget_data_exports,
+        )
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
         .every(
             MINUTE,

@@ -20,8 +20,8 @@ pub mod transport;
 use std::{future::ready, sync::Arc};
 
 use mainstay_kernel::{
-    breaker::Circuit, config::ConfigError, http::health::Dependency, module::Module, schedule::HOUR,
-    telemetry::metrics::Metric,
+    breaker::Circuit, config::ConfigError, http::health::Dependency, module::Module, personal::Personal,
+    schedule::HOUR, telemetry::metrics::Metric,
 };
 
 use self::{
@@ -38,6 +38,9 @@ use crate::webhooks::InboundEventHandler;
 
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
+        .personal([Personal::of_user("mail_suppressions", "address")
+            .matching("address = (SELECT email FROM users WHERE id = $1)")
+            .erased()])
         .needs(&["identity"])
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())

@@ -14,6 +14,7 @@ pub mod store;
 
 use mainstay_kernel::{
     module::{Module, Modules},
+    personal::{ANONYMOUS, Personal},
     schedule::HOUR,
 };
 
@@ -29,6 +30,10 @@ pub(crate) use service::render;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
+        .personal([
+            Personal::of_account("operations", "account_id").erased(),
+            Personal::of_user("operations", "owner_id").kept(ANONYMOUS),
+        ])
         .part(|app| Ok(Kinds::new(Modules::of(app).contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))

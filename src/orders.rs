@@ -6,7 +6,10 @@ pub mod id;
 pub mod order;
 pub mod product;
 
-use mainstay_kernel::module::Module;
+use mainstay_kernel::{
+    module::Module,
+    personal::{BOOKS, Personal},
+};
 
 use self::{order::service::Orders, product::service::Products};
 use crate::proto::{
@@ -16,6 +19,16 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("orders", DESCRIPTOR_SET)
+        .personal([
+            Personal::of_account("orders", "account_id")
+                .anonymized("confirmation_email = NULL", "confirmation_email IS NOT NULL"),
+            Personal::of_account("orders", "id").matching("account_id = $1").kept(BOOKS).not_exported(),
+            Personal::of_account("order_items", "order_id")
+                .matching("order_id IN (SELECT id FROM orders WHERE account_id = $1)")
+                .kept(BOOKS),
+            Personal::of_user("orders", "placed_by")
+                .anonymized("confirmation_email = NULL", "confirmation_email IS NOT NULL"),
+        ])
         .needs(&["identity"])
         .service(|app| ProductServiceServer::new(Products { app: app.clone() }))
         .service(|app| OrderServiceServer::new(Orders { app: app.clone() }))

@@ -21,6 +21,7 @@ use mainstay_kernel::{
     clock::Clock,
     http::health::Dependency,
     module::Module,
+    personal::{BOOKS, Personal},
     schedule::{HOUR, MINUTE},
     telemetry::metrics::Metric,
 };
@@ -78,6 +79,18 @@ fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
 
 pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
+        .personal([
+            Personal::of_account("payments", "account_id").kept(BOOKS).blocking_while("status = 1"),
+            Personal::of_account("refunds", "account_id").kept(BOOKS).blocking_while("status = 1"),
+            Personal::of_account("payments", "customer_id").matching("account_id = $1").kept(BOOKS).not_exported(),
+            Personal::of_account("gateway_customers", "account_id").erased(),
+            Personal::of_account("gateway_customers", "customer_id")
+                .matching("account_id = $1")
+                .erased()
+                .not_exported(),
+            Personal::of_user("payments", "charged_by").kept(BOOKS),
+            Personal::of_user("refunds", "refunded_by").kept(BOOKS),
+        ])
         .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())

@@ -15,7 +15,11 @@ pub mod stripe_events;
 
 use std::sync::Arc;
 
-use mainstay_kernel::{module::Module, schedule::MINUTE};
+use mainstay_kernel::{
+    module::Module,
+    personal::{BOOKS, Personal},
+    schedule::MINUTE,
+};
 
 use self::{
     job::{SettleSubscription, SyncSubscription},
@@ -30,6 +34,11 @@ use crate::{
 pub(crate) fn module() -> Module {
     Module::new("subscriptions", DESCRIPTOR_SET)
         .needs(&["orders", "payments", "webhooks", "mail"])
+        .personal([
+            Personal::of_account("subscriptions", "account_id").kept(BOOKS).blocking_while("status <= 3"),
+            Personal::of_account("subscriptions", "customer_id").matching("account_id = $1").kept(BOOKS).not_exported(),
+            Personal::of_user("subscriptions", "subscribed_by").kept(BOOKS),
+        ])
         .service(|app| SubscriptionServiceServer::new(Subscriptions { app: app.clone() }))
         .queue::<SettleSubscription>()
         .queue::<SyncSubscription>()

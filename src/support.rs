@@ -18,6 +18,7 @@ use chrono::TimeDelta;
 use mainstay_kernel::{
     module::{Module, Process, Purpose},
     partitions::PartitionedTable,
+    personal::{ANONYMOUS, Personal},
     schedule::MINUTE,
 };
 
@@ -39,8 +40,31 @@ use crate::proto::{
     },
 };
 
+/// The tables with data about people and accounts. A ticket belongs to an account, whose colleagues continue it.
+const PERSONAL: [Personal; 11] = [
+    Personal::of_account("comments", "ticket_id")
+        .matching("ticket_id IN (SELECT id FROM tickets WHERE account_id = $1)")
+        .exported_if("NOT is_internal")
+        .kept("They are removed with their tickets."),
+    Personal::of_account("tickets", "account_id")
+        .erased_by(|connection, account, now| Box::pin(ticket::ops::erase_some(connection, account, now))),
+    Personal::of_account("ticket_counts", "account_id").erased().not_exported(),
+    Personal::of_account("imported_rows", "account_id").erased().not_exported(),
+    Personal::of_user("tickets", "requester_id").kept(ANONYMOUS),
+    Personal::of_user("tickets", "assignee_id").anonymized(
+        "assignee_id = NULL, status = CASE status WHEN 2 THEN 1 ELSE status END, version = version + 1",
+        "assignee_id IS NOT NULL AND status <> 3",
+    ),
+    Personal::of_user("ticket_counts", "assignee_id").kept("It counts the tickets of the user.").not_exported(),
+    Personal::of_user("comments", "author_id").kept(ANONYMOUS),
+    Personal::of_user("activities", "actor_id").kept(ANONYMOUS),
+    Personal::of_user("ticket_links", "author_id").kept(ANONYMOUS),
+    Personal::of_user("canned_answers", "author_id").kept(ANONYMOUS),
+];
+
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
+        .personal(PERSONAL)
         .needs(&["identity", "operations", "files", "mail"])
         .config::<SupportConfig>()
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))

@@ -16,6 +16,7 @@ use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
     partitions::PartitionedTable,
+    personal::Personal,
     queue::Job as _,
     schedule::HOUR,
     telemetry::metrics::Metric,
@@ -44,6 +45,8 @@ pub(crate) use inbound::stripe;
 
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
+        .personal([Personal::of_account("webhook_endpoints", "account_id")
+            .erased_by(|connection, account, _| Box::pin(endpoint::ops::erase_of(connection, account)))])
         .config::<WebhooksConfig>()
         .production(config::PRODUCTION)
         .part(|app| {

@@ -7,14 +7,15 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     secret::SecretKey,
 };
-
-use crate::files::id::FileId;
+use uuid::Uuid;
 
 /// The action that a link permits. A download link does not permit an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Upload,
     Download,
+    /// The download of an archive, which is no file of an account.
+    Archive,
 }
 
 /// Signs and verifies links.
@@ -26,18 +27,19 @@ impl Links {
         Self(secret.mac("file links v1"))
     }
 
-    fn signed_text(action: Action, file: FileId, expires: i64) -> Vec<u8> {
+    fn signed_text(action: Action, id: Uuid, expires: i64) -> Vec<u8> {
         let action: u8 = match action {
             Action::Upload => 1,
             Action::Download => 2,
+            Action::Archive => 3,
         };
-        [&[action], file.0.as_bytes().as_slice(), &expires.to_be_bytes()].concat()
+        [&[action], id.as_bytes().as_slice(), &expires.to_be_bytes()].concat()
     }
 
     /// Returns the query of a link.
-    pub(crate) fn sign(&self, action: Action, file: FileId, expires: DateTime<Utc>) -> String {
+    pub(crate) fn sign(&self, action: Action, id: Uuid, expires: DateTime<Utc>) -> String {
         let expires = expires.timestamp();
-        let tag = hmac::sign(&self.0, &Self::signed_text(action, file, expires));
+        let tag = hmac::sign(&self.0, &Self::signed_text(action, id, expires));
         format!("expires={expires}&signature={}", URL_SAFE_NO_PAD.encode(tag))
     }
 
@@ -48,13 +50,13 @@ impl Links {
     pub(crate) fn verify(
         &self,
         action: Action,
-        file: FileId,
+        id: Uuid,
         expires: i64,
         signature: &str,
         now: DateTime<Utc>,
     ) -> Result<()> {
         let tag = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
-        let is_ours = hmac::verify(&self.0, &Self::signed_text(action, file, expires), &tag).is_ok();
+        let is_ours = hmac::verify(&self.0, &Self::signed_text(action, id, expires), &tag).is_ok();
         match is_ours {
             true if now.timestamp() < expires => Ok(()),
             true => Err(Error::with_message(Reason::PermissionDenied, "The link has expired.")),
@@ -73,7 +75,7 @@ mod tests {
     fn a_link_is_for_one_file_one_action_and_some_time() {
         let links = Links::new(&SecretKey::new([1; 32]));
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let (file, other) = (FileId(uuid::Uuid::from_u128(1)), FileId(uuid::Uuid::from_u128(2)));
+        let (file, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let query = links.sign(Action::Upload, file, now + TimeDelta::minutes(1));
         let (expires, signature) = query.split_once("&signature=").expect("two parts");
         let expires = expires.trim_start_matches("expires=").parse().expect("a number");
@@ -81,6 +83,7 @@ mod tests {
         let later = now + TimeDelta::minutes(1);
         for (action, file, expires, signature, now) in [
             (Action::Download, file, expires, signature, now),
+            (Action::Archive, file, expires, signature, now),
             (Action::Upload, other, expires, signature, now),
             (Action::Upload, file, expires + 1, signature, now),
             (Action::Upload, file, expires, "", now),

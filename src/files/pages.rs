@@ -36,7 +36,7 @@ use crate::files::{
 use range::RequestedRange;
 
 /// The Content-Security-Policy of files: no execution, no loading, no framing.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+pub(super) const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
     [("/files/uploads/{file_id}", put(upload)), ("/files/{file_id}", get(download)), ("/images/{file_id}", get(image))]
@@ -44,15 +44,15 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
 
 /// The query of a link.
 #[derive(Debug, Deserialize)]
-struct LinkQuery {
+pub(super) struct LinkQuery {
     /// A string, so that a value that is not a number gets the same error as any other invalid link.
     #[serde(default)]
-    expires: String,
+    pub(super) expires: String,
     #[serde(default)]
-    signature: String,
+    pub(super) signature: String,
 }
 
-fn respond(result: Result<Response>) -> Response {
+pub(super) fn respond(result: Result<Response>) -> Response {
     result.unwrap_or_else(|error| tonic::Status::from(error).into_http())
 }
 
@@ -60,7 +60,7 @@ fn respond(result: Result<Response>) -> Response {
 async fn file(app: &App, action: Action, id: &str, query: &LinkQuery) -> Result<File> {
     let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
     let expires = query.expires.parse().unwrap_or_default();
-    app.part::<Links>().verify(action, id, expires, &query.signature, app.clock.now())?;
+    app.part::<Links>().verify(action, id.0, expires, &query.signature, app.clock.now())?;
     app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await
 }
 

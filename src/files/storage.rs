@@ -28,7 +28,7 @@ use mainstay_kernel::{
 };
 use metrics::{counter, histogram};
 use object_store::{
-    Attribute, Attributes, GetOptions, GetRange, MultipartUpload as _, ObjectStore, ObjectStoreExt as _, PutPayload,
+    Attribute, Attributes, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
     aws::AmazonS3,
     path::Path,
     signer::{SignedUrlOptions, Signer as _},
@@ -140,30 +140,35 @@ impl Storage {
     /// # Errors
     /// `UPSTREAM_FAILED`, `UPSTREAM_TIMEOUT`, `CIRCUIT_OPEN`, `OVERLOADED`.
     pub(crate) async fn put(&self, key: &str, upload: &mut Upload, content_type: &str) -> Result<()> {
-        let path = self.path(key);
+        upload.rewind().await?;
+        if upload.bytes() <= PART_BYTES {
+            let (path, whole, attributes) = (self.path(key), whole(upload).await?, self.attributes(content_type));
+            return expect_bucket(self.call("put object", self.store.put_opts(&path, whole, attributes.into())).await?)
+                .map(drop);
+        }
+        let mut parts = self.begin(key, content_type).await?;
+        while let Some(piece) = upload.next().await? {
+            parts.write(&piece).await?;
+        }
+        parts.finish().await.map(drop)
+    }
+
+    /// Begins an object that is written in parts, while its content is made.
+    ///
+    /// # Errors
+    /// See [`Storage::put`].
+    pub(crate) async fn begin(&self, key: &str, content_type: &str) -> Result<Parts> {
+        let (path, attributes) = (self.path(key), self.attributes(content_type));
+        let begun = self.call("begin parts", self.store.put_multipart_opts(&path, attributes.into())).await?;
+        Ok(Parts { storage: self.clone(), upload: expect_bucket(begun)?, waiting: Vec::new(), bytes: 0 })
+    }
+
+    fn attributes(&self, content_type: &str) -> Attributes {
         let mut attributes = Attributes::new();
         if self.has_attributes {
             attributes.insert(Attribute::ContentType, content_type.to_owned().into());
         }
-        upload.rewind().await?;
-        if upload.bytes() <= PART_BYTES {
-            let whole = part(upload).await?;
-            return expect_bucket(self.call("put object", self.store.put_opts(&path, whole, attributes.into())).await?)
-                .map(drop);
-        }
-        let mut parts =
-            expect_bucket(self.call("begin parts", self.store.put_multipart_opts(&path, attributes.into())).await?)?;
-        loop {
-            let next = part(upload).await?;
-            if next.content_length() == 0 {
-                return expect_bucket(self.call("complete parts", parts.complete()).await?).map(drop);
-            }
-            if let Err(error) = self.call("put part", parts.put_part(next)).await.and_then(expect_bucket) {
-                // Best effort: the storage's lifecycle rules remove remaining parts.
-                self.call("abort parts", parts.abort()).await.ok();
-                return Err(error);
-            }
-        }
+        attributes
     }
 
     /// Stores bytes.
@@ -262,15 +267,55 @@ impl Storage {
     }
 }
 
-/// Reads the next part of an upload; empty after the last part.
-async fn part(upload: &mut Upload) -> Result<PutPayload> {
-    let (mut pieces, mut bytes) = (Vec::new(), 0);
-    while bytes < PART_BYTES {
-        let Some(piece) = upload.next().await? else { break };
-        bytes += piece.len();
+/// Reads a small upload.
+async fn whole(upload: &mut Upload) -> Result<PutPayload> {
+    let mut pieces = Vec::new();
+    while let Some(piece) = upload.next().await? {
         pieces.push(Bytes::from(piece));
     }
     Ok(pieces.into_iter().collect())
+}
+
+/// An object that is written in parts. One that is dropped, or fails, is not stored; the storage's lifecycle rules remove
+/// remaining parts.
+pub(crate) struct Parts {
+    storage: Storage,
+    upload: Box<dyn MultipartUpload>,
+    waiting: Vec<u8>,
+    bytes: u64,
+}
+
+impl Parts {
+    /// Appends a piece. A full part is sent.
+    ///
+    /// # Errors
+    /// See [`Storage::put`].
+    pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<()> {
+        self.bytes += piece.len() as u64;
+        self.waiting.extend_from_slice(piece);
+        if self.waiting.len() < PART_BYTES { Ok(()) } else { self.send().await }
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        let part = PutPayload::from(std::mem::take(&mut self.waiting));
+        let sent = self.storage.call("put part", self.upload.put_part(part)).await.and_then(expect_bucket);
+        if sent.is_err() {
+            self.storage.call("abort parts", self.upload.abort()).await.ok();
+        }
+        sent
+    }
+
+    /// Stores the object, and returns its size.
+    ///
+    /// # Errors
+    /// See [`Storage::put`].
+    pub(crate) async fn finish(mut self) -> Result<u64> {
+        if !self.waiting.is_empty() {
+            self.send().await?;
+        }
+        expect_bucket(self.storage.call("complete parts", self.upload.complete()).await?)?;
+        Ok(self.bytes)
+    }
 }
 
 fn unreachable_storage() -> Error {

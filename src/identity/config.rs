@@ -5,6 +5,8 @@ use std::{str::FromStr, time::Duration};
 use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 #[derive(Debug, Clone)]
 pub struct IdentityConfig {
     /// The `iss` and `aud` of access tokens.
@@ -28,6 +30,8 @@ pub struct IdentityConfig {
     pub second_factor_staff: SecondFactorPolicy,
     /// The name of the product, which authenticator apps show.
     pub app_name: String,
+    /// The time between the request of a deletion and the erasure.
+    pub deletion_grace: Duration,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
 }
@@ -98,6 +102,11 @@ impl Section for IdentityConfig {
             "optional",
             "Whether agents and admins need a second factor: required or optional. One without it can only add it, from the next sign-in or refresh",
         ),
+        Variable::plain(
+            "DELETION_GRACE",
+            "14d",
+            "Time between the request to delete a user or an account and the erasure of the data, from 1h to 90d; until then the deletion can be canceled",
+        ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -106,8 +115,13 @@ impl Section for IdentityConfig {
         if issuer.is_empty() {
             read.fault("TOKEN_ISSUER", "must not be empty: it tells this deployment's tokens from others'");
         }
+        let deletion_grace = read.positive_duration("DELETION_GRACE");
+        if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
+            read.fault("DELETION_GRACE", "must be from 1h to 90d");
+        }
         Self {
             issuer,
+            deletion_grace,
             access_ttl: read.positive_duration("ACCESS_TOKEN_TTL"),
             refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
             session_max_age: read.positive_duration("SESSION_MAX_AGE"),

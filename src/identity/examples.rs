@@ -9,6 +9,8 @@ const MEMBER: &str = "0197b5eb-07f4-7a39-8c5e-6f0d21b7a984";
 const INVITATION: &str = "0197b5f2-4c6e-7d10-a9b3-1e8f5c2d7046";
 const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
 const ROLE: &str = "0197b5f2-40aa-7e19-8d27-5b1c9e0f7a31";
+const DELETION: &str = "0197b601-5d3e-7c42-8f19-2a6b7c8d9e0f";
+const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 /// Returns the example of a field, by its message and its name.
@@ -17,6 +19,27 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("BatchGetUsersRequest", "ids") => json!(CUSTOMER).into(),
         ("Member", "id") | (_, "member_id") => json!(MEMBER).into(),
         ("Invitation", "id") | (_, "invitation_id") => json!(INVITATION).into(),
+        ("Deletion", "id") | (_, "deletion_id") => json!(DELETION).into(),
+        ("Deletion" | "CreateDeletionRequest" | "ListDeletionsRequest", "account_id") => Example::Omitted,
+        ("Deletion" | "ListDeletionsRequest", "state") => json!("DELETION_STATE_DONE").into(),
+        ("Deletion", "finish_time") => json!("2026-03-16T08:15:41Z").into(),
+        (_, "requested_by") => json!(CUSTOMER).into(),
+        (_, "erase_time") => json!("2026-03-16T08:15:30Z").into(),
+        ("ErasedTable", "table") => json!("email_changes").into(),
+        ("ErasedTable", "action") => json!("ERASURE_ACTION_ERASED").into(),
+        ("ErasedTable", "rows") => json!("2").into(),
+        ("ErasedTable", "reason") => json!("").into(),
+        ("User" | "Account", "deletion_time") => Example::Omitted,
+        ("DataExport", "id") | (_, "data_export_id") => json!(DATA_EXPORT).into(),
+        ("DataExport" | "CreateDataExportRequest", "account_id") => Example::Omitted,
+        ("DataExport", "state") => json!("DATA_EXPORT_STATE_SUCCEEDED").into(),
+        ("DataExport", "items_total" | "items_done") => json!("27").into(),
+        ("DataExport", "finish_time") => json!("2026-03-02T08:15:41Z").into(),
+        ("DataExport", "expire_time") => json!("2026-03-09T08:15:41Z").into(),
+        ("DataExport", "size_bytes") => json!("18342").into(),
+        ("DataExport", "download_url") => {
+            json!("/archives/5e2f8c4a-9071-8a02-b7a1-9e447c81a0b7?expires=1772439941&signature=q7v0Zk3yT1n8XcW5").into()
+        }
         (_, "custom_role_id") => Example::Omitted,
         (
             "Member" | "MemberPatch" | "Membership" | "Invitation" | "InvitationPreview" | "CreateInvitationRequest",

@@ -4,13 +4,24 @@ use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
     error::Result,
+    queue::Handler,
     schedule::{BATCH, in_batches},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::identity::{
-    auth::store, email_change::store as email_change, invitation::store as invitation,
-    registration::store as registration, revocation::store as revocation, second_factor::ops as second_factor,
-    session::ops as session, sign_in::store as sign_in, tokens::Tokens,
+    auth::store,
+    data_export::{job::ExportData, ops as data_export, store as data_exports},
+    deletion::{job::EraseData, model::NOTICE_RETENTION, ops as deletion, store as deletions},
+    email_change::store as email_change,
+    invitation::store as invitation,
+    registration::store as registration,
+    revocation::store as revocation,
+    second_factor::ops as second_factor,
+    session::ops as session,
+    sign_in::store as sign_in,
+    tokens::Tokens,
 };
 
 /// How long expired tokens are kept: their mails may still be in the queue.
@@ -18,6 +29,37 @@ const TOKEN_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// How much longer a revocation is kept than the tokens and sessions it ends, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
+
+impl Handler for EraseData {
+    async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
+        let outcome = deletion::erase(app, self.deletion, stop).await?;
+        tracing::debug!(deletion = %self.deletion, ?outcome, "the job of a deletion ran");
+        Ok(())
+    }
+}
+
+impl Handler for ExportData {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        data_export::run(app, self.export).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        data_export::abandon(app, self.export).await
+    }
+}
+
+pub(super) async fn forget_deletion_addresses(app: App) -> Result<usize> {
+    let before = app.clock.now() - NOTICE_RETENTION;
+    in_batches(&app, |connection| Box::pin(deletions::delete_notices(connection, before, BATCH))).await
+}
+
+/// How long ended exports are listed.
+const EXPORT_RETENTION: TimeDelta = TimeDelta::days(30);
+
+pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
+    let before = app.clock.now() - EXPORT_RETENTION;
+    in_batches(&app, |connection| Box::pin(data_exports::delete_expired(connection, before, BATCH))).await
+}
 
 /// Revocations outlive the sessions that they end, and all their access tokens, so that a session store that is
 /// restored from older data revives no session.

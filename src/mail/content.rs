@@ -34,6 +34,10 @@ pub enum Content {
     EmailChanged { at: DateTime<Utc>, link: String, until: DateTime<Utc> },
     /// An address was invited to an account. The link accepts it, once, until a time.
     Invitation { account: String, inviter: String, link: String, until: DateTime<Utc> },
+    /// The deletion of a user or, if it has a name, of an account was scheduled; the link cancels it until a time.
+    DeletionScheduled { account: Option<String>, link: String, until: DateTime<Utc> },
+    /// The data of a user or an account was erased.
+    DeletionDone { is_of_account: bool, at: DateTime<Utc> },
     /// An order was placed.
     OrderConfirmation { number: OrderNumber, at: DateTime<Utc>, items: Vec<Item>, total: Money, link: Option<String> },
     /// An order was paid.
@@ -73,6 +77,8 @@ impl Content {
             Self::EmailTaken { .. } => "email_taken",
             Self::EmailChanged { .. } => "email_changed",
             Self::Invitation { .. } => "invitation",
+            Self::DeletionScheduled { .. } => "deletion_scheduled",
+            Self::DeletionDone { .. } => "deletion_done",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
             Self::Refund { .. } => "refund",
@@ -90,7 +96,8 @@ impl Content {
             | Self::Registration { link, .. }
             | Self::EmailChange { link, .. }
             | Self::EmailChanged { link, .. }
-            | Self::Invitation { link, .. } => Some(link),
+            | Self::Invitation { link, .. }
+            | Self::DeletionScheduled { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -113,6 +120,10 @@ impl Content {
                 account => one_line(account), inviter => one_line(inviter), link, until => locale.time(*until),
             },
             Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
+            Self::DeletionScheduled { account, link, until } => context! {
+                account => account.as_deref().map(one_line), link, until => locale.time(*until),
+            },
+            Self::DeletionDone { is_of_account, at } => context! { is_of_account, at => locale.time(*at) },
             Self::OrderConfirmation { number, at, items, total, link } => context! {
                 number => number.to_string(), at => locale.time(*at), total => locale.money(*total), link,
                 items_ordered => items.iter().map(|item| item_values(item, locale)).collect::<Vec<_>>(),

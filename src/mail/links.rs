@@ -14,6 +14,9 @@ pub const CONFIRM_EMAIL: &str = "/confirm-email";
 /// The path of the page that undoes the change of an address.
 pub const UNDO_EMAIL: &str = "/undo-email-change";
 
+/// The path of the page that cancels a deletion.
+pub const CANCEL_DELETION: &str = "/cancel-deletion";
+
 /// The path of the page that accepts an invitation.
 pub const INVITATION: &str = "/invitation";
 
@@ -48,6 +51,11 @@ impl Links<'_> {
     /// Returns the page that undoes the change of an address, with a token.
     pub fn undo_email(self, token: &str) -> String {
         format!("{}{UNDO_EMAIL}?token={token}", self.0.pages_url())
+    }
+
+    /// Returns the page that cancels a deletion, with a token.
+    pub fn cancel_deletion(self, token: &str) -> String {
+        format!("{}{CANCEL_DELETION}?token={token}", self.0.pages_url())
     }
 
     /// Returns the page that accepts an invitation, with a token.

@@ -1,6 +1,6 @@
 //! The pages that the links of mails open when no front end serves them: password reset and registration, each
-//! requested with an address and confirmed with a token; the confirmation and undoing of another address; and the acceptance
-//! of an invitation.
+//! requested with an address and confirmed with a token; the confirmation and undoing of another address; the cancellation of a
+//! deletion; and the acceptance of an invitation.
 //!
 //! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
 //! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
@@ -29,6 +29,7 @@ use tokio::time::{error::Elapsed, timeout};
 use crate::{
     identity::{
         auth::ops as auth,
+        deletion::ops as deletion,
         email_change::ops as email_change,
         invitation::ops::{self as invitation, NewMember},
         registration::ops::{self as registration, NewUser},
@@ -44,12 +45,13 @@ use view::{Done, Offer, Page, Problem, View};
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 6] {
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     [
         (links::RESET, get(show_reset).post(submit_reset)),
         (links::REGISTER, get(show_registration).post(submit_registration)),
         (links::CONFIRM_EMAIL, get(show_email_change).post(confirm_email)),
         (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
+        (links::CANCEL_DELETION, get(show_deletion).post(cancel_deletion)),
         (links::INVITATION, get(show_invitation).post(accept_invitation)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
@@ -76,6 +78,10 @@ async fn show_email_change(State(app): State<App>, headers: HeaderMap, uri: Uri)
 
 async fn show_email_undo(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     view::render(&app, &headers, &View::form(Page::EmailUndo, token(&uri)))
+}
+
+async fn show_deletion(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::Deletion, token(&uri)))
 }
 
 async fn show_invitation(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -202,6 +208,21 @@ async fn undo_email(State(app): State<App>, headers: HeaderMap, request: Request
     view::render(&app, &headers, &view)
 }
 
+async fn cancel_deletion(State(app): State<App>, headers: HeaderMap, request: Request) -> Response {
+    let view = match read(request).await {
+        Ok(form) => {
+            let cancelled = deletion::cancel_by_token(&app, &form.token);
+            conclude(
+                Page::Deletion,
+                timeout(FORM_TIMEOUT, done(cancelled, Done::DeletionCancelled)).await,
+                form.clone(),
+            )
+        }
+        Err(problem) => View::again(Page::Deletion, Form::default(), problem),
+    };
+    view::render(&app, &headers, &view)
+}
+
 /// Converts the outcome of an operation without a result.
 async fn done(outcome: impl Future<Output = Result<(), Error>>, done: Done) -> Result<Done, Problem> {
     outcome.await.map(|()| done).map_err(|error| problem(&error))
@@ -252,6 +273,7 @@ fn problem(error: &Error) -> Problem {
     match error.reason() {
         reason if reason == IdentityReason::InvalidCredentials => Problem::WrongPassword,
         reason if reason == IdentityReason::RegistrationClosed => Problem::Closed,
+        reason if reason == IdentityReason::DeletionBegun => Problem::Link,
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
         reason if reason == Reason::RateLimitExceeded => Problem::Often,

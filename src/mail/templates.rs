@@ -143,7 +143,7 @@ impl Templates {
     /// Renders each template with a sample, and returns the errors.
     fn check(&self, brand: &Brand) -> Vec<String> {
         let mut faults = Vec::new();
-        for page in ["reset", "registration", "email_change", "email_undo", "unsubscribe"] {
+        for page in ["reset", "registration", "email_change", "email_undo", "deletion", "unsubscribe"] {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
                 page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,

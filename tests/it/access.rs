@@ -32,7 +32,8 @@ const OWN_ONLY: [&str; 3] = [
 ];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 10] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 11] = [
+    "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",
     "InvitationService.CreateInvitation",

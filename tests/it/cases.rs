@@ -7,6 +7,8 @@ pub(crate) mod auth;
 pub(crate) mod canned_answer;
 pub(crate) mod comment;
 pub(crate) mod dashboard;
+pub(crate) mod data_export;
+pub(crate) mod deletion;
 pub(crate) mod file;
 pub(crate) mod invitation;
 pub(crate) mod member;
@@ -48,6 +50,8 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(account::cases());
     cases.extend(member::cases());
     cases.extend(invitation::cases());
+    cases.extend(deletion::cases());
+    cases.extend(data_export::cases());
     cases.extend(role::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());

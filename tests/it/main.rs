@@ -24,6 +24,7 @@ mod payment;
 mod pooler;
 mod post;
 mod postgres;
+mod privacy;
 mod protocols;
 mod proxies;
 mod reasons;

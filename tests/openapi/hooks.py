@@ -239,6 +239,9 @@ def prepare(case):
             case.path_parameters["subscriptionId"] = subscription()
         case "WebhookDeliveryService_ListWebhookDeliveries":
             case.path_parameters["endpointId"] = endpoint()
+        case "DeletionService_CreateDeletion" | "DeletionService_ListDeletions":
+            # The schema does not state that a user and an account exclude each other.
+            (case.body if isinstance(case.body, dict) else case.query or {}).pop("accountId", None)
         case "AuthService_Refresh":
             # A refresh token is valid once.
             case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}
@@ -310,7 +313,10 @@ BEYOND_SCHEMA = {
     "is a scope of the staff",
     "must be a scope that the API reference lists",
     "must not be the name of a built-in role",
-    "must not be deactivated",
+    "must neither be deactivated nor scheduled for deletion",
+    "must not be that of an owner: the user is deactivated or scheduled for deletion",
+    "must be absent if userId is present",
+    "is required unless accountId is present",
     "is the user's address already",
     "needs resourceId",
     "must be in the future",

@@ -47,6 +47,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
     pages: [
       { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
+      { to: "/s/DeletionService", title: "Deletions", services: ["DeletionService"], ofAll: true },
       { to: "/staff-roles", title: "Roles of the staff", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
@@ -66,7 +67,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
 ];
 
 /** Services without a page. */
-const HIDDEN = new Set(["AuthService", "SecondFactorService"]);
+const HIDDEN = new Set(["AuthService", "DataExportService", "SecondFactorService"]);
 
 export function usePlaces(): Group[] {
   const t = useText();

@@ -6,7 +6,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
   "Products": "Produkte", "Refunds": "Erstattungen", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
   "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
-  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
+  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Deletions": "Löschungen", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
   "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
@@ -23,11 +23,12 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Requester": "Anfragender", "Revoked": "Widerrufen", "Role": "Rolle", "Roles": "Rolle", "Scopes": "Rechte", "Slug": "Adresse",
   "Start time": "Beginn", "State": "Zustand", "Status": "Status", "Statuses": "Status", "Subject": "Betreff", "Summary": "Zusammenfassung", "Tag": "Schlagwort",
   "Tags": "Schlagwörter", "Title": "Titel", "Total": "Summe", "Type": "Art", "Unit price": "Einzelpreis", "Changed": "Geändert", "URL": "URL",
-  "Browser": "Browser", "Version": "Fassung", "Rows total": "Zeilen", "Rows done": "Erledigt", "Rows created": "Angelegt", "Rows known": "Bekannt", "Rows failed": "Abgelehnt",
+  "Browser": "Browser", "Version": "Fassung", "Rows total": "Zeilen", "Rows done": "Erledigt", "Rows created": "Angelegt", "Rows known": "Bekannt", "Rows failed": "Abgelehnt", "Items done": "Erledigt", "Deletion time": "Löschung", "Erase time": "Löschung", "Requested by": "Verlangt von", "Tables": "Tabellen",
   "At period end": "Zum Ende des Zeitraums", "Cancel at period end": "Endet mit dem Zeitraum",
   "Attachments": "Anhänge", "Level": "Schwere", "Method": "Methode", "Source": "Herkunft",
   // Values.
   "Done": "Ausgeführt",
+  "Erasing": "Wird gelöscht", "Erased": "Gelöscht", "Anonymized": "Anonymisiert", "Kept": "Behalten",
   "Refused": "Abgelehnt",
   "User": "Benutzer",
   "System": "System",
@@ -46,6 +47,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
   // Operations.
+  "Cancel deletion": "Löschung abbrechen", "Request deletion": "Löschung verlangen",
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
   "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",

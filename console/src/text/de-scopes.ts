@@ -11,6 +11,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "files.files.read": "Dateien lesen und herunterladen.",
   "files.files.write": "Dateien hochladen und löschen.",
   "identity.account.manage": "Das Konto selbst ändern.",
+  "identity.deletions.manage": "Benutzer und Konten löschen, und die Berichte der Löschungen lesen.",
   "identity.members.manage": "Mitglieder einladen und entfernen, und ihre Rollen ändern.",
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",

@@ -79,6 +79,7 @@ mod on_call;
 pub mod outbound;
 pub mod page;
 pub mod partitions;
+pub mod personal;
 pub mod queue;
 pub mod rate_limit;
 pub mod redis;

@@ -37,6 +37,7 @@ use crate::{
     grpc::Server,
     http::{health::Dependency, openapi::examples::Examples},
     partitions::PartitionedTable,
+    personal::Personal,
     queue::{
         Handler, Kind,
         rows::{DueRows, Rows},
@@ -85,6 +86,7 @@ pub struct Module {
     rows: Vec<Rows>,
     tasks: Vec<Task>,
     partitioned: Vec<PartitionedTable>,
+    personal: Vec<Personal>,
     measures: Vec<Measure>,
     handlers: Vec<events::HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -127,6 +129,7 @@ impl Module {
             rows: Vec::new(),
             tasks: Vec::new(),
             partitioned: Vec::new(),
+            personal: Vec::new(),
             measures: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
@@ -292,6 +295,13 @@ impl Module {
     /// Adds a table that is partitioned by month: the kernel adds its partitions ahead and removes those past its retention.
     pub fn partitioned(mut self, table: PartitionedTable) -> Self {
         self.partitioned.push(table);
+        self
+    }
+
+    /// Declares the columns of the module's tables that lead to a person or an account, and what an erasure does with the
+    /// rows. The export of all data of a person or an account has the rows, too.
+    pub fn personal(mut self, declarations: impl IntoIterator<Item = Personal>) -> Self {
+        self.personal.extend(declarations);
         self
     }
 

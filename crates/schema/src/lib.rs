@@ -6,6 +6,7 @@ diesel::table! {
     accounts (id) {
         id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz,
         requires_second_factor -> Bool,
+        deletion_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -26,8 +27,32 @@ diesel::table! {
         id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
-        kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>,
+        kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>, deletion_at -> Nullable<Timestamptz>,
         second_factor_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    deletions (id) {
+        id -> Uuid, user_id -> Nullable<Uuid>, account_id -> Nullable<Uuid>, with_deletion_id -> Nullable<Uuid>,
+        requested_by -> Uuid, state -> SmallInt, erase_at -> Timestamptz, created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    deletion_notices (id) {
+        id -> Uuid, deletion_id -> Uuid, user_id -> Uuid, email -> Text, language -> Text, token_hash -> Nullable<Binary>,
+    }
+}
+diesel::table! {
+    erased_rows (deletion_id, table_name, action, reason) {
+        deletion_id -> Uuid, table_name -> Text, action -> SmallInt, rows -> BigInt, reason -> Text,
+    }
+}
+diesel::table! {
+    data_exports (id) {
+        id -> Uuid, user_id -> Uuid, account_id -> Nullable<Uuid>, state -> SmallInt, items_total -> BigInt,
+        items_done -> BigInt, archive_id -> Nullable<Uuid>, size_bytes -> Nullable<BigInt>, created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>, expires_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -305,6 +330,7 @@ diesel::table! {
     system_log_ring (id) { id -> SmallInt, slot -> SmallInt, lines -> BigInt, began_at -> Timestamptz, }
 }
 diesel::allow_tables_to_appear_in_same_query!(users, members, accounts, revocations, invitations);
+diesel::allow_tables_to_appear_in_same_query!(deletions, members);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(files, file_links);

@@ -1,8 +1,11 @@
 //! Access checks: every method, called by every kind of caller.
 
-use mainstay_kernel::contract::{
-    Method,
-    policy::{Access, BuiltInRole, DeclaredScope, Role, Scope},
+use mainstay_kernel::{
+    contract::{
+        Method,
+        policy::{Access, BuiltInRole, DeclaredScope, Role, Scope},
+    },
+    module::Modules,
 };
 use tonic::{Code, Request, client::Grpc};
 use tonic_prost::ProstCodec;
@@ -32,6 +35,17 @@ impl Caller {
 }
 
 impl TestServer {
+    /// Checks that every column of the database that leads to a person or an account is declared with
+    /// [`Module::personal`](mainstay_kernel::module::Module::personal), so that erasures and exports cover its rows.
+    ///
+    /// # Panics
+    /// Panics with the columns that are not.
+    pub async fn check_personal_data(&self) {
+        let personal = Modules::of(self.app()).personal();
+        let undeclared = self.app().database.autocommit(async |connection| personal.undeclared(connection).await).await;
+        assert_eq!(undeclared.expect("the catalogue"), Vec::<String>::new(), "not declared with Module::personal");
+    }
+
     /// Calls every method of a package as every kind of caller: without credentials, with each built-in role, and with custom
     /// roles of an account and of the staff and service keys that have only the method's scope, and that have all others.
     /// Checks that exactly the callers are admitted whom the method's policy grants access; returns the number of methods.

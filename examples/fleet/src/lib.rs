@@ -20,6 +20,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay::orders::events::OrderPaid;
 use mainstay_kernel::{
     module::{About, Module},
+    personal::{BOOKS, Personal},
     schedule::MINUTE,
 };
 
@@ -51,6 +52,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 pub fn module() -> Module {
     Module::new("fleet", proto::DESCRIPTORS)
         .migrations(MIGRATIONS)
+        .personal([Personal::of_account("fleet.leases", "account_id").kept(BOOKS)])
         .config::<FleetConfig>()
         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))

@@ -14,7 +14,7 @@ use mainstay_kernel::{
     fault,
     id::{AccountId, UserId},
     page::{Start, Total},
-    queue,
+    personal, queue,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -331,15 +331,25 @@ async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Resu
     }
 }
 
-/// Removes the posts of accounts that are removed, with their jobs; returns their ids.
+/// Removes at most `limit` posts of accounts that are removed, with their jobs; returns their ids.
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<uuid::Uuid>> {
-    let erased = store::erase(connection, accounts).await?;
+pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], limit: i64) -> Result<Vec<uuid::Uuid>> {
+    let erased = store::erase(connection, accounts, limit).await?;
     let changes: Vec<_> = erased.iter().map(|(id, account, version)| change(*id, *account, *version, true)).collect();
     let ids: Vec<_> = erased.iter().map(|(id, ..)| id.0).collect();
     queue::forget::<PublishPost>(connection, &ids).await?;
     changes::record(connection, &changes).await?;
     Ok(ids)
+}
+
+/// Removes at most [`personal::BATCH`] posts of an account, and the references to their files; returns how many.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase_some(connection: &mut Connection, account: uuid::Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let ids = erase(connection, &[AccountId(account)], personal::BATCH).await?;
+    files::detach(connection, &ids, now).await?;
+    Ok(ids.len())
 }

@@ -266,8 +266,14 @@ pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option
     Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
 }
 
-/// Removes the posts of accounts that are removed, and returns their ids, accounts and versions.
-pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<(PostId, AccountId, i64)>> {
-    let erased = diesel::delete(posts::table.filter(posts::account_id.eq_any(accounts.to_vec())));
+/// Removes at most `limit` posts of accounts that are removed, and returns their ids, accounts and versions.
+pub async fn erase(
+    connection: &mut Connection,
+    accounts: &[AccountId],
+    limit: i64,
+) -> Result<Vec<(PostId, AccountId, i64)>> {
+    let own = posts::table.filter(posts::account_id.eq_any(accounts.to_vec())).select(posts::id).limit(limit);
+    let ids: Vec<PostId> = own.load(connection).await?;
+    let erased = diesel::delete(posts::table.filter(posts::id.eq_any(ids)));
     Ok(erased.returning((posts::id, posts::account_id, posts::version)).get_results(connection).await?)
 }

@@ -18,9 +18,11 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
+    personal,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
+use uuid::Uuid;
 
 use crate::files::{
     config::FilesConfig,
@@ -243,12 +245,60 @@ async fn reclaim(
     give_back(connection, free).await
 }
 
+/// Removes at most [`personal::BATCH`] files of an account, regardless of references, and schedules the deletion of their contents;
+/// returns how many.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase_some(connection: &mut Connection, account: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let removed = store::erase(connection, &[AccountId(account)], personal::BATCH).await?;
+    let count = removed.len();
+    reclaim(connection, removed, None, now).await?;
+    Ok(count)
+}
+
+/// The content of a file in the storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredContent {
+    pub(crate) id: FileId,
+    pub(crate) size_bytes: i64,
+    pub(crate) key: String,
+}
+
+/// Counts the ready files of an account or a user.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn count_of(connection: &mut Connection, owner: Uuid) -> Result<i64> {
+    store::count_of(connection, owner).await
+}
+
+/// Returns the next contents of the ready files of an account or a user, in the order of their ids; none after the last one.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn contents_of(connection: &mut Connection, owner: Uuid, after: Uuid) -> Result<Vec<StoredContent>> {
+    let rows = store::contents_of(connection, owner, FileId(after), CONTENTS).await?;
+    Ok(rows.into_iter().map(|(id, size_bytes, key)| StoredContent { id, size_bytes, key }).collect())
+}
+
+/// Reads a content; `None` if it was deleted.
+///
+/// # Errors
+/// The errors of the storage.
+pub(crate) async fn open(app: &App, content: &StoredContent) -> Result<Option<crate::files::storage::Content>> {
+    app.part::<Storage>().get(&content.key, None).await
+}
+
+/// The contents that are listed at once.
+const CONTENTS: i64 = 100;
+
 /// Removes the files of removed accounts, regardless of references; schedules the deletion of their contents.
 ///
 /// # Errors
 /// Any database error.
 pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], now: DateTime<Utc>) -> Result<()> {
-    let removed = store::erase(connection, accounts).await?;
+    let removed = store::erase(connection, accounts, i64::MAX).await?;
     reclaim(connection, removed, None, now).await?;
     store::erase_usage(connection, accounts).await
 }

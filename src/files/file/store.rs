@@ -330,9 +330,31 @@ pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Res
     rows.into_iter().map(File::try_from).collect()
 }
 
-/// Removes the files of removed accounts, and all references to them; returns the files.
-pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<File>> {
-    let own = files::table.filter(files::account_id.eq_any(accounts.to_vec())).select(files::id);
+/// Selects the ready files of an account or a user.
+fn of_owner<'q>(owner: Uuid) -> files::BoxedQuery<'q, diesel::pg::Pg> {
+    let of_either = files::account_id.eq(AccountId(owner)).or(files::owner_id.eq(owner));
+    files::table.filter(of_either).filter(files::object_key.is_not_null()).into_boxed()
+}
+
+/// Counts the ready files of an account or a user.
+pub async fn count_of(connection: &mut Connection, owner: Uuid) -> Result<i64> {
+    Ok(of_owner(owner).count().get_result(connection).await?)
+}
+
+/// Returns the ids, sizes and keys of at most `limit` ready files of an account or a user behind an id, in the order of the ids.
+pub async fn contents_of(
+    connection: &mut Connection,
+    owner: Uuid,
+    after: FileId,
+    limit: i64,
+) -> Result<Vec<(FileId, i64, String)>> {
+    let query = of_owner(owner).filter(files::id.gt(after)).order(files::id).limit(limit);
+    Ok(query.select((files::id, files::size_bytes, files::object_key.assume_not_null())).load(connection).await?)
+}
+
+/// Removes at most `limit` files of removed accounts, and all references to them; returns the files.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId], limit: i64) -> Result<Vec<File>> {
+    let own = files::table.filter(files::account_id.eq_any(accounts.to_vec())).select(files::id).limit(limit);
     let ids: Vec<FileId> = own.load(connection).await?;
     diesel::delete(file_links::table.filter(file_links::file_id.eq_any(&ids))).execute(connection).await?;
     let erased = diesel::delete(files::table.filter(files::id.eq_any(&ids))).returning(Row::as_returning());

@@ -15,13 +15,22 @@ pub struct Account {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// When the data is erased, or was; `None` unless a deletion is scheduled or done.
+    pub deletion_at: Option<DateTime<Utc>>,
 }
 
 impl Account {
     /// Creates an account.
     pub fn new(name: String, now: DateTime<Utc>) -> Self {
-        let id = AccountId::generate(now);
-        Self { id, name, requires_second_factor: false, version: 1, created_at: now, updated_at: now }
+        Self {
+            id: AccountId::generate(now),
+            name,
+            requires_second_factor: false,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            deletion_at: None,
+        }
     }
 
     /// Returns the account with the new values; the same version if no value differs.
@@ -33,6 +42,12 @@ impl Account {
             return self;
         }
         Self { name, requires_second_factor, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the account with another time of its deletion, or without one.
+    #[must_use]
+    pub fn with_deletion(self, deletion_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        Self { deletion_at, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns the position in a list by creation time.

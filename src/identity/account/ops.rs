@@ -35,13 +35,16 @@ pub use transfer::transfer;
 /// not register, who was invited, creates none.
 ///
 /// # Errors
-/// `REGISTRATION_CLOSED`, `ACCOUNT_LIMIT_REACHED`; `NOT_FOUND` if the user was removed.
+/// `REGISTRATION_CLOSED`, `ACCOUNT_LIMIT_REACHED`, `DELETION_SCHEDULED`; `NOT_FOUND` if the user was removed.
 pub async fn create(work: &mut Work, registration: &RegistrationPolicy, name: String) -> Result<Account> {
     let ((id, ..), now) = (session::caller(&work.permit()?)?, work.now());
     let connection = work.connection().await?;
     let user = user::lock(connection, Visibility::All, id).await?;
     if user.role == Role::Customer && !registration.admits(&user.email) {
         return Err(IdentityReason::RegistrationClosed.into());
+    }
+    if !user.is_staying() {
+        return Err(IdentityReason::DeletionScheduled.into());
     }
     if member::count_owned(connection, id).await? >= MAX_OWNED {
         let message = format!("You own {MAX_OWNED} accounts already.");

@@ -44,6 +44,7 @@ fn render(account: Account) -> pb::Account {
         create_time: Some(time(account.created_at)),
         update_time: Some(time(account.updated_at)),
         require_second_factor: Some(account.requires_second_factor),
+        deletion_time: account.deletion_at.map(time),
     }
 }
 

@@ -17,7 +17,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = accounts)]
+#[diesel(table_name = accounts, treat_none_as_null = true)]
 struct Row {
     id: AccountId,
     name: String,
@@ -25,19 +25,20 @@ struct Row {
     version: i64,
     updated_at: DateTime<Utc>,
     requires_second_factor: bool,
+    deletion_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Account> for Row {
     fn from(account: &Account) -> Self {
-        let Account { id, ref name, requires_second_factor, version, created_at, updated_at } = *account;
-        Self { id, name: name.clone(), created_at, version, updated_at, requires_second_factor }
+        let Account { id, ref name, requires_second_factor, version, created_at, updated_at, deletion_at } = *account;
+        Self { id, name: name.clone(), created_at, version, updated_at, requires_second_factor, deletion_at }
     }
 }
 
 impl From<Row> for Account {
     fn from(row: Row) -> Self {
-        let Row { id, name, created_at, version, updated_at, requires_second_factor } = row;
-        Self { id, name, requires_second_factor, version, created_at, updated_at }
+        let Row { id, name, created_at, version, updated_at, requires_second_factor, deletion_at } = row;
+        Self { id, name, requires_second_factor, version, created_at, updated_at, deletion_at }
     }
 }
 

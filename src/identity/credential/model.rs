@@ -11,6 +11,7 @@
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |
 //! | `miv_…` | invitation: 256 bits derived from its id | SHA-256 |
+//! | `mcd_…` | cancellation of a deletion: 256 bits derived from the id of its notice | SHA-256 |
 //! | `meu_…` | undoing that change: 256 other bits derived from its id | SHA-256 |
 //!
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
@@ -40,6 +41,7 @@ const REGISTRATION: &str = "mrg_";
 const EMAIL_CHANGE: &str = "mec_";
 const EMAIL_UNDO: &str = "meu_";
 const INVITATION: &str = "miv_";
+const DELETION: &str = "mcd_";
 
 /// The random bytes of a secret.
 pub type Random = [u8; 32];
@@ -145,6 +147,11 @@ pub fn write_email_undo(secret: &SecretKey, change: Uuid) -> SecretString {
 /// Writes the token of an invitation.
 pub fn write_invitation(secret: &SecretKey, invitation: Uuid) -> SecretString {
     format!("{INVITATION}{}", derive(secret, "invitation tokens v1", invitation)).into()
+}
+
+/// Writes the token that cancels a deletion.
+pub fn write_deletion(secret: &SecretKey, notice: Uuid) -> SecretString {
+    format!("{DELETION}{}", derive(secret, "deletion tokens v1", notice)).into()
 }
 
 fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {

@@ -1,7 +1,10 @@
 //! Members in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Uuid as SqlUuid},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -175,13 +178,62 @@ pub async fn count_owned(connection: &Connection, user: UserId) -> Result<i64> {
     Ok(owned.count().get_result(&mut &*connection).await?)
 }
 
-/// Returns whether an account has an active owner besides this member. The caller has locked the account.
+/// Returns whether an account has an active owner besides this member who is not scheduled for deletion. The caller has locked the account.
 pub async fn has_other_owner(connection: &Connection, member: &Member) -> Result<bool> {
+    has_staying_owner_besides(connection, member.account, Some(member.id)).await
+}
+
+/// Returns the memberships of a user as an owner, in the order of their accounts.
+pub async fn owned(connection: &Connection, user: UserId) -> Result<Vec<Member>> {
+    let (owner, _) = MemberRole::OWNER.columns();
+    let owned = members::table.filter(members::user_id.eq(user)).filter(members::role.eq(owner));
+    let rows: Vec<Row> = owned.order(members::account_id).select(Row::as_select()).load(&mut &*connection).await?;
+    rows.into_iter().map(Member::try_from).collect()
+}
+
+/// Returns the active owners of an account, at most [`MAX_LISTED`].
+pub async fn owners(connection: &Connection, account: AccountId) -> Result<Vec<UserId>> {
     let (owner, _) = MemberRole::OWNER.columns();
     let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
-    let query = query.filter(members::account_id.eq(member.account)).filter(members::role.eq(owner));
-    let query = query.filter(members::id.ne(member.id)).filter(users::deactivated_at.is_null()).select(members::id);
+    let query = query.filter(members::account_id.eq(account)).filter(members::role.eq(owner));
+    let query = query.filter(users::deactivated_at.is_null()).order(members::created_at).limit(MAX_LISTED);
+    Ok(query.select(users::id).load(&mut &*connection).await?)
+}
+
+/// Returns whether an account has an active owner who is not scheduled for deletion. The caller has locked the account.
+pub async fn has_staying_owner(connection: &Connection, account: AccountId) -> Result<bool> {
+    has_staying_owner_besides(connection, account, None).await
+}
+
+async fn has_staying_owner_besides(
+    connection: &Connection,
+    account: AccountId,
+    other: Option<MemberId>,
+) -> Result<bool> {
+    let (owner, _) = MemberRole::OWNER.columns();
+    let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let query = query.filter(members::account_id.eq(account)).filter(members::role.eq(owner));
+    // No member has the nil UUID.
+    let query = query.filter(members::id.ne(other.unwrap_or(MemberId(Uuid::nil()))));
+    let query = query.filter(users::deactivated_at.is_null()).filter(users::deletion_at.is_null()).select(members::id);
     Ok(query.first::<MemberId>(&mut &*connection).await.optional()?.is_some())
+}
+
+/// Returns whether an account has other members than this one.
+pub async fn has_others(connection: &Connection, member: &Member) -> Result<bool> {
+    let others = members::table.filter(members::account_id.eq(member.account)).filter(members::id.ne(member.id));
+    Ok(others.select(members::id).first::<MemberId>(&mut &*connection).await.optional()?.is_some())
+}
+
+/// Removes at most `limit` memberships of an account or of a user, and revokes their access tokens; returns how many.
+pub async fn erase(connection: &mut Connection, owner: Uuid, limit: i64) -> Result<usize> {
+    const SQL: &str = "WITH ended AS (DELETE FROM members WHERE id = ANY (ARRAY( \
+                         SELECT id FROM members WHERE account_id = $1 OR user_id = $1 LIMIT $2)) RETURNING id) \
+                       INSERT INTO revocations (subject, revoked_at) SELECT id, clock_timestamp() FROM ended \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = NULL, kept_session_id = NULL, \
+                       revoked_at = excluded.revoked_at";
+    let erased = diesel::sql_query(SQL).bind::<SqlUuid, _>(owner).bind::<BigInt, _>(limit);
+    Ok(erased.execute(connection).await?)
 }
 
 /// Adds the people of members.

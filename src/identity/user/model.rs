@@ -76,6 +76,8 @@ pub struct User {
     pub deactivation: Option<Deactivation>,
     /// When the user added the second factor; `None` without one.
     pub second_factor_at: Option<DateTime<Utc>>,
+    /// When the data is erased, or was; `None` unless a deletion is scheduled or done.
+    pub deletion_at: Option<DateTime<Utc>>,
     /// The version, which each change visible to callers increments by one.
     pub version: i64,
     /// When the user registered.
@@ -98,6 +100,7 @@ impl User {
             avatar: None,
             deactivation: None,
             second_factor_at: None,
+            deletion_at: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -131,6 +134,24 @@ impl User {
     #[must_use]
     pub fn with_second_factor(self, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         Self { second_factor_at: since, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns whether the user may become the owner of an account, or the last admin: is active and stays.
+    pub fn is_staying(&self) -> bool {
+        self.is_active() && self.deletion_at.is_none()
+    }
+
+    /// Returns the user with a scheduled deletion, and a new epoch, which ends every session.
+    #[must_use]
+    pub fn schedule_deletion(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let (deletion_at, epoch) = (Some(at), self.epoch.next(None));
+        Self { deletion_at, epoch, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Returns the user without the scheduled deletion.
+    #[must_use]
+    pub fn cancel_deletion(self, now: DateTime<Utc>) -> Self {
+        Self { deletion_at: None, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns whether the user may sign in.

@@ -1,5 +1,6 @@
 //! Users: read, renamed by themselves, assigned roles, deactivated and reactivated by admins.
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::files::avatar::{model::Avatar, ops as avatar};
@@ -18,7 +19,7 @@ use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
     batch,
-    caller::Permit,
+    caller::{Permit, Visibility},
     contract::Policies,
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
@@ -202,7 +203,7 @@ pub async fn deactivate(
 /// Reactivates a user. Changes nothing if the user is active.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`.
+/// `PERMISSION_DENIED` as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`; `DELETION_BEGUN` if the user was deleted.
 pub async fn reactivate(
     work: &mut Work,
     policies: &Policies,
@@ -214,6 +215,9 @@ pub async fn reactivate(
     check_power(work.connection().await?, policies, permit, &user).await?;
     if user.is_active() {
         return Ok(user);
+    }
+    if user.deletion_at.is_some_and(|at| at <= work.now()) {
+        return Err(IdentityReason::DeletionBegun.into());
     }
     let user = user.reactivate(work.now());
     store::update(work.connection().await?, &user).await?;
@@ -238,13 +242,13 @@ pub(crate) async fn check_power(
 }
 
 /// Rejects a change that would take the last active admin.
-fn keep_an_admin(user: &User, active_admins: usize) -> Result<()> {
-    let is_last = user.role == Role::Admin && user.is_active() && active_admins == 1;
+pub(crate) fn keep_an_admin(user: &User, active_admins: usize) -> Result<()> {
+    let is_last = user.role == Role::Admin && user.is_staying() && active_admins == 1;
     if is_last { Err(IdentityReason::LastAdmin.into()) } else { Ok(()) }
 }
 
 /// Stores the next version of a user, and ends the sessions that its epoch does not admit.
-async fn begin_epoch_of(connection: &mut Connection, user: &User) -> Result<()> {
+pub(crate) async fn begin_epoch_of(connection: &mut Connection, user: &User) -> Result<()> {
     store::update(connection, user).await?;
     revocation::begin_epoch(connection, user.id, user.epoch).await
 }
@@ -257,4 +261,15 @@ pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretSt
     let email = EmailAddress::parse(email)?;
     let profile = Profile::new(email, model::name(name)?, Role::Admin);
     Ok(create(app, profile, password).await?.id)
+}
+
+/// Removes the avatar of a user who is erased; returns 1 if there was one, or else 0.
+pub(crate) async fn erase_avatar(connection: &mut Connection, id: uuid::Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let user = store::lock(connection, Visibility::All, UserId(id)).await?;
+    if user.avatar.is_none() {
+        return Ok(0);
+    }
+    avatar::replace(connection, user.avatar, None, now).await?;
+    store::update(connection, &user.with_avatar(None, now)).await?;
+    Ok(1)
 }

@@ -45,6 +45,7 @@ pub(crate) fn render(user: User) -> pb::User {
         state: Some(state.into()),
         deactivate_time,
         deactivation_reason,
+        deletion_time: user.deletion_at.map(time),
         version: Some(user.version),
         create_time: Some(time(user.created_at)),
         update_time: Some(time(user.updated_at)),

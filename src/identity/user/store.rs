@@ -45,6 +45,7 @@ struct Row {
     deactivated_at: Option<DateTime<Utc>>,
     deactivation_reason: Option<String>,
     second_factor_at: Option<DateTime<Utc>>,
+    deletion_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -68,6 +69,7 @@ impl TryFrom<Row> for User {
             avatar: row.avatar_id.map(Avatar),
             deactivation: deactivation.map(|(at, reason)| Deactivation { at, reason }),
             second_factor_at: row.second_factor_at,
+            deletion_at: row.deletion_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -313,7 +315,7 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: UserId) -
     row.filter(is_reached).ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// Returns a user and the number of active admins, and locks that user and all admins against changes until the
+/// Returns a user and the number of active admins without a scheduled deletion, and locks that user and all admins against changes until the
 /// transaction ends. One statement takes the locks in id order, so concurrent changes of roles and states can't deadlock,
 /// and the later change sees the result of the earlier one.
 ///
@@ -323,7 +325,9 @@ pub async fn lock_with_admins(connection: &mut Connection, id: UserId) -> Result
     let admin = Role::Admin.number();
     let query = users::table.filter(users::role.eq(admin).or(users::id.eq(id)));
     let rows: Vec<Row> = query.order(users::id).select(Row::as_select()).for_no_key_update().load(connection).await?;
-    let admins = rows.iter().filter(|row| row.role == admin && row.deactivated_at.is_none()).count();
+    let is_staying = |row: &&Row| row.deactivated_at.is_none() && row.deletion_at.is_none();
+    let admins = rows.iter().filter(|row| row.role == admin).filter(is_staying);
+    let admins = admins.count();
     let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| Error::not_found("user"))?;
     Ok((row.try_into()?, admins))
 }
@@ -342,6 +346,7 @@ pub async fn update(connection: &Connection, user: &User) -> Result<()> {
         users::deactivated_at.eq(user.deactivation.as_ref().map(|deactivation| deactivation.at)),
         users::deactivation_reason.eq(user.deactivation.as_ref().map(|deactivation| &deactivation.reason)),
         users::second_factor_at.eq(user.second_factor_at),
+        users::deletion_at.eq(user.deletion_at),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );

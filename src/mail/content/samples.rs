@@ -70,6 +70,18 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
             total: money(83_805),
             link: order.clone(),
         },
+        Content::DeletionScheduled {
+            account: None,
+            link: links.cancel_deletion(TOKEN),
+            until: now + TimeDelta::days(14),
+        },
+        Content::DeletionScheduled {
+            account: Some("Analytical Engines Ltd".to_owned()),
+            link: links.cancel_deletion(TOKEN),
+            until: now + TimeDelta::days(14),
+        },
+        Content::DeletionDone { is_of_account: false, at: now },
+        Content::DeletionDone { is_of_account: true, at: now },
         Content::PaymentReceipt { number, amount, at: now, payment: id.to_string(), link: order.clone() },
         Content::Refund { number, amount: money(3_995), at: now, refund: id.to_string(), link: order },
         Content::SubscriptionReceipt {

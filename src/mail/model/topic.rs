@@ -4,7 +4,12 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::{
-    identity::{email_change::id::EmailChangeId, invitation::id::InvitationId, registration::id::RegistrationId},
+    identity::{
+        deletion::id::{DeletionId, DeletionNoticeId},
+        email_change::id::EmailChangeId,
+        invitation::id::InvitationId,
+        registration::id::RegistrationId,
+    },
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
     subscriptions::id::SubscriptionId,
@@ -36,6 +41,8 @@ numbered! {
         SecondFactorRemoved = 22 => "second_factor_removed",
         RecoveryCodeUsed = 23 => "recovery_code_used",
         SecondFactorReset = 24 => "second_factor_reset",
+        DeletionScheduled = 15 => "deletion_scheduled",
+        DeletionDone = 16 => "deletion_done",
     }
 }
 
@@ -109,6 +116,10 @@ pub enum Topic {
     RecoveryCodeUsed { event: Uuid, user: UserId },
     /// An admin has reset the second factor of a user, who can cancel it.
     SecondFactorReset { event: Uuid, user: UserId },
+    /// The deletion of a user or an account was scheduled.
+    DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
+    /// The data of a user or an account was erased.
+    DeletionDone { notice: DeletionNoticeId, deletion: DeletionId },
     /// An order was placed.
     OrderConfirmation(OrderId),
     /// An order was paid.
@@ -144,6 +155,8 @@ impl Topic {
             Self::SecondFactorRemoved { event, user } => (Kind::SecondFactorRemoved, event, Some(user.0)),
             Self::RecoveryCodeUsed { event, user } => (Kind::RecoveryCodeUsed, event, Some(user.0)),
             Self::SecondFactorReset { event, user } => (Kind::SecondFactorReset, event, Some(user.0)),
+            Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
+            Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
             Self::PaymentReceipt(id) => (Kind::PaymentReceipt, id.0, None),
             Self::Refund(id) => (Kind::Refund, id.0, None),
@@ -172,6 +185,12 @@ impl Topic {
             (Kind::SecondFactorRemoved, Some(user)) => Self::SecondFactorRemoved { event: id, user: UserId(user) },
             (Kind::RecoveryCodeUsed, Some(user)) => Self::RecoveryCodeUsed { event: id, user: UserId(user) },
             (Kind::SecondFactorReset, Some(user)) => Self::SecondFactorReset { event: id, user: UserId(user) },
+            (Kind::DeletionScheduled, Some(deletion)) => {
+                Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
+            }
+            (Kind::DeletionDone, Some(deletion)) => {
+                Self::DeletionDone { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
+            }
             (Kind::OrderConfirmation, None) => Self::OrderConfirmation(OrderId(id)),
             (Kind::PaymentReceipt, None) => Self::PaymentReceipt(PaymentId(id)),
             (Kind::Refund, None) => Self::Refund(RefundId(id)),

@@ -7,6 +7,10 @@ use crate::{
     identity::{
         auth::ops as auth,
         credential::model as token,
+        deletion::{
+            id::DeletionNoticeId,
+            ops::{CompletionNotice, ScheduleNotice, completion_notice, schedule_notice},
+        },
         email_change::{
             id::EmailChangeId,
             ops::{Notice as EmailNotice, notice as email_notice, undo_notice},
@@ -93,6 +97,8 @@ pub(super) async fn draft(
         }
         Topic::EmailChange { change, .. } => email_change(connection, secret, change, links, now).await,
         Topic::EmailChanged { change, .. } => email_changed(connection, secret, change, links, now).await,
+        Topic::DeletionScheduled { notice, .. } => deletion_scheduled(connection, secret, notice, links).await,
+        Topic::DeletionDone { notice, .. } => deletion_done(connection, mail, notice).await,
         Topic::Invitation { invitation, .. } => invite(connection, secret, invitation, links, now).await,
         Topic::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
@@ -272,6 +278,26 @@ async fn invite(
         until: notice.invitation.expires_at,
     };
     Ok(Some(Draft { to: notice.invitation.email.into(), language: notice.language, content, notified: None }))
+}
+
+async fn deletion_scheduled(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    notice: DeletionNoticeId,
+    links: Links<'_>,
+) -> Result<Option<Draft>> {
+    let Some(schedule) = schedule_notice(connection, secret, notice).await? else { return Ok(None) };
+    let ScheduleNotice { notice, account, erase_at, token } = schedule;
+    let link = links.cancel_deletion(token.expose_secret());
+    let content = Content::DeletionScheduled { account, link, until: erase_at };
+    Ok(Some(Draft { to: notice.email, language: notice.language, content, notified: None }))
+}
+
+async fn deletion_done(connection: &mut Connection, mail: &Mail, notice: DeletionNoticeId) -> Result<Option<Draft>> {
+    let Some(completion) = completion_notice(connection, notice).await? else { return Ok(None) };
+    let CompletionNotice { notice, is_of_account } = completion;
+    let content = Content::DeletionDone { is_of_account, at: mail.created_at };
+    Ok(Some(Draft { to: notice.email, language: notice.language, content, notified: None }))
 }
 
 async fn email_changed(

@@ -19,6 +19,7 @@ pub(super) enum Page {
     Registration,
     EmailChange,
     EmailUndo,
+    Deletion,
     Invitation,
     Unsubscription,
 }
@@ -31,6 +32,7 @@ impl Page {
             Self::Registration => "registration",
             Self::EmailChange => "email_change",
             Self::EmailUndo => "email_undo",
+            Self::Deletion => "deletion",
             Self::Invitation => "invitation",
             Self::Unsubscription => "unsubscribe",
         }
@@ -50,6 +52,8 @@ pub(super) enum Done {
     EmailChanged,
     /// The change of an address was undone.
     EmailRestored,
+    /// A deletion was canceled.
+    DeletionCancelled,
     /// An invitation was accepted.
     Joined,
     /// Notifications were ended.
@@ -65,6 +69,7 @@ impl Done {
             Self::Requested => "requested",
             Self::EmailChanged => "email_changed",
             Self::EmailRestored => "email_restored",
+            Self::DeletionCancelled => "deletion_cancelled",
             Self::Joined => "joined",
             Self::Unsubscribed => "unsubscribed",
         }
@@ -241,6 +246,7 @@ mod tests {
             Done::Requested,
             Done::EmailChanged,
             Done::EmailRestored,
+            Done::DeletionCancelled,
             Done::Joined,
             Done::Unsubscribed,
         ] {
@@ -261,7 +267,9 @@ mod tests {
         // All other problems share one text.
         assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
         // Without a token, the template's default form is the registration form.
-        for page in [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Invitation, Page::Unsubscription] {
+        for page in
+            [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Deletion, Page::Invitation, Page::Unsubscription]
+        {
             assert!(asks("page", page.as_str()), "{page:?}");
         }
         assert_eq!(Page::Registration.as_str(), "registration");

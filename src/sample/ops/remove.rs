@@ -55,7 +55,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         }
         endpoint::erase(connection, &accounts).await?;
         inbound_event::erase(connection, INBOUND_PREFIX).await?;
-        let posts = post::erase(connection, &accounts).await?;
+        let posts = post::erase(connection, &accounts, i64::MAX).await?;
         operation::erase(connection, &accounts).await?;
         let tickets = ticket::erase(connection, &accounts, &users).await?;
         file::detach(connection, &[tickets.as_slice(), &posts].concat(), now).await?;

@@ -5,7 +5,9 @@ mod merge;
 mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
+use chrono::{DateTime, Utc};
 use futures_util::join;
+use uuid::Uuid;
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -28,8 +30,9 @@ use mainstay_kernel::{
     error::{Error, Result},
     events::{Event, EventKind as _},
     fault,
-    id::UserId,
+    id::{AccountId, UserId},
     page::{Key, Start, Total},
+    personal,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -339,4 +342,15 @@ pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
     work.record_changes(vec![Change { is_deleted: true, ..watch::change(&ticket) }]);
     work.publish(event(TicketDeleted::NAME, &ticket));
     Ok(())
+}
+
+/// Removes at most [`personal::BATCH`] tickets of an account with their comments, and the references to their files; returns
+/// how many rows.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase_some(connection: &mut Connection, account: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let ids = store::erase_some(connection, AccountId(account), personal::BATCH).await?;
+    files::detach(connection, &ids, now).await?;
+    Ok(ids.len())
 }

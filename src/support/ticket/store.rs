@@ -40,7 +40,7 @@ use mainstay_kernel::{
     page::Start,
 };
 
-pub use erase::{erase, erase_activities};
+pub use erase::{erase, erase_activities, erase_some};
 pub use labels::{queues, tags};
 pub use total::{fold_counts, total};
 

@@ -237,6 +237,17 @@ pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
     store::any(connection).await
 }
 
+/// Removes the endpoints of an account, whose deliveries jobs remove; returns how many.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase_of(connection: &mut Connection, account: uuid::Uuid) -> Result<usize> {
+    let erased = store::erase(connection, &[AccountId(account)]).await?;
+    let removals: Vec<_> = erased.iter().map(|endpoint| ForgetDeliveries { endpoint: *endpoint }).collect();
+    jobs::enqueue_all(connection, &removals).await?;
+    Ok(erased.len())
+}
+
 /// Removes the endpoints of removed accounts, with their deliveries and jobs.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
-import { useMay } from "../../shell/user";
+import { useMay, useMe } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Id, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -17,6 +17,7 @@ import { RoleBadge } from "../account/role-select";
 import { useTicketColumns } from "../tickets/columns";
 import { RelatedList } from "../related-list";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
+import { Delete, ScheduledDeletion } from "./privacy";
 import { SessionsOf } from "./sessions";
 import { SetRole } from "./set-role";
 
@@ -49,6 +50,7 @@ export function PeoplePage() {
 export function PersonPage() {
   const t = useText();
   const may = useMay();
+  const { scopes } = useMe();
   const { id } = useParams({ strict: false }) as { id: string };
   const { data: user, error, refetch } = useQuery({
     queryKey: ["user", id],
@@ -68,7 +70,9 @@ export function PersonPage() {
       {user.state === "USER_STATE_ACTIVE"
         ? <Action {...shared} id="UserService_DeactivateUser" label={t("Deactivate")} />
         : <Action {...shared} id="UserService_ReactivateUser" label={t("Reactivate")} />}
+      {scopes.has("identity.deletions.manage") && user.deletionTime === undefined && <Delete subject={{ userId: id }} label={t("Delete")} />}
     </>}>
+      <ScheduledDeletion subject={{ userId: id }} time={user.deletionTime} />
       <Card title={t("Details")}><Fields value={staffRole ? { ...user, staffRoleId: staffRole.name } : user} /></Card>
       {may("MemberService_ListMembers") && <Memberships userId={id} />}
       {may("SessionService_ListUserSessions") && <SessionsOf userId={id} name={user.name} />}

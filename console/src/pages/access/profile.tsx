@@ -1,4 +1,4 @@
-/** The signed-in user: name, language, password and address. */
+/** The signed-in user: name, language, password, address, the export of all data, and the deletion. */
 
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
@@ -8,6 +8,7 @@ import { useName, useText } from "../../text";
 import { Card, PageFrame } from "../../ui/page";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
+import { DataExports, Delete, ScheduledDeletion } from "./privacy";
 
 export function ProfilePage() {
   const t = useText();
@@ -20,7 +21,9 @@ export function ProfilePage() {
       <Action id="UserService_UpdateUser" label={t("Edit")} values={{ userId: user.id }} version={user.version} initial={{ name, language }} />
       <Action id="AuthService_ChangePassword" label={t("Change password")} />
       <Action id="AuthService_RequestEmailChange" label={t("Change address")} onDone={() => setIsSent(true)} />
+      {user.deletionTime === undefined && <Delete subject={{ userId: user.id }} label={t("Delete my account")} isSelf />}
     </>}>
+      <ScheduledDeletion subject={{ userId: user.id }} time={user.deletionTime} />
       {isSent && <p className="notice" role="status">{t("Open the link in the mail to the new address. Until then, the previous address stays in use.")}</p>}
       <Card title={t("Details")} actions={<Link to="/security">{t("Sign-in and security")}</Link>}><Fields value={{ name, email, language, role, createTime }} /></Card>
       {memberships.length > 0 && (
@@ -28,6 +31,7 @@ export function ProfilePage() {
           <ul className="items">{memberships.map((one) => <li key={one.accountId}>{one.accountName} <small>{label(one.role)}</small></li>)}</ul>
         </Card>
       )}
+      <DataExports />
     </PageFrame>
   );
 }

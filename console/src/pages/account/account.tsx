@@ -11,6 +11,7 @@ import { useText, type Text } from "../../text";
 import { Confirm } from "../../ui/dialog";
 import { PageFrame, Skeleton } from "../../ui/page";
 import { ProblemPage } from "../../ui/problem";
+import { DataExports, Delete, ScheduledDeletion } from "../access/privacy";
 import { Action, useSearchParams } from "../kit";
 import type { Account } from "./api";
 import { Invitations, Invite } from "./invitations";
@@ -37,17 +38,21 @@ export function useAccount(accountId: string) {
 function OwnAccount({ accountId }: { accountId: string }) {
   const t = useText();
   const membership = useMembership();
+  const isOwner = membership?.role === "MEMBER_ROLE_OWNER";
   const { data: account, error, refetch } = useAccount(accountId);
   if (error && !account) return <ProblemPage error={error} above={null} onRetry={() => void refetch()} />;
   if (!account) return <PageFrame title="…"><Skeleton /></PageFrame>;
-  return <AccountFrame account={account} above={t("Account")}>{membership && <><TransferOwnership membership={membership} /><Leave membership={membership} /></>}</AccountFrame>;
+  return <AccountFrame account={account} above={t("Account")} end={isOwner && <><ScheduledDeletion subject={{ accountId }} time={account.deletionTime} /><DataExports accountId={accountId} /></>}>
+    {membership && <><TransferOwnership membership={membership} /><Leave membership={membership} /></>}
+    {isOwner && account.deletionTime === undefined && <Delete subject={{ accountId }} label={t("Delete the account")} />}
+  </AccountFrame>;
 }
 
 const PARTS = ["members", "invitations", "roles"] as const;
 const TITLES: Record<(typeof PARTS)[number], Text> = { members: "Members", invitations: "Invitations", roles: "Roles" };
 
 /** The parts of an account's page. Staff see an overview before them. */
-export function AccountFrame({ account, above, overview, children }: { account: Account; above: ReactNode; overview?: ReactNode; children?: ReactNode }) {
+export function AccountFrame({ account, above, overview, end, children }: { account: Account; above: ReactNode; overview?: ReactNode; end?: ReactNode; children?: ReactNode }) {
   const t = useText();
   const may = useMay();
   const [search] = useSearchParams();
@@ -68,6 +73,7 @@ export function AccountFrame({ account, above, overview, children }: { account: 
       {shown === "members" && <Members accountId={account.id} />}
       {shown === "invitations" && <Invitations accountId={account.id} />}
       {shown === "roles" && <Roles accountId={account.id} />}
+      {end}
     </PageFrame>
   );
 }

@@ -23,6 +23,7 @@ use crate::{
     },
     on_call,
     partitions::PartitionedTable,
+    personal::PersonalTables,
     queue::{
         Kind,
         rows::Rows,
@@ -70,6 +71,7 @@ pub struct Modules {
     rows: Vec<Rows>,
     tasks: Vec<Task>,
     partitioned: Arc<[PartitionedTable]>,
+    personal: PersonalTables,
     measures: Vec<Measure>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -135,7 +137,9 @@ impl Modules {
             return Err(faults);
         };
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
+        let personal = modules.iter().flat_map(|module| &module.personal).copied();
         let mut all = Self {
+            personal: PersonalTables::new(personal),
             names: modules.iter().map(|module| module.name).collect(),
             about,
             contract,
@@ -302,6 +306,11 @@ impl Modules {
     /// Returns the tables that are partitioned by month.
     pub fn partitioned(&self) -> &[PartitionedTable] {
         &self.partitioned
+    }
+
+    /// Returns the declarations of personal data.
+    pub fn personal(&self) -> &PersonalTables {
+        &self.personal
     }
 
     /// Returns the dependencies beside Postgres and Redis.

@@ -12,6 +12,11 @@ use tonic_reflection::pb::v1::{
 use crate::{lease, start, vehicle};
 
 #[tokio::test]
+async fn erasures_and_exports_cover_the_tables() {
+    start().await.check_personal_data().await;
+}
+
+#[tokio::test]
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 11, "the methods of all services");

@@ -39,7 +39,7 @@ pub async fn upload_target(app: &App, id: FileId, draft: &Draft, now: DateTime<U
     let content_type = HeaderValue::from_str(&draft.content_type).map_err(Error::internal)?;
     let headers = vec![(header::CONTENT_TYPE, content_type)];
     let url = app.part::<Storage>().upload_url(&File::upload_key(id), &headers, expires, now).await?;
-    let own = || format!("/files/uploads/{id}?{}", app.part::<Links>().sign(Action::Upload, id, expires));
+    let own = || format!("/files/uploads/{id}?{}", app.part::<Links>().sign(Action::Upload, id.0, expires));
     Ok(Target { url: url.unwrap_or_else(own), headers, expires })
 }
 
@@ -57,7 +57,7 @@ pub async fn download(app: &App, file: &File, now: DateTime<Utc>) -> Result<Targ
         ("cache-control", "private, no-cache"),
     ];
     let url = app.part::<Storage>().download_url(key, headers, expires, now).await?;
-    let own = || format!("/files/{}?{}", file.id, app.part::<Links>().sign(Action::Download, file.id, expires));
+    let own = || format!("/files/{}?{}", file.id, app.part::<Links>().sign(Action::Download, file.id.0, expires));
     Ok(Target { url: url.unwrap_or_else(own), headers: Vec::new(), expires })
 }
 

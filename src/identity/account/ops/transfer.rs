@@ -26,7 +26,7 @@ use mainstay_kernel::{
 ///
 /// # Errors
 /// `NOT_FOUND` for another account, and for a member of another account; `PERMISSION_DENIED` if the caller is not an
-/// owner; `VALIDATION_FAILED` if the member is deactivated.
+/// owner; `VALIDATION_FAILED` if the member is deactivated, or scheduled for deletion.
 pub async fn transfer(
     work: &mut Work,
     policies: &Policies,
@@ -48,8 +48,9 @@ pub async fn transfer(
     if member.id == own.id {
         return Ok((with_person(connection, member).await?, Vec::new()));
     }
-    if !user::get(connection, Visibility::All, member.user).await?.is_active() {
-        return Err(Error::field("memberId", "must not be deactivated"));
+    // The lock serializes with a deletion of the user, which reads what the user owns.
+    if !user::lock(connection, Visibility::All, member.user).await?.is_staying() {
+        return Err(Error::field("memberId", "must neither be deactivated nor scheduled for deletion"));
     }
     let own = own.in_role(MemberRole::ADMIN, now);
     members::update(connection, &own).await?;

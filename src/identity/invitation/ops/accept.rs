@@ -15,7 +15,7 @@ use crate::{
             store,
         },
         member::{
-            model::{Member, MemberDetails},
+            model::{Member, MemberDetails, MemberRole},
             ops::{may_invite, with_person},
             store as members,
         },
@@ -79,7 +79,9 @@ async fn check_inviter(connection: &Connection, policies: &Policies, invitation:
 /// may have accepted it.
 async fn lock(connection: &Connection, hash: [u8; 32], now: DateTime<Utc>) -> Result<Invitation> {
     let invitation = store::by_token(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
-    accounts::lock(connection, invitation.account).await?;
+    if accounts::lock(connection, invitation.account).await?.deletion_at.is_some() {
+        return Err(IdentityReason::DeletionScheduled.into());
+    }
     Ok(store::by_token(connection, hash, now).await?.ok_or(Reason::InvalidToken)?)
 }
 
@@ -92,6 +94,11 @@ async fn join(
     now: DateTime<Utc>,
 ) -> Result<MemberDetails> {
     check_inviter(connection, policies, invitation).await?;
+    // The lock serializes with a deletion of the user, which reads what the user owns.
+    let is_owner = invitation.role == MemberRole::OWNER;
+    if is_owner && !users::lock(connection, Visibility::All, user).await?.is_staying() {
+        return Err(IdentityReason::DeletionScheduled.into());
+    }
     let member = Member::new(invitation.account, user, invitation.role, now);
     members::insert(connection, &member).await?;
     store::delete(connection, invitation.id).await?;

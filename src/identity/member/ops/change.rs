@@ -13,11 +13,16 @@ use crate::{
             store,
         },
         revocation::store as revocation,
+        user::store as users,
     },
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
-    caller::Permit, contract::Policies, database::Connection, error::Result, unit_of_work::Work,
+    caller::{Permit, Visibility},
+    contract::Policies,
+    database::Connection,
+    error::{Error, Result},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -66,6 +71,12 @@ pub async fn change_role(
     check_grant(connection, &permit, policies, member.account, member.role).await?;
     check_grant(connection, &permit, policies, member.account, role).await?;
     keep_an_owner(connection, &member).await?;
+    if role == MemberRole::OWNER && !users::lock(connection, Visibility::All, member.user).await?.is_staying() {
+        return Err(Error::field(
+            "member.role",
+            "must not be that of an owner: the user is deactivated or scheduled for deletion",
+        ));
+    }
     let member = member.in_role(role, now);
     store::update(connection, &member).await?;
     revocation::begin_version(connection, member.current()).await?;

@@ -2,7 +2,7 @@
 
 use diesel::{
     QueryableByName,
-    sql_types::{Array, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -37,6 +37,17 @@ pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &
     diesel::sql_query(REST[0]).bind::<Array<SqlUuid>, _>(accounts).execute(connection).await?;
     let counts = diesel::sql_query(REST[1]).bind::<Array<SqlUuid>, _>(accounts).bind::<Array<SqlUuid>, _>(users);
     counts.execute(connection).await?;
+    Ok(erased.into_iter().map(|row| row.id).collect())
+}
+
+/// Removes at most `limit` tickets of an account with their comments. Returns the ids of tickets and comments.
+pub async fn erase_some(connection: &mut Connection, account: AccountId, limit: i64) -> Result<Vec<Uuid>> {
+    // The snapshot of the statement still contains the comments.
+    const SQL: &str = "WITH erased AS (DELETE FROM tickets WHERE id = ANY (ARRAY( \
+          SELECT id FROM tickets WHERE account_id = $1 LIMIT $2)) RETURNING id) \
+        SELECT id FROM erased UNION ALL SELECT comments.id FROM comments JOIN erased ON ticket_id = erased.id";
+    let erased = diesel::sql_query(SQL).bind::<SqlUuid, _>(account).bind::<BigInt, _>(limit);
+    let erased: Vec<Erased> = erased.load(connection).await?;
     Ok(erased.into_iter().map(|row| row.id).collect())
 }
 

@@ -1,0 +1,85 @@
+//! `mainstay.identity.v1.DataExportService`.
+
+use mainstay_kernel::{
+    app::App,
+    audit::Audited,
+    grpc::{Call, Reply, render::time},
+    id::AccountId,
+    unit_of_work::Work,
+};
+use tonic::Request;
+
+use crate::{
+    identity::data_export::{id::DataExportId, model::DataExport, ops},
+    proto::identity::v1::{self as pb, data_export_service_server::DataExportService},
+};
+
+#[derive(Debug, Clone)]
+pub struct DataExports {
+    pub app: App,
+}
+
+fn render(export: DataExport) -> pb::DataExport {
+    pb::DataExport {
+        id: export.id.to_string(),
+        account_id: export.account.map(|account| account.to_string()),
+        state: export.status.number().into(),
+        items_total: export.items_total,
+        items_done: export.items_done,
+        create_time: Some(time(export.created_at)),
+        finish_time: export.finished_at.map(time),
+        expire_time: export.archive.map(|archive| time(archive.expires_at)),
+        size_bytes: export.archive.map(|archive| archive.size_bytes),
+        download_url: None,
+    }
+}
+
+impl Audited for DataExport {
+    type Message = pb::DataExport;
+
+    fn message(self) -> pb::DataExport {
+        render(self)
+    }
+}
+
+#[tonic::async_trait]
+impl DataExportService for DataExports {
+    async fn create_data_export(
+        &self,
+        request: Request<pb::CreateDataExportRequest>,
+    ) -> Reply<pb::CreateDataExportResponse> {
+        let call = Call::admit(request)?;
+        let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let export = ops::create(work, account).await?;
+            Ok(pb::CreateDataExportResponse { data: Some(render(export)) })
+        })
+        .await
+    }
+
+    async fn get_data_export(&self, request: Request<pb::GetDataExportRequest>) -> Reply<pb::GetDataExportResponse> {
+        let call = Call::admit(request)?;
+        let (permit, id) = (call.permit()?, DataExportId::parse(&call.message.data_export_id)?);
+        let export = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        let download_url = ops::download_url(&self.app, &export).await?;
+        call.read(pb::GetDataExportResponse { data: Some(pb::DataExport { download_url, ..render(export) }) })
+    }
+
+    async fn list_data_exports(
+        &self,
+        request: Request<pb::ListDataExportsRequest>,
+    ) -> Reply<pb::ListDataExportsResponse> {
+        let call = Call::admit(request)?;
+        let pager = call.pager(&self.app)?;
+        let permit = call.permit()?;
+        let (exports, meta) = call
+            .list(
+                &self.app,
+                pager,
+                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                DataExport::key,
+            )
+            .await?;
+        call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(render).collect(), meta })
+    }
+}

@@ -1,0 +1,210 @@
+//! The erasure: a job that takes the rows of each declared table in bounded transactions, which are its checkpoints.
+//!
+//! The erasure begins with the end of all access. It then goes through the tables until one pass finds nothing: a request that
+//! was admitted before may have written behind an earlier pass. A run after a crash repeats the pass, and finds the rest.
+
+use mainstay_kernel::{
+    app::App,
+    audit::Record,
+    caller::Visibility,
+    database::Connection,
+    error::{Reason, Result},
+    fault,
+    module::Modules,
+    personal::{self, Personal},
+    queue,
+    unit_of_work::Work,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    lock_owner,
+    request::{check_contracts, left_alone},
+};
+use crate::{
+    identity::{
+        account::store as accounts,
+        deletion::{
+            id::DeletionId,
+            job::EraseData,
+            model::{Action, Deletion, ErasedRows, SETTLING, State, Subject},
+            store,
+        },
+        member::store as members,
+        session::ops as session,
+        user::ops as user,
+    },
+    mail::{model::Topic, ops as mail},
+    proto::identity::v1::Reason as IdentityReason,
+};
+
+/// The outcome of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The erasure is done, or there is none to do.
+    Ended,
+    /// A job for the rest is queued.
+    Queued,
+}
+
+/// The reason with which an erased user is deactivated.
+const REASON: &str = "The user was deleted.";
+
+/// Erases the data of a deletion whose period of grace is over, until it is complete or `stop` is cancelled.
+///
+/// # Errors
+/// Any error that prevented a step; the next run continues there.
+pub(crate) async fn erase(app: &App, id: DeletionId, stop: &CancellationToken) -> Result<Outcome> {
+    let read = async move |connection: &mut Connection| store::get(connection, Visibility::All, id).await;
+    let deletion = app.database.autocommit(read).await?;
+    match deletion.state {
+        State::Done | State::Cancelled => return Ok(Outcome::Ended),
+        State::Scheduled => return begin(app, deletion).await,
+        State::Erasing => {}
+    }
+    loop {
+        let mut found = 0;
+        for declaration in Modules::of(app).personal().of(deletion.subject.owner()) {
+            loop {
+                if stop.is_cancelled() {
+                    let job = EraseData { deletion: id };
+                    app.database.autocommit(async move |connection| queue::enqueue(connection, &job).await).await?;
+                    return Ok(Outcome::Queued);
+                }
+                let rows = step(app, &deletion, *declaration).await?;
+                if rows == 0 {
+                    break;
+                }
+                found += rows;
+                fault::point("erasure.step")?;
+            }
+        }
+        if found == 0 {
+            break;
+        }
+    }
+    finish(app, deletion).await
+}
+
+/// Erases one batch of a table, and adds it to the report, atomically.
+async fn step(app: &App, deletion: &Deletion, declaration: Personal) -> Result<usize> {
+    let (id, subject, now) = (deletion.id, deletion.subject, app.clock.now());
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
+        let rows = declaration.erase(connection, subject.id(), now).await?;
+        if rows > 0 {
+            let report = ErasedRows::of(&declaration, i64::try_from(rows).unwrap_or(i64::MAX));
+            store::add_rows(connection, id, &report).await?;
+        }
+        Ok(rows)
+    });
+    transaction.await
+}
+
+/// Ends all access, and queues the erasure for when no admitted request runs any more. An erasure that may not begin is
+/// postponed, such as that of a user who is the only owner of an account with members by now.
+async fn begin(app: &App, deletion: Deletion) -> Result<Outcome> {
+    let (id, subject, now) = (deletion.id, deletion.subject, app.clock.now());
+    let begun = app.database.transaction(async move |work: &mut Work| end_access(app, work, id, subject).await);
+    match begun.await {
+        Err(error)
+            if error.reason() == IdentityReason::SoleOwner || error.reason() == IdentityReason::ActiveContracts =>
+        {
+            tracing::warn!(deletion = %id, error = error.detail(), "an erasure was postponed by a day");
+            postpone(app, deletion.postpone(now)).await?;
+        }
+        Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
+        begun => begun?,
+    }
+    if let Subject::User(user) = subject {
+        session::remove_outdated(app, user).await;
+    }
+    Ok(Outcome::Queued)
+}
+
+async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject) -> Result<()> {
+    let now = work.now();
+    let connection = work.connection().await?;
+    let (deletion, user) = match subject {
+        Subject::User(user) => {
+            let (owned, user, _) = lock_owner(connection, user).await?;
+            // Those that the user alone had are scheduled with the user.
+            if !left_alone(connection, &owned).await?.is_empty() {
+                return Err(IdentityReason::SoleOwner.into());
+            }
+            (store::lock(connection, id).await?, Some(user))
+        }
+        Subject::Account(account) => {
+            accounts::lock(connection, account).await?;
+            check_contracts(app, connection, account).await?;
+            (store::lock(connection, id).await?, None)
+        }
+    };
+    // It may have been canceled, or begun by a worker that was presumed dead, before the lock was acquired.
+    if deletion.state != State::Scheduled {
+        return Ok(());
+    }
+    if deletion.erase_at > now {
+        return queue::enqueue_at(connection, &EraseData { deletion: id }, deletion.erase_at).await;
+    }
+    if let Some(user) = user {
+        // The reason of an earlier deactivation may be personal.
+        user::begin_epoch_of(connection, &user.deactivate(REASON.to_owned(), now)).await?;
+    }
+    loop {
+        let ended = members::erase(connection, subject.id(), personal::BATCH).await?;
+        if ended == 0 {
+            break;
+        }
+        let rows = i64::try_from(ended).unwrap_or(i64::MAX);
+        let report = ErasedRows { table: "members".to_owned(), action: Action::Erased, rows, reason: String::new() };
+        store::add_rows(connection, id, &report).await?;
+    }
+    store::update(connection, &deletion.begin()).await?;
+    queue::enqueue_at(connection, &EraseData { deletion: id }, now + SETTLING).await?;
+    work.audit(Record::about("identity.deletion", Some(id.0), subject.account()));
+    Ok(())
+}
+
+async fn postpone(app: &App, deletion: Deletion) -> Result<()> {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
+        if store::lock(connection, deletion.id).await?.state != State::Scheduled {
+            return Ok(());
+        }
+        store::update(connection, &deletion).await?;
+        queue::enqueue_at(connection, &EraseData { deletion: deletion.id }, deletion.erase_at).await
+    });
+    transaction.await
+}
+
+/// Completes the report with the rows that are kept, and the deletion.
+async fn finish(app: &App, deletion: Deletion) -> Result<Outcome> {
+    let (owner, now) = (deletion.subject.owner(), app.clock.now());
+    let declarations = Modules::of(app).personal().of(owner);
+    let kept = declarations.filter(|declaration| matches!(declaration.action, personal::Action::Keep(_)));
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
+        let deletion = store::lock(connection, deletion.id).await?;
+        if deletion.state != State::Erasing {
+            return Ok(());
+        }
+        for declaration in kept {
+            let rows = declaration.count(connection, deletion.subject.id()).await?;
+            if rows > 0 {
+                store::add_rows(connection, deletion.id, &ErasedRows::of(declaration, rows)).await?;
+            }
+        }
+        for notice in store::notices(connection, deletion.id).await? {
+            let topic = Topic::DeletionDone { notice: notice.id, deletion: deletion.id };
+            mail::send(connection, topic, now).await?;
+        }
+        let (id, account) = (deletion.id, deletion.subject.account());
+        store::update(connection, &deletion.finish(now)).await?;
+        work.audit(Record::about("identity.deletion", Some(id.0), account));
+        tracing::info!(deletion = %id, "the data of a deletion was erased");
+        Ok(())
+    });
+    transaction.await?;
+    Ok(Outcome::Ended)
+}

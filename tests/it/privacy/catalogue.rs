@@ -1,0 +1,48 @@
+//! Every column that leads to a person or an account is declared.
+
+use mainstay_kernel::{database::Connection, module::Modules};
+
+use crate::support::TestApp;
+
+async fn undeclared(app: &TestApp) -> Vec<String> {
+    let read = async |connection: &mut Connection| Modules::of(&app.app).personal().undeclared(connection).await;
+    app.app.database.autocommit(read).await.expect("the catalogue")
+}
+
+#[tokio::test]
+async fn every_column_with_a_person_or_an_account_is_declared() {
+    let app = TestApp::start().await;
+    assert_eq!(undeclared(&app).await, Vec::<String>::new(), "declare each with Module::personal");
+    // The check finds a new table.
+    app.database
+        .sql(
+            "CREATE TABLE diaries (id uuid PRIMARY KEY, author_id uuid NOT NULL, written_for uuid REFERENCES users (id),
+                 contact_email text)",
+        )
+        .await;
+    assert_eq!(undeclared(&app).await, ["diaries.author_id", "diaries.contact_email", "diaries.written_for"]);
+}
+
+/// A declaration of a table, a column or a condition that does not exist would fail an erasure.
+#[tokio::test]
+async fn every_declaration_fits_the_database() {
+    let app = TestApp::start().await;
+    let personal = Modules::of(&app.app).personal();
+    let nobody = uuid::Uuid::nil();
+    for declaration in personal.all() {
+        let declaration = *declaration;
+        let now = app.app.clock.now();
+        let run = app.app.database.transaction(async move |work: &mut mainstay_kernel::unit_of_work::Work| {
+            let connection = work.connection().await?;
+            // No user has the nil UUID, so that the avatar of one can't be removed.
+            if declaration.column != "avatar_id" {
+                assert_eq!(declaration.erase(connection, nobody, now).await?, 0, "{declaration:?}");
+            }
+            declaration.is_blocking(connection, nobody).await?;
+            assert_eq!(declaration.count(connection, nobody).await?, 0, "{declaration:?}");
+            Ok::<_, mainstay_kernel::error::Error>(())
+        });
+        run.await.unwrap_or_else(|error| panic!("{declaration:?}: {}", error.detail()));
+        app.database.sql(&format!("SELECT {} FROM {} LIMIT 0", declaration.column, declaration.table)).await;
+    }
+}

@@ -1,0 +1,210 @@
+//! Deletions are scheduled, told by mail and canceled, and an account never loses its last owner.
+
+use std::sync::Arc;
+
+use mainstay_kernel::contract::policy::Role;
+use serde_json::json;
+
+use super::{CANCEL, CREATE, hurry, of_account, of_user, request, state, wait_until_done};
+use crate::{
+    cases::{create_token, grant, join, member_of},
+    support::{
+        Actor, PROTOCOLS, Protocol, TestApp, TestDatabase,
+        database::connect,
+        mail::{MailProvider, token},
+        people::{self, PASSWORD},
+    },
+};
+
+/// The person is told by mail, is signed out, and cancels from the mail, at the method or on the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_scheduled_and_canceled_with_the_token_of_its_mail() {
+    let provider = MailProvider::start().await;
+    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
+    let cast = app.cast().await;
+    for (number, (who, protocol)) in
+        [&cast.customer, &cast.stranger, &cast.agent].into_iter().zip(PROTOCOLS).enumerate()
+    {
+        let user = who.as_user();
+        let wrong = json!({ "userId": user.id.to_string(), "currentPassword": "not this one" });
+        who.call(protocol, CREATE, wrong).await.failure("WRONG_PASSWORD");
+        let without = json!({ "userId": user.id.to_string() });
+        who.call(protocol, CREATE, without).await.failure("VALIDATION_FAILED");
+        let id = who.call(protocol, CREATE, of_user(who)).await.success().id();
+        who.call(protocol, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+        let again = Actor::user(&app.endpoint, user.clone());
+        let me = again.call(protocol, "UserService.GetMe", json!({})).await.success();
+        assert!(!me.text("/data/deletionTime").is_empty(), "{me:?}");
+        let mail = provider.wait_for(number + 1).await.pop().expect("a mail");
+        assert_eq!(mail["to"], json!([user.email]));
+        let token = token(&mail);
+        assert!(token.starts_with("mcd_"), "{token}");
+        if number == 0 {
+            let page = crate::mail::pages::get(&app, &format!("/cancel-deletion?token={token}")).await;
+            assert!(page.status == 200 && page.html.contains("Löschung abbrechen"), "{}", page.html);
+            assert_eq!(state(&app.database, &id).await, 1, "a GET changes nothing");
+            let foreign = crate::mail::pages::post(&app, "/cancel-deletion", &[("token", &token)], "cross-site").await;
+            assert_eq!((foreign.status, state(&app.database, &id).await), (403, 1));
+            let done = crate::mail::pages::post(&app, "/cancel-deletion", &[("token", &token)], "same-origin").await;
+            assert!(done.status == 200 && done.html.contains("The deletion is canceled"), "{}", done.html);
+        } else {
+            let cancel = json!({ "token": token });
+            cast.anonymous.call(protocol, "DeletionService.CancelDeletionByToken", cancel).await.success();
+        }
+        assert_eq!(state(&app.database, &id).await, 4);
+        let me = again.call(protocol, "UserService.GetMe", json!({})).await.success();
+        assert!(me.data()["deletionTime"].is_null(), "{me:?}");
+        let entries = format!("SELECT count(*) FROM audit_entries WHERE resource_id IN ('{id}', '{}')", user.id);
+        assert!(app.database.number(&entries).await >= 2);
+        hurry(&app.database).await;
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE kind = 'erase_data'").await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM users WHERE name = 'Deleted user'").await, 0);
+}
+
+/// An account without another member goes and returns with its owner; one with members is handed over first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_leaves_no_account_behind() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.stranger.as_user().account;
+    let scheduled = format!("SELECT count(*) FROM accounts WHERE id = '{account}' AND deletion_at IS NOT NULL");
+    let id = request(&cast.stranger, of_user(&cast.stranger)).await;
+    assert_eq!(app.database.number(&scheduled).await, 1, "the account is scheduled with its only member");
+    let stranger = Actor::user(&app.endpoint, cast.stranger.as_user().clone());
+    let of_the_account = json!({ "accountId": account.to_string(), "state": "DELETION_STATE_SCHEDULED" });
+    let listed = stranger.call(Protocol::Rest, "DeletionService.ListDeletions", of_the_account).await.success();
+    let own = json!({ "deletionId": listed.text("/data/0/id") });
+    stranger.call(Protocol::Rest, CANCEL, own).await.failure("LAST_OWNER");
+    stranger
+        .call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "New" }))
+        .await
+        .failure("DELETION_SCHEDULED");
+    stranger.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+    stranger.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+    assert_eq!(app.database.number(&scheduled).await, 0, "both are canceled");
+
+    let member = join(&app.database, &cast.customer, &stranger, 3).await;
+    stranger.call(Protocol::Rest, CREATE, of_user(&stranger)).await.failure("SOLE_OWNER");
+    let transfer = json!({ "accountId": account.to_string(), "memberId": member });
+    stranger.call(Protocol::Rest, "AccountService.TransferOwnership", transfer).await.success();
+    let stranger = Actor::user(&app.endpoint, cast.stranger.as_user().clone());
+    request(&stranger, of_user(&stranger)).await;
+    assert_eq!(app.database.number(&scheduled).await, 0);
+    let back = json!({ "memberId": member_of(&app.database, &cast.stranger).await, "accountId": account.to_string() });
+    let new_owner = Actor::user(&app.endpoint, people::User { account, ..cast.customer.as_user().clone() });
+    let tokens = json!({
+        "email": new_owner.as_user().email, "password": PASSWORD, "accountId": account.to_string(),
+    });
+    let tokens = cast.anonymous.call(Protocol::Rest, "AuthService.Login", tokens).await.success();
+    let new_owner = Actor::bearer(&app.endpoint, tokens.text("/data/accessToken"));
+    new_owner.call(Protocol::Rest, "AccountService.TransferOwnership", back).await.failure("VALIDATION_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_scheduled_takes_no_members_and_the_last_admin_stays() {
+    let app = TestApp::start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let cast = &scene.cast;
+    let token = create_token(&scene, &cast.stranger.as_user().email).await;
+    let id = request(&cast.customer, of_account(&cast.customer)).await;
+    let accept = json!({ "token": token });
+    cast.stranger
+        .call(Protocol::Rest, "InvitationService.AcceptInvitation", accept.clone())
+        .await
+        .failure("DELETION_SCHEDULED");
+    // The other owner cancels it.
+    cast.colleague.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+    cast.stranger.call(Protocol::Rest, "InvitationService.AcceptInvitation", accept).await.success();
+    let admins = people::users(&app.database, &[(Role::Admin, None)]).await;
+    let other = Actor::user(&app.endpoint, admins.into_iter().next().expect("one"));
+    request(&other, of_user(&cast.admin)).await;
+    other.call(Protocol::Rest, CREATE, of_user(&other)).await.failure("LAST_ADMIN");
+}
+
+async fn two_apps() -> (TestApp, TestApp) {
+    let database = Arc::new(TestDatabase::new().await);
+    (TestApp::builder().on(&database).start().await, TestApp::builder().on(&database).start().await)
+}
+
+/// An owner transfers the ownership while the new owner is deleted, and while the owner is deleted: an account with members
+/// keeps an owner who stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_at_once_with_a_deletion_leaves_an_owner() {
+    let (here, there) = two_apps().await;
+    for of_new_owner in [true, false] {
+        let cast = here.cast().await;
+        let account = cast.customer.as_user().account.to_string();
+        grant(&here.database, &cast.colleague, 2).await;
+        let member = member_of(&here.database, &cast.colleague).await;
+        let leaver = if of_new_owner { cast.colleague.at(&there.endpoint) } else { cast.customer.at(&there.endpoint) };
+        leaver.token().await;
+        cast.customer.token().await;
+        let outside = connect(&here.database.url).await;
+        let users = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR UPDATE", leaver.as_user().id);
+        outside.batch_execute(&users).await.expect("the lock");
+        let transfer = json!({ "accountId": account, "memberId": member });
+        let (owner, deletion) = (cast.customer.clone(), of_user(&leaver));
+        let first = tokio::spawn(async move {
+            owner.call(Protocol::Grpc, "AccountService.TransferOwnership", transfer).await.reason
+        });
+        let second = tokio::spawn(async move { leaver.call(Protocol::Rest, CREATE, deletion).await.reason });
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        outside.batch_execute("COMMIT").await.expect("the lock goes");
+        let reasons = [first.await.expect("no panic"), second.await.expect("no panic")];
+        let staying = format!(
+            "SELECT count(*) FROM members JOIN users ON users.id = user_id
+             WHERE account_id = '{account}' AND members.role = 1 AND deletion_at IS NULL"
+        );
+        assert!(here.database.number(&staying).await >= 1, "{of_new_owner}: {reasons:?}");
+        assert!(reasons.iter().any(String::is_empty), "{of_new_owner}: {reasons:?}");
+        let known = [
+            "",
+            "SOLE_OWNER",
+            "CONFLICT",
+            "VALIDATION_FAILED",
+            "SESSION_REVOKED",
+            "TOKEN_EXPIRED",
+            "PERMISSION_DENIED",
+        ];
+        assert!(reasons.iter().all(|reason| known.contains(&reason.as_str())), "{of_new_owner}: {reasons:?}");
+    }
+}
+
+/// The job and the cancellation meet at the lock on the user: either nothing is erased, or everything is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_at_once_with_the_job_is_all_or_nothing() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let mut outcomes = Vec::new();
+    for _ in 0..4 {
+        let cast = app.cast().await;
+        let user = cast.customer.as_user().clone();
+        let id = request(&cast.customer, of_user(&cast.customer)).await;
+        let again = Actor::user(&app.endpoint, user.clone());
+        again.token().await;
+        let outside = connect(&app.database.url).await;
+        let lock = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR UPDATE", user.id);
+        outside.batch_execute(&lock).await.expect("the lock");
+        hurry(&app.database).await;
+        let cancel = json!({ "deletionId": id });
+        let call = tokio::spawn(async move { again.call(Protocol::Rest, CANCEL, cancel).await.reason });
+        app.database.locks_waited_for(2).await;
+        outside.batch_execute("COMMIT").await.expect("the lock goes");
+        let reason = call.await.expect("no panic");
+        let sign_in = json!({ "email": user.email, "password": PASSWORD });
+        match reason.as_str() {
+            "" => {
+                assert_eq!(state(&app.database, &id).await, 4);
+                cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
+            }
+            // The begun job has ended the session.
+            "DELETION_BEGUN" | "SESSION_REVOKED" => {
+                wait_until_done(&app.database, &id).await;
+                cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.failure("INVALID_CREDENTIALS");
+            }
+            other => panic!("{other}"),
+        }
+        outcomes.push(reason);
+    }
+    assert_eq!(outcomes.len(), 4, "{outcomes:?}");
+}

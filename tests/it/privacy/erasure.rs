@@ -1,0 +1,177 @@
+//! An erasure leaves nothing personal, keeps the books, and ends in the same state after a crash.
+
+use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{hurry, of_account, of_user, request, state, wait_until_done};
+use crate::{
+    cases::{Scene, file, order},
+    support::{Actor, Process, Protocol, TestApp, TestDatabase, eventually, mail::MailProvider},
+};
+
+/// The tables that hold an address for the last mail, or that the logs fill.
+const LATER: [&str; 1] = ["deletion_notices"];
+
+/// Returns the tables in which a row contains a text.
+async fn tables_with(database: &TestDatabase, text: &str) -> Vec<String> {
+    let tables = database
+        .sql(
+            "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+             AND NOT relispartition ORDER BY 1",
+        )
+        .await;
+    let mut found = Vec::new();
+    for table in tables.into_iter().filter_map(|row| row[0].clone()) {
+        let count = format!("SELECT count(*) FROM {table} AS t WHERE t::text LIKE '%{text}%'");
+        if database.number(&count).await > 0 && !LATER.contains(&table.as_str()) {
+            found.push(table);
+        }
+    }
+    found
+}
+
+/// A life with data in many tables.
+async fn live(scene: &Scene) {
+    let who = &scene.cast.customer;
+    let user = who.as_user();
+    let name = format!("Ada {}", user.id.simple());
+    let patch = json!({ "userId": user.id.to_string(), "user": { "name": name } });
+    who.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+    let ticket = scene.ticket().await;
+    scene.comment(&ticket).await;
+    file::upload(who).await;
+    let order = order::order(scene).await;
+    let address = format!("UPDATE orders SET confirmation_email = '{}' WHERE id = '{order}'", user.email);
+    scene.database.sql(&address).await;
+    let change = json!({ "currentPassword": user.password, "email": format!("new-{}", user.email) });
+    who.call(Protocol::Rest, "AuthService.RequestEmailChange", change).await.success();
+    let reset = json!({ "email": user.email });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
+}
+
+async fn assert_erased(database: &TestDatabase, scene: &Scene) {
+    let user = scene.cast.customer.as_user();
+    for text in [&user.email, &format!("Ada {}", user.id.simple())] {
+        assert_eq!(tables_with(database, text).await, Vec::<String>::new(), "{text}");
+    }
+    let id = user.id;
+    let row = database.sql(&format!("SELECT email, name, role, avatar_id FROM users WHERE id = '{id}'")).await;
+    let kept =
+        [Some(format!("erased-{id}@erased.invalid")), Some("Deleted user".to_owned()), Some("1".to_owned()), None];
+    assert_eq!(row[0], kept);
+    assert_eq!(database.number(&format!("SELECT count(*) FROM members WHERE user_id = '{id}'")).await, 0);
+    let orders = format!("SELECT count(*) FROM orders WHERE placed_by = '{id}' AND confirmation_email IS NULL");
+    assert_eq!(database.number(&orders).await, 1, "the books stay");
+    assert_eq!(database.number(&format!("SELECT count(*) FROM tickets WHERE requester_id = '{id}'")).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_erased_and_the_books_stay() {
+    let provider = MailProvider::start().await;
+    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
+    let scene = Scene::new(&app).await;
+    live(&scene).await;
+    let (who, admin) = (&scene.cast.customer, &scene.cast.admin);
+    let id = request(who, of_user(who)).await;
+    wait_until_done(&app.database, &id).await;
+    assert_erased(&app.database, &scene).await;
+    let report = admin.call(Protocol::Grpc, "DeletionService.GetDeletion", json!({ "deletionId": id })).await.success();
+    let tables = report.body["data"]["tables"].as_array().expect("a report").clone();
+    let has = |table: &str, action: &str| {
+        tables.iter().any(|row| row["table"] == table && row["action"] == format!("ERASURE_ACTION_{action}"))
+    };
+    assert!(has("members", "ERASED") && has("email_changes", "ERASED"), "{tables:#?}");
+    assert!(has("users", "ANONYMIZED") && has("orders", "ANONYMIZED") && has("tickets", "KEPT"), "{tables:#?}");
+    assert!(!report.body.to_string().contains(&who.as_user().email));
+    eventually("the last mail arrives", async || {
+        provider
+            .mails()
+            .iter()
+            .any(|mail| mail["to"] == json!([who.as_user().email]) && mail.to_string().contains("were deleted"))
+    })
+    .await;
+    // The user does not return.
+    let reactivate = json!({ "userId": who.as_user().id.to_string() });
+    admin.call(Protocol::Rest, "UserService.ReactivateUser", reactivate).await.failure("DELETION_BEGUN");
+    // The address of the last mail goes a day later, and can register again.
+    app.app.clock.advance(chrono::TimeDelta::hours(25));
+    assert_eq!(app.run_task("forget_deletion_addresses").await.expect("a run"), 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM deletion_notices").await, 0);
+    let verified =
+        mainstay_kernel::schedule::run_now(&app.app, crate::support::modules().work().tasks, "chain_audit_log").await;
+    verified.expect("the chain of the audit log goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_erased_while_others_write() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    live(&scene).await;
+    let (owner, writer, account) = (&scene.cast.customer, scene.cast.colleague.clone(), scene.account());
+    writer.token().await;
+    let id = request(owner, of_account(owner)).await;
+    let writing = tokio::spawn(async move {
+        let mut tickets = 0;
+        loop {
+            let ticket = json!({ "subject": "Still here", "body": "It burns." });
+            let answer = writer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await;
+            match answer.reason.as_str() {
+                "" => tickets += 1,
+                "OPEN_TICKET_LIMIT_REACHED" => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                other => return (tickets, other.to_owned()),
+            }
+        }
+    });
+    hurry(&app.database).await;
+    let (tickets, reason) = writing.await.expect("no panic");
+    assert!(
+        tickets > 0 && ["SESSION_REVOKED", "TOKEN_EXPIRED", "PERMISSION_DENIED"].contains(&reason.as_str()),
+        "{reason}"
+    );
+    wait_until_done(&app.database, &id).await;
+    for table in ["tickets", "files", "members", "invitations", "roles", "webhook_endpoints", "posts", "operations"] {
+        let left = format!("SELECT count(*) FROM {table} WHERE account_id = '{account}'");
+        assert_eq!(app.database.number(&left).await, 0, "{table}");
+    }
+    assert_eq!(app.database.number(&format!("SELECT count(*) FROM orders WHERE account_id = '{account}'")).await, 1);
+    let name = app.database.sql(&format!("SELECT name FROM accounts WHERE id = '{account}'")).await;
+    assert_eq!(name[0][0].as_deref(), Some("Deleted account"));
+    // The people stay.
+    let me = Actor::user(&app.endpoint, owner.as_user().clone());
+    me.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+}
+
+/// A server is killed after each of the first steps; the next one goes on, and the end is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_goes_on_after_a_crash() {
+    let database = Arc::new(TestDatabase::new().await);
+    let app = TestApp::builder().on(&database).start().await;
+    let scene = Scene::new(&app).await;
+    live(&scene).await;
+    let id = request(&scene.cast.customer, of_user(&scene.cast.customer)).await;
+    for round in 0..3 {
+        let faults = [("MAINSTAY_FAULTS", "erasure.step=kill"), ("JOBS_IN_SERVE", "true")];
+        let mut doomed = Process::with(&database, &faults).await;
+        database.sql("UPDATE jobs SET due_at = now(), lease = NULL WHERE kind = 'erase_data'").await;
+        let hurrying = async {
+            loop {
+                hurry(&database).await;
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let status = tokio::select! {
+            status = doomed.wait() => status,
+            () = hurrying => unreachable!("it never ends"),
+        };
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{round}: {}", doomed.log());
+        assert_eq!(state(&database, &id).await, 2, "{round}: begun, and not done");
+    }
+    database.sql("UPDATE jobs SET due_at = now(), lease = NULL WHERE kind = 'erase_data'").await;
+    let _healthy = Process::start(&database).await;
+    wait_until_done(&database, &id).await;
+    assert_erased(&database, &scene).await;
+    let twice = "SELECT count(*) FROM erased_rows WHERE table_name = 'users' AND rows <> 1";
+    assert_eq!(database.number(twice).await, 0, "no row is counted twice");
+}

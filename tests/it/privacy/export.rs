@@ -1,0 +1,131 @@
+//! The export of all data: what it has and lacks, and who downloads it.
+
+use std::{collections::BTreeMap, io::Read as _};
+
+use chrono::TimeDelta;
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{Scene, file},
+    support::{Actor, Protocol, TestApp, eventually},
+};
+
+const CREATE: &str = "DataExportService.CreateDataExport";
+const GET: &str = "DataExportService.GetDataExport";
+
+/// Requests an export, and waits for its end; returns the response of a read.
+async fn export(who: &Actor, request: Value) -> Value {
+    let created = who.call(Protocol::Rest, CREATE, request).await.success();
+    assert_eq!(created.status, 202);
+    let id = created.id();
+    let mut last = Value::Null;
+    eventually("the export ends", async || {
+        last = who.call(Protocol::Grpc, GET, json!({ "dataExportId": id })).await.success().body["data"].clone();
+        last["state"] == "DATA_EXPORT_STATE_SUCCEEDED"
+    })
+    .await;
+    last
+}
+
+async fn download(app: &TestApp, url: &str) -> (u16, Vec<u8>) {
+    let answer = app.endpoint.http.get(format!("{}{url}", app.endpoint.base())).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.bytes().await.expect("a body").to_vec())
+}
+
+/// Returns the entries of an archive.
+fn unpack(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(GzDecoder::new(archive));
+    let entries = archive.entries().expect("an archive").map(|entry| {
+        let mut entry = entry.expect("an entry");
+        let (name, mut content) = (entry.path().expect("a path").display().to_string(), Vec::new());
+        entry.read_to_end(&mut content).expect("a content");
+        (name, content)
+    });
+    entries.collect()
+}
+
+fn rows(entries: &BTreeMap<String, Vec<u8>>, table: &str) -> Vec<Value> {
+    let content = entries.get(&format!("{table}.ndjson")).map(Vec::as_slice).unwrap_or_default();
+    let text = std::str::from_utf8(content).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    let who = &scene.cast.customer;
+    let (ticket, _) = scene.note().await;
+    scene.comment(&ticket).await;
+    let stored = file::upload(who).await;
+
+    let own = export(who, json!({})).await;
+    assert_eq!((&own["itemsDone"], own["finishTime"].is_string()), (&own["itemsTotal"], true), "{own}");
+    let (status, archive) = download(&app, own["downloadUrl"].as_str().expect("a URL")).await;
+    assert_eq!((status, archive.len().to_string()), (200, own["sizeBytes"].as_str().expect("a size").to_owned()));
+    let entries = unpack(&archive);
+    let users = rows(&entries, "users");
+    assert_eq!((users.len(), &users[0]["email"]), (1, &json!(who.as_user().email)));
+    assert!(users[0].get("password_hash").is_none(), "{users:?}");
+    assert_eq!(rows(&entries, "tickets")[0]["id"], json!(ticket));
+    assert_eq!(entries.get(&format!("files/{stored}")).map(Vec::is_empty), Some(false), "{:?}", entries.keys());
+    let everything: Vec<u8> = entries.values().flatten().copied().collect();
+    let everything = String::from_utf8_lossy(&everything).into_owned();
+    for secret in ["argon2id", "token_hash", "secret"] {
+        assert!(!everything.contains(secret), "{secret}");
+    }
+    assert!(!everything.contains(&scene.cast.stranger.as_user().email));
+
+    let account = export(who, json!({ "accountId": scene.account() })).await;
+    let (_, archive) = download(&app, account["downloadUrl"].as_str().expect("a URL")).await;
+    let entries = unpack(&archive);
+    assert_eq!(rows(&entries, "members").len(), 2);
+    let comments = rows(&entries, "comments");
+    assert_eq!(comments.len(), 1, "no internal notes: {comments:?}");
+    assert!(entries.contains_key(&format!("files/{stored}")));
+    assert!(rows(&entries, "accounts")[0]["id"] == json!(scene.account()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_for_its_user_and_for_some_minutes() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let own = export(&cast.customer, json!({})).await;
+    for other in [&cast.colleague, &cast.stranger, &cast.admin] {
+        other.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.failure("NOT_FOUND");
+    }
+    cast.anonymous.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.failure("UNAUTHENTICATED");
+    let url = own["downloadUrl"].as_str().expect("a URL").to_owned();
+    assert_eq!(download(&app, &url).await.0, 200);
+    let (path, query) = url.split_once('?').expect("a query");
+    assert_eq!(download(&app, path).await.0, 403, "without a signature");
+    let other = format!("/archives/{}?{query}", uuid::Uuid::new_v4());
+    assert_eq!(download(&app, &other).await.0, 403, "another archive");
+    assert_eq!(download(&app, &format!("/files/{}?{query}", uuid::Uuid::new_v4())).await.0, 403, "a file");
+    let later = url.replacen("expires=", "expires=9", 1);
+    assert_eq!(download(&app, &later).await.0, 403, "a later expiry");
+    app.app.clock.advance(TimeDelta::hours(2));
+    assert_eq!(download(&app, &url).await.0, 403, "after the expiry");
+    app.app.clock.advance(TimeDelta::days(7));
+    let cast_again = Actor::user(&app.endpoint, cast.customer.as_user().clone());
+    let read = cast_again.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.success();
+    assert!(read.data()["downloadUrl"].is_null(), "the archive has expired: {read:?}");
+    app.run_task("delete_objects").await.expect("a run");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects WHERE key LIKE 'archives/%'").await, 0);
+}
+
+#[tokio::test]
+async fn exports_are_limited() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.success();
+    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
+    for _ in 0..2 {
+        app.database.sql("UPDATE data_exports SET state = 4, finished_at = now() WHERE state < 3").await;
+        cast.customer.call(Protocol::Grpc, CREATE, json!({})).await.success();
+    }
+    app.database.sql("UPDATE data_exports SET state = 4, finished_at = now() WHERE state < 3").await;
+    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
+    cast.stranger.call(Protocol::Rest, CREATE, json!({})).await.success();
+}
