@@ -47,7 +47,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
     pages: [
       { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
-      { to: "/staff-roles", title: "Roles of the staff", services: ["RoleService"], ofAll: true },
+      { to: "/staff-roles", title: "Staff roles", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },
