@@ -117,7 +117,7 @@ export function actions(made) {
         await go(page, "/service-keys");
         await page.getByRole("button", { name: "Create service key" }).click();
         await page.getByLabel("Name").fill("From the console");
-        await page.getByLabel("Scopes").fill("support.tickets.read");
+        await page.getByRole("checkbox", { name: "support.tickets.read" }).check();
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.locator("code.secret").waitFor();
         await sound(page, "the secret");
@@ -193,7 +193,7 @@ export function actions(made) {
         await page.getByRole("link", { name: "All lines of this request" }).click();
         await page.waitForURL(/requestId=/);
         await page.getByRole("link", { name: "Clear filters" }).click();
-        await page.getByLabel("At least as severe as").selectOption({ label: "Error" });
+        await page.getByLabel("Minimum level").selectOption({ label: "Error" });
         await page.waitForURL(/level=SYSTEM_LOG_LEVEL_ERROR/);
         await page.getByLabel("User or service id").fill("nobody");
         await page.getByRole("alert").getByText("This was not accepted").waitFor();

@@ -71,12 +71,12 @@ export function failures({ token, tickets, payment }) {
         let busy = false;
         await page.route("**/api/v1/dead-jobs", (route) => route.fulfill(busy ? refusal(503, "OVERLOADED") : { json: { data: [] } }));
         await go(page, "/queue");
-        await page.getByText("No job was given up.").waitFor();
+        await page.getByText("No dead jobs.").waitFor();
         busy = true;
         await page.getByText("The server is busy").waitFor();
-        await becomes(() => page.getByText("No job was given up.").count(), 0, "lists that are called empty");
+        await becomes(() => page.getByText("No dead jobs.").count(), 0, "lists that are called empty");
         busy = false;
-        await page.getByText("No job was given up.").waitFor();
+        await page.getByText("No dead jobs.").waitFor();
       },
     },
     {

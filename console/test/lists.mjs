@@ -24,7 +24,7 @@ const RETURN = {
     server.fillQueue("Return", "No", TICKETS);
     const list = "/tickets?queue=Return";
     await go(page, list);
-    await page.getByText("10,000+ in all").waitFor();
+    await page.getByText("10,000+ total").waitFor();
     await page.getByRole("checkbox", { name: "Select No 2", exact: true }).check();
     await page.getByRole("checkbox", { name: "Select No 4", exact: true }).check();
     await page.getByText("2 selected").waitFor();

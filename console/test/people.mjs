@@ -126,7 +126,7 @@ export const PEOPLE = [
       const address = "countess@example.com";
       await page.getByRole("button", { name: "Change address" }).click();
       await dialog.getByLabel("Current password").fill(NEXT_PASSWORD);
-      await dialog.getByLabel("Email").fill(address);
+      await dialog.getByLabel("E-mail address").fill(address);
       await dialog.getByRole("button", { name: "Change address" }).click();
       await page.getByRole("status").getByText("Open the link in the mail").waitFor();
       const token = await server.token(address, "mec_");

@@ -200,7 +200,7 @@ export function resends({ token, me, payment }) {
         await go(page, "/service-keys");
         await page.getByRole("button", { name: "Create service key" }).click();
         await page.getByLabel("Name").fill("Not created");
-        await page.getByLabel("Scopes").fill("support.tickets.read");
+        await page.getByRole("checkbox", { name: "support.tickets.read" }).check();
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.getByRole("dialog").getByText("It may have taken effect. Sent again, it may do so twice").waitFor();
         await sound(page, "a form that may take effect twice");

@@ -152,19 +152,19 @@ const REDRIVE = {
     const first = page.url().split("/").pop();
     const version = async () => Number((await server.api("GET", `inbound-events/${first}`)).data.version);
     const before = await version();
-    await press("Process again");
+    await press("Retry");
     await becomes(version, (now) => now >= before + 2, "the version of the event", { within: LONG_MS });
     await page.locator(".badge").getByText("Dead").first().waitFor();
     // An event that only a new version of the server could read.
     const good = JSON.stringify({ type: "email.bounced", data: { to: ["gone@example.com"], bounce: { type: "Permanent" } } });
     server.sql(`UPDATE inbound_events SET payload = convert_to('${good}', 'UTF8')`);
-    await press("Process again");
+    await press("Retry");
     await page.locator(".badge").getByText("Processed").first().waitFor();
     await go(page, "/inbound-events?state=INBOUND_EVENT_STATE_DEAD");
     const rows = page.getByRole("row").filter({ hasText: "email.bounced" });
     await rows.nth(1).waitFor();
     await becomes(() => rows.count(), 2, "dead events");
-    await press("Retry all dead ones");
+    await press("Retry all dead events");
     await page.getByText("Nothing matches these filters.").waitFor();
     // They are redriven at once, and processed soon.
     await becomes(() => server.sql("SELECT count(*) FROM inbound_events WHERE state = 2"), "3", "processed events", { within: LONG_MS });
@@ -182,7 +182,7 @@ const MANY = {
   run: async (page, server) => {
     server.fillQueue("Many", "Row", TICKETS);
     await go(page, "/tickets?queue=Many");
-    await page.getByText("10,000+ in all").waitFor();
+    await page.getByText("10,000+ total").waitFor();
     await page.getByText("Row 1", { exact: true }).waitFor();
     const rows = page.locator("tr[data-index]");
     const row = (number) => page.getByRole("link", { name: new RegExp(`^Row ${number}( |$)`) });
@@ -296,10 +296,10 @@ const DEAD_JOBS = {
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
     await becomes(() => dead.count(), 2, "dead jobs");
     // The focus continues with the next item, and at the end with the heading.
-    await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Run again: fleet.recharge"));
+    await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Retry: fleet.recharge"));
     await page.getByRole("button", { name: "Run all 2 again" }).press("Enter");
     await page.getByText("Jobs that run again: 2").waitFor();
-    await page.getByText("No job was given up.").waitFor();
+    await page.getByText("No dead jobs.").waitFor();
     await page.waitForFunction(() => document.activeElement?.matches("h2") && document.activeElement.textContent === "Dead jobs");
     await becomes(available, 3, "vehicles that can be leased", { within: LONG_MS });
     await becomes(() => server.sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.recharge'"), "0", "jobs that are left");

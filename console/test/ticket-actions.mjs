@@ -232,7 +232,7 @@ export function ticketActions({ token, me, payment }) {
         await page.getByRole("button", { name: "Assign to me" }).waitFor({ state: "detached" });
         await focused("button", "Resolve");
         await go(page, "/tickets?query=Focus");
-        await page.getByText("2 in all").waitFor();
+        await page.getByText("2 total").waitFor();
         // Through a dialog.
         await press(page.getByRole("button", { name: "Save view" }));
         await page.getByLabel("Name").fill("Focussed");
@@ -252,7 +252,7 @@ export function ticketActions({ token, me, payment }) {
       run: async (page) => {
         for (const number of [1, 2, 3]) await create(`Bulk of three, ${number}`);
         await go(page, "/tickets?query=Bulk%20of%20three");
-        await page.getByText("3 in all").waitFor();
+        await page.getByText("3 total").waitFor();
         await page.getByLabel("Select all").check();
         await page.getByRole("button", { name: "Resolve" }).click();
         await sound(page, "the question");

@@ -138,12 +138,15 @@ export function contractOf(document: Document): Contract {
   return { services: all, scopes: scopesOf(all, resolve), resolve };
 }
 
-/** Returns the declared scopes, which the description of a role's scopes lists with a sentence each. */
+/** Returns the values that a description lists with a sentence each. */
+export function choicesOf({ description = "" }: Schema): Scope[] {
+  return [...description.matchAll(/^- `([^`]+)`: (.*)$/gm)].map(([, name = "", summary = ""]) => ({ name, summary }));
+}
+
+/** Returns the declared scopes. */
 function scopesOf(services: readonly Service[], resolve: (schema: Schema) => Schema): Scope[] {
   const create = services.flatMap(({ operations }) => operations).find(({ id }) => id === "RoleService_CreateRole");
-  const { items } = resolve(create?.body?.properties?.["scopes"] ?? {});
-  const text = items && (resolve(items).description ?? "");
-  return [...(text ?? "").matchAll(/^- `([^`]+)`: (.*)$/gm)].map(([, name = "", summary = ""]) => ({ name, summary }));
+  return choicesOf(resolve(resolve(create?.body?.properties?.["scopes"] ?? {}).items ?? {}));
 }
 
 export function useContract() {

@@ -14,7 +14,7 @@ import { ProblemPage } from "../ui/problem";
 import type { Column } from "../ui/table";
 import { AccountFrame } from "./account/account";
 import type { Account } from "./account/api";
-import { FilterBar, ListPage, pageOf, Related, useSearchParams } from "./kit";
+import { FilterBar, ListPage, pageOf, Related, Together, useSearchParams } from "./kit";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
 import { useTicketColumns } from "./tickets/columns";
 import { NewTicket } from "./tickets/new";
@@ -61,7 +61,7 @@ export function CustomerPage() {
   });
   if (error && !account) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!account) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
-  return <AccountFrame account={account} above={above} overview={<Overview id={id} />}><NewTicket accountId={id} /></AccountFrame>;
+  return <AccountFrame account={account} above={above} overview={<Together key={id}><Overview id={id} /></Together>}><NewTicket accountId={id} /></AccountFrame>;
 }
 
 function Overview({ id }: { id: string }) {
@@ -72,17 +72,17 @@ function Overview({ id }: { id: string }) {
   return (
     <>
       <p className="lead"><code>{id}</code></p>
-      {may("TicketService_ListTickets") && <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={tickets}
-        actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
+      {may("TicketService_ListTickets") && <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. Create one with “New ticket” above.")} columns={tickets}
+        actions={() => <Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />}
-      {may("OrderService_ListOrders") && <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(orders, "customer")}
-        actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
+      {may("OrderService_ListOrders") && <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. Create one with “Create order” on the page Orders.")} columns={without(orders, "customer")}
+        actions={() => <Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />}
-      {may("PaymentService_ListPayments") && <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(payments, "customer")}
-        actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
+      {may("PaymentService_ListPayments") && <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. Charge an open order with “Charge payment” on its page.")} columns={without(payments, "customer")}
+        actions={() => <Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />}
-      {may("SubscriptionService_ListSubscriptions") && <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(subscriptions, "customer")}
-        actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
+      {may("SubscriptionService_ListSubscriptions") && <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. Create one with “Create subscription” on the page Subscriptions.")} columns={without(subscriptions, "customer")}
+        actions={() => <Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />}
     </>
   );

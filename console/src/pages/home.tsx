@@ -54,13 +54,15 @@ export function HomePage() {
   const readsTickets = may("TicketService_ListTickets");
   const columns = useTicketColumns();
   useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
-  if (!contract && !error) return <PageFrame title={t("Hello, {name}", { name: user.name })}><Skeleton /></PageFrame>;
+  const readsSales = may("RevenueService_GetRevenue");
+  const sample = useSample(readsSales && may("UserService_ListUsers"));
+  // The notice is the first of the page: it would move the rest.
+  if ((!contract && !error) || sample.isLoading) return <PageFrame title={t("Hello, {name}", { name: user.name })}><Skeleton /></PageFrame>;
   if (!isStaff && accountId === undefined) return <Suspense fallback={<PageFrame title="…"><Skeleton /></PageFrame>}><NoAccount /></Suspense>;
   const readsWork = may("OverviewService_GetWorkOverview");
-  const readsSales = may("RevenueService_GetRevenue");
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
-      {readsSales && may("UserService_ListUsers") && <SampleNotice />}
+      {sample.data && <SampleNotice />}
       {!isStaff && accountId !== undefined && <ToDo accountId={accountId} />}
       <div className="tiles">
         {readsTickets && <Tickets label={t("Open tickets")} statuses={["TICKET_STATUS_OPEN"]} search={{ status: "TICKET_STATUS_OPEN" }} />}
@@ -75,7 +77,7 @@ export function HomePage() {
         <div className="overview">
           <div><ByPriority />{may("OverviewService_GetTicketOverview") && <Waiting />}</div>
           <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first.")} columns={columns} refetchMs={REFRESH_INTERVAL_MS}
-            actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
+            actions={() => <Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
             fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
         </div>
       )}
@@ -91,16 +93,20 @@ export function HomePage() {
 /** The last person of the sample data: src/sample/model.rs. */
 const LAST_SAMPLE = "oliver.grant@sample.invalid";
 
-/** Shows that there is sample data, and how to remove it. */
-function SampleNotice() {
-  const t = useText();
-  const { data } = useQuery({
+/** Finds out whether there is sample data. */
+function useSample(isEnabled: boolean) {
+  return useQuery({
+    enabled: isEnabled,
     queryKey: ["sample"],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/users", { params: { query: { email: LAST_SAMPLE, pageSize: 1 } }, signal }))).data.length > 0,
     staleTime: Infinity,
   });
-  if (!data) return null;
-  return <p className="notice">{t("Much of this is sample data. To remove it, stop the server and run: {command}", { command: "mainstay sample remove" })}</p>;
+}
+
+/** Shows how to remove the sample data. */
+function SampleNotice() {
+  const t = useText();
+  return <p className="notice">{t("Much of this is sample data. To remove it, stop the server and run “sample remove”: the server printed the whole command at its start.")}</p>;
 }
 
 type Search = Record<string, string>;

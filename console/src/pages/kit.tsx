@@ -1,15 +1,15 @@
 /** Common parts of the console's own pages: a list with filters in the URL's query, and buttons for operations. */
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useIsFetching, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useId, type ReactNode } from "react";
+import { useEffect, useId, useState, type ReactNode } from "react";
 
 import { useContract } from "../api/contract";
 import type { Values } from "../resource/fields";
 import { OperationButton } from "../resource/operation-button";
 import { useReach } from "../shell/user";
 import { useName, useText } from "../text";
-import { Card, PageFrame } from "../ui/page";
+import { Card, PageFrame, Skeleton } from "../ui/page";
 import { Pager, Table, type Column, type Page } from "../ui/table";
 
 export type Search = Readonly<Record<string, string | undefined>>;
@@ -37,12 +37,14 @@ type ListPageProps<T> = {
   filters?: ReactNode;
   actions?: ReactNode;
   lead?: string;
+  /** Whether the rows wait for more, such as the names in them, which would make them higher. */
+  waits?: boolean;
 };
 
 /** The parameters that are not filters. */
 const PLACES = new Set(["page", "list"]);
 
-export function ListPage<T extends { id: string }>({ title, name, columns, fetch, empty, filters, actions, lead }: ListPageProps<T>) {
+export function ListPage<T extends { id: string }>({ title, name, columns, fetch, empty, filters, actions, lead, waits = false }: ListPageProps<T>) {
   const t = useText();
   const [search, set] = useSearchParams();
   const isFiltered = Object.entries(search).some(([parameter, value]) => value && !PLACES.has(parameter));
@@ -51,12 +53,15 @@ export function ListPage<T extends { id: string }>({ title, name, columns, fetch
     queryFn: ({ signal }) => fetch(search, signal),
     placeholderData: keepPreviousData,
   });
+  const { data: contract, error } = useContract();
+  // The actions arrive with the contract, and would move what is below them.
+  if (!contract && !error) return <PageFrame title={title}><Skeleton /></PageFrame>;
   return (
     <PageFrame title={title} actions={actions}>
       {lead && <p className="lead">{lead}</p>}
       {filters}
-      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} empty={isFiltered ? t("Nothing matches these filters.") : empty} />
-      <Pager meta={query.data?.meta} onPage={(page) => set({ page: String(page) })} />
+      <Table label={title} columns={columns} query={waits ? { ...query, data: undefined, isPending: true } : query} rowKey={(row) => row.id} empty={isFiltered ? t("Nothing matches these filters.") : empty} />
+      <Pager meta={waits ? undefined : query.data?.meta} onPage={(page) => set({ page: String(page) })} />
     </PageFrame>
   );
 }
@@ -83,13 +88,31 @@ export function FilterBar({ children }: { children: ReactNode }) {
   return <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>{children}</form>;
 }
 
-type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: ReactNode; refetchMs?: number | false; empty: string };
+const TOGETHER_MS = 1500;
+
+/** Shows its children once their first requests are answered, or after a moment: no list moves the ones below it. */
+export function Together({ children }: { children: ReactNode }) {
+  const waiting = useIsFetching({ predicate: ({ state }) => state.status === "pending" });
+  const [hasBegun, setHasBegun] = useState(false);
+  const [isShown, setIsShown] = useState(false);
+  useEffect(() => {
+    setHasBegun(true);
+    const timer = setTimeout(() => setIsShown(true), TOGETHER_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  useEffect(() => {
+    if (hasBegun && waiting === 0) setIsShown(true);
+  }, [hasBegun, waiting]);
+  return <>{!isShown && <Skeleton />}<div hidden={!isShown}>{children}</div></>;
+}
+
+type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: (count: number) => ReactNode; refetchMs?: number | false; empty: string };
 
 /** The first related resources of a page's resource, with a link to all of them among the actions. */
 export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {
   const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
   return (
-    <Card title={title} actions={actions}>
+    <Card title={title} actions={actions(query.data?.data.length ?? 0)}>
       <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} empty={empty} />
     </Card>
   );

@@ -37,13 +37,13 @@ export function OperationsPage() {
   const t = useText();
   const name = useName();
   const columns: Column<Operation>[] = [
-    { name: "kind", label: name("kind"), cell: (one) => <Link className="row-link" to="/operations/$id" params={{ id: one.id }}>{name(one.kind)}</Link> },
+    { name: "kind", label: name("kind"), cell: (one) => <><Link className="row-link" to="/operations/$id" params={{ id: one.id }}>{name(one.kind)}</Link><small className="gist narrow-only"><Age value={one.createTime} />{" · "}{one.progress.rowsDone} / {one.progress.rowsTotal}</small></> },
     { name: "state", label: name("state"), cell: (one) => <Badge value={one.state} /> },
     { name: "progress", label: t("Progress"), wide: true, cell: (one) => <Progress operation={one} /> },
     { name: "createTime", label: t("Created"), wide: true, cell: (one) => <Age value={one.createTime} /> },
   ];
   return (
-    <ListPage name="operations" title={t("Operations")} empty={t("No operations yet. An import of tickets appears here with its progress; POST /api/v1/tickets/import begins the first one.")} columns={columns}
+    <ListPage name="operations" title={t("Operations")} empty={t("No operations yet. Start an import of tickets with POST /api/v1/tickets/import. It then appears here with its progress.")} columns={columns}
       fetch={(search, signal) => read(api.GET("/api/v1/operations", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
   );
 }
@@ -77,7 +77,7 @@ export function OperationPage() {
         {data.failure && <p className="warning">{data.failure.message} <code>{data.failure.code}</code></p>}
         <Fields value={data.progress} />
       </Card>
-      {data.progress.rowsFailed !== "0" && <RelatedList title={t("Refused rows")} name={["operation-errors", id, isOver(data)]} empty={t("No row was refused.")} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
+      {data.progress.rowsFailed !== "0" && <RelatedList title={t("Failed rows")} name={["operation-errors", id, isOver(data)]} empty={t("No row failed.")} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
       <Card title={t("Details")}><Fields value={data} without={["progress", "failure"]} /></Card>
     </PageFrame>
   );

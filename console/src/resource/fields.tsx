@@ -2,12 +2,13 @@
 
 import { useId, useState } from "react";
 
-import type { Contract, Schema } from "../api/contract";
+import { choicesOf, type Contract, type Schema } from "../api/contract";
 import type { StoredFile } from "../api/files";
 import { useName, useText } from "../text";
 import { AttachmentInput, MAX_FILES } from "../ui/attachments";
 import { major, minor } from "../ui/amount";
 import { isMoney, localTime } from "../ui/format";
+import { useAccounts } from "../ui/names";
 
 export type Values = Record<string, unknown>;
 
@@ -51,8 +52,9 @@ function Field(props: Omit<InputProps, "id" | "describedBy">) {
   const id = useId();
   const { schema, required, problems, path } = props;
   const problem = problems[path];
-  const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : firstSentence(schema.description).replace(CONSTANT, name);
-  const isGroup = isMessage(schema) || props.name === "attachmentIds" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
+  const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : helpOf(schema.description).replace(CONSTANT, name);
+  const items = props.contract.resolve(schema.items ?? {});
+  const isGroup = isMessage(schema) || props.name === "attachmentIds" || (schema.type === "array" && (items.type === "object" || choicesOf(items).length > 0));
   const label = <>{name(props.name)}{required && <span className="required" aria-hidden="true"> *</span>}</>;
   const input = <Input {...props} id={id} describedBy={`${id}-help`} />;
   return (
@@ -66,8 +68,18 @@ function Field(props: Omit<InputProps, "id" | "describedBy">) {
 /** A value of an enum within a sentence. */
 const CONSTANT = /\b[A-Z]+(?:_[A-Z]+)+\b/g;
 
-function firstSentence(text = ""): string {
-  return (text.split("\n")[0] ?? "").replaceAll("`", "");
+/** The length of a help text, unless its first sentence is longer. */
+const MAX_HELP = 160;
+
+/** Returns the first sentences of a description. */
+function helpOf(text = ""): string {
+  const [first = "", ...rest] = (text.split("\n")[0] ?? "").replaceAll("`", "").split(/(?<=\.) (?=[A-Z])/);
+  let help = first;
+  for (const sentence of rest) {
+    if (help.length + sentence.length > MAX_HELP) break;
+    help += ` ${sentence}`;
+  }
+  return help;
 }
 
 type InputProps = {
@@ -91,6 +103,7 @@ function Input(props: InputProps) {
   if (schema.enum) return <Choice {...props} />;
   if (schema.type === "array" && props.name === "attachmentIds") return <Files {...props} />;
   if (schema.type === "array") return <List {...props} />;
+  if (props.name === "accountId") return <AccountInput {...props} />;
   if (isAmount(schema)) return <Amount {...props} />;
   if (isMessage(schema)) return <Nested {...props} />;
   // A map, or any JSON.
@@ -113,11 +126,26 @@ function Input(props: InputProps) {
     const autoComplete = props.name === "password" ? "new-password" : "current-password";
     return <input {...common} type="password" autoComplete={autoComplete} value={text} onChange={(event) => set(event.target.value)} />;
   }
+  if (props.name === "url") {
+    return <input {...common} type="url" autoComplete="off" placeholder="https://" value={text} onChange={(event) => set(event.target.value)} />;
+  }
   if ((schema.maxLength ?? 0) > LONG) {
     return <textarea {...common} rows={5} value={text} onChange={(event) => set(event.target.value)} />;
   }
   const mode = schema.format === "int64" ? "numeric" : undefined;
   return <input {...common} type={schema.format === "email" ? "email" : "text"} inputMode={mode} autoComplete="off" value={text} onChange={(event) => set(event.target.value)} />;
+}
+
+/** The id of an account. Staff choose it by its name. */
+function AccountInput({ id, describedBy, required, value, onChange }: InputProps) {
+  const { data: accounts = [] } = useAccounts();
+  const t = useText();
+  return (
+    <>
+      <input id={id} aria-describedby={describedBy} required={required} list={`${id}-accounts`} placeholder={accounts.length > 0 ? t("Choose a customer, or enter an ID") : ""} autoComplete="off" value={typeof value === "string" ? value : ""} onChange={(event) => onChange(event.target.value || undefined)} />
+      <datalist id={`${id}-accounts`}>{accounts.map((one) => <option key={one.id} value={one.id}>{one.name}</option>)}</datalist>
+    </>
+  );
 }
 
 function Choice({ schema, id, describedBy, required, value, onChange }: InputProps) {
@@ -157,12 +185,30 @@ function parse(text: string): unknown {
   }
 }
 
-/** Several values: one per line, or one form each. */
+/** Several of the values that the contract lists. */
+function Choices({ id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
+  const all: unknown[] = Array.isArray(value) ? value : [];
+  const toggle = (one: string) => onChange(all.includes(one) ? all.filter((other) => other !== one) : [...all, one]);
+  return (
+    <div id={id} className="scopes choices">
+      {choices.map(({ name, summary }) => (
+        <label key={name} className="check">
+          <input type="checkbox" checked={all.includes(name)} onChange={() => toggle(name)} />
+          <span>{summary}<br /><small><code>{name}</code></small></span>
+        </label>
+      ))}
+    </div>
+  );
+}
+
+/** Several values: a choice, one per line, or one form each. */
 function List(props: InputProps) {
   const t = useText();
   const { contract, id, describedBy, required, value, onChange } = props;
   const items = contract.resolve(props.schema.items ?? {});
   const all: unknown[] = Array.isArray(value) ? value : [];
+  const choices = choicesOf(items);
+  if (choices.length > 0) return <Choices {...props} choices={choices} />;
   if (items.type !== "object") {
     const set = (text: string) => onChange(text === "" ? [] : text.split("\n"));
     return <textarea id={id} aria-describedby={describedBy} required={required} rows={3} placeholder={t("one per line")} value={all.join("\n")} onChange={(event) => set(event.target.value)} />;

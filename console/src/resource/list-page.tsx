@@ -13,7 +13,7 @@ import { PageFrame, Skeleton } from "../ui/page";
 import { Pager, Table, type Column, type Page } from "../ui/table";
 import { Value } from "../ui/value";
 import { Filters } from "./filters";
-import { filtersOf, pathOf, resourceOf, titleOf, type Resource } from "./model";
+import { filtersOf, pathOf, resourceOf, titleFieldOf, titleOf, type Resource } from "./model";
 import { OperationButton } from "./operation-button";
 
 type Row = Record<string, unknown>;
@@ -76,9 +76,10 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
     placeholderData: keepPreviousData,
   });
   if (path === undefined) return <p className="empty">{t("Fill in the fields above to see the list.")}</p>;
+  const titleField = titleFieldOf(list.data?.properties ?? {});
   const first: Column<Row> = {
     name: "title",
-    label: label(service.title),
+    label: label(titleField ?? "id"),
     cell: (row) => {
       const id = row["id"];
       const title = titleOf(row) === id ? <code title={id}>{short(id)}</code> : titleOf(row);
@@ -88,22 +89,22 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
   };
   return (
     <>
-      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
-        empty={resource.create ? t("Nothing here yet. “{action}” above makes the first one.", { action: label(resource.create.label) }) : t("Nothing here yet. What programs create through the API appears here.")} />
+      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, titleField, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
+        empty={resource.create ? t("Nothing here yet. Create one with “{action}” above.", { action: label(resource.create.label) }) : t("Nothing here yet. What programs create through the API appears here.")} />
       <Pager meta={query.data?.meta} onPage={onPage} />
     </>
   );
 }
 
-function columnsOf(contract: Contract, schema: Schema | undefined, label: (name: string) => string): Column<Row>[] {
+function columnsOf(contract: Contract, schema: Schema | undefined, titleField: string | undefined, label: (name: string) => string): Column<Row>[] {
   const shown = Object.entries(schema?.properties ?? {}).filter(([name, raw]) => {
     const inner = contract.resolve(raw);
-    return !HIDDEN_FIELDS.has(name) && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
+    return !HIDDEN_FIELDS.has(name) && name !== titleField && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
   });
   return shown.slice(0, MAX_COLUMNS).map(([name], index) => ({
     name,
     label: label(name),
     cell: (row) => <Value value={row[name]} field={name} />,
-    wide: index > 1,
+    wide: index > 0,
   }));
 }

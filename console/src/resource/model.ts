@@ -56,6 +56,11 @@ export function pathOf(operation: Operation, values: Readonly<Record<string, str
 /** The fields that identify a resource for users, the best first. */
 const TITLES = ["name", "title", "subject", "email", "url", "description", "type", "eventType", "productName", "slug"];
 
+/** Returns the field that is the title of a resource with these fields. */
+export function titleFieldOf(fields: object): string | undefined {
+  return TITLES.find((name) => name in fields);
+}
+
 export function titleOf(value: Readonly<Record<string, unknown>>): string {
   const field = TITLES.find((name) => typeof value[name] === "string" && value[name] !== "");
   return String((field && value[field]) ?? value["id"] ?? "");

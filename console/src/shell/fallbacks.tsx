@@ -9,7 +9,7 @@ import { Problem } from "../ui/problem";
 export function NotFound() {
   const t = useText();
   return (
-    <PageFrame title={t("There is no such page")}>
+    <PageFrame title={t("Page not found")}>
       <p><Link to="/">{t("Home")}</Link></p>
     </PageFrame>
   );

@@ -31,9 +31,12 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         <Dialog aria-label={t("Go to …")}>
           <Autocomplete inputValue={text} onInputChange={setText}>
             <SearchField autoFocus aria-label={t("Go to …")}><Input placeholder={t("Page, ticket id or words")} /></SearchField>
-            <ListBox items={found} aria-label={t("Results")} selectionMode="none" onAction={(key) => go(String(key))} renderEmptyState={() => <p className="empty">{t("Nothing found.")}</p>}>
-              {(command) => <ListBoxItem id={command.id} textValue={command.title}><span>{command.title}</span> <small>{command.hint}</small></ListBoxItem>}
-            </ListBox>
+            {/* The keyboard reaches what scrolls; the list keeps the focus in the field. */}
+            <div className="results" role="group" aria-label={t("Results")} tabIndex={0}>
+              <ListBox items={found} aria-label={t("Results")} selectionMode="none" onAction={(key) => go(String(key))} renderEmptyState={() => <p className="empty">{t("Nothing found.")}</p>}>
+                {(command) => <ListBoxItem id={command.id} textValue={command.title}><span>{command.title}</span> <small>{command.hint}</small></ListBoxItem>}
+              </ListBox>
+            </div>
           </Autocomplete>
         </Dialog>
       </Modal>

@@ -48,7 +48,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
       { to: "/account", title: "Account", services: ["MemberService", "InvitationService", "RoleService"], ofMembers: true },
       { to: "/people", title: "People", services: ["UserService"] },
       { to: "/s/DeletionService", title: "Deletions", services: ["DeletionService"], ofAll: true },
-      { to: "/staff-roles", title: "Roles of the staff", services: ["RoleService"], ofAll: true },
+      { to: "/staff-roles", title: "Staff roles", services: ["RoleService"], ofAll: true },
       { to: "/service-keys", title: "Service keys", services: ["ServiceKeyService"] },
       { to: "/audit", title: "Audit log", services: ["AuditService"] },
       { to: "/profile", title: "Profile", services: [] },

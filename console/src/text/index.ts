@@ -77,9 +77,9 @@ function capital(text: string): string {
 
 /** Readable replacements of technical names. */
 const PLAIN: Readonly<Record<string, string>> = {
-  "Create time": "Created", "Update time": "Changed", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
+  "Create time": "Created", "Update time": "Updated", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
-  "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
+  "Refresh time": "Last used", "Deactivate time": "Deactivated", "Failing since time": "Failing since", "Attempt count": "Attempts", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Id": "ID", "Email": "E-mail address", "Rows known": "Already imported", "Rows failed": "Failed rows", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
 };
 
 function plainly(name: string): string {

@@ -5,6 +5,7 @@ import { useContext } from "react";
 
 import { useIsStaff } from "../shell/user";
 import { LanguageContext, useName, useText } from "../text";
+import { useKnownName } from "./names";
 
 export function useLocale(): string {
   const language = useContext(LanguageContext);
@@ -37,7 +38,7 @@ export function Age({ value }: { value: string | undefined }) {
   if (!value) return <None />;
   const seconds = (Date.parse(value) - Date.now()) / 1000;
   const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
-  const text = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" }).format(Math.trunc(seconds / size), unit);
+  const text = new Intl.RelativeTimeFormat(locale, { numeric: "always", style: "long" }).format(Math.trunc(seconds / size), unit);
   return <time dateTime={value} title={new Date(value).toLocaleString(locale)}>{text}</time>;
 }
 
@@ -129,11 +130,12 @@ const STAFF_PAGES: Record<string, string> = {
   requesterId: "/people/$id",
 };
 
-/** An id, or the name of its resource, with a link to its page if fields of this name have one. */
+/** An id, or the name of its resource, which staff see for accounts and colleagues, with a link to its page if fields of this name have one. */
 export function Id({ value, field, name }: { value: string | undefined; field?: string; name?: string | undefined }) {
   const isStaff = useIsStaff();
+  const known = useKnownName(field, value);
   if (!value) return <None />;
   const to = field === undefined ? undefined : (PAGES[field] ?? (isStaff ? STAFF_PAGES[field] : undefined));
-  const text = name ?? <code title={value}>{short(value)}</code>;
+  const text = name ?? known ?? <code title={value}>{short(value)}</code>;
   return to ? <Link to={to} params={{ id: value }}>{text}</Link> : text;
 }

@@ -68,11 +68,11 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
 export function Pager({ meta, onPage }: { meta: PageMeta | undefined; onPage: (page: number) => void }) {
   const t = useText();
   const { page = 1, totalPages, total = "0", totalIsLowerBound = false } = meta ?? {};
-  if (!meta || (totalPages ?? 1) <= 1) return meta ? <p className="pager"><span>{t("{total} in all", { total })}</span></p> : null;
+  if (!meta || (totalPages ?? 1) <= 1) return meta ? <p className="pager"><span>{t("{total} total", { total })}</span></p> : null;
   return (
     <nav className="pager" aria-label={t("Pages")}>
       <button type="button" disabled={page <= 1} onClick={() => onPage(page - 1)}>{t("Previous")}</button>
-      <span>{t("Page {page} of {pages}", { page, pages: `${totalPages ?? "?"}${totalIsLowerBound ? "+" : ""}` })} · {t("{total} in all", { total: `${Number(total).toLocaleString()}${totalIsLowerBound ? "+" : ""}` })}</span>
+      <span>{t("Page {page} of {pages}", { page, pages: `${totalPages ?? "?"}${totalIsLowerBound ? "+" : ""}` })} · {t("{total} total", { total: `${Number(total).toLocaleString()}${totalIsLowerBound ? "+" : ""}` })}</span>
       <button type="button" disabled={!meta.nextPageToken && page >= (totalPages ?? 1)} onClick={() => onPage(page + 1)}>{t("Next")}</button>
     </nav>
   );

@@ -71,24 +71,23 @@ function useColumns(): Column<AuditEntry>[] {
   const name = useName();
   const [search] = useSearchParams();
   const filter = (next: Search) => ({ ...search, ...next }) as never;
+  const actor = ({ actorId, actorKind }: AuditEntry) => <>{name(actorKind)} {actorId && <Link to="." search={filter({ actorId })} title={actorId}><code>{short(actorId)}</code></Link>}</>;
+  const resource = ({ resourceId, resourceKind }: AuditEntry) => <>
+    <code className="breaks">{resourceKind}</code> {resourceId && <Link to="." search={filter({ resourceId })} title={resourceId}><code>{short(resourceId)}</code></Link>}
+  </>;
   return [
     { name: "recordTime", label: t("Time"), cell: (entry) => <Time value={entry.recordTime} /> },
-    { name: "method", label: name("method"), cell: (entry) => <><Link className="row-link" to="." search={filter({ method: entry.method })}><code>{entry.method}</code></Link>{entry.outcome === "AUDIT_OUTCOME_REFUSED" && <> <Badge value={entry.outcome} /></>}</> },
     {
-      name: "actor",
-      label: name("actor"),
-      cell: ({ actorId, actorKind, clientAddress }) => <>
-        {name(actorKind)} {actorId && <Link to="." search={filter({ actorId })} title={actorId}><code>{short(actorId)}</code></Link>}
-        {clientAddress && <small className="gist">{clientAddress}</small>}
+      name: "method",
+      label: name("method"),
+      cell: (entry) => <>
+        <Link className="row-link" to="." search={filter({ method: entry.method })}><code className="breaks">{entry.method}</code></Link>
+        {entry.outcome === "AUDIT_OUTCOME_REFUSED" && <> <Badge value={entry.outcome} /></>}
+        <small className="gist narrow-only">{actor(entry)} {entry.clientAddress}{" · "}{resource(entry)}</small>
       </>,
     },
-    {
-      name: "resource",
-      label: t("Resource"),
-      cell: ({ resourceId, resourceKind }) => <>
-        <code>{resourceKind}</code> {resourceId && <Link to="." search={filter({ resourceId })} title={resourceId}><code>{short(resourceId)}</code></Link>}
-      </>,
-    },
+    { name: "actor", label: name("actor"), wide: true, cell: (entry) => <>{actor(entry)}{entry.clientAddress && <small className="gist">{entry.clientAddress}</small>}</> },
+    { name: "resource", label: t("Resource"), wide: true, cell: resource },
     { name: "changes", label: t("Changes"), wide: true, cell: ({ changes, reason }) => <><Changes changes={changes} />{reason && <small className="gist">{reason}</small>}</> },
   ];
 }
@@ -155,7 +154,7 @@ export function History({ resourceId }: { resourceId: string }) {
     { name: "changes", label: t("Changes"), wide: true, cell: ({ changes }) => <Changes changes={changes} /> },
   ];
   return (
-    <RelatedList title={t("History")} name={["audit-entries", "resource", resourceId]} empty={t("Nothing is recorded yet.")} columns={columns}
+    <RelatedList title={t("History")} name={["audit-entries", "resource", resourceId]} empty={t("No changes are recorded yet. Each change through the console or the API appears here; sample data has no history.")} columns={columns}
       fetch={(pageToken, signal) => read(api.GET("/api/v1/audit-entries", { params: { query: { resourceId, pageSize: 20, pageToken } }, signal }))} />
   );
 }

@@ -76,8 +76,8 @@ export function PersonPage() {
       <Card title={t("Details")}><Fields value={staffRole ? { ...user, staffRoleId: staffRole.name } : user} /></Card>
       {may("MemberService_ListMembers") && <Memberships userId={id} />}
       {may("SessionService_ListUserSessions") && <SessionsOf userId={id} name={user.name} />}
-      {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
-        actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
+      {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. Assign one on its page, under “Assignee”.")} columns={columns}
+        actions={() => <Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />}
     </PageFrame>
   );

@@ -27,7 +27,7 @@ export function Members({ accountId }: { accountId: string }) {
       label: name("name"),
       cell: (member) => (
         <>
-          {isStaff ? <Link className="row-link" to="/people/$id" params={{ id: member.userId }}>{member.name}</Link> : <b>{member.name}</b>}{" "}
+          {isStaff ? <Link className="row-link fitted" to="/people/$id" params={{ id: member.userId }}>{member.name}</Link> : <b>{member.name}</b>}{" "}
           {member.userId === user.id && <span className="badge good">{t("you")}</span>}
           <span className="gist"><small>{member.email}</small></span>
         </>

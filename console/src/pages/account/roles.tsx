@@ -18,8 +18,8 @@ export function StaffRolesPage() {
   const t = useText();
   const mayManage = useMayManage(undefined);
   return (
-    <PageFrame title={t("Roles of the staff")} actions={mayManage && <NewRole accountId={undefined} />}>
-      <p className="lead">{t("A custom role gives an agent other scopes than the built-in role. The page of a person assigns it.")}</p>
+    <PageFrame title={t("Staff roles")} actions={mayManage && <NewRole accountId={undefined} />}>
+      <p className="lead">{t("A custom role gives an agent other scopes than the built-in role. Assign it on the agent's page under People, with “Change role”.")}</p>
       <Roles accountId={undefined} />
     </PageFrame>
   );

@@ -73,7 +73,7 @@ function Durations({ value }: { value: Schemas["TicketDurations"] }) {
   if (value.medianMs === undefined || value.ninthDecileMs === undefined) return <span className="none">{t("none in this time")}</span>;
   return (
     <>
-      {t("half within {time}", { time: duration(Number(value.medianMs)) })}, {t("9 in 10 within {time}", { time: duration(Number(value.ninthDecileMs)) })}
+      {t("median {time}", { time: duration(Number(value.medianMs)) })}, {t("90th percentile {time}", { time: duration(Number(value.ninthDecileMs)) })}
       <br /><small>{t("Number: {count}", { count: value.ticketCount })}</small>
     </>
   );

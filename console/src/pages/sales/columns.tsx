@@ -23,14 +23,16 @@ export function without<T>(columns: readonly Column<T>[], ...names: string[]): C
 function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments/$id" | "/subscriptions/$id", number = (row: T) => short(row.id)) {
   const t = useText();
   const name = useName();
-  const first: Column<T> = { name: "id", label: title, cell: (row) => <Link className="row-link" to={to} params={{ id: row.id }}><code>{number(row)}</code></Link> };
-  const status: Column<T> = { name: "status", label: name("status"), cell: (row) => <Badge value={row.status} /> };
   const isStaff = useIsStaff();
+  // The columns that narrow screens have no room for.
+  const gist = (row: T) => <small className="gist narrow-only">{isStaff && <><Id value={row.accountId} field="accountId" />{" · "}</>}<Time value={row.createTime} /></small>;
+  const first: Column<T> = { name: "id", label: title, cell: (row) => <><Link className="row-link" to={to} params={{ id: row.id }}><code>{number(row)}</code></Link>{gist(row)}</> };
+  const status: Column<T> = { name: "status", label: name("status"), cell: (row) => <Badge value={row.status} /> };
   const ofStaff: Column<T> = { name: "customer", label: t("Customer"), wide: true, cell: (row) => <Id value={row.accountId} field="accountId" /> };
   // The purchases of a customer are those of one account.
   const customer = isStaff ? [ofStaff] : [];
   const created: Column<T> = { name: "createTime", label: t("Created"), wide: true, cell: (row) => <Time value={row.createTime} /> };
-  return { first, status, customer, created };
+  return { first, gist, status, customer, created };
 }
 
 export function useOrderColumns(): Column<Order>[] {
@@ -61,9 +63,9 @@ export function usePaymentColumns(): Column<Payment>[] {
 export function useSubscriptionColumns(): Column<Subscription>[] {
   const t = useText();
   const name = useName();
-  const { status, customer } = useCommon<Subscription>("", "/subscriptions/$id");
+  const { gist, status, customer } = useCommon<Subscription>("", "/subscriptions/$id");
   return [
-    { name: "product", label: name("productName"), cell: (one) => <Link className="row-link" to="/subscriptions/$id" params={{ id: one.id }}>{one.productName}</Link> },
+    { name: "product", label: name("productName"), cell: (one) => <><Link className="row-link" to="/subscriptions/$id" params={{ id: one.id }}>{one.productName}</Link>{gist(one)}</> },
     status,
     { name: "price", label: name("price"), number: true, cell: (one) => <Money value={one.price} /> },
     { name: "interval", label: name("billingInterval"), wide: true, cell: (one) => <Badge value={one.billingInterval} /> },

@@ -11,7 +11,7 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { Fields } from "../../ui/value";
 import { History } from "../access/audit";
-import { Action } from "../kit";
+import { Action, Together } from "../kit";
 import { RelatedList } from "../related-list";
 import { usePaymentColumns, without } from "./columns";
 
@@ -35,7 +35,7 @@ export function OrderPage() {
       <Action id="PaymentService_ChargePayment" initial={values} primary {...(!isStaff && { label: t("Pay") })} />
       <Action id="OrderService_CancelOrder" values={values} version={order.version} name={t("Order {number}", { number: order.number })} />
     </>}>
-      <div className="columns">
+      <Together key={id}><div className="columns">
         <div>
           <Items order={order} />
           {may("PaymentService_ListPayments") && <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={may("PaymentService_ChargePayment") ? t("Not paid yet. While the order is open, the button above charges it.") : t("Not paid yet.")} columns={payments}
@@ -43,7 +43,7 @@ export function OrderPage() {
           <History resourceId={id} />
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>
-      </div>
+      </div></Together>
     </PageFrame>
   );
 }

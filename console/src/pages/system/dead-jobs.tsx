@@ -26,21 +26,21 @@ export function DeadJobs() {
   const { redrive, error, isPending } = useRedrive();
   const ids = query.data?.data.map((job) => job.id) ?? [];
   const columns: Column<DeadJob>[] = [
-    { name: "kind", label: name("kind"), cell: (job) => <><code>{job.kind}</code> <small>{job.id}</small></> },
-    { name: "failure", label: name("failure"), cell: (job) => <span className="text">{job.failure}</span> },
+    { name: "kind", label: name("kind"), cell: (job) => <><code className="breaks">{job.kind}</code> <small>{job.id}</small><small className="gist narrow-only">{job.failure}</small></> },
+    { name: "failure", label: name("failure"), wide: true, cell: (job) => <span className="text">{job.failure}</span> },
     { name: "attempts", label: name("attempts"), number: true, wide: true, cell: (job) => job.attempts },
-    { name: "deadTime", label: t("Given up"), wide: true, cell: (job) => <Age value={job.deadTime} /> },
+    { name: "deadTime", label: t("Failed"), wide: true, cell: (job) => <Age value={job.deadTime} /> },
     {
       name: "redrive",
       label: t("Actions"),
       unlabelled: true,
-      cell: (job) => <button type="button" disabled={isPending} aria-label={`${t("Run again")}: ${job.kind} ${job.id}`} onClick={() => redrive([job.id])}>{t("Run again")}</button>,
+      cell: (job) => <button type="button" disabled={isPending} aria-label={`${t("Retry")}: ${job.kind} ${job.id}`} onClick={() => redrive([job.id])}>{t("Retry")}</button>,
     },
   ];
   return (
-    <Card title={t("Dead jobs")} actions={ids.length > 1 && <button type="button" disabled={isPending} onClick={() => redrive(ids)}>{t("Run all {count} again", { count: ids.length })}</button>}>
+    <Card title={t("Dead jobs")} actions={ids.length > 1 && <button type="button" disabled={isPending} onClick={() => redrive(ids)}>{t("Retry all {count}", { count: ids.length })}</button>}>
       {error && <Problem error={error} />}
-      <Table label={t("Dead jobs")} columns={columns} query={query} rowKey={(job) => job.id} empty={t("No job was given up. Jobs that used up their attempts wait here to be run again.")} />
+      <Table label={t("Dead jobs")} columns={columns} query={query} rowKey={(job) => job.id} empty={t("No dead jobs. Jobs that used up their attempts appear here, to be retried.")} />
       {ids.length >= MAX_LISTED && <p className="pager">{t("Only the latest {count} are listed.", { count: MAX_LISTED })}</p>}
     </Card>
   );
@@ -55,7 +55,7 @@ function useRedrive() {
       return (await read(api.POST("/api/v1/dead-jobs/redrive", { params, body: { ids } }))).data.count;
     },
     onSuccess: (count) => {
-      toast(t("Jobs that run again: {count}", { count }));
+      toast(t("Jobs to retry: {count}", { count }));
       void client.invalidateQueries({ queryKey: ["dead-jobs"] });
       void client.invalidateQueries({ queryKey: ["dashboard", "work"] });
     },

@@ -140,7 +140,7 @@ function LogFilters() {
         <DebouncedInput id={`${id}-text`} value={search["text"] ?? ""} onChange={(text) => set({ text })} />
       </div>
       <div>
-        <label htmlFor={`${id}-level`}>{t("At least as severe as")}</label>
+        <label htmlFor={`${id}-level`}>{t("Minimum level")}</label>
         <select id={`${id}-level`} value={search["level"] ?? ""} onChange={(event) => set({ level: event.target.value })}>
           <option value="">{t("any")}</option>
           {LEVELS.map((level) => <option key={level} value={level}>{name(level)}</option>)}

@@ -7,7 +7,7 @@ import { useName, useText } from "../../text";
 import { Age, useDuration, useLocale } from "../../ui/format";
 import { Card, PageFrame } from "../../ui/page";
 import { Table, type Column } from "../../ui/table";
-import { Action, Related } from "../kit";
+import { Action, Related, Together } from "../kit";
 import { Tile } from "../home/tile";
 import { DeadJobs } from "./dead-jobs";
 import { useWork } from "./work";
@@ -28,17 +28,18 @@ export function QueuePage() {
       <div className="tiles">
         <Tile label={t("Due jobs")} count={count(due)} />
         <Tile label={t("Dead jobs")} count={count(data?.deadJobCount)} alarming />
-        <Tile label={t("Deliveries that wait")} count={count(data?.pendingDeliveryCount)} to="/webhooks" />
-        <Tile label={t("Deliveries given up, last 24 hours")} count={count(data?.failedDeliveryCount)} to="/webhooks" alarming />
+        <Tile label={t("Pending deliveries")} count={count(data?.pendingDeliveryCount)} to="/webhooks" />
+        <Tile label={t("Failed deliveries, last 24 hours")} count={count(data?.failedDeliveryCount)} to="/webhooks" alarming />
         <Tile label={t("Disabled endpoints")} count={count(data?.disabledEndpointCount)} to="/webhooks" alarming />
       </div>
-      <Card title={t("Lanes")}>
+      <Together><Card title={t("Lanes")}>
         <Table label={t("Lanes")} columns={useLaneColumns()} query={{ data: data && { data: data.lanes }, error, isPending, refetch }} rowKey={(lane) => lane.lane} empty={t("No lane: this server runs no jobs.")} />
       </Card>
       <DeadJobs />
-      <Related title={t("Dead events")} name={["inbound-events", "dead"]} empty={t("No event was given up. Inbound events that could not be processed wait here to be tried again.")} columns={useEventColumns()} refetchMs={REFRESH_MS}
-        actions={<div className="actions"><Link to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" } as never}>{t("All")}</Link> <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead ones")} /></div>}
+      <Related title={t("Dead events")} name={["inbound-events", "dead"]} empty={t("No dead events. Inbound events that could not be processed appear here, to be retried.")} columns={useEventColumns()} refetchMs={REFRESH_MS}
+        actions={(count) => <div className="actions"><Link to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" } as never}>{t("All")}</Link> {count > 0 && <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead events")} />}</div>}
         fetch={(signal) => read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 10 } }, signal }))} />
+      </Together>
     </PageFrame>
   );
 }
@@ -50,7 +51,7 @@ function useLaneColumns(): Column<Lane>[] {
   return [
     { name: "lane", label: t("Lane"), cell: ({ lane }) => <code>{lane}</code> },
     { name: "dueCount", label: t("Due"), number: true, cell: ({ dueCount }) => Number(dueCount).toLocaleString(locale) },
-    { name: "oldestDueMs", label: t("Late by"), number: true, cell: ({ dueCount, oldestDueMs }) => (dueCount === "0" ? "–" : duration(Number(oldestDueMs))) },
+    { name: "oldestDueMs", label: t("Oldest due"), number: true, cell: ({ dueCount, oldestDueMs }) => (dueCount === "0" ? "–" : duration(Number(oldestDueMs))) },
   ];
 }
 
@@ -65,7 +66,7 @@ function useEventColumns(): Column<InboundEvent>[] {
       name: "redrive",
       label: t("Actions"),
       unlabelled: true,
-      cell: (event) => <Action id="InboundEventService_RedriveInboundEvent" label={t("Process again")} values={{ eventId: event.id }} version={event.version} name={event.type} />,
+      cell: (event) => <Action id="InboundEventService_RedriveInboundEvent" label={t("Retry")} values={{ eventId: event.id }} version={event.version} name={event.type} />,
     },
   ];
 }

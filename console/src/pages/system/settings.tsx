@@ -27,9 +27,10 @@ export function SettingsPage() {
   const words = (search["query"] ?? "").toLowerCase();
   const source = SOURCES.find((one) => one === search["source"]);
   const found = data?.filter((one) => (source === undefined || one.source === source) && `${one.name} ${one.value ?? ""} ${one.meaning}`.toLowerCase().includes(words));
+  const value = (one: Setting) => (one.value === undefined ? <None /> : <code className="breaks">{one.value}</code>);
   const columns: Column<Setting>[] = [
-    { name: "name", label: name("name"), cell: (one) => <><code className="breaks">{one.name}</code><small className="gist">{one.meaning}</small></> },
-    { name: "value", label: t("Value"), cell: (one) => <>{one.value === undefined ? <None /> : <code className="breaks">{one.value}</code>}<small className="gist narrow-only">{name(one.source)}</small></> },
+    { name: "name", label: name("name"), cell: (one) => <><code className="breaks">{one.name}</code><span className="gist narrow-only">{value(one)} <small>({name(one.source)})</small></span><small className="gist">{one.meaning}</small></> },
+    { name: "value", label: t("Value"), wide: true, cell: (one) => <span className="value">{value(one)}</span> },
     { name: "source", label: name("source"), wide: true, cell: (one) => (one.source === "SETTING_SOURCE_DEFAULT" ? <span className="dim">{name(one.source)}</span> : <span className="badge info">{name(one.source)}</span>) },
   ];
   return (

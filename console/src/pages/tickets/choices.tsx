@@ -27,7 +27,7 @@ export function Assignee({ value, disabled, onChange }: { value: string | undefi
   return (
     <>
       <select aria-label={name("assignee")} disabled={disabled} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
-        <option value="">{t("nobody")}</option>
+        <option value="">{t("Unassigned")}</option>
         {!known && <option value={value}>{short(value)}</option>}
         {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}
       </select>

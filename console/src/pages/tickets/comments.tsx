@@ -44,7 +44,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
           </li>
         ))}
       </ol>
-      {data?.length === 0 && <p className="empty">{may("CommentService_CreateComment") ? t("No comment yet. The first one is written below.") : t("No comment yet.")}</p>}
+      {data?.length === 0 && <p className="empty">{may("CommentService_CreateComment") ? t("No comments yet. Write one below.") : t("No comment yet.")}</p>}
       {!ticket.mergedIntoId && may("CommentService_CreateComment") && <NewComment ticketId={ticket.id} accountId={ticket.accountId} />}
     </Card>
   );

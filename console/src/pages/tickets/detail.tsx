@@ -127,7 +127,7 @@ function Properties({ ticket, isStaff, mayWrite, onChange }: { ticket: Ticket; i
         <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" name={customer} /></dd></div>
         <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" name={nameOf(ticket.requesterId)} /></dd></div>
         <div><dt>{t("Created")}</dt><dd><Time value={ticket.createTime} /></dd></div>
-        <div><dt>{t("Changed")}</dt><dd><Time value={ticket.updateTime} /></dd></div>
+        <div><dt>{t("Updated")}</dt><dd><Time value={ticket.updateTime} /></dd></div>
         {ticket.resolveTime && <div><dt>{t("Resolved")}</dt><dd><Time value={ticket.resolveTime} /></dd></div>}
         <div><dt>Id</dt><dd><code>{ticket.id}</code></dd></div>
       </dl>

@@ -53,7 +53,7 @@ export function TicketsPage() {
     { name: "subject", label: t("Subject"), cell: (ticket) => <Subject ticket={ticket} /> },
     { name: "status", label: name("status"), wide: true, cell: (ticket) => <Badge value={ticket.status} /> },
     { name: "priority", label: name("priority"), wide: true, cell: (ticket) => <Badge value={ticket.priority} /> },
-    { name: "assignee", label: name("assignee"), wide: true, cell: (ticket) => agents.find((one) => one.id === ticket.assigneeId)?.name ?? (ticket.assigneeId ? (isStaff ? "…" : t("assigned")) : <span className="dim">{t("nobody")}</span>) },
+    { name: "assignee", label: name("assignee"), wide: true, cell: (ticket) => agents.find((one) => one.id === ticket.assigneeId)?.name ?? (ticket.assigneeId ? (isStaff ? "…" : t("assigned")) : <span className="dim">{t("Unassigned")}</span>) },
     { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
   ];
   return (
@@ -64,7 +64,7 @@ export function TicketsPage() {
       <div role="status" className="pending-changes">{pending > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: pending })}</button>}</div>
       {rows.count > 0
         ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
-        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={isFiltered ? t("No ticket matches.") : !isStaff ? t("No tickets yet. A question or a problem begins one.") : t("No tickets yet. The button above opens the first one; customers open theirs through your product.")} />}
+        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={isFiltered ? t("No ticket matches.") : !isStaff ? t("No tickets yet. A question or a problem begins one.") : t("No tickets yet. Create one with the button above. Customers create theirs through your product.")} />}
       {rows.error && <Problem error={rows.error} onRetry={rows.retry} />}
     </PageFrame>
   );
@@ -93,7 +93,7 @@ function useSelection(rows: TicketRows) {
 function Total({ rows: { first, total, more } }: { rows: TicketRows }) {
   const t = useText();
   const locale = useLocale();
-  return <span className="total">{first.data && t("{total} in all", { total: `${total.toLocaleString(locale)}${more ? "+" : ""}` })}</span>;
+  return <span className="total">{first.data && t("{total} total", { total: `${total.toLocaleString(locale)}${more ? "+" : ""}` })}</span>;
 }
 
 function Subject({ ticket }: { ticket: Ticket }) {

@@ -29,9 +29,9 @@ export function Shortcuts() {
   }, []);
   return (
     <>
-      <button type="button" className="quiet" onClick={() => setOpen(true)}>{t("Keys")} <kbd>?</kbd></button>
+      <button type="button" className="quiet" onClick={() => setOpen(true)}>{t("Shortcuts")} <kbd>?</kbd></button>
       {open && (
-        <Sheet title={t("Keys")} onClose={() => setOpen(false)}>
+        <Sheet title={t("Shortcuts")} onClose={() => setOpen(false)}>
           <dl className="fields">{KEYS.map(([key, text]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{t(text)}</dd></div>)}</dl>
           <p className="help">{t("A, E and 1 – 4 work on a ticket's page, too.")}</p>
         </Sheet>

@@ -20,9 +20,9 @@ export function EndpointsPage() {
   const t = useText();
   const name = useName();
   const columns: Column<Endpoint>[] = [
-    { name: "url", label: name("url"), cell: (one) => <Link className="row-link" to="/webhooks/$id" params={{ id: one.id }}>{one.description || one.url}</Link> },
+    { name: "endpoint", label: name("endpoint"), cell: (one) => <><Link className="row-link" to="/webhooks/$id" params={{ id: one.id }}>{one.description || one.url}</Link>{one.description && <small className="gist">{one.url}</small>}</> },
     { name: "status", label: name("status"), cell: (one) => <Badge value={one.status} /> },
-    { name: "eventTypes", label: name("eventTypes"), wide: true, cell: (one) => <Value value={one.eventTypes} field="eventTypes" /> },
+    { name: "eventTypes", label: name("eventTypes"), wide: true, cell: (one) => (one.eventTypes.length === 0 ? t("all") : <Value value={one.eventTypes} field="eventTypes" />) },
     { name: "failingSinceTime", label: t("Failing since"), wide: true, cell: (one) => <Time value={one.failingSinceTime} /> },
   ];
   return (
@@ -73,7 +73,7 @@ function Test({ endpointId }: { endpointId: string }) {
   return (
     <Card title={t("Test event")} actions={<button type="button" disabled={isPending} onClick={() => mutate()}>{isPending ? t("Waiting …") : t("Send a test event")}</button>}>
       <div aria-live="polite">
-        {!data && !error && <p className="dim">{t("Sends one event now and shows the answer.")}</p>}
+        {!data && !error && <p className="dim">{t("Sends one event now and shows the response.")}</p>}
         {data && <p><span className="badge good">{data.status}</span> {t("answered in {ms} ms", { ms: data.durationMs })}</p>}
         {error && <Problem error={error} />}
       </div>

@@ -20,6 +20,10 @@ const PROVIDERS = ["WEBHOOK_PROVIDER_STRIPE", "WEBHOOK_PROVIDER_STANDARD", "WEBH
 export function InboundEventsPage() {
   const t = useText();
   const name = useName();
+  const { data: hasDead = false } = useQuery({
+    queryKey: ["inbound-events-dead"],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 1 } }, signal }))).data.length > 0,
+  });
   const columns: Column<InboundEvent>[] = [
     { name: "type", label: name("event"), cell: (event) => <Link className="row-link" to="/inbound-events/$id" params={{ id: event.id }}>{event.type}</Link> },
     { name: "state", label: name("state"), cell: (event) => <Badge value={event.state} /> },
@@ -29,7 +33,7 @@ export function InboundEventsPage() {
   ];
   return (
     <ListPage name="inbound-events" title={t("Inbound events")} empty={t("No events yet. What providers send to POST /webhooks/{provider} appears here, once WEBHOOK_SECRETS_STRIPE or the like is set.")} columns={columns}
-      actions={<Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead ones")} />}
+      actions={hasDead && <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead events")} />}
       filters={<FilterBar><ChoiceFilter name="state" values={STATES} /><ChoiceFilter name="provider" values={PROVIDERS} /></FilterBar>}
       fetch={(search, signal) => {
         const state = STATES.find((one) => one === search["state"]);
@@ -54,10 +58,10 @@ export function InboundEventPage() {
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const dead = data.state === "INBOUND_EVENT_STATE_DEAD";
   return (
-    <PageFrame title={data.type} above={above} actions={dead && <Action id="InboundEventService_RedriveInboundEvent" label={t("Process again")} values={path} version={data.version} name={data.type} primary />}>
+    <PageFrame title={data.type} above={above} actions={dead && <Action id="InboundEventService_RedriveInboundEvent" label={t("Retry")} values={path} version={data.version} name={data.type} primary />}>
       {data.failure && <p className="warning">{data.failure}</p>}
       <div className="columns">
-        <Card title={t("What was received")}><pre tabIndex={0}>{pretty(data.payload ?? "")}</pre></Card>
+        <Card title={t("Payload")}><pre tabIndex={0}>{pretty(data.payload ?? "")}</pre></Card>
         <Card title={t("Details")} actions={<Badge value={data.state} />}><Fields value={data} without={["payload", "failure"]} /></Card>
       </div>
     </PageFrame>
