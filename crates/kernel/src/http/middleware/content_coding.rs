@@ -17,8 +17,10 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::layer::{Body, Request};
 
-/// The compressed bytes that a body may have beyond its content, such as the headers of some thousand members. Without
-/// this bound, members and blocks that have no content would occupy a core for as long as they arrive.
+/// The compressed bytes that each byte of the content may have: a member for each line of a log has more header than content.
+const MAX_PER_BYTE: i64 = 4;
+/// The compressed bytes that a body may have beyond these, such as the headers of some thousand members. Without this bound,
+/// members and blocks that have no content would occupy a core for as long as they arrive.
 const MAX_OVERHEAD: i64 = 64 << 10;
 
 /// Replaces a body in gzip by its content. The transcoder rejects every other coding, and bounds the content.
@@ -47,7 +49,7 @@ pub(super) fn decompress(mut request: Request) -> Request {
 }
 
 fn content(body: Body) -> Body {
-    // What was received, less the content that was passed on.
+    // What was received, less what the content that was passed on allows.
     let overhead = Arc::new(AtomicI64::new(0));
     let passed_on = overhead.clone();
     let bytes = body.into_data_stream().map_err(io::Error::other).and_then(move |bytes| {
@@ -59,7 +61,7 @@ fn content(body: Body) -> Body {
     let mut decoder = GzipDecoder::new(StreamReader::new(bytes));
     decoder.multiple_members(true);
     let content = ReaderStream::new(decoder).inspect_ok(move |content| {
-        passed_on.fetch_sub(length(content), Ordering::Relaxed);
+        passed_on.fetch_sub(MAX_PER_BYTE * length(content), Ordering::Relaxed);
     });
     let frames = content.map_ok(http_body::Frame::data).map_err(|error| {
         // The failure of the body below keeps its type.
