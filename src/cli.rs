@@ -207,8 +207,10 @@ impl Instance {
     /// Closes the application; the private Postgres stops last.
     pub async fn close(self) {
         fault::point("close").ok();
-        drop(self.app);
-        if let Some(postgres) = self.postgres {
+        let Self { app, postgres } = self;
+        if let Some(postgres) = postgres {
+            app.database.expect_loss();
+            drop(app);
             postgres.stop().await;
         }
     }

@@ -79,7 +79,7 @@ pub(crate) fn errors_of_worker(modules: &Modules, settings: &Settings) -> Vec<Co
 fn table(settings: &[Setting]) -> String {
     let widest = settings.iter().map(|setting| setting.shown.chars().count()).max().unwrap_or_default();
     let width = widest.clamp("VALUE".len(), 40);
-    let mut table = format!("{:<28} {:<width$} {:<11} MEANING\n", "NAME", "VALUE", "SOURCE");
+    let mut table = format!("{:<32} {:<width$} SOURCE\n", "NAME", "VALUE");
     for setting in settings {
         let value = if setting.shown.is_empty() { "-" } else { &setting.shown };
         let source = match setting.origin {
@@ -88,7 +88,21 @@ fn table(settings: &[Setting]) -> String {
             Origin::File => "file",
         };
         let variable = setting.variable;
-        table += &format!("{:<28} {value:<width$} {source:<11} {}\n", variable.name, variable.meaning);
+        table += &format!("{:<32} {value:<width$} {source}\n", variable.name);
+        table.extend(lines(variable.meaning).map(|line| format!("    {line}\n")));
     }
     table
+}
+
+/// Divides a text into lines of at most 96 characters, at its spaces.
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => word.clone_into(line),
+            Some(line) if line.chars().count() + word.chars().count() < 96 => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter()
 }

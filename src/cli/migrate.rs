@@ -21,10 +21,10 @@ impl Migrate {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let applied = apply(&instance.app).await?;
         for migration in &applied {
-            print(&format!("applied {migration}\n"))?;
+            print(&format!("Applied {migration}.\n"))?;
         }
         if applied.is_empty() {
-            print("no pending migrations\n")?;
+            print("No pending migrations.\n")?;
         }
         instance.close().await;
         Ok(())

@@ -27,10 +27,12 @@ pub(crate) struct PrivateListener {
 /// Binds `METRICS_LISTEN_ADDR`.
 ///
 /// # Errors
-/// The address can't be listened on.
+/// The address cannot be bound, as while another process listens on it.
 pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| anyhow::anyhow!("METRICS_LISTEN_ADDR {address} can't be listened on: {error}"))
+    listener.map_err(|error| {
+        anyhow::anyhow!("Cannot listen on {address}: {error}; set METRICS_LISTEN_ADDR to another address")
+    })
 }
 
 impl PrivateListener {

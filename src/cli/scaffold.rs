@@ -57,7 +57,7 @@ impl New {
     pub(crate) fn run(&self, modules: &Modules) -> anyhow::Result<()> {
         let name = self.folder.file_name().and_then(|name| name.to_str()).context("the folder needs a name")?;
         let module = Module::parse(name, modules)?;
-        ensure!(fs::symlink_metadata(&self.folder).is_err(), "{} exists already", self.folder.display());
+        ensure!(fs::symlink_metadata(&self.folder).is_err(), "{} already exists", self.folder.display());
         let mut names = module.names();
         names.push(("MAINSTAY_VERSION", VERSION.to_owned()));
         let mut files: Vec<_> = template::files("repository", &names).collect();
@@ -116,8 +116,8 @@ fn add(root: &Path, resource: &Resource, now: DateTime<Utc>) -> anyhow::Result<V
         let table = format!("{module}.{plural} (");
         if text.contains(&table) {
             bail!(
-                "there is a table {plural} already: choose another name for the resource, or another --plural; to write \
-                 the table anew, take it out of this file and its migration out of migrations/ first"
+                "The table {plural} already exists. Choose another name for the resource, or another --plural. To replace \
+                 the table, first remove it from src/schema.rs and its migration from migrations/."
             )
         }
         Ok(format!("{text}{}", snippet("schema.rs")))

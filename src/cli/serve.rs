@@ -49,9 +49,9 @@ impl Serve {
     pub(crate) async fn run(self, modules: &'static Modules, config: Config) -> anyhow::Result<ExitCode> {
         let stop = stop_signal(&config.server)?;
         // Bind the port before anything slow, so that a second server fails at once.
-        let listener = TcpListener::bind(config.server.listen)
-            .await
-            .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
+        let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+            anyhow::anyhow!("Cannot listen on {}: {error}; set LISTEN_ADDR to another address", config.server.listen)
+        })?;
         // Bound before the first start, which stores secrets that it shows only once.
         let private = private_listener::bind(config.server.metrics_listen).await?;
         let open = |tls| server::tls::Tls::open(tls, &modules.contract.policies);

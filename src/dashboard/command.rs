@@ -34,5 +34,5 @@ fn sentences(rebuilt: &RebuildReport) -> String {
         1 => "1 sum differed from the ledger.\n".to_owned(),
         number => format!("{number} sums differed from the ledger.\n"),
     };
-    text + &format!("{sums} sums were made anew, and agree with it.\n")
+    text + &format!("Rebuilt {sums} sums.\n")
 }

@@ -39,13 +39,13 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         }
         ("SystemLog", "id") => json!("0197b61c-2a44-7d19-8f02-5b6c7d8e9fa0").into(),
         ("SystemLog", "level") => json!("SYSTEM_LOG_LEVEL_INFO").into(),
-        ("SystemLog", "message") => json!("request done").into(),
+        ("SystemLog", "message") => json!("request completed").into(),
         ("SystemLog" | "ListSystemLogsRequest", "method") => json!("TicketService.CreateTicket").into(),
         (_, "principal_id") => json!("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417").into(),
-        ("SystemLog", "line") => {
-            json!(r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request done","status":201}"#)
-                .into()
-        }
+        ("SystemLog", "line") => json!(
+            r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request completed","status":201}"#
+        )
+        .into(),
         ("ListSystemLogsRequest", "level") => json!("SYSTEM_LOG_LEVEL_WARNING").into(),
         ("ListSystemLogsRequest", "end_time") => json!("2026-03-02T09:15:30Z").into(),
         ("ListSystemLogsRequest", "text") => json!("circuit").into(),

@@ -17,7 +17,11 @@ pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
         process
             .notice(format!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}"));
     } else if has_private_database {
-        process.notice("The demo sign-in was shown at the first start.");
+        let command = process.command_line("users create-admin you@example.com");
+        process.notice(format!(
+            "The demo sign-in was shown at the first start. If it is lost, stop this server, and create another admin:\n\n  \
+             MAINSTAY_PASSWORD=… {command}"
+        ));
     }
     // A configured database has no demo account.
     let email = if has_private_database { DEMO_EMAIL } else { "you@example.com" };

@@ -90,7 +90,11 @@ impl Command for Mail {
             Self::Unsuppress { address } => {
                 let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
                 let was_listed = for_operator(database.autocommit(remove).await)?;
-                print(if was_listed { "mail to the address is sent again\n" } else { "the address was not listed\n" })?;
+                print(if was_listed {
+                    "Mail to the address is sent again.\n"
+                } else {
+                    "The address was not listed.\n"
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -67,7 +67,7 @@ impl Person {
 }
 
 const fn agent(name: &'static str) -> Person {
-    Person { name, company: "Desk & Co", role: Role::Agent, language: "en" }
+    Person { name, company: name, role: Role::Agent, language: "en" }
 }
 
 const fn customer(name: &'static str, company: &'static str, language: &'static str) -> Person {

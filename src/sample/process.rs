@@ -20,18 +20,19 @@ pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     let Purpose::Server { private_database: Some(database), .. } = process.purpose else { return Ok(()) };
     let PrivateDatabase { is_new, takes_samples } = database;
     let state = for_operator(ops::state(&process.app).await)?;
-    let program = std::env::current_exe().map_or_else(|_| "mainstay".to_owned(), |path| path.display().to_string());
     if takes_samples && is_new {
         let app = process.app.clone();
         process.before_jobs(async move { add(&app).await });
         process.notice("Sample data is being added, in the background. `serve --empty` starts without it.");
     } else if state == State::Partial {
         process.notice(format!(
-            "The sample data is incomplete: `{program} sample add` adds it anew, once this server is stopped."
+            "The sample data is incomplete: once this server is stopped, `{}` completes it.",
+            process.command_line("sample add")
         ));
     }
     if takes_samples && is_new || state != State::Absent {
-        process.notice(format!("`{program} sample remove` removes the sample data, once this server is stopped."));
+        let command = process.command_line("sample remove");
+        process.notice(format!("Once this server is stopped, `{command}` removes the sample data."));
     }
     Ok(())
 }

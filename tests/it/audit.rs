@@ -3,6 +3,7 @@
 mod chain;
 mod entries;
 mod methods;
+mod pages;
 mod sign_in;
 
 use serde_json::{Value, json};

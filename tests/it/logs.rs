@@ -73,7 +73,7 @@ async fn the_log_contains_no_secret() {
 
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let log = server.log();
-    assert!(log.matches("request done").count() > 20, "the log is too short:\n{log}");
+    assert!(log.matches("request completed").count() > 20, "the log is too short:\n{log}");
     assert!(log.contains("/api/v1/nowhere"), "a request without a method is found by its path");
     for secret in &secrets {
         for form in [secret.clone(), BASE64_STANDARD.encode(secret)] {

@@ -46,7 +46,7 @@ pub enum Error {
     #[error("{0}")]
     Missing(String),
     /// Another live process holds the data directory.
-    #[error("{} is in use by {holder}; stop that one, or choose another directory", dir.display())]
+    #[error("{} is in use by {holder}: stop that process first", dir.display())]
     InUse {
         /// The directory in question.
         dir: PathBuf,

@@ -121,6 +121,8 @@ pub fn for_operator<T>(result: Result<T>) -> anyhow::Result<T> {
             Some(_) if error.reason() == Reason::Unavailable => "Postgres, Redis or a provider does not answer",
             _ => error.message(),
         };
+        // The sentence is continued by the fields.
+        let what = if fields.is_empty() { what } else { what.trim_end_matches('.') };
         let cause = error.source().map(|source| format!("{source:#}"));
         let parts = [Some(what.to_owned()), Some(fields.join(", ")), cause];
         let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();

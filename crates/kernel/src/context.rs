@@ -34,7 +34,7 @@ pub struct Context {
     alerts: Option<Alerts>,
     /// `None` once the log line is certain.
     failure: Option<Arc<OnceLock<Failure>>>,
-    /// Known once the request has reached its method.
+    /// Known once the request has reached its method or its page.
     origin: Arc<OnceLock<Origin>>,
 }
 
@@ -164,7 +164,8 @@ pub fn alerts() -> Alerts {
     CONTEXT.try_with(|context| context.alerts.clone()).ok().flatten().unwrap_or_default()
 }
 
-/// Returns the origin of changes: that of the current request or job, or a command.
+/// Returns the origin of changes: that of the current request or job, and otherwise a command of an operator. Every entrance
+/// sets it: the call of a method that writes, a page, a job and a task.
 pub fn origin() -> Origin {
     let origin = CONTEXT.try_with(|context| context.origin.get().cloned()).ok().flatten();
     origin.unwrap_or_else(|| Origin::system("command"))

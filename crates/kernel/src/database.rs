@@ -118,6 +118,11 @@ impl Database {
         Ok(self)
     }
 
+    /// Ends the log lines about lost connections to the primary, before this process stops its private Postgres.
+    pub fn expect_loss(&self) {
+        self.primary.connector().expect_loss();
+    }
+
     /// Returns the replicas, if configured.
     pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
         self.replicas.as_ref()

@@ -206,14 +206,13 @@ fn origin(
         Some(Role::Agent | Role::Admin) => ActorKind::Staff,
         Some(Role::Service) => ActorKind::Service,
     };
+    let user_agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
     Origin {
-        method: method.name.as_str().into(),
         actor,
         actor_id: permit.map(|permit| permit.caller().principal()),
         account: permit.and_then(Permit::user).and_then(|(_, account, _)| account).map(|account| account.0),
-        client,
-        user_agent: metadata.get("user-agent").and_then(|agent| agent.to_str().ok()).map(Arc::from),
         reason,
+        ..Origin::of_client(method.name.as_str(), client, user_agent)
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) enum Audit {
         #[arg(long)]
         json: bool,
     },
-    /// Erase the personal values of the acts of a user, and of those on the user: addresses, texts, names. The entries
-    /// remain, and the chain remains valid.
+    /// Erase the personal values of the acts of a user, of those on the user, and of refused sign-ins with the user's address:
+    /// addresses, texts, names. The entries remain, and the chain remains valid.
     Erase {
         /// The id of the user.
         user: Uuid,
@@ -78,7 +78,8 @@ impl Command for Audit {
             }
             Self::Erase { user } => {
                 let count = for_operator(entries::erase(&app, UserId(user)).await)?;
-                print(&format!("{count} entries have lost their personal values\n"))?;
+                let entries = if count == 1 { "entry" } else { "entries" };
+                print(&format!("Erased the personal values of {count} {entries}.\n"))?;
                 Ok(ExitCode::SUCCESS)
             }
         }

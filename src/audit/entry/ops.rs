@@ -5,14 +5,17 @@ use mainstay_kernel::{
     caller::{Permit, Visibility},
     context::ActorKind,
     database::{Connection, pipeline::pipeline},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::UserId,
     page::{Key, Start, Total},
 };
 
-use crate::audit::entry::{
-    model::{Entry, Filter, Order, Personal},
-    store,
+use crate::{
+    audit::entry::{
+        model::{Entry, Filter, Order, Personal},
+        store,
+    },
+    identity::user::ops as users,
 };
 
 /// Returns a page of entries, newest first, plus one more if another page follows, and the total unless paging by key.
@@ -67,11 +70,22 @@ fn as_seen_by(visibility: Visibility, entry: Entry) -> Entry {
     Entry { personal: Personal { fields, ..Personal::default() }, ..entry }
 }
 
-/// Erases the personal values of the acts of a user, and of those on the user. The entries remain, and the chain remains
-/// valid. Returns the number of entries.
+/// Erases the personal values of the acts of a user, of those on the user, and of the refused sign-ins with the user's present
+/// address. The entries remain, and the chain remains valid. Returns the number of entries. A user who was removed may have
+/// entries, too.
 ///
 /// # Errors
-/// Any error of Postgres.
+/// `NOT_FOUND` if there is neither the user nor an entry; any error of Postgres.
 pub async fn erase(app: &App, user: UserId) -> Result<usize> {
-    app.database.autocommit(async move |connection| store::erase(connection, user).await).await
+    let find = app.database.read(async move |connection| users::read(connection, Visibility::All, user).await);
+    let email = match find.await {
+        Err(error) if error.reason() == Reason::NotFound => None,
+        found => Some(found?.email),
+    };
+    let is_known = email.is_some();
+    let erase = async move |connection: &mut Connection| store::erase(connection, user, email.as_ref()).await;
+    match app.database.autocommit(erase).await? {
+        0 if !is_known => Err(Error::not_found("user")),
+        erased => Ok(erased),
+    }
 }

@@ -1,8 +1,13 @@
 //! Entries in SQL.
 
-use diesel::prelude::*;
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Nullable, Text},
+};
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
+    audit::Outcome,
     caller::Visibility,
     database::{Connection, count, integrity::corrupt, schema::audit_entries, visibility::visible},
     error::{Error, Result},
@@ -12,7 +17,10 @@ use mainstay_kernel::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::audit::entry::model::{Entry, Filter, Order, Personal};
+use crate::{
+    audit::entry::model::{Entry, Filter, Order, Personal},
+    identity::user::model::EmailAddress,
+};
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = audit_entries)]
@@ -111,11 +119,16 @@ pub async fn total(connection: &Connection, visibility: Visibility, filter: &Fil
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Erases the personal values of the acts of a user and of those on the user. Returns the number of entries.
-pub async fn erase(mut connection: &Connection, user: UserId) -> Result<usize> {
-    use audit_entries::{actor_id, personal, resource_id, salt};
+/// Erases the personal values of the acts of a user, of those on the user, and of the refused sign-ins with the user's address.
+/// Returns the number of entries.
+pub async fn erase(mut connection: &Connection, user: UserId, email: Option<&EmailAddress>) -> Result<usize> {
+    use audit_entries::{actor_id, outcome, personal, resource_id, salt};
     let of_user = actor_id.eq(user.0).or(resource_id.eq(user.0));
-    let entries = audit_entries::table.filter(of_user).filter(personal.is_not_null());
+    // An index has this expression.
+    let tried = sql::<Nullable<Bool>>("personal #>> '{fields,email,after}' = ")
+        .bind::<Nullable<Text>, _>(email.map(EmailAddress::as_str));
+    let of_address = outcome.eq(Outcome::Refused.number()).and(tried);
+    let entries = audit_entries::table.filter(of_user.or(of_address)).filter(personal.is_not_null());
     let erase = diesel::update(entries).set((salt.eq(None::<Vec<u8>>), personal.eq(None::<Value>)));
     Ok(erase.execute(&mut connection).await?)
 }

@@ -109,7 +109,7 @@ fn check(name: &str) -> anyhow::Result<()> {
     };
     ensure!(
         name.split('_').all(is_word),
-        "{name:?} is no name: use lower-case words of letters and digits, two or more in each, joined by `_`, such as \
+        "{name:?} is not a valid name: use lower-case words of letters and digits, two or more in each, joined by `_`, such as \
          purchase_order"
     );
     ensure!(name.len() <= MAX_LENGTH, "{name}: a name has at most {MAX_LENGTH} letters");

@@ -178,21 +178,22 @@ impl Filter {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request done","method":"TicketService.GetTicket","status":200,"principal":"0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417","target":"mainstay_kernel::http::middleware::trace::line","span":{"id":"request-1","name":"request"}}
+    const LINE: &str = r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request completed","method":"TicketService.GetTicket","status":200,"principal":"0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417","target":"mainstay_kernel::http::middleware::trace::line","span":{"id":"request-1","name":"request"}}
 "#;
 
     #[test]
     fn a_line_is_read_as_it_is_written() {
         let line = Line::read(LINE.as_bytes()).expect("a line");
         assert_eq!(line.at.timestamp_micros(), 1_772_439_330_123_456);
-        assert_eq!((line.level, line.message.as_str()), (Level::Info, "request done"));
+        assert_eq!((line.level, line.message.as_str()), (Level::Info, "request completed"));
         assert_eq!(line.method.as_deref(), Some("TicketService.GetTicket"));
         assert_eq!(line.request_id.as_deref(), Some("request-1"));
         assert_eq!(line.principal_id.as_deref(), Some("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417"));
         assert_eq!(line.line, LINE.trim_end());
         assert_eq!(Level::of(LINE.as_bytes()), Some(Level::Info));
-        let odd =
-            LINE.replace(r#""TicketService.GetTicket""#, "7").replace("request done", r#"\"level\":\"WARN\"\u0000"#);
+        let odd = LINE
+            .replace(r#""TicketService.GetTicket""#, "7")
+            .replace("request completed", r#"\"level\":\"WARN\"\u0000"#);
         let odd = Line::read(odd.as_bytes()).expect("a line");
         assert_eq!((odd.method, odd.message.as_str()), (None, "\"level\":\"WARN\"\u{fffd}"));
         assert_eq!(Line::read(b"not a line"), None);

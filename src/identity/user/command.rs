@@ -13,7 +13,7 @@ use password::Password;
 /// Manage users.
 #[derive(Debug, Parser)]
 pub(crate) enum Users {
-    /// Create an admin; the password is read from MAINSTAY_PASSWORD, or from a file.
+    /// Create an admin. The password is that of MAINSTAY_PASSWORD, --password-file or --password.
     CreateAdmin {
         /// The e-mail address to sign in with.
         email: String,
@@ -44,12 +44,12 @@ impl Command for Users {
                 let password = password.read()?;
                 let app = program.open().await?;
                 let id = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
-                print(&format!("{id} may sign in as {email}.\n"))?;
+                print(&format!("Created the admin {email} ({id}).\n"))?;
             }
             Self::MakeAdmin { email } => {
                 let app = program.open().await?;
                 let id = for_operator(ops::make_admin(&app, &email).await)?;
-                print(&format!("{id} is an admin.\n"))?;
+                print(&format!("{email} ({id}) is an admin now. The user's sessions have ended.\n"))?;
             }
             Self::ResetSecondFactor { email } => {
                 let app = program.open().await?;

@@ -31,7 +31,8 @@ pub(super) const APP_URL: Variable = Variable::plain(
 pub(super) const PUBLIC_URL: Variable =
     Variable::plain("PUBLIC_URL", "", "This server as its callers see it; if absent, LISTEN_ADDR");
 pub(super) const LOGO: Variable = Variable::plain("APP_LOGO_URL", "", "Logo in mail: an https URL of an image");
-pub(super) const COLOR: Variable = Variable::plain("APP_COLOR", "#1d4ed8", "Color of buttons and links in mail");
+pub(super) const COLOR: Variable =
+    Variable::plain("APP_COLOR", "#0f766e", "Color of buttons and links in mail and on pages");
 
 impl Brand {
     pub(super) fn read(read: &mut Reader) -> Self {
@@ -82,7 +83,7 @@ impl std::str::FromStr for Color {
             .strip_prefix('#')
             .filter(|digits| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        let [_, red, green, blue] = number.ok_or("must be a color like #1d4ed8")?.to_be_bytes();
+        let [_, red, green, blue] = number.ok_or("must be a color like #0f766e")?.to_be_bytes();
         Ok(Self([red, green, blue]))
     }
 }

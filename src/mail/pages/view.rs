@@ -5,12 +5,15 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mainstay_kernel::{app::App, secret::random};
+use mainstay_kernel::{app::App, module::Modules, secret::random};
 use minijinja::context;
 use serde::Serialize;
 
 use super::form::{Form, NotRead};
-use crate::mail::templates::Templates;
+use crate::mail::{
+    config::{MailConfig, MailTransport},
+    templates::Templates,
+};
 
 /// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +198,9 @@ pub(super) fn language(headers: &HeaderMap) -> &'static str {
 /// Renders a page in the language that the reader's browser prefers.
 pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     let nonce = STANDARD.encode(random::<16>());
+    let mail = app.config.section::<MailConfig>();
+    // A front end has its own sign-in, to which it leads from its first page.
+    let of_console = || Modules::of(app).has("console").then(|| "/console".to_owned());
     let values = context! {
         language => language(headers),
         page => view.page.as_str(),
@@ -205,6 +211,8 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
         problem => view.problem.map(Problem::as_str),
         done => view.outcome.map(Done::as_str),
         offer => view.offer,
+        sign_in => mail.brand.app_url.clone().or_else(of_console),
+        keeps_mail => matches!(mail.transport, MailTransport::Outbox),
     };
     let Ok(html) = app.part::<Templates>().page(values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -47,7 +47,8 @@ impl Command for Jobs {
             Self::Redrive { ids, kind } => {
                 let redrive =
                     async move |connection: &mut _| dead::redrive(connection, &ids, kind.as_deref(), BATCH).await;
-                print(&format!("{} jobs run again\n", for_operator(database.autocommit(redrive).await)?))?;
+                let count = for_operator(database.autocommit(redrive).await)?;
+                print(&format!("Scheduled {count} dead {} again.\n", if count == 1 { "job" } else { "jobs" }))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -95,7 +95,7 @@ impl Tickets {
             page_token = page.meta.and_then(|meta| meta.next_page_token);
         }
         print(&format!(
-            "{} tickets created, {} already known, {} rows invalid\n",
+            "Tickets created: {}. Already imported: {}. Invalid rows: {}.\n",
             progress.rows_created, progress.rows_known, progress.rows_failed
         ))?;
         if let Some(failure) = &operation.failure {

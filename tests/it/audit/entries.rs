@@ -121,6 +121,28 @@ async fn personal_values_are_erased_and_entries_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_sign_ins_with_the_address_of_a_user_are_erased() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (customer, stranger) = (cast.customer.as_user(), cast.stranger.as_user());
+    for user in [customer, stranger] {
+        let request = json!({ "email": user.email, "password": "a wrong password" });
+        cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.failure("INVALID_CREDENTIALS");
+    }
+    let addresses = async || {
+        let rows = "SELECT personal #>> '{fields,email,after}' FROM audit_entries WHERE outcome = 2 ORDER BY id";
+        app.database.sql(rows).await.into_iter().map(|mut row| row.remove(0)).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses().await, [Some(customer.email.clone()), Some(stranger.email.clone())]);
+    let erase = async |id| mainstay::audit::entry::ops::erase(&app.app, UserId(id)).await;
+    erase(customer.id).await.expect("erased");
+    assert_eq!(addresses().await, [None, Some(stranger.email.clone())]);
+    assert_eq!(erase(customer.id).await.expect("again"), 0, "the user exists");
+    let unknown = erase(uuid::Uuid::nil()).await.expect_err("a mistyped id");
+    assert_eq!(unknown.reason(), mainstay_kernel::error::Reason::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_has_the_entries_of_the_account_oldest_first() {
     let app = TestApp::start().await;
     let cast = app.cast().await;

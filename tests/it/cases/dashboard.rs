@@ -14,8 +14,8 @@ async fn lines(scene: &Scene) -> String {
     let id = unique();
     let insert = format!(
         "INSERT INTO system_logs (slot, id, logged_at, level, message, method, request_id, principal_id, line)
-         SELECT 0, gen_random_uuid(), '2026-03-02T08:15:30Z'::timestamptz + n * interval '1 second', n, 'request done',
-             'TicketService.GetTicket', '{id}', '{}', '{{\"message\":\"request done\",\"text\":\"100% ' || n || '\"}}'
+         SELECT 0, gen_random_uuid(), '2026-03-02T08:15:30Z'::timestamptz + n * interval '1 second', n, 'request completed',
+             'TicketService.GetTicket', '{id}', '{}', '{{\"message\":\"request completed\",\"text\":\"100% ' || n || '\"}}'
          FROM generate_series(1, 3) AS n",
         scene.cast.customer.as_user().id
     );

@@ -44,7 +44,7 @@ async fn log_lines_are_stored_and_found() {
     let entry = list(&cast.admin, json!({ "requestId": id })).await.remove(0);
     assert_eq!((&entry["method"], &entry["requestId"]), (&json!("UserService.GetMe"), &json!(id)));
     assert_eq!((&entry["principalId"], &entry["level"]), (&json!(customer), &json!("SYSTEM_LOG_LEVEL_INFO")));
-    assert_eq!(entry["message"], "request done");
+    assert_eq!(entry["message"], "request completed");
 
     for filter in [
         json!({ "principalId": customer, "method": "UserService.GetMe" }),

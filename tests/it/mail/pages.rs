@@ -39,6 +39,8 @@ async fn a_password_is_reset_without_a_script() {
     for email in [who.email.as_str(), "unknown@example.com"] {
         let page = post(&app, "/reset-password", &[("email", email)], "same-origin").await;
         assert!(page.status == 200 && page.html.contains("Look into your mailbox"), "{}", page.html);
+        // A provider sends the mail, and the console has the sign-in.
+        assert!(page.html.contains("href=\"/console\"") && !page.html.contains("outbox"), "{}", page.html);
     }
     let token = token(&provider.wait_for(1).await[0]);
     let form = get(&app, &format!("/reset-password?token={token}")).await;
@@ -102,4 +104,11 @@ async fn strange_requests_are_refused() {
     assert_eq!(post(&app, "/reset-password", &[("token", &long)], "same-origin").await.status, 413);
     let unknown = post(&app, "/reset-password", &[("token", "mpr_x"), ("password", PASSWORD)], "same-origin").await;
     assert_eq!(unknown.status, 410);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_provider_says_where_its_mail_is() {
+    let app = TestApp::start().await;
+    let page = post(&app, "/register", &[("email", &format!("{}@example.com", unique()))], "same-origin").await;
+    assert!(page.status == 200 && page.html.contains("in the folder outbox"), "{}", page.html);
 }

@@ -37,7 +37,7 @@ async fn a_file_is_imported_through_a_server() {
     };
     let account = || cast.customer.as_user().account.to_string();
     let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
-    for expected in ["2 tickets created, 0 already known", "2 tickets created, 0 already known"] {
+    for expected in ["Tickets created: 2. Already imported: 0.", "Tickets created: 2. Already imported: 0."] {
         // The second call finds the operation of the first one under the same key.
         let output = import("good.csv", rows, account()).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -45,7 +45,7 @@ async fn a_file_is_imported_through_a_server() {
     }
     let output = import("more.csv", &format!("{rows}Three,\n"), account()).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(text(&output.stdout).starts_with("0 tickets created, 2 already known"), "{output:?}");
+    assert!(text(&output.stdout).starts_with("Tickets created: 0. Already imported: 2."), "{output:?}");
     assert!(text(&output.stderr).contains("more.csv:5: body is empty"), "{output:?}");
     for _ in 0..2 {
         // A failure is not replayed: each call starts a new operation.

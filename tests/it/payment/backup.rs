@@ -79,7 +79,7 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     // 3: sessions and counters are newer than the restored data.
     redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.expect("emptied");
     let (is_ok, output) = process::run(&["migrate"], &database, &own).await;
-    assert!(is_ok && output.contains("no pending migrations"), "{output}");
+    assert!(is_ok && output.contains("No pending migrations."), "{output}");
 
     // Step 4: payments that the backup lacks.
     let (is_ok, output) = process::run(&["ledger", "check"], &database, &own).await;

@@ -293,6 +293,8 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
     }
     server.signal(Signal::SIGTERM);
     assert!(server.wait().await.success());
+    // The private Postgres ends its connections; a normal stop warns of nothing.
+    assert!(!server.log().contains("a connection to Postgres was lost"), "{}", server.log());
 }
 
 /// The demo account is for the private Postgres of a trial only; on a configured database, an admin must be created

@@ -286,7 +286,7 @@ async fn a_server_that_exports_nothing_passes_the_trace_on() {
         assert_eq!(deliveries[number].header("traceparent"), traceparent(), "{protocol:?}");
     }
     eventually("the job has a log line of its own", async || {
-        server.log().lines().any(|line| line.contains("a job is done") && line.contains(TRACE))
+        server.log().lines().any(|line| line.contains("job completed") && line.contains(TRACE))
     })
     .await;
     assert!(collector.spans().is_empty(), "{:?}", collector.spans());

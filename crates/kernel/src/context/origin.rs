@@ -25,7 +25,7 @@ numbered! {
 /// Who acts, and by what.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The short name of the RPC, or the kind of job.
+    /// The short name of the RPC, the page, or the kind of job.
     pub method: Cow<'static, str>,
     /// The kind of the actor.
     pub actor: ActorKind,
@@ -42,6 +42,16 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Returns the origin of a request without credentials. `client` is `None` if the request bypassed the listener.
+    pub(crate) fn of_client(
+        method: impl Into<Cow<'static, str>>,
+        client: Option<IpAddr>,
+        user_agent: Option<&str>,
+    ) -> Self {
+        let user_agent = user_agent.map(Arc::from);
+        Self { actor: ActorKind::Anonymous, client, user_agent, ..Self::system(method) }
+    }
+
     /// Returns the origin of a job, a task or a command.
     pub fn system(method: impl Into<Cow<'static, str>>) -> Self {
         let (method, actor) = (method.into(), ActorKind::System);

@@ -134,6 +134,11 @@ impl Connector {
         self
     }
 
+    /// Ends the log lines about lost connections.
+    pub(super) fn expect_loss(&self) {
+        self.last_failure.expect_loss();
+    }
+
     /// Returns why the last attempt to connect failed; `None` if it did not.
     pub(super) fn last_failure(&self) -> Option<String> {
         self.last_failure.get()

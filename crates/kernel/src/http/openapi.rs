@@ -97,16 +97,16 @@ fn tag(service: &ServiceDescriptor) -> Value {
     json!({ "name": service.name(), "description": service.comment(), "x-displayName": title(service) })
 }
 
-/// Returns `Service keys` for `ServiceKeyService`; plural only if the package has such a resource.
+/// Returns `Service keys` for `ServiceKeyService`; plural only if a method is about several of them.
 fn title(service: &ServiceDescriptor) -> String {
     let name = service.name().trim_end_matches("Service");
-    let resource = service.parent_pool().get_message_by_name(&format!("{}.{name}", service.package_name())).is_some();
-    let title = comments::words(name);
-    match title.strip_suffix('y') {
-        _ if !resource => title,
-        Some(stem) if !title.ends_with("ey") => format!("{stem}ies"),
-        _ => title + "s",
-    }
+    let plural = match name.strip_suffix('y') {
+        Some(stem) if !name.ends_with("ey") => format!("{stem}ies"),
+        _ => format!("{name}s"),
+    };
+    // Revenue has no plural: no method is named by one.
+    let is_plural = service.methods().any(|method| method.name().contains(&plural));
+    comments::words(if is_plural { &plural } else { name })
 }
 
 fn security_schemes(policies: &Policies) -> Value {

@@ -95,6 +95,13 @@ impl Process {
         self.notices.push(text.into());
     }
 
+    /// Returns the line by which a shell runs another command of this program on the same private database.
+    pub fn command_line(&self, command: &str) -> String {
+        let program = std::env::current_exe().map_or_else(|_| "mainstay".to_owned(), |path| path.display().to_string());
+        let directory = self.app.config.database.data_dir.display();
+        format!("MAINSTAY_DATA_DIR={directory} {program} {command}")
+    }
+
     /// Adds a shell command to the suggestions that a server prints once it listens. `$TOKEN` is the access token that
     /// the first of them obtains.
     pub fn suggest(&mut self, command: impl Into<String>) {

@@ -18,6 +18,8 @@ struct State {
     current: Option<String>,
     failure: Logged,
     loss: Logged,
+    /// Whether this process stops the server.
+    expects_loss: bool,
 }
 
 /// The last text that was logged, and its time.
@@ -36,9 +38,15 @@ impl LastFailure {
 
     /// Logs why an open connection ended, with the same limit: Postgres ends all connections together.
     pub(super) fn record_loss(&self, cause: &str) {
-        if self.lock().loss.is_due(cause, Instant::now()) {
+        let mut state = self.lock();
+        if !state.expects_loss && state.loss.is_due(cause, Instant::now()) {
             tracing::warn!("a connection to Postgres was lost: {cause}");
         }
+    }
+
+    /// Ends the log lines about lost connections.
+    pub(super) fn expect_loss(&self) {
+        self.lock().expects_loss = true;
     }
 
     /// Records that a connection was opened.

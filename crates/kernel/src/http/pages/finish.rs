@@ -1,4 +1,5 @@
-//! Post-processing of page responses: the path template for the log, and an error envelope for bare error statuses.
+//! What all pages share: the origin of their changes for the audit log, the path template for the log, and an error envelope
+//! for bare error statuses.
 
 use axum::{
     body::Body,
@@ -9,13 +10,17 @@ use axum::{
     routing::MethodRouter,
 };
 
-use crate::error::{Error, Reason};
+use crate::{
+    caller::ClientAddress,
+    context::{self, Origin},
+    error::{Error, Reason},
+};
 
 /// The path template of the page that responded, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Template(pub(crate) &'static str);
 
-/// Adds the post-processing to a page.
+/// Sets the origin of a page's changes, and adds the post-processing.
 pub(crate) fn finished<S: Clone + Send + Sync + 'static>(
     template: &'static str,
     page: MethodRouter<S>,
@@ -24,6 +29,9 @@ pub(crate) fn finished<S: Clone + Send + Sync + 'static>(
 }
 
 async fn finish(State(template): State<&'static str>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe() {
+        context::set_origin(|| origin(template, &request));
+    }
     let mut response = next.run(request).await;
     if let Some(reason) = missing_reason(&response) {
         let mut refusal = tonic::Status::from(Error::new(reason)).into_http::<Body>();
@@ -34,6 +42,13 @@ async fn finish(State(template): State<&'static str>, request: Request, next: Ne
     }
     response.extensions_mut().insert(Template(template));
     response
+}
+
+/// Returns the origin of the changes that a page makes. A page reads its credentials itself, so that the client has none here.
+fn origin(template: &str, request: &Request) -> Origin {
+    let client = request.extensions().get().map(|&ClientAddress(address)| address);
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Origin::of_client(format!("page {template}"), client, user_agent)
 }
 
 /// Returns the reason for an error response that has only a status. axum produces such responses for a path that is not

@@ -132,7 +132,7 @@ impl Worker {
         match result {
             Ok(()) => {
                 count(kind.name, "done");
-                tracing::info!(seconds = since.elapsed().as_secs_f64(), "a job is done");
+                tracing::info!(seconds = since.elapsed().as_secs_f64(), "job completed");
                 Outcome::Done { id, lease }
             }
             Err(error) if job.attempts < job.max_attempts => {

@@ -134,8 +134,8 @@ impl Line {
         match status {
             500.. => line!(error, "request failed"),
             // Load balancers probe about once a second.
-            _ if self.is_probe => line!(debug, "request done"),
-            _ => line!(info, "request done"),
+            _ if self.is_probe => line!(debug, "request completed"),
+            _ => line!(info, "request completed"),
         }
     }
 }
