@@ -94,6 +94,7 @@ pub(crate) fn module() -> Module {
         .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
+        .warning(|config| config::warn_of_certificates(config.server.tls.as_ref()))
         .production(config::PRODUCTION)
         .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))

@@ -117,7 +117,7 @@ impl Content {
                 context! { at => locale.time(*at), link, until => locale.time(*until) }
             }
             Self::Invitation { account, inviter, link, until } => context! {
-                account => one_line(account), inviter => one_line(inviter), link, until => locale.time(*until),
+                account => unlinked(account), inviter => unlinked(inviter), link, until => locale.time(*until),
             },
             Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
             Self::DeletionScheduled { account, link, until } => context! {
@@ -162,6 +162,15 @@ fn item_values(item: &Item, locale: Locale) -> Value {
 /// Returns the label of the unsubscribe link.
 pub(super) fn unsubscribe_label(language: &str) -> &'static str {
     Locale::of(language).unsubscribe()
+}
+
+/// Returns a name that a stranger has chosen, on one line, with a zero-width space after each character that could make a part
+/// of it look like a link or an address. Mail programs then show the name as it is, and make no link of it. The names themselves
+/// have no such rule, because companies are named after their domains.
+fn unlinked(name: &str) -> String {
+    const ZERO_WIDTH_SPACE: char = '\u{200b}';
+    let apart = |c: char| std::iter::once(c).chain(matches!(c, '.' | ':' | '/' | '@').then_some(ZERO_WIDTH_SPACE));
+    one_line(name).chars().flat_map(apart).collect()
 }
 
 /// Collapses user input into one line.

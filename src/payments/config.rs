@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::webhooks::{WebhooksConfig, inbound_event::model::Provider};
 use mainstay_kernel::{
-    config::{Reader, Requirement, Verdict, is_https_or_loopback},
+    config::{Reader, Requirement, Tls, Verdict, is_https_or_loopback},
     outbound::Bounds,
 };
 
@@ -116,6 +116,21 @@ pub(super) const PRODUCTION: &[Requirement] = &[
     },
 ];
 
+/// Returns a warning about client certificates with `payments.write` alone, which included charges and refunds in earlier
+/// versions. It permits nothing to a service, which has no account.
+pub(crate) fn warn_of_certificates(tls: Option<&Tls>) -> Option<&'static str> {
+    let has = |scopes: &[String], name: &str| scopes.iter().any(|scope| scope == name);
+    let is_old = |scopes: &[String]| {
+        has(scopes, "payments.write")
+            && !has(scopes, "payments.payments.charge_any")
+            && !has(scopes, "payments.refunds.create")
+    };
+    tls?.principals.iter().any(|(_, scopes)| is_old(scopes)).then_some(
+        "TLS_PRINCIPALS: a certificate has payments.write alone, which permits no charge and no refund to a service: add \
+         payments.payments.charge_any or payments.refunds.create, or remove it",
+    )
+}
+
 impl PaymentsConfig {
     /// Returns a warning for the operator, if the settings call for one.
     pub(crate) fn warning(&self) -> Option<&'static str> {
@@ -192,7 +207,27 @@ fn is_secret_key(key: &SecretString) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::product::tests::invalid_variables;
+
+    #[test]
+    fn a_certificate_with_the_scope_of_before_is_warned_of() {
+        let warning = |scopes: &[&str]| {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let tls = Tls {
+                certificate: "certificate.pem".into(),
+                key: "key.pem".into(),
+                client_authorities: Some("authorities.pem".into()),
+                principals: vec![("spiffe://example/billing".to_owned(), scopes)],
+            };
+            warn_of_certificates(Some(&tls))
+        };
+        assert!(warning(&["payments.write"]).is_some_and(|text| text.contains("payments.refunds.create")));
+        for good in [&["payments.write", "payments.refunds.create"][..], &["payments.payments.charge_any"], &[]] {
+            assert_eq!(warning(good), None, "{good:?}");
+        }
+        assert_eq!(warn_of_certificates(None), None);
+    }
 
     #[test]
     fn a_key_goes_out_encrypted_or_not_at_all() {

@@ -1,6 +1,8 @@
 //! Access control: method × role × own or foreign resource, derived from the policies, so no method's permissions are
 //! repeated here.
 
+mod memberships;
+
 use futures_util::{StreamExt as _, stream};
 use mainstay_kernel::contract::{
     Method,
@@ -146,28 +148,38 @@ impl Who {
     }
 
     fn expects(self, method: &Method, owner: Self) -> Expected {
-        if method.access == Access::Public {
-            return Expected::Good;
+        match self.role() {
+            _ if method.access == Access::Public => Expected::Good,
+            None => Expected::Refused(401),
+            Some(role) => expected(method, role, &self.scopes(method), self == owner, |reach| self.owns(owner, reach)),
         }
-        let Some(role) = self.role() else { return Expected::Refused(401) };
-        let Some(grant) = method.grant(role) else { return Expected::Refused(403) };
-        let Ok(reach) = grant.reach_with(&self.scopes(method)) else { return Expected::Refused(403) };
-        let addresses = !rest::route(method).template.variables().is_empty();
-        let foreign = !self.owns(owner, reach);
-        let name = method.name.as_str();
-        match (addresses, foreign) {
-            (_, true) if OF_OTHER_AUTHORS.contains(&name) && reach == Reach::OwnUser => Expected::Refused(403),
-            (true, true) => Expected::Refused(404),
-            (true, false) if OWN_WORK_ONLY.contains(&name) && self != owner && role != Role::Admin => {
-                Expected::Refused(403)
-            }
-            (true, false) if AUTHOR_ONLY.contains(&name) && self != owner => Expected::Refused(403),
-            (false, true) if OWN_ONLY.contains(&name) => Expected::Refused(422),
-            (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
-            // A method about the caller's own user acts on the caller, regardless of the scene's owner.
-            (false, true) if reach == Reach::OwnAccount => Expected::Empty,
-            _ => Expected::Good,
-        }
+    }
+}
+
+/// The outcome of a request by a caller with this role and these scopes, according to the policy. `owns` says whether the
+/// resource is visible to a caller of a reach.
+fn expected(
+    method: &Method,
+    role: Role,
+    scopes: &[Scope],
+    is_owner: bool,
+    owns: impl FnOnce(Reach) -> bool,
+) -> Expected {
+    let Some(grant) = method.grant(role) else { return Expected::Refused(403) };
+    let Ok(reach) = grant.reach_with(scopes) else { return Expected::Refused(403) };
+    let addresses = !rest::route(method).template.variables().is_empty();
+    let foreign = !owns(reach);
+    let name = method.name.as_str();
+    match (addresses, foreign) {
+        (_, true) if OF_OTHER_AUTHORS.contains(&name) && reach == Reach::OwnUser => Expected::Refused(403),
+        (true, true) => Expected::Refused(404),
+        (true, false) if OWN_WORK_ONLY.contains(&name) && !is_owner && role != Role::Admin => Expected::Refused(403),
+        (true, false) if AUTHOR_ONLY.contains(&name) && !is_owner => Expected::Refused(403),
+        (false, true) if OWN_ONLY.contains(&name) => Expected::Refused(422),
+        (false, true) if REFUSES_FOREIGN_ACCOUNTS.contains(&name) => Expected::Refused(404),
+        // A method about the caller's own user acts on the caller, regardless of the scene's owner.
+        (false, true) if reach == Reach::OwnAccount => Expected::Empty,
+        _ => Expected::Good,
     }
 }
 

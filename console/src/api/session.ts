@@ -111,9 +111,19 @@ export function answerChallenge(challengeToken: string, code: string): Promise<v
   return exchange("/session/second-factor", { challengeToken, code });
 }
 
-/** Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. */
+/**
+ * Gets a new access token; concurrent callers share one request. A rejected refresh signs the user out. A session whose account
+ * another page has switched leads to the home page of that account.
+ */
 export function refresh(): Promise<void> {
-  return alone(() => exchange("/session/refresh"));
+  return alone(async () => {
+    try {
+      await exchange("/session/refresh", account === undefined ? undefined : { accountId: account });
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === "CONFLICT")) throw error;
+      await exchange("/session/refresh");
+    }
+  });
 }
 
 /** Exchanges the tokens for those of another account, in all tabs. */

@@ -276,6 +276,11 @@ impl Visibility {
         }
     }
 
+    /// Returns whether this visibility and a stored one are those of two accounts.
+    pub(crate) fn is_of_other_account(self, stored: &[u8]) -> bool {
+        matches!(self, Self::Account(_)) && stored.first() == Some(&1) && stored != self.bytes()
+    }
+
     /// Returns the canonical encoding, for storage and comparison.
     pub(crate) fn bytes(self) -> Vec<u8> {
         match self {

@@ -237,7 +237,8 @@ impl Claim {
     /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
     /// see the response, and the request must not run again either.
     fn replay(&self, earlier: StoredAnswer, now: DateTime<Utc>) -> Result<EarlierAnswer> {
-        if earlier.fingerprint != self.fingerprint {
+        // A request of another account of the caller is another request, even if its messages are equal.
+        if earlier.fingerprint != self.fingerprint || self.visibility.is_of_other_account(&earlier.visibility) {
             return Err(Reason::IdempotencyKeyReused.into());
         }
         if self.visibility != Visibility::All && earlier.visibility != self.visibility.bytes() {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::Permit,
+    caller::{Permit, Visibility},
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
@@ -80,10 +80,20 @@ fn lifetime(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// Returns the account of a new file: the named account, or else the caller's.
-fn account(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
+/// Returns the account of a new file: the named account, or else that of the session. Staff names the account if the one of
+/// the session has customers, who see its files.
+async fn account(work: &mut Work, permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
     let own = permit.user().and_then(|(_, account, _)| account);
-    permit.account(named.or(own))
+    match (permit.visibility(), named, own) {
+        (Visibility::All, None, Some(own)) => {
+            let connection = work.connection().await?;
+            match store::accounts_of_staff(connection, &[own]).await?.is_empty() {
+                true => Err(Error::field("accountId", "is required, because customers see the files of your account")),
+                false => Ok(own),
+            }
+        }
+        _ => permit.account(named.or(own)),
+    }
 }
 
 /// Announces a file, and reserves its size in the account's quota.
@@ -92,7 +102,7 @@ fn account(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
 /// `VALIDATION_FAILED`; `NOT_FOUND` if the account does not exist; `STORAGE_QUOTA_EXCEEDED`.
 pub async fn announce(work: &mut Work, id: FileId, draft: Draft, limits: Limits) -> Result<File> {
     let (permit, now) = (work.permit()?, work.now());
-    let account = account(&permit, draft.account)?;
+    let account = account(work, &permit, draft.account).await?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     let place = [File::upload_key(id)];
     // One round trip, the file first, so that an unknown account is reported before an exceeded quota.
@@ -113,7 +123,7 @@ pub async fn announce(work: &mut Work, id: FileId, draft: Draft, limits: Limits)
 /// As [`announce`].
 pub async fn create(work: &mut Work, id: FileId, draft: Draft, content: Content, limits: Limits) -> Result<File> {
     let (permit, now) = (work.permit()?, work.now());
-    let account = account(&permit, draft.account)?;
+    let account = account(work, &permit, draft.account).await?;
     let announced = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     let key = [content.key.clone()];
     let file = File { version: 1, ..announced.complete(content, now) };
@@ -186,7 +196,7 @@ fn ready(file: File) -> Result<File> {
 /// # Errors
 /// `NOT_FOUND`.
 pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<File> {
-    store::get(connection, Some(mainstay_kernel::caller::Visibility::All), id).await
+    store::get(connection, Some(Visibility::All), id).await
 }
 
 /// Returns a page of files plus one more if another page follows, and the total unless paging by key.

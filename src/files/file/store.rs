@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     dsl::{exists, not},
     prelude::*,
+    sql_types::Bool,
 };
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
@@ -119,6 +120,19 @@ fn account_of(visibility: Option<Visibility>) -> AccountId {
     }
 }
 
+/// Holds for files that a caller of an account may see. The files of internal notes and drafts are hidden from customers, also
+/// in the account that the files belong to, which customers may have joined since. Such a file is visible while another parent
+/// shows it.
+macro_rules! is_shown {
+    ($visibility:expr) => {{
+        let links = || file_links::table.filter(file_links::file_id.eq(files::id));
+        let hidden = links().filter(file_links::account_id.is_null()).filter(not(file_links::is_public));
+        let shown = links().filter(file_links::account_id.eq(account_of(Some($visibility))).or(file_links::is_public));
+        let sees_all = !matches!($visibility, Visibility::Account(_));
+        sees_all.into_sql::<Bool>().or(not(exists(hidden))).or(exists(shown))
+    }};
+}
+
 /// Selects the files that are visible to a caller: files of the account, and files attached to parents that are visible
 /// to the caller. Without a caller, it selects files attached to public parents.
 fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
@@ -127,7 +141,9 @@ fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
     let linked = exists(links.filter(file_links::account_id.eq(account_of(visibility)).or(file_links::is_public)));
     match visibility {
         Some(Visibility::All) => query,
-        Some(Visibility::Account(account)) => query.filter(files::account_id.eq(account).or(linked)),
+        Some(own @ Visibility::Account(account)) => {
+            query.filter(files::account_id.eq(account).and(is_shown!(own)).or(linked))
+        }
         Some(Visibility::Principal(_)) | None => query.filter(linked),
     }
 }
@@ -148,7 +164,7 @@ pub async fn get(connection: &mut Connection, visibility: Option<Visibility>, id
 /// `NOT_FOUND`, also for a file that is visible to the caller only through its parent.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: FileId) -> Result<File> {
     // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
-    let query = files::table.find(id).select(Row::as_select()).for_update();
+    let query = files::table.find(id).filter(is_shown!(visibility)).select(Row::as_select()).for_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
     row.ok_or_else(|| Error::not_found("file"))?.try_into()
@@ -212,7 +228,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
             files::table.filter(files::id.eq_any(links.select(file_links::file_id))).into_boxed()
         }
         (None, Visibility::All) => files::table.into_boxed(),
-        (None, Visibility::Account(account)) => files::table.filter(files::account_id.eq(account)).into_boxed(),
+        (None, own @ Visibility::Account(account)) => {
+            files::table.filter(files::account_id.eq(account)).filter(is_shown!(own)).into_boxed()
+        }
         (None, Visibility::Principal(owner)) => files::table.filter(files::owner_id.eq(owner)).into_boxed(),
     };
     query = query.filter(Condition::plain("files.status = 2"));
@@ -241,10 +259,14 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Returns the files with these ids, locked until the transaction ends.
-pub async fn lock_all(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
+/// Returns the files with these ids that are not hidden from the caller, locked until the transaction ends.
+pub async fn lock_all(connection: &mut Connection, visibility: Visibility, ids: &[FileId]) -> Result<Vec<File>> {
     // A fixed order, so that two transactions that lock the same files can't deadlock.
-    let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select());
+    let query = files::table
+        .filter(files::id.eq_any(ids))
+        .filter(is_shown!(visibility))
+        .order(files::id)
+        .select(Row::as_select());
     let query = query.for_no_key_update();
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(File::try_from).collect()

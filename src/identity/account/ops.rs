@@ -2,6 +2,8 @@
 
 mod transfer;
 
+use std::time::Duration;
+
 use crate::{
     identity::{
         account::{
@@ -9,7 +11,7 @@ use crate::{
             store,
         },
         member::{
-            model::{MAX_OWNED, Member, MemberRole},
+            model::{MAX_OWN, Member, MemberRole},
             store as member,
         },
         registration::model::RegistrationPolicy,
@@ -19,17 +21,32 @@ use crate::{
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
+    app::App,
     caller::{Permit, Visibility},
+    config::Quota,
     contract::policy,
     database::Connection,
     error::{Error, Reason, Result},
     id::AccountId,
     page::{Start, Total},
+    rate_limit::AttemptLimit,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
 
 pub use transfer::transfer;
+
+/// The limit of accounts that one person creates, of which the person may leave some again.
+const OF_PERSON: Quota = Quota { requests: 20, window: Duration::from_secs(24 * 3600) };
+
+/// Counts the creation of an account by a person, before the transaction, because the count is in Redis.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the creation can't be counted.
+pub async fn count_creation(app: &App, permit: &Permit) -> Result<()> {
+    let person = AttemptLimit::new("account-person", permit.caller().principal().as_bytes(), OF_PERSON);
+    app.limiter.attempt(&[person]).await.map(drop)
+}
 
 /// Creates an account that the calling user owns. The lock on the user bounds the number of accounts. A user whose address may
 /// not register, who was invited, creates none.
@@ -46,8 +63,8 @@ pub async fn create(work: &mut Work, registration: &RegistrationPolicy, name: St
     if !user.is_staying() {
         return Err(IdentityReason::DeletionScheduled.into());
     }
-    if member::count_owned(connection, id).await? >= MAX_OWNED {
-        let message = format!("You own {MAX_OWNED} accounts already.");
+    if member::count_own(connection, id).await? >= MAX_OWN {
+        let message = format!("You own or have created {MAX_OWN} accounts already.");
         return Err(Error::with_message(IdentityReason::AccountLimitReached, message));
     }
     let account = Account::new(name, now);

@@ -72,6 +72,7 @@ impl AccountService for Accounts {
     async fn create_account(&self, request: Request<pb::CreateAccountRequest>) -> Reply<pb::CreateAccountResponse> {
         let call = Call::admit(request)?;
         let name = call.message.name.clone();
+        ops::count_creation(&self.app, &call.permit()?).await?;
         let registration = &self.app.config.section::<IdentityConfig>().registration;
         call.write(&self.app, async move |work: &mut Work| {
             let account = ops::create(work, registration, name).await?;

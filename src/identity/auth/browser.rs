@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie; responds with a challenge if the user has a second factor |
 //! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}`, and sets the cookie |
-//! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
+//! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
@@ -101,6 +101,12 @@ struct Choice {
     account_id: Uuid,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Expectation {
+    account_id: Option<Uuid>,
+}
+
 async fn sign_in(
     State(app): State<App>,
     address: Option<Extension<ClientAddress>>,
@@ -160,12 +166,17 @@ fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString)
     (device, token_response(app, headers, pair)).into_response()
 }
 
-async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
-    let result = match cookie::SESSION.read(&headers, is_tls(&app, &headers)) {
-        Some(token) => session::refresh(&app, token).await,
-        None => Err(Reason::Unauthenticated.into()),
+async fn refresh(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let refresh = async {
+        let body = body.map_err(too_large)?;
+        let expected = match &*body {
+            [] => Expectation::default(),
+            body => read(body, "The body must be empty, or JSON with accountId.")?,
+        };
+        let token = cookie::SESSION.read(&headers, is_tls(&app, &headers)).ok_or(Reason::Unauthenticated)?;
+        session::refresh(&app, token, expected.account_id.map(AccountId)).await
     };
-    exchanged(&app, &headers, result)
+    exchanged(&app, &headers, refresh.await)
 }
 
 async fn switch_account(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {

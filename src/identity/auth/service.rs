@@ -107,7 +107,8 @@ impl AuthService for Auth {
 
     async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Reply<pb::RefreshResponse> {
         let call = Call::admit(request)?;
-        let tokens = session::refresh(&self.app, &call.message.refresh_token).await?;
+        let expected = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
+        let tokens = session::refresh(&self.app, &call.message.refresh_token, expected).await?;
         call.read(pb::RefreshResponse { data: Some(pair(tokens)) })
     }
 

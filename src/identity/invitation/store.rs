@@ -9,6 +9,7 @@ use crate::{
     identity::{
         invitation::{id::InvitationId, model::Invitation},
         member::model::MemberRole,
+        role::id::RoleId,
         user::model::EmailAddress,
     },
     schema::invitations,
@@ -171,6 +172,13 @@ pub async fn delete_sent(connection: &Connection, account: AccountId, user: User
 /// Removes these invitations.
 pub async fn delete_all(connection: &Connection, ids: &[InvitationId]) -> Result<()> {
     diesel::delete(invitations::table.filter(invitations::id.eq_any(ids))).execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Removes the expired invitations to a custom role.
+pub async fn delete_expired_with(connection: &Connection, role: RoleId, now: DateTime<Utc>) -> Result<()> {
+    let expired = invitations::table.filter(invitations::custom_role_id.eq(role.0));
+    diesel::delete(expired.filter(invitations::expires_at.le(now))).execute(&mut &*connection).await?;
     Ok(())
 }
 

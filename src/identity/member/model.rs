@@ -18,8 +18,9 @@ use mainstay_kernel::{
     page::Key,
 };
 
-/// The maximum number of accounts that a user may own. The user may be a member of more.
-pub const MAX_OWNED: i64 = 20;
+/// The maximum number of accounts that a user may own or have created. A transfer thus makes no room for another one. The user
+/// may be a member of more.
+pub const MAX_OWN: i64 = 20;
 
 /// The maximum number of memberships that the profile of a user lists.
 pub const MAX_LISTED: i64 = 100;

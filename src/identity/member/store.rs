@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Uuid as SqlUuid},
+    sql_types::{BigInt, SmallInt, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::{
     files::avatar::model::Avatar,
     identity::member::{
         id::MemberId,
-        model::{Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person},
+        model::{AccountRole, Filter, MAX_LISTED, Member, MemberDetails, MemberRole, Membership, Person},
     },
     schema::{accounts, members, users},
 };
@@ -39,6 +39,12 @@ pub(crate) struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+#[derive(Debug, QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
 }
 
 impl TryFrom<Row> for Member {
@@ -171,11 +177,14 @@ pub async fn has_address(connection: &Connection, account: AccountId, email: &st
     Ok(query.first::<MemberId>(&mut &*connection).await.optional()?.is_some())
 }
 
-/// Counts the accounts that a user owns.
-pub async fn count_owned(connection: &Connection, user: UserId) -> Result<i64> {
-    let (owner, _) = MemberRole::OWNER.columns();
-    let owned = members::table.filter(members::user_id.eq(user)).filter(members::role.eq(owner));
-    Ok(owned.count().get_result(&mut &*connection).await?)
+/// Counts the accounts that a user owns, or is the first member of.
+pub async fn count_own(connection: &Connection, user: UserId) -> Result<i64> {
+    const SQL: &str = "SELECT count(*) FROM members AS own WHERE user_id = $1 AND (role = $2 OR NOT EXISTS (\
+                           SELECT FROM members AS earlier WHERE earlier.account_id = own.account_id \
+                           AND (earlier.created_at, earlier.id) < (own.created_at, own.id)))";
+    let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(user.0).bind::<SmallInt, _>(AccountRole::Owner.number());
+    let Count { count } = query.get_result(&mut &*connection).await?;
+    Ok(count)
 }
 
 /// Returns whether an account has an active owner besides this member who is not scheduled for deletion. The caller has locked the account.

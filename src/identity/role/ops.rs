@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     identity::{
+        invitation::store as invitations,
         member::store as members,
         revocation::{model::SubjectVersion, store as revocation},
         role::{
@@ -34,6 +35,8 @@ use mainstay_kernel::{
 
 /// The scope for changes of the roles of an account.
 const ROLES: &str = "identity.roles.manage";
+/// The scope for changes of users other than the caller.
+const USERS: &str = "identity.users.manage";
 /// The scope for changes of the roles of the staff.
 pub(crate) const STAFF_ROLES: &str = "identity.staff_roles.manage";
 
@@ -166,7 +169,7 @@ pub async fn update(
     Ok(next)
 }
 
-/// Deletes a custom role.
+/// Deletes a custom role, with the expired invitations to it, which nothing can accept any more.
 ///
 /// # Errors
 /// `PERMISSION_DENIED`, `NOT_FOUND`, `ETAG_MISMATCH`, `ROLE_IN_USE`.
@@ -177,7 +180,12 @@ pub async fn delete(
     expected: Option<ExpectedVersions>,
 ) -> Result<()> {
     lock(work, policies, id, expected).await?;
-    work.write(async move |connection: &Connection| store::delete(connection, id).await).await
+    let now = work.now();
+    let delete = async move |connection: &Connection| {
+        invitations::delete_expired_with(connection, id, now).await?;
+        store::delete(connection, id).await
+    };
+    work.write(delete).await
 }
 
 /// Returns the role of an agent or an admin.
@@ -223,6 +231,25 @@ pub async fn check_assignment(
                 return Err(Error::not_found("role"));
             }
             permit.check_scopes(role.declared(policies))
+        }
+    }
+}
+
+/// Checks that the caller has every scope of another user of the staff, whom a change or an end of sessions is about.
+///
+/// # Errors
+/// `SESSION_REVOKED` as for [`present`]; `PERMISSION_DENIED`, with a scope that the caller lacks.
+pub(crate) async fn check_power(
+    connection: &Connection,
+    policies: &Policies,
+    permit: Permit,
+    target: &User,
+) -> Result<()> {
+    let permit = present(connection, policies, permit, USERS).await?;
+    match target.role {
+        user::Role::Customer => Ok(()),
+        user::Role::Agent | user::Role::Admin => {
+            check_assignment(connection, &permit, policies, None, of_staff(target)).await
         }
     }
 }

@@ -26,7 +26,8 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
-    caller::Permit,
+    caller::{Permit, Visibility},
+    contract::Policies,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     unit_of_work::Work,
@@ -118,9 +119,10 @@ async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Resu
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
 /// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres
-/// or the session store is unreachable.
-pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
-    exchange(app, token, None).await
+/// or the session store is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
+/// changes.
+pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
+    exchange(app, token, expected.map_or(Target::Same, Target::Expected)).await
 }
 
 /// Exchanges a refresh token for a pair of another account.
@@ -129,10 +131,40 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
 /// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, in which case the token stays valid; `CONFLICT`
 /// if a concurrent refresh was faster.
 pub async fn switch(app: &App, token: &str, account: AccountId) -> Result<Pair> {
-    exchange(app, token, Some(account)).await
+    exchange(app, token, Target::Other(account)).await
 }
 
-async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<Pair> {
+/// The account of the pair that an exchange of a refresh token yields.
+#[derive(Clone, Copy)]
+enum Target {
+    /// That of the session.
+    Same,
+    /// That of the session, which the client takes for this one. Another tab may have switched it.
+    Expected(AccountId),
+    /// Another one, from now on.
+    Other(AccountId),
+}
+
+impl Target {
+    /// Returns whether a session that stays as it is has the account.
+    fn is_met(self, session: &Session) -> bool {
+        let is_own = |account| session.account.is_some_and(|own| own.account == account);
+        match self {
+            Self::Same => true,
+            Self::Expected(account) | Self::Other(account) => is_own(account),
+        }
+    }
+
+    /// Returns the account to switch to.
+    fn other(self) -> Option<AccountId> {
+        match self {
+            Self::Other(account) => Some(account),
+            Self::Same | Self::Expected(_) => None,
+        }
+    }
+}
+
+async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
         let entry = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
@@ -140,7 +172,7 @@ async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
                 // Its token is the response, which can't be of two accounts.
-                if account.is_some_and(|account| session.account.is_none_or(|own| own.account != account)) {
+                if !target.is_met(&session) {
                     return Err(Reason::Conflict.into());
                 }
                 return owner(app, &session, None).await?.issue(app, &session).await;
@@ -148,7 +180,10 @@ async fn exchange(app: &App, token: &str, account: Option<AccountId>) -> Result<
             Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
-        let owner = owner(app, &next, account).await?;
+        if target.other().is_none() && !target.is_met(&next) {
+            return Err(Reason::Conflict.into());
+        }
+        let owner = owner(app, &next, target.other()).await?;
         let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
         if app.part::<Sessions>().replace(&entry, &next).await? {
             return owner.issue(app, &next).await;
@@ -305,10 +340,14 @@ pub async fn find(app: &App, user: UserId, id: SessionId) -> Result<()> {
     app.part::<Sessions>().find(user, id).await?.map(drop).ok_or_else(|| Error::not_found("session"))
 }
 
-/// Logs that an admin ends sessions of another user.
-fn log_admin(work: &Work, user: UserId, what: &'static str) -> Result<()> {
-    let admin = work.permit()?.caller().principal();
+/// Checks that the caller may end sessions of a user, and logs it if the user is another one.
+async fn check_power(work: &mut Work, policies: &Policies, user: UserId, what: &'static str) -> Result<()> {
+    let permit = work.permit()?;
+    let admin = permit.caller().principal();
     if admin != user.0 {
+        let connection = work.connection().await?;
+        let target = store::get(connection, Visibility::All, user).await?;
+        role::check_power(connection, policies, permit, &target).await?;
         tracing::info!(%user, %admin, "{what}");
     }
     Ok(())
@@ -317,9 +356,9 @@ fn log_admin(work: &Work, user: UserId, what: &'static str) -> Result<()> {
 /// Ends a session of a user and its access tokens. Idempotent.
 ///
 /// # Errors
-/// Any error of Postgres.
-pub async fn end(work: &mut Work, user: UserId, id: SessionId) -> Result<()> {
-    log_admin(work, user, "an admin ended a session of a user")?;
+/// `PERMISSION_DENIED` if the user is another one of the staff with a scope that the caller lacks; any error of Postgres.
+pub async fn end(work: &mut Work, policies: &Policies, user: UserId, id: SessionId) -> Result<()> {
+    check_power(work, policies, user, "an admin ended a session of a user").await?;
     revocation::revoke_session(work.connection().await?, id).await
 }
 
@@ -327,15 +366,17 @@ pub async fn end(work: &mut Work, user: UserId, id: SessionId) -> Result<()> {
 /// not depend on it, because each refresh asks Postgres too, so a failure is only logged.
 pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
     app.part::<Tokens>().invalidate_session(id);
-    if let Err(error) = mark_stored(app, user, id).await {
+    if let Err(error) = mark_stored(app, user, id, |_| true).await {
         tracing::debug!(error = error.detail(), "a session that was ended was left to expire");
     }
 }
 
-async fn mark_stored(app: &App, user: UserId, id: SessionId) -> Result<()> {
+/// Marks a session as ended in the session store, while `concerns` holds for it: a concurrent refresh may change it.
+async fn mark_stored(app: &App, user: UserId, id: SessionId, concerns: impl Fn(&Session) -> bool) -> Result<()> {
     for _ in 0..MAX_ATTEMPTS {
         let entry = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
-        if entry.session.ended || app.part::<Sessions>().replace(&entry, &entry.session.clone().end()).await? {
+        let is_over = entry.session.ended || !concerns(&entry.session);
+        if is_over || app.part::<Sessions>().replace(&entry, &entry.session.clone().end()).await? {
             return Ok(());
         }
     }
@@ -362,7 +403,7 @@ pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
 }
 
 async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    match mark_stored(app, user, id).await {
+    match mark_stored(app, user, id, |_| true).await {
         Err(error) if error.reason() != Reason::NotFound => Err(error),
         _ => revocation::end_session(app, id).await,
     }
@@ -372,20 +413,23 @@ async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
 /// store is unreachable.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such user.
-pub async fn end_all(work: &mut Work, user: UserId) -> Result<()> {
-    log_admin(work, user, "an admin ended all sessions of a user")?;
+/// `PERMISSION_DENIED` as for [`end`]; `NOT_FOUND` if there is no such user.
+pub async fn end_all(work: &mut Work, policies: &Policies, user: UserId) -> Result<()> {
+    check_power(work, policies, user, "an admin ended all sessions of a user").await?;
     store::begin_epoch(work.connection().await?, user).await
 }
 
 /// Removes outdated state after the commit of a membership's end: drops its verified tokens from this instance's cache, and
-/// its sessions from the store. Correctness does not depend on it, so a failure is only logged.
+/// ends its sessions in the store, except one that a concurrent request switches to another account. Correctness does not
+/// depend on it, so a failure is only logged.
 pub async fn remove_member(app: &App, user: UserId, member: MemberId) {
     app.part::<Tokens>().invalidate_member(member);
     let removal = async {
-        let sessions = app.part::<Sessions>().list(user).await?;
-        let ended = sessions.iter().filter(|session| session.account.is_some_and(|account| account.member == member));
-        app.part::<Sessions>().remove(user, &ended.map(|session| session.id).collect::<Vec<_>>()).await
+        let is_of_member = |session: &Session| session.account.is_some_and(|account| account.member == member);
+        for session in app.part::<Sessions>().list(user).await?.into_iter().filter(is_of_member) {
+            mark_stored(app, user, session.id, is_of_member).await?;
+        }
+        Ok::<_, Error>(())
     };
     if let Err(error) = removal.await {
         tracing::debug!(error = error.detail(), "sessions of a membership that ended were left to expire");

@@ -85,9 +85,10 @@ impl SessionRpcs {
         response: R,
     ) -> Reply<R> {
         let result = ops::find(&self.app, user, id).await;
+        let policies = &self.app.contract.policies;
         let reply = call.write(&self.app, async move |work: &mut Work| {
             result?;
-            ops::end(work, user, id).await?;
+            ops::end(work, policies, user, id).await?;
             Ok(response)
         });
         let response = reply.await?;
@@ -97,8 +98,9 @@ impl SessionRpcs {
 
     /// Ends all sessions of a user.
     async fn revoke_all<M, R: Message + Default>(&self, call: &Call<M>, user: UserId, response: R) -> Reply<R> {
+        let policies = &self.app.contract.policies;
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            ops::end_all(work, user).await?;
+            ops::end_all(work, policies, user).await?;
             Ok(response)
         });
         let response = reply.await?;

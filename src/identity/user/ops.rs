@@ -82,9 +82,16 @@ async fn lock(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -
 /// Updates a user. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn update(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>, patch: Patch) -> Result<User> {
+/// `PERMISSION_DENIED` for another user of the staff as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    work: &mut Work,
+    policies: &Policies,
+    id: UserId,
+    expected: Option<ExpectedVersions>,
+    patch: Patch,
+) -> Result<User> {
     let user = lock(work, id, expected).await?;
+    check_power(work, policies, &user).await?;
     let patched = user.clone().apply(patch, work.now());
     if patched != user {
         let next = patched.clone();
@@ -96,14 +103,17 @@ pub async fn update(work: &mut Work, id: UserId, expected: Option<ExpectedVersio
 /// Replaces or removes a user's avatar. Removing an absent avatar changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the new avatar was discarded meanwhile.
+/// `PERMISSION_DENIED` as for [`update`]; `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the new avatar was discarded
+/// meanwhile.
 pub async fn set_avatar(
     work: &mut Work,
+    policies: &Policies,
     id: UserId,
     expected: Option<ExpectedVersions>,
     new: Option<Avatar>,
 ) -> Result<User> {
     let (user, now) = (lock(work, id, expected).await?, work.now());
+    check_power(work, policies, &user).await?;
     if user.avatar == new {
         return Ok(user);
     }
@@ -187,7 +197,7 @@ pub async fn deactivate(
     let connection = work.connection().await?;
     let (user, admins) = store::lock_with_admins(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
-    check_power(connection, policies, permit, &user).await?;
+    roles::check_power(connection, policies, permit, &user).await?;
     if !user.is_active() {
         return Ok(user);
     }
@@ -212,7 +222,7 @@ pub async fn reactivate(
 ) -> Result<User> {
     let (user, permit) = (lock(work, id, expected).await?, work.permit()?);
     let admin = permit.caller().principal();
-    check_power(work.connection().await?, policies, permit, &user).await?;
+    roles::check_power(work.connection().await?, policies, permit, &user).await?;
     if user.is_active() {
         return Ok(user);
     }
@@ -225,20 +235,13 @@ pub async fn reactivate(
     Ok(user)
 }
 
-/// Checks that the caller has every scope of a user of the staff, whose access the caller ends or restores.
-pub(crate) async fn check_power(
-    connection: &Connection,
-    policies: &Policies,
-    permit: Permit,
-    user: &User,
-) -> Result<()> {
-    let permit = roles::present(connection, policies, permit, "identity.users.manage").await?;
-    match user.role {
-        Role::Customer => Ok(()),
-        Role::Agent | Role::Admin => {
-            roles::check_assignment(connection, &permit, policies, None, roles::of_staff(user)).await
-        }
+/// Checks that the caller may change a user: the own one, or another one as [`roles::check_power`] decides.
+async fn check_power(work: &mut Work, policies: &Policies, user: &User) -> Result<()> {
+    let permit = work.permit()?;
+    if permit.caller().principal() == user.id.0 {
+        return Ok(());
     }
+    roles::check_power(work.connection().await?, policies, permit, user).await
 }
 
 /// Rejects a change that would take the last active admin.

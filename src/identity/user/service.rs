@@ -142,8 +142,9 @@ impl UserService for Users {
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
         let (message, mask) = (call.message.user.take().unwrap_or_default(), call.message.update_mask.take());
         let patch = patch(message.clone(), &call.update_paths("user", &message, mask)?)?;
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            let user = ops::update(work, id, expected, patch).await?;
+            let user = ops::update(work, policies, id, expected, patch).await?;
             Ok(pb::UpdateUserResponse { data: Some(render(user)) })
         })
         .await
@@ -215,8 +216,9 @@ impl UserService for Users {
     ) -> Reply<pb::DeleteUserAvatarResponse> {
         let call = Call::admit(request)?;
         let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            ops::set_avatar(work, id, expected, None).await?;
+            ops::set_avatar(work, policies, id, expected, None).await?;
             Ok(pb::DeleteUserAvatarResponse {})
         })
         .await

@@ -77,7 +77,7 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
     let at = writer.now - TimeDelta::days(plan.days_ago);
     let create = writer.app.database.transaction(async move |work: &mut Work| {
         work.act_as(permit, at).await?;
-        endpoint::create(work, context, draft).await
+        endpoint::create(work, &writer.app.contract.policies, context, draft).await
     });
     // The secret is discarded.
     create.await.map(|(endpoint, _)| endpoint.id)
@@ -87,8 +87,9 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
 pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpointId) -> Result<()> {
     let permit = writer.cast.admin.permit("webhooks.v1.WebhookDeliveryService/ListWebhookDeliveries")?;
     let list = async move |connection: &mut Connection| {
-        let (pending, start) = (Some(DeliveryState::Pending), Start::Offset(0));
-        delivery::list(connection, permit, endpoint, pending, start, MAX_DELIVERIES, false).await
+        let (pending, start) = ((endpoint, Some(DeliveryState::Pending)), Start::Offset(0));
+        let policies = &writer.app.contract.policies;
+        delivery::list(connection, permit, policies, pending, start, MAX_DELIVERIES, false).await
     };
     let (pending, _) = writer.app.database.query(list).await?;
     // A working receiver accepts the first attempt.

@@ -32,7 +32,7 @@ use crate::webhooks::{
     },
     endpoint::{
         model::{Endpoint, Status},
-        ops::label,
+        ops::{check_readable, label},
         store as endpoints,
     },
 };
@@ -42,6 +42,7 @@ pub(crate) use store::stats;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
+    contract::Policies,
     database::{Connection, pipeline::pipeline, time},
     error::{Error, Result},
     fault,
@@ -271,14 +272,16 @@ pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &Cancell
 /// Returns a delivery with its attempts. The payload is empty unless it is requested.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// `NOT_FOUND`; `PERMISSION_DENIED` if the caller lacks the scope of the event.
 pub async fn get(
     connection: &mut Connection,
-    _: Permit,
+    permit: Permit,
+    policies: &Policies,
     id: WebhookDeliveryId,
     payload: bool,
 ) -> Result<(Delivery, Vec<Attempt>)> {
     let delivery = store::get(connection, id, payload).await?;
+    check_readable(&permit, policies, std::slice::from_ref(&delivery.kind))?;
     Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
 }
 
@@ -286,28 +289,36 @@ pub async fn get(
 /// key. The payloads are empty unless they are requested.
 ///
 /// # Errors
-/// `NOT_FOUND` if the endpoint is unknown.
+/// `NOT_FOUND` if the endpoint is unknown; `PERMISSION_DENIED` if the caller lacks the scope of an event that the endpoint
+/// receives, or that the page has.
 pub async fn list(
     connection: &mut Connection,
-    _: Permit,
-    endpoint: WebhookEndpointId,
-    state: Option<DeliveryState>,
+    permit: Permit,
+    policies: &Policies,
+    (endpoint, state): (WebhookEndpointId, Option<DeliveryState>),
     start: Start,
     limit: i64,
     payloads: bool,
 ) -> Result<(Vec<Delivery>, Option<Total>)> {
-    endpoints::get(connection, endpoint).await?;
+    let kinds = endpoints::get(connection, endpoint).await?.kinds;
+    check_readable(&permit, policies, &kinds)?;
     let total = start.total(store::total(connection, endpoint, state)).await?;
-    Ok((store::list(connection, endpoint, state, start, limit + 1, payloads).await?, total))
+    let deliveries = store::list(connection, endpoint, state, start, limit + 1, payloads).await?;
+    // The endpoint may have received others before a change.
+    for delivery in &deliveries {
+        check_readable(&permit, policies, std::slice::from_ref(&delivery.kind))?;
+    }
+    Ok((deliveries, total))
 }
 
 /// Resends a delivery.
 ///
 /// # Errors
-/// `NOT_FOUND`, `DELIVERY_PENDING`, `ENDPOINT_DISABLED`.
-pub async fn resend(work: &mut Work, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
-    work.permit()?;
+/// `NOT_FOUND`, `DELIVERY_PENDING`, `ENDPOINT_DISABLED`; `PERMISSION_DENIED` if the caller lacks the scope of the event.
+pub async fn resend(work: &mut Work, policies: &Policies, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
+    let permit = work.permit()?;
     let delivery = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    check_readable(&permit, policies, std::slice::from_ref(&delivery.kind))?;
     let endpoint = endpoints::get(work.connection().await?, delivery.endpoint).await?;
     let delivery = delivery.resend(work.now())?;
     if endpoint.status != Status::Enabled {

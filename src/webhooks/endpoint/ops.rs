@@ -19,6 +19,7 @@ use crate::webhooks::{
 };
 use mainstay_kernel::{
     caller::Permit,
+    contract::{Policies, policy::DeclaredEvent},
     database::{
         Connection,
         pipeline::{Queued, pipeline, queued},
@@ -68,12 +69,28 @@ impl EndpointContext {
     }
 }
 
+/// Checks that a caller may read the resources of these types of events; of all types if the list is empty. A receiver thus
+/// learns no more than the caller who chose it. A type that no module declares any more needs no scope: nothing publishes it.
+///
+/// # Errors
+/// `PERMISSION_DENIED`, with a scope that the caller lacks.
+pub(crate) fn check_readable(permit: &Permit, policies: &Policies, kinds: &[String]) -> Result<()> {
+    let is_sent = |event: &&DeclaredEvent| kinds.is_empty() || kinds.contains(&event.name);
+    permit.check_scopes(policies.events().filter(is_sent).map(|event| event.scope.as_str()))
+}
+
 /// Creates an endpoint. Its secret is returned only here.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the URL is not allowed, `NOT_FOUND` if the account is unknown.
-pub async fn create(work: &mut Work, context: EndpointContext, draft: Draft) -> Result<(Endpoint, SecretString)> {
-    work.permit()?;
+/// `VALIDATION_FAILED` if the URL is not allowed, `PERMISSION_DENIED` as for [`check_readable`], `NOT_FOUND` if the account is
+/// unknown.
+pub async fn create(
+    work: &mut Work,
+    policies: &Policies,
+    context: EndpointContext,
+    draft: Draft,
+) -> Result<(Endpoint, SecretString)> {
+    check_readable(&work.permit()?, policies, &draft.kinds)?;
     let now = work.now();
     let url = check_url(&draft.url, context.allow_private)?;
     let id = WebhookEndpointId::generate(now);
@@ -118,18 +135,21 @@ pub async fn list(
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
-/// Updates an endpoint. A patch that changes nothing keeps the version.
+/// Updates an endpoint. A patch that changes nothing keeps the version. The caller needs the scopes of the types of events
+/// that the endpoint receives before and after the change.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the URL is not allowed.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the URL is not allowed, `PERMISSION_DENIED` as for
+/// [`check_readable`].
 pub async fn update(
     work: &mut Work,
+    policies: &Policies,
     context: EndpointContext,
     id: WebhookEndpointId,
     expected: Option<ExpectedVersions>,
     mut patch: Patch,
 ) -> Result<Endpoint> {
-    work.permit()?;
+    let permit = work.permit()?;
     if let Some(url) = &mut patch.url {
         *url = check_url(url, context.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
@@ -139,6 +159,8 @@ pub async fn update(
     work.before(&endpoint);
     ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
     let Some(next) = endpoint.apply(patch, work.now()) else { return Ok(endpoint) };
+    check_readable(&permit, policies, &endpoint.kinds)?;
+    check_readable(&permit, policies, &next.kinds)?;
     store::update(work.connection().await?, &next).await?;
     Ok(next)
 }

@@ -137,8 +137,9 @@ impl WebhookEndpointService for Webhooks {
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let kinds = kinds(&self.app.contract.policies, "eventTypes", &event_types)?;
         let draft = Draft { url, description, kinds, account };
+        let policies = &self.app.contract.policies;
         call.write(&self.app, async move |work: &mut Work| {
-            let (endpoint, secret) = ops::create(work, context, draft).await?;
+            let (endpoint, secret) = ops::create(work, policies, context, draft).await?;
             let secret = secret.expose_secret().to_owned();
             Ok(pb::CreateWebhookEndpointResponse { data: Some(render(endpoint)), secret })
         })
@@ -181,9 +182,10 @@ impl WebhookEndpointService for Webhooks {
         let (id, expected) = (WebhookEndpointId::parse(&call.message.endpoint_id)?, call.if_match.clone());
         let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("endpoint", &message, mask)?;
-        let (patch, context) = (patch(&self.app.contract.policies, &message, &paths)?, self.context());
+        let policies = &self.app.contract.policies;
+        let (patch, context) = (patch(policies, &message, &paths)?, self.context());
         call.write(&self.app, async move |work: &mut Work| {
-            let endpoint = ops::update(work, context, id, expected, patch).await?;
+            let endpoint = ops::update(work, policies, context, id, expected, patch).await?;
             Ok(pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) })
         })
         .await
@@ -239,8 +241,8 @@ impl WebhookDeliveryService for Webhooks {
     ) -> Reply<pb::GetWebhookDeliveryResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
-        let payload = call.asks_for("payload");
-        let read = async move |connection: &mut _| delivery::get(connection, permit, id, payload).await;
+        let (payload, policies) = (call.asks_for("payload"), &self.app.contract.policies);
+        let read = async move |connection: &mut _| delivery::get(connection, permit, policies, id, payload).await;
         let delivery = self.app.database.query(read).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(delivery)) })
     }
@@ -253,13 +255,14 @@ impl WebhookDeliveryService for Webhooks {
         let pb::ListWebhookDeliveriesRequest { endpoint_id, state, .. } = &call.message;
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
         let (pager, payloads) = (call.pager(&self.app)?, call.asks_for("payload"));
-        let permit = call.permit()?;
+        let (permit, policies) = (call.permit()?, &self.app.contract.policies);
         let (deliveries, meta) = call
             .list(
                 &self.app,
                 pager,
                 async move |connection| {
-                    delivery::list(connection, permit, endpoint, state, pager.start, pager.size, payloads).await
+                    let filter = (endpoint, state);
+                    delivery::list(connection, permit, policies, filter, pager.start, pager.size, payloads).await
                 },
                 Delivery::key,
             )
@@ -274,13 +277,14 @@ impl WebhookDeliveryService for Webhooks {
     ) -> Reply<pb::ResendWebhookDeliveryResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
+        let policies = &self.app.contract.policies;
         let committed = call.commit(&self.app, async move |work: &mut Work| {
-            let delivery = delivery::resend(work, id).await?;
+            let delivery = delivery::resend(work, policies, id).await?;
             Ok(resend_response(delivery))
         });
         let current = committed.await?.resolve(async |id: Uuid| {
             let id = WebhookDeliveryId(id);
-            let read = async move |connection: &mut _| delivery::get(connection, permit, id, true).await;
+            let read = async move |connection: &mut _| delivery::get(connection, permit, policies, id, true).await;
             Ok(resend_response(self.app.database.autocommit(read).await?))
         });
         call.respond(current.await?)

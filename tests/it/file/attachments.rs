@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use crate::{
     cases::{
         draft,
-        file::{announce, upload},
+        file::{announce, image, small, upload, upload_request},
+        join,
+        post::post_with_image,
         ticket::with_files,
     },
+    session::caller,
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, people::Cast},
 };
 
@@ -154,6 +157,76 @@ async fn attaching_and_deleting_a_file_at_once_leaves_no_loose_end() {
         match (&*attached.reason, &*deleted.reason) {
             ("", "FILE_IN_USE") | ("NOT_FOUND", "") => {}
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Makes the stranger a member of the agent's account, in which the stranger then has a session.
+async fn join_agent(app: &TestApp, cast: &Cast) -> Actor {
+    join(&app.database, &cast.stranger, &cast.agent, 1).await;
+    let (user, account) = (cast.stranger.as_user(), cast.agent.as_user().account.to_string());
+    let login = json!({ "email": user.email, "password": user.password, "accountId": account });
+    caller(app, &send(&cast.anonymous, "AuthService.Login", login).await.success())
+}
+
+/// The files of notes and drafts belong to an account of staff, which a customer joins later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_joins_an_account_of_staff_sees_no_files_of_notes_and_drafts() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (of_note, of_draft, other) = (upload(&cast.agent).await, image(&cast.agent).await, upload(&cast.agent).await);
+    let ticket = ticket_with(&cast.customer, &[]).await;
+    let note = json!({ "ticketId": ticket, "body": "They pay late.", "internal": true });
+    let note = with_files(note, std::slice::from_ref(&of_note));
+    let note = send(&cast.agent, "CommentService.CreateComment", note).await.success().id();
+    let post = send(&cast.agent, "PostService.CreatePost", post_with_image(&of_draft)).await.success().id();
+    let joined = join_agent(&app, &cast).await;
+    for protocol in PROTOCOLS {
+        let list = async |request: Value| {
+            let files = joined.call(protocol, "FileService.ListFiles", request).await.success();
+            files.data().as_array().expect("a list").iter().map(|file| file["id"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(list(json!({})).await, [json!(other)], "{protocol:?}");
+        assert!(list(json!({ "parentId": note })).await.is_empty(), "{protocol:?}");
+        for id in [&of_note, &of_draft] {
+            for method in ["FileService.GetFile", "FileService.DownloadFile", "FileService.DeleteFile"] {
+                joined.call(protocol, method, json!({ "fileId": id })).await.failure("NOT_FOUND");
+            }
+        }
+        cast.agent.call(protocol, "FileService.DownloadFile", json!({ "fileId": of_note })).await.success();
+    }
+    // Such a file can't be made visible by attaching it.
+    let attach = async |who: &Actor, id: &String| {
+        let request = with_files(draft(), std::slice::from_ref(id));
+        let account = json!(cast.agent.as_user().account.to_string());
+        let request = json!({ "subject": request["subject"], "body": request["body"],
+            "attachmentIds": request["attachmentIds"], "accountId": account });
+        send(who, "TicketService.CreateTicket", request).await
+    };
+    attach(&joined, &of_note).await.failure("NOT_FOUND");
+    attach(&joined, &other).await.success();
+    // Staff shows the file to the account, and publishes the draft.
+    attach(&cast.agent, &of_note).await.success();
+    file(&joined, &of_note).await.success();
+    send(&cast.agent, "PostService.PublishPost", json!({ "postId": post })).await.success();
+    file(&joined, &of_draft).await.success();
+}
+
+/// The files of an account are visible to its customers, so staff chooses such an account knowingly.
+#[tokio::test]
+async fn staff_names_the_account_of_a_file_if_customers_share_that_of_the_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    upload(&cast.agent).await;
+    join_agent(&app, &cast).await;
+    let account = cast.agent.as_user().account.to_string();
+    for protocol in PROTOCOLS {
+        for (method, mut request) in
+            [("FileService.UploadFile", small()), ("FileService.CreateUpload", upload_request())]
+        {
+            cast.agent.call(protocol, method, request.clone()).await.failure("VALIDATION_FAILED");
+            request["accountId"] = json!(account);
+            cast.agent.call(protocol, method, request).await.success();
         }
     }
 }

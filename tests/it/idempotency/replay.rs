@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Effects;
 use crate::{
-    cases::draft,
+    cases::{draft, join},
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in},
 };
 
@@ -84,6 +84,30 @@ async fn a_key_belongs_to_its_principal_and_method() {
     let other = json!({ "ticketId": mine.id() });
     let resolved = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", other, "one").await.success();
     assert!(!resolved.is_replayed());
+}
+
+/// The account of the session is part of the request.
+#[tokio::test]
+async fn a_key_belongs_to_the_account_of_the_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    join(&app.database, &cast.stranger, &cast.customer, 3).await;
+    let user = cast.stranger.as_user();
+    let in_account_of = async |who: &Actor| {
+        let login =
+            json!({ "email": user.email, "password": user.password, "accountId": who.as_user().account.to_string() });
+        let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+        Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
+    };
+    let (own, other) = (in_account_of(&cast.stranger).await, in_account_of(&cast.customer).await);
+    let first = own.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
+    for protocol in PROTOCOLS {
+        other.keyed(protocol, CREATE, draft(), "one").await.failure("IDEMPOTENCY_KEY_REUSED");
+        let again = own.keyed(protocol, CREATE, draft(), "one").await.success();
+        assert_eq!((again.is_replayed(), again.id()), (true, first.id()));
+    }
+    let another = other.keyed(Protocol::Rest, CREATE, draft(), "two").await.success();
+    assert_eq!(another.text("/data/accountId"), cast.customer.as_user().account.to_string());
 }
 
 /// An agent's stored response is not returned to the customer whom the agent has become, and the request does not run

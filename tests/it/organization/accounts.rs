@@ -46,8 +46,43 @@ async fn a_user_owns_a_bounded_number_of_accounts() {
     let answers = futures_util::future::join_all((0..25).map(create)).await;
     let created = answers.iter().filter(|answer| answer.reason.is_empty()).count();
     assert_eq!(created, 19, "one account is the user's already");
-    create(25).await.failure("ACCOUNT_LIMIT_REACHED");
+    let limits = ["ACCOUNT_LIMIT_REACHED", "RATE_LIMIT_EXCEEDED"];
+    let refused: Vec<_> = answers.iter().filter(|answer| !answer.reason.is_empty()).collect();
+    assert!(refused.iter().all(|answer| limits.contains(&answer.reason.as_str())), "{refused:#?}");
+    assert_eq!(refused.iter().filter(|answer| answer.reason == limits[0]).count(), 1, "20 calls a day are counted");
+    create(25).await.failure("RATE_LIMIT_EXCEEDED");
     let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(me.body["memberships"].as_array().map(Vec::len), Some(20));
     assert_eq!(me.text("/accountId"), cast.customer.as_user().account.to_string(), "the session keeps its account");
+}
+
+/// An account that the user has created and given to another owner still counts.
+#[tokio::test]
+async fn a_transfer_makes_no_room_for_another_account() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (user, other) = (cast.stranger.as_user().id, cast.customer.as_user().id);
+    let found = |count: usize| {
+        format!(
+            "WITH founded AS (INSERT INTO accounts (id, name, created_at)
+                 SELECT gen_random_uuid(), 'Founded', now() FROM generate_series(1, {count}) RETURNING id)
+             INSERT INTO members (id, account_id, user_id, role, created_at, updated_at)
+             SELECT gen_random_uuid(), founded.id, person.id, person.role, person.at, person.at
+             FROM founded, (VALUES ('{user}'::uuid, 2, now() - interval '1 day'), ('{other}'::uuid, 1, now()))
+                 AS person (id, role, at)"
+        )
+    };
+    app.database.sql(&found(18)).await;
+    let create = async || {
+        cast.stranger.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "One more" })).await
+    };
+    create().await.success();
+    create().await.failure("ACCOUNT_LIMIT_REACHED");
+    // A membership in the account of another founder does not.
+    let joined = format!(
+        "UPDATE members SET created_at = now() + interval '1 day' WHERE user_id = '{user}' AND account_id =
+             (SELECT account_id FROM members WHERE user_id = '{user}' AND role = 2 LIMIT 1)"
+    );
+    app.database.sql(&joined).await;
+    create().await.success();
 }

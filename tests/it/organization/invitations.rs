@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{count_members, create_invitation, create_token, new_address};
 use crate::{
@@ -206,4 +206,33 @@ async fn a_member_sends_few_invitations_a_day() {
     // Another account is not affected.
     let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_MEMBER" });
     scene.cast.stranger.call(Protocol::Rest, CREATE, request).await.success();
+}
+
+/// Mail programs make links of what looks like one, and a stranger chooses the names.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_in_the_mail_of_an_invitation_are_no_links() {
+    let (provider, app, scene) = start_with_mail().await;
+    let (account, inviter) = ("Pay at https://evil.example/pay", "Eve of www.evil.example or eve@evil.example");
+    let (customer, id) = (&scene.cast.customer, scene.account());
+    let rename = json!({ "accountId": id, "account": { "name": account } });
+    customer.call(Protocol::Rest, "AccountService.UpdateAccount", rename).await.success();
+    let rename = json!({ "userId": customer.as_user().id.to_string(), "user": { "name": inviter } });
+    customer.call(Protocol::Rest, "UserService.UpdateUser", rename).await.success();
+    create_invitation(&scene).await;
+    let mails = provider.wait_for(1).await;
+    let mail = mails.last().expect("one");
+    for part in ["/text", "/html", "/headers/subject"] {
+        let content = mail.pointer(part).and_then(Value::as_str).unwrap_or_default();
+        let lower = content.to_lowercase();
+        assert!(lower.contains("evil"), "{part}: {content}");
+        for link in ["://evil", "www.evil", "evil.example", "@evil"] {
+            assert!(!lower.contains(link), "{part}: {content}");
+        }
+    }
+    let request = json!({ "token": token(mail) });
+    let preview = Actor::anonymous(&app.endpoint).call(Protocol::Rest, PREVIEW, request).await.success();
+    assert_eq!(
+        (preview.text("/data/accountName"), preview.text("/data/inviterName")),
+        (account.into(), inviter.into())
+    );
 }

@@ -247,3 +247,24 @@ async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
     let next = refresh(&there, &pair, 0).await.success();
     caller(&here, &next).call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
 }
+
+/// A session that leaves the account in time continues in the other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let own = cast.stranger.as_user().account.to_string();
+    for round in 0..20 {
+        let id = join(&app.database, &cast.stranger, &cast.customer, 3).await;
+        let pair = session_of(&app, &cast.stranger, &cast.customer).await;
+        let request = json!({ "refreshToken": pair.text("/data/refreshToken"), "accountId": own });
+        let switch = cast.anonymous.call(Protocol::Grpc, "AuthService.SwitchAccount", request);
+        let (switched, removed) = tokio::join!(switch, cast.customer.call(Protocol::Grpc, REMOVE, member(&id)));
+        removed.success();
+        if switched.reason.is_empty() {
+            refresh(&app, &switched, round).await.success();
+        } else {
+            switched.failure("SESSION_REVOKED");
+        }
+    }
+}

@@ -69,6 +69,34 @@ async fn a_concurrent_switch_is_of_the_same_account() {
     switch(&app, &pair, &own, Protocol::Rest).await.failure("CONFLICT");
 }
 
+/// Another client of the session has switched its account meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_expects_another_account_changes_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    join(&app.database, &cast.stranger, &cast.customer, 3).await;
+    let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
+    for protocol in PROTOCOLS {
+        let refresh = async |pair: &Response, account: &str| {
+            let request = json!({ "refreshToken": pair.text("/data/refreshToken"), "accountId": account });
+            cast.anonymous.call(protocol, "AuthService.Refresh", request).await
+        };
+        let login = json!({ "email": cast.stranger.as_user().email, "password": cast.stranger.as_user().password,
+            "accountId": own });
+        let pair = cast.anonymous.call(protocol, "AuthService.Login", login).await.success();
+        let pair = refresh(&pair, &own).await.success();
+        let switched = switch(&app, &pair, &other, protocol).await.success();
+        // The client of before the switch, whose token still yields the same pair, and one of after it.
+        for token in [&pair, &switched, &switched] {
+            refresh(token, &own).await.failure("CONFLICT");
+        }
+        let next = refresh(&switched, &other).await.success();
+        assert_eq!(next.text("/data/accountId"), other);
+        refresh(&next, "nonsense").await.failure("VALIDATION_FAILED");
+        assert_eq!(refresh(&next, &other).await.success().text("/data/accountId"), other);
+    }
+}
+
 /// Without the sessions, the next sign-in takes the oldest membership.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flushed_session_store_forgets_the_last_account() {
@@ -104,7 +132,13 @@ async fn a_page_switches_with_the_cookie() {
     assert_eq!(signed.text("/data/accountId"), own);
     let switched = send("/session/account", &cookie(&signed), json!({ "accountId": other })).await.success();
     assert_eq!(switched.text("/data/accountId"), other);
-    let refreshed = send("/session/refresh", &cookie(&switched), json!({})).await.success();
+    // Another tab expects the account of before.
+    for expected in [json!({ "accountId": own }), json!({ "accountId": own })] {
+        send("/session/refresh", &cookie(&switched), expected).await.failure("CONFLICT");
+    }
+    send("/session/refresh", &cookie(&switched), json!({ "account": own })).await.failure("MALFORMED_REQUEST");
+    let expected = send("/session/refresh", &cookie(&switched), json!({ "accountId": other })).await.success();
+    let refreshed = send("/session/refresh", &cookie(&expected), json!({})).await.success();
     assert_eq!(refreshed.text("/data/accountId"), other);
     let me = caller(&app, &refreshed).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/accountId"), other);

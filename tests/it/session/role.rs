@@ -9,7 +9,10 @@ use super::{
     revocation::{two_instances, use_token},
 };
 use crate::{
-    cases::role::{role, role_draft},
+    cases::{
+        new_address,
+        role::{role, role_draft},
+    },
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, eventually, people::Cast},
 };
 
@@ -120,11 +123,33 @@ async fn a_caller_gives_and_takes_only_what_it_holds() {
     refused(set_role(lead, lead, "ROLE_ADMIN", None).await, "scope");
     refused(set_role(lead, &others.admin, "ROLE_CUSTOMER", None).await, "scope");
     set_role(lead, &others.customer, "ROLE_AGENT", Some(&own)).await.success();
-    let deactivation = json!({ "userId": others.admin.as_user().id.to_string(), "reason": "Because" });
-    call("UserService.DeactivateUser", deactivation).await.failure("PERMISSION_DENIED");
+    // Nor does a caller act on a user of the staff who holds more.
+    let pair = new_session(&app, &others.admin).await;
+    let admin = others.admin.as_user().id.to_string();
+    for (method, request) in [
+        ("UserService.DeactivateUser", json!({ "userId": admin, "reason": "Because" })),
+        ("UserService.ReactivateUser", json!({ "userId": admin })),
+        ("UserService.UpdateUser", json!({ "userId": admin, "user": { "name": "Another name" } })),
+        ("UserService.DeleteUserAvatar", json!({ "userId": admin })),
+        ("SessionService.RevokeUserSession", json!({ "userId": admin, "sessionId": pair.text("/data/sessionId") })),
+        ("SessionService.RevokeAllUserSessions", json!({ "userId": admin })),
+    ] {
+        for protocol in PROTOCOLS {
+            lead.call(protocol, method, request.clone()).await.failure("PERMISSION_DENIED");
+        }
+    }
+    refresh(&app, &pair, 0).await.success();
+    let customer = others.stranger.as_user().id.to_string();
+    for (method, request) in [
+        ("UserService.UpdateUser", json!({ "userId": customer, "user": { "name": "Another name" } })),
+        ("SessionService.RevokeAllUserSessions", json!({ "userId": customer })),
+        ("UserService.UpdateUser", json!({ "userId": lead.as_user().id.to_string(), "user": { "name": "Lead" } })),
+    ] {
+        call(method, request).await.success();
+    }
     // An owner changes the roles of the account, and never those of the staff.
     let of_staff = json!({ "roleId": own, "role": { "name": "Mine" } });
-    others.stranger.call(Protocol::Rest, "RoleService.UpdateRole", of_staff).await.failure("NOT_FOUND");
+    others.colleague.call(Protocol::Rest, "RoleService.UpdateRole", of_staff).await.failure("NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,4 +188,20 @@ async fn existing_service_keys_keep_what_they_may_do() {
     let added = ["payments.payments.charge_any", REFUND, "support.tickets.export", "support.tickets.delete"];
     let expected: Vec<_> = ["payments.write", READ, "support.tickets.write"].into_iter().chain(added).collect();
     assert_eq!(read.data()["scopes"], json!(expected));
+}
+
+/// An open invitation is a use of a role; an expired one, which waits for its removal, is not.
+#[tokio::test]
+async fn an_expired_invitation_does_not_keep_a_role() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let role = role(&cast.customer, &[READ]).await;
+    let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role });
+    cast.customer.call(Protocol::Rest, "InvitationService.CreateInvitation", request).await.success();
+    let delete = async || cast.customer.call(Protocol::Rest, "RoleService.DeleteRole", json!({ "roleId": role })).await;
+    delete().await.failure("ROLE_IN_USE");
+    app.app.clock.advance(chrono::TimeDelta::days(7));
+    let again = Actor::user(&app.endpoint, cast.customer.as_user().clone());
+    again.call(Protocol::Rest, "RoleService.DeleteRole", json!({ "roleId": role })).await.success();
+    assert_eq!(app.database.number("SELECT count(*) FROM invitations").await, 0);
 }

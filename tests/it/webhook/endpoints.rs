@@ -12,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{create_endpoint, endpoint_status, list_deliveries, start_app, wait_for_delivery};
 use crate::{
-    cases::Scene,
-    support::{PROTOCOLS, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
+    cases::{Scene, role::role},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
 };
+
+const CREATE: &str = "WebhookEndpointService.CreateWebhookEndpoint";
+const UPDATE: &str = "WebhookEndpointService.UpdateWebhookEndpoint";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_keeps_failing_is_disabled() {
@@ -179,4 +182,53 @@ async fn private_networks_are_not_reachable() {
         assert!(failure.contains("not a public one"), "{url}: {failure}");
     }
     assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
+}
+
+/// The scope to manage endpoints does not replace the scopes that permit to read the resources of the events.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_receives_what_the_caller_may_read() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (admin, agent) = (&scene.cast.admin, scene.cast.agent.as_user());
+    let role = role(admin, &["webhooks.endpoints.manage", "orders.read"]).await;
+    let assign = json!({ "userId": agent.id.to_string(), "role": "ROLE_AGENT", "staffRoleId": role });
+    admin.call(Protocol::Rest, "UserService.SetUserRole", assign).await.success();
+    let manager = Actor::user(&app.endpoint, agent.clone());
+    let create = |types: &[&str]| json!({ "url": "https://example.com/hooks", "eventTypes": types });
+    let all = admin.call(Protocol::Rest, CREATE, create(&[])).await.success().id();
+    let delivery = format!(
+        "INSERT INTO webhook_deliveries VALUES (gen_random_uuid(), '{all}', gen_random_uuid(), 'support.ticket.created',
+             '{{}}', 3, 1, 1, NULL, 1, now(), now()) RETURNING id"
+    );
+    let delivery = app.database.sql(&delivery).await[0][0].clone().expect("an id");
+    for protocol in PROTOCOLS {
+        let call = async |method: &str, request: Value| manager.call(protocol, method, request).await;
+        for types in [&[][..], &["support.ticket.created"], &["orders.order.paid", "payments.payment.failed"]] {
+            let refused = call(CREATE, create(types)).await.failure("PERMISSION_DENIED");
+            assert!(protocol == Protocol::Grpc || refused.body.to_string().contains(".read"), "{refused:#?}");
+        }
+        let own = call(CREATE, create(&["orders.order.paid"])).await.success().id();
+        for (id, change) in [
+            (&own, json!({ "eventTypes": ["orders.order.paid", "support.ticket.created"] })),
+            (&own, json!({ "eventTypes": [] })),
+            (&all, json!({ "url": "https://example.com/mine" })),
+            (&all, json!({ "eventTypes": ["orders.order.paid"] })),
+        ] {
+            let mask = change.as_object().and_then(|change| change.keys().next()).expect("a field").clone();
+            let request = json!({ "endpointId": id, "endpoint": change, "updateMask": mask });
+            call(UPDATE, request).await.failure("PERMISSION_DENIED");
+        }
+        let moved = json!({ "endpointId": own, "endpoint": { "url": "https://example.com/other" } });
+        call(UPDATE, moved).await.success();
+        // What was sent is as readable as what will be.
+        for method in ["GetWebhookDelivery", "ResendWebhookDelivery"] {
+            let request = json!({ "deliveryId": delivery });
+            call(&format!("WebhookDeliveryService.{method}"), request).await.failure("PERMISSION_DENIED");
+        }
+        let list =
+            async |id: &str| call("WebhookDeliveryService.ListWebhookDeliveries", json!({ "endpointId": id })).await;
+        list(&all).await.failure("PERMISSION_DENIED");
+        list(&own).await.success();
+        call("WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": own })).await.success();
+    }
 }

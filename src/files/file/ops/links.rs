@@ -33,7 +33,7 @@ pub async fn attach(
     if ids.is_empty() {
         return Ok(());
     }
-    let files = store::lock_all(connection, ids).await?;
+    let files = store::lock_all(connection, permit.visibility(), ids).await?;
     link_locked(connection, permit, parent, (ids, &files), purpose, field).await
 }
 
@@ -115,7 +115,8 @@ pub async fn replace(
         return attach(connection, permit, parent, &new, purpose, field).await;
     }
     // One statement locks all files in id order, so that two transactions that exchange files can't deadlock.
-    let mut files = store::lock_all(connection, &[&*removed, &*new].concat()).await?;
+    let all = [&*removed, &*new].concat();
+    let mut files = store::lock_all(connection, permit.visibility(), &all).await?;
     store::unlink(connection, parent.id, &removed, now + File::UNUSED_LIFETIME).await?;
     if new.is_empty() {
         return Ok(());

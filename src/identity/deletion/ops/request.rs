@@ -23,6 +23,7 @@ use crate::{
             store,
         },
         member::{model::Member, store as members},
+        role::ops as roles,
         session::ops as session,
         user::{ops as user, store as users},
     },
@@ -56,7 +57,7 @@ async fn of_user(app: &App, work: &mut Work, id: UserId, erase_at: DateTime<Utc>
         return Err(IdentityReason::DeletionScheduled.into());
     }
     if by != id {
-        user::check_power(connection, &app.contract.policies, permit, &user).await?;
+        roles::check_power(connection, &app.contract.policies, permit, &user).await?;
     }
     user::keep_an_admin(&user, admins)?;
     let deletion = Deletion::schedule(Subject::User(id), by, erase_at, now);

@@ -7,6 +7,7 @@ use crate::{
     identity::{
         auth::ops as auth,
         revocation::store as revocation,
+        role::ops as roles,
         second_factor::{
             model::{RESET_DELAY, SecondFactor},
             store,
@@ -14,7 +15,7 @@ use crate::{
         session::ops as session,
         user::{
             model::{EmailAddress, User},
-            ops as user, store as users,
+            store as users,
         },
     },
     mail::{model::Topic, ops as mail},
@@ -41,7 +42,7 @@ pub async fn request_reset(work: &mut Work, policies: &Policies, id: UserId) -> 
     let admin = permit.caller().principal();
     let connection = work.connection().await?;
     let user = users::lock(connection, Visibility::All, id).await?;
-    user::check_power(connection, policies, permit, &user).await?;
+    roles::check_power(connection, policies, permit, &user).await?;
     let stored = store::find(connection, id).await?;
     let Some(stored) = stored.filter(|_| user.second_factor_at.is_some()) else {
         return Err(IdentityReason::NoSecondFactor.into());

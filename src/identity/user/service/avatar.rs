@@ -40,8 +40,9 @@ pub(super) async fn set(
     // Permission is checked first, so that a caller without it causes no image processing.
     app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
     let new = avatar::store(app, &mut upload).await?;
+    let policies = &app.contract.policies;
     let committed = call.commit(app, async move |work: &mut Work| {
-        let user = ops::set_avatar(work, id, expected, Some(new)).await?;
+        let user = ops::set_avatar(work, policies, id, expected, Some(new)).await?;
         Ok(pb::SetUserAvatarResponse { data: Some(render(user)) })
     });
     let committed = committed.await;

@@ -34,6 +34,8 @@ pub struct DeclaredEvent {
     pub name: String,
     /// The occasion of its publication, in one sentence.
     pub summary: String,
+    /// The scope that permits a caller to read the resource.
+    pub scope: Scope,
 }
 
 /// A named set of grants, which a method's policy refers to.
@@ -63,6 +65,14 @@ impl Modules {
             if let Some(raw) = option(&file.options(), MODULE) {
                 all.add(file.package_name(), file.name(), &raw, &mut fault);
             }
+        }
+        // Last, because a module may name a scope of another one.
+        for event in all.events.values().filter(|event| !all.scopes.contains_key(event.scope.as_str())) {
+            let DeclaredEvent { name, scope, .. } = event;
+            faults.push(format!(
+                "event {name:?} needs the scope {:?}, which no module declares: name the one that permits to read its resource",
+                scope.as_str()
+            ));
         }
         (all, faults)
     }
@@ -114,12 +124,12 @@ impl Modules {
     }
 
     fn declare_event(&mut self, module: &str, raw: &pb::EventKind, fault: &mut impl FnMut(String)) {
-        let pb::EventKind { name, summary } = raw;
+        let pb::EventKind { name, summary, scope } = raw;
         check_qualified("event", name, module, fault);
         if summary.is_empty() {
             fault(format!("event {name:?} has no summary: say in one sentence when it is published"));
         }
-        let declared = DeclaredEvent { name: name.clone(), summary: summary.clone() };
+        let declared = DeclaredEvent { name: name.clone(), summary: summary.clone(), scope: scope.as_str().into() };
         if self.events.insert(name.clone(), declared).is_some() {
             fault(format!("event {name:?} is declared twice: remove one declaration"));
         }

@@ -26,7 +26,8 @@ fn garage() -> Module {
 
 /// The policies of a contract whose module `fleet` has these events.
 fn fleet(events: &str) -> Policies {
-    let option = format!("name: \"fleet\" events: [{events}]");
+    let scopes = "scopes: [{name: \"fleet.vehicles.read\" summary: \"Read vehicles.\"}]";
+    let option = format!("name: \"fleet\" {scopes} events: [{events}]");
     tests::read(vec![("fleet/v1/module.proto", tests::module_file("fleet.v1", &option))]).expect("a good contract")
 }
 
@@ -40,9 +41,11 @@ fn a_module_needs_others() {
 
 #[test]
 fn a_module_handles_events_that_some_module_declares() {
-    let declared = fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}");
+    let declared =
+        fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\" scope: \"fleet.vehicles.read\"}");
     assert_eq!(check_handlers(&[garage().on::<VehicleSold>(ignore)], &declared), []);
-    let other = fleet("{name: \"fleet.vehicle.bought\" summary: \"A vehicle was bought.\"}");
+    let other =
+        fleet("{name: \"fleet.vehicle.bought\" summary: \"A vehicle was bought.\" scope: \"fleet.vehicles.read\"}");
     let faults = check_handlers(&[garage().on::<VehicleSold>(ignore)], &other);
     let [Fault(fault)] = faults.as_slice() else { panic!("one fault: {faults:?}") };
     for part in ["module garage", "fleet.vehicle.sold", "only fleet.vehicle.bought:", "declare it in the module.proto"]
@@ -53,7 +56,8 @@ fn a_module_handles_events_that_some_module_declares() {
 
 #[test]
 fn a_module_has_one_handler_of_an_event() {
-    let declared = fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}");
+    let declared =
+        fleet("{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\" scope: \"fleet.vehicles.read\"}");
     let other = Module::new("support", b"").on::<VehicleSold>(ignore);
     let modules = [garage().on::<VehicleSold>(ignore).on::<VehicleSold>(ignore), other];
     let fault = "module garage handles the event fleet.vehicle.sold twice: do both in one handler";

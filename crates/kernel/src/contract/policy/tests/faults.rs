@@ -136,8 +136,8 @@ fn a_scope_is_declared_once_by_the_module_it_is_named_after() {
 
 #[test]
 fn an_event_is_declared_once_by_the_module_it_is_named_after() {
-    let events = |events: &str| module(&format!("name: \"fleet\" events: [{events}]"));
-    let good = "{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\"}";
+    let events = |events: &str| module(&format!("{FLEET} events: [{events}]"));
+    let good = "{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\" scope: \"fleet.vehicles.read\"}";
     assert_eq!(events(good), [""; 0]);
     let foreign = "fleet/v1/module.proto: event \"vehicle.sold\" must begin with \"fleet.\"";
     says(&events("{name: \"vehicle.sold\" summary: \"Sold.\"}"), &[foreign]);
@@ -145,6 +145,12 @@ fn an_event_is_declared_once_by_the_module_it_is_named_after() {
     says(&events("{name: \"fleet.Vehicle.sold\" summary: \"Sold.\"}"), &["words in lower_snake_case"]);
     says(&events("{name: \"fleet.vehicle.sold\"}"), &["\"fleet.vehicle.sold\" has no summary", "when it is published"]);
     says(&events(&format!("{good}, {good}")), &["\"fleet.vehicle.sold\" is declared twice: remove one"]);
+    let unknown = "event \"fleet.vehicle.sold\" needs the scope \"fleet.read\", which no module declares";
+    says(&events(&good.replace("fleet.vehicles.read", "fleet.read")), &[unknown]);
+    says(
+        &events("{name: \"fleet.vehicle.sold\" summary: \"Sold.\"}"),
+        &["needs the scope \"\", which no module declares"],
+    );
 }
 
 #[test]
