@@ -5,4 +5,3 @@ mod pages;
 mod writer;
 
 pub(super) use pages::pages;
-pub(crate) use writer::ArchiveWriter;

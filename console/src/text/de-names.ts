@@ -47,7 +47,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
   "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
   // Operations.
-  "Cancel deletion": "Löschung abbrechen", "Request deletion": "Löschung verlangen",
+  "Cancel deletion": "Löschung abbrechen", "Create deletion": "Löschung verlangen",
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
   "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",

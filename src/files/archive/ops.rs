@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::{app::App, database::Connection, error::Result, secret::random};
 use uuid::Uuid;
 
-use super::writer::ArchiveWriter;
+pub(crate) use super::writer::ArchiveWriter;
 use crate::files::{
     file::ops as objects,
     links::{Action, Links},

@@ -5,7 +5,6 @@ use mainstay_kernel::{
     id::{AccountId, UserId},
     numbered::numbered,
     page::Key,
-    personal::Owner,
 };
 use uuid::Uuid;
 
@@ -72,14 +71,6 @@ impl DataExport {
             archive: None,
             created_at: now,
             finished_at: None,
-        }
-    }
-
-    /// Returns whose data it has, and the id.
-    pub fn owner(&self) -> (Owner, Uuid) {
-        match self.account {
-            Some(account) => (Owner::Account, account.0),
-            None => (Owner::User, self.user.0),
         }
     }
 

@@ -6,7 +6,6 @@ use mainstay_kernel::{
     id::{AccountId, UserId},
     numbered::numbered,
     page::Key,
-    personal::{self, Personal},
 };
 use uuid::Uuid;
 
@@ -71,14 +70,6 @@ impl Subject {
         match self {
             Self::User(_) => None,
             Self::Account(account) => Some(account),
-        }
-    }
-
-    /// Returns whose rows the declarations of personal data are about.
-    pub fn owner(self) -> personal::Owner {
-        match self {
-            Self::User(_) => personal::Owner::User,
-            Self::Account(_) => personal::Owner::Account,
         }
     }
 }
@@ -179,18 +170,6 @@ pub struct ErasedRows {
     pub rows: i64,
     /// Why rows are kept; empty for other actions.
     pub reason: String,
-}
-
-impl ErasedRows {
-    /// Reports rows of a declaration.
-    pub fn of(declaration: &Personal, rows: i64) -> Self {
-        let (action, reason) = match declaration.action {
-            personal::Action::Erase | personal::Action::EraseBy(_) => (Action::Erased, ""),
-            personal::Action::Anonymize { .. } => (Action::Anonymized, ""),
-            personal::Action::Keep(reason) => (Action::Kept, reason),
-        };
-        Self { table: declaration.table.to_owned(), action, rows, reason: reason.to_owned() }
-    }
 }
 
 /// A filter of deletions, in addition to the caller's visibility.

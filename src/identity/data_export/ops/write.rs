@@ -9,7 +9,7 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     fault,
     module::Modules,
-    personal::{self, Personal},
+    personal::{self, Owner, Personal},
     unit_of_work::Work,
     upload::{Spool, Upload},
 };
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     files::{
-        archive::{ArchiveWriter, ops as archive},
+        archive::ops::{self as archive, ArchiveWriter},
         file::ops as file,
     },
     identity::data_export::{
@@ -37,7 +37,7 @@ pub(crate) async fn run(app: &App, id: DataExportId) -> Result<()> {
     if export.is_finished() {
         return Ok(());
     }
-    let (owner, subject) = export.owner();
+    let (owner, subject) = owner(&export);
     let tables = Modules::of(app).personal().exported(owner);
     let count = async move |connection: &mut Connection| file::count_of(connection, subject).await;
     let files = app.database.autocommit(count).await?;
@@ -69,6 +69,14 @@ pub(crate) async fn abandon(app: &App, id: DataExportId) -> Result<()> {
     match app.database.autocommit(read).await {
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
         export => set(app, export?, |export| export.fail(now)).await.map(drop),
+    }
+}
+
+/// Returns whose data an export has, and the id.
+fn owner(export: &DataExport) -> (Owner, Uuid) {
+    match export.account {
+        Some(account) => (Owner::Account, account.0),
+        None => (Owner::User, export.user.0),
     }
 }
 
@@ -120,7 +128,7 @@ async fn write_table(app: &App, writer: &mut ArchiveWriter, table: &[Personal], 
 
 /// Writes the contents of the files, under their ids; `files.ndjson` has their names.
 async fn write_files(app: &App, writer: &mut ArchiveWriter, export: &DataExport, mut done: i64) -> Result<()> {
-    let ((_, subject), id, mut after) = (export.owner(), export.id, Uuid::nil());
+    let ((_, subject), id, mut after) = (owner(export), export.id, Uuid::nil());
     loop {
         let page = async move |connection: &mut Connection| file::contents_of(connection, subject, after).await;
         let files = app.database.autocommit(page).await?;

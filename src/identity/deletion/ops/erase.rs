@@ -64,7 +64,7 @@ pub(crate) async fn erase(app: &App, id: DeletionId, stop: &CancellationToken) -
     }
     loop {
         let mut found = 0;
-        for declaration in Modules::of(app).personal().of(deletion.subject.owner()) {
+        for declaration in Modules::of(app).personal().of(owner(deletion.subject)) {
             loop {
                 if stop.is_cancelled() {
                     let job = EraseData { deletion: id };
@@ -86,6 +86,24 @@ pub(crate) async fn erase(app: &App, id: DeletionId, stop: &CancellationToken) -
     finish(app, deletion).await
 }
 
+/// Returns whose rows the declarations of personal data are about.
+fn owner(subject: Subject) -> personal::Owner {
+    match subject {
+        Subject::User(_) => personal::Owner::User,
+        Subject::Account(_) => personal::Owner::Account,
+    }
+}
+
+/// Reports rows of a declaration.
+fn report(declaration: &Personal, rows: i64) -> ErasedRows {
+    let (action, reason) = match declaration.action {
+        personal::Action::Erase | personal::Action::EraseBy(_) => (Action::Erased, ""),
+        personal::Action::Anonymize { .. } => (Action::Anonymized, ""),
+        personal::Action::Keep(reason) => (Action::Kept, reason),
+    };
+    ErasedRows { table: declaration.table.to_owned(), action, rows, reason: reason.to_owned() }
+}
+
 /// Erases one batch of a table, and adds it to the report, atomically.
 async fn step(app: &App, deletion: &Deletion, declaration: Personal) -> Result<usize> {
     let (id, subject, now) = (deletion.id, deletion.subject, app.clock.now());
@@ -93,7 +111,7 @@ async fn step(app: &App, deletion: &Deletion, declaration: Personal) -> Result<u
         let connection = work.connection().await?;
         let rows = declaration.erase(connection, subject.id(), now).await?;
         if rows > 0 {
-            let report = ErasedRows::of(&declaration, i64::try_from(rows).unwrap_or(i64::MAX));
+            let report = report(&declaration, i64::try_from(rows).unwrap_or(i64::MAX));
             store::add_rows(connection, id, &report).await?;
         }
         Ok(rows)
@@ -180,8 +198,8 @@ async fn postpone(app: &App, deletion: Deletion) -> Result<()> {
 
 /// Completes the report with the rows that are kept, and the deletion.
 async fn finish(app: &App, deletion: Deletion) -> Result<Outcome> {
-    let (owner, now) = (deletion.subject.owner(), app.clock.now());
-    let declarations = Modules::of(app).personal().of(owner);
+    let now = app.clock.now();
+    let declarations = Modules::of(app).personal().of(owner(deletion.subject));
     let kept = declarations.filter(|declaration| matches!(declaration.action, personal::Action::Keep(_)));
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
@@ -192,7 +210,7 @@ async fn finish(app: &App, deletion: Deletion) -> Result<Outcome> {
         for declaration in kept {
             let rows = declaration.count(connection, deletion.subject.id()).await?;
             if rows > 0 {
-                store::add_rows(connection, deletion.id, &ErasedRows::of(declaration, rows)).await?;
+                store::add_rows(connection, deletion.id, &report(declaration, rows)).await?;
             }
         }
         for notice in store::notices(connection, deletion.id).await? {
