@@ -427,7 +427,10 @@ pub async fn remove_member(app: &App, user: UserId, member: MemberId) {
     let removal = async {
         let is_of_member = |session: &Session| session.account.is_some_and(|account| account.member == member);
         for session in app.part::<Sessions>().list(user).await?.into_iter().filter(is_of_member) {
-            mark_stored(app, user, session.id, is_of_member).await?;
+            match mark_stored(app, user, session.id, is_of_member).await {
+                Err(error) if error.reason() != Reason::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok::<_, Error>(())
     };
