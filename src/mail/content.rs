@@ -68,7 +68,7 @@ impl Content {
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::SignIn { .. } => "sign_in",
             Self::PasswordChanged { .. } => "password_changed",
-            Self::SecondFactor { template, .. } => *template,
+            Self::SecondFactor { template, .. } => template,
             Self::EmailChange { .. } => "email_change",
             Self::EmailTaken { .. } => "email_taken",
             Self::EmailChanged { .. } => "email_changed",
