@@ -21,7 +21,7 @@ function addPerson(server, name) {
 
 /** The code that an authenticator app shows (RFC 6238), `steps` of 30 s from now. */
 function totp(secret, steps) {
-  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const bits = [...secret].map((letter) => (letter < "A" ? Number(letter) + 24 : letter.charCodeAt(0) - 65).toString(2).padStart(5, "0")).join("");
   const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
   const counter = Buffer.alloc(8);
   counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));

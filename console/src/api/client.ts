@@ -68,8 +68,9 @@ export async function send(request: Request): Promise<Response> {
     try {
       return await concluded(request);
     } catch (error) {
-      const remedy = error instanceof ApiError && error.status === 401 && (error.code === "REAUTHENTICATION_REQUIRED" ? "step-up" : "refresh");
-      if (!remedy || tried.has(remedy)) throw error;
+      if (!(error instanceof ApiError && error.status === 401)) throw error;
+      const remedy = error.code === "REAUTHENTICATION_REQUIRED" ? "step-up" : "refresh";
+      if (tried.has(remedy)) throw error;
       tried.add(remedy);
       if (remedy === "step-up") await stepUp(error);
       // The refresh detects a revoked session, too.

@@ -129,9 +129,9 @@ async fn a_password_and_an_address_change_with_a_recent_code() {
             assert!(refused.header("www-authenticate").is_some_and(|value| value.contains("max_age=600")));
         }
     }
-    let recent = sign_in_fully(&app, cast.customer.as_user(), &factor).await;
     // The password alone suffices, as before, without a second factor.
     let without = aged(&app, new_session(&app, &cast.stranger).await).await;
+    let recent = sign_in_fully(&app, cast.customer.as_user(), &factor).await;
     for (method, request) in requests {
         for pair in [&recent, &without] {
             caller(&app, pair).call(Protocol::Rest, method, request.clone()).await.success();

@@ -16,7 +16,7 @@ export function Enroll({ onDone }: { onDone: () => void }) {
   const [busy, setBusy] = useState(false);
   const { data: secret, error: failure } = useQuery({
     queryKey: ["totp-secret"],
-    queryFn: async () => (await read(api.POST("/api/v1/auth/totp", { body: {} }))).data,
+    queryFn: async () => (await read(api.POST("/api/v1/auth/totp"))).data,
     // Each request makes another secret.
     staleTime: Infinity,
     gcTime: 0,

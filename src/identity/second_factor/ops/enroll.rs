@@ -39,7 +39,6 @@ pub async fn enroll(work: &mut Work, secret: &SecretKey, issuer: &str) -> Result
         return Err(Error::with_message(Reason::AlreadyExists, "You have a second factor already; remove it first."));
     }
     store::enroll(connection, id, sealed).await?;
-    work.audit(auth::of_user(id).with("secondFactor", "secret created"));
     Ok(model::written(&plain, issuer, user.email.as_str()))
 }
 
@@ -98,7 +97,6 @@ pub async fn regenerate(work: &mut Work) -> Result<Vec<String>> {
         return Err(IdentityReason::NoSecondFactor.into());
     }
     store::set_recovery_codes(connection, id, hashes).await?;
-    work.audit(auth::of_user(id).with("secondFactor", "recovery codes replaced"));
     Ok(codes)
 }
 
@@ -113,7 +111,6 @@ pub async fn remove(work: &mut Work) -> Result<()> {
         users::update(connection, &user.with_second_factor(None, now)).await?;
         tell_removed(connection, id, now).await?;
     }
-    work.audit(auth::of_user(id).with("secondFactor", "removed"));
     Ok(())
 }
 
