@@ -88,8 +88,8 @@ pub(crate) fn module() -> Module {
                 .matching("account_id = $1")
                 .erased()
                 .not_exported(),
-            Personal::of_user("payments", "charged_by").kept(BOOKS),
-            Personal::of_user("refunds", "refunded_by").kept(BOOKS),
+            Personal::of_user("payments", "charged_by").kept(BOOKS).not_exported(),
+            Personal::of_user("refunds", "refunded_by").kept(BOOKS).not_exported(),
         ])
         .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()

@@ -51,15 +51,17 @@ const PERSONAL: [Personal; 11] = [
     Personal::of_account("ticket_counts", "account_id").erased().not_exported(),
     Personal::of_account("imported_rows", "account_id").erased().not_exported(),
     Personal::of_user("tickets", "requester_id").kept(ANONYMOUS),
-    Personal::of_user("tickets", "assignee_id").anonymized(
-        "assignee_id = NULL, status = CASE status WHEN 2 THEN 1 ELSE status END, version = version + 1",
-        "assignee_id IS NOT NULL AND status <> 3",
-    ),
+    Personal::of_user("tickets", "assignee_id")
+        .anonymized(
+            "assignee_id = NULL, status = CASE status WHEN 2 THEN 1 ELSE status END, version = version + 1",
+            "assignee_id IS NOT NULL AND status <> 3",
+        )
+        .not_exported(),
     Personal::of_user("ticket_counts", "assignee_id").kept("It counts the tickets of the user.").not_exported(),
-    Personal::of_user("comments", "author_id").kept(ANONYMOUS),
+    Personal::of_user("comments", "author_id").exported_if("NOT is_internal").kept(ANONYMOUS),
     Personal::of_user("activities", "actor_id").kept(ANONYMOUS),
-    Personal::of_user("ticket_links", "author_id").kept(ANONYMOUS),
-    Personal::of_user("canned_answers", "author_id").kept(ANONYMOUS),
+    Personal::of_user("ticket_links", "author_id").kept(ANONYMOUS).not_exported(),
+    Personal::of_user("canned_answers", "author_id").kept(ANONYMOUS).not_exported(),
 ];
 
 pub(crate) fn module() -> Module {

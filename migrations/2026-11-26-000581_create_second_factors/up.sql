@@ -30,7 +30,7 @@ ALTER TABLE mails
     ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 24) NOT VALID,
     DROP CONSTRAINT mails_parent_check,
     ADD CONSTRAINT mails_parent_check
-        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 21, 22, 23, 24)) = (parent_id IS NOT NULL)) NOT VALID;
+        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24)) = (parent_id IS NOT NULL)) NOT VALID;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;
 -- The new kinds are urgent.

@@ -6,16 +6,16 @@ use crate::identity::{data_export::ops as data_export, member::store as members,
 
 /// No password has this hash.
 const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name = 'Deleted user', language = 'en', role = 1, \
-    staff_role_id = NULL, version = version + 1, \
+    staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 22] = [
+pub(super) const TABLES: [Personal; 24] = [
     Personal::of_account("members", "account_id")
         .erased_by(|connection, account, _| Box::pin(members::erase(connection, account, BATCH))),
     Personal::of_user("members", "user_id")
         .erased_by(|connection, user, _| Box::pin(members::erase(connection, user, BATCH))),
     Personal::of_account("invitations", "account_id").erased(),
-    Personal::of_user("invitations", "invited_by").erased(),
+    Personal::of_user("invitations", "invited_by").erased().not_exported(),
     Personal::of_user("invitations", "email").matching("email = (SELECT email FROM users WHERE id = $1)").erased(),
     Personal::of_account("roles", "account_id").erased(),
     Personal::of_user("registrations", "email").matching("email = (SELECT email FROM users WHERE id = $1)").erased(),
@@ -23,6 +23,12 @@ pub(super) const TABLES: [Personal; 22] = [
     Personal::of_user("email_changes", "user_id").erased(),
     Personal::of_user("email_changes", "new_email").matching("user_id = $1").erased().not_exported(),
     Personal::of_user("email_changes", "old_email").matching("user_id = $1").erased().not_exported(),
+    Personal::of_user("second_factors", "user_id").erased().not_exported(),
+    // Refused sign-ins, invitations and memberships name the address. It is anonymized later.
+    Personal::of_user("audit_entries", "actor_id")
+        .matching("personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1)")
+        .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL")
+        .not_exported(),
     Personal::of_user("service_keys", "created_by").kept(ANONYMOUS),
     Personal::of_user("data_exports", "user_id")
         .erased_by(|connection, user, now| Box::pin(data_export::erase(connection, user, now))),

@@ -147,6 +147,7 @@ impl Templates {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
                 page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,
+                sign_in => "", keeps_mail => true,
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));

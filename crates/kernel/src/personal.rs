@@ -294,8 +294,12 @@ const KERNEL: [Personal; 6] = [
     Personal::of_account("changes", "account_id").kept("It is removed after an hour.").not_exported(),
     Personal::of_user("audit_entries", "actor_id")
         .matching("actor_id = $1 OR resource_id = $1")
+        .exported_if("actor_id = $1 AND (resource_id = $1 OR salt IS NULL)")
         .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL"),
-    Personal::of_account("audit_entries", "account_id").anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL"),
+    // The address, the program and the reason of the staff, of services and of the system are theirs.
+    Personal::of_account("audit_entries", "account_id")
+        .exported_if("actor_kind NOT IN (3, 4, 5)")
+        .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL"),
     Personal::of_user("audit_entries", "resource_id")
         .kept("The entry of an act remains without personal values.")
         .not_exported(),

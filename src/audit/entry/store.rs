@@ -119,15 +119,15 @@ pub async fn total(connection: &Connection, visibility: Visibility, filter: &Fil
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Erases the personal values of the acts of a user, of those on the user, and of the refused sign-ins with the user's address.
+/// Erases the personal values of the acts of a user, of those on the user, and of those with the user's address, such as a
+/// refused sign-in and an invitation.
 /// Returns the number of entries.
 pub async fn erase(mut connection: &Connection, user: UserId, email: Option<&EmailAddress>) -> Result<usize> {
-    use audit_entries::{actor_id, outcome, personal, resource_id, salt};
+    use audit_entries::{actor_id, personal, resource_id, salt};
     let of_user = actor_id.eq(user.0).or(resource_id.eq(user.0));
     // An index has this expression.
-    let tried = sql::<Nullable<Bool>>("personal #>> '{fields,email,after}' = ")
+    let of_address = sql::<Nullable<Bool>>("personal #>> '{fields,email,after}' = ")
         .bind::<Nullable<Text>, _>(email.map(EmailAddress::as_str));
-    let of_address = outcome.eq(Outcome::Refused.number()).and(tried);
     let entries = audit_entries::table.filter(of_user.or(of_address)).filter(personal.is_not_null());
     let erase = diesel::update(entries).set((salt.eq(None::<Vec<u8>>), personal.eq(None::<Value>)));
     Ok(erase.execute(&mut connection).await?)

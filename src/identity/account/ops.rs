@@ -15,6 +15,7 @@ use crate::{
             store as member,
         },
         registration::model::RegistrationPolicy,
+        second_factor::model::MAX_AUTH_AGE,
         session::ops as session,
         user::{model::Role, store as user},
     },
@@ -116,9 +117,11 @@ pub async fn update(
     ExpectedVersions::check(expected.as_ref(), account.version)?;
     work.before(&account);
     let updated = account.clone().apply(patch, now);
-    if updated.requires_second_factor != account.requires_second_factor
-        && permit.caller().role() == policy::Role::Customer
-    {
+    let changes_policy = updated.requires_second_factor != account.requires_second_factor;
+    if changes_policy {
+        permit.check_recent(MAX_AUTH_AGE, now)?;
+    }
+    if changes_policy && permit.caller().role() == policy::Role::Customer {
         let (user, ..) = session::caller(&permit)?;
         let own = work.read(async |connection: &Connection| member::find(connection, id, user).await).await?;
         own.filter(Member::is_owner).ok_or_else(|| {

@@ -5,7 +5,7 @@ mod write;
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
+    caller::{Caller, Permit, Visibility},
     database::Connection,
     error::{Error, Result},
     id::AccountId,
@@ -39,14 +39,16 @@ pub(crate) use write::{abandon, run};
 /// # Errors
 /// `NOT_FOUND` if the user does not own the account; `DATA_EXPORT_LIMIT_REACHED`.
 pub async fn create(work: &mut Work, account: Option<AccountId>) -> Result<DataExport> {
-    let ((user, ..), now) = (session::caller(&work.permit()?)?, work.now());
+    let (permit, now) = (work.permit()?, work.now());
+    let (user, ..) = session::caller(&permit)?;
     let connection = work.connection().await?;
     users::lock(connection, Visibility::All, user).await?;
-    if let Some(account) = account {
-        let own = members::find(connection, account, user).await?;
-        if !own.is_some_and(|member| member.is_owner()) {
-            return Err(Error::not_found("account"));
-        }
+    // The session meets the policy of its own account.
+    let is_other = |account| !matches!(permit.caller(), Caller::User { account: Some(own), .. } if *own == account);
+    if let Some(account) = account
+        && (is_other(account) || !is_owner(connection, account, user).await?)
+    {
+        return Err(Error::not_found("account"));
     }
     if store::count_since(connection, user, now - LIMIT_PERIOD).await? >= MAX_EXPORTS {
         return Err(IdentityReason::DataExportLimitReached.into());
@@ -62,7 +64,15 @@ pub async fn create(work: &mut Work, account: Option<AccountId>) -> Result<DataE
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, permit: &Permit, id: DataExportId) -> Result<DataExport> {
-    store::get(connection, permit.visibility(), id).await
+    let export = store::get(connection, permit.visibility(), id).await?;
+    match export.account {
+        Some(account) if !is_owner(connection, account, export.user).await? => Err(Error::not_found("data export")),
+        _ => Ok(export),
+    }
+}
+
+async fn is_owner(connection: &Connection, account: AccountId, user: UserId) -> Result<bool> {
+    Ok(members::find(connection, account, user).await?.is_some_and(|member| member.is_owner()))
 }
 
 /// Returns a URL of the archive of an export, if there is one that has not expired.

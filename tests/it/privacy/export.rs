@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, file},
+    cases::{Scene, file, unknown_id},
     support::{Actor, Protocol, TestApp, eventually},
 };
 
@@ -100,9 +100,9 @@ async fn an_archive_is_for_its_user_and_for_some_minutes() {
     assert_eq!(download(&app, &url).await.0, 200);
     let (path, query) = url.split_once('?').expect("a query");
     assert_eq!(download(&app, path).await.0, 403, "without a signature");
-    let other = format!("/archives/{}?{query}", crate::cases::unknown_id());
+    let other = format!("/archives/{}?{query}", unknown_id());
     assert_eq!(download(&app, &other).await.0, 403, "another archive");
-    assert_eq!(download(&app, &format!("/files/{}?{query}", crate::cases::unknown_id())).await.0, 403, "a file");
+    assert_eq!(download(&app, &format!("/files/{}?{query}", unknown_id())).await.0, 403, "a file");
     let later = url.replacen("expires=", "expires=9", 1);
     assert_eq!(download(&app, &later).await.0, 403, "a later expiry");
     app.app.clock.advance(TimeDelta::hours(2));

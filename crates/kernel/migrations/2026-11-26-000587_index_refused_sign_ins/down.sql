@@ -1,1 +1,1 @@
-DROP INDEX audit_entries_refused_email_idx;
+DROP INDEX audit_entries_email_idx;

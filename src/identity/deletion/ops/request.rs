@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    caller::Visibility,
+    caller::{Caller, Visibility},
     database::Connection,
     error::{Error, Result},
     id::{AccountId, UserId},
@@ -104,7 +104,9 @@ async fn of_account(app: &App, work: &mut Work, id: AccountId, erase_at: DateTim
     let account = accounts::lock(connection, id).await?;
     // Read under the lock, because the ownership may just have been transferred.
     let own = members::find(connection, id, by).await?;
-    if permit.visibility() != Visibility::All && !own.is_some_and(|member| member.is_owner()) {
+    // The session meets the policy of its own account.
+    let is_of_session = matches!(permit.caller(), Caller::User { account: Some(own), .. } if *own == id);
+    if permit.visibility() != Visibility::All && !(is_of_session && own.is_some_and(|member| member.is_owner())) {
         return Err(Error::not_found("account"));
     }
     if account.deletion_at.is_some() {

@@ -58,7 +58,7 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     let ((inviter, ..), account) = (session::caller(&permit)?, permit.account(draft.account)?);
     let connection = work.connection().await?;
     accounts::lock(connection, account).await?;
-    check_grant(connection, &permit, policies, account, draft.role).await?;
+    check_grant(connection, &permit, policies, account, draft.role, now).await?;
     if members::has_address(connection, account, draft.email.as_str()).await? {
         return Err(Error::with_message(Reason::AlreadyExists, "A member of the account has the address."));
     }
@@ -101,7 +101,7 @@ pub async fn resend(
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
-    check_grant(connection, &permit, policies, invitation.account, invitation.role).await?;
+    check_grant(connection, &permit, policies, invitation.account, invitation.role, now).await?;
     let invitation = invitation.resend(now);
     store::update(connection, &invitation).await?;
     mail::send(connection, Topic::Invitation { mail: ids::new(now), invitation: invitation.id }, now).await?;

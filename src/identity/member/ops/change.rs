@@ -68,8 +68,8 @@ pub async fn change_role(
     if role == member.role {
         return with_person(connection, member).await;
     }
-    check_grant(connection, &permit, policies, member.account, member.role).await?;
-    check_grant(connection, &permit, policies, member.account, role).await?;
+    check_grant(connection, &permit, policies, member.account, member.role, now).await?;
+    check_grant(connection, &permit, policies, member.account, role, now).await?;
     keep_an_owner(connection, &member).await?;
     if role == MemberRole::OWNER && !users::lock(connection, Visibility::All, member.user).await?.is_staying() {
         return Err(Error::field(

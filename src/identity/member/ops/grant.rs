@@ -1,5 +1,7 @@
 //! The limit on granting roles: a caller gives and takes no more than the caller holds.
 
+use chrono::{DateTime, Utc};
+
 use crate::identity::{
     invitation::store as invitations,
     member::{
@@ -7,6 +9,7 @@ use crate::identity::{
         store,
     },
     role::{model::Assigned, ops as roles},
+    second_factor::model::MAX_AUTH_AGE,
     user::model::{Role as UserRole, User},
 };
 use mainstay_kernel::{
@@ -24,14 +27,19 @@ const MANAGE: &str = "identity.members.manage";
 ///
 /// # Errors
 /// `PERMISSION_DENIED` if the caller lacks a scope of the role, or is a customer but no owner and the role is that of an
-/// owner; `NOT_FOUND` for a custom role of another account.
+/// owner; `REAUTHENTICATION_REQUIRED` for the role of an owner, as for a transfer of the ownership; `NOT_FOUND` for a custom
+/// role of another account.
 pub(crate) async fn check_grant(
     connection: &Connection,
     permit: &Permit,
     policies: &Policies,
     account: AccountId,
     role: MemberRole,
+    now: DateTime<Utc>,
 ) -> Result<()> {
+    if role == MemberRole::OWNER {
+        permit.check_recent(MAX_AUTH_AGE, now)?;
+    }
     let permit = &roles::present(connection, policies, permit.clone(), MANAGE).await?;
     roles::check_assignment(connection, permit, policies, Some(account), role.assigned()).await?;
     match *permit.caller() {

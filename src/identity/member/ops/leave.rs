@@ -28,11 +28,11 @@ pub async fn remove(
     id: MemberId,
     expected: Option<ExpectedVersions>,
 ) -> Result<UserId> {
-    let permit = work.permit()?;
+    let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
     let member = lock(connection, &permit, id, expected.as_ref()).await?;
     if permit.caller().principal() != member.user.0 {
-        check_grant(connection, &permit, policies, member.account, member.role).await?;
+        check_grant(connection, &permit, policies, member.account, member.role, now).await?;
     }
     end(connection, &member).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "a member was removed");

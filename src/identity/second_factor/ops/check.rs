@@ -38,6 +38,8 @@ use mainstay_kernel::{
 /// latter bounds the success of a thief of the password to one in ten thousand a day.
 const PER_CHALLENGE: Quota = Quota { requests: 5, window: Duration::from_secs(300) };
 const PER_DAY: Quota = Quota { requests: 30, window: Duration::from_secs(86_400) };
+/// The wrong codes per user in a day, whatever the password: a thief of the mailbox resets the password and begins anew.
+const PER_USER_AND_DAY: Quota = Quota { requests: 60, window: Duration::from_secs(86_400) };
 
 /// Completes a sign-in, with the challenge that the right password has earned and a code. Returns the session's tokens and
 /// the device's token.
@@ -80,7 +82,13 @@ pub async fn reauthenticate(
     let (user, _) = auth::prove_password(app, permit, password, from).await?;
     let has_second_factor = user.second_factor_at.is_some();
     if has_second_factor {
-        check(app, &user, code.ok_or_else(|| Error::field("code", "is required"))?, None).await?;
+        let code = code.ok_or_else(|| Error::field("code", "is required"))?;
+        if let Err(error) = check(app, &user, code, None).await {
+            if error.reason() == IdentityReason::WrongCode {
+                auth::refused(app, &user.email, Some(&user), from).await?;
+            }
+            return Err(error);
+        }
     }
     let (.., id) = session::caller(permit)?;
     let pair = session::renew(app, user.id, id, has_second_factor).await?;
@@ -98,6 +106,7 @@ pub(super) async fn check(app: &App, user: &User, code: &Code, also: Option<Atte
     let quota = app.config.section::<IdentityConfig>().login_attempts;
     let mut limits = vec![AttemptLimit::new("second-factor", &key, quota)];
     limits.push(AttemptLimit::new("second-factor-day", &key, PER_DAY));
+    limits.push(AttemptLimit::new("second-factor-user", user.id.0.as_bytes(), PER_USER_AND_DAY));
     limits.extend(also);
     let attempt = app.limiter.attempt(&limits).await?;
     let is_right = match code {
