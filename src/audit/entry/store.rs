@@ -7,7 +7,6 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
-    audit::Outcome,
     caller::Visibility,
     database::{Connection, count, integrity::corrupt, schema::audit_entries, visibility::visible},
     error::{Error, Result},

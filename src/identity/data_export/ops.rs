@@ -8,7 +8,7 @@ use mainstay_kernel::{
     caller::{Caller, Permit, Visibility},
     database::Connection,
     error::{Error, Result},
-    id::AccountId,
+    id::{AccountId, UserId},
     page::{Start, Total},
     personal, queue,
     unit_of_work::Work,
