@@ -35,7 +35,5 @@ ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;
 -- The new kinds are urgent.
 DROP INDEX mails_urgent_due_idx, mails_bulk_due_idx;
-CREATE INDEX mails_urgent_due_idx ON mails (due_at)
-    WHERE due_at IS NOT NULL AND kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24);
-CREATE INDEX mails_bulk_due_idx ON mails (due_at)
-    WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24);
+CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24);
+CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24);

@@ -55,7 +55,7 @@ fn missed(values: &[(&str, &str)]) -> Vec<&'static str> {
 }
 
 /// A configuration that meets every requirement.
-const PRODUCTION: [(&str, &str); 17] = [
+const PRODUCTION: [(&str, &str); 18] = [
     ("LISTEN_ADDR", "0.0.0.0:8080"),
     ("TRUSTED_PROXY_HOPS", "1"),
     ("ALLOWED_ORIGINS", "https://app.shop.example"),
@@ -73,6 +73,7 @@ const PRODUCTION: [(&str, &str); 17] = [
     ("PUBLIC_URL", "https://api.shop.example"),
     ("RATE_LIMIT_READ", "3000/1m"),
     ("RATE_LIMIT_LOGIN", "100/15m"),
+    ("SECOND_FACTOR_STAFF", "required"),
 ];
 
 #[test]
@@ -85,7 +86,7 @@ fn each_requirement_of_production_can_be_missed() {
     const LOCAL: &str = "postgres://shop@localhost,127.0.0.1/shop";
     /// The changed variables, and the requirements that are then missed.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
-    let cases: [Case; 25] = [
+    let cases: [Case; 26] = [
         (&[("TRUSTED_PROXY_HOPS", "0")], &["tls"]),
         (&[("ALLOWED_ORIGINS", "https://a.example,http://b.example")], &["cors"]),
         (&[("METRICS_LISTEN_ADDR", "203.0.113.7:9464")], &["private-listener"]),
@@ -99,6 +100,7 @@ fn each_requirement_of_production_can_be_missed() {
         (&[("REDIS_URL", "redis://[::1]")], &[]),
         (&[("RATE_LIMIT_READ", "3001/1m")], &["rate-limits"]),
         (&[("RATE_LIMIT_LOGIN", "101/15m")], &["login-limit"]),
+        (&[("SECOND_FACTOR_STAFF", "optional")], &["staff-second-factor"]),
         (&[("ON_CALL_ROUTING_KEY", "")], &["on-call"]),
         (&[("FILES_URL", "s3://key:secret@s3.example/shop?tls=none")], &["files"]),
         (&[("STRIPE_SECRET_KEY", "sk_test_key")], &["payments"]),
@@ -115,7 +117,18 @@ fn each_requirement_of_production_can_be_missed() {
     for (changes, names) in cases {
         assert_eq!(with(changes), names, "{changes:?}");
     }
-    let of_defaults = ["tls", "secret-key", "postgres", "redis", "on-call", "files", "payments", "mail", "public-url"];
+    let of_defaults = [
+        "tls",
+        "secret-key",
+        "postgres",
+        "redis",
+        "on-call",
+        "files",
+        "payments",
+        "mail",
+        "public-url",
+        "staff-second-factor",
+    ];
     let mut defaults = missed(&[]);
     defaults.sort_by_key(|name| of_defaults.iter().position(|other| other == name));
     assert_eq!(defaults, of_defaults);

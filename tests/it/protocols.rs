@@ -169,6 +169,21 @@ async fn invitations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deletions() {
+    run_all(cases::deletion::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_of_data() {
+    run_all(cases::data_export::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_factors() {
+    run_all(cases::second_factor::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn audit_entries() {
     run_all(cases::audit::cases()).await;
 }

@@ -45,7 +45,7 @@ async fn add(app: &TestApp, pair: &Response) -> Factor {
     let factor = Factor { secret: enrolled.text("/data/secret"), recovery: Vec::new() };
     let request = json!({ "code": factor.code(app) });
     let codes = me.call(Protocol::Rest, "SecondFactorService.ConfirmTotp", request).await.success();
-    let recovery = codes.body["recoveryCodes"].as_array().expect("codes").iter();
+    let recovery = codes.data()["recoveryCodes"].as_array().expect("codes").iter();
     Factor { recovery: recovery.map(|code| code.as_str().expect("a code").to_owned()).collect(), ..factor }
 }
 

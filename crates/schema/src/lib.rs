@@ -5,8 +5,7 @@
 diesel::table! {
     accounts (id) {
         id -> Uuid, name -> Text, created_at -> Timestamptz, version -> BigInt, updated_at -> Timestamptz,
-        requires_second_factor -> Bool,
-        deletion_at -> Nullable<Timestamptz>,
+        deletion_at -> Nullable<Timestamptz>, requires_second_factor -> Bool,
     }
 }
 diesel::table! {

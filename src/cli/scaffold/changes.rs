@@ -51,7 +51,7 @@ impl Changes {
     /// An existing file, or the first step that fails; nothing has changed then.
     pub(super) fn write(self) -> anyhow::Result<Vec<PathBuf>> {
         if let Some((path, _)) = self.new.iter().find(|(path, _)| fs::symlink_metadata(path).is_ok()) {
-            bail!("{} exists already", path.display());
+            bail!("{} already exists", path.display());
         }
         let mut steps = Vec::new();
         let result = self.write_all(&mut steps);

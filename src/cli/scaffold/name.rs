@@ -169,18 +169,18 @@ mod tests {
     #[test]
     fn invalid_names_are_refused_with_the_reason() {
         for (name, why) in [
-            ("", "is no name"),
-            ("Book", "is no name"),
-            ("purchase-order", "is no name"),
-            ("2nd_book", "is no name"),
-            ("book_", "is no name"),
-            ("../book", "is no name"),
-            ("x_axis", "is no name"),
+            ("", "is not a valid name"),
+            ("Book", "is not a valid name"),
+            ("purchase-order", "is not a valid name"),
+            ("2nd_book", "is not a valid name"),
+            ("book_", "is not a valid name"),
+            ("../book", "is not a valid name"),
+            ("x_axis", "is not a valid name"),
             ("books", "looks like a plural"),
             ("type", "a word of Rust"),
             ("reference", "a word of Postgres"),
             ("connection", "taken"),
-            ("a_name_that_is_far_longer_than_anyone_needs", "is no name"),
+            ("a_name_that_is_far_longer_than_anyone_needs", "is not a valid name"),
             ("the_name_that_is_far_longer_than_anyone_needs", "at most 40"),
         ] {
             let error = Resource::parse(name, None).expect_err(name).to_string();

@@ -77,7 +77,7 @@ fn nothing_is_overwritten_or_half_written() {
     let parent = tempfile::tempdir().expect("a folder");
     let root = parent.path().join("shop");
     fs::create_dir(&root).expect("a folder");
-    assert!(new(&root).expect_err("it exists").to_string().contains("exists already"));
+    assert!(new(&root).expect_err("it exists").to_string().contains("already exists"));
     fs::remove_dir(&root).expect("it is empty still");
     new(&root).expect("a repository");
     add_named(&root, "book").expect("a resource");
@@ -86,7 +86,7 @@ fn nothing_is_overwritten_or_half_written() {
     assert!(format!("{error:#}").contains("there is a table books already"), "{error:#}");
     fs::write(root.join("tests/it/authors.rs"), "").expect("a file in the way");
     let error = add_named(&root, "author").expect_err("a file is in the way");
-    assert!(error.to_string().contains("exists already"), "{error:#}");
+    assert!(error.to_string().contains("already exists"), "{error:#}");
     fs::remove_file(root.join("tests/it/authors.rs")).expect("the file in the way");
     // Other files have been written before this failure.
     fs::write(root.join("src/author"), "").expect("a file where a folder should be");

@@ -21,7 +21,7 @@ use crate::files::{
     storage::Storage,
 };
 
-pub(in crate::files) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
     [("/archives/{archive_id}", get(download))]
 }
 

@@ -21,11 +21,11 @@ pub struct DataExports {
 
 fn render(export: DataExport) -> pb::DataExport {
     pb::DataExport {
-        id: export.id.to_string(),
+        id: Some(export.id.to_string()),
         account_id: export.account.map(|account| account.to_string()),
-        state: export.status.number().into(),
-        items_total: export.items_total,
-        items_done: export.items_done,
+        state: Some(export.status.number().into()),
+        items_total: Some(export.items_total),
+        items_done: Some(export.items_done),
         create_time: Some(time(export.created_at)),
         finish_time: export.finished_at.map(time),
         expire_time: export.archive.map(|archive| time(archive.expires_at)),

@@ -29,17 +29,17 @@ pub struct Deletions {
 
 fn render((deletion, rows): (Deletion, Vec<ErasedRows>)) -> pb::Deletion {
     let table = |rows: ErasedRows| pb::ErasedTable {
-        table: rows.table,
-        action: rows.action.number().into(),
-        rows: rows.rows,
-        reason: rows.reason,
+        table: Some(rows.table),
+        action: Some(rows.action.number().into()),
+        rows: Some(rows.rows),
+        reason: Some(rows.reason),
     };
     pb::Deletion {
-        id: deletion.id.to_string(),
+        id: Some(deletion.id.to_string()),
         user_id: deletion.subject.user().map(|user| user.to_string()),
         account_id: deletion.subject.account().map(|account| account.to_string()),
-        state: deletion.state.number().into(),
-        requested_by: deletion.requested_by.to_string(),
+        state: Some(deletion.state.number().into()),
+        requested_by: Some(deletion.requested_by.to_string()),
         erase_time: Some(time(deletion.erase_at)),
         create_time: Some(time(deletion.created_at)),
         finish_time: deletion.finished_at.map(time),

@@ -54,7 +54,7 @@ impl SecondFactorService for SecondFactors {
         let mut call = Call::admit(request)?;
         let (permit, code) = (call.permit()?, std::mem::take(&mut call.message.code));
         let recovery_codes = ops::confirm(&self.app, &permit, code).await?;
-        call.read(pb::ConfirmTotpResponse { recovery_codes })
+        call.read(pb::ConfirmTotpResponse { data: Some(pb::RecoveryCodes { recovery_codes }) })
     }
 
     async fn remove_totp(&self, request: Request<pb::RemoveTotpRequest>) -> Reply<pb::RemoveTotpResponse> {
@@ -73,7 +73,7 @@ impl SecondFactorService for SecondFactors {
         let call = Call::admit(request)?;
         call.write(&self.app, async move |work: &mut Work| {
             let recovery_codes = ops::regenerate(work).await?;
-            Ok(pb::RegenerateRecoveryCodesResponse { recovery_codes })
+            Ok(pb::RegenerateRecoveryCodesResponse { data: Some(pb::RecoveryCodes { recovery_codes }) })
         })
         .await
     }

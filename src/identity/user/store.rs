@@ -20,7 +20,10 @@ use crate::{
         role::id::RoleId,
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
-    schema::{accounts, invitations, members, revocations, roles, service_keys, users},
+    schema::{
+        accounts, data_exports, deletion_notices, deletions, invitations, members, revocations, roles, service_keys,
+        users,
+    },
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -459,6 +462,12 @@ pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<
 pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<()> {
     let keys = service_keys::table.filter(service_keys::created_by.eq_any(users.to_vec()));
     diesel::delete(keys).execute(connection).await?;
+    let exports = data_exports::account_id.eq_any(accounts.to_vec()).or(data_exports::user_id.eq_any(users.to_vec()));
+    diesel::delete(data_exports::table.filter(exports)).execute(connection).await?;
+    let notices = deletion_notices::table.filter(deletion_notices::user_id.eq_any(users.to_vec()));
+    diesel::delete(notices).execute(connection).await?;
+    let deletions = deletions::account_id.eq_any(accounts.to_vec()).or(deletions::user_id.eq_any(users.to_vec()));
+    diesel::delete(deletions::table.filter(deletions)).execute(connection).await?;
     let of_either = members::account_id.eq_any(accounts.to_vec()).or(members::user_id.eq_any(users.to_vec()));
     diesel::delete(members::table.filter(of_either)).execute(connection).await?;
     let invited = invitations::table.filter(invitations::account_id.eq_any(accounts.to_vec()));

@@ -20,9 +20,9 @@ macro_rules! built_in {
 const BUILT_IN: &[(&str, &str)] = built_in![
     "layout.html" "layout.txt" "page.html" "parts.html" "parts.txt"
     "already_registered.de.j2" "already_registered.en.j2"
-    "email_change.de.j2" "email_change.en.j2"
     "deletion_done.de.j2" "deletion_done.en.j2"
     "deletion_scheduled.de.j2" "deletion_scheduled.en.j2"
+    "email_change.de.j2" "email_change.en.j2"
     "email_changed.de.j2" "email_changed.en.j2"
     "email_taken.de.j2" "email_taken.en.j2"
     "invitation.de.j2" "invitation.en.j2"

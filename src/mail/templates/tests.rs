@@ -29,7 +29,9 @@ fn every_mail_is_written_in_every_language() {
     let contents = samples::all(Links(&brand), DateTime::UNIX_EPOCH);
     let mut kinds: Vec<_> = contents.iter().map(Content::template).collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, names(), "one sample of each");
+    // A deletion is that of a user or of an account.
+    kinds.dedup();
+    assert_eq!(kinds, names(), "a sample of each");
     for content in contents {
         let [english, german] =
             ["en", "de"].map(|tag| templates.write(&content, &language(tag), None).expect("written"));

@@ -26,7 +26,7 @@ async fn add(who: &Actor) -> (String, String) {
     let secret = enroll(who).await;
     let request = json!({ "code": totp(&secret, Clock::default().now()) });
     let codes = who.call(Protocol::Rest, "SecondFactorService.ConfirmTotp", request).await.success();
-    (totp(&secret, next_step()), codes.text("/recoveryCodes/0"))
+    (totp(&secret, next_step()), codes.text("/data/recoveryCodes/0"))
 }
 
 /// Returns the request that answers the challenge of the customer's sign-in.

@@ -83,7 +83,7 @@ async fn a_recovery_code_works_once_also_of_requests_at_once() {
     // New codes replace the others.
     let new = me.call(Protocol::Rest, "SecondFactorService.RegenerateRecoveryCodes", json!({})).await.success();
     verify(&app, &challenges[0], &factor.recovery[4]).await.failure("WRONG_CODE");
-    verify(&app, &challenges[0], &new.text("/recoveryCodes/0")).await.success();
+    verify(&app, &challenges[0], &new.text("/data/recoveryCodes/0")).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ export function Enroll({ onDone }: { onDone: () => void }) {
     setBusy(true);
     setError(undefined);
     try {
-      setCodes((await read(api.POST("/api/v1/auth/totp/confirm", { body: { code } }))).recoveryCodes);
+      setCodes((await read(api.POST("/api/v1/auth/totp/confirm", { body: { code } }))).data.recoveryCodes);
     } catch (problem) {
       setError(problem);
       setBusy(false);

@@ -57,7 +57,7 @@ function WithFactor({ factor }: { factor: Schemas["SecondFactor"] }) {
     setCodes(undefined);
     void client.invalidateQueries();
   };
-  const renew = async () => setCodes((await read(api.POST("/api/v1/auth/recovery-codes"))).recoveryCodes);
+  const renew = async () => setCodes((await read(api.POST("/api/v1/auth/recovery-codes"))).data.recoveryCodes);
   const remove = () => read(api.DELETE("/api/v1/auth/totp"));
   return (
     <>

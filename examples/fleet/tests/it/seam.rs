@@ -260,7 +260,7 @@ async fn a_migration_that_did_not_run() {
 
     server.admin().await.get("/api/v1/vehicles").await.failure(500, "INTERNAL_ERROR");
     let migrated = run(&["migrate"], server.database()).await;
-    assert_names(&String::from_utf8_lossy(&migrated.stdout), &["applied 2026-11-22-000001_create_fleet"]);
+    assert_names(&String::from_utf8_lossy(&migrated.stdout), &["Applied 2026-11-22-000001_create_fleet"]);
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
 }
 
