@@ -55,7 +55,7 @@ async fn a_file_is_imported_through_a_server() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 4);
     let output = import("good.csv", rows, cast.admin.as_user().account.to_string()).await;
-    assert!(text(&output.stdout).starts_with("2 tickets created"), "another account is another import: {output:?}");
+    assert!(text(&output.stdout).starts_with("Tickets created: 2."), "another account is another import: {output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn the_command_says_how_a_file_is_to_be_read() {
     let variables = [("MAINSTAY_SERVER", app.endpoint.base()), ("MAINSTAY_TOKEN", token)];
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let output = run(arguments.map(str::to_owned).collect(), variables).await;
-    assert!(text(&output.stdout).starts_with("1 tickets created"), "{output:?}");
+    assert!(text(&output.stdout).starts_with("Tickets created: 1."), "{output:?}");
     let rows = app.database.sql("SELECT subject, body FROM tickets").await;
     assert_eq!(rows, [[Some("Grüße".to_owned()), Some("one\ntwo".to_owned())]]);
 }
