@@ -148,10 +148,10 @@ impl User {
         Self { deletion_at, epoch, version: self.version + 1, updated_at: now, ..self }
     }
 
-    /// Returns the user without the scheduled deletion.
+    /// Returns the user with another time of the deletion, or without one.
     #[must_use]
-    pub fn cancel_deletion(self, now: DateTime<Utc>) -> Self {
-        Self { deletion_at: None, version: self.version + 1, updated_at: now, ..self }
+    pub fn with_deletion(self, deletion_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        Self { deletion_at, version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Returns whether the user may sign in.

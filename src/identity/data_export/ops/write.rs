@@ -43,7 +43,27 @@ pub(crate) async fn run(app: &App, id: DataExportId) -> Result<()> {
     let files = app.database.autocommit(count).await?;
     let export = set(app, export, |export| export.run(tables.len() as i64 + files)).await?;
     let expires_at = app.clock.now() + ARCHIVE_LIFE;
-    let (archive_id, mut writer) = archive::begin(app, expires_at).await?;
+    let (archive_id, writer) = archive::begin(app, expires_at).await?;
+    let written = async {
+        let size_bytes = write(app, &export, tables, writer).await?;
+        let (archive, now) = (Archive { id: archive_id, size_bytes, expires_at }, app.clock.now());
+        set(app, export, |export| export.succeed(archive, now)).await?;
+        tracing::info!(export = %id, size_bytes, "an export ended");
+        Ok(())
+    };
+    let written = written.await;
+    if written.is_err() {
+        // The export may have been erased meanwhile; otherwise, the next run begins another archive.
+        let now = app.clock.now();
+        let release = async move |connection: &mut Connection| archive::release(connection, &[archive_id], now).await;
+        app.database.autocommit(release).await?;
+    }
+    written
+}
+
+/// Writes the tables and the files of an export. Returns the size of the archive.
+async fn write(app: &App, export: &DataExport, tables: Vec<Vec<Personal>>, mut writer: ArchiveWriter) -> Result<i64> {
+    let (id, (_, subject)) = (export.id, owner(export));
     let mut done = 0;
     for table in tables {
         write_table(app, &mut writer, &table, subject).await?;
@@ -51,12 +71,8 @@ pub(crate) async fn run(app: &App, id: DataExportId) -> Result<()> {
         done += 1;
         app.database.autocommit(async move |connection| store::set_done(connection, id, done).await).await?;
     }
-    write_files(app, &mut writer, &export, done).await?;
-    let size_bytes = i64::try_from(writer.finish().await?).map_err(Error::internal)?;
-    let (archive, now) = (Archive { id: archive_id, size_bytes, expires_at }, app.clock.now());
-    set(app, export, |export| export.succeed(archive, now)).await?;
-    tracing::info!(export = %id, size_bytes, "an export ended");
-    Ok(())
+    write_files(app, &mut writer, export, done).await?;
+    i64::try_from(writer.finish().await?).map_err(Error::internal)
 }
 
 /// Fails an export whose job will not run again.

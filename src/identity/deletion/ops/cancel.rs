@@ -11,7 +11,7 @@ use crate::{
         deletion::{
             id::DeletionId,
             job::EraseData,
-            model::{Deletion, Subject},
+            model::{Deletion, State, Subject},
             store,
         },
         member::store as members,
@@ -52,7 +52,8 @@ pub async fn cancel_by_token(app: &App, token: &str) -> Result<()> {
 async fn end(connection: &mut Connection, deletion: Deletion, now: DateTime<Utc>) -> Result<Deletion> {
     let with = store::scheduled_with(connection, deletion.id).await?;
     let mut cancelled = Vec::new();
-    for own in with {
+    // One that has begun does not keep the user from canceling.
+    for own in with.into_iter().filter(|own| own.state == State::Scheduled) {
         cancelled.extend(end_one(connection, own, now).await?);
     }
     let (id, subject) = (deletion.id, deletion.subject);
@@ -82,7 +83,7 @@ async fn end_one(connection: &mut Connection, deletion: Deletion, now: DateTime<
         Subject::User(id) => {
             let user = users::lock(connection, Visibility::All, id).await?;
             let Some(cancelled) = store::lock(connection, deletion.id).await?.cancel(now)? else { return Ok(None) };
-            users::update(connection, &user.cancel_deletion(now)).await?;
+            users::update(connection, &user.with_deletion(None, now)).await?;
             finish(connection, cancelled).await.map(Some)
         }
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     identity::{
-        account::store as accounts,
+        account::{model::Account, store as accounts},
         deletion::{
             id::DeletionId,
             job::EraseData,
@@ -32,7 +32,7 @@ use crate::{
         },
         member::store as members,
         session::ops as session,
-        user::ops as user,
+        user::{model::User, ops as user, store as users},
     },
     mail::{model::Topic, ops as mail},
     proto::identity::v1::Reason as IdentityReason,
@@ -140,22 +140,34 @@ async fn begin(app: &App, deletion: Deletion) -> Result<Outcome> {
     Ok(Outcome::Queued)
 }
 
+/// The locked subject of a deletion.
+enum Ended {
+    User(User),
+    Account(Account),
+}
+
 async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject) -> Result<()> {
     let now = work.now();
     let connection = work.connection().await?;
-    let (deletion, user) = match subject {
+    let (deletion, ended) = match subject {
         Subject::User(user) => {
             let (owned, user, _) = lock_owner(connection, user).await?;
-            // Those that the user alone had are scheduled with the user.
+            // Accounts whose only member is the user are scheduled with the user.
             if !left_alone(connection, &owned).await?.is_empty() {
                 return Err(IdentityReason::SoleOwner.into());
             }
-            (store::lock(connection, id).await?, Some(user))
+            // An account that is still billed would be left without a member.
+            for own in store::scheduled_with(connection, id).await? {
+                if let (State::Scheduled, Subject::Account(account)) = (own.state, own.subject) {
+                    check_contracts(app, connection, account).await?;
+                }
+            }
+            (store::lock(connection, id).await?, Ended::User(user))
         }
         Subject::Account(account) => {
-            accounts::lock(connection, account).await?;
+            let locked = accounts::lock(connection, account).await?;
             check_contracts(app, connection, account).await?;
-            (store::lock(connection, id).await?, None)
+            (store::lock(connection, id).await?, Ended::Account(locked))
         }
     };
     // It may have been canceled, or begun by a worker that was presumed dead, before the lock was acquired.
@@ -165,9 +177,13 @@ async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject
     if deletion.erase_at > now {
         return queue::enqueue_at(connection, &EraseData { deletion: id }, deletion.erase_at).await;
     }
-    if let Some(user) = user {
+    match ended {
         // The reason of an earlier deactivation may be personal.
-        user::begin_epoch_of(connection, &user.deactivate(REASON.to_owned(), now)).await?;
+        Ended::User(user) => {
+            let user = User { deletion_at: Some(now), ..user.deactivate(REASON.to_owned(), now) };
+            user::begin_epoch_of(connection, &user).await?;
+        }
+        Ended::Account(account) => accounts::update(connection, &account.with_deletion(Some(now), now)).await?,
     }
     loop {
         let ended = members::erase(connection, subject.id(), personal::BATCH).await?;
@@ -186,9 +202,18 @@ async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject
 
 async fn postpone(app: &App, deletion: Deletion) -> Result<()> {
     let transaction = app.database.transaction(async move |work: &mut Work| {
+        let (now, at) = (work.now(), Some(deletion.erase_at));
         let connection = work.connection().await?;
+        let subject = match deletion.subject {
+            Subject::User(id) => Ended::User(users::lock(connection, Visibility::All, id).await?),
+            Subject::Account(id) => Ended::Account(accounts::lock(connection, id).await?),
+        };
         if store::lock(connection, deletion.id).await?.state != State::Scheduled {
             return Ok(());
+        }
+        match subject {
+            Ended::User(user) => users::update(connection, &user.with_deletion(at, now)).await?,
+            Ended::Account(account) => accounts::update(connection, &account.with_deletion(at, now)).await?,
         }
         store::update(connection, &deletion).await?;
         queue::enqueue_at(connection, &EraseData { deletion: deletion.id }, deletion.erase_at).await
