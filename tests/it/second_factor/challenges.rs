@@ -23,7 +23,9 @@ async fn a_challenge_is_no_access_token_and_the_reverse() {
     }
     let pair = verify(&app, &token, &factor.code(&app)).await.success();
     for other in ["/data/accessToken", "/data/refreshToken", "/data/deviceToken"] {
-        verify(&app, &pair.text(other), &factor.code(&app)).await.failure("INVALID_TOKEN");
+        let refused = verify(&app, &pair.text(other), &factor.code(&app)).await;
+        // An access token is longer than a challenge may be.
+        assert!(["INVALID_TOKEN", "VALIDATION_FAILED"].contains(&refused.reason.as_str()), "{other}: {refused:#?}");
     }
 }
 

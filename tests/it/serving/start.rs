@@ -133,6 +133,7 @@ async fn the_production_checklist_decides_the_exit_code() {
         ("RATE_LIMIT_WRITE", "100/1m"),
         ("RATE_LIMIT_BULK", "20/1m"),
         ("RATE_LIMIT_LOGIN", "10/15m"),
+        ("SECOND_FACTOR_STAFF", "required"),
     ];
     let command = ["config", "check", "--production"];
     let (is_ready, text) = process::run(&command, &database, &good).await;
