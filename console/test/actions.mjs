@@ -116,7 +116,7 @@ export function actions(made) {
       run: async (page) => {
         await go(page, "/service-keys");
         await page.getByRole("button", { name: "Create service key" }).click();
-        await page.getByLabel("Name").fill("From the console");
+        await page.getByRole("textbox", { name: "Name" }).fill("From the console");
         await page.getByRole("checkbox", { name: "support.tickets.read" }).check();
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.locator("code.secret").waitFor();

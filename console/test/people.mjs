@@ -47,10 +47,11 @@ const SECOND_FACTOR = {
     await dialog.getByRole("alert").waitFor();
     await dialog.getByLabel("Code that the app shows").fill(totp(secret, 0));
     await dialog.getByRole("button", { name: "Add" }).click();
+    await dialog.getByRole("list", { name: "Recovery codes" }).waitFor();
     const codes = await dialog.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allTextContents();
     same(codes.length, 10, "recovery codes");
     await sound(page, "the recovery codes");
-    await dialog.getByRole("button", { name: "I have kept the codes" }).click();
+    await dialog.getByRole("button", { name: "Saved" }).click();
     await page.getByText("Recovery codes left: 10").waitFor();
     await sound(page, "the second factor");
 
@@ -83,7 +84,7 @@ const SECOND_FACTOR = {
     await confirm.getByRole("button", { name: "Confirm" }).click();
     const next = await page.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allTextContents();
     same(next.length, 10, "new recovery codes");
-    await page.getByRole("button", { name: "I have kept the codes" }).click();
+    await page.getByRole("button", { name: "Saved" }).click();
     await page.getByText("Recovery codes left: 10").waitFor();
     await page.getByRole("button", { name: "Remove" }).click();
     await dialog.getByRole("button", { name: "Remove" }).click();

@@ -15,7 +15,6 @@ export const german = {
   "Each replaces one code of the app, if you lose it.": "Jeder ersetzt einen Code der App, wenn Sie diese verlieren.",
   "Each sign-in needs a code of your authenticator app.": "Jede Anmeldung braucht einen Code Ihrer Authenticator-App.",
   "From then on, a sign-in needs your password only.": "Danach braucht eine Anmeldung nur noch Ihr Passwort.",
-  "I have kept the codes": "Ich habe die Codes aufbewahrt",
   "It took too long. Sign in again.": "Es hat zu lange gedauert. Melden Sie sich noch einmal an.",
   "Keep these recovery codes in a safe place. They are shown once.": "Bewahren Sie diese Wiederherstellungscodes sicher auf. Sie werden einmal gezeigt.",
   "New recovery codes": "Neue Wiederherstellungscodes",

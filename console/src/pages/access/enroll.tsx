@@ -75,7 +75,7 @@ export function RecoveryCodes({ codes, onDone }: { codes: readonly string[]; onD
       <ul className="codes" aria-label={t("Recovery codes")}>{codes.map((code) => <li key={code}><code>{code}</code></li>)}</ul>
       <footer>
         <button type="button" onClick={copy}>{t("Copy")}</button>
-        <button type="button" className="primary" onClick={onDone}>{t("I have kept the codes")}</button>
+        <button type="button" className="primary" onClick={onDone}>{t("Saved")}</button>
       </footer>
     </div>
   );

@@ -140,10 +140,19 @@ fn an_event_is_declared_once_by_the_module_it_is_named_after() {
     let good = "{name: \"fleet.vehicle.sold\" summary: \"A vehicle was sold.\" scope: \"fleet.vehicles.read\"}";
     assert_eq!(events(good), [""; 0]);
     let foreign = "fleet/v1/module.proto: event \"vehicle.sold\" must begin with \"fleet.\"";
-    says(&events("{name: \"vehicle.sold\" summary: \"Sold.\"}"), &[foreign]);
-    says(&events("{name: \"fleets.vehicle.sold\" summary: \"Sold.\"}"), &["must begin with \"fleet.\""]);
-    says(&events("{name: \"fleet.Vehicle.sold\" summary: \"Sold.\"}"), &["words in lower_snake_case"]);
-    says(&events("{name: \"fleet.vehicle.sold\"}"), &["\"fleet.vehicle.sold\" has no summary", "when it is published"]);
+    says(&events("{name: \"vehicle.sold\" summary: \"Sold.\" scope: \"fleet.vehicles.read\"}"), &[foreign]);
+    says(
+        &events("{name: \"fleets.vehicle.sold\" summary: \"Sold.\" scope: \"fleet.vehicles.read\"}"),
+        &["must begin with \"fleet.\""],
+    );
+    says(
+        &events("{name: \"fleet.Vehicle.sold\" summary: \"Sold.\" scope: \"fleet.vehicles.read\"}"),
+        &["words in lower_snake_case"],
+    );
+    says(
+        &events("{name: \"fleet.vehicle.sold\" scope: \"fleet.vehicles.read\"}"),
+        &["\"fleet.vehicle.sold\" has no summary", "when it is published"],
+    );
     says(&events(&format!("{good}, {good}")), &["\"fleet.vehicle.sold\" is declared twice: remove one"]);
     let unknown = "event \"fleet.vehicle.sold\" needs the scope \"fleet.read\", which no module declares";
     says(&events(&good.replace("fleet.vehicles.read", "fleet.read")), &[unknown]);
