@@ -267,7 +267,7 @@ export function actions(made) {
         await page.getByRole("dialog").getByRole("button", { name: "Create vehicle" }).waitFor();
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();
-        await page.getByLabel("Name").fill("Folding chair");
+        await page.getByRole("textbox", { name: "Name" }).fill("Folding chair");
         await page.getByLabel("Amount").fill("49.00");
         await page.getByLabel("Currency").fill("eur");
         await sound(page, "an amount");
@@ -276,14 +276,14 @@ export function actions(made) {
         await page.getByRole("button", { name: "Edit" }).click();
         await becomes(() => page.getByLabel("Amount").inputValue(), "49.00", "the price that is to be changed");
         await page.getByLabel("Amount").fill("52,5");
-        await page.getByLabel("Name").fill("Folding chair, oak");
+        await page.getByRole("textbox", { name: "Name" }).fill("Folding chair, oak");
         await page.getByRole("dialog").getByRole("button", { name: "Edit" }).click();
         await page.getByRole("heading", { name: "Folding chair, oak" }).waitFor();
         await page.locator("dl").getByText("€52.50").waitFor();
         // A currency without decimal places.
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();
-        await page.getByLabel("Name").fill("Stool");
+        await page.getByRole("textbox", { name: "Name" }).fill("Stool");
         await page.getByLabel("Currency").fill("jpy");
         await page.getByLabel("Amount").fill("4900");
         await page.getByRole("dialog").getByRole("button", { name: "Create product" }).click();

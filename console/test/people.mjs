@@ -105,7 +105,7 @@ export const PEOPLE = [
       await page.getByRole("heading", { name: "Profile" }).waitFor();
       const dialog = page.getByRole("dialog");
       await page.getByRole("button", { name: "Edit" }).click();
-      await dialog.getByLabel("Name").fill("Ada Lovelace");
+      await dialog.getByRole("textbox", { name: "Name" }).fill("Ada Lovelace");
       await dialog.getByLabel("Language").fill("de");
       await dialog.getByRole("button", { name: "Edit" }).click();
       await page.getByRole("button", { name: "Account of Ada Lovelace" }).waitFor();

@@ -150,15 +150,15 @@ export function resends({ token, me, payment }) {
         const keys = await intercept(page, "**/api/v1/products", "POST", loseFirst);
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();
-        await page.getByLabel("Name").fill("Created once");
+        await page.getByRole("textbox", { name: "Name" }).fill("Created once");
         await page.getByLabel("Amount").fill("5.00");
         await page.getByLabel("Currency").fill("eur");
         const dialog = page.getByRole("dialog");
         await dialog.getByRole("button", { name: "Create product" }).click();
         await dialog.getByText(NO_ANSWER).waitFor();
-        await page.getByLabel("Name").fill("Created twice");
+        await page.getByRole("textbox", { name: "Name" }).fill("Created twice");
         await dialog.getByText(SOMETHING_NEW).waitFor();
-        await page.getByLabel("Name").fill("Created once");
+        await page.getByRole("textbox", { name: "Name" }).fill("Created once");
         await dialog.getByRole("button", { name: "Create product" }).click();
         await dialog.waitFor({ state: "detached" });
         same(keys.length, 2, "requests");
@@ -175,7 +175,7 @@ export function resends({ token, me, payment }) {
         const keys = await intercept(page, "**/api/v1/products/*", "PATCH", loseFirst);
         await go(page, `/s/ProductService/${data.id}`);
         await page.getByRole("button", { name: "Edit" }).click();
-        await page.getByLabel("Name").fill("Bench, oak");
+        await page.getByRole("textbox", { name: "Name" }).fill("Bench, oak");
         const dialog = page.getByRole("dialog");
         await dialog.getByRole("button", { name: "Edit" }).click();
         await dialog.getByText(NO_ANSWER).waitFor();
@@ -199,7 +199,7 @@ export function resends({ token, me, payment }) {
         await intercept(page, "**/api/v1/service-keys", "POST", (route) => route.abort());
         await go(page, "/service-keys");
         await page.getByRole("button", { name: "Create service key" }).click();
-        await page.getByLabel("Name").fill("Not created");
+        await page.getByRole("textbox", { name: "Name" }).fill("Not created");
         await page.getByRole("checkbox", { name: "support.tickets.read" }).check();
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.getByRole("dialog").getByText("It may have taken effect. Sent again, it may do so twice").waitFor();

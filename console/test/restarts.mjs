@@ -279,7 +279,7 @@ const DEAD_JOBS = {
     const region = page.getByRole("region", { name: "Dead jobs" });
     const dead = region.getByRole("row").filter({ hasText: "fleet.recharge" });
     await dead.nth(2).waitFor();
-    await dead.first().getByText("the charging station is on fire").waitFor();
+    await dead.first().locator(".text").filter({ hasText: "the charging station is on fire" }).waitFor();
     await sound(page, "dead jobs");
     // As long as the cause exists, it dies again.
     const oldest = dead.last();

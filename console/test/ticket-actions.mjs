@@ -193,7 +193,7 @@ export function ticketActions({ token, me, payment }) {
         await becomes(() => views.locator("[aria-current]").allTextContents().then(String), "Mine", "the view that is shown");
         await page.getByLabel("Queue").selectOption({ index: 1 });
         await page.getByRole("button", { name: "Save view" }).click();
-        await page.getByLabel("Name").fill("My queue");
+        await page.getByRole("textbox", { name: "Name" }).fill("My queue");
         await sound(page, "the name of a view");
         await page.getByRole("dialog").getByRole("button", { name: "Save view" }).click();
         await becomes(() => views.locator("[aria-current]").allTextContents().then(String), "My queue", "the view that was saved");
@@ -235,7 +235,7 @@ export function ticketActions({ token, me, payment }) {
         await page.getByText("2 total").waitFor();
         // Through a dialog.
         await press(page.getByRole("button", { name: "Save view" }));
-        await page.getByLabel("Name").fill("Focussed");
+        await page.getByRole("textbox", { name: "Name" }).fill("Focussed");
         await page.keyboard.press("Enter");
         await focused("a", "Focussed");
         await press(page.getByRole("button", { name: "Remove view" }));
