@@ -82,6 +82,7 @@ const SECOND_FACTOR = {
     await confirm.getByLabel("Recovery code").fill(codes[0]);
     await sound(page, "the dialog of a repeated authentication");
     await confirm.getByRole("button", { name: "Confirm" }).click();
+    await page.getByRole("list", { name: "Recovery codes" }).waitFor();
     const next = await page.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allTextContents();
     same(next.length, 10, "new recovery codes");
     await page.getByRole("button", { name: "Saved" }).click();

@@ -285,7 +285,7 @@ const DEAD_JOBS = {
     const oldest = dead.last();
     const label = await oldest.getByRole("button").getAttribute("aria-label");
     await oldest.getByRole("button").click();
-    await page.getByText("Jobs that run again: 1").waitFor();
+    await page.getByText("Jobs to retry: 1").waitFor();
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
     await die(server, "fleet.recharge", 3);
     await page.getByRole("button", { name: label }).waitFor();
@@ -298,7 +298,7 @@ const DEAD_JOBS = {
     // The focus continues with the next item, and at the end with the heading.
     await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Retry: fleet.recharge"));
     await page.getByRole("button", { name: "Run all 2 again" }).press("Enter");
-    await page.getByText("Jobs that run again: 2").waitFor();
+    await page.getByText("Jobs to retry: 2").waitFor();
     await page.getByText("No dead jobs.").waitFor();
     await page.waitForFunction(() => document.activeElement?.matches("h2") && document.activeElement.textContent === "Dead jobs");
     await becomes(available, 3, "vehicles that can be leased", { within: LONG_MS });

@@ -83,7 +83,7 @@ fn nothing_is_overwritten_or_half_written() {
     add_named(&root, "book").expect("a resource");
     let before = tree(&root);
     let error = add_named(&root, "book").expect_err("it exists");
-    assert!(format!("{error:#}").contains("there is a table books already"), "{error:#}");
+    assert!(format!("{error:#}").contains("The table books already exists"), "{error:#}");
     fs::write(root.join("tests/it/authors.rs"), "").expect("a file in the way");
     let error = add_named(&root, "author").expect_err("a file is in the way");
     assert!(error.to_string().contains("already exists"), "{error:#}");
