@@ -297,7 +297,7 @@ const DEAD_JOBS = {
     await becomes(() => dead.count(), 2, "dead jobs");
     // The focus continues with the next item, and at the end with the heading.
     await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Retry: fleet.recharge"));
-    await page.getByRole("button", { name: "Run all 2 again" }).press("Enter");
+    await page.getByRole("button", { name: "Retry all 2" }).press("Enter");
     await page.getByText("Jobs to retry: 2").waitFor();
     await page.getByText("No dead jobs.").waitFor();
     await page.waitForFunction(() => document.activeElement?.matches("h2") && document.activeElement.textContent === "Dead jobs");
