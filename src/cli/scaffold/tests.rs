@@ -98,7 +98,7 @@ fn nothing_is_overwritten_or_half_written() {
     let schema = read(&root, "src/schema.rs");
     fs::write(root.join("src/schema.rs"), schema.replace("shop.books", "shop.authors")).expect("a schema");
     let error = add_named(&root, "author").expect_err("there is such a table");
-    for part in ["schema.rs", "there is a table authors already: choose another name", "--plural", "migrations/"] {
+    for part in ["schema.rs", "The table authors already exists. Choose another name", "--plural", "migrations/"] {
         assert!(format!("{error:#}").contains(part), "{part}: {error:#}");
     }
     add_named(parent.path(), "book").expect_err("this is no repository");
