@@ -154,5 +154,7 @@ export function useContract() {
     queryKey: ["contract"],
     queryFn: async ({ signal }) => contractOf((await call({ method: "get", path: "/openapi.json" }, signal)) as Document),
     staleTime: Number.POSITIVE_INFINITY,
+    // Rows that appear while the contract can't be read would read it again and again.
+    retryOnMount: false,
   });
 }
