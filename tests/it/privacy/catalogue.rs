@@ -28,7 +28,7 @@ async fn every_column_with_a_person_or_an_account_is_declared() {
 async fn every_declaration_fits_the_database() {
     let app = TestApp::start().await;
     let personal = Modules::of(&app.app).personal();
-    let nobody = uuid::Uuid::nil();
+    let absent = uuid::Uuid::nil();
     for declaration in personal.all() {
         let declaration = *declaration;
         let now = app.app.clock.now();
@@ -36,10 +36,10 @@ async fn every_declaration_fits_the_database() {
             let connection = work.connection().await?;
             // No user has the nil UUID, so that the avatar of one can't be removed.
             if declaration.column != "avatar_id" {
-                assert_eq!(declaration.erase(connection, nobody, now).await?, 0, "{declaration:?}");
+                assert_eq!(declaration.erase(connection, absent, now).await?, 0, "{declaration:?}");
             }
-            declaration.is_blocking(connection, nobody).await?;
-            assert_eq!(declaration.count(connection, nobody).await?, 0, "{declaration:?}");
+            declaration.is_blocking(connection, absent).await?;
+            assert_eq!(declaration.count(connection, absent).await?, 0, "{declaration:?}");
             Ok::<_, mainstay_kernel::error::Error>(())
         });
         run.await.unwrap_or_else(|error| panic!("{declaration:?}: {}", error.detail()));

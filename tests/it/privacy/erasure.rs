@@ -39,6 +39,8 @@ async fn live(scene: &Scene) {
     let name = format!("Ada {}", user.id.simple());
     let patch = json!({ "userId": user.id.to_string(), "user": { "name": name } });
     who.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+    let wrong = json!({ "email": user.email, "password": "not this password" });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
     let ticket = scene.ticket().await;
     scene.comment(&ticket).await;
     file::upload(who).await;

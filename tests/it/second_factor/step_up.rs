@@ -71,6 +71,22 @@ async fn an_old_sign_in_is_refused_over_every_protocol_and_renewed() {
     }
 }
 
+/// An invitation as an owner has the effect of a transfer, and an account without its policy that of a removed factor.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_method_makes_an_owner_or_lifts_the_policy_with_an_old_sign_in() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.as_user().account.to_string();
+    let me = caller(&app, &aged(&app, new_session(&app, &cast.customer).await).await);
+    let invite = |role: &str| json!({ "email": "thief@example.com", "role": role });
+    let policy = json!({ "accountId": account, "account": { "requireSecondFactor": true } });
+    for protocol in PROTOCOLS {
+        me.call(protocol, "InvitationService.CreateInvitation", invite("MEMBER_ROLE_OWNER")).await.failure(REQUIRED);
+        me.call(protocol, "AccountService.UpdateAccount", policy.clone()).await.failure(REQUIRED);
+    }
+    me.call(Protocol::Rest, "InvitationService.CreateInvitation", invite("MEMBER_ROLE_VIEWER")).await.success();
+}
+
 /// Signs in with the password alone, although the case may have added a second factor.
 async fn new_session_of(app: &TestApp, who: &Actor) -> Response {
     app.database.sql("UPDATE users SET second_factor_at = NULL WHERE second_factor_at IS NOT NULL").await;
