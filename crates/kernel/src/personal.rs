@@ -157,7 +157,7 @@ impl Personal {
         self.is_exported
     }
 
-    /// Returns the columns that the declaration covers: its own, and those that it anonymizes.
+    /// Returns the columns that the declaration covers: the named column, and the columns that an UPDATE anonymizes.
     fn covers(&self) -> impl Iterator<Item = &'static str> {
         let assigned = match self.action {
             Action::Anonymize { set, .. } => set,

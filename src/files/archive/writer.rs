@@ -18,7 +18,7 @@ pub(crate) struct ArchiveWriter {
     gzip: GzEncoder<Vec<u8>>,
     parts: Parts,
     time: u64,
-    /// The bytes that the present entry still needs, and those that fill its last block.
+    /// The bytes that the present entry still needs, and the padding of its last block.
     missing: u64,
     padding: usize,
 }

@@ -43,7 +43,7 @@ pub async fn create(work: &mut Work, account: Option<AccountId>) -> Result<DataE
     let (user, ..) = session::caller(&permit)?;
     let connection = work.connection().await?;
     users::lock(connection, Visibility::All, user).await?;
-    // The session meets the policy of its own account.
+    // A session meets the policy of one account only: the one that it names.
     let is_other = |account| !matches!(permit.caller(), Caller::User { account: Some(own), .. } if *own == account);
     if let Some(account) = account
         && (is_other(account) || !is_owner(connection, account, user).await?)

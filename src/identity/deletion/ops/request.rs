@@ -104,7 +104,7 @@ async fn of_account(app: &App, work: &mut Work, id: AccountId, erase_at: DateTim
     let account = accounts::lock(connection, id).await?;
     // Read under the lock, because the ownership may just have been transferred.
     let own = members::find(connection, id, by).await?;
-    // The session meets the policy of its own account.
+    // A session meets the policy of one account only: the one that it names.
     let is_of_session = matches!(permit.caller(), Caller::User { account: Some(own), .. } if *own == id);
     if permit.visibility() != Visibility::All && !(is_of_session && own.is_some_and(|member| member.is_owner())) {
         return Err(Error::not_found("account"));
