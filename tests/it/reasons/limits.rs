@@ -9,7 +9,7 @@ use tonic_types::StatusExt as _;
 
 use super::coverage::ReasonCoverage;
 use crate::{
-    cases::{draft, ticket},
+    cases::{Scene, draft, subscription::create_subscription, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
 };
 
@@ -123,16 +123,19 @@ async fn deadline_exceeded() {
 #[tokio::test]
 async fn overloaded() {
     let app = TestApp::builder().set("MAX_IN_FLIGHT", "1").start().await;
-    let cast = app.cast().await;
-    let id = ticket(&cast.customer).await;
+    let scene = Scene::new(&app).await;
+    let cast = &scene.cast;
+    // The method's deadline of 20 seconds leaves the other calls their time.
+    let id = create_subscription(&scene).await.id();
     let other = connect(&app.database.url).await;
     other
-        .batch_execute(&format!("BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE"))
+        .batch_execute(&format!("BEGIN; SELECT id FROM subscriptions WHERE id = '{id}' FOR UPDATE"))
         .await
-        .expect("the ticket");
+        .expect("the subscription");
     let customer = cast.customer.clone();
     let stuck = tokio::spawn(async move {
-        customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
+        let request = json!({ "subscriptionId": id, "atPeriodEnd": true });
+        customer.call(Protocol::Rest, "SubscriptionService.CancelSubscription", request).await
     });
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
@@ -146,7 +149,7 @@ async fn overloaded() {
     let customer = cast.customer.clone();
     let patient =
         tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
-    other.batch_execute("ROLLBACK").await.expect("the ticket goes");
+    other.batch_execute("ROLLBACK").await.expect("the subscription goes");
     stuck.await.expect("no panic").success();
     patient.await.expect("no panic").success();
 }
