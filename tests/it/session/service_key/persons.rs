@@ -176,7 +176,7 @@ async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
             let keys = list.data().as_array().expect("a list").iter();
             keys.map(|key| key["id"].as_str().expect("an id").to_owned()).collect()
         };
-        assert_eq!(ids(&cast.colleague, json!({})).await, [of_member.clone()]);
+        assert_eq!(ids(&cast.colleague, json!({})).await, std::slice::from_ref(&of_member));
         let all = [of_account.clone(), of_member.clone(), of_owner.clone()];
         assert_eq!(ids(&cast.customer, json!({})).await, all);
         let account = json!({ "accountId": cast.customer.as_user().account.to_string() });
