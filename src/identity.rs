@@ -56,7 +56,7 @@ use self::{
     passwords::Passwords,
     role::service::Roles,
     second_factor::service::SecondFactors,
-    service_key::{cache::ServiceKeyCache, service::ServiceKeys},
+    service_key::service::ServiceKeys,
     session::service::SessionRpcs,
     session::store::Sessions,
     tokens::Tokens,
@@ -87,7 +87,6 @@ pub(crate) fn module() -> Module {
             Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
         })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
-        .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
         .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))

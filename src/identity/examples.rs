@@ -51,9 +51,15 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "invited_by") => json!(CUSTOMER).into(),
         (_, "inviter_name") => json!("Ada Lovelace").into(),
         (_, "is_registered") => json!(false).into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "account_id") | ("ServiceKey", "user_id") => Example::Omitted,
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "kind") => json!("SERVICE_KEY_KIND_PLATFORM").into(),
+        ("ServiceKey" | "CreateServiceKeyRequest", "allowed_networks") => json!("203.0.113.0/24").into(),
+        ("ServiceKey", "last_use_time") => json!("2026-03-02T09:41:07Z").into(),
+        ("ServiceKey", "earlier_secret_expire_time") => Example::Omitted,
+        ("RotateServiceKeyRequest", "overlap_seconds") => json!(86_400).into(),
         ("Role", "id") | (_, "role_id") => json!(ROLE).into(),
         ("User" | "SetUserRoleRequest", "staff_role_id") => Example::Omitted,
         ("Role" | "CreateRoleRequest" | "RolePatch", "name") => json!("Support lead").into(),
@@ -71,7 +77,9 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("User", "deactivate_time" | "deactivation_reason") => Example::Omitted,
         ("DeactivateUserRequest", "reason") => json!("Left the company").into(),
         (_, "current_password") => json!("measure twice, cut once").into(),
-        ("ServiceKey" | "CreateServiceKeyRequest", "expire_time") => json!("2026-12-31T23:59:59Z").into(),
+        ("ServiceKey" | "CreateServiceKeyRequest" | "RotateServiceKeyRequest", "expire_time") => {
+            json!("2026-12-31T23:59:59Z").into()
+        }
         (_, "password") => json!("correct horse battery staple").into(),
         (_, "account_name") => json!("Analytical Engines Ltd").into(),
         ("SecondFactorChallenge", "token") | (_, "challenge_token") => json!("mch_AZe17kz0f8qJx2Yd").into(),

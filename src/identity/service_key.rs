@@ -1,6 +1,5 @@
-//! Service keys: credentials of internal callers.
+//! Service keys: credentials of programs, for the platform, an account or a person.
 
-pub mod cache;
 pub mod model;
 pub mod ops;
 pub mod service;

@@ -5,12 +5,14 @@ mod tests;
 mod verified;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
+use ipnet::IpNet;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use moka::sync::Cache;
 use secrecy::SecretString;
@@ -27,6 +29,7 @@ use crate::identity::{
         model::{SubjectVersion, TokenClaims},
     },
     role::{id::RoleId, model::Granted},
+    service_key::model::{admits, network_of},
     session::model::Session,
     signing_key::keys::KeyRing,
     user::model::{Role, User},
@@ -39,14 +42,14 @@ use mainstay_kernel::{
         policy::{self, BuiltInRole, DeclaredScope, Scope},
     },
     error::{Error, Reason, Result},
-    id::{AccountId, SessionId, UserId},
+    id::{AccountId, ServiceKeyId, SessionId, UserId},
     secret::SecretKey,
 };
 
 use verified::VerifiedTokens;
 
 /// The tolerated difference between the clocks of instances.
-const LEEWAY: TimeDelta = TimeDelta::seconds(5);
+pub(crate) const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The maximum length of a token: issued tokens have about 500 bytes, and four thirds of the scopes of a custom role.
 const MAX_TOKEN_BYTES: usize = 8192;
 /// The minimum interval between two reloads of the key ring because of an unknown key id, which any caller can invent.
@@ -110,15 +113,36 @@ pub struct Access {
     pub member: Option<SubjectVersion>,
     /// The version of the custom role, if the user has one.
     pub role: Option<SubjectVersion>,
+    /// The version of the service key, if the credential is one.
+    pub key: Option<SubjectVersion>,
+    /// The networks of a service key.
+    pub networks: Option<Arc<Networks>>,
     /// The time of expiry.
     pub expires_at: DateTime<Utc>,
+}
+
+/// The networks of a service key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Networks {
+    /// Those from which it is accepted; empty for every address.
+    pub allowed: Vec<IpNet>,
+    /// Those from which its use is known; `None` if there are too many to look at each use.
+    pub known: Option<Vec<IpNet>>,
+}
+
+impl Networks {
+    /// Returns whether the key is accepted from an address and known from its network. Otherwise Postgres is asked.
+    fn admit(&self, from: Option<IpAddr>) -> bool {
+        let is_known = |from| self.known.as_ref().is_none_or(|known| known.contains(&network_of(from)));
+        admits(&self.allowed, from) && from.is_none_or(is_known)
+    }
 }
 
 impl Access {
     /// Returns the claims that a revocation may be about.
     pub fn claims(&self) -> TokenClaims {
-        let Self { user, session, epoch, member, role, .. } = *self;
-        TokenClaims { user, session, epoch, member, role }
+        let Self { user, session, epoch, member, role, key, .. } = *self;
+        TokenClaims { user, session, epoch, member, role, key }
     }
 }
 
@@ -379,10 +403,11 @@ impl Tokens {
         let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
         let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
         let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
-        let sign_in = SignIn { at, needs_second_factor: claims.needs_second_factor };
+        let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, ..SignIn::at(at) };
         let account = claims.acct.map(AccountId);
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
-        Ok(Access { caller, user, session, epoch: claims.epoch, member, role, expires_at })
+        let (epoch, key, networks) = (claims.epoch, None, None);
+        Ok(Access { caller, user, session, epoch, member, role, key, networks, expires_at })
     }
 
     /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never
@@ -414,15 +439,15 @@ impl Tokens {
         &self.0.revocations
     }
 
-    /// Returns the caller of a token that was verified within the last half minute, and has neither expired nor been
-    /// revoked since.
+    /// Returns the caller of an access token or a service key that was verified within the last half minute, and has neither
+    /// expired nor been revoked since.
     ///
     /// Costs one SHA-256 and a lookup, without allocating or waiting. A signature check costs fifty times as much.
-    pub fn get_verified(&self, token: &str) -> Option<Caller> {
-        self.0.verified.get(&token::hash(token), self.0.clock.now(), &self.0.revocations)
+    pub fn get_verified(&self, token: &str, from: Option<IpAddr>) -> Option<Caller> {
+        self.0.verified.get(&token::hash(token), from, self.0.clock.now(), &self.0.revocations)
     }
 
-    /// Caches a token that was verified and is not revoked.
+    /// Caches an access token or a service key that was verified and is not revoked.
     pub fn insert_verified(&self, token: &str, access: Access) {
         self.0.verified.insert(token::hash(token), access, self.0.clock.now());
     }
@@ -440,6 +465,11 @@ impl Tokens {
     /// Removes the tokens of a custom role, so that this instance checks its version again at once.
     pub fn invalidate_role(&self, role: RoleId) {
         self.0.verified.invalidate(move |access| access.role.is_some_and(|version| version.subject == role.0));
+    }
+
+    /// Removes the uses of a service key, so that this instance checks it again at once.
+    pub fn invalidate_key(&self, key: ServiceKeyId) {
+        self.0.verified.invalidate(move |access| access.key.is_some_and(|version| version.subject == key.0));
     }
 
     /// Removes the tokens of a user, so that this instance checks the user again at once.

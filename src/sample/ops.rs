@@ -155,6 +155,9 @@ impl Writer {
         let permit = self.cast.admin.permit("identity.v1.ServiceKeyService/CreateServiceKey")?;
         let at = self.now - TimeDelta::days(30);
         let draft = Draft {
+            kind: None,
+            account: None,
+            allowed_networks: Vec::new(),
             name: format!("{SERVICE_KEY}{MARK}"),
             scopes: vec!["support.tickets.read".to_owned(), "orders.read".to_owned()],
             expires_at: Some(self.now + TimeDelta::days(335)),

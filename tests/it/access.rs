@@ -9,7 +9,7 @@ use mainstay_kernel::contract::{
     policy::{Access, BuiltInRole, Reach, Role, Scope},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cases::{self, Call, Scene},
@@ -34,7 +34,7 @@ const OWN_ONLY: [&str; 3] = [
 ];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 11] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 12] = [
     "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",
@@ -43,13 +43,16 @@ const REFUSES_FOREIGN_ACCOUNTS: [&str; 11] = [
     "PaymentService.ChargePayment",
     "RoleService.CreateRole",
     "RoleService.ListRoles",
+    "ServiceKeyService.CreateServiceKey",
     "SubscriptionService.CreateSubscription",
     "TicketService.BatchGetTickets",
     "TicketService.CreateTicket",
 ];
 
-/// Methods that tell an agent why a post of another author is refused: it is published, or the request names the author.
-const OF_OTHER_AUTHORS: [&str; 2] = ["PostService.CreatePost", "PostService.UnpublishPost"];
+/// Methods that tell a caller who reaches only what is the caller's why a request is refused: a post of another author is
+/// published, or the request names the author; the request asks for a key of the account.
+const OF_OTHERS: [&str; 3] =
+    ["PostService.CreatePost", "PostService.UnpublishPost", "ServiceKeyService.CreateServiceKey"];
 /// The scopes that the custom role of the tests lacks.
 const NOT_OF_SPECIALISTS: [&str; 4] =
     ["dashboard.system.read", "orders.products.manage", "support.tickets.delete", "webhooks.inbound.manage"];
@@ -66,9 +69,13 @@ enum Who {
     Admin,
     ServiceWithScope,
     ServiceWithout,
+    /// A key of the customer's account with every scope of an owner.
+    AccountKey,
+    /// A personal access token of the customer with every scope of an owner.
+    Token,
 }
 
-const EVERYBODY: [Who; 9] = [
+const EVERYBODY: [Who; 11] = [
     Who::Anonymous,
     Who::Customer,
     Who::Colleague,
@@ -78,6 +85,8 @@ const EVERYBODY: [Who; 9] = [
     Who::Admin,
     Who::ServiceWithScope,
     Who::ServiceWithout,
+    Who::AccountKey,
+    Who::Token,
 ];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +101,7 @@ impl Who {
     fn role(self) -> Option<Role> {
         match self {
             Self::Anonymous => None,
-            Self::Customer | Self::Colleague | Self::Stranger => Some(Role::Customer),
+            Self::Customer | Self::Colleague | Self::Stranger | Self::AccountKey | Self::Token => Some(Role::Customer),
             Self::Agent | Self::Specialist => Some(Role::Agent),
             Self::Admin => Some(Role::Admin),
             Self::ServiceWithScope | Self::ServiceWithout => Some(Role::Service),
@@ -107,7 +116,9 @@ impl Who {
         match self {
             Self::Anonymous => Vec::new(),
             // Each customer owns the account.
-            Self::Customer | Self::Colleague | Self::Stranger => policies.scopes_of(BuiltInRole::Owner).to_vec(),
+            Self::Customer | Self::Colleague | Self::Stranger | Self::AccountKey | Self::Token => {
+                policies.scopes_of(BuiltInRole::Owner).to_vec()
+            }
             Self::Agent => policies.scopes_of(BuiltInRole::Agent).to_vec(),
             Self::Specialist => of(all().filter(|name| !NOT_OF_SPECIALISTS.contains(&name.as_str())).collect()),
             Self::Admin | Self::ServiceWithScope => of(all().collect()),
@@ -131,6 +142,26 @@ impl Who {
             Self::Admin => cast.admin.clone(),
             Self::ServiceWithScope => cast.service.clone(),
             Self::ServiceWithout => Actor::service(&cast.admin, &scopes()),
+            Self::AccountKey | Self::Token => {
+                let kind = if self == Self::Token { "SERVICE_KEY_KIND_PERSON" } else { "SERVICE_KEY_KIND_ACCOUNT" };
+                Actor::key(&cast.customer, json!({ "scopes": scopes(), "kind": kind }))
+            }
+        }
+    }
+
+    /// The caller as whom a token acts.
+    fn person(self) -> Self {
+        if self == Self::Token { Self::Customer } else { self }
+    }
+
+    /// Returns whether the policy excludes the credential, whatever its scopes: a token where a session is needed, and the
+    /// key of an account where services have no grant, or customers reach only themselves.
+    fn is_excluded(self, method: &Method) -> bool {
+        let of_customers = || method.grant(Role::Customer)?.reach_with(&self.scopes(method)).ok();
+        match self {
+            Self::Token => method.needs_session(),
+            Self::AccountKey => method.grant(Role::Service).is_none() || of_customers() == Some(Reach::OwnUser),
+            _ => false,
         }
     }
 
@@ -138,9 +169,9 @@ impl Who {
     fn owns(self, owner: Self, reach: Reach) -> bool {
         match reach {
             Reach::Any => true,
-            Reach::OwnUser => self == owner,
+            Reach::OwnUser => self.person() == owner,
             Reach::OwnAccount => {
-                let same_account = [Self::Customer, Self::Colleague];
+                let same_account = [Self::Customer, Self::Colleague, Self::AccountKey, Self::Token];
                 self == owner || (same_account.contains(&self) && same_account.contains(&owner))
             }
             Reach::Unspecified => false,
@@ -151,7 +182,11 @@ impl Who {
         match self.role() {
             _ if method.access == Access::Public => Expected::Good,
             None => Expected::Refused(401),
-            Some(role) => expected(method, role, &self.scopes(method), self == owner, |reach| self.owns(owner, reach)),
+            Some(_) if self.is_excluded(method) => Expected::Refused(403),
+            Some(role) => {
+                let is_owner = self.person() == owner;
+                expected(method, role, &self.scopes(method), is_owner, |reach| self.owns(owner, reach))
+            }
         }
     }
 }
@@ -171,7 +206,7 @@ fn expected(
     let foreign = !owns(reach);
     let name = method.name.as_str();
     match (addresses, foreign) {
-        (_, true) if OF_OTHER_AUTHORS.contains(&name) && reach == Reach::OwnUser => Expected::Refused(403),
+        (_, true) if OF_OTHERS.contains(&name) && reach == Reach::OwnUser => Expected::Refused(403),
         (true, true) => Expected::Refused(404),
         (true, false) if OWN_WORK_ONLY.contains(&name) && !is_owner && role != Role::Admin => Expected::Refused(403),
         (true, false) if AUTHOR_ONLY.contains(&name) && !is_owner => Expected::Refused(403),

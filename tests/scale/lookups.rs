@@ -134,15 +134,25 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     let id = ServiceKeyId(row.get(0));
     for _ in 0..ROUNDS {
         let task = server.database.autocommit(async move |connection| {
-            let key = service_key::get(connection, id).await?;
-            service_key::with_hash(connection, id).await?;
-            for start in starts(Key { rank: None, time: key.created_at, id: id.0 }) {
-                for created_by in [None, Some(key.created_by)] {
-                    service_key::list(connection, created_by, start, 21).await?;
+            let key = service_key::get(connection, Visibility::All, id).await?;
+            service_key::with_hashes(connection, id).await?;
+            let account = AccountId(uuid::Uuid::nil());
+            let of_creator = Visibility::Principal(key.created_by.0);
+            let all = service_key::Filter::default();
+            let by_creator = service_key::Filter { created_by: Some(key.created_by), ..all };
+            let of_account = service_key::Filter { account: Some(account), ..all };
+            let lists = [
+                (Visibility::All, all),
+                (Visibility::All, by_creator),
+                (Visibility::All, of_account),
+                (Visibility::Account(account), all),
+                (of_creator, all),
+            ];
+            for (visibility, filter) in lists {
+                for start in starts(Key { rank: None, time: key.created_at, id: id.0 }) {
+                    service_key::list(connection, visibility, filter, start, 21).await?;
                 }
-            }
-            for created_by in [None, Some(key.created_by)] {
-                service_key::total(connection, created_by).await?;
+                service_key::total(connection, visibility, filter).await?;
             }
             Ok(())
         });

@@ -16,7 +16,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",
   "identity.roles.read": "Die Rollen eines Kontos lesen.",
-  "identity.service_keys.manage": "Dienstschlüssel anlegen, lesen und widerrufen.",
+  "identity.service_keys.manage": "Dienstschlüssel anlegen, lesen, erneuern und widerrufen: die eines Kontos, oder als Mitarbeiter alle.",
   "identity.staff_roles.manage": "Die Rollen von Benutzern und des Teams ändern, auch die eigenen Rollen des Teams.",
   "identity.users.manage": "Benutzer umbenennen, deaktivieren und reaktivieren, und ihre Sitzungen beenden.",
   "identity.users.read": "Benutzer lesen.",

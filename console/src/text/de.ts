@@ -284,6 +284,7 @@ export const german = {
   "Revoke": "Widerrufen",
   "Revoked": "Widerrufen",
   "Rotate secret": "Geheimnis erneuern",
+  "never": "nie",
   "Open the link in the mail to the new address. Until then, the previous address stays in use.": "Öffnen Sie den Link in der Mail an die neue Adresse. Bis dahin gilt die bisherige.",
   "Send a test event": "Testereignis senden",
   "Send again": "Noch einmal senden",

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::{
+    context::{ActorKind, Origin},
     contract::policy::{Access, Method, Policies, Reach, Role, Scope},
     error::{Error, Reason, Result},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
@@ -26,12 +27,23 @@ pub struct SignIn {
     pub at: DateTime<Utc>,
     /// Whether the user must add a second factor before anything else.
     pub needs_second_factor: bool,
+    /// By what the user acts.
+    pub means: Means,
+}
+
+/// By what a user acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// By a session of the user.
+    Session,
+    /// By a personal access token, which a program has.
+    Token,
 }
 
 impl SignIn {
-    /// Returns a complete sign-in at a time.
+    /// Returns a complete sign-in at a time, in a session.
     pub fn at(at: DateTime<Utc>) -> Self {
-        Self { at, needs_second_factor: false }
+        Self { at, needs_second_factor: false, means: Means::Session }
     }
 }
 
@@ -53,21 +65,31 @@ pub enum Caller {
         /// How the user signed in.
         sign_in: SignIn,
     },
-    /// An internal service with a key or a client certificate.
+    /// A service with a key or a client certificate.
     Service {
         /// The id of the key, or the id derived from the name in the certificate.
         id: ServiceKeyId,
+        /// The account whose data the key reaches; `None` for a service of the platform.
+        account: Option<AccountId>,
         /// The scopes granted.
         scopes: Arc<[Scope]>,
     },
 }
 
 impl Caller {
-    /// The caller's role.
+    /// The caller's role. The key of an account has the role of its customers, so that no code takes it for staff.
     pub fn role(&self) -> Role {
         match self {
             Self::User { role, .. } => *role,
-            Self::Service { .. } => Role::Service,
+            Self::Service { account: Some(_), .. } => Role::Customer,
+            Self::Service { account: None, .. } => Role::Service,
+        }
+    }
+
+    /// The account of the session or of the key.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::User { account, .. } | Self::Service { account, .. } => *account,
         }
     }
 
@@ -76,6 +98,17 @@ impl Caller {
         match self {
             Self::User { scopes, .. } | Self::Service { scopes, .. } => scopes,
         }
+    }
+
+    /// Returns the origin with the caller as its actor.
+    pub fn act(&self, origin: Origin) -> Origin {
+        let actor = match self.role() {
+            _ if self.is_service() => ActorKind::Service,
+            Role::Agent | Role::Admin => ActorKind::Staff,
+            Role::Customer | Role::Service | Role::Unspecified => ActorKind::User,
+        };
+        let account = self.account().map(|account| account.0);
+        Origin { actor, actor_id: Some(self.principal()), account, ..origin }
     }
 
     /// Returns whether the caller is a service, by its key or its certificate.
@@ -95,15 +128,16 @@ impl Caller {
 
 /// Identifies callers by the credentials they send.
 pub trait Authenticator: fmt::Debug + Send + Sync {
-    /// Returns the caller of a recently verified credential. It runs for every request and never blocks.
-    fn cached(&self, credential: &str) -> Option<Caller>;
+    /// Returns the caller of a recently verified credential, which a client at an address sent. It runs for every request and
+    /// never blocks.
+    fn cached(&self, credential: &str, from: Option<IpAddr>) -> Option<Caller>;
 
-    /// Verifies a credential, caches its caller and returns it.
+    /// Verifies a credential, caches its caller and returns it. The address is `None` if the request bypassed the listener.
     ///
     /// # Errors
-    /// `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SESSION_REVOKED`; `UNAVAILABLE` if the credential can't be verified at
-    /// present.
-    fn verify<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Caller>>;
+    /// `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SESSION_REVOKED`; `PERMISSION_DENIED` for an address that the credential excludes;
+    /// `UNAVAILABLE` if the credential can't be verified at present.
+    fn verify<'a>(&'a self, credential: &'a str, from: Option<IpAddr>) -> BoxFuture<'a, Result<Caller>>;
 }
 
 /// Proof that the policy lets a caller use a method, and how far the caller reaches.
@@ -134,6 +168,10 @@ impl Permit {
     pub(crate) fn granted(method: &Method, caller: Caller, now: DateTime<Utc>) -> Result<Option<Self>> {
         match (reach(method, &caller), method.access) {
             (Ok(reach), _) => {
+                let is_token = matches!(&caller, Caller::User { sign_in, .. } if sign_in.means == Means::Token);
+                if is_token && method.in_person {
+                    return Err(needs_session());
+                }
                 let permit = Self::new(caller, reach);
                 method.max_auth_age.map_or(Ok(()), |max_age| permit.check_recent(max_age, now))?;
                 Ok(Some(permit))
@@ -146,9 +184,10 @@ impl Permit {
     /// Checks that the user has proved who they are within the last `max_age`. A service has no sign-in.
     ///
     /// # Errors
-    /// `REAUTHENTICATION_REQUIRED`.
+    /// `REAUTHENTICATION_REQUIRED`; `PERMISSION_DENIED` for a personal access token, which proves nothing about the user.
     pub fn check_recent(&self, max_age: TimeDelta, now: DateTime<Utc>) -> Result<()> {
         match &self.caller {
+            Caller::User { sign_in, .. } if sign_in.means == Means::Token => Err(needs_session()),
             Caller::User { sign_in, .. } if now - sign_in.at > max_age => {
                 let seconds = max_age.num_seconds().to_string();
                 Err(Error::new(Reason::ReauthenticationRequired).with("maxAgeSeconds", seconds))
@@ -179,11 +218,15 @@ impl Permit {
         names.into_iter().try_for_each(|name| self.check_scope(name))
     }
 
-    /// Returns the permit of a user with other scopes, such as the present ones in Postgres.
+    /// Returns the permit of a user with other scopes, such as the present ones in Postgres. A personal access token has no
+    /// more than before.
     #[must_use]
     pub fn with_scopes(mut self, present: Arc<[Scope]>) -> Self {
-        if let Caller::User { scopes, .. } = &mut self.caller {
-            *scopes = present;
+        if let Caller::User { scopes, sign_in, .. } = &mut self.caller {
+            *scopes = match sign_in.means {
+                Means::Session => present,
+                Means::Token => scopes.iter().filter(|scope| present.contains(scope)).cloned().collect(),
+            };
         }
         self
     }
@@ -192,11 +235,13 @@ impl Permit {
     pub fn visibility(&self) -> Visibility {
         match (&self.caller, self.reach) {
             (_, Reach::Any) => Visibility::All,
-            (Caller::User { account: Some(account), .. }, Reach::OwnAccount) => Visibility::Account(*account),
             (caller, Reach::OwnUser) => Visibility::Principal(caller.principal()),
-            // Neither a service nor a user without an account has a permit for an account, and no policy can have an
-            // unspecified reach: such a caller reaches nothing.
-            (_, Reach::OwnAccount | Reach::Unspecified) => Visibility::Principal(uuid::Uuid::nil()),
+            // A caller without an account has no permit for an account, and no policy can have an unspecified reach: such a
+            // caller reaches nothing.
+            (caller, Reach::OwnAccount) => {
+                caller.account().map_or(Visibility::Principal(uuid::Uuid::nil()), Visibility::Account)
+            }
+            (_, Reach::Unspecified) => Visibility::Principal(uuid::Uuid::nil()),
         }
     }
 
@@ -228,7 +273,10 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     if matches!(caller, Caller::User { sign_in, .. } if sign_in.needs_second_factor && !method.before_second_factor) {
         return Err(Reason::SecondFactorRequired.into());
     }
-    let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
+    // The key of an account may do what customers do, by the methods that need no person.
+    let is_account_key = matches!(caller, Caller::Service { account: Some(_), .. });
+    let accepts = !is_account_key || method.grant(Role::Service).is_some();
+    let grant = method.grant(caller.role()).filter(|_| accepts).ok_or_else(|| wrong_role(method))?;
     let reach = grant.reach_with(caller.scopes()).map_err(|scope| {
         let message = format!("The method requires the scope {scope}.");
         Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str())
@@ -237,8 +285,15 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
         (Caller::User { account: None, .. }, Reach::OwnAccount) => {
             Err(Error::with_message(Reason::PermissionDenied, "The method requires a session with an account."))
         }
+        (_, Reach::OwnUser) if is_account_key => Err(wrong_role(method)),
         (_, reach) => Ok(reach),
     }
+}
+
+/// Returns the error for a personal access token where a session is required.
+fn needs_session() -> Error {
+    let message = "The request requires a session of the user: a personal access token does not suffice.";
+    Error::with_message(Reason::PermissionDenied, message)
 }
 
 /// Returns the error for a caller that lacks a scope which a particular request requires.

@@ -98,10 +98,10 @@ impl Context {
         self
     }
 
-    /// Sets the origin of changes to a job or a task.
+    /// Sets the origin of changes.
     #[must_use]
-    pub(crate) fn of_system(self, method: String) -> Self {
-        self.origin.set(Origin::system(method)).ok();
+    pub fn with_origin(self, origin: Origin) -> Self {
+        self.origin.set(origin).ok();
         self
     }
 

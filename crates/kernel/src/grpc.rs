@@ -31,10 +31,10 @@ use crate::{
     app::App,
     caller::{ClientAddress, IdempotencyKey, Permit},
     clock::Clock,
-    context::{self, ActorKind, Origin},
+    context::{self, Origin},
     contract::{
         Method, Validate,
-        policy::{Effect, Role, Subject},
+        policy::{Effect, Subject},
         proto::common::v1::PageMeta,
     },
     database::Connection,
@@ -200,19 +200,11 @@ fn origin(
     metadata: &MetadataMap,
     reason: Option<String>,
 ) -> Origin {
-    let actor = match permit.map(|permit| permit.caller().role()) {
-        None | Some(Role::Unspecified) => ActorKind::Anonymous,
-        Some(Role::Customer) => ActorKind::User,
-        Some(Role::Agent | Role::Admin) => ActorKind::Staff,
-        Some(Role::Service) => ActorKind::Service,
-    };
     let user_agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
-    Origin {
-        actor,
-        actor_id: permit.map(|permit| permit.caller().principal()),
-        account: permit.and_then(Permit::user).and_then(|(_, account, _)| account).map(|account| account.0),
-        reason,
-        ..Origin::of_client(method.name.as_str(), client, user_agent)
+    let origin = Origin { reason, ..Origin::of_client(method.name.as_str(), client, user_agent) };
+    match permit {
+        Some(permit) => permit.caller().act(origin),
+        None => origin,
     }
 }
 

@@ -64,6 +64,9 @@ diesel::table! {
     service_keys (id) {
         id -> Uuid, name -> Text, secret_hash -> Binary, scopes -> Array<Text>, created_by -> Uuid,
         created_at -> Timestamptz, expires_at -> Nullable<Timestamptz>, revoked_at -> Nullable<Timestamptz>,
+        account_id -> Nullable<Uuid>, member_id -> Nullable<Uuid>, user_id -> Nullable<Uuid>, version -> BigInt,
+        allowed_networks -> Array<Text>, known_networks -> Array<Text>, last_used_at -> Nullable<Timestamptz>,
+        earlier_secret_hash -> Nullable<Binary>, earlier_expires_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

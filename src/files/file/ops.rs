@@ -83,7 +83,7 @@ fn lifetime(duration: Duration) -> TimeDelta {
 /// Returns the account of a new file: the named account, or else that of the session. Staff names the account if the one of
 /// the session has customers, who see its files.
 async fn account(work: &mut Work, permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
-    let own = permit.user().and_then(|(_, account, _)| account);
+    let own = permit.caller().account();
     match (permit.visibility(), named, own) {
         (Visibility::All, None, Some(own)) => {
             let connection = work.connection().await?;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `eyJ…` | access token, a JWT | nothing |
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
-//! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
+//! | `msk_…` | service key: its id, 256 random bits and a checksum | SHA-256 |
 //! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
 //! | `mch_…` | [challenge](crate::identity::second_factor::model::Challenge) of a second factor: user, epoch, device, account, expiry and a MAC | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
@@ -17,7 +17,8 @@
 //! Tokens in mail are derived with the secret key, so that every delivery attempt sends an identical mail. A provider can
 //! then deduplicate the mail, and the link of an attempt that seemed to fail stays valid.
 //!
-//! The prefixes let secret scanners recognize leaked secrets.
+//! The prefixes let secret scanners recognize leaked secrets. The checksum of a service key lets them exclude texts that only
+//! look like one, without a request.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -112,16 +113,32 @@ pub fn read_device(secret: &SecretKey, address: &str, token: &str, now: DateTime
     (is_ours && now.timestamp() < expires_at).then_some(*device)
 }
 
-/// Writes a service key.
-pub fn write_service_key(id: ServiceKeyId, random: &Random) -> SecretString {
-    format!("{SERVICE}{}_{}", id.0.simple(), URL_SAFE_NO_PAD.encode(random)).into()
+/// The length of the checksum of a service key: the first characters of a SHA-256 in Base64url.
+const CHECKSUM: usize = 6;
+
+fn checksum(text: &str) -> String {
+    let mut checksum = URL_SAFE_NO_PAD.encode(hash(text));
+    checksum.truncate(CHECKSUM);
+    checksum
 }
 
-/// Returns the id in a service key, which is not verified here.
+/// Writes a service key.
+pub fn write_service_key(id: ServiceKeyId, random: &Random) -> SecretString {
+    let text = format!("{SERVICE}{}_{}", id.0.simple(), URL_SAFE_NO_PAD.encode(random));
+    format!("{text}{}", checksum(&text)).into()
+}
+
+/// Returns the id in a service key, which is not verified here. Keys of earlier versions have no checksum.
 pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
+    let is_random = |text: &str| URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == size_of::<Random>());
     let (id, random) = secret.strip_prefix(SERVICE)?.split_once('_')?;
-    let well_formed = URL_SAFE_NO_PAD.decode(random).is_ok_and(|bytes| bytes.len() == size_of::<Random>());
-    if well_formed { Uuid::try_parse(id).ok().map(ServiceKeyId) } else { None }
+    let is_checked = || {
+        let (text, sum) = secret.split_at_checked(secret.len().checked_sub(CHECKSUM)?)?;
+        let (random, _) = random.split_at_checked(random.len().checked_sub(CHECKSUM)?)?;
+        Some(is_random(random) && checksum(text) == sum)
+    };
+    let is_well_formed = is_random(random) || is_checked().unwrap_or(false);
+    if is_well_formed { Uuid::try_parse(id).ok().map(ServiceKeyId) } else { None }
 }
 
 /// Writes the password reset token of a mail.
@@ -200,7 +217,13 @@ mod tests {
         let id = ServiceKeyId(Uuid::from_u128(7));
         // Base64url of set bits is full of underscores.
         let secret = write_service_key(id, &[0xff; 32]);
-        assert_eq!(read_service_key(secret.expose_secret()), Some(id));
+        let secret = secret.expose_secret();
+        assert_eq!(read_service_key(secret), Some(id));
+        let (earlier, sum) = secret.split_at(secret.len() - CHECKSUM);
+        assert_eq!(read_service_key(earlier), Some(id), "a key of an earlier version");
+        let other: String = sum.chars().rev().collect();
+        assert_ne!(other, sum, "the test needs another checksum");
+        assert_eq!(read_service_key(&format!("{earlier}{other}")), None);
         for bad in ["msk_", "msk_x_y", "mrt_00000000000000000000000000000007_AAAA"] {
             assert_eq!(read_service_key(bad), None, "{bad}");
         }

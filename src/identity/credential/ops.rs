@@ -1,21 +1,19 @@
 //! Authenticates the caller by the credential sent: an access token or a service key.
 
-use crate::identity::service_key::cache::ServiceKeyCache;
-use crate::identity::tokens::Tokens;
+use std::net::IpAddr;
+
 use futures_util::future::BoxFuture;
-use mainstay_kernel::caller::Authenticator;
-use subtle::ConstantTimeEq as _;
 
 use crate::identity::{
     credential::model as token,
-    service_key::store as service_key,
+    service_key::ops as service_key,
     signing_key::ops as signing_key,
-    tokens::{Access, TokenError},
+    tokens::{Access, TokenError, Tokens},
     user::store::{self as user, Standing},
 };
 use mainstay_kernel::{
     app::App,
-    caller::Caller,
+    caller::{Authenticator, Caller},
     error::{Reason, Result},
 };
 
@@ -33,34 +31,26 @@ impl Credentials {
 }
 
 impl Authenticator for Credentials {
-    fn cached(&self, credential: &str) -> Option<Caller> {
-        cached(&self.app, credential)
+    fn cached(&self, credential: &str, from: Option<IpAddr>) -> Option<Caller> {
+        self.app.part::<Tokens>().get_verified(credential, from)
     }
 
-    fn verify<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Caller>> {
-        Box::pin(verify(&self.app, credential))
-    }
-}
-
-/// Returns the caller of a recently verified credential. Never waits, and does not allocate for a user.
-pub fn cached(app: &App, credential: &str) -> Option<Caller> {
-    if credential.starts_with(token::SERVICE) {
-        app.part::<ServiceKeyCache>().get(credential)
-    } else {
-        app.part::<Tokens>().get_verified(credential)
+    fn verify<'a>(&'a self, credential: &'a str, from: Option<IpAddr>) -> BoxFuture<'a, Result<Caller>> {
+        Box::pin(verify(&self.app, credential, from))
     }
 }
 
-/// Returns the caller of a credential, and caches it for [`cached`].
+/// Returns the caller of a credential, and caches it.
 ///
 /// # Errors
-/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is needed and unreachable.
-pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
-    if let Some(caller) = cached(app, credential) {
+/// `INVALID_TOKEN`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `PERMISSION_DENIED`; `UNAVAILABLE` if Postgres is needed and
+/// unreachable.
+async fn verify(app: &App, credential: &str, from: Option<IpAddr>) -> Result<Caller> {
+    if let Some(caller) = app.part::<Tokens>().get_verified(credential, from) {
         return Ok(caller);
     }
     if credential.starts_with(token::SERVICE) {
-        return verify_service_key(app, credential).await;
+        return service_key::verify(app, credential, from).await;
     }
     let tokens = app.part::<Tokens>();
     let access = match tokens.verify(credential) {
@@ -90,19 +80,5 @@ async fn verify_session(app: &App, credential: &str, access: Access) -> Result<C
     }
     let caller = access.caller.clone();
     app.part::<Tokens>().insert_verified(credential, access);
-    Ok(caller)
-}
-
-async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
-    let id = token::read_service_key(secret).ok_or(Reason::InvalidToken)?;
-    let row = app.database.autocommit(async move |connection| service_key::with_hash(connection, id).await).await?;
-    let (key, hash) = row.ok_or(Reason::InvalidToken)?;
-    let same: bool = token::hash(secret).ct_eq(&hash).into();
-    if !same || !key.is_valid(app.clock.now()) {
-        return Err(Reason::InvalidToken.into());
-    }
-    let scopes = app.contract.policies.declared(key.scopes.iter().map(String::as_str));
-    let caller = Caller::Service { id, scopes };
-    app.part::<ServiceKeyCache>().insert(secret, id, caller.clone(), key.expires_at);
     Ok(caller)
 }

@@ -1,5 +1,5 @@
 //! Causes that end access tokens before they expire: the end of their session, a new epoch of their user, a new version of
-//! their membership or role, or the end of the membership.
+//! their membership or role, or the end of the membership. Service keys that an instance has verified end likewise.
 
 use std::{
     collections::HashMap,
@@ -54,9 +54,9 @@ impl SubjectVersion {
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The id of a session, a user, a membership or a role.
+    /// The id of a session, a user, a membership, a role or a service key.
     pub subject: Uuid,
-    /// For a user: the epoch that has begun. For a membership and a role: the new version; `None` if a membership ended.
+    /// For a user: the epoch that has begun. For a membership, a role and a service key: the new version; `None` if it ended.
     pub epoch: Option<Epoch>,
 }
 
@@ -70,6 +70,8 @@ pub struct TokenClaims {
     pub member: Option<SubjectVersion>,
     /// The version of the custom role, if the token has one.
     pub role: Option<SubjectVersion>,
+    /// The version of the service key, if the credential is one.
+    pub key: Option<SubjectVersion>,
 }
 
 /// The revocations of the last minutes that this instance has read.
@@ -113,7 +115,7 @@ impl RevocationSet {
             let later = self.by_subject.get(&version.subject);
             later.is_some_and(|(later, _)| later.is_none_or(|later| later.number > version.number))
         };
-        let mut versions = token.member.into_iter().chain(token.role);
+        let mut versions = token.member.into_iter().chain(token.role).chain(token.key);
         user || self.by_subject.contains_key(&token.session.0) || versions.any(is_outdated)
     }
 }
@@ -126,7 +128,7 @@ mod tests {
 
     fn token(epoch: i32) -> TokenClaims {
         let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
-        TokenClaims { user, session, epoch, member: None, role: None }
+        TokenClaims { user, session, epoch, member: None, role: None, key: None }
     }
 
     fn epoch(number: i32, kept: Option<u128>) -> Revocation {
@@ -157,12 +159,13 @@ mod tests {
         let mut revocations = RevocationSet::default();
         let version = |number| Some(SubjectVersion::new(Uuid::from_u128(3), number));
         let tokens = |number| {
-            [TokenClaims { role: version(number), ..token(0) }, TokenClaims { member: version(number), ..token(0) }]
+            let (role, member, key) = (version(number), version(number), version(number));
+            [TokenClaims { role, ..token(0) }, TokenClaims { member, ..token(0) }, TokenClaims { key, ..token(0) }]
         };
         let subject = |epoch| Revocation { subject: Uuid::from_u128(3), epoch };
         revocations.learn(vec![subject(Some(Epoch { number: 3, kept: None }))], now, LIFE);
         let allowed = [2, 3, 4].map(|number| tokens(number).map(|token| revocations.allows(token, now, now)));
-        assert_eq!(allowed, [[false; 2], [true; 2], [true; 2]]);
+        assert_eq!(allowed, [[false; 3], [true; 3], [true; 3]]);
         assert!(revocations.allows(token(0), now, now), "a token without either");
         // The membership has ended.
         revocations.learn(vec![subject(None)], now, LIFE);

@@ -17,7 +17,7 @@ use crate::identity::{
 use mainstay_kernel::{
     database::{Connection, statement::Prepare as _},
     error::Result,
-    id::{SessionId, UserId},
+    id::{ServiceKeyId, SessionId, UserId},
 };
 
 #[derive(Debug, QueryableByName)]
@@ -43,6 +43,11 @@ pub async fn begin_epoch(connection: &mut Connection, user: UserId, epoch: Epoch
 /// Revokes the access tokens of a membership that ends.
 pub async fn end_member(connection: &mut Connection, member: MemberId) -> Result<()> {
     insert(connection, Revocation { subject: member.0, epoch: None }).await
+}
+
+/// Revokes a service key.
+pub async fn end_key(connection: &mut Connection, key: ServiceKeyId) -> Result<()> {
+    insert(connection, Revocation { subject: key.0, epoch: None }).await
 }
 
 /// Revokes the access tokens of earlier versions of a subject, such as a role, which the caller's transaction changes.

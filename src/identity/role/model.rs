@@ -108,7 +108,7 @@ fn check_name(owner: Owner, name: &str, field: &str) -> Result<()> {
 }
 
 /// Refuses scopes that no module declares and, for a role of an account, those that only the staff may have.
-fn check_scopes(policies: &Policies, owner: Owner, scopes: &[String], field: &str) -> Result<()> {
+pub(crate) fn check_scopes(policies: &Policies, owner: Owner, scopes: &[String], field: &str) -> Result<()> {
     let declared: Vec<_> = policies.scopes().collect();
     let fault = |name: &String| match declared.iter().find(|scope| scope.name.as_str() == name) {
         None => Some(UNKNOWN_SCOPE.to_owned()),

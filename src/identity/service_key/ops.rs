@@ -1,78 +1,207 @@
-//! Service keys: created, listed and revoked by staff.
+//! Service keys: created, listed, rotated and revoked. A caller gives a key only scopes that the caller holds.
 
+mod verify;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
+    account::store as accounts,
     credential::model as token,
-    role::ops as roles,
+    member::store as members,
+    revocation::store as revocation,
+    role::{model::check_scopes, ops as roles},
     service_key::{
-        model::{Draft, ServiceKey},
-        store,
+        model::{Draft, Holder, Kind, ServiceKey},
+        store::{self, Filter},
     },
     session::ops as session,
 };
 use mainstay_kernel::{
-    caller::Permit,
+    caller::{Permit, Visibility},
     contract::Policies,
     database::Connection,
-    error::{Error, Result},
-    id::{ServiceKeyId, UserId},
+    error::{Error, Reason, Result},
+    id::ServiceKeyId,
     page::{Start, Total},
     secret::random,
     unit_of_work::Work,
 };
 
+pub(crate) use verify::verify;
 // For the removal of sample data.
 pub(crate) use store::erase;
+
+/// The scope for the keys of an account and, for staff, for every key.
+const MANAGE: &str = "identity.service_keys.manage";
 
 /// Creates a key, whose scopes the caller must hold. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` for a scope that the caller lacks; `VALIDATION_FAILED` if the expiry is in the past.
+/// `VALIDATION_FAILED` for an unknown scope, a scope of the staff in a key of an account, and an expiry in the past or too
+/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let (permit, now) = (work.permit()?, work.now());
-    let (admin, ..) = session::caller(&permit)?;
-    let permit = roles::present(work.connection().await?, policies, permit, "identity.service_keys.manage").await?;
+    let (creator, ..) = session::caller(&permit)?;
+    let connection = work.connection().await?;
+    let holder = holder(connection, &permit, &draft).await?;
+    check_scopes(policies, holder.account(), &draft.scopes, "scopes")?;
+    let permit = present(connection, policies, permit, holder).await?;
     permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
-    if draft.expires_at.is_some_and(|end| end <= now) {
-        return Err(Error::field("expireTime", "must be in the future"));
-    }
-    let Draft { name, scopes, expires_at } = draft;
-    let id = ServiceKeyId::generate(now);
-    let key = ServiceKey { id, name, scopes, created_by: admin, created_at: now, expires_at, revoked_at: None };
-    let secret = token::write_service_key(id, &random());
-    store::insert(work.connection().await?, &key, token::hash(secret.expose_secret())).await?;
-    tracing::info!(key = %id, admin = %admin, "a service key was created");
+    let expires_at = holder.expiry(draft.expires_at, now)?;
+    let key = ServiceKey {
+        id: ServiceKeyId::generate(now),
+        holder,
+        name: draft.name,
+        scopes: draft.scopes,
+        allowed_networks: draft.allowed_networks,
+        known_networks: Vec::new(),
+        created_by: creator,
+        version: 1,
+        created_at: now,
+        expires_at,
+        earlier_expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let secret = token::write_service_key(key.id, &random());
+    store::insert(connection, &key, token::hash(secret.expose_secret())).await?;
+    tracing::info!(key = %key.id, kind = ?holder.kind(), by = %creator, "a service key was created");
     Ok((key, secret))
 }
 
-/// Returns a page of keys, optionally only those created by one user, plus one more if another page follows, and the
-/// total unless paging by key.
+/// Returns what a new key acts for.
+async fn holder(connection: &Connection, permit: &Permit, draft: &Draft) -> Result<Holder> {
+    let is_of_staff = permit.visibility() == Visibility::All;
+    let kind = match (draft.kind, draft.account) {
+        (Some(kind), _) => kind,
+        (None, None) if is_of_staff => Kind::Platform,
+        (None, _) => Kind::Account,
+    };
+    match kind {
+        Kind::Person => person(connection, permit, draft).await,
+        // Without the scope, the caller reaches the own tokens alone.
+        _ if matches!(permit.visibility(), Visibility::Principal(_)) => permit.check_scope(MANAGE).and_then(|()| {
+            let message = "The method requires a session with an account.";
+            Err(Error::with_message(Reason::PermissionDenied, message))
+        }),
+        Kind::Account => {
+            let account = permit.account(draft.account)?;
+            // It must exist, and remain until the key does.
+            Ok(Holder::Account(accounts::lock(connection, account).await?.id))
+        }
+        Kind::Platform if !is_of_staff => {
+            Err(Error::with_message(Reason::PermissionDenied, "Only staff creates a key of the platform."))
+        }
+        Kind::Platform if draft.account.is_some() => {
+            Err(Error::field("accountId", "must be absent for a key of the platform"))
+        }
+        Kind::Platform => Ok(Holder::Platform),
+    }
+}
+
+/// Returns the membership of the calling user in the account of the session.
+async fn person(connection: &Connection, permit: &Permit, draft: &Draft) -> Result<Holder> {
+    let (user, account, _) = session::caller(permit)?;
+    let Some(account) = account else {
+        let message = "A personal access token requires a session with an account.";
+        return Err(Error::with_message(Reason::PermissionDenied, message));
+    };
+    if draft.account.is_some_and(|named| named != account) {
+        return Err(Error::not_found("account"));
+    }
+    let member = members::find(connection, account, user).await?.ok_or(Reason::SessionRevoked)?;
+    Ok(Holder::Person { account, member: member.id, user })
+}
+
+/// Returns the permit with the scopes at present that the caller may give to a key: for a personal access token those of the
+/// membership, otherwise those of the caller's role, which must manage keys.
+async fn present(connection: &Connection, policies: &Policies, permit: Permit, holder: Holder) -> Result<Permit> {
+    let Holder::Person { account, user, .. } = holder else {
+        return roles::present(connection, policies, permit, MANAGE).await;
+    };
+    let member = members::find(connection, account, user).await?.ok_or(Reason::SessionRevoked)?;
+    Ok(permit.with_scopes(roles::scopes(connection, policies, member.role.assigned()).await?))
+}
+
+/// Returns a page of keys, plus one more if another page follows, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
-    _permit: Permit,
-    created_by: Option<UserId>,
+    permit: Permit,
+    filter: Filter,
     start: Start,
     limit: i64,
 ) -> Result<(Vec<ServiceKey>, Option<Total>)> {
-    let total = start.total(store::total(connection, created_by)).await?;
-    Ok((store::list(connection, created_by, start, limit + 1).await?, total))
+    let visibility = permit.visibility();
+    let total = start.total(store::total(connection, visibility, filter)).await?;
+    Ok((store::list(connection, visibility, filter, start, limit + 1).await?, total))
 }
 
 /// Returns a key.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, _permit: &Permit, id: ServiceKeyId) -> Result<ServiceKey> {
-    store::get(connection, id).await
+pub async fn get(connection: &Connection, permit: &Permit, id: ServiceKeyId) -> Result<ServiceKey> {
+    store::get(connection, permit.visibility(), id).await
 }
 
-/// Revokes a key. Idempotent.
+/// Replaces the secret of a key. The new secret gives the caller the scopes of the key: the caller must hold them, and only
+/// the user of a personal access token rotates it.
+///
+/// # Errors
+/// `NOT_FOUND`, also for a key that is not valid; `VALIDATION_FAILED` for an expiry in the past or too far ahead;
+/// `PERMISSION_DENIED`.
+pub async fn rotate(
+    work: &mut Work,
+    policies: &Policies,
+    id: ServiceKeyId,
+    overlap: TimeDelta,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(ServiceKey, SecretString)> {
+    let (permit, now) = (work.permit()?, work.now());
+    let (caller, ..) = session::caller(&permit)?;
+    let key = lock(work, &permit, id).await?;
+    if !key.is_valid(now) {
+        return Err(Error::not_found("service key"));
+    }
+    if key.holder.person().is_some_and(|(_, user)| user != caller) {
+        let message = "Only the user of a personal access token rotates it.";
+        return Err(Error::with_message(Reason::PermissionDenied, message));
+    }
+    let connection = work.connection().await?;
+    if key.holder.kind() != Kind::Person {
+        let permit = present(connection, policies, permit, key.holder).await?;
+        let declared = policies.declared(key.scopes.iter().map(String::as_str));
+        permit.check_scopes(declared.iter().map(|scope| scope.as_str()))?;
+    }
+    let expires_at = key.holder.expiry(expires_at, now)?;
+    let key = key.rotate(expires_at, overlap, now);
+    let secret = token::write_service_key(id, &random());
+    store::rotate(connection, &key, token::hash(secret.expose_secret())).await?;
+    // Instances look the secrets up again.
+    revocation::begin_version(connection, key.current()).await?;
+    tracing::info!(key = %id, by = %caller, "the secret of a service key was rotated");
+    Ok((key, secret))
+}
+
+async fn lock(work: &mut Work, permit: &Permit, id: ServiceKeyId) -> Result<ServiceKey> {
+    let visibility = permit.visibility();
+    let key = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    work.before(&key);
+    Ok(key)
+}
+
+/// Revokes a key; the time of the first revocation stays.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn revoke(work: &mut Work, id: ServiceKeyId) -> Result<()> {
-    work.permit()?;
-    let now = work.now();
-    store::revoke(work.connection().await?, id, now).await
+    let (permit, now) = (work.permit()?, work.now());
+    let key = lock(work, &permit, id).await?;
+    if key.revoked_at.is_none() {
+        let connection = work.connection().await?;
+        store::update(connection, &ServiceKey { revoked_at: Some(now), ..key }).await?;
+        revocation::end_key(connection, id).await?;
+    }
+    Ok(())
 }

@@ -1,23 +1,29 @@
 //! `mainstay.identity.v1.ServiceKeyService`.
 
-use crate::identity::service_key::cache::ServiceKeyCache;
+use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
-use crate::identity::role::model::UNKNOWN_SCOPE;
-use crate::identity::service_key::{
-    model::{Draft, ServiceKey},
-    ops,
+use crate::identity::{
+    service_key::{
+        model::{Draft, Kind, ServiceKey},
+        ops,
+        store::Filter,
+    },
+    tokens::Tokens,
 };
 use crate::proto::identity::v1::{self as pb, service_key_service_server::ServiceKeyService};
 use mainstay_kernel::{
     app::App,
-    contract::Policies,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
-    id::{ServiceKeyId, UserId},
+    id::{AccountId, ServiceKeyId, UserId},
     unit_of_work::Work,
 };
+
+/// How long the previous secret is accepted, unless the request says otherwise.
+const OVERLAP: TimeDelta = TimeDelta::days(1);
 
 #[derive(Debug, Clone)]
 pub struct ServiceKeys {
@@ -33,19 +39,36 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
         expire_time: key.expires_at.map(time),
         revoke_time: key.revoked_at.map(time),
         created_by: key.created_by.to_string(),
+        kind: key.holder.kind().number().into(),
+        account_id: key.holder.account().map(|account| account.to_string()),
+        user_id: key.holder.person().map(|(_, user)| user.to_string()),
+        allowed_networks: key.allowed_networks.iter().map(ToString::to_string).collect(),
+        last_use_time: key.last_used_at.map(time),
+        earlier_secret_expire_time: key.earlier_expires_at.map(time),
     }
 }
 
-fn draft(policies: &Policies, message: pb::CreateServiceKeyRequest) -> Result<Draft> {
-    let unknown = message.scopes.iter().enumerate().filter(|(_, name)| policies.scope(name).is_none());
-    let faults: Vec<_> = unknown.map(|(index, _)| (format!("scopes[{index}]"), UNKNOWN_SCOPE.to_owned())).collect();
-    if !faults.is_empty() {
-        return Err(Error::validation(faults));
+impl Audited for ServiceKey {
+    type Message = pb::ServiceKey;
+
+    fn message(self) -> pb::ServiceKey {
+        render(self)
     }
+}
+
+fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
+    let network = |(index, text): (usize, String)| {
+        // The contract's rule accepts what this reads.
+        let fault = || Error::field(format!("allowedNetworks[{index}]"), "must be an IP prefix");
+        text.parse().map_err(|_| fault())
+    };
     Ok(Draft {
+        kind: message.kind.and_then(Kind::from_number),
+        account: message.account_id.as_deref().map(AccountId::parse).transpose()?,
         name: message.name,
         scopes: message.scopes,
         expires_at: message.expire_time.map(|time| parse::time(time, "expireTime")).transpose()?,
+        allowed_networks: message.allowed_networks.into_iter().enumerate().map(network).collect::<Result<_>>()?,
     })
 }
 
@@ -56,8 +79,7 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Reply<pb::CreateServiceKeyResponse> {
         let mut call = Call::admit(request)?;
-        let policies = &self.app.contract.policies;
-        let draft = draft(policies, std::mem::take(&mut call.message))?;
+        let (policies, draft) = (&self.app.contract.policies, draft(std::mem::take(&mut call.message))?);
         call.write(&self.app, async move |work: &mut Work| {
             let (key, secret) = ops::create(work, policies, draft).await?;
             let secret = secret.expose_secret().to_owned();
@@ -71,14 +93,16 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::ListServiceKeysRequest>,
     ) -> Reply<pb::ListServiceKeysResponse> {
         let call = Call::admit(request)?;
-        let pager = call.pager(&self.app)?;
-        let permit = call.permit()?;
-        let created_by = call.message.created_by.as_deref().map(UserId::parse).transpose()?;
+        let (pager, permit) = (call.pager(&self.app)?, call.permit()?);
+        let filter = Filter {
+            created_by: call.message.created_by.as_deref().map(UserId::parse).transpose()?,
+            account: call.message.account_id.as_deref().map(AccountId::parse).transpose()?,
+        };
         let (keys, meta) = call
             .list(
                 &self.app,
                 pager,
-                async move |connection| ops::list(connection, permit, created_by, pager.start, pager.size).await,
+                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
                 ServiceKey::key,
             )
             .await?;
@@ -92,6 +116,24 @@ impl ServiceKeyService for ServiceKeys {
         call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
     }
 
+    async fn rotate_service_key(
+        &self,
+        request: Request<pb::RotateServiceKeyRequest>,
+    ) -> Reply<pb::RotateServiceKeyResponse> {
+        let call = Call::admit(request)?;
+        let (policies, id) = (&self.app.contract.policies, ServiceKeyId::parse(&call.message.service_key_id)?);
+        let overlap = call.message.overlap_seconds.map_or(OVERLAP, |seconds| TimeDelta::seconds(seconds.into()));
+        let expires_at = call.message.expire_time.map(|time| parse::time(time, "expireTime")).transpose()?;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let (key, secret) = ops::rotate(work, policies, id, overlap, expires_at).await?;
+            let secret = secret.expose_secret().to_owned();
+            Ok(pb::RotateServiceKeyResponse { data: Some(render(key)), secret })
+        });
+        let response = reply.await?;
+        self.app.part::<Tokens>().invalidate_key(id);
+        Ok(response)
+    }
+
     async fn revoke_service_key(
         &self,
         request: Request<pb::RevokeServiceKeyRequest>,
@@ -103,7 +145,7 @@ impl ServiceKeyService for ServiceKeys {
             Ok(pb::RevokeServiceKeyResponse {})
         });
         let response = reply.await?;
-        self.app.part::<ServiceKeyCache>().invalidate(id);
+        self.app.part::<Tokens>().invalidate_key(id);
         Ok(response)
     }
 }

@@ -3,106 +3,231 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use ipnet::IpNet;
 
-use crate::{identity::service_key::model::ServiceKey, schema::service_keys};
+use crate::{
+    identity::{
+        member::id::MemberId,
+        service_key::model::{Holder, ServiceKey},
+    },
+    schema::service_keys,
+};
 use mainstay_kernel::{
-    database::{Connection, count, seek::newest_first},
+    caller::Visibility,
+    database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
-    id::{ServiceKeyId, UserId},
+    id::{AccountId, ServiceKeyId, UserId},
     page::{Start, Total},
 };
 
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = service_keys)]
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = service_keys, treat_none_as_null = true)]
 struct Row {
     id: ServiceKeyId,
+    account_id: Option<AccountId>,
+    member_id: Option<MemberId>,
+    user_id: Option<UserId>,
     name: String,
     scopes: Vec<String>,
+    allowed_networks: Vec<String>,
+    known_networks: Vec<String>,
     created_by: UserId,
+    version: i64,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
+    earlier_expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
 }
 
-impl From<Row> for ServiceKey {
-    fn from(row: Row) -> Self {
-        let Row { id, name, scopes, created_by, created_at, expires_at, revoked_at } = row;
-        Self { id, name, scopes, created_by, created_at, expires_at, revoked_at }
+impl TryFrom<Row> for ServiceKey {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let id = row.id;
+        let holder = match (row.account_id, row.member_id, row.user_id) {
+            (None, None, None) => Holder::Platform,
+            (Some(account), None, None) => Holder::Account(account),
+            (Some(account), Some(member), Some(user)) => Holder::Person { account, member, user },
+            _ => return Err(corrupt("service_keys", id, "account_id")),
+        };
+        let networks = |texts: Vec<String>, column| {
+            let read = |text: String| text.parse().map_err(|_| corrupt("service_keys", id, column));
+            texts.into_iter().map(read).collect::<Result<Vec<IpNet>>>()
+        };
+        Ok(Self {
+            id,
+            holder,
+            name: row.name,
+            scopes: row.scopes,
+            allowed_networks: networks(row.allowed_networks, "allowed_networks")?,
+            known_networks: networks(row.known_networks, "known_networks")?,
+            created_by: row.created_by,
+            version: row.version,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            earlier_expires_at: row.earlier_expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        })
+    }
+}
+
+impl From<&ServiceKey> for Row {
+    fn from(key: &ServiceKey) -> Self {
+        let (member_id, user_id) = key.holder.person().unzip();
+        let texts = |networks: &[IpNet]| networks.iter().map(ToString::to_string).collect();
+        Self {
+            id: key.id,
+            account_id: key.holder.account(),
+            member_id,
+            user_id,
+            name: key.name.clone(),
+            scopes: key.scopes.clone(),
+            allowed_networks: texts(&key.allowed_networks),
+            known_networks: texts(&key.known_networks),
+            created_by: key.created_by,
+            version: key.version,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            earlier_expires_at: key.earlier_expires_at,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
+        }
+    }
+}
+
+/// The keys of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// The user who created them.
+    pub created_by: Option<UserId>,
+    /// The account whose data they reach.
+    pub account: Option<AccountId>,
+}
+
+/// The hashes of the secrets of a key.
+#[derive(Debug)]
+pub struct Hashes {
+    pub current: Vec<u8>,
+    /// That of the secret before the last rotation.
+    pub earlier: Option<Vec<u8>>,
+}
+
+type Boxed<'q> = service_keys::BoxedQuery<'q, diesel::pg::Pg>;
+
+/// Selects the keys that a caller reaches.
+fn visible<'q>(visibility: Visibility) -> Boxed<'q> {
+    let query = service_keys::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(service_keys::account_id.eq(account)),
+        Visibility::Principal(user) => query.filter(service_keys::user_id.eq(UserId(user))),
+    }
+}
+
+fn matching<'q>(visibility: Visibility, filter: Filter) -> Boxed<'q> {
+    let mut query = visible(visibility);
+    if let Some(user) = filter.created_by {
+        query = query.filter(service_keys::created_by.eq(user));
+    }
+    match filter.account {
+        Some(account) => query.filter(service_keys::account_id.eq(account)),
+        None => query,
     }
 }
 
 /// Stores a new key with the hash of its secret.
-pub async fn insert(connection: &mut Connection, key: &ServiceKey, secret_hash: [u8; 32]) -> Result<()> {
-    let row = (
-        service_keys::id.eq(key.id),
-        service_keys::name.eq(&key.name),
-        service_keys::secret_hash.eq(secret_hash.to_vec()),
-        service_keys::scopes.eq(&key.scopes),
-        service_keys::created_by.eq(key.created_by),
-        service_keys::created_at.eq(key.created_at),
-        service_keys::expires_at.eq(key.expires_at),
-        service_keys::revoked_at.eq(key.revoked_at),
-    );
-    diesel::insert_into(service_keys::table).values(row).execute(connection).await?;
+pub async fn insert(connection: &Connection, key: &ServiceKey, secret_hash: [u8; 32]) -> Result<()> {
+    let row = (Row::from(key), service_keys::secret_hash.eq(secret_hash.to_vec()));
+    diesel::insert_into(service_keys::table).values(row).execute(&mut &*connection).await?;
     Ok(())
 }
 
-/// Returns one key.
+/// Returns one key that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, id: ServiceKeyId) -> Result<ServiceKey> {
-    let row: Option<Row> =
-        service_keys::table.find(id).select(Row::as_select()).first(&mut &*connection).await.optional()?;
-    row.map(ServiceKey::from).ok_or_else(|| Error::not_found("service key"))
+pub async fn get(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
+    let query = visible(visibility).filter(service_keys::id.eq(id)).select(Row::as_select());
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.ok_or_else(|| Error::not_found("service key"))?.try_into()
 }
 
-/// Returns one key with the hash of its secret, for authentication.
-pub async fn with_hash(connection: &mut Connection, id: ServiceKeyId) -> Result<Option<(ServiceKey, Vec<u8>)>> {
-    let query = service_keys::table.find(id).select((Row::as_select(), service_keys::secret_hash));
-    let row: Option<(Row, Vec<u8>)> = query.first(connection).await.optional()?;
-    Ok(row.map(|(row, hash)| (row.into(), hash)))
+/// Returns one key that is visible to the caller, locked until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
+    // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
+    let query = service_keys::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    let is_reached = |row: &Row| match visibility {
+        Visibility::All => true,
+        Visibility::Account(account) => row.account_id == Some(account),
+        Visibility::Principal(user) => row.user_id == Some(UserId(user)),
+    };
+    row.filter(is_reached).ok_or_else(|| Error::not_found("service key"))?.try_into()
 }
 
-/// Selects the keys that a user created, or all.
-fn matching<'q>(created_by: Option<UserId>) -> service_keys::BoxedQuery<'q, diesel::pg::Pg> {
-    let query = service_keys::table.into_boxed();
-    match created_by {
-        Some(user) => query.filter(service_keys::created_by.eq(user)),
-        None => query,
-    }
+/// Returns one key with the hashes of its secrets, for authentication.
+pub async fn with_hashes(connection: &mut Connection, id: ServiceKeyId) -> Result<Option<(ServiceKey, Hashes)>> {
+    let columns = (Row::as_select(), service_keys::secret_hash, service_keys::earlier_secret_hash);
+    let query = service_keys::table.find(id).select(columns);
+    let row: Option<(Row, Vec<u8>, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
+    row.map(|(row, current, earlier)| Ok((row.try_into()?, Hashes { current, earlier }))).transpose()
 }
 
 /// Returns at most `limit` keys, newest first.
 pub async fn list(
     connection: &mut Connection,
-    created_by: Option<UserId>,
+    visibility: Visibility,
+    filter: Filter,
     start: Start,
     limit: i64,
 ) -> Result<Vec<ServiceKey>> {
-    let query = newest_first!(matching(created_by), service_keys::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), service_keys::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    Ok(rows.into_iter().map(ServiceKey::from).collect())
+    rows.into_iter().map(ServiceKey::try_from).collect()
 }
 
 /// Counts the keys that match, up to a bound.
-pub async fn total(connection: &mut Connection, created_by: Option<UserId>) -> Result<Total> {
-    let limited = matching(created_by).select(service_keys::id).limit(count::BOUND + 1);
+pub async fn total(connection: &mut Connection, visibility: Visibility, filter: Filter) -> Result<Total> {
+    let limited = matching(visibility, filter).select(service_keys::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Revokes a key; the time of the first revocation stays.
-///
-/// # Errors
-/// `NOT_FOUND`.
-pub async fn revoke(connection: &mut Connection, id: ServiceKeyId, now: DateTime<Utc>) -> Result<()> {
-    let active = service_keys::table.filter(service_keys::id.eq(id)).filter(service_keys::revoked_at.is_null());
-    let revoked = diesel::update(active).set(service_keys::revoked_at.eq(now)).execute(connection).await?;
-    match revoked {
-        1 => Ok(()),
-        0 => get(connection, id).await.map(drop),
-        count => Err(Error::internal(anyhow::anyhow!("service_keys {id}: revoke touched {count} rows"))),
+/// Stores a locked key.
+pub async fn update(connection: &Connection, key: &ServiceKey) -> Result<()> {
+    let target = service_keys::table.find(key.id);
+    diesel::update(target).set(Row::from(key)).exactly(1, "update service_keys").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Stores a locked key with the hash of its new secret. That of the present one is kept if it remains valid.
+pub async fn rotate(connection: &Connection, key: &ServiceKey, secret_hash: [u8; 32]) -> Result<()> {
+    let target = service_keys::table.find(key.id);
+    let new = service_keys::secret_hash.eq(secret_hash.to_vec());
+    let connection = &mut &*connection;
+    match key.earlier_expires_at {
+        Some(_) => {
+            let earlier = service_keys::earlier_secret_hash.eq(service_keys::secret_hash.nullable());
+            let set = (Row::from(key), new, earlier);
+            diesel::update(target).set(set).exactly(1, "rotate service_keys").execute(connection).await?;
+        }
+        None => {
+            let set = (Row::from(key), new, service_keys::earlier_secret_hash.eq(None::<Vec<u8>>));
+            diesel::update(target).set(set).exactly(1, "rotate service_keys").execute(connection).await?;
+        }
     }
+    Ok(())
+}
+
+/// Revokes the personal access tokens of a user.
+pub async fn revoke_of_user(connection: &Connection, user: UserId, now: DateTime<Utc>) -> Result<()> {
+    let valid = service_keys::table.filter(service_keys::user_id.eq(user)).filter(service_keys::revoked_at.is_null());
+    diesel::update(valid).set(service_keys::revoked_at.eq(now)).execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Removes the keys of a name.

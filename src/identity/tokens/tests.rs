@@ -179,9 +179,9 @@ fn a_later_version_of_a_role_is_looked_up() {
     let token = fixture.access_of(&custom(&["support.tickets.read"]));
     let access = fixture.tokens.verify(&token).expect("good");
     fixture.tokens.insert_verified(&token, access);
-    assert!(fixture.tokens.get_verified(&token).is_some());
+    assert!(fixture.tokens.get_verified(&token, None).is_some());
     fixture.tokens.invalidate_role(RoleId(Uuid::from_u128(7)));
-    assert!(fixture.tokens.get_verified(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token, None).is_none());
 }
 
 #[test]
@@ -302,17 +302,17 @@ fn a_cached_token_is_checked_again_after_a_while() {
     let fixture = fixture();
     let token = fixture.access();
     let access = fixture.tokens.verify(&token).expect("good");
-    assert!(fixture.tokens.get_verified(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token, None).is_none());
     fixture.tokens.insert_verified(&token, access.clone());
-    assert_eq!(fixture.tokens.get_verified(&token), Some(access.caller.clone()));
+    assert_eq!(fixture.tokens.get_verified(&token, None), Some(access.caller.clone()));
     fixture.clock.advance(TimeDelta::seconds(21));
-    let hits: Vec<_> = (0..3).map(|_| fixture.tokens.get_verified(&token).is_some()).collect();
+    let hits: Vec<_> = (0..3).map(|_| fixture.tokens.get_verified(&token, None).is_some()).collect();
     assert_eq!(hits, [false, true, true], "one looks again, the others go on");
     fixture.clock.advance(TimeDelta::seconds(10));
-    assert!(fixture.tokens.get_verified(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token, None).is_none());
     fixture.tokens.insert_verified(&token, access);
     fixture.tokens.invalidate_user(fixture.user.id);
-    assert!(fixture.tokens.get_verified(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token, None).is_none());
 }
 
 #[test]
@@ -322,9 +322,9 @@ fn a_cached_token_expires() {
     let access = fixture.tokens.verify(&token).expect("good");
     fixture.clock.advance(TimeDelta::minutes(5));
     fixture.tokens.insert_verified(&token, access);
-    assert!(fixture.tokens.get_verified(&token).is_some());
+    assert!(fixture.tokens.get_verified(&token, None).is_some());
     fixture.clock.advance(TimeDelta::seconds(6));
-    assert!(fixture.tokens.get_verified(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token, None).is_none());
 }
 
 #[test]

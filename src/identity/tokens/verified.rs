@@ -1,6 +1,7 @@
-//! A short-lived cache of verified tokens.
+//! A short-lived cache of verified access tokens and service keys.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +25,7 @@ const MAX_AGE: TimeDelta = TimeDelta::seconds(30);
 /// the entry expires.
 const RENEW: TimeDelta = TimeDelta::seconds(20);
 
-/// The cache, by the SHA-256 of the token.
+/// The cache, by the SHA-256 of the credential.
 pub(crate) struct VerifiedTokens(Cache<[u8; 32], Arc<Entry>>);
 
 struct Entry {
@@ -52,8 +53,17 @@ impl VerifiedTokens {
         );
     }
 
-    pub(crate) fn get(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
+    pub(crate) fn get(
+        &self,
+        hash: &[u8; 32],
+        from: Option<IpAddr>,
+        now: DateTime<Utc>,
+        revocations: &KnownRevocations,
+    ) -> Option<Caller> {
         let entry = self.0.get(hash)?;
+        if !entry.access.networks.as_ref().is_none_or(|networks| networks.admit(from)) {
+            return None;
+        }
         let age = now - entry.verified_at;
         let is_unexpired = age < MAX_AGE && now < entry.access.expires_at + LEEWAY;
         let is_fresh = is_unexpired && revocations.allow(entry.access.claims(), entry.checked_at);

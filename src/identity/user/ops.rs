@@ -9,6 +9,7 @@ use crate::identity::{
     registration::ops::{Profile, create},
     revocation::store as revocation,
     role::ops as roles,
+    service_key::store as service_keys,
     session::ops as session,
     user::{
         model::{self, EmailAddress, Filter, Patch, Role, StaffRole, User},
@@ -205,6 +206,7 @@ pub async fn deactivate(
     let before = user.clone();
     let user = user.deactivate(reason, now);
     begin_epoch_of(connection, &user).await?;
+    service_keys::revoke_of_user(connection, id, now).await?;
     work.before(&before);
     tracing::info!(user = %id, %admin, "a user was deactivated");
     Ok(user)

@@ -166,8 +166,8 @@ fn an_enum_without_rules_must_have_a_declared_value() {
 #[test]
 fn a_time_must_be_one_that_json_can_write() {
     let expire_time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
-    let request =
-        CreateServiceKeyRequest { name: "ci".into(), scopes: vec!["support.tickets.read".into()], expire_time };
+    let (name, scopes) = ("ci".to_owned(), vec!["support.tickets.read".to_owned()]);
+    let request = CreateServiceKeyRequest { name, scopes, expire_time, ..CreateServiceKeyRequest::default() };
     assert_eq!(fault(&request), says("expireTime", "must be a time of the years 1 to 9999"));
 }
 

@@ -45,6 +45,7 @@ fn method_that_requires_a_key() -> &'static Method {
         subject: method.subject.clone(),
         max_auth_age: None,
         before_second_factor: false,
+        in_person: false,
     }))
 }
 

@@ -38,6 +38,7 @@ fn the_methods_that_need_a_recent_authentication() {
         "SecondFactorService.RegenerateRecoveryCodes",
         "SecondFactorService.RemoveTotp",
         "ServiceKeyService.CreateServiceKey",
+        "ServiceKeyService.RotateServiceKey",
         "UserService.ResetSecondFactor",
         "UserService.SetUserRole",
     ];

@@ -143,8 +143,8 @@ enum Credential {
     Token(String),
     /// Signs in on first use.
     User(User, Arc<OnceCell<String>>),
-    /// An admin creates the key on first use.
-    Service(Box<Actor>, Vec<String>, Arc<OnceCell<(String, String)>>),
+    /// A user creates the key on first use, by this request.
+    Service(Box<Actor>, Value, Arc<OnceCell<(String, String)>>),
 }
 
 impl Actor {
@@ -165,8 +165,13 @@ impl Actor {
 
     /// A service with a key of these scopes, created by `admin`.
     pub(crate) fn service(admin: &Self, scopes: &[String]) -> Self {
-        let credential = Credential::Service(Box::new(admin.clone()), scopes.to_vec(), Arc::default());
-        Self { endpoint: admin.endpoint.clone(), credential }
+        Self::key(admin, json!({ "scopes": scopes }))
+    }
+
+    /// A program with a key that `creator` creates by this request.
+    pub(crate) fn key(creator: &Self, request: Value) -> Self {
+        let credential = Credential::Service(Box::new(creator.clone()), request, Arc::default());
+        Self { endpoint: creator.endpoint.clone(), credential }
     }
 
     /// The same caller at another instance.
@@ -187,7 +192,7 @@ impl Actor {
     pub(crate) async fn principal(&self) -> String {
         match &self.credential {
             Credential::User(user, _) => user.id.to_string(),
-            Credential::Service(admin, scopes, key) => service_key(admin, scopes, key).await.0,
+            Credential::Service(creator, request, key) => service_key(creator, request, key).await.0,
             Credential::None | Credential::Token(_) => String::new(),
         }
     }
@@ -206,7 +211,7 @@ impl Actor {
                 };
                 Some(token.get_or_init(begin).await.clone())
             }
-            Credential::Service(admin, scopes, key) => Some(service_key(admin, scopes, key).await.1),
+            Credential::Service(creator, request, key) => Some(service_key(creator, request, key).await.1),
         }
     }
 
@@ -258,11 +263,12 @@ async fn begin_session(app: &App, user: &User) -> String {
     tokens.access.expose_secret().to_owned()
 }
 
-async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {
+async fn service_key(creator: &Actor, request: &Value, key: &OnceCell<(String, String)>) -> (String, String) {
     let make = || async {
-        let request = json!({ "name": format!("test {}", unique()), "scopes": scopes });
+        let mut request = request.clone();
+        request["name"] = format!("test {}", unique()).into();
         let response =
-            Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
+            Box::pin(creator.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
         (response.id(), response.text("/secret"))
     };
     key.get_or_init(make).await.clone()

@@ -147,7 +147,7 @@ impl Record {
         let find = |name: &str| image::id(&after, name).or_else(|| image::id(&before, name));
         // What an account does not see of its tickets, it does not see here either.
         let is_internal = [&before, &after].iter().any(|fields| fields.get("internal") == Some(&Value::Bool(true)));
-        let own = origin.account.filter(|_| origin.actor == ActorKind::User);
+        let own = origin.account.filter(|_| matches!(origin.actor, ActorKind::User | ActorKind::Service));
         let account = find("accountId").or(self.account).or(own).filter(|_| !is_internal);
         let resource = Resource { id: self.id.or_else(|| find("id")), account, kind: self.kind };
         // A change of what no message shows, such as a secret, raises the version at least.

@@ -99,6 +99,8 @@ pub struct Method {
     pub max_auth_age: Option<TimeDelta>,
     /// Whether a user who must add a second factor first may call.
     pub before_second_factor: bool,
+    /// Whether only a session of the user may call; see [`Method::needs_session`].
+    pub in_person: bool,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.
@@ -217,6 +219,12 @@ impl Method {
     /// Returns the grant of a role, if it has one.
     pub fn grant(&self, role: Role) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.role == role)
+    }
+
+    /// Returns whether a user must call by a session of the user: a program with a personal access token may not. A method
+    /// that asks for a recent sign-in needs one, too.
+    pub fn needs_session(&self) -> bool {
+        self.in_person || self.max_auth_age.is_some()
     }
 
     /// Returns the success variant that applies to an encoded response.

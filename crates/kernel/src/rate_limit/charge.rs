@@ -136,7 +136,7 @@ mod tests {
         let site = Charges::of_address("2001:db8::1".parse().unwrap())[1];
         assert_eq!(site.redis(), Key::new("address-site", &[0x20, 1, 0xd, 0xb8, 0, 0]).redis());
         let id = Uuid::from_u128(7);
-        let service = Caller::Service { id: ServiceKeyId(id), scopes: [].into() };
+        let service = Caller::Service { id: ServiceKeyId(id), account: None, scopes: [].into() };
         for (work, class) in [(Work::Read, "read"), (Work::Write, "write"), (Work::Bulk, "bulk")] {
             assert_eq!(Charge::principal(work, &service).redis(), Key::new(class, id.as_bytes()).redis());
         }

@@ -264,7 +264,7 @@ async fn a_refusal_by_one_limit_costs_nothing_of_the_other() {
     let (count, refusal) = row(&limiter, &[address, principal]).await;
     assert_eq!((count, refusal.policy), (2, PolicyId::User(Work::Read)));
     assert_eq!(limiter.charge(&[address]).await.remaining, 250 - 2 - 1);
-    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
+    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), account: None, scopes: [].into() };
     assert_eq!(row(&limiter, &[Charge::principal(Work::Read, &service)]).await.0, 6, "three times as much");
 }
 

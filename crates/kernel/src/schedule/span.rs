@@ -7,7 +7,12 @@ use tracing::{
     info_span,
 };
 
-use crate::{app::App, context::Context, id, telemetry::traces};
+use crate::{
+    app::App,
+    context::{Context, Origin},
+    id,
+    telemetry::traces,
+};
 
 /// Opens the span of a run, and creates its context.
 pub(super) fn open(app: &App, task: &'static str) -> (Span, Context) {
@@ -18,5 +23,5 @@ pub(super) fn open(app: &App, task: &'static str) -> (Span, Context) {
     if let Some(trace) = traces::trace_id(&span) {
         span.record("trace_id", display(trace));
     }
-    (span, Context::new(id).with_alerts(&app.alerts).of_system(format!("task {task}")))
+    (span, Context::new(id).with_alerts(&app.alerts).with_origin(Origin::system(format!("task {task}"))))
 }

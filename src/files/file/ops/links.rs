@@ -81,7 +81,7 @@ async fn exposed<'f>(connection: &mut Connection, parent: Parent, files: &'f [Fi
 /// Checks that all files are visible to the caller: files of the caller's account, files that the caller uploaded, and
 /// files attached to parents visible to the account. The parent's method decides what the caller may write.
 async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[FileId], files: &[File]) -> Result<()> {
-    let own = permit.user().and_then(|(_, account, _)| account);
+    let own = permit.caller().account();
     let sees_all = permit.visibility() == Visibility::All;
     let is_visible_directly =
         |file: &File| sees_all || Some(file.account) == own || permit.visibility().reaches(file.account, file.owner);

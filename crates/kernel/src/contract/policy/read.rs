@@ -56,6 +56,9 @@ impl Method {
         if raw.max_auth_age_seconds.is_some_and(|seconds| seconds <= 0 || access == Access::Public) {
             faults.push("a max_auth_age_seconds is positive, and of a method that needs credentials".to_owned());
         }
+        if raw.in_person && access == Access::Public {
+            faults.push("an in_person method needs credentials: remove it from a public method".to_owned());
+        }
         let is_replicable = !raw.watch && cache != Cache::Public;
         if raw.replica == Some(true) && !is_replicable {
             faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
@@ -102,6 +105,7 @@ impl Method {
             subject: Subject::read(descriptor),
             max_auth_age: raw.max_auth_age_seconds.map(|seconds| TimeDelta::seconds(seconds.into())),
             before_second_factor: raw.before_second_factor,
+            in_person: raw.in_person,
         })
     }
 }

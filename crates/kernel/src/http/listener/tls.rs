@@ -131,7 +131,7 @@ fn principals(
         let names = || policies.scope_names();
         faults.extend(unknown.map(|scope| invalid(format!("{name}: there is no scope {scope:?}, only {}", names()))));
         let scopes = scopes.iter().filter_map(|scope| policies.scope(scope)).collect();
-        callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal_id(name)), scopes });
+        callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal_id(name)), account: None, scopes });
     }
     if faults.is_empty() { Ok(callers) } else { Err(faults) }
 }

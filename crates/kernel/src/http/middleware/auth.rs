@@ -6,7 +6,7 @@
 //! caller, so its credential is ignored, valid or not, unless the method grants more to some roles: then a valid credential
 //! earns its permit, and an invalid one is rejected instead of being treated as anonymous.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use http::{
@@ -15,7 +15,7 @@ use http::{
 };
 
 use crate::{
-    caller::{Authenticator, Caller, PeerCaller, Permit},
+    caller::{Authenticator, Caller, ClientAddress, PeerCaller, Permit},
     clock::Clock,
     contract::{Contract, Method, policy::Access},
     error::Reason,
@@ -88,8 +88,9 @@ fn authenticate<S: Next>(
         Identity::Anonymous | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
         Identity::Claimed(credential) => {
             let (authenticator, clock, mut next) = (authenticator.clone(), clock.clone(), next.clone());
+            let from = client(&request);
             Box::pin(async move {
-                let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
+                let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential, from)).await;
                 match verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into())) {
                     Ok(caller) => admit(method, (caller, clock.now()), request, &mut next).await,
                     Err(error) => refuse(error).await,
@@ -129,7 +130,14 @@ fn identity(authenticator: &dyn Authenticator, request: &Request) -> Identity {
         return peer.map_or(Identity::Anonymous, |PeerCaller(caller)| Identity::Known(caller));
     }
     let Some(credential) = bearer(headers) else { return Identity::Unreadable };
-    authenticator.cached(credential).map_or_else(|| Identity::Claimed(credential.to_owned()), Identity::Known)
+    authenticator
+        .cached(credential, client(request))
+        .map_or_else(|| Identity::Claimed(credential.to_owned()), Identity::Known)
+}
+
+/// Returns the address of the client.
+pub(super) fn client(request: &Request) -> Option<IpAddr> {
+    request.extensions().get().map(|&ClientAddress(address)| address)
 }
 
 fn attach(permit: Option<Permit>, request: &mut Request) {

@@ -3,7 +3,7 @@
 //! A caller may have only a few. A watch ends when the server drains, which would otherwise wait for it, and when its caller
 //! loses access: the credential with which it began is checked periodically. A watch takes no turn of other requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture, stream};
@@ -67,7 +67,9 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
         };
         // A client certificate ends with its connection.
         let access: BoxFuture<'static, Error> = match auth::bearer(request.headers()) {
-            Some(credential) => lost_access(self.authenticator.clone(), credential.to_owned()).boxed(),
+            Some(credential) => {
+                lost_access(self.authenticator.clone(), credential.to_owned(), auth::client(&request)).boxed()
+            }
             None => std::future::pending().boxed(),
         };
         let draining = self.draining.clone();
@@ -87,15 +89,15 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
 }
 
 /// Returns when the caller may no longer watch, or when access could not be checked for some time.
-async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
+async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String, from: Option<IpAddr>) -> Error {
     let mut failed = 0;
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
-        if authenticator.cached(&credential).is_some() {
+        if authenticator.cached(&credential, from).is_some() {
             failed = 0;
             continue;
         }
-        match authenticator.verify(&credential).await {
+        match authenticator.verify(&credential, from).await {
             Ok(_) => failed = 0,
             Err(error) if error.is_unavailable() && failed < MAX_FAILED_CHECKS => failed += 1,
             Err(error) => return error,
@@ -183,11 +185,11 @@ mod tests {
     struct Refusing(Mutex<&'static [Reason]>);
 
     impl Authenticator for Refusing {
-        fn cached(&self, _: &str) -> Option<Caller> {
+        fn cached(&self, _: &str, _: Option<IpAddr>) -> Option<Caller> {
             None
         }
 
-        fn verify<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Caller>> {
+        fn verify<'a>(&'a self, _: &'a str, _: Option<IpAddr>) -> BoxFuture<'a, Result<Caller>> {
             let mut reasons = self.0.lock().unwrap();
             let reason = reasons[0];
             if reasons.len() > 1 {
@@ -200,7 +202,7 @@ mod tests {
     /// Whether access is lost for a reason after so many checks.
     async fn is_lost(reasons: &'static [Reason], reason: Reason, checks: u64) -> bool {
         let since = tokio::time::Instant::now();
-        let error = lost_access(Arc::new(Refusing(Mutex::new(reasons))), "token".to_owned()).await;
+        let error = lost_access(Arc::new(Refusing(Mutex::new(reasons))), "token".to_owned(), None).await;
         error.reason() == reason && since.elapsed().as_secs() == checks * CHECK_INTERVAL.as_secs()
     }
 

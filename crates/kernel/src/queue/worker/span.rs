@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Worker;
 use crate::{
-    context::Context,
+    context::{Context, Origin},
     id,
     queue::{Kind, store::LeasedJob},
     telemetry::traces,
@@ -55,5 +55,5 @@ pub(super) fn context(worker: &Worker, kind: &str, span: &Span, traceparent: Opt
     let id = id::new(worker.app.clock.now()).to_string();
     span.record("id", display(&id));
     let context = Context::new(id).with_traceparent(traceparent).with_alerts(&worker.app.alerts);
-    context.of_system(format!("job {kind}"))
+    context.with_origin(Origin::system(format!("job {kind}")))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    caller::{Caller, Permit, SignIn, Visibility},
+    caller::{Caller, Means, Permit, SignIn, Visibility},
     error::Reason,
     id::{AccountId, SessionId, UserId},
 };
@@ -120,7 +120,7 @@ fn a_user_must_have_authenticated_recently_and_a_service_need_not() {
     let incomplete = SignIn { needs_second_factor: true, ..SignIn::at(at(0)) };
     let refused = granted(incomplete, at(0)).expect_err("it lacks the factor");
     assert_eq!(refused.reason(), Reason::SecondFactorRequired);
-    let service = Caller::Service { id: crate::id::ServiceKeyId(Uuid::nil()), scopes: scopes.clone() };
+    let service = Caller::Service { id: crate::id::ServiceKeyId(Uuid::nil()), account: None, scopes: scopes.clone() };
     let permit = Permit::new(service, crate::contract::policy::Reach::Any);
     permit.check_recent(chrono::TimeDelta::seconds(1), at(1_000_000)).expect("a service has no sign-in");
 }
@@ -134,4 +134,38 @@ fn a_method_may_be_open_to_a_user_without_the_second_factor() {
     let sign_in = SignIn { needs_second_factor: true, ..SignIn::at(now) };
     let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes: [].into(), sign_in };
     assert!(Permit::granted(method, caller, now).expect("it is open").is_some());
+}
+
+#[test]
+fn a_token_may_not_call_a_method_that_needs_a_session() {
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let sign_in = SignIn { means: Means::Token, ..SignIn::at(now) };
+    let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
+    let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes: [].into(), sign_in };
+    for (options, is_allowed) in [("", true), (" in_person: true", false), (" max_auth_age_seconds: 600", false)] {
+        let policies = policies(&format!("access: \"self\"{options}"));
+        let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+        let granted = Permit::granted(method, caller.clone(), now);
+        match granted {
+            Ok(permit) => assert!(permit.is_some() && is_allowed, "{options}"),
+            Err(error) => assert!(error.reason() == Reason::PermissionDenied && !is_allowed, "{options}"),
+        }
+    }
+}
+
+/// It needs both grants: that of customers says what it reaches, and that of services that no person is needed.
+#[test]
+fn the_key_of_an_account_reaches_the_account_by_methods_that_accept_services() {
+    let key = |scopes| Caller::Service { id: crate::id::ServiceKeyId(Uuid::nil()), account: Some(ACCOUNT), scopes };
+    let reach = |options: &str| {
+        let policies = policies(options);
+        let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+        let caller = key(policies.declared(["fleet.vehicles.read"]));
+        Permit::granted(method, caller, chrono::DateTime::UNIX_EPOCH).map(|permit| permit.map(|p| p.visibility()))
+    };
+    let of_scope = |set: &str| format!("access: \"{set}\" scope: \"fleet.vehicles.read\"");
+    assert_eq!(reach(&of_scope("account")).expect("both may"), Some(Visibility::Account(ACCOUNT)));
+    for refused in [of_scope("account_users"), of_scope("staff"), "access: \"self\"".to_owned()] {
+        assert_eq!(reach(&refused).expect_err("one may not").reason(), Reason::PermissionDenied, "{refused}");
+    }
 }

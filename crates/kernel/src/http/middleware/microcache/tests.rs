@@ -128,7 +128,7 @@ async fn a_response_made_while_something_is_outdated_is_not_reused() {
 async fn requests_whose_responses_may_differ_are_called() {
     let server = Server::new();
     assert_eq!(server.get(http::Request::get(PATH)).await, "0");
-    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
+    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), account: None, scopes: [].into() };
     let others = [
         http::Request::get(PATH).extension(PeerCaller(service)),
         http::Request::get("/api/v1/do?color=red"),

@@ -105,7 +105,7 @@ fn policies() -> &'static Policies {
 }
 
 fn service() -> Caller {
-    Caller::Service { id: ServiceKeyId(Uuid::from_u128(2)), scopes: [].into() }
+    Caller::Service { id: ServiceKeyId(Uuid::from_u128(2)), account: None, scopes: [].into() }
 }
 
 /// Finds the method, and accepts `good` credentials and certificates.

@@ -93,10 +93,7 @@ impl Line {
         let method = self.method();
         let caller = self.record.caller.get();
         let principal = caller.map(|caller| display(caller.principal()));
-        let account = match caller {
-            Some(Caller::User { account, .. }) => account.map(|account| display(account.0)),
-            _ => None,
-        };
+        let account = caller.and_then(Caller::account).map(|account| display(account.0));
         let client = self.record.client.get().map(display);
         let route = self.route;
         // The path is logged only without a method, whose name and route imply it.

@@ -1,0 +1,92 @@
+//! Keys of accounts: they reach the data of the account alone, with scopes that their creator has.
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::json;
+
+use super::{CREATE, LIST, ROTATE, again, draft, key_of};
+use crate::{
+    cases::{Scene, member_of, role::role, ticket},
+    support::{Actor, PROTOCOLS, Protocol, TestApp},
+};
+
+const GET: &str = "TicketService.GetTicket";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_an_account_reaches_only_its_data_and_is_no_staff() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let cast = &scene.cast;
+    let (_, key) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.write"])).await;
+    let (with_note, note) = scene.note().await;
+    let foreign = ticket(&cast.stranger).await;
+    for protocol in PROTOCOLS {
+        let own = key.call(protocol, "TicketService.CreateTicket", crate::cases::draft()).await.success();
+        assert_eq!(own.text("/data/accountId"), scene.account());
+        cast.colleague.call(protocol, GET, json!({ "ticketId": own.id() })).await.success();
+        key.call(protocol, GET, json!({ "ticketId": foreign })).await.failure("NOT_FOUND");
+        let list = key.call(protocol, "TicketService.ListTickets", json!({})).await.success();
+        assert!(list.data().as_array().expect("a list").iter().all(|ticket| ticket["accountId"] == scene.account()));
+        // What staff writes for staff is not shown.
+        let comments = json!({ "ticketId": with_note });
+        let comments = key.call(protocol, "CommentService.ListComments", comments).await.success();
+        assert!(!comments.body.to_string().contains(&note), "{comments:#?}");
+        let internal = json!({ "ticketId": with_note, "body": "For staff", "internal": true });
+        key.call(protocol, "CommentService.CreateComment", internal).await.failure("PERMISSION_DENIED");
+        // A method for staff, one for persons, and one without the scope.
+        for refused in ["UserService.ListUsers", "UserService.GetMe", "OrderService.ListOrders"] {
+            key.call(protocol, refused, json!({})).await.failure("PERMISSION_DENIED");
+        }
+    }
+    let entries = json!({ "method": "TicketService.CreateTicket" });
+    let entries = cast.customer.call(Protocol::Rest, "AuditService.ListAuditEntries", entries).await.success();
+    assert_eq!(entries.text("/data/0/actorKind"), "ACTOR_KIND_SERVICE");
+    assert_eq!(entries.text("/data/0/accountId"), scene.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_gives_a_key_only_what_the_creator_has() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (cast, database) = (&scene.cast, &scene.database);
+    let (strong, _) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.export"])).await;
+    let (weak, _) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    let lead = role(&cast.customer, &["identity.service_keys.manage", "support.tickets.read"]).await;
+    let member = json!({ "role": "MEMBER_ROLE_CUSTOM", "customRoleId": lead });
+    let change = json!({ "memberId": member_of(database, &cast.colleague).await, "member": member });
+    cast.customer.call(Protocol::Rest, "MemberService.UpdateMember", change).await.success();
+    let lead = again(&cast.colleague);
+    for protocol in PROTOCOLS {
+        lead.call(protocol, CREATE, draft(&["support.tickets.read"])).await.success();
+        lead.call(protocol, CREATE, draft(&["support.tickets.export"])).await.failure("PERMISSION_DENIED");
+        // The new secret would give the lead what the key has.
+        lead.call(protocol, ROTATE, json!({ "serviceKeyId": strong })).await.failure("PERMISSION_DENIED");
+        lead.call(protocol, ROTATE, json!({ "serviceKeyId": weak })).await.success();
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_an_account_expires_after_90_days_and_one_of_the_platform_never() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let time = |text: String| DateTime::parse_from_rfc3339(&text).expect("a time");
+    let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    let life = time(key.text("/data/expireTime")) - time(key.text("/data/createTime"));
+    assert_eq!(life, TimeDelta::days(90));
+    assert_eq!(key.text("/data/kind"), "SERVICE_KEY_KIND_ACCOUNT");
+    let key = cast.admin.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    assert!(key.data()["expireTime"].is_null(), "{key:#?}");
+    assert_eq!(key.text("/data/kind"), "SERVICE_KEY_KIND_PLATFORM");
+}
+
+/// A scanner finds the secret, and excludes other texts by the checksum.
+#[tokio::test]
+async fn a_secret_has_a_prefix_and_a_checksum() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    let secret = key.text("/secret");
+    assert!(secret.starts_with("msk_") && secret.len() == 4 + 32 + 1 + 43 + 6, "{secret}");
+    let last = if secret.ends_with('A') { 'B' } else { 'A' };
+    let typo = format!("{}{last}", &secret[..secret.len() - 1]);
+    Actor::bearer(&app.endpoint, typo).call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+}

@@ -1,0 +1,68 @@
+//! Rotation: two secrets are accepted for an overlap.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{LIST, ROTATE, again, draft, key_of, wait_until};
+use crate::{
+    session::revocation::two_instances,
+    support::{Actor, PROTOCOLS, Protocol, Response},
+};
+
+async fn rotate(who: &Actor, id: &str, overlap: i64) -> Response {
+    let request = json!({ "serviceKeyId": id, "overlapSeconds": overlap });
+    who.call(Protocol::Rest, ROTATE, request).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_previous_secret_is_accepted_for_the_overlap_on_every_instance() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    for app in [&here, &there] {
+        first.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+    }
+    let rotated = rotate(&cast.customer, &id, 3600).await;
+    assert!(rotated.data()["earlierSecretExpireTime"].is_string(), "{rotated:#?}");
+    let second = Actor::bearer(&here.endpoint, rotated.text("/secret"));
+    for app in [&here, &there] {
+        for protocol in PROTOCOLS {
+            for secret in [&first, &second] {
+                secret.at(&app.endpoint).call(protocol, LIST, json!({})).await.success();
+            }
+        }
+    }
+    for app in [&here, &there] {
+        app.app.clock.advance(TimeDelta::seconds(3601));
+        first.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+        second.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_overlap_the_previous_secret_is_refused() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    let elsewhere = first.at(&there.endpoint);
+    for who in [&first, &elsewhere] {
+        who.call(Protocol::Rest, LIST, json!({})).await.success();
+    }
+    let second = Actor::bearer(&here.endpoint, rotate(&cast.customer, &id, 0).await.text("/secret"));
+    first.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    wait_until(&elsewhere, "INVALID_TOKEN").await;
+    second.at(&there.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_before_the_previous_one_is_refused() {
+    let (here, _there) = two_instances().await;
+    let cast = here.cast().await;
+    let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    let second = Actor::bearer(&here.endpoint, rotate(&cast.customer, &id, 3600).await.text("/secret"));
+    let third = Actor::bearer(&here.endpoint, rotate(&again(&cast.customer), &id, 3600).await.text("/secret"));
+    first.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    for secret in [second, third] {
+        secret.call(Protocol::Rest, LIST, json!({})).await.success();
+    }
+}
