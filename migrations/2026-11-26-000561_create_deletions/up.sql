@@ -38,6 +38,8 @@ CREATE INDEX deletions_created_at_idx ON deletions (created_at DESC, id DESC);
 CREATE INDEX deletions_user_id_idx ON deletions (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX deletions_account_id_idx ON deletions (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX deletions_with_deletion_id_idx ON deletions (with_deletion_id) WHERE with_deletion_id IS NOT NULL;
+-- Finds the erasures that are late.
+CREATE INDEX deletions_open_idx ON deletions (erase_at) WHERE state <= 2;
 -- At most one deletion of a user or an account is open or done.
 CREATE UNIQUE INDEX deletions_user_id_key ON deletions (user_id) WHERE state <> 4;
 CREATE UNIQUE INDEX deletions_account_id_key ON deletions (account_id) WHERE state <> 4;
