@@ -4,6 +4,7 @@
 mod connection;
 mod frames;
 mod guarded;
+mod held;
 mod places;
 mod request_body;
 pub mod tls;

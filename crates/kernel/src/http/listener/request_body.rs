@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tower::BoxError;
 
-use super::{frames::SMALL, unread_bodies::Held};
+use super::held::{Held, count_read};
 use crate::{
     error::{Error, Reason},
     http::{
@@ -216,13 +216,6 @@ async fn read_to_end(body: &mut Incoming, max_bytes: usize, connection: &Connect
         }
     }
     false
-}
-
-/// Counts a frame that was read, if it is a small DATA frame.
-pub(super) fn count_read(connection: &Connection, frame: &Frame<Bytes>) {
-    if frame.data_ref().is_some_and(|data| data.len() < SMALL) {
-        connection.subtract_unread_small();
-    }
 }
 
 impl HttpBody for TrackedBody {
