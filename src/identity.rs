@@ -134,6 +134,7 @@ pub(crate) fn module() -> Module {
             "Removes the addresses for mail about deletions 1 day after these ended",
             jobs::forget_deletion_addresses,
         )
+        .every(HOUR, "resume_erasures", "Queues late erasures again whose job was given up", jobs::resume_erasures)
         .every(
             HOUR,
             "forget_data_exports",

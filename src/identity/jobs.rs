@@ -3,8 +3,9 @@
 use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
+    database::Connection,
     error::Result,
-    queue::Handler,
+    queue::{self, Handler},
     schedule::{BATCH, in_batches},
 };
 
@@ -51,6 +52,19 @@ impl Handler for ExportData {
 pub(super) async fn forget_deletion_addresses(app: App) -> Result<usize> {
     let before = app.clock.now() - NOTICE_RETENTION;
     in_batches(&app, |connection| Box::pin(deletions::delete_notices(connection, before, BATCH))).await
+}
+
+/// How late an erasure is that has probably lost its job: one that failed too often is given up, and forgotten after 30 days.
+const LATE: TimeDelta = TimeDelta::hours(1);
+
+pub(super) async fn resume_erasures(app: App) -> Result<usize> {
+    let before = app.clock.now() - LATE;
+    let resume = async move |connection: &mut Connection| {
+        let late = deletions::late(connection, before, BATCH).await?;
+        let jobs: Vec<_> = late.into_iter().map(|deletion| EraseData { deletion }).collect();
+        queue::enqueue_missing(connection, &jobs).await
+    };
+    app.database.autocommit(resume).await
 }
 
 /// How long ended exports are listed.

@@ -7,8 +7,8 @@ use crate::proto::orders::v1::Reason as OrdersReason;
 use uuid::Uuid;
 
 use crate::subscriptions::job::{SettleSubscription, SyncSubscription};
-use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
+    identity::account::ops as accounts,
     orders::product::ops as product,
     payments::{payment::model::PaymentMethod, settlement::ops::IntentContext},
     subscriptions::{
@@ -16,6 +16,7 @@ use crate::{
         store,
     },
 };
+use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use mainstay_kernel::{
     caller::Permit,
     database::{Connection, pipeline::pipeline},
@@ -47,6 +48,7 @@ pub async fn begin(
     let method = PaymentMethod::parse(method)?;
     let permit = work.permit()?;
     let account = permit.account(account)?;
+    accounts::check_open(work, vec![account]).await?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
     let find = async |connection: &Connection| product::find_all(connection, &[product]).await;
     let product = work.read(find).await?.pop().ok_or_else(|| {

@@ -10,6 +10,7 @@ mod visibility;
 
 use std::{collections::VecDeque, time::Duration};
 
+use futures_util::{StreamExt as _, stream};
 use mainstay_kernel::contract::Method;
 use serde_json::{Value, json};
 
@@ -151,6 +152,33 @@ pub(crate) fn change_of(message: &Value) -> (String, Option<String>) {
 }
 
 pub(crate) const TICKETS: &str = "TicketService.WatchTickets";
+
+/// The channel of a client is one connection. Nothing about a stream that stays open holds up the calls beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_complete_beside_an_open_watch_on_their_connection() {
+    const CALLS: usize = 400;
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let mut watches = Vec::new();
+    for _ in 0..2 {
+        let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+        reader.message().await;
+        watches.push(reader);
+    }
+    let get = async || cast.customer.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": id })).await;
+    let calls = stream::iter(0..CALLS).map(|_| get()).buffer_unordered(16);
+    let calls = calls.filter(|answer| std::future::ready(answer.reason.is_empty())).count();
+    assert_eq!(tokio::time::timeout(TIMEOUT, calls).await.expect("in time"), CALLS);
+    // The watches go on, and calls between their messages complete, too.
+    for number in 0..5 {
+        let created = ticket(&cast.customer).await;
+        for watch in &mut watches {
+            assert_eq!(change_of(&watch.item().await).0, created, "{number}");
+        }
+        get().await.success();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_on_one_instance_is_seen_on_another() {

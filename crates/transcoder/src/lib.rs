@@ -60,6 +60,7 @@ pub use dialect::{Dialect, Failure, MatchedRoute, RequestHead};
 pub use editions::{DescriptorSetError, descriptor_pool};
 pub use headers::{grpc_metadata, parse_timeout};
 pub use limits::Limits;
+pub use media_type::merge_content_types;
 pub use rule::{BodyRule, HTTP_BODY, Route, RuleError, RuleErrors, RuleTable};
 pub use status_dialect::{StatusDialect, http_status};
 pub use template::{Segment, Template, TemplateError, Variable};

@@ -1,6 +1,6 @@
 //! Content negotiation: the media types that the client sends and accepts.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,39 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
     if has_ranges { (best_weight, best_precision == 3) } else { (1000, false) }
 }
 
+/// Replaces a repeated media type by one: a proxy joins the lines of a header to a list (RFC 9110, section 5.3). Different media
+/// types become a value that is none, so that no part of a server takes the first of them and another the last.
+pub fn merge_content_types(headers: &mut HeaderMap) {
+    let lines = headers.get_all(header::CONTENT_TYPE);
+    if lines.iter().count() < 2 && !lines.iter().any(|line| line.as_bytes().contains(&b',')) {
+        return;
+    }
+    let value = lines.iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>().join(", ");
+    let types = elements(&value);
+    // An unquoted comma in a parameter, such as a boundary, separates nothing that is a type.
+    let is_list = types.iter().all(|kind| kind.split(';').next().is_some_and(|name| name.contains('/')));
+    let merged = match types.as_slice() {
+        [first, rest @ ..] if is_list && rest.iter().all(|kind| kind == first) => (*first).to_owned(),
+        [_, _, ..] if is_list => value.replace(';', ","),
+        _ => return,
+    };
+    if let Ok(merged) = HeaderValue::from_str(&merged) {
+        headers.insert(header::CONTENT_TYPE, merged);
+    }
+}
+
+/// Splits a list at the commas outside quotes.
+fn elements(list: &str) -> Vec<&str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let elements = list.split(|letter| {
+        let was_escaped = is_escaped;
+        is_escaped = is_quoted && !was_escaped && letter == '\\';
+        is_quoted ^= letter == '"' && !was_escaped;
+        letter == ',' && !is_quoted
+    });
+    elements.map(str::trim).filter(|element| !element.is_empty()).collect()
+}
+
 /// Returns the media type of a request body, or `None` if the client sent none.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<MediaType<'_>> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
@@ -106,8 +139,6 @@ impl MediaType<'_> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
@@ -139,6 +170,32 @@ mod tests {
             let headers = headers(header::ACCEPT, accept);
             assert_eq!(message_format(&headers), expected_single, "{accept}");
             assert_eq!(stream_format(&headers), expected_stream, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_content_type_is_one_and_different_ones_are_none() {
+        for (lines, expected) in [
+            (&["application/json"][..], "application/json"),
+            (&["application/json, application/json"], "application/json"),
+            (&["application/json", "application/json"], "application/json"),
+            (&["text/csv; header=\"a, b/c\"", "text/csv; header=\"a, b/c\","], "text/csv; header=\"a, b/c\""),
+            (&["multipart/form-data; boundary=a,b"], "multipart/form-data; boundary=a,b"),
+            (&["text/csv; header=\"a/b\\\", c/d\""], "text/csv; header=\"a/b\\\", c/d\""),
+            (&["application/json, text/csv"], "application/json, text/csv"),
+            (&["application/json; charset=utf-8", "text/csv"], "application/json, charset=utf-8, text/csv"),
+            (&["application/json", "application/json; a=b"], "application/json, application/json, a=b"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_str(line).unwrap());
+            }
+            // A second pass changes nothing.
+            for _ in 0..2 {
+                merge_content_types(&mut headers);
+                assert_eq!(headers.get_all(header::CONTENT_TYPE).iter().collect::<Vec<_>>(), [expected], "{lines:?}");
+            }
+            assert_eq!(content_type(&headers).unwrap().is_json(), expected == "application/json", "{lines:?}");
         }
     }
 

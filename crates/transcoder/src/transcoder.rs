@@ -16,6 +16,7 @@ use tower::Service;
 use crate::call::is_bodiless;
 use crate::dialect::{Dialect, MatchedRoute, RequestHead};
 use crate::json::Codec;
+use crate::media_type::merge_content_types;
 use crate::plan::Plan;
 use crate::rule::{RuleError, RuleErrors, RuleTable};
 use crate::shared::Shared;
@@ -91,7 +92,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (shared, upstream) = (self.shared.clone(), self.upstream.clone());
         async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            merge_content_types(&mut parts.headers);
             let mut head = RequestHead {
                 method: parts.method,
                 uri: parts.uri,

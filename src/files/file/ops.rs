@@ -24,6 +24,8 @@ use mainstay_kernel::{
 };
 use uuid::Uuid;
 
+use crate::identity::account::ops as accounts;
+
 use crate::files::{
     config::FilesConfig,
     file::{
@@ -84,7 +86,7 @@ fn lifetime(duration: Duration) -> TimeDelta {
 /// the session has customers, who see its files.
 async fn account(work: &mut Work, permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
     let own = permit.caller().account();
-    match (permit.visibility(), named, own) {
+    let account = match (permit.visibility(), named, own) {
         (Visibility::All, None, Some(own)) => {
             let connection = work.connection().await?;
             match store::accounts_of_staff(connection, &[own]).await?.is_empty() {
@@ -93,7 +95,9 @@ async fn account(work: &mut Work, permit: &Permit, named: Option<AccountId>) -> 
             }
         }
         _ => permit.account(named.or(own)),
-    }
+    }?;
+    accounts::check_open(work, vec![account]).await?;
+    Ok(account)
 }
 
 /// Announces a file, and reserves its size in the account's quota.

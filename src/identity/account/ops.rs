@@ -75,6 +75,23 @@ pub async fn create(work: &mut Work, registration: &RegistrationPolicy, name: St
     Ok(account)
 }
 
+/// Checks that new data of these accounts has an erasure ahead, if any. The staff and services choose the account; the access of its
+/// members ends when the erasure begins. The erasure waits for the requests that were admitted before.
+///
+/// # Errors
+/// `DELETION_BEGUN`.
+pub(crate) async fn check_open(work: &mut Work, accounts: Vec<AccountId>) -> Result<()> {
+    if work.permit()?.visibility() != Visibility::All {
+        return Ok(());
+    }
+    let now = work.now();
+    if work.read(async |connection: &Connection| store::any_erased(connection, &accounts, now).await).await? {
+        let message = "The data of the account is being erased, or was.";
+        return Err(Error::with_message(IdentityReason::DeletionBegun, message));
+    }
+    Ok(())
+}
+
 /// Returns an account.
 ///
 /// # Errors

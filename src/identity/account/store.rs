@@ -92,6 +92,12 @@ pub async fn lock(connection: &Connection, id: AccountId) -> Result<Account> {
     row.map(Account::from).ok_or_else(|| Error::not_found("account"))
 }
 
+/// Returns whether the data of an account is being erased, or was.
+pub async fn any_erased(connection: &Connection, ids: &[AccountId], now: DateTime<Utc>) -> Result<bool> {
+    let erased = accounts::table.filter(accounts::id.eq_any(ids)).filter(accounts::deletion_at.le(now));
+    Ok(diesel::select(diesel::dsl::exists(erased)).get_result(&mut &*connection).await?)
+}
+
 /// Stores the next version of a locked account.
 pub async fn update(connection: &Connection, account: &Account) -> Result<()> {
     let target = accounts::table.filter(accounts::id.eq(account.id)).filter(accounts::version.eq(account.version - 1));

@@ -150,6 +150,13 @@ pub async fn scheduled_with(connection: &Connection, id: DeletionId) -> Result<V
     rows.into_iter().map(Deletion::try_from).collect()
 }
 
+/// Returns at most `limit` deletions that are open although their time was over at `before`, the earliest first.
+pub async fn late(connection: &Connection, before: DateTime<Utc>, limit: i64) -> Result<Vec<DeletionId>> {
+    let open = deletions::state.le(State::Erasing.number());
+    let query = deletions::table.filter(open).filter(deletions::erase_at.lt(before)).order(deletions::erase_at);
+    Ok(query.limit(limit).select(deletions::id).load(&mut &*connection).await?)
+}
+
 /// Returns at most `limit` deletions, newest first.
 pub async fn list(
     connection: &mut Connection,

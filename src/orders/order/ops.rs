@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::identity::account::ops as accounts;
 use crate::orders::id::{OrderId, ProductId};
 use crate::orders::{
     events::{OrderCancelled, OrderCreated},
@@ -50,6 +51,7 @@ pub async fn create(work: &mut Work, draft: Draft) -> Result<ItemizedOrder> {
     let products = work.read(async |connection: &Connection| product::find_all(connection, &ids).await).await?;
     let Draft { account, lines, confirmation_email } = draft;
     let account = permit.account(account)?;
+    accounts::check_open(work, vec![account]).await?;
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
         return Err(Error::field("confirmationEmail", "may be set only when ordering on behalf of a customer"));
     }

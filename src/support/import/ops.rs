@@ -11,6 +11,7 @@ use crate::support::import::job::ImportTickets;
 
 use crate::operations::id::OperationId;
 use crate::{
+    identity::account::ops as accounts,
     operations::{
         events::OperationFinished,
         model::{Failure, Operation},
@@ -45,6 +46,7 @@ pub async fn begin(
     mut file: Upload,
 ) -> Result<Operation> {
     let (permit, now) = (work.permit()?, work.now());
+    accounts::check_open(work, vec![account]).await?;
     let connection = work.connection().await?;
     let began = Operation::import(permit.caller().principal(), account, format, now);
     operation::insert(connection, &began).await?;

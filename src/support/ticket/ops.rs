@@ -13,6 +13,7 @@ use crate::files::file::{
     model::{Parent, Purpose},
     ops as files,
 };
+use crate::identity::account::ops as accounts;
 use crate::support::id::TicketId;
 use crate::support::{
     events::{TicketAssigned, TicketCreated, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
@@ -52,7 +53,9 @@ pub(crate) use watch::{change, internal_change, record_imported};
 pub async fn create(work: &mut Work, draft: Draft, limit: i64) -> Result<Ticket> {
     let permit = work.permit()?;
     let requester = permit.user().map(|(user, ..)| user);
-    let ticket = Ticket::new(permit.account(draft.account)?, requester, draft.content, work.now());
+    let account = permit.account(draft.account)?;
+    accounts::check_open(work, vec![account]).await?;
+    let ticket = Ticket::new(account, requester, draft.content, work.now());
     // First, so that what its listeners read shares the round trip of the limit.
     work.publish(event(TicketCreated::NAME, &ticket));
     work.read(async |connection: &Connection| check_open_limit(connection, &permit, requester, limit).await).await?;
@@ -103,6 +106,7 @@ pub async fn create_batch(work: &mut Work, drafts: Vec<Draft>) -> Result<Vec<Tic
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
+    accounts::check_open(work, tickets.iter().map(|ticket| ticket.account).collect()).await?;
     tickets.iter().for_each(|ticket| work.publish(event(TicketCreated::NAME, ticket)));
     insert(work, permit, tickets.clone());
     Ok(tickets)

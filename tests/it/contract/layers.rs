@@ -97,6 +97,18 @@ fn none(findings: &[String]) {
 const PLAIN: [&str; 11] =
     ["caller", "clock", "contract", "error", "id", "money", "numbered", "page", "secret", "version", "events"];
 
+/// [`Call::commit`](mainstay_kernel::grpc::Call::commit) refuses a response that clients of gRPC would not accept before it
+/// commits. Every method that writes passes it, because nothing else runs a unit of work.
+#[test]
+fn only_a_call_commits_its_response() {
+    let runs = |path: &[String]| path.windows(2).any(|pair| pair == ["unit_of_work", "run"]);
+    none(&breaches(|_, _, path| runs(path)));
+    let kernel = sources(root(), "crates/kernel/src");
+    let callers = kernel.iter().filter(|source| source.paths.iter().any(|named| runs(&named.segments)));
+    let callers: Vec<_> = callers.map(|source| source.file.clone()).collect();
+    assert_eq!(callers, [PathBuf::from("crates/kernel/src/grpc.rs")]);
+}
+
 #[test]
 fn a_model_does_no_io_and_knows_no_protocol() {
     const OUTSIDE: [&str; 12] = [

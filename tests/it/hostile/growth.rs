@@ -6,7 +6,9 @@ use std::time::Duration;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio_postgres::Client;
 
-use crate::support::{TestApp, database::connect};
+use serde_json::json;
+
+use crate::support::{Protocol, TestApp, database::connect};
 
 /// Patterns that parsers look for: tags, entities, addresses, paths, numbers, quotes, marks, scripts without spaces.
 const UNITS: [&str; 39] = [
@@ -144,6 +146,58 @@ async fn a_longer_text_costs_postgres_in_proportion() {
         }
     }
     assert!(checked > 200, "{checked}");
+}
+
+/// Every pair of characters of a script without spaces is a lexeme, and each lexeme an entry of the index.
+#[tokio::test]
+async fn the_lexemes_of_a_text_are_bounded() {
+    /// The pairs, as many characters, and a few words of ASCII.
+    const MOST: i64 = 2 * 4096 + 16;
+    let app = TestApp::start().await;
+    let client = connect(&app.database.url).await;
+    let count = async |text: &str| -> i64 {
+        let row = client.query_one("SELECT length(search_words($1))::bigint", &[&text]).await;
+        row.unwrap_or_else(|error| panic!("{} bytes: {error:?}", text.len())).get(0)
+    };
+    let mut rng = StdRng::seed_from_u64(30);
+    let mut random = |blocks: &[std::ops::RangeInclusive<u32>], length: usize| -> String {
+        let letter = |_| {
+            let block = blocks[rng.random_range(0..blocks.len())].clone();
+            char::from_u32(rng.random_range(block)).expect("a character")
+        };
+        (0..length).map(letter).collect()
+    };
+    for (blocks, length) in [
+        (&[0x4e00..=0x9fff][..], 20_000),
+        // Four bytes each: those of the longest post would not fit into a tsvector.
+        (&[0x20000..=0x2a6df], 70_000),
+        (&[0xac00..=0xd7a3], 70_000),
+        (&[0xe01..=0xe30, 0x3041..=0x3096, 0x30a1..=0x30fa, 0x4e00..=0x9fff], 70_000),
+    ] {
+        let text = random(blocks, length);
+        let lexemes = count(&text).await;
+        assert!((4096..=MOST).contains(&lexemes), "{lexemes} of {length} characters from {blocks:x?}");
+        // With words of other scripts between and behind them.
+        let pairs: Vec<_> = text.chars().collect();
+        let mixed: String = pairs.chunks(7).flat_map(|run| run.iter().copied().chain(" printer ".chars())).collect();
+        let lexemes = count(&format!("{mixed} fire")).await;
+        assert!((4096..=MOST).contains(&lexemes), "{lexemes} of {length} characters and words");
+    }
+    // Repeated pairs are one lexeme each, wherever they stand.
+    assert_eq!(count(&"打印".repeat(10_000)).await, 4);
+    let end = format!("{} 坏了", "打印".repeat(10_000));
+    assert_eq!(count(&end).await, 7, "the end of a text with few pairs is found");
+}
+
+/// The longest texts of a post.
+#[tokio::test]
+async fn the_longest_post_of_different_characters_is_stored() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let text: String = (0x20000..0x2a000).chain(0x30000..0x31300).filter_map(char::from_u32).take(45_000).collect();
+    let body: String = text.chars().chain(text.chars().rev()).take(65_536).collect();
+    let draft = json!({ "title": "Printer", "summary": "Fire", "body": body, "language": "zh" });
+    cast.agent.call(Protocol::Rest, "PostService.CreatePost", draft).await.success();
 }
 
 /// A check of the measurement: Postgres' own parser is quadratic for such a text.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::add_tickets,
-    support::{Protocol, TestApp},
+    support::{Protocol, TestApp, grpc, method},
 };
 
 const CREATE: &str = "TicketService.BatchCreateTickets";
@@ -36,8 +36,21 @@ async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
     assert_eq!(count().await, 500);
     let repeated = cast.agent.keyed(Protocol::Grpc, CREATE, batch(account.clone(), 500, 9000), "one").await;
     assert!(repeated.failure("PAYLOAD_TOO_LARGE").text("/error/message").contains("over REST"));
+    // Through Envoy it is REST.
+    cast.agent.keyed(Protocol::Envoy, CREATE, batch(account.clone(), 500, 9000), "one").await.success();
+    cast.agent.call(Protocol::Envoy, CREATE, batch(account.clone(), 500, 9000)).await.success();
+    assert_eq!(count().await, 1000);
+    let message = grpc::encode(method(CREATE), &batch(account.clone(), 500, 9000));
+    let length = u32::try_from(message.len()).expect("a length").to_be_bytes();
+    let web = app.endpoint.http.post(format!("{}{}", app.endpoint.base(), method(CREATE).path));
+    let web = web.bearer_auth(cast.agent.token().await.expect("a token"));
+    let web = web.header("content-type", "application/grpc-web+proto");
+    let web = web.body([&[0][..], &length, &message].concat()).send().await.expect("a response");
+    assert_eq!(web.headers()["grpc-status"], "8", "{web:?}");
+    assert!(web.headers()["grpc-message"].to_str().is_ok_and(|text| text.contains("4194304")), "{web:?}");
+    assert_eq!(count().await, 1000);
     cast.agent.call(Protocol::Grpc, CREATE, batch(account, 400, 9000)).await.success();
-    assert_eq!(count().await, 900);
+    assert_eq!(count().await, 1400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
-use crate::support::{TestDatabase, eventually};
+use crate::support::{TestDatabase, database::connect, eventually};
 use sample::{Action, GroupedJob, PlainJob, State, add, app, make_due, plain, start, work};
 
 const JOBS: &str = "SELECT count(*) FROM jobs";
@@ -87,6 +87,28 @@ async fn a_run_that_lost_its_lease_is_stopped() {
     }
     database.sql("UPDATE jobs SET lease = gen_random_uuid()").await;
     eventually("it is stopped", async || state.was_dropped.load(Ordering::SeqCst)).await;
+}
+
+/// A heartbeat that waits while another worker takes the job over extends no lease but its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_heartbeat_of_an_earlier_run_does_not_extend_a_later_one() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    add(&app, plain(Action::Wait)).await;
+    state.start.notified().await;
+    let outside = connect(&database.url).await;
+    outside.batch_execute("BEGIN; SELECT FROM jobs FOR UPDATE").await.expect("the lock");
+    database.locks_waited_for(1).await;
+    let take_over = "UPDATE jobs SET lease = gen_random_uuid(), due_at = now() + interval '1 hour'; COMMIT";
+    outside.batch_execute(take_over).await.expect("the heartbeat goes on");
+    eventually("the earlier run is stopped", async || state.was_dropped.load(Ordering::SeqCst)).await;
+    let extended = "SELECT count(*) FROM jobs WHERE due_at < now() + interval '50 minutes'";
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(6) {
+        assert_eq!(database.number(extended).await, 0, "the later run has its own lease");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(database.number(JOBS).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,19 @@
 //! Scheduled tasks run once per period with any number of workers, run at once after a time without workers, and do not
 //! delay each other when one of them fails.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use mainstay_kernel::{
     queue::worker::{self, Work},
     schedule::{HOUR, Task},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
@@ -88,6 +95,47 @@ async fn workers_whose_clocks_are_wrong_run_a_task_once_per_period() {
     };
     eventually("one is ahead", async || (7100.0..7300.0).contains(&offset())).await;
     eventually("one is behind", async || (-7300.0..-7100.0).contains(&offset())).await;
+}
+
+/// The clock of a host jumps while its worker runs a task, such as by a correction of the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_during_a_run_neither_repeats_nor_loses_it() {
+    static GATE: Semaphore = Semaphore::const_new(0);
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    static TASKS: LazyLock<[Task; 1]> = LazyLock::new(|| {
+        [Task::new("slow", HOUR, "Waits for the test", |_| async {
+            RUNS.fetch_add(1, Ordering::SeqCst);
+            GATE.acquire().await.expect("open").forget();
+            Ok(0)
+        })]
+    });
+    let app = TestApp::start().await;
+    let (stop, work) = (CancellationToken::new(), Work { jobs: &[], tasks: &*TASKS, ..modules().work() });
+    tokio::spawn(worker::run(work, app.app.clone(), stop.clone()));
+    let _stop = stop.drop_guard();
+    let recorded = async |condition: &str| {
+        let sql = format!("SELECT count(*) FROM scheduled_tasks WHERE name = 'slow' AND {condition}");
+        app.database.number(&sql).await
+    };
+    for (round, jump) in [3, -6, 3].into_iter().enumerate() {
+        eventually("it runs", async || RUNS.load(Ordering::SeqCst) == round + 1).await;
+        app.app.clock.advance(chrono::TimeDelta::hours(jump));
+        // The worker polls the schedule each second.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(RUNS.load(Ordering::SeqCst), round + 1, "the jump makes nothing due");
+        GATE.add_permits(1);
+        let ended =
+            "last_succeeded_at >= last_started_at AND last_succeeded_at BETWEEN now() - interval '1 minute' AND now()";
+        eventually("its end is recorded", async || recorded(ended).await == 1).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(RUNS.load(Ordering::SeqCst), round + 1, "the period is that of Postgres");
+        let earlier = "UPDATE scheduled_tasks SET last_started_at = last_started_at - interval '61 minutes', \
+             last_finished_at = last_finished_at - interval '61 minutes', \
+             last_succeeded_at = last_succeeded_at - interval '61 minutes' WHERE name = 'slow'";
+        app.database.sql(earlier).await;
+    }
+    eventually("it runs again after its period", async || RUNS.load(Ordering::SeqCst) == 4).await;
+    GATE.add_permits(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,10 @@ use crate::{
     support::{
         Actor, PROTOCOLS, Protocol, TestApp, TestDatabase,
         database::connect,
+        eventually,
         mail::{MailProvider, token},
         people::{self, PASSWORD},
+        unique,
     },
 };
 
@@ -120,6 +122,111 @@ async fn an_account_that_is_scheduled_takes_no_members_and_the_last_admin_stays(
     let other = Actor::user(&app.endpoint, admins.into_iter().next().expect("one"));
     request(&other, of_user(&cast.admin)).await;
     other.call(Protocol::Rest, CREATE, of_user(&other)).await.failure("LAST_ADMIN");
+}
+
+/// The account of a user who is its only member is billed: its erasure waits, and so does that of the user, without whom the
+/// account would be billed for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_account_is_billed_is_postponed() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let (stranger, database) = (&scene.cast.stranger, &app.database);
+    let user = stranger.as_user();
+    let id = request(stranger, of_user(stranger)).await;
+    // In the period of grace.
+    let again = Actor::user(&app.endpoint, user.clone());
+    let product = crate::cases::order::create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
+    let subscribe = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
+    again.keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", subscribe, &unique()).await.success();
+    hurry(database).await;
+    let postponed = format!(
+        "SELECT count(*) FROM deletions WHERE state = 1 AND erase_at > now() + interval '23 hours'
+         AND (user_id = '{}' OR account_id = '{}')",
+        user.id, user.account
+    );
+    eventually("both are postponed by a day", async || database.number(&postponed).await == 2).await;
+    let same_time = format!(
+        "SELECT count(*) FROM users JOIN deletions ON user_id = users.id WHERE users.id = '{}' AND deletion_at = erase_at",
+        user.id
+    );
+    assert_eq!(database.number(&same_time).await, 1, "the time that the user sees is postponed, too");
+    let members = format!("SELECT count(*) FROM members WHERE user_id = '{}'", user.id);
+    assert_eq!((database.number(&members).await, state(database, &id).await), (1, 1));
+    again.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    again.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+}
+
+/// A job that failed too often is given up, and forgotten after a month.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_erasure_without_a_job_is_queued_again() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let late = request(&cast.customer, of_user(&cast.customer)).await;
+    let begun = request(&cast.agent, of_user(&cast.agent)).await;
+    let dead = request(&cast.stranger, of_user(&cast.stranger)).await;
+    let another = app.cast().await;
+    let soon = request(&another.customer, of_user(&another.customer)).await;
+    assert_eq!(app.run_task("resume_erasures").await.expect("a run"), 0, "none is late");
+    let sql = format!(
+        "UPDATE deletions SET erase_at = now() - interval '2 hours' WHERE id IN ('{late}', '{begun}', '{dead}');
+         UPDATE deletions SET erase_at = now() - interval '1 minute' WHERE id = '{soon}';
+         UPDATE deletions SET state = 2 WHERE id = '{begun}';
+         DELETE FROM jobs WHERE kind = 'erase_data' AND key NOT LIKE '%{dead}';
+         UPDATE jobs SET dead_at = now(), lease = NULL WHERE key LIKE 'erase_data:{dead}'"
+    );
+    app.database.sql(&sql).await;
+    let waiting = async |id: &str| {
+        let sql = format!("SELECT count(*) FROM jobs WHERE key = 'erase_data:{id}' AND dead_at IS NULL");
+        app.database.number(&sql).await
+    };
+    assert_eq!(app.run_task("resume_erasures").await.expect("a run"), 3);
+    for (id, expected) in [(&late, 1), (&begun, 1), (&dead, 1), (&soon, 0)] {
+        assert_eq!(waiting(id).await, expected, "{id}");
+    }
+    assert_eq!(app.run_task("resume_erasures").await.expect("a run"), 0, "their jobs wait");
+}
+
+/// The staff names an account, and the access of its members has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_one_stores_data_in_an_account_that_is_erased() {
+    let app = TestApp::start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let (agent, account) = (&scene.cast.agent, scene.account());
+    let product = crate::cases::order::product(&scene, 100, "EUR").await;
+    let ticket = json!({ "accountId": account, "subject": "Smoke", "body": "It burns." });
+    let file = crate::cases::file::body("text/plain", "a text");
+    let csv = crate::cases::file::body("text/csv", "subject,body\nOne,Text\n");
+    let requests = [
+        ("TicketService.CreateTicket", ticket.clone()),
+        ("TicketService.BatchCreateTickets", json!({ "tickets": [ticket] })),
+        ("TicketService.ImportTickets", json!({ "accountId": account, "file": csv })),
+        ("FileService.UploadFile", json!({ "accountId": account, "name": "a.txt", "file": file })),
+        (
+            "OrderService.CreateOrder",
+            json!({ "accountId": account, "items": [{ "productId": product, "quantity": 1 }] }),
+        ),
+    ];
+    let at = async |time: &str| {
+        let sql = format!("UPDATE accounts SET deletion_at = {time} WHERE id = '{account}'");
+        app.database.sql(&sql).await;
+    };
+    for (time, refusal) in [("now() - interval '1 s'", Some("DELETION_BEGUN")), ("now() + interval '1 day'", None)] {
+        at(time).await;
+        for (method, request) in &requests {
+            let response = agent.keyed(Protocol::Rest, method, request.clone(), &unique()).await;
+            match refusal {
+                Some(reason) => drop(response.failure(reason)),
+                None => drop(response.success()),
+            }
+        }
+    }
+    let invite = json!({ "accountId": account, "email": "new@example.com", "role": "MEMBER_ROLE_MEMBER" });
+    scene
+        .cast
+        .customer
+        .call(Protocol::Rest, "InvitationService.CreateInvitation", invite)
+        .await
+        .failure("DELETION_SCHEDULED");
 }
 
 async fn two_apps() -> (TestApp, TestApp) {

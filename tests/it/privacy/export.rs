@@ -7,8 +7,8 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, file, unknown_id},
-    support::{Actor, Protocol, TestApp, eventually},
+    cases::{Scene, file, member_of, order::product, unknown_id},
+    support::{Actor, Protocol, TestApp, eventually, unique},
 };
 
 const CREATE: &str = "DataExportService.CreateDataExport";
@@ -85,6 +85,71 @@ async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
     assert_eq!(comments.len(), 1, "no internal notes: {comments:?}");
     assert!(entries.contains_key(&format!("files/{stored}")));
     assert!(rows(&entries, "accounts")[0]["id"] == json!(scene.account()));
+}
+
+/// The address, the program and the reason of staff are theirs, and so are the values of other people.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
+    const ADDRESS: &str = "198.51.100.77";
+    let app = TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let scene = Scene::new(&app).await;
+    let (who, colleague, account) = (&scene.cast.customer, scene.cast.colleague.as_user(), scene.account());
+    let rename = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Renamed by staff" } });
+    let from = [("x-forwarded-for", ADDRESS)];
+    scene.cast.agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", rename, &from).await.success();
+    let member = member_of(&app.database, &scene.cast.colleague).await;
+    let demote = json!({ "memberId": member, "member": { "role": "MEMBER_ROLE_VIEWER" } });
+    who.call(Protocol::Rest, "MemberService.UpdateMember", demote).await.success();
+    let name = json!({ "userId": who.as_user().id.to_string(), "user": { "name": "Ada of the export" } });
+    who.call(Protocol::Rest, "UserService.UpdateUser", name).await.success();
+    // What is to be left out is there.
+    let count = async |condition: &str| {
+        app.database.number(&format!("SELECT count(*) FROM audit_entries WHERE {condition}")).await
+    };
+    assert!(count(&format!("account_id = '{account}' AND personal::text LIKE '%{ADDRESS}%'")).await > 0);
+    let of_colleague = format!("actor_id = '{}' AND personal::text LIKE '%{}%'", who.as_user().id, colleague.email);
+    assert!(count(&of_colleague).await > 0);
+
+    for (request, lacks, has) in [
+        (json!({}), colleague.email.as_str(), "Ada of the export"),
+        (json!({ "accountId": account }), ADDRESS, "MemberService.UpdateMember"),
+    ] {
+        let exported = export(who, request).await;
+        let (_, archive) = download(&app, exported["downloadUrl"].as_str().expect("a URL")).await;
+        let entries = rows(&unpack(&archive), "audit_entries");
+        let text = Value::from(entries.clone()).to_string();
+        assert!(!text.contains(lacks) && text.contains(has), "{lacks} {has}: {text}");
+        assert!(entries.iter().all(|entry| ![3, 4, 5].contains(&entry["actor_kind"].as_i64().unwrap_or(3))), "{text}");
+    }
+}
+
+/// What staff did for customers is no data of the staff.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_staff_has_no_rows_of_customers() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    let (agent, customer) = (&scene.cast.agent, &scene.cast.customer);
+    let (ticket, _) = scene.note().await;
+    let assign = json!({ "ticketId": ticket, "assigneeId": agent.as_user().id.to_string() });
+    agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
+    let product = product(&scene, 100, "EUR").await;
+    let order = json!({
+        "accountId": scene.account(), "confirmationEmail": "customer@example.com",
+        "items": [{ "productId": product, "quantity": 1 }],
+    });
+    agent.keyed(Protocol::Rest, "OrderService.CreateOrder", order, &unique()).await.success();
+    let exported = export(agent, json!({})).await;
+    let (_, archive) = download(&app, exported["downloadUrl"].as_str().expect("a URL")).await;
+    let entries = unpack(&archive);
+    assert_eq!(rows(&entries, "users").len(), 1);
+    for table in ["tickets", "orders", "comments", "payments"] {
+        assert_eq!(rows(&entries, table), Vec::<Value>::new(), "{table}");
+    }
+    let everything: Vec<u8> = entries.values().flatten().copied().collect();
+    let everything = String::from_utf8_lossy(&everything).into_owned();
+    for text in ["customer@example.com", "They are late with paying.", &customer.as_user().email] {
+        assert!(!everything.contains(text), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,8 @@ async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refuse
         "application/json; charset=iso-8859-1",
         "application/json;charset=\"UTF-8\"; odata.metadata=minimal",
         "application/vnd.api+json; version=1",
+        "application/json, application/json",
+        "application/json; charset=utf-8,application/json; charset=utf-8",
     ] {
         let ticket = sender.send(post(content_type, draft)).await.success();
         assert_eq!(ticket.text("/data/subject"), "Grüße", "{content_type}");
@@ -62,6 +64,14 @@ async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refuse
     // JSON is UTF-8, regardless of its declared charset.
     let latin = b"{\"subject\":\"Gr\xfc\xdfe\",\"body\":\"b\"}";
     sender.send(post("application/json; charset=iso-8859-1", latin)).await.failure("MALFORMED_REQUEST");
+    // A proxy joins repeated lines. Different types are none, whichever of them a server would pick.
+    for content_type in ["application/json, text/csv", "application/json; charset=utf-8, application/x-ndjson"] {
+        sender.send(post(content_type, draft)).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    }
+    let repeated = post("application/json", draft).header("content-type", "application/json");
+    sender.send(repeated).await.success();
+    let contradictory = post("application/json", draft).header("content-type", "text/csv");
+    sender.send(contradictory).await.failure("UNSUPPORTED_MEDIA_TYPE");
     let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
     for (content_type, patch) in [
         ("application/merge-patch+json", "{\"language\":null}"),

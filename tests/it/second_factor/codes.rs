@@ -127,3 +127,30 @@ async fn wrong_codes_are_limited_per_challenge_and_per_person() {
     let user = crate::support::people::User { password: "a brand new password".to_owned(), ..user.clone() };
     super::sign_in_fully(&app, &user, &factor).await;
 }
+
+/// The thief of a mailbox resets the password, and has a new epoch for codes each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_codes_are_limited_per_person_and_day_whatever_the_password() {
+    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "1000/15m").start().await;
+    let cast = app.cast().await;
+    let factor = add_to(&app, &cast.customer).await;
+    let mut user = cast.customer.as_user().clone();
+    for round in 0..2 {
+        for _ in 0..6 {
+            let challenge = challenge(&app, &user).await;
+            for _ in 0..5 {
+                verify(&app, &challenge, &factor.wrong(&app)).await.failure("WRONG_CODE");
+            }
+        }
+        let last = challenge(&app, &user).await;
+        verify(&app, &last, &factor.wrong(&app)).await.failure("RATE_LIMIT_EXCEEDED");
+        let token = crate::session::reset::create_token(&app.database, &user).await;
+        let password = format!("a brand new password {round}");
+        let reset = json!({ "token": token, "password": password });
+        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+        user.password = password;
+    }
+    // The limits of the epoch are new. The 60 wrong codes of the day count for the person.
+    let challenge = challenge(&app, &user).await;
+    verify(&app, &challenge, &factor.code(&app)).await.failure("RATE_LIMIT_EXCEEDED");
+}

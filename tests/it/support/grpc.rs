@@ -92,7 +92,7 @@ where
     Ok((metadata, messages))
 }
 
-fn encode(method: &Method, message: &Value) -> Bytes {
+pub(crate) fn encode(method: &Method, message: &Value) -> Bytes {
     let input = method.descriptor.input();
     let message = DynamicMessage::deserialize(input, message);
     message.unwrap_or_else(|error| panic!("{}: {error}", method.name)).encode_to_vec().into()

@@ -4,9 +4,11 @@
 mod connection;
 mod frames;
 mod guarded;
+mod held;
 mod places;
 mod request_body;
 pub mod tls;
+mod unread_bodies;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -69,14 +69,14 @@ pub mod web;
 use std::sync::Arc;
 
 use http_body::Body as _;
-use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
+use mainstay_transcoder::{Limits, RuleErrors, Transcoder, merge_content_types};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
 
 use crate::{app::App, caller::Authenticator};
-use layer::{Body, MiddlewareLayer, Next, Response};
+use layer::{Body, MiddlewareLayer, Next, Request, Response};
 
 /// Wraps the services and the pages in the stack. Streams without a deadline end once `draining` is cancelled.
 ///
@@ -133,7 +133,10 @@ pub fn stack(
     };
     let behind_proxy = server.trusted_proxy_hops > 0;
     Ok(ServiceBuilder::new()
-        .map_request(move |request| protocol::without_forged_mark(request, behind_proxy))
+        .map_request(move |mut request: Request| {
+            merge_content_types(request.headers_mut());
+            protocol::without_forged_mark(request, behind_proxy)
+        })
         .layer(MiddlewareLayer(request_id::AssignRequestId {
             clock: app.clock.clone(),
             error_domain: server.error_domain.as_deref().map(Into::into),

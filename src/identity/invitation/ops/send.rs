@@ -52,12 +52,14 @@ pub async fn count_mail(app: &App, permit: &Permit) -> Result<()> {
 /// # Errors
 /// `VALIDATION_FAILED` if no account is named or known; `NOT_FOUND` for another account; `PERMISSION_DENIED` if the caller
 /// lacks a scope of the role; `ALREADY_EXISTS` if the address is invited, or is that of a member;
-/// `INVITATION_LIMIT_REACHED`.
+/// `INVITATION_LIMIT_REACHED`, `DELETION_SCHEDULED`.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<Invitation> {
     let (permit, now) = (work.permit()?, work.now());
     let ((inviter, ..), account) = (session::caller(&permit)?, permit.account(draft.account)?);
     let connection = work.connection().await?;
-    accounts::lock(connection, account).await?;
+    if accounts::lock(connection, account).await?.deletion_at.is_some() {
+        return Err(IdentityReason::DeletionScheduled.into());
+    }
     check_grant(connection, &permit, policies, account, draft.role, now).await?;
     if members::has_address(connection, account, draft.email.as_str()).await? {
         return Err(Error::with_message(Reason::AlreadyExists, "A member of the account has the address."));

@@ -8,10 +8,10 @@
 use std::{convert::Infallible, net::IpAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use http_body_util::{BodyExt as _, StreamBody};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
@@ -66,13 +66,8 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
         let Ok(place) = self.streams.take(Network::of(address), 1) else {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
-        // Reflection waits for its next message even after its response was dropped.
-        let response_end = CancellationToken::new();
-        let ends = response_end.clone().cancelled_owned();
-        let until_end = |body| Body::new(StreamBody::new(BodyStream::new(body).take_until(ends)));
-        let response = next.run(request.map(until_end));
+        let response = next.run(request);
         let Self { limiter, draining, .. } = self.clone();
-        let counted = (place, response_end.drop_guard());
         Box::pin(async move {
             let response = tokio::select! {
                 response = response => response,
@@ -83,7 +78,7 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             if response.body().is_end_stream() {
                 return Ok(response);
             }
-            let bounded = |body| Bounded { body, limiter, address, draining, free: 1, _counted: counted };
+            let bounded = |body| Bounded { body, limiter, address, draining, free: 1, _place: place };
             Ok(response.map(|body| Body::new(StreamBody::new(stream::unfold(Some(bounded(body)), Bounded::next)))))
         })
     }
@@ -116,7 +111,7 @@ struct Bounded {
     draining: CancellationToken,
     /// The number of messages that the charge of the request covers.
     free: usize,
-    _counted: (Share<Network>, DropGuard),
+    _place: Share<Network>,
 }
 
 type NextFrame = Result<Frame<Bytes>, Status>;

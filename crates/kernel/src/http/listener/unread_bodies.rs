@@ -1,0 +1,43 @@
+//! The bodies of an HTTP/2 connection whose handlers do not read them.
+//!
+//! h2 counts the small DATA frames of a connection that are not read yet, and ends the connection with some two thousand of
+//! them. One stream could thus end the requests of all clients that share the connection through a proxy. The frames of handlers
+//! that are behind are therefore received for them, and a handler that stays behind loses its body.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::request_body::Rest;
+use crate::http::exchange::Connection;
+
+/// The most bytes that are held for all handlers of a connection, twice the window of the connection.
+const MAX_HELD_BYTES: usize = 2 << 20;
+
+/// The bodies of a connection that have not ended. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnreadBodies(Arc<Mutex<Vec<Weak<Rest>>>>);
+
+impl UnreadBodies {
+    /// Adds a body.
+    pub(super) fn add(&self, body: &Arc<Rest>) {
+        let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.len() == bodies.capacity() {
+            bodies.retain(|body| body.strong_count() > 0);
+        }
+        bodies.push(Arc::downgrade(body));
+    }
+
+    /// Receives small frames for their handlers, until no more than `max_unread` of the connection are unread. Large frames,
+    /// which bound their senders by the window, are only received if small ones may follow them.
+    pub(super) fn receive(&self, connection: &Connection, max_unread: usize) {
+        let bodies: Vec<_> = {
+            let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            bodies.retain(|body| body.strong_count() > 0);
+            bodies.iter().filter_map(Weak::upgrade).collect()
+        };
+        for is_all in [false, true] {
+            if connection.unread_small() > max_unread {
+                bodies.iter().fold(MAX_HELD_BYTES, |room, body| room.saturating_sub(body.receive(is_all, room)));
+            }
+        }
+    }
+}
