@@ -32,7 +32,7 @@ const OF_PROBE: usize = 4 << 10;
 /// The size of a gRPC frame header, which does not count towards the limit.
 const FRAME_HEADER: usize = 5;
 
-impl<S: Next> Middleware<Request, S> for LimitBody {
+impl<S: Next> Middleware<S> for LimitBody {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
         let limit = match method {

@@ -54,7 +54,7 @@ impl std::fmt::Debug for Consistency {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for Consistency {
+impl<S: Next> Middleware<S> for Consistency {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let effect = request.extensions().get::<&'static Method>().map_or(Effect::CurrentRead, |method| method.effect);
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());

@@ -57,7 +57,7 @@ impl InFlight {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for InFlight {
+impl<S: Next> Middleware<S> for InFlight {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
         let in_flight = InFlightGuard::new(self.requests.clone(), exchange.as_ref());
@@ -106,7 +106,7 @@ pub struct ReadFirst {
     pub unread: Unread,
 }
 
-impl<S: Next> Middleware<Request, S> for ReadFirst {
+impl<S: Next> Middleware<S> for ReadFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
         if let Some(pause) = principal.and_then(|principal| self.unread.pause(principal)) {

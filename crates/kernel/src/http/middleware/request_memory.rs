@@ -49,7 +49,7 @@ impl BoundRequestMemory {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
+impl<S: Next> Middleware<S> for BoundRequestMemory {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let content_length = request.body().size_hint().exact();
         if content_length.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(self.contract, &request) {
