@@ -10,7 +10,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::frames::SMALL;
@@ -83,7 +84,7 @@ impl Rest {
     /// Reads a small unread part. Announces otherwise that the connection ends with this response.
     pub(super) async fn settle(&self, response: &mut Response) {
         // A body that the server still has may still be read. Its drop notes an unread part.
-        let state = std::mem::replace(&mut *self.lock(), State::Done);
+        let state = std::mem::replace(&mut *self.state.lock(), State::Done);
         let is_read = match state {
             State::Left(body) => {
                 let rest = read_to_end(body, MAX_REST_BYTES, &self.connection);
@@ -101,13 +102,13 @@ impl Rest {
     /// Discards the unread part of a body of HTTP/2 while the client receives the response. If [`MAX_DISCARDING`] do so
     /// already, the first of them ends: a proxy shares the connection among clients, and slow ones must not take all places.
     pub(super) fn discard(&self, discarding: &Discarding) {
-        let State::Left(body) = std::mem::replace(&mut *self.lock(), State::Done) else { return };
+        let State::Left(body) = std::mem::replace(&mut *self.state.lock(), State::Done) else { return };
         let connection = self.connection.clone();
         let task = tokio::spawn(async move {
             let rest = read_to_end(body, MAX_DISCARDED_BYTES, &connection);
             tokio::time::timeout(DISCARD_TIMEOUT, rest).await.ok();
         });
-        let mut tasks = discarding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = discarding.lock();
         tasks.retain(|task| !task.is_finished());
         tasks.push_back(task.abort_handle());
         if tasks.len() > MAX_DISCARDING
@@ -115,10 +116,6 @@ impl Rest {
         {
             first.abort();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,7 +167,7 @@ impl HttpBody for TrackedBody {
         }
         if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
             this.inner = None;
-            *this.rest.lock() = State::Done;
+            *this.rest.state.lock() = State::Done;
         }
         Poll::Ready(frame)
     }
@@ -188,6 +185,6 @@ impl Drop for TrackedBody {
     fn drop(&mut self) {
         let Some(body) = self.inner.take() else { return };
         self.rest.connection.record_unread_request(true);
-        *self.rest.lock() = if self.is_awaited { State::Awaited } else { State::Left(body) };
+        *self.rest.state.lock() = if self.is_awaited { State::Awaited } else { State::Left(body) };
     }
 }
