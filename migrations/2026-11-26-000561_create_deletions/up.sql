@@ -1,9 +1,19 @@
 -- Purpose: users and accounts can be deleted after a period of grace, and everything about them can be exported. kind of mails:
 -- 15 scheduled deletion, 16 completed deletion.
--- Lock: ACCESS EXCLUSIVE on users, accounts and mails for a moment, because none is rewritten; SHARE ROW EXCLUSIVE on users and
--- accounts for a moment, because the new tables refer to them. The checks of the mails take SHARE UPDATE EXCLUSIVE.
+-- Lock: ACCESS EXCLUSIVE on mails while all mails are read twice: new mails wait. Then ACCESS EXCLUSIVE on users and accounts for a
+-- moment, because neither is rewritten, and the new tables refer to them.
 -- Rollout: before the first server of this version starts. The version before can't read the new mails, and shows no scheduled
 -- deletion: it is replaced before deletions are requested.
+
+-- First, because the checks read all mails: no lock on users or accounts is held meanwhile.
+ALTER TABLE mails
+    DROP CONSTRAINT mails_kind_check,
+    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 16) NOT VALID,
+    DROP CONSTRAINT mails_parent_check,
+    ADD CONSTRAINT mails_parent_check
+        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)) = (parent_id IS NOT NULL)) NOT VALID;
+ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
+ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;
 
 -- When the data is erased, or was; null unless a deletion is scheduled or done.
 ALTER TABLE users ADD COLUMN deletion_at timestamptz;
@@ -84,12 +94,3 @@ CREATE INDEX data_exports_account_id_idx ON data_exports (account_id) WHERE acco
 CREATE INDEX data_exports_created_at_idx ON data_exports (created_at);
 -- A user has at most one export that is not finished.
 CREATE UNIQUE INDEX data_exports_open_key ON data_exports (user_id) WHERE state <= 2;
-
-ALTER TABLE mails
-    DROP CONSTRAINT mails_kind_check,
-    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 16) NOT VALID,
-    DROP CONSTRAINT mails_parent_check,
-    ADD CONSTRAINT mails_parent_check
-        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16)) = (parent_id IS NOT NULL)) NOT VALID;
-ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
-ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;

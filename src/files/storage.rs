@@ -276,8 +276,8 @@ async fn whole(upload: &mut Upload) -> Result<PutPayload> {
     Ok(pieces.into_iter().collect())
 }
 
-/// An object that is written in parts. One that is dropped, or fails, is not stored; the storage's lifecycle rules remove
-/// remaining parts.
+/// An object that is written in parts. An object that is dropped or fails is not stored; the storage's lifecycle rules remove
+/// its parts.
 pub(crate) struct Parts {
     storage: Storage,
     upload: Box<dyn MultipartUpload>,

@@ -21,7 +21,8 @@ use tokio::{
 use crate::{
     cases::{self, Case, Expected, Scene, file::body},
     support::{
-        Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, methods, people::Cast, rest, unique,
+        Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, methods, people::Cast, raw::connect,
+        rest, unique,
     },
     watch::Reader,
 };
@@ -262,6 +263,31 @@ async fn native_grpc_passes() {
         customer.call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await.failure("VALIDATION_FAILED");
         let mut changes = Reader::open(&customer, Protocol::Grpc, "TicketService.WatchTickets", "").await;
         changes.message().await;
+    }
+}
+
+/// HAProxy resets a stream of gRPC whose response ends before its request.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_refusal_of_grpc_reaches_a_client_that_still_sends() {
+    for kind in KINDS {
+        let (_app, proxy, _) = behind(kind, "").await;
+        let (mut client, _connection) = connect(grpc_endpoint(kind, &proxy).address).await;
+        for _ in 0..5 {
+            let request = http::Request::post("http://a/mainstay.support.v1.TicketService/CreateTicket")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(())
+                .expect("a request");
+            client = client.ready().await.expect("the connection is open");
+            let (response, mut body) = client.send_request(request, false).expect("sent");
+            // The server has refused the call by now.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let message = [&[0, 0, 0, 4, 0][..], &[b'x'; 1024]].concat();
+            body.send_data(message.into(), true).expect("the stream is open");
+            let response = tokio::time::timeout(Duration::from_secs(10), response).await.expect("in time");
+            let response = response.unwrap_or_else(|error| panic!("{kind:?}: {error}\n{}", proxy.log()));
+            assert_eq!(response.headers()["grpc-status"], "16", "{kind:?}: {response:?}");
+        }
     }
 }
 

@@ -12,4 +12,5 @@ pub mod listener;
 pub mod middleware;
 pub mod openapi;
 pub mod pages;
+pub(crate) mod reflection;
 pub mod service;

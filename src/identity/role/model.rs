@@ -140,7 +140,7 @@ pub enum Assigned {
 pub enum Granted {
     /// Nothing: a customer is a member of no account.
     Nothing,
-    /// Nothing but to prove or to add a second factor, whatever the role.
+    /// The rights to prove and to add a second factor, whatever the role.
     UntilSecondFactor,
     /// The scopes of a built-in role, which every instance knows from the contract.
     BuiltIn(BuiltInRole),

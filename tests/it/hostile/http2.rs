@@ -11,7 +11,9 @@ use h2::{
     client::{ResponseFuture, SendRequest},
 };
 use http::Request;
+use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use crate::{
     cases::ticket,
@@ -67,6 +69,73 @@ async fn a_body_in_many_small_frames_is_read() {
     let sent = sent.and_then(|()| body.send_data(Bytes::from_static(b"{}"), true));
     let response = tokio::time::timeout(TIMEOUT, response).await.expect("a response").expect("no GOAWAY");
     assert_eq!(response.status(), 422, "{sent:?}");
+}
+
+fn reflection(app: &TestApp) -> Request<()> {
+    Request::post(format!("{}/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", app.endpoint.base()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .expect("a request")
+}
+
+/// A message of gRPC that asks for a large file.
+fn ask() -> Bytes {
+    let file = MessageRequest::FileByFilename("google/protobuf/descriptor.proto".to_owned());
+    let message = ServerReflectionRequest { host: String::new(), message_request: Some(file) }.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("a length").to_be_bytes();
+    [&[0][..], &length, &message].concat().into()
+}
+
+/// A proxy shares a connection among clients. A client whose handler does not read, because it does not read the answers, sends
+/// more small frames than h2 allows a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_small_frames_costs_its_own_stream_only() {
+    let app = TestApp::start().await;
+    let (client, connection) = connect(app.endpoint.address).await;
+    let mut floods = Vec::new();
+    for _ in 0..2 {
+        let mut client = client.clone().ready().await.expect("ready");
+        let (response, mut body) = client.send_request(reflection(&app), false).expect("sent");
+        for _ in 0..50 {
+            body.send_data(ask(), false).expect("sent");
+        }
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("in time").expect("a response");
+        floods.push((response.into_body(), body));
+    }
+    let mut slowest = Duration::ZERO;
+    for round in 0..300 {
+        for (_, body) in &mut floods {
+            // The head of a message, and then its bytes one by one.
+            let frame: &[u8] = if round == 0 { &[0, 0, 1, 0, 0] } else { b"x" };
+            for _ in 0..if round == 0 { 1 } else { 20 } {
+                body.send_data(Bytes::copy_from_slice(frame), false).expect("the stream is open");
+            }
+        }
+        if round % 20 == 0 {
+            let since = Instant::now();
+            let mut client = client.clone().ready().await.expect("the connection is open");
+            let (response, mut body) = client.send_request(health_call(&app, "Check"), false).expect("sent");
+            body.send_data(Bytes::from_static(&[0; 5]), true).expect("sent");
+            let response = tokio::time::timeout(TIMEOUT, response).await.expect("in time").expect("no GOAWAY");
+            assert_eq!(response.status(), 200, "{response:?}");
+            slowest = slowest.max(since.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!connection.is_finished(), "12,000 small frames were sent");
+    assert!(slowest < Duration::from_secs(5), "others waited for {slowest:?}");
+    for (mut answers, _body) in floods {
+        let trailers = tokio::time::timeout(TIMEOUT, async {
+            while let Some(piece) = answers.data().await {
+                let length = piece.expect("the answers").len();
+                answers.flow_control().release_capacity(length).expect("capacity");
+            }
+            answers.trailers().await.expect("no reset").expect("trailers")
+        });
+        let trailers = trailers.await.expect("an end");
+        assert_eq!(trailers["grpc-status"], "14", "{trailers:?}");
+    }
 }
 
 /// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use mainstay::proto::support::v1::{CreateTicketRequest, ticket_service_client::TicketServiceClient};
+use prost::Message as _;
 use tonic::{Request, codec::CompressionEncoding};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
-use tonic_reflection::pb::{v1, v1alpha};
+use tonic_reflection::pb::{
+    v1,
+    v1::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse},
+    v1alpha,
+};
 
 use crate::support::{TestApp, modules};
 
@@ -61,6 +66,90 @@ async fn both_reflections_list_our_services() {
     let response = answer.message_response.expect("a response");
     let is_file = matches!(response, v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_));
     assert!(is_file, "{response:?}");
+}
+
+/// Asks for several things in one stream, as grpcurl does, and returns the responses.
+async fn reflect(app: &TestApp, asks: Vec<MessageRequest>) -> Vec<MessageResponse> {
+    let requests = asks
+        .into_iter()
+        .map(|ask| v1::ServerReflectionRequest { host: "a host".to_owned(), message_request: Some(ask) });
+    let requests: Vec<_> = requests.collect();
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(app.endpoint.channel.clone());
+    let answers = client.server_reflection_info(stream::iter(requests.clone())).await.expect("a stream").into_inner();
+    let answers: Vec<_> = answers.map(|answer| answer.expect("the stream goes on")).collect().await;
+    assert_eq!(answers.len(), requests.len());
+    let answers = answers.into_iter().zip(requests).map(|(answer, request)| {
+        assert_eq!((answer.valid_host.as_str(), answer.original_request), ("a host", Some(request)));
+        answer.message_response.expect("a response")
+    });
+    answers.collect()
+}
+
+#[tokio::test]
+async fn reflection_describes_files_symbols_and_extensions() {
+    let app = TestApp::start().await;
+    let service = "mainstay/support/v1/ticket_service.proto";
+    let policies = "mainstay/policy/v1/method.proto";
+    let extension = |number| {
+        let containing_type = "google.protobuf.MethodOptions".to_owned();
+        MessageRequest::FileContainingExtension(v1::ExtensionRequest { containing_type, extension_number: number })
+    };
+    let symbol = |name: &str| MessageRequest::FileContainingSymbol(name.to_owned());
+    let pool = &modules().contract.descriptors;
+    let policy = pool.get_message_by_name("google.protobuf.MethodOptions").expect("a message");
+    let number =
+        policy.extensions().find(|extension| extension.parent_file().name() == policies).expect("one").number();
+    let number = i32::try_from(number).expect("a number");
+    let files = [
+        (MessageRequest::FileByFilename(service.to_owned()), service),
+        (symbol("mainstay.support.v1.TicketService"), service),
+        (symbol("mainstay.support.v1.TicketService.ResolveTicket"), service),
+        (symbol("mainstay.support.v1.Ticket"), "mainstay/support/v1/ticket.proto"),
+        (symbol("mainstay.support.v1.Ticket.subject"), "mainstay/support/v1/ticket.proto"),
+        (symbol("mainstay.support.v1.TICKET_STATUS_OPEN"), "mainstay/support/v1/ticket.proto"),
+        (symbol("mainstay.error.v1.Reason"), "mainstay/error/v1/reason.proto"),
+        (symbol("grpc.health.v1.Health"), "grpc/health/v1/health.proto"),
+        (extension(number), policies),
+    ];
+    let responses = reflect(&app, files.iter().map(|(ask, _)| ask.clone()).collect()).await;
+    for ((ask, expected), response) in files.iter().zip(responses) {
+        let MessageResponse::FileDescriptorResponse(files) = response else { panic!("{ask:?}: {response:?}") };
+        let names = files.file_descriptor_proto.iter().map(|bytes| {
+            prost_types::FileDescriptorProto::decode(bytes.as_slice()).expect("a descriptor").name().to_owned()
+        });
+        assert!(names.collect::<Vec<_>>().iter().any(|name| name.ends_with(expected)), "{ask:?}");
+    }
+    let numbers = MessageRequest::AllExtensionNumbersOfType("google.protobuf.MethodOptions".to_owned());
+    let numbers = reflect(&app, vec![numbers]).await.remove(0);
+    let MessageResponse::AllExtensionNumbersResponse(numbers) = numbers else { panic!("{numbers:?}") };
+    // The option `google.api.http` is one, too.
+    assert!(numbers.extension_number.contains(&number) && numbers.extension_number.contains(&72_295_728));
+}
+
+/// A tool asks for many names and keeps its stream: some implementations have asked for names that do not exist first.
+#[tokio::test]
+async fn an_unknown_name_does_not_end_the_stream_of_reflection() {
+    let app = TestApp::start().await;
+    let extension =
+        v1::ExtensionRequest { containing_type: "google.protobuf.MethodOptions".to_owned(), extension_number: 7 };
+    let nothing = v1::ExtensionRequest { containing_type: "a.Nothing".to_owned(), extension_number: -1 };
+    let unknown = vec![
+        MessageRequest::FileByFilename("nothing.proto".to_owned()),
+        MessageRequest::FileContainingSymbol("a.Nothing".to_owned()),
+        MessageRequest::FileContainingSymbol("mainstay.support.v1.Ticket.nothing".to_owned()),
+        MessageRequest::FileContainingSymbol(String::new()),
+        MessageRequest::FileContainingExtension(extension),
+        MessageRequest::FileContainingExtension(nothing),
+        MessageRequest::AllExtensionNumbersOfType("a.Nothing".to_owned()),
+        MessageRequest::ListServices(String::new()),
+    ];
+    let mut responses = reflect(&app, unknown).await;
+    let last = responses.pop().expect("the list");
+    assert!(matches!(last, MessageResponse::ListServicesResponse(_)), "{last:?}");
+    for response in responses {
+        let MessageResponse::ErrorResponse(error) = response else { panic!("{response:?}") };
+        assert_eq!(error.error_code, tonic::Code::NotFound as i32, "{error:?}");
+    }
 }
 
 /// Compressed requests are read, and responses are compressed in a coding that the client accepts.

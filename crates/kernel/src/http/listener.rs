@@ -7,6 +7,7 @@ mod guarded;
 mod places;
 mod request_body;
 pub mod tls;
+mod unread_bodies;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -4,7 +4,6 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -20,8 +19,9 @@ use super::{
     Bounds,
     guarded::Guarded,
     places::Place,
-    request_body::{Discarding, Rest, count_read},
+    request_body::{Discarding, Rest},
     tls::Tls,
+    unread_bodies::UnreadBodies,
 };
 use crate::{
     caller::{PeerAddress, PeerCaller},
@@ -99,9 +99,10 @@ impl<S: Next + Sync> ConnectionServer<S> {
         place: &Place,
     ) {
         let (service, connection) = (Mutex::new(self.service.clone()), place.connection.clone());
-        let discarding = Discarding::default();
-        let service = ConnectionService { service, connection: connection.clone(), peer, caller, discarding };
-        let io = TokioIo::new(Guarded::new(stream, connection, HEADER_TIMEOUT, self.bounds.stalled_after));
+        let (discarding, bodies) = (Discarding::default(), UnreadBodies::default());
+        let guarded = Guarded::new(stream, connection.clone(), HEADER_TIMEOUT, self.bounds.stalled_after);
+        let io = TokioIo::new(guarded.with_bodies(bodies.clone()));
+        let service = ConnectionService { service, connection, peer, caller, discarding, bodies };
         let mut connection = pin!(self.protocols.serve_connection(io, service));
         let has_ended = tokio::select! {
             _ = connection.as_mut() => true,
@@ -131,6 +132,7 @@ struct ConnectionService<S> {
     peer: PeerAddress,
     caller: Option<PeerCaller>,
     discarding: Discarding,
+    bodies: UnreadBodies,
 }
 
 impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
@@ -158,28 +160,32 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
                 Ok(response)
             });
         }
-        // Clients of gRPC read the trailers of an early response in any case. Those of gRPC-Web are browsers and curl.
-        let kind = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-        let is_grpc = kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web");
-        if !is_grpc && !body.is_end_stream() {
-            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
-            let request = http::Request::from_parts(parts, body);
-            let (mut service, discarding) = (service.clone(), self.discarding.clone());
-            return Box::pin(async move {
-                let response = service.run(request).await;
-                rest.discard(&discarding);
-                Ok(response)
-            });
-        }
-        let connection = self.connection.clone();
-        let body = body.map_frame(move |frame| {
-            count_read(&connection, &frame);
-            frame
-        });
-        let request = http::Request::from_parts(parts, Body::new(body));
-        // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the stream,
-        // and does not delay other streams of the connection.
         let mut service = service.clone();
-        Box::pin(async move { Ok(service.run(request).await) })
+        if body.is_end_stream() {
+            let request = http::Request::from_parts(parts, Body::new(body));
+            // Each stream is a separate task, which begins with the first poll of this future: there the stack finds the
+            // stream, and does not delay other streams of the connection.
+            return Box::pin(async move { Ok(service.run(request).await) });
+        }
+        let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
+        self.bodies.add(&rest);
+        let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| is_grpc(kind.as_bytes()));
+        let request = http::Request::from_parts(parts, body);
+        let discarding = self.discarding.clone();
+        Box::pin(async move {
+            let response = service.run(request).await;
+            if is_grpc {
+                rest.read_small().await;
+            }
+            rest.discard(&discarding);
+            Ok(response)
+        })
     }
+}
+
+/// Returns whether a content type is that of gRPC, and not of gRPC-Web, whose clients are browsers and curl.
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

@@ -19,7 +19,10 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use super::frames::{Frames, PREFACE};
+use super::{
+    frames::{Frames, PREFACE},
+    unread_bodies::UnreadBodies,
+};
 use crate::http::exchange::Connection;
 
 /// A connection that fails when its peer stalls or floods.
@@ -32,6 +35,8 @@ pub(super) struct Guarded<T> {
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// The bodies of which small DATA frames may be unread.
+    bodies: UnreadBodies,
     /// Set while the readers of small DATA frames are behind.
     pause: Option<Box<Pause>>,
     /// Set when the server has shut down its side of the connection.
@@ -56,9 +61,9 @@ struct Discarding {
 const MAX_UNREAD_SMALL: usize = 256;
 /// How often a pause looks for readers that have caught up.
 const PAUSE_TICK: Duration = Duration::from_millis(1);
-/// The longest pause, after which counting starts again: the frames that are left may be those of streams that were reset, and
-/// a request whose handler has not begun to read must not stop the others.
-const MAX_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause. The frames are then received for their readers: a request whose handler does not read must not stop the
+/// others.
+const MAX_PAUSE: Duration = Duration::from_millis(5);
 
 /// A time in which nothing is received.
 struct Pause {
@@ -86,7 +91,22 @@ impl<T> Guarded<T> {
     /// the peer reads at least once in `stalled_after`.
     pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
         let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
-        Self { io, connection, protocol, headers_within, stalled_after, stalled: None, pause: None, discarding: None }
+        Self {
+            io,
+            connection,
+            protocol,
+            headers_within,
+            stalled_after,
+            stalled: None,
+            bodies: UnreadBodies::default(),
+            pause: None,
+            discarding: None,
+        }
+    }
+
+    /// Receives frames of these bodies if their handlers do not read them.
+    pub(super) fn with_bodies(self, bodies: UnreadBodies) -> Self {
+        Self { bodies, ..self }
     }
 
     fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -126,7 +146,11 @@ impl<T> Guarded<T> {
             let begin = || Pause { until: Instant::now() + MAX_PAUSE, tick: Box::pin(tokio::time::sleep(PAUSE_TICK)) };
             let pause = self.pause.get_or_insert_with(|| Box::new(begin()));
             if Instant::now() >= pause.until {
-                self.connection.forget_unread_small();
+                self.bodies.receive(&self.connection, MAX_UNREAD_SMALL);
+                if self.connection.unread_small() > MAX_UNREAD_SMALL {
+                    // The frames that are left are those of streams that were reset.
+                    self.connection.forget_unread_small();
+                }
                 break;
             }
             ready!(pause.tick.as_mut().poll(context));
