@@ -26,7 +26,7 @@
 //! - [`database`]: the Postgres connection pool, migrations, and helpers for queries.
 //! - [`partitions`]: tables by month, whose old months are dropped.
 //! - [`redis`]: shared state that may be lost, in Redis or in process.
-//! - [`cache`]: values that many read and few change, in process and in Redis.
+//! - [`cache`]: values that many read and few change, in the memory of the process.
 //! - [`rate_limit`]: limits per address and principal, shared through Redis.
 //! - [`keyed_mutex`]: per-key queues in front of the connection pool.
 //!

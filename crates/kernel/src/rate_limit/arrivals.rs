@@ -2,7 +2,8 @@
 //!
 //! The mirror has three purposes. A request that was admitted in advance, by a [`Lease`], needs no call. A request that
 //! Redis would certainly reject is rejected locally, so that a flood costs Redis nothing. When Redis becomes
-//! unavailable, counting continues from its last answers rather than from zero.
+//! unavailable, counting continues from its last answers rather than from zero. `governor` has the same algorithm, but its
+//! state cannot be set to the answer of another store.
 
 use std::collections::HashMap;
 

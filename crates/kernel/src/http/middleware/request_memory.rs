@@ -5,6 +5,9 @@
 //! bodies are not counted, so that a network that uses up the memory does not block small requests of others. Streams are
 //! not counted, because they are passed on as they arrive. A limit per body (hyper, tower-http) bounds neither the sum of
 //! all bodies nor the part of one network.
+//!
+//! Unread responses have another total (`in_flight`): callers without credentials must not use it up, and a stalled reader can
+//! be evicted, whereas half of a request cannot.
 
 use std::{
     pin::Pin,
