@@ -17,12 +17,13 @@ mod tests;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The number of consecutive failures that opens the circuit.
@@ -92,7 +93,7 @@ impl Breaker {
     /// through.
     pub fn state(&self) -> Circuit {
         match self.circuit() {
-            Circuit::Open if self.lock().until <= Instant::now() => Circuit::HalfOpen,
+            Circuit::Open if self.backoff.lock().until <= Instant::now() => Circuit::HalfOpen,
             circuit => circuit,
         }
     }
@@ -105,7 +106,7 @@ impl Breaker {
         if self.circuit() == Circuit::Closed {
             return Ok(AdmittedCall::new(self, false));
         }
-        let (backoff, now) = (self.lock(), Instant::now());
+        let (backoff, now) = (self.backoff.lock(), Instant::now());
         let is_probe = match self.circuit() {
             Circuit::Closed => false,
             Circuit::Open if backoff.until <= now => {
@@ -122,7 +123,7 @@ impl Breaker {
     /// Begins a probe of an open circuit, even before its backoff has elapsed. Returns `None` if the circuit is closed
     /// or already being probed.
     pub fn probe(self: Arc<Self>) -> Option<AdmittedCall> {
-        let backoff = self.lock();
+        let backoff = self.backoff.lock();
         if self.circuit() != Circuit::Open {
             return None;
         }
@@ -146,7 +147,7 @@ impl Breaker {
         if !is_lost && failures < MAX_FAILURES {
             return false;
         }
-        let mut backoff = self.lock();
+        let mut backoff = self.backoff.lock();
         // A call that was sent before the circuit opened is no evidence about the present.
         if self.circuit() != Circuit::Closed {
             return false;
@@ -157,7 +158,7 @@ impl Breaker {
     }
 
     fn record_probe(&self, verdict: Verdict) {
-        let mut backoff = self.lock();
+        let mut backoff = self.backoff.lock();
         match verdict {
             Verdict::Alive => {
                 tracing::warn!(dependency = self.dependency, "the circuit closed");
@@ -191,10 +192,6 @@ impl Breaker {
     fn set(&self, circuit: Circuit) {
         self.circuit.store(circuit as u8, Ordering::Release);
         metrics::gauge!("mainstay_circuit", "dependency" => self.dependency).set(f64::from(circuit as u8));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,13 +14,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::rate_limit::Network;
@@ -155,7 +151,7 @@ impl<K: Keys, H> FairShare<K, H> {
 
     /// Locks the ledger.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger<K, H>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

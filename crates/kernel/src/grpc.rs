@@ -111,28 +111,14 @@ impl<M: Message + Validate> Call<M> {
         message.normalize();
         let checked = message.check_by(extensions.get::<Clock>());
         checked.map_err(|violations| Error::validation(violations.into_inner()))?;
-        let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let facts = |subject: &Subject| {
+        let fingerprint = |message: &M| Sha256::digest(message.encode_to_vec()).into();
+        let facts = |message: &M, subject: &Subject| {
             let request = message.encode_to_vec();
             (subject.id(&request), subject.reason(&request))
         };
-        let call = Call::take(&metadata, &extensions, fingerprint, facts)?;
-        let Call { method, permit, client, claim, resource, if_match, last_event_id, max_response_bytes, rows, .. } =
-            call;
-        let mask = ReadMask::read(method, &message)?;
-        Ok(Self {
-            message,
-            method,
-            permit,
-            client,
-            claim,
-            resource,
-            if_match,
-            mask,
-            last_event_id,
-            max_response_bytes,
-            rows,
-        })
+        let mut call = Self::take(&metadata, &extensions, message, fingerprint, facts)?;
+        call.mask = ReadMask::read(call.method, &call.message)?;
+        Ok(call)
     }
 }
 
@@ -142,15 +128,19 @@ impl Call<()> {
     /// # Errors
     /// `INTERNAL_ERROR` if the middleware was bypassed.
     pub fn admit_stream(metadata: &MetadataMap, extensions: &Extensions, fingerprint: [u8; 32]) -> Result<Self> {
-        Self::take(metadata, extensions, || fingerprint, |_| (None, None))
+        Self::take(metadata, extensions, (), |()| fingerprint, |(), _| (None, None))
     }
+}
 
-    /// `facts` returns the resource and the reason in the request of a method that writes.
+impl<M> Call<M> {
+    /// Takes a request, whose read mask selects everything. `facts` returns the resource and the reason in the request of a
+    /// method that writes.
     fn take(
         metadata: &MetadataMap,
         extensions: &Extensions,
-        fingerprint: impl FnOnce() -> [u8; 32],
-        facts: impl FnOnce(&Subject) -> (Option<Uuid>, Option<String>),
+        message: M,
+        fingerprint: impl FnOnce(&M) -> [u8; 32],
+        facts: impl FnOnce(&M, &Subject) -> (Option<Uuid>, Option<String>),
     ) -> Result<Self> {
         if let Some(arrival) = extensions.get::<Arrival>() {
             arrival.record();
@@ -160,13 +150,13 @@ impl Call<()> {
         let permit = extensions.get::<Permit>().cloned();
         let client = extensions.get().map(|&ClientAddress(address)| address);
         let writes = method.effect == Effect::Write && !method.watch;
-        let (resource, reason) = if writes { facts(&method.subject) } else { (None, None) };
+        let (resource, reason) = if writes { facts(&message, &method.subject) } else { (None, None) };
         if writes {
             context::set_origin(|| origin(method, permit.as_ref(), client, metadata, reason));
         }
         let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
-            (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
+            (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint(&message))),
             _ => None,
         };
         let if_match = if method.conditional { preconditions(metadata)? } else { None };
@@ -175,7 +165,7 @@ impl Call<()> {
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
         let is_rest = extensions.get::<MatchedRoute>().is_some() || metadata.contains_key(X_TRANSCODED.as_str());
         let max_response_bytes = if is_rest { MAX_TRANSCODED_BYTES } else { MAX_RESPONSE_BYTES };
-        let (message, mask, rows) = ((), ReadMask::default(), OnceLock::new());
+        let (mask, rows) = (ReadMask::default(), OnceLock::new());
         Ok(Self {
             message,
             method,

@@ -26,7 +26,7 @@
 //! - [`database`]: the Postgres connection pool, migrations, and helpers for queries.
 //! - [`partitions`]: tables by month, whose old months are dropped.
 //! - [`redis`]: shared state that may be lost, in Redis or in process.
-//! - [`cache`]: values that many read and few change, in process and in Redis.
+//! - [`cache`]: values that many read and few change, in the memory of the process.
 //! - [`rate_limit`]: limits per address and principal, shared through Redis.
 //! - [`keyed_mutex`]: per-key queues in front of the connection pool.
 //!
@@ -40,7 +40,6 @@
 //! # The rest
 //!
 //! - [`outbound`]: the HTTP client for other services; time limits, retries, circuit breaker, bulkhead.
-//! - [`middleware`]: what a middleware is, around the server as around the client.
 //! - [`breaker`]: the circuit breaker of providers and of Redis.
 //! - [`config`]: the configuration, from the environment and an optional file.
 //! - [`secret`]: the server's secret, and randomness.
@@ -71,7 +70,6 @@ pub mod http;
 pub mod id;
 pub mod keyed_mutex;
 mod large_responses;
-pub mod middleware;
 pub mod module;
 pub mod money;
 pub mod numbered;

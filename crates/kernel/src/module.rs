@@ -19,13 +19,13 @@
 mod about;
 mod assembly;
 mod process;
+mod registrations;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use axum::routing::MethodRouter;
 use diesel_migrations::EmbeddedMigrations;
-use futures_util::future::BoxFuture;
-use tonic::{server::NamedService, service::Routes};
+use tonic::server::NamedService;
 
 use crate::{
     app::App,
@@ -50,15 +50,8 @@ use crate::{
 pub use about::About;
 pub use assembly::{Fault, Modules};
 pub use process::{PrivateDatabase, Process, Purpose, Start};
+use registrations::Registrations;
 
-type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
-type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
-/// An HTTP page, with its path.
-type Page = (&'static str, MethodRouter<App>);
-/// Returns a warning for an operator about a configuration.
-type Warn = fn(&Config) -> Option<&'static str>;
-/// Returns the errors of a configuration beyond its values.
-type Check = fn(&Config) -> Vec<ConfigError>;
 /// Opens what identifies callers.
 pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 
@@ -70,31 +63,11 @@ pub struct Module {
     needs: Vec<&'static str>,
     migrations: Option<EmbeddedMigrations>,
     is_without_migrations: bool,
-    sections: Vec<SectionReader>,
-    warnings: Vec<Warn>,
-    checks: Vec<Check>,
-    requirements: Vec<Requirement>,
-    parts: Vec<OpenPart>,
-    first_starts: Vec<Start>,
-    starts: Vec<Start>,
     authenticator: Option<OpenAuthenticator>,
     service_names: Vec<&'static str>,
-    services: Vec<AddService>,
-    pages: Vec<Page>,
-    commands: Vec<command::Entry>,
-    jobs: Vec<Kind>,
-    rows: Vec<Rows>,
-    tasks: Vec<Task>,
     partitioned: Vec<PartitionedTable>,
     personal: Vec<Personal>,
-    measures: Vec<Measure>,
-    handlers: Vec<events::HandlerEntry>,
-    subscribers: Vec<Subscriber>,
-    dependencies: Vec<Dependency>,
-    alerts: Vec<(&'static str, &'static str)>,
-    metrics: Vec<Metric>,
-    examples: Vec<(&'static str, Examples)>,
-    contributions: Vec<Box<dyn Any + Send + Sync>>,
+    registered: Registrations,
 }
 
 impl fmt::Debug for Module {
@@ -113,31 +86,11 @@ impl Module {
             needs: Vec::new(),
             migrations: None,
             is_without_migrations: false,
-            sections: Vec::new(),
-            warnings: Vec::new(),
-            checks: Vec::new(),
-            requirements: Vec::new(),
-            parts: Vec::new(),
-            first_starts: Vec::new(),
-            starts: Vec::new(),
             authenticator: None,
             service_names: Vec::new(),
-            services: Vec::new(),
-            pages: Vec::new(),
-            commands: Vec::new(),
-            jobs: Vec::new(),
-            rows: Vec::new(),
-            tasks: Vec::new(),
             partitioned: Vec::new(),
             personal: Vec::new(),
-            measures: Vec::new(),
-            handlers: Vec::new(),
-            subscribers: Vec::new(),
-            dependencies: Vec::new(),
-            alerts: Vec::new(),
-            metrics: Vec::new(),
-            examples: Vec::new(),
-            contributions: Vec::new(),
+            registered: Registrations::default(),
         }
     }
 
@@ -163,7 +116,7 @@ impl Module {
     /// set must not have the services either.
     pub fn without_services(mut self) -> Self {
         self.service_names.clear();
-        self.services.clear();
+        self.registered.services.clear();
         self
     }
 
@@ -182,14 +135,14 @@ impl Module {
 
     /// Adds a section of the configuration; [`Config::section`](crate::config::Config::section) returns it.
     pub fn config<S: Section>(mut self) -> Self {
-        self.sections.push(SectionReader::of::<S>());
+        self.registered.sections.push(SectionReader::of::<S>());
         self
     }
 
     /// Adds a warning, which is logged at the start on a database that is not the private one: of a configuration that only
     /// pretends to do the module's work, as mail that is written to files. `None`: there is nothing to warn of.
     pub fn warning(mut self, warn: fn(&Config) -> Option<&'static str>) -> Self {
-        self.warnings.push(warn);
+        self.registered.warnings.push(warn);
         self
     }
 
@@ -197,13 +150,13 @@ impl Module {
     /// and `worker`, and `config check` lists it, each together with all other faults. In the place of a value that
     /// can't be used stands its default.
     pub fn check(mut self, check: fn(&Config) -> Vec<ConfigError>) -> Self {
-        self.checks.push(check);
+        self.registered.checks.push(check);
         self
     }
 
     /// Adds items to the checklist of `config check --production`.
     pub fn production(mut self, requirements: &[Requirement]) -> Self {
-        self.requirements.extend(requirements);
+        self.registered.requirements.extend(requirements);
         self
     }
 
@@ -214,7 +167,7 @@ impl Module {
         T: Any + Send + Sync,
         F: Fn(&App) -> anyhow::Result<T> + Send + Sync + 'static,
     {
-        self.parts.push(Box::new(move |app| {
+        self.registered.parts.push(Box::new(move |app| {
             let part = open(&app);
             Box::pin(async move { Ok(app.with_part(part?)) })
         }));
@@ -226,14 +179,14 @@ impl Module {
     /// not answer yet. `start` may have something done at the end ([`Process::on_close`]) and add to what a server
     /// prints. An error ends the process.
     pub fn start(mut self, start: Start) -> Self {
-        self.starts.push(start);
+        self.registered.starts.push((self.name, start));
         self
     }
 
     /// Like [`Module::start`], but before all that is started there, and closed after it: for what records the rest, as
     /// a writer of the log.
     pub fn start_first(mut self, start: Start) -> Self {
-        self.first_starts.push(start);
+        self.registered.first_starts.push((self.name, start));
         self
     }
 
@@ -246,7 +199,7 @@ impl Module {
     /// Adds a gRPC service; its REST routes follow from the contract.
     pub fn service<S: Server + NamedService + 'static>(mut self, open: fn(&App) -> S) -> Self {
         self.service_names.push(S::NAME);
-        self.services.push(Box::new(move |app, routes| open(app).configure().add_to(routes)));
+        self.registered.services.push(Box::new(move |app, routes| open(app).configure().add_to(routes)));
         self
     }
 
@@ -254,25 +207,25 @@ impl Module {
     /// first segment of a page's path: the segment says which of both a request is for. A page whose path begins with a
     /// variable gets what is for no route and no other page.
     pub fn pages(mut self, pages: impl IntoIterator<Item = (&'static str, MethodRouter<App>)>) -> Self {
-        self.pages.extend(pages);
+        self.registered.pages.extend(pages);
         self
     }
 
     /// Adds a command to the program, beside `serve`, `migrate` and the others.
     pub fn command<C: Command>(mut self) -> Self {
-        self.commands.push(command::Entry::of::<C>());
+        self.registered.commands.push(command::Entry::of::<C>());
         self
     }
 
     /// Adds a table whose due rows the workers take.
     pub fn due_rows<D: DueRows>(mut self) -> Self {
-        self.rows.push(Rows::of::<D>());
+        self.registered.rows.push(Rows::of::<D>());
         self
     }
 
     /// Adds a kind of job to the queue.
     pub fn queue<J: Handler>(mut self) -> Self {
-        self.jobs.push(Kind::of::<J>());
+        self.registered.jobs.push(Kind::of::<J>());
         self
     }
 
@@ -288,7 +241,7 @@ impl Module {
     where
         F: Future<Output = Result<usize>> + Send + 'static,
     {
-        self.tasks.push(Task::new(name, period, what, run));
+        self.registered.tasks.push(Task::new(name, period, what, run));
         self
     }
 
@@ -308,50 +261,50 @@ impl Module {
     /// Adds a measurement, which every worker makes every 15 s beside that of its queue: it sets gauges. While it fails,
     /// they keep their values.
     pub fn measure(mut self, measure: Measure) -> Self {
-        self.measures.push(measure);
+        self.registered.measures.push(measure);
         self
     }
 
     /// Adds a handler of an event. It runs as a job that commits with the event, at least once, so it is idempotent.
     pub fn on<E: EventKind>(mut self, handler: events::Handle) -> Self {
-        self.handlers.push(events::HandlerEntry { module: self.name, kind: E::NAME, handle: handler });
+        self.registered.handlers.push(events::HandlerEntry { module: self.name, kind: E::NAME, handle: handler });
         self
     }
 
     /// Adds a subscriber to every event, which runs in the transaction that publishes them. If it fails, nothing is
     /// committed; most modules want [`Module::on`] instead.
     pub fn on_every_event(mut self, subscriber: Subscriber) -> Self {
-        self.subscribers.push(subscriber);
+        self.registered.subscribers.push(subscriber);
         self
     }
 
     /// Adds an external dependency to the health report.
     pub fn dependency(mut self, dependency: Dependency) -> Self {
-        self.dependencies.push(dependency);
+        self.registered.dependencies.push(dependency);
         self
     }
 
     /// Declares the alerts that the module raises, by provider and cause, so that their counters exist from the start.
     pub fn alerts(mut self, alerts: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
-        self.alerts.extend(alerts);
+        self.registered.alerts.extend(alerts);
         self
     }
 
     /// Declares the metrics of the module, so that they are described and exist from the start.
     pub fn metrics(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
-        self.metrics.extend(metrics);
+        self.registered.metrics.extend(metrics);
         self
     }
 
     /// Adds example values of fields for the API description.
     pub fn examples(mut self, examples: Examples) -> Self {
-        self.examples.push((self.name, examples));
+        self.registered.examples.push((self.name, examples));
         self
     }
 
     /// Adds a value for another module, which collects all of its type with [`Modules::contributions`].
     pub fn contribute<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.contributions.push(Box::new(value));
+        self.registered.contributions.push(Box::new(value));
         self
     }
 }

@@ -4,11 +4,12 @@ use std::{
     any::Any,
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::{
     sync::{OnceCell, Semaphore, broadcast},
     time::{Instant, sleep, timeout},
@@ -117,7 +118,7 @@ impl<E: Entry> Batch<E> {
     }
 
     fn cell<T: Any + Send + Sync>(&self, name: &'static str, first: usize) -> Arc<OnceCell<T>> {
-        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.loaded.lock();
         let cell = all.get(&(name, first)).and_then(Weak::upgrade).and_then(|shared| shared.downcast().ok());
         cell.unwrap_or_else(|| {
             let cell = Arc::new(OnceCell::new());
@@ -154,7 +155,7 @@ impl<E: Entry> Feed<E> {
     async fn subscribe_or_start(&self) -> Result<(Cursor, broadcast::Receiver<Arc<Batch<E>>>)> {
         let _starting = self.0.starting.lock().await;
         {
-            let reader = self.0.lock();
+            let reader = self.0.reader.lock();
             if let Some(cursor) = &*reader {
                 return Ok((cursor.clone(), self.0.sender.subscribe()));
             }
@@ -162,7 +163,7 @@ impl<E: Entry> Feed<E> {
         let mut connection = self.0.database.dedicated().await.map_err(Error::unavailable)?;
         let first = (self.0.read)(&mut connection, None).await?;
         let cursor = Cursor::whole(first.snapshot);
-        let mut reader = self.0.lock();
+        let mut reader = self.0.reader.lock();
         *reader = Some(cursor.clone());
         let receiver = self.0.sender.subscribe();
         drop(reader);
@@ -172,16 +173,12 @@ impl<E: Entry> Feed<E> {
 
     /// Returns the position of the reader, if the receiver has taken all batches.
     pub(super) fn position_if_drained(&self, receiver: &broadcast::Receiver<Arc<Batch<E>>>) -> Option<Cursor> {
-        let reader = self.0.lock();
+        let reader = self.0.reader.lock();
         reader.clone().filter(|_| receiver.is_empty())
     }
 }
 
 impl<E: Entry> Inner<E> {
-    fn lock(&self) -> MutexGuard<'_, Option<Cursor>> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads until the last subscriber leaves.
     async fn run(self: Arc<Self>, connection: Connection) {
         let (mut connection, mut follows_gap) = (Some(connection), false);
@@ -220,7 +217,7 @@ impl<E: Entry> Inner<E> {
 
     /// Returns the position of the reader; `None`, which ends the reader, without subscribers.
     fn next_cursor(&self) -> Option<Cursor> {
-        let mut reader = self.lock();
+        let mut reader = self.reader.lock();
         if self.sender.receiver_count() == 0 {
             *reader = None;
         }
@@ -240,7 +237,7 @@ impl<E: Entry> Inner<E> {
     }
 
     fn publish(&self, batch: Batch<E>) {
-        let mut reader = self.lock();
+        let mut reader = self.reader.lock();
         *reader = Some(batch.end());
         if !batch.entries.is_empty() || batch.follows_gap {
             metrics::counter!("mainstay_changes_read_total").increment(batch.entries.len() as u64);

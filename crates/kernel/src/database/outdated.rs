@@ -6,12 +6,10 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
+use parking_lot::RwLock;
 use uuid::Uuid;
 
 /// Slots, of 8 bytes each. A change has a spurious effect on one of so many cached values.
@@ -44,7 +42,7 @@ impl Default for Outdated {
 impl Outdated {
     /// Adds a topic whose changes outdate cached values.
     pub(crate) fn add_topic(&self, topic: &'static str) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).push(topic);
+        self.topics.write().push(topic);
     }
 
     /// Returns the tag of a resource, or of a whole topic.
@@ -55,7 +53,7 @@ impl Outdated {
 
     /// Records a committed change.
     pub(crate) fn record(&self, topic: &str, id: Uuid) {
-        if self.topics.read().unwrap_or_else(PoisonError::into_inner).contains(&topic) {
+        if self.topics.read().contains(&topic) {
             let generation = self.generation.fetch_add(1, SeqCst) + 1;
             for tag in [self.tag(topic, None), self.tag(topic, Some(id))] {
                 self.slots[tag.0].fetch_max(generation, SeqCst);

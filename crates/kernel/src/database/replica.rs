@@ -14,12 +14,13 @@ mod samples;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, Once, PoisonError, Weak,
+        Arc, Once, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use samples::{Sample, Samples};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -57,7 +58,7 @@ pub(crate) fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F)
 
 /// Returns the replica of the current request.
 pub(super) fn of_request() -> Option<Arc<Replica>> {
-    let replica = OF_REQUEST.try_with(|replica| lock(replica).clone()).ok()?;
+    let replica = OF_REQUEST.try_with(|replica| replica.lock().clone()).ok()?;
     if replica.is_none() {
         count("primary");
     }
@@ -67,7 +68,7 @@ pub(super) fn of_request() -> Option<Arc<Replica>> {
 /// Moves the remaining reads of the current request to the primary. The replica may be behind what the request has
 /// already read from the primary.
 fn use_primary() {
-    OF_REQUEST.try_with(|replica| lock(replica).take()).ok();
+    OF_REQUEST.try_with(|replica| replica.lock().take()).ok();
 }
 
 fn count(outcome: &'static str) {
@@ -183,30 +184,30 @@ impl Replica {
 
     /// Returns the time until which the replica is readable without a further report.
     fn readable_until(&self) -> Option<Instant> {
-        let State { as_of, answered, has_diverged, .. } = *self.state();
+        let State { as_of, answered, has_diverged, .. } = *self.state.lock();
         (!has_diverged).then_some((as_of? + self.max_lag).min(answered? + MAX_SILENCE))
     }
 
     /// Compares the replica with a sample of the primary that is later than the replica's last answer.
     fn compare(&self, sample: Sample) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.has_diverged |=
             state.replayed > sample.end && state.answered.is_some_and(|answered| answered < sample.at);
     }
 
     fn has_replayed(&self, position: Position, now: Instant) -> bool {
-        self.readable_until().is_some_and(|until| until > now) && self.state().replayed >= position
+        self.readable_until().is_some_and(|until| until > now) && self.state.lock().replayed >= position
     }
 
     /// Records a position report, or its failure. `is_new` means that the report came over a new connection.
     fn record(&self, answer: Result<Position>, is_new: bool, samples: &Mutex<Samples>) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.answered = answer.as_ref().ok().map(|_| now);
         state.has_diverged &= !(is_new && answer.is_ok());
         if let Ok(replayed) = answer {
             state.replayed = replayed;
-            state.as_of = lock(samples).last_before(replayed).or(state.as_of);
+            state.as_of = samples.lock().last_before(replayed).or(state.as_of);
         }
         let lag = now - state.as_of.unwrap_or(self.began);
         let is_unread = answer.is_err() || state.has_diverged || lag > self.max_lag;
@@ -221,10 +222,6 @@ impl Replica {
             _ => {}
         }
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
 }
 
 async fn follow_primary(replicas: Weak<Replicas>, connector: Connector) {
@@ -236,7 +233,7 @@ async fn follow_primary(replicas: Weak<Replicas>, connector: Connector) {
         let Some(replicas) = replicas.upgrade() else { return };
         if let Ok(end) = answer {
             let sample = Sample { at, end };
-            lock(&replicas.samples).add(sample);
+            replicas.samples.lock().add(sample);
             replicas.all.iter().for_each(|replica| replica.compare(sample));
         }
     }
@@ -290,10 +287,6 @@ impl Server {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +314,7 @@ mod tests {
         let primary = async |end| {
             tokio::time::advance(PERIOD / 2).await;
             let sample = Sample { at: Instant::now(), end: position(end) };
-            lock(&samples).add(sample);
+            samples.lock().add(sample);
             replica.compare(sample);
         };
         let replayed = async |end, is_new| {

@@ -7,13 +7,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use diesel_async::SimpleAsyncConnection as _;
+use parking_lot::Mutex;
 
 use super::{Connection, connect::Connector};
 use crate::error::{Reason, Result};
@@ -61,12 +62,12 @@ impl Default for State {
 
 impl Slot {
     fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.lock() = state;
     }
 
     /// Takes the connection out of the slot. Returns `false` if a concurrent read has already done so.
     fn take(&self, connection: &Arc<Connection>) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let is_current = matches!(&*state, State::Ready(current) if Arc::ptr_eq(current, connection));
         if is_current {
             *state = State::Busy;
@@ -99,7 +100,7 @@ impl Shared {
 
     /// Returns the connection of a slot if it is open and below its limit.
     fn connection(self: &Arc<Self>, index: usize) -> Option<Arc<Connection>> {
-        let mut state = self.slots[index].state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.slots[index].state.lock();
         match &*state {
             // Each reader holds one reference, and the slot another one.
             State::Ready(connection) if Arc::strong_count(connection) <= MAX_IN_FLIGHT => {

@@ -5,12 +5,10 @@
 //! has its own estimate: the size of its largest recent rows, which decays with each smaller list. A requester without an
 //! estimate gets the mean of all.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use moka::sync;
+use parking_lot::Mutex;
 
 use super::Requester;
 
@@ -47,7 +45,7 @@ impl RowSizes {
         if let Some(largest) = self.by_caller.get(&(method, caller)) {
             return rows.saturating_mul(largest);
         }
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock();
         all.get(method).map_or(0, |all| rows.saturating_mul(all.bytes) / all.count)
     }
 
@@ -67,7 +65,7 @@ impl RowSizes {
     }
 
     fn record_mean(&self, method: &'static str, rows: usize, bytes: usize) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock();
         let all = all.entry(method).or_default();
         all.count += rows;
         all.bytes += bytes;

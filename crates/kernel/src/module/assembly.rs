@@ -6,16 +6,16 @@ use std::{any::Any, fmt, sync::Arc};
 
 use tonic::service::Routes;
 
-use super::{About, AddService, Check, Module, OpenAuthenticator, OpenPart, Page, Process, Purpose, Start, Warn};
+use super::{About, Module, OpenAuthenticator, Process, Purpose, registrations::Registrations};
 use crate::{
     alert,
     app::App,
     caller::Authenticator,
     command,
-    config::{Config, ConfigError, PRODUCTION, Requirement, SectionReader, Settings, Source, Variable},
+    config::{Config, ConfigError, PRODUCTION, Requirement, Settings, Source, Variable},
     contract::Contract,
     database::migrations::{self, Set},
-    events::{HandleEvent, HandlerEntry, Listeners, Subscriber},
+    events::{HandleEvent, Listeners},
     http::{
         health::Dependency,
         openapi::{self, examples::ExampleTable},
@@ -24,12 +24,7 @@ use crate::{
     on_call,
     partitions::PartitionedTable,
     personal::PersonalTables,
-    queue::{
-        Kind,
-        rows::Rows,
-        worker::{Measure, Work},
-    },
-    schedule::Task,
+    queue::{Kind, worker::Work},
     sweep,
     telemetry::{
         self,
@@ -55,31 +50,10 @@ pub struct Modules {
     /// The merged contract.
     pub contract: &'static Contract,
     migrations: Vec<Set>,
-    sections: Vec<SectionReader>,
-    warnings: Vec<Warn>,
-    checks: Vec<Check>,
-    requirements: Vec<Requirement>,
-    parts: Vec<OpenPart>,
-    /// Each with the name of its module.
-    first_starts: Vec<(&'static str, Start)>,
-    starts: Vec<(&'static str, Start)>,
     authenticator: OpenAuthenticator,
-    services: Vec<AddService>,
-    pages: Vec<Page>,
-    commands: Vec<command::Entry>,
-    jobs: Vec<Kind>,
-    rows: Vec<Rows>,
-    tasks: Vec<Task>,
     partitioned: Arc<[PartitionedTable]>,
     personal: PersonalTables,
-    measures: Vec<Measure>,
-    handlers: Vec<HandlerEntry>,
-    subscribers: Vec<Subscriber>,
-    dependencies: Vec<Dependency>,
-    examples: ExampleTable,
-    contributions: Vec<Box<dyn Any + Send + Sync>>,
-    metrics: Vec<Metric>,
-    alerts: Vec<(&'static str, &'static str)>,
+    registered: Registrations,
 }
 
 impl fmt::Debug for Modules {
@@ -138,65 +112,22 @@ impl Modules {
         };
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let personal = modules.iter().flat_map(|module| &module.personal).copied();
-        let mut all = Self {
-            personal: PersonalTables::new(personal),
-            names: modules.iter().map(|module| module.name).collect(),
-            about,
-            contract,
-            migrations: [migrations::kernel()].into_iter().chain(product).collect(),
-            sections: Vec::new(),
-            warnings: Vec::new(),
-            checks: Vec::new(),
+        let mut registered = Registrations {
             requirements: [PRODUCTION, telemetry::PRODUCTION].concat(),
-            parts: Vec::new(),
-            first_starts: Vec::new(),
-            starts: Vec::new(),
-            authenticator,
-            services: Vec::new(),
-            pages: Vec::new(),
-            commands: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
-            rows: Vec::new(),
             tasks: sweep::tasks(partitioned.clone()),
-            partitioned,
-            measures: Vec::new(),
-            handlers: Vec::new(),
-            subscribers: Vec::new(),
-            dependencies: Vec::new(),
-            examples: ExampleTable::default(),
-            contributions: Vec::new(),
             metrics: KERNEL_METRICS.to_vec(),
             alerts: vec![("jobs", "loop_panicked"), (on_call::PROVIDER, "auth")],
+            ..Registrations::default()
         };
+        let personal = PersonalTables::new(personal);
+        let names = modules.iter().map(|module| module.name).collect();
+        let mut migrations: Vec<_> = [migrations::kernel()].into_iter().chain(product).collect();
         for module in modules {
-            all.add(module);
+            migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
+            registered.extend(module.registered);
         }
-        Ok(all)
-    }
-
-    fn add(&mut self, module: Module) {
-        self.alerts.extend(module.alerts);
-        self.metrics.extend(module.metrics);
-        self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
-        self.sections.extend(module.sections);
-        self.warnings.extend(module.warnings);
-        self.checks.extend(module.checks);
-        self.requirements.extend(module.requirements);
-        self.parts.extend(module.parts);
-        self.first_starts.extend(module.first_starts.into_iter().map(|start| (module.name, start)));
-        self.starts.extend(module.starts.into_iter().map(|start| (module.name, start)));
-        self.services.extend(module.services);
-        self.pages.extend(module.pages);
-        self.commands.extend(module.commands);
-        self.jobs.extend(module.jobs);
-        self.rows.extend(module.rows);
-        self.tasks.extend(module.tasks);
-        self.measures.extend(module.measures);
-        self.handlers.extend(module.handlers);
-        self.subscribers.extend(module.subscribers);
-        self.dependencies.extend(module.dependencies);
-        self.examples.0.extend(module.examples);
-        self.contributions.extend(module.contributions);
+        Ok(Self { names, about, contract, migrations, authenticator, partitioned, personal, registered })
     }
 
     /// Opens the application: the kernel's dependencies with what the modules registered for them, then the parts of each
@@ -206,10 +137,10 @@ impl Modules {
     /// Unusable settings, and a secret that cannot be read or generated.
     pub async fn open(&'static self, config: Config) -> anyhow::Result<App> {
         self.register_metrics();
-        let (handlers, subscribers) = (self.handlers.clone(), self.subscribers.clone());
+        let (handlers, subscribers) = (self.registered.handlers.clone(), self.registered.subscribers.clone());
         let listeners = Arc::new(Listeners { policies: &self.contract.policies, handlers, subscribers });
         let mut app = App::open(config, self.contract, listeners).await?.with_part(self);
-        for open in &self.parts {
+        for open in &self.registered.parts {
             app = open(app).await?;
         }
         Ok(app)
@@ -222,7 +153,7 @@ impl Modules {
     /// The error of the first module that fails to start a task; the tasks that were started before are closed.
     pub async fn start(&self, app: &App, purpose: Purpose) -> anyhow::Result<Process> {
         let mut process = Process::new(app.clone(), purpose);
-        for &(module, start) in self.first_starts.iter().chain(&self.starts) {
+        for &(module, start) in self.registered.first_starts.iter().chain(&self.registered.starts) {
             if let Err(error) = process.start(module, start).await {
                 process.close().await;
                 return Err(error);
@@ -235,23 +166,23 @@ impl Modules {
     /// be lost.
     fn register_metrics(&self) {
         telemetry::metrics();
-        self.metrics.iter().for_each(Metric::register);
-        let touch = |label, value| self.metrics.iter().for_each(|metric| metric.touch(label, value));
+        self.registered.metrics.iter().for_each(Metric::register);
+        let touch = |label, value| self.registered.metrics.iter().for_each(|metric| metric.touch(label, value));
         self.contract.policies.iter().for_each(|method| touch("method", &method.name));
-        self.jobs.iter().for_each(|kind| touch("kind", kind.name));
-        self.rows.iter().for_each(|rows| touch("kind", rows.name));
-        self.tasks.iter().for_each(|task| touch("task", task.name));
-        self.alerts.iter().for_each(|(provider, cause)| alert::register(provider, cause));
+        self.registered.jobs.iter().for_each(|kind| touch("kind", kind.name));
+        self.registered.rows.iter().for_each(|rows| touch("kind", rows.name));
+        self.registered.tasks.iter().for_each(|task| touch("task", task.name));
+        self.registered.alerts.iter().for_each(|(provider, cause)| alert::register(provider, cause));
     }
 
     /// Returns the OpenAPI 3.1 document. Without a server URL, paths are relative to the document's own URL.
     pub fn openapi(&self, server_url: Option<&str>) -> serde_json::Value {
-        openapi::document(self.contract, &self.about, self.examples.clone(), server_url)
+        openapi::document(self.contract, &self.about, ExampleTable(self.registered.examples.clone()), server_url)
     }
 
     /// Returns all metrics, those of the kernel first.
     pub fn metrics(&self) -> &[Metric] {
-        &self.metrics
+        &self.registered.metrics
     }
 
     /// Reads the configuration: the kernel's sections and those of the modules.
@@ -264,42 +195,42 @@ impl Modules {
 
     /// Reads the configuration as it is, for listing it.
     pub fn settings(&self, source: Source) -> Settings {
-        Config::read(source, &self.sections)
+        Config::read(source, &self.registered.sections)
     }
 
     /// Returns every variable of the configuration, in the order of registration.
     pub fn variables(&self) -> Vec<Variable> {
-        Config::variables(&self.sections)
+        Config::variables(&self.registered.sections)
     }
 
     /// Returns the warnings for an operator with this configuration, beside a database that is not the private one.
     pub fn warnings(&self, config: &Config) -> impl Iterator<Item = &'static str> {
-        self.warnings.iter().filter_map(|warn| warn(config))
+        self.registered.warnings.iter().filter_map(|warn| warn(config))
     }
 
     /// Returns the errors that modules find in a configuration beyond its values.
     pub fn config_errors(&self, config: &Config) -> Vec<ConfigError> {
-        self.checks.iter().flat_map(|check| check(config)).collect()
+        self.registered.checks.iter().flat_map(|check| check(config)).collect()
     }
 
     /// Returns what a configuration needs in production: the kernel's requirements, then those of the modules.
     pub fn requirements(&self) -> &[Requirement] {
-        &self.requirements
+        &self.registered.requirements
     }
 
     /// Returns the contributions of a type by other modules.
     pub fn contributions<T: Any>(&self) -> impl Iterator<Item = &T> {
-        self.contributions.iter().filter_map(|value| value.downcast_ref())
+        self.registered.contributions.iter().filter_map(|value| value.downcast_ref())
     }
 
     /// Returns the work of a worker.
     pub fn work(&'static self) -> Work {
         Work {
-            jobs: &self.jobs,
-            rows: &self.rows,
-            tasks: &self.tasks,
+            jobs: &self.registered.jobs,
+            rows: &self.registered.rows,
+            tasks: &self.registered.tasks,
             partitioned: &self.partitioned,
-            measures: &self.measures,
+            measures: &self.registered.measures,
         }
     }
 
@@ -315,7 +246,7 @@ impl Modules {
 
     /// Returns the dependencies beside Postgres and Redis.
     pub fn dependencies(&'static self) -> &'static [Dependency] {
-        &self.dependencies
+        &self.registered.dependencies
     }
 
     /// Returns the migrations, in the order in which they run.
@@ -325,7 +256,7 @@ impl Modules {
 
     /// Returns the commands that the modules add to the program.
     pub fn commands(&self) -> &[command::Entry] {
-        &self.commands
+        &self.registered.commands
     }
 
     pub(crate) fn open_authenticator(&self, app: &App) -> Arc<dyn Authenticator> {
@@ -333,11 +264,11 @@ impl Modules {
     }
 
     pub(crate) fn routes(&self, app: &App) -> Routes {
-        self.services.iter().fold(Routes::default(), |routes, add| add(app, routes))
+        self.registered.services.iter().fold(Routes::default(), |routes, add| add(app, routes))
     }
 
     pub(crate) fn pages(&self, app: &App) -> axum::Router {
-        let pages = self.pages.iter().cloned().map(|(path, page)| (path, finished(path, page)));
+        let pages = self.registered.pages.iter().cloned().map(|(path, page)| (path, finished(path, page)));
         pages.fold(axum::Router::new(), |router, (path, page)| router.route(path, page)).with_state(app.clone())
     }
 }

@@ -7,10 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     breaker::{Breaker, Verdict},
-    outbound::{
-        Error, Kind, Request, Response,
-        middleware::{Middleware, Next, ResponseFuture},
-    },
+    outbound::{Error, Kind, Response},
 };
 
 /// The backoff of a circuit that has just opened. Each failed probe doubles it.
@@ -22,28 +19,8 @@ pub fn breaker(provider: &'static str) -> Arc<Breaker> {
     Arc::new(Breaker::new(provider, INITIAL_BACKOFF, MAX_BACKOFF))
 }
 
-/// A middleware that sends nothing while the circuit is open.
-#[derive(Debug, Clone)]
-pub(crate) struct BreakCircuit {
-    pub(crate) provider: &'static str,
-    pub(crate) breaker: Arc<Breaker>,
-}
-
-impl<S: Next> Middleware<Request, S> for BreakCircuit {
-    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (self.clone(), next.clone());
-        Box::pin(async move {
-            let admission = this.breaker.admit();
-            let admission =
-                admission.map_err(|wait| Error::not_sent(this.provider, "the circuit is open", Some(wait)))?;
-            let result = next.run(request).await;
-            admission.settle(verdict(&result));
-            result
-        })
-    }
-}
-
-fn verdict(result: &Result<Response, Error>) -> Verdict {
+/// Returns what the result of a call shows about the provider.
+pub(super) fn verdict(result: &Result<Response, Error>) -> Verdict {
     match result.as_ref().map_err(|error| if error.is_replay() { Kind::Rejected } else { error.kind }) {
         Ok(_) | Err(Kind::RateLimited | Kind::Auth | Kind::Rejected) => Verdict::Alive,
         Err(Kind::Unavailable | Kind::TimedOut) => Verdict::Unavailable,

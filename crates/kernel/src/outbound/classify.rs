@@ -1,16 +1,13 @@
-//! Response handling: reads the complete response up to a limit, if its body is needed, and converts failures to typed
-//! errors.
-
-use std::task::{Context, Poll};
+//! One exchange with a provider: reads the complete response up to a limit, if its body is needed, and converts failures to
+//! typed errors.
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use opentelemetry::{
     KeyValue,
     trace::{SpanRef, Status},
 };
-use tower::{Layer, Service, ServiceExt as _};
+use tower::ServiceExt as _;
 use tracing::{Instrument as _, Span};
 
 use crate::{
@@ -21,65 +18,44 @@ use crate::{
     telemetry::traces,
 };
 
-/// The innermost layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Classify {
-    pub(crate) provider: &'static str,
-    /// The maximum size of a response, in bytes; `None` if only the status is needed.
-    pub(crate) max_answer: Option<usize>,
-}
-
-/// The service around a transport.
-#[derive(Debug, Clone)]
-pub(crate) struct Classified {
+/// Sends a request and reads the response, in a span of the provider. `max_answer` is the maximum size of the response in
+/// bytes; `None` if only the status is needed.
+///
+/// # Errors
+/// An unsuccessful response, or no response.
+pub(super) async fn exchange(
     provider: &'static str,
-    max_answer: Option<usize>,
     transport: Transport,
+    mut request: Request,
+    max_answer: Option<usize>,
+) -> Result<Response, Error> {
+    let span = open(provider, &mut request);
+    let result = send(provider, transport, request, max_answer).instrument(span.clone()).await;
+    traces::describe(&span, |exported| describe(exported, &result));
+    result
 }
 
-impl Layer<Transport> for Classify {
-    type Service = Classified;
-
-    fn layer(&self, transport: Transport) -> Self::Service {
-        Classified { provider: self.provider, max_answer: self.max_answer, transport }
-    }
-}
-
-impl Service<Request> for Classified {
-    type Response = Response;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<Response, Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let Self { provider, max_answer, transport } = self.clone();
-        let span = open(provider, &mut request);
-        let attempt = async move {
-            let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
-                TransportError::NotConnected(why) => Error::not_connected(provider, why),
-                TransportError::Broken(why) => Error::invalid_response(provider, why),
-            })?;
-            let (head, body) = answer.into_parts();
-            let body = match max_answer {
-                Some(bytes) => {
-                    let body = Limited::new(body, bytes).collect().await;
-                    body.map_err(|error| Error::invalid_response(provider, format!("the answer broke off: {error}")))?
-                        .to_bytes()
-                }
-                None => Bytes::new(),
-            };
-            let answer = http::Response::from_parts(head, body);
-            if answer.status().is_success() { Ok(answer) } else { Err(Error::from_response(provider, answer)) }
-        };
-        Box::pin(async move {
-            let result = attempt.instrument(span.clone()).await;
-            traces::describe(&span, |exported| describe(exported, &result));
-            result
-        })
-    }
+async fn send(
+    provider: &'static str,
+    transport: Transport,
+    request: Request,
+    max_answer: Option<usize>,
+) -> Result<Response, Error> {
+    let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
+        TransportError::NotConnected(why) => Error::not_connected(provider, why),
+        TransportError::Broken(why) => Error::invalid_response(provider, why),
+    })?;
+    let (head, body) = answer.into_parts();
+    let body = match max_answer {
+        Some(bytes) => {
+            let body = Limited::new(body, bytes).collect().await;
+            body.map_err(|error| Error::invalid_response(provider, format!("the answer broke off: {error}")))?
+                .to_bytes()
+        }
+        None => Bytes::new(),
+    };
+    let answer = http::Response::from_parts(head, body);
+    if answer.status().is_success() { Ok(answer) } else { Err(Error::from_response(provider, answer)) }
 }
 
 /// Opens the span of an attempt, and propagates its trace to the provider.

@@ -6,10 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     alert::Alerts,
-    outbound::{
-        Kind, Request,
-        middleware::{Middleware, Next, ResponseFuture},
-    },
+    outbound::{Error, Kind, Request, Response},
     telemetry::metrics::KERNEL_METRICS,
 };
 
@@ -22,6 +19,11 @@ const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavaila
 pub struct Confidential;
 
 impl Confidential {
+    /// Returns whether a request is confidential.
+    pub(super) fn is_set(request: &Request) -> bool {
+        request.extensions().get::<Self>().is_some()
+    }
+
     /// Returns whether the outcome of such an attempt, by its name in the metrics, is counted: only outcomes that show nothing
     /// but a failure of the provider.
     pub fn is_counted(outcome: &str) -> bool {
@@ -29,44 +31,36 @@ impl Confidential {
     }
 }
 
-/// Observes the calls to one provider.
-#[derive(Debug, Clone)]
-pub(crate) struct Observe {
+/// Observes the attempts of calls to one provider.
+#[derive(Debug)]
+pub(super) struct Observer {
     provider: &'static str,
     alerts: Alerts,
 }
 
-impl Observe {
-    pub(crate) fn new(provider: &'static str, alerts: Alerts) -> Self {
+impl Observer {
+    pub(super) fn new(provider: &'static str, alerts: Alerts) -> Self {
         KERNEL_METRICS.iter().for_each(|metric| metric.touch("provider", provider));
         for outcome in OUTCOMES {
             counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(0);
         }
         Self { provider, alerts }
     }
-}
 
-impl<S: Next> Middleware<Request, S> for Observe {
-    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (self.clone(), next.clone());
-        Box::pin(async move {
-            let began = Instant::now();
-            let is_confidential = request.extensions().get::<Confidential>().is_some();
-            let result = next.run(request).await;
-            let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
-            if !is_confidential || Confidential::is_counted(outcome) {
-                counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome)
-                    .increment(1);
-                histogram!("mainstay_outbound_attempt_seconds", "provider" => this.provider).record(began.elapsed());
+    /// Records the result of an attempt to send a request.
+    pub(super) fn record(&self, is_confidential: bool, began: Instant, result: &Result<Response, Error>) {
+        let provider = self.provider;
+        let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
+        if !is_confidential || Confidential::is_counted(outcome) {
+            counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(1);
+            histogram!("mainstay_outbound_attempt_seconds", "provider" => provider).record(began.elapsed());
+        }
+        match result {
+            Err(error) if error.kind == Kind::Auth => {
+                self.alerts.raise(provider, "auth", "credentials", &error.to_string());
             }
-            match &result {
-                Err(error) if error.kind == Kind::Auth => {
-                    this.alerts.raise(this.provider, "auth", "credentials", &error.to_string())
-                }
-                Err(error) => tracing::warn!(provider = this.provider, %error, "an outbound call failed"),
-                Ok(_) => this.alerts.credentials_accepted(this.provider),
-            }
-            result
-        })
+            Err(error) => tracing::warn!(provider, %error, "an outbound call failed"),
+            Ok(_) => self.alerts.credentials_accepted(provider),
+        }
     }
 }

@@ -2,16 +2,17 @@
 //! failure of one receiver is no evidence about another, so that there is no circuit breaker and no alert. Retries are
 //! up to the caller.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+use tokio::sync::Semaphore;
 
 use crate::outbound::{
-    Error, Request, Response, bulkhead, classify,
+    Error, Request, Response, classify,
     guard::{Guard, PRIVATE, is_public, system},
-    middleware::MiddlewareLayer,
-    time, transport,
+    take_slot,
+    transport::{self, Transport},
+    within_deadline,
 };
 
 const PROVIDER: &str = "webhooks";
@@ -21,8 +22,17 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The client for webhook receivers. Cheap to clone.
 #[derive(Clone)]
 pub struct Receivers {
-    stack: BoxCloneSyncService<Request, Response, Error>,
+    sender: Sender,
     guard: Guard,
+}
+
+/// How requests are sent.
+#[derive(Clone)]
+enum Sender {
+    /// Over the network, with a limit of concurrent calls.
+    Network(Transport, Arc<Semaphore>),
+    /// Not at all: the status and the duration of each response are computed.
+    Script(fn(&Request) -> (StatusCode, Duration)),
 }
 
 impl fmt::Debug for Receivers {
@@ -43,24 +53,12 @@ impl Receivers {
     /// Creates a client that sends nothing. `answer` returns the status and the duration of each response. It serves
     /// the deliveries of sample data, whose receivers do not exist.
     pub fn scripted(answer: fn(&Request) -> (StatusCode, Duration)) -> Self {
-        let stack = tower::service_fn(move |request: Request| async move {
-            let (status, duration) = answer(&request);
-            tokio::time::sleep(duration).await;
-            let mut response = Response::default();
-            *response.status_mut() = status;
-            if status.is_success() { Ok(response) } else { Err(Error::from_response(PROVIDER, response)) }
-        });
-        let guard = Guard { allow_private: false, look_up: system() };
-        Self { stack: BoxCloneSyncService::new(stack), guard }
+        Self { sender: Sender::Script(answer), guard: Guard { allow_private: false, look_up: system() } }
     }
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
-        let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::Timeout { provider: PROVIDER, limit: TOTAL_TIMEOUT, within_deadline: true }))
-            .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
-            .layer(classify::Classify { provider: PROVIDER, max_answer: None })
-            .service(transport::guarded(guard.clone())?);
-        Ok(Self { stack: BoxCloneSyncService::new(stack), guard })
+        let sender = Sender::Network(transport::guarded(guard.clone())?, Arc::new(Semaphore::new(slots)));
+        Ok(Self { sender, guard })
     }
 
     /// Sends a request once and reads the response. It does not follow redirects, which count as failures.
@@ -73,7 +71,20 @@ impl Receivers {
         if !self.guard.allow_private && host.parse::<IpAddr>().is_ok_and(|address| !is_public(address)) {
             return Err(Error::not_connected(PROVIDER, PRIVATE.to_owned()));
         }
-        self.stack.clone().oneshot(request).await
+        match &self.sender {
+            Sender::Network(transport, slots) => {
+                let _slot = take_slot(PROVIDER, slots)?;
+                let exchange = classify::exchange(PROVIDER, transport.clone(), request, None);
+                within_deadline(PROVIDER, TOTAL_TIMEOUT, exchange).await
+            }
+            Sender::Script(answer) => {
+                let (status, duration) = answer(&request);
+                tokio::time::sleep(duration).await;
+                let mut response = Response::default();
+                *response.status_mut() = status;
+                if status.is_success() { Ok(response) } else { Err(Error::from_response(PROVIDER, response)) }
+            }
+        }
     }
 
     /// Returns the error for a request that can't be built.

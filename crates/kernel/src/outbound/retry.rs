@@ -7,19 +7,13 @@
 //! most a tenth of the traffic.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use rand::Rng as _;
 
-use crate::outbound::{
-    Error, Kind, Request,
-    middleware::{Middleware, Next, ResponseFuture},
-};
+use crate::outbound::{Error, Kind, Request};
 
 /// The bound of the first wait. Each attempt doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -31,58 +25,32 @@ const COST: u32 = 10;
 /// The capacity of the budget, which is the initial level.
 const BUDGET: u32 = 10 * COST;
 
-/// Retries the calls to one provider.
-#[derive(Debug, Clone)]
-pub(crate) struct Retry {
-    provider: &'static str,
-    max_attempts: u32,
-    budget: Arc<AtomicU32>,
+/// The retry budget of a provider.
+#[derive(Debug)]
+pub(super) struct Budget(AtomicU32);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(AtomicU32::new(BUDGET))
+    }
 }
 
-impl Retry {
-    pub(crate) fn new(provider: &'static str, max_attempts: u32) -> Self {
-        Self { provider, max_attempts, budget: Arc::new(AtomicU32::new(BUDGET)) }
-    }
-
-    fn earn(&self) {
+impl Budget {
+    /// Adds the share of a successful response.
+    pub(super) fn earn(&self) {
         let earn = |level: u32| (level < BUDGET).then(|| (level + EARNED).min(BUDGET));
         // A full bucket stays unchanged.
-        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn).ok();
     }
 
-    fn spend(&self) -> bool {
-        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |level| level.checked_sub(COST)).is_ok()
-    }
-}
-
-impl<S: Next> Middleware<Request, S> for Retry {
-    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (this, next) = (self.clone(), next.clone());
-        Box::pin(async move {
-            let mut attempts = 0;
-            loop {
-                let result = next.run(request.clone()).await;
-                attempts += 1;
-                let error = match result {
-                    Ok(response) => {
-                        this.earn();
-                        return Ok(response);
-                    }
-                    Err(error) => error,
-                };
-                let Some(wait) = wait(&request, &error, attempts) else { return Err(error) };
-                if attempts >= this.max_attempts || !this.spend() {
-                    return Err(error);
-                }
-                metrics::counter!("mainstay_outbound_retries_total", "provider" => this.provider).increment(1);
-                tokio::time::sleep(wait).await;
-            }
-        })
+    /// Takes the cost of a retry. Returns `false` if too little is left.
+    pub(super) fn spend(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |level| level.checked_sub(COST)).is_ok()
     }
 }
 
 /// Returns the wait before the next attempt, or `None` if a retry is useless or unsafe.
-fn wait(request: &Request, error: &Error, attempts: u32) -> Option<Duration> {
+pub(super) fn wait(request: &Request, error: &Error, attempts: u32) -> Option<Duration> {
     let passes = matches!(error.kind, Kind::RateLimited | Kind::Unavailable | Kind::TimedOut);
     // The provider would replay a replayed failure again.
     if !passes || error.is_replay() || !is_repeatable(request) {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
-use tower::service_fn;
+use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::outbound::{
     transport::{Incoming, TransportError},

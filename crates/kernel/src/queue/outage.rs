@@ -2,10 +2,11 @@
 //! line is logged per interval.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rand::Rng as _;
 
 use crate::error::Error;
@@ -53,7 +54,7 @@ impl Outage {
     }
 
     fn record(&self, now: Instant) -> (Duration, bool) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let should_log = state.logged_at.is_none_or(|at| now.duration_since(at) >= QUIET);
         if should_log {
             state.logged_at = Some(now);
@@ -68,7 +69,7 @@ impl Outage {
 
     /// Records that Postgres answers.
     pub(crate) fn end(&self) {
-        let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).current.take();
+        let current = self.0.lock().current.take();
         if let Some(current) = current.filter(|current| current.is_logged) {
             tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker resumed");
         }

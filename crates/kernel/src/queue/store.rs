@@ -33,37 +33,35 @@ pub(crate) struct Batch {
     pub(crate) entries: BTreeMap<String, (Option<String>, String)>,
 }
 
+/// The beginning of a statement that adds the jobs of a batch ([`execute`]).
+const ADD: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload) \
+    SELECT ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
+    FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload)";
+/// The condition of a key that has a waiting job.
+const ON_WAITING: &str = "ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL";
+
 /// Adds jobs within the caller's transaction, due at `at` or at once. A waiting job with the same key is replaced.
 pub(crate) async fn add(connection: &Connection, mut batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
-    const COLUMNS: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload)";
-    const REPLACE: &str = "ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL \
-        DO UPDATE SET payload = excluded.payload, due_at = excluded.due_at, serial_key = excluded.serial_key, \
-            max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, attempts = 0, last_error = NULL";
-    // Nearly all batches have one job, for which Postgres needs a tenth less time without arrays.
-    static ONE: LazyLock<String> =
-        LazyLock::new(|| format!("{COLUMNS} VALUES (?, ?::int, ?, coalesce(?, now()), ?, ?, ?::json) {REPLACE}"));
-    static MANY: LazyLock<String> = LazyLock::new(|| {
+    const REPLACE: &str = "DO UPDATE SET payload = excluded.payload, due_at = excluded.due_at, \
+        serial_key = excluded.serial_key, max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, \
+        attempts = 0, last_error = NULL";
+    static ONE: LazyLock<String> = LazyLock::new(|| {
         format!(
-            "{COLUMNS} SELECT ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
-             FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) {REPLACE}"
+            "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload) \
+             VALUES (?, ?::int, ?, coalesce(?, now()), ?, ?, ?::json) {ON_WAITING} {REPLACE}"
         )
     });
-    let one = if batch.entries.len() == 1 { batch.entries.pop_first() } else { None };
-    let statement = Statement::new(if one.is_some() { ONE.as_str() } else { MANY.as_str() })
-        .bind::<Text, _>(batch.kind)
-        .bind::<Integer, _>(batch.max_attempts)
-        .bind::<Nullable<Text>, _>(traceparent())
-        .bind::<Nullable<Timestamptz>, _>(at);
-    let statement = if let Some((key, (serial_key, payload))) = one {
-        statement.bind::<Text, _>(key).bind::<Nullable<Text>, _>(serial_key).bind::<Text, _>(payload)
+    static MANY: LazyLock<String> = LazyLock::new(|| format!("{ADD} {ON_WAITING} {REPLACE}"));
+    // Nearly all batches have one job, for which Postgres needs a tenth less time without arrays.
+    if batch.entries.len() == 1
+        && let Some((key, (serial_key, payload))) = batch.entries.pop_first()
+    {
+        let statement = begin(&ONE, &batch, at).bind::<Text, _>(key);
+        let statement = statement.bind::<Nullable<Text>, _>(serial_key).bind::<Text, _>(payload);
+        statement.execute(&mut &*connection).await?;
     } else {
-        let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
-        statement
-            .bind::<Array<Text>, _>(keys)
-            .bind::<Array<Nullable<Text>>, _>(serial_keys)
-            .bind::<Array<Text>, _>(payloads)
-    };
-    statement.execute(&mut &*connection).await?;
+        execute(connection, &MANY, batch, at).await?;
+    }
     if at.is_none() {
         after_commit::wake_workers();
     }
@@ -72,62 +70,43 @@ pub(crate) async fn add(connection: &Connection, mut batch: Batch, at: Option<Da
 
 /// Adds a job within the caller's transaction, to start no earlier than `at`, unless a job with the same key waits.
 pub(crate) async fn add_unless_waiting(connection: &Connection, batch: Batch, at: DateTime<Utc>) -> Result<()> {
-    const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload) \
-        SELECT ?, ?::int, ?, ?, job.key, job.serial_key, job.payload::json \
-        FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
-        ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
-    let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
-    let statement = Statement::new(SQL)
-        .bind::<Text, _>(batch.kind)
-        .bind::<Integer, _>(batch.max_attempts)
-        .bind::<Nullable<Text>, _>(traceparent())
-        .bind::<Timestamptz, _>(at)
-        .bind::<Array<Text>, _>(keys)
-        .bind::<Array<Nullable<Text>>, _>(serial_keys)
-        .bind::<Array<Text>, _>(payloads);
-    statement.execute(&mut &*connection).await?;
-    Ok(())
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("{ADD} {ON_WAITING} DO NOTHING"));
+    execute(connection, &SQL, batch, Some(at)).await.map(drop)
 }
 
 /// Adds those jobs whose key has no job that waits or runs; returns how many were added.
-pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Result<usize> {
-    const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, key, serial_key, payload) \
-        SELECT ?, ?::int, ?, job.key, job.serial_key, job.payload::json \
-        FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
-        WHERE NOT EXISTS (SELECT FROM jobs WHERE coalesce(jobs.serial_key, jobs.key) = coalesce(job.serial_key, job.key) \
-            AND jobs.key = job.key AND jobs.lease IS NOT NULL) \
-        ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
-    let statement = Statement::new(SQL)
-        .bind::<Text, _>(batch.kind)
-        .bind::<Integer, _>(batch.max_attempts)
-        .bind::<Nullable<Text>, _>(traceparent());
-    let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);
-    let statement = statement
-        .bind::<Array<Text>, _>(keys)
-        .bind::<Array<Nullable<Text>>, _>(serial_keys)
-        .bind::<Array<Text>, _>(payloads);
-    let count = statement.execute(connection).await?;
+pub(crate) async fn add_missing(connection: &Connection, batch: Batch) -> Result<usize> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "{ADD} WHERE NOT EXISTS (SELECT FROM jobs \
+                WHERE coalesce(jobs.serial_key, jobs.key) = coalesce(job.serial_key, job.key) \
+                AND jobs.key = job.key AND jobs.lease IS NOT NULL) {ON_WAITING} DO NOTHING"
+        )
+    });
+    let count = execute(connection, &SQL, batch, None).await?;
     after_commit::wake_workers();
     Ok(count)
 }
 
-#[derive(Default)]
-struct Columns {
-    keys: Vec<String>,
-    serial_keys: Vec<Option<String>>,
-    payloads: Vec<String>,
+/// Binds the parameters that all jobs of a batch share.
+fn begin<'q>(sql: &'q str, batch: &Batch, at: Option<DateTime<Utc>>) -> Statement<'q> {
+    Statement::new(sql)
+        .bind::<Text, _>(batch.kind)
+        .bind::<Integer, _>(batch.max_attempts)
+        .bind::<Nullable<Text>, _>(traceparent())
+        .bind::<Nullable<Timestamptz>, _>(at)
 }
 
-impl Columns {
-    fn of(entries: BTreeMap<String, (Option<String>, String)>) -> Self {
-        let mut columns = Self::default();
-        for (key, (serial_key, payload)) in entries {
-            columns.keys.push(key);
-            columns.serial_keys.push(serial_key);
-            columns.payloads.push(payload);
-        }
-        columns
-    }
+/// Runs a statement that begins with [`ADD`], and returns the number of added jobs.
+async fn execute(connection: &Connection, sql: &str, batch: Batch, at: Option<DateTime<Utc>>) -> Result<usize> {
+    let statement = begin(sql, &batch, at);
+    let (keys, jobs): (Vec<_>, Vec<_>) = batch.entries.into_iter().unzip();
+    let (serial_keys, payloads): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+    let statement = statement
+        .bind::<Array<Text>, _>(keys)
+        .bind::<Array<Nullable<Text>>, _>(serial_keys)
+        .bind::<Array<Text>, _>(payloads);
+    Ok(statement.execute(&mut &*connection).await?)
 }
 
 /// Removes the waiting job of a key. A running job continues.

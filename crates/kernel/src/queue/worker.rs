@@ -13,13 +13,10 @@ mod span;
 mod supervise;
 mod take;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -174,10 +171,6 @@ enum Outcome {
     Dead { id: i64, lease: Uuid, error: Option<String> },
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Worker {
     fn new(work: Work, app: App, stop: CancellationToken) -> Self {
         let slots = Slots::new(work.kinds().map(|kind| kind.lane), &app.config);
@@ -202,17 +195,17 @@ impl Worker {
 
     /// Records the outcome of a run, unless the job was handed back or lost its lease meanwhile.
     fn finish(&self, id: i64, lease: Uuid, outcome: Outcome) {
-        let mut leases = lock(&self.leases);
+        let mut leases = self.leases.lock();
         if leases.get(&id).is_some_and(|running| running.lease == lease) {
             leases.remove(&id);
-            lock(&self.outcomes).push(outcome);
+            self.outcomes.lock().push(outcome);
             self.outcome_added.notify_one();
         }
     }
 
     /// Aborts all running jobs, and returns them to the queue without counting their attempt.
     fn return_all_jobs(&self) {
-        let (mut leases, mut outcomes) = (lock(&self.leases), lock(&self.outcomes));
+        let (mut leases, mut outcomes) = (self.leases.lock(), self.outcomes.lock());
         for (id, RunningJob { lease, task }) in leases.drain() {
             task.abort();
             tracing::warn!(job = id, "a job did not end in time and returns to the queue");

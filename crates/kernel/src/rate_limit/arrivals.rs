@@ -2,12 +2,12 @@
 //!
 //! The mirror has three purposes. A request that was admitted in advance, by a [`Lease`], needs no call. A request that
 //! Redis would certainly reject is rejected locally, so that a flood costs Redis nothing. When Redis becomes
-//! unavailable, counting continues from its last answers rather than from zero.
+//! unavailable, counting continues from its last answers rather than from zero. `governor` has the same algorithm, but its
+//! state cannot be set to the answer of another store.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use crate::rate_limit::{
     charge::Charge,
@@ -70,7 +70,7 @@ pub(crate) struct RedisGrant {
 impl Arrivals {
     /// Applies all charges or none.
     pub(crate) fn charge(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Verdict {
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         let slots: [Charge; MAX_CHARGES] =
             std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| entries.slot(key, now_us)));
         let mut verdict = entries.verdict(charges, slots, now_us);
@@ -85,7 +85,7 @@ impl Arrivals {
 
     /// Spends leased requests. Returns the requests that Redis must decide, unless it would certainly reject.
     pub(crate) fn spend(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Precheck {
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         let mut asks = [0; MAX_CHARGES];
         let mut verdict = Verdict::default();
         for (index, &(key, gcra)) in charges.iter().enumerate() {
@@ -111,7 +111,7 @@ impl Arrivals {
 
     /// Returns leased requests that were spent on a rejected request.
     pub(crate) fn refund(&self, charges: &[(Charge, Gcra)], asks: [u32; MAX_CHARGES]) {
-        self.lock().refund(charges, asks);
+        self.0.lock().refund(charges, asks);
     }
 
     /// Stores the answer of Redis, and returns the verdict. Answers may arrive out of order, so that an arrival time
@@ -123,7 +123,7 @@ impl Arrivals {
         answer: &RedisGrant,
         now_us: i64,
     ) -> Verdict {
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         if !answer.is_admitted {
             entries.refund(charges, asks);
         }
@@ -151,10 +151,6 @@ impl Arrivals {
             }
         }
         verdict
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,14 +238,14 @@ mod tests {
         for number in 1..MAX_KEYS + 100 {
             arrivals.charge(&[(key(number), gcra())], 0);
         }
-        assert!(arrivals.lock().by_key.len() <= MAX_KEYS + 1);
+        assert!(arrivals.0.lock().by_key.len() <= MAX_KEYS + 1);
         assert!(!arrivals.charge(&[(key(0), gcra())], 0).is_admitted, "an old key is still counted");
         let next = SWEEP_EVERY_US;
         assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).is_admitted, "no other key is locked out");
         assert!(!arrivals.charge(&[(key(0), gcra())], next).is_admitted, "an old key is still counted");
         let later = 60_000_000;
         assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).is_admitted);
-        assert!(arrivals.lock().by_key.len() < 10, "what has passed makes room");
+        assert!(arrivals.0.lock().by_key.len() < 10, "what has passed makes room");
     }
 
     #[test]

@@ -19,12 +19,13 @@ mod tests;
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::LazyLock,
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use crate::{
     config::Quota,
@@ -245,7 +246,7 @@ impl Log {
 
 impl Logs {
     fn attempt(&self, limits: &[AttemptLimit], now_us: i64) -> Outcome {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.0.lock();
         for (number, limit) in limits.iter().enumerate() {
             let log = tables.get_mut(limit.name).and_then(|table| table.0.get_mut(&limit.key));
             if let Some(wait_us) = log.and_then(|log| log.wait_us(now_us)) {
@@ -260,7 +261,7 @@ impl Logs {
     }
 
     fn take_back(&self, limits: &[AttemptLimit], at_us: i64) {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.0.lock();
         for limit in limits {
             if let Some(log) = tables.get_mut(limit.name).and_then(|table| table.0.get_mut(&limit.key))
                 && let Some(index) = log.times_us.iter().rposition(|&us| us == at_us)

@@ -18,7 +18,7 @@ mod tests;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,6 +26,7 @@ use std::{
 
 use bb8_redis::bb8::{ErrorSink, ManageConnection, Pool, PooledConnection};
 use opentelemetry::{KeyValue, trace::Status};
+use parking_lot::{Mutex, RwLock};
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, ToRedisArgs};
 use secrecy::SecretString;
 use tokio::time::timeout;
@@ -228,7 +229,7 @@ fn name(command: &Cmd) -> &[u8] {
 
 impl Inner {
     fn connection(&self) -> Option<Connection> {
-        let shared = self.connection.read().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.connection.read();
         shared.as_ref().map(|entry| entry.connection.shared())
     }
 
@@ -252,7 +253,7 @@ impl Inner {
     }
 
     fn share(&self, connection: Option<PooledConnection<'static, Manager>>) {
-        *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+        *self.connection.write() = connection;
     }
 }
 
@@ -262,13 +263,13 @@ struct Failures(Arc<Mutex<Option<String>>>);
 
 impl Failures {
     fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
 impl ErrorSink<RedisError> for Failures {
     fn sink(&self, error: RedisError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        *self.0.lock() = Some(error.to_string());
     }
 
     fn boxed_clone(&self) -> Box<dyn ErrorSink<RedisError>> {

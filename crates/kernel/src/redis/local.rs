@@ -7,12 +7,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 
 use crate::{clock::Clock, redis::Unavailable};
 
@@ -53,7 +54,7 @@ impl Local {
 
     /// Runs `work` with exclusive access to the table. Its changes are kept, even if it returns an error.
     pub fn run<T>(&self, work: impl FnOnce(&mut Table<'_>) -> T) -> T {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = self.values.lock();
         let now = self.clock.now();
         values.expire(now);
         work(&mut Table { values: &mut values, now })

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -15,6 +15,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use multer::{Field, Multipart};
+use parking_lot::Mutex;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
@@ -103,7 +104,7 @@ impl Stream for Pieces {
     type Item = Result<Bytes, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
+        self.0.lock().poll_next_unpin(context)
     }
 }
 

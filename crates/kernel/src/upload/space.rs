@@ -1,4 +1,5 @@
-//! The disk space of uploads, which all uploads share.
+//! The disk space of uploads, which all uploads share. A limit on their number alone, as tower's, would divide no bytes among
+//! principals: a few uploads of the largest size would use up the disk.
 
 use std::time::Duration;
 

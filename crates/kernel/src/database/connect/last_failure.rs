@@ -1,10 +1,9 @@
 //! Why connections to Postgres fail and end. A request waits for a connection of the pool, which only knows that there was
 //! none in time. The log, and the cause of each refused request, contain the reason.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// The minimum time between two log lines about the same failure.
 const QUIET: Duration = Duration::from_secs(30);
@@ -29,7 +28,7 @@ struct Logged(Option<(Instant, String)>);
 impl LastFailure {
     /// Records a failure, and logs it if it is another one than before, and every 30 s.
     pub(super) fn record(&self, text: String) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.failure.is_due(&text, Instant::now()) {
             tracing::warn!("{text}");
         }
@@ -38,7 +37,7 @@ impl LastFailure {
 
     /// Logs why an open connection ended, with the same limit: Postgres ends all connections together.
     pub(super) fn record_loss(&self, cause: &str) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if !state.expects_loss && state.loss.is_due(cause, Instant::now()) {
             tracing::warn!("a connection to Postgres was lost: {cause}");
         }
@@ -46,20 +45,16 @@ impl LastFailure {
 
     /// Ends the log lines about lost connections.
     pub(super) fn expect_loss(&self) {
-        self.lock().expects_loss = true;
+        self.0.lock().expects_loss = true;
     }
 
     /// Records that a connection was opened.
     pub(super) fn clear(&self) {
-        self.lock().current = None;
+        self.0.lock().current = None;
     }
 
     pub(super) fn get(&self) -> Option<String> {
-        self.lock().current.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().current.clone()
     }
 }
 
@@ -98,6 +93,6 @@ mod tests {
         assert_eq!(last.get().as_deref(), Some("refused"));
         last.clear();
         assert_eq!(last.get(), None);
-        assert!(!last.lock().failure.is_due("refused", Instant::now()), "where every second attempt fails");
+        assert!(!last.0.lock().failure.is_due("refused", Instant::now()), "where every second attempt fails");
     }
 }

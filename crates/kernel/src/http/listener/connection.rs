@@ -1,11 +1,6 @@
 //! One connection, until it ends, reaches its maximum age, or the server drains.
 
-use std::{
-    convert::Infallible,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use http::header::CONTENT_TYPE;
 use http_body::Body as _;
@@ -14,6 +9,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -151,7 +147,7 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
         if let Some(caller) = &self.caller {
             parts.extensions.insert(caller.clone());
         }
-        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut service = self.service.lock();
         if parts.version != http::Version::HTTP_2 {
             if body.is_end_stream() {
                 return service.pass(http::Request::from_parts(parts, Body::new(body)));

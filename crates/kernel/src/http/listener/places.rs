@@ -4,15 +4,10 @@
 //! the places, and the networks of a site together have twice as many, unless the peers are proxies, which all clients
 //! share. hyper bounds the requests of a connection, but not the number of connections.
 
-use std::{
-    cmp::Reverse,
-    collections::VecDeque,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use metrics::counter;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +69,7 @@ impl Places {
     fn try_take(self: &Arc<Self>, peer: Network) -> Result<Place, Full<Network>> {
         let connection = Connection::new(self.draining.child_token());
         // Locked first, so that a connection that ends finds itself in one of both.
-        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closing = self.closing.lock();
         let (share, evicted) =
             self.shares.take_over(peer, 1, connection.clone(), |_, _, (_, held)| held.holder.idle_since().map(Reverse));
         for idle in evicted {
@@ -95,7 +90,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut closing = self.places.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closing = self.places.closing.lock();
         if self.share.release().is_none() {
             closing.retain(|connection| !Arc::ptr_eq(connection, &self.connection));
         }
@@ -159,7 +154,7 @@ mod tests {
         assert_eq!(state(&all, 1).await, (true, false), "its request goes on");
         assert_eq!(state(&all, 2).await, (true, true), "another network has a place too");
         drop(request);
-        let counts = || (places.shares.lock().used(), places.closing.lock().unwrap().len());
+        let counts = || (places.shares.lock().used(), places.closing.lock().len());
         assert_eq!(counts(), (4, 1));
         all.clear();
         assert_eq!(counts(), (0, 0));

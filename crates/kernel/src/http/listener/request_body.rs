@@ -11,7 +11,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -100,7 +101,7 @@ impl Rest {
     /// Reads a small unread part. Returns whether all of it was read; `None` if there is none.
     pub(super) async fn read_small(&self) -> Option<bool> {
         let mut body = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             // A body that the server still has may still be read. Its drop notes an unread part.
             match &*state {
                 State::Left(_) | State::Awaited => {}
@@ -114,7 +115,7 @@ impl Rest {
         let rest = read_to_end(&mut body, MAX_REST_BYTES, &self.connection);
         let is_read = tokio::time::timeout(REST_TIMEOUT, rest).await == Ok(true);
         if !is_read {
-            *self.lock() = State::Left(body);
+            *self.state.lock() = State::Left(body);
         }
         Some(is_read)
     }
@@ -122,7 +123,7 @@ impl Rest {
     /// Receives what the server has not read, up to a first frame that is not small, or all of it. Returns the bytes that are
     /// held then. The server loses a body of which more than [`Held::MAX_SMALL`] frames or `max_bytes` would be held.
     pub(super) fn receive(&self, is_all: bool, max_bytes: usize) -> usize {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match &mut *state {
             State::Held(held) => {
                 let is_within = held.receive(&self.connection, is_all, max_bytes);
@@ -167,7 +168,7 @@ impl Rest {
     /// already, the first of them ends: a proxy shares the connection among clients, and slow ones must not take all places.
     pub(super) fn discard(&self, discarding: &Discarding) {
         let mut body = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if !matches!(*state, State::Left(_)) {
                 return;
             }
@@ -179,7 +180,7 @@ impl Rest {
             let rest = read_to_end(&mut body, MAX_DISCARDED_BYTES, &connection);
             tokio::time::timeout(DISCARD_TIMEOUT, rest).await.ok();
         });
-        let mut tasks = discarding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = discarding.lock();
         tasks.retain(|task| !task.is_finished());
         tasks.push_back(task.abort_handle());
         if tasks.len() > MAX_DISCARDING
@@ -187,10 +188,6 @@ impl Rest {
         {
             first.abort();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,7 +224,7 @@ impl HttpBody for TrackedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.is_awaited = false;
-        let mut state = self.rest.lock();
+        let mut state = self.rest.state.lock();
         let held = match &mut *state {
             State::Held(held) => held,
             State::Overflowed(_) => {
@@ -243,7 +240,7 @@ impl HttpBody for TrackedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &*self.rest.lock() {
+        match &*self.rest.state.lock() {
             State::Held(held) => held.is_end_stream(),
             State::Overflowed(_) => false,
             State::Left(_) | State::Awaited | State::Done => true,
@@ -251,7 +248,7 @@ impl HttpBody for TrackedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &*self.rest.lock() {
+        match &*self.rest.state.lock() {
             State::Held(held) => held.size_hint(),
             State::Overflowed(_) => SizeHint::default(),
             State::Left(_) | State::Awaited | State::Done => SizeHint::with_exact(0),
@@ -261,7 +258,7 @@ impl HttpBody for TrackedBody {
 
 impl Drop for TrackedBody {
     fn drop(&mut self) {
-        let mut state = self.rest.lock();
+        let mut state = self.rest.state.lock();
         *state = match std::mem::replace(&mut *state, State::Done) {
             State::Held(held) => {
                 self.rest.connection.record_unread_request(true);

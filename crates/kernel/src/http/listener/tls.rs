@@ -7,14 +7,9 @@
 
 mod expiry;
 
-use std::{
-    collections::HashMap,
-    fmt, fs, io,
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -85,7 +80,7 @@ impl Tls {
             match read.and_then(|files| Ok((files.expiry(), files.config()?))) {
                 Ok((expiry, config)) => {
                     expiry.publish();
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    *self.current.write() = Arc::new(config);
                     tracing::info!("TLS files reloaded: new connections use them");
                 }
                 Err(faults) => {
@@ -101,7 +96,7 @@ impl Tls {
     /// # Errors
     /// The client does not speak TLS, its certificate is invalid, or the handshake takes longer than 10 s.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<PeerCaller>)> {
-        let config = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = self.current.read().clone();
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await??;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let name = certificate.and_then(name_of);

@@ -4,7 +4,9 @@
 //! them. One stream could thus end the requests of all clients that share the connection through a proxy. The frames of handlers
 //! that are behind are therefore received for them, and a handler that stays behind loses its body.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 
 use super::request_body::Rest;
 use crate::http::exchange::Connection;
@@ -19,7 +21,7 @@ pub(super) struct UnreadBodies(Arc<Mutex<Vec<Weak<Rest>>>>);
 impl UnreadBodies {
     /// Adds a body.
     pub(super) fn add(&self, body: &Arc<Rest>) {
-        let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bodies = self.0.lock();
         if bodies.len() == bodies.capacity() {
             bodies.retain(|body| body.strong_count() > 0);
         }
@@ -30,7 +32,7 @@ impl UnreadBodies {
     /// which bound their senders by the window, are only received if small ones may follow them.
     pub(super) fn receive(&self, connection: &Connection, max_unread: usize) {
         let bodies: Vec<_> = {
-            let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bodies = self.0.lock();
             bodies.retain(|body| body.strong_count() > 0);
             bodies.iter().filter_map(Weak::upgrade).collect()
         };

@@ -34,7 +34,7 @@ pub struct Authenticate {
     pub clock: Clock,
 }
 
-impl<S: Next> Middleware<Request, S> for Authenticate {
+impl<S: Next> Middleware<S> for Authenticate {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         // Requests without a method are health and reflection calls, which are public.
@@ -58,7 +58,7 @@ pub struct AuthenticateFirst {
     pub contract: &'static Contract,
 }
 
-impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
+impl<S: Next> Middleware<S> for AuthenticateFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = self.compressed_call(&request) else { return next.pass(request) };
         record::method(&request, method);

@@ -1,14 +1,8 @@
 //! Request body limit: bounds the bytes read from a request to the policy's limit or the server's default.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use http_body_util::{BodyExt as _, Limited};
 use tonic::Status;
+use tower::BoxError;
 
 use crate::{
     contract::Method,
@@ -32,7 +26,7 @@ const OF_PROBE: usize = 4 << 10;
 /// The size of a gRPC frame header, which does not count towards the limit.
 const FRAME_HEADER: usize = 5;
 
-impl<S: Next> Middleware<Request, S> for LimitBody {
+impl<S: Next> Middleware<S> for LimitBody {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
         let limit = match method {
@@ -43,50 +37,26 @@ impl<S: Next> Middleware<Request, S> for LimitBody {
         let limit = limit + FRAME_HEADER;
         // The number of items that the operation stores limits a stream, rather than its bytes.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
-        let request =
-            if streaming { request } else { request.map(|body| Body::new(Limited { body, remaining: limit })) };
-        next.pass(request)
+        next.pass(if streaming { request } else { request.map(|body| limited(body, limit)) })
     }
 }
 
-pin_project! {
-    struct Limited {
-        #[pin]
-        body: Body,
-        remaining: usize,
-    }
-}
-
-impl HttpBody for Limited {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.project();
-        let frame = std::task::ready!(this.body.poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match this.remaining.checked_sub(length) {
-                Some(remaining) => *this.remaining = remaining,
-                None => return Poll::Ready(Some(Err(Error::new(Reason::PayloadTooLarge).into()))),
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// Returns a body whose read fails with `PAYLOAD_TOO_LARGE` beyond `limit` bytes.
+fn limited(body: Body, limit: usize) -> Body {
+    let status = |error: BoxError| match error.downcast::<Status>() {
+        Ok(status) => *status,
+        // The body exceeds the limit.
+        Err(_) => Error::new(Reason::PayloadTooLarge).into(),
+    };
+    Body::new(Limited::new(body, limit).map_err(status))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures_util::stream;
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
 
     use super::*;
 
@@ -95,7 +65,7 @@ mod tests {
         let read = async |limit: usize| {
             let pieces = [&b"abc"[..], b"def"].map(|piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece))));
             let body = Body::new(StreamBody::new(stream::iter(pieces)));
-            Limited { body, remaining: limit }.collect().await.map(|whole| whole.to_bytes())
+            limited(body, limit).collect().await.map(|whole| whole.to_bytes())
         };
         assert_eq!(read(6).await.expect("as much as may be"), "abcdef");
         let refusal = read(5).await.expect_err("one too many");

@@ -23,7 +23,7 @@ pub struct FindClientAddress {
     pub trusted_hops: usize,
 }
 
-impl<S: Next> Middleware<Request, S> for FindClientAddress {
+impl<S: Next> Middleware<S> for FindClientAddress {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Some(&PeerAddress(peer)) = request.extensions().get() {
             let forwarded = forwarded_address(request.headers(), self.trusted_hops);

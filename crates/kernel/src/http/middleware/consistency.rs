@@ -10,11 +10,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Consistency {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for Consistency {
+impl<S: Next> Middleware<S> for Consistency {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let effect = request.extensions().get::<&'static Method>().map_or(Effect::CurrentRead, |method| method.effect);
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
@@ -216,7 +217,7 @@ impl StoredPositions {
     /// Records that Redis may not know of a write.
     fn miss(&self, principal: Uuid) {
         let now = Instant::now();
-        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = self.missed.lock();
         if missed.len() >= SWEEP_MIN_MISSED {
             missed.retain(|_, until| now < *until);
         }
@@ -224,7 +225,7 @@ impl StoredPositions {
     }
 
     fn has_missed(&self, principal: Uuid) -> bool {
-        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = self.missed.lock();
         let is_missed = missed.get(&principal).is_some_and(|until| Instant::now() < *until);
         if !is_missed {
             missed.remove(&principal);

@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Deadline;
 
-impl<S: Next> Middleware<Request, S> for Deadline {
+impl<S: Next> Middleware<S> for Deadline {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);

@@ -53,7 +53,7 @@ impl BoundEndless {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for BoundEndless {
+impl<S: Next> Middleware<S> for BoundEndless {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         if request.extensions().get::<&'static Method>().is_some() {
             return next.pass(request);

@@ -22,7 +22,7 @@ pub(super) fn is_keyed(headers: &HeaderMap) -> bool {
 #[derive(Debug, Clone)]
 pub struct ReadIdempotencyKey;
 
-impl<S: Next> Middleware<Request, S> for ReadIdempotencyKey {
+impl<S: Next> Middleware<S> for ReadIdempotencyKey {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
         if rule != Idempotency::None {

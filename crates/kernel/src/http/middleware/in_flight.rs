@@ -10,7 +10,6 @@
 //! An unread response holds no turn: its reader decides how long it takes, and must not block other requests.
 
 mod body;
-mod guard;
 mod unread;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +22,7 @@ use crate::{
     contract::{Method, policy::Effect},
     error::{Error, Reason},
     http::{
-        exchange::Exchange,
+        exchange::{Active, Exchange},
         middleware::{
             envelope,
             extensions::{HeldTurn, IsStream, IsWatch, Principal, ResponseDeadline},
@@ -34,7 +33,6 @@ use crate::{
     large_responses::Slot,
 };
 use body::{BufferedBody, CountedBody};
-use guard::InFlightGuard;
 use unread::ResponseLimits;
 pub use unread::Unread;
 
@@ -57,7 +55,27 @@ impl InFlight {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for InFlight {
+/// Counts a request, for the metrics and for its connection, until it is dropped.
+#[derive(Debug)]
+struct InFlightGuard {
+    requests: Gauge,
+    _active: Option<Active>,
+}
+
+impl InFlightGuard {
+    fn new(requests: Gauge, exchange: Option<&Exchange>) -> Self {
+        requests.increment(1);
+        Self { requests, _active: exchange.and_then(|exchange| exchange.connection().enter()) }
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.requests.decrement(1);
+    }
+}
+
+impl<S: Next> Middleware<S> for InFlight {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
         let in_flight = InFlightGuard::new(self.requests.clone(), exchange.as_ref());
@@ -106,7 +124,7 @@ pub struct ReadFirst {
     pub unread: Unread,
 }
 
-impl<S: Next> Middleware<Request, S> for ReadFirst {
+impl<S: Next> Middleware<S> for ReadFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
         if let Some(pause) = principal.and_then(|principal| self.unread.pause(principal)) {

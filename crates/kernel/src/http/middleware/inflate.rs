@@ -29,7 +29,7 @@ pub struct InflateMessage {
     pub default: usize,
 }
 
-impl<S: Next> Middleware<Request, S> for InflateMessage {
+impl<S: Next> Middleware<S> for InflateMessage {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         let unary = method.filter(|method| !method.descriptor.is_client_streaming());

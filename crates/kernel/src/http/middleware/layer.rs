@@ -1,14 +1,17 @@
-//! Common types of the server's middleware.
+//! Common types of the server's middleware: it wraps the next service, and sees requests on the way in and responses on the
+//! way out.
 //!
 //! Every service of the stack is always ready and never fails; a rejection is a normal response. A middleware can
 //! therefore call the next service without cloning it. Each middleware costs one allocation.
 
-use std::{any::Any, convert::Infallible};
+use std::{
+    any::Any,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use tower::Service;
-
-use crate::middleware;
-pub use crate::middleware::{Middleware, MiddlewareLayer};
+use tower::{Layer, Service};
 
 /// The body of every request and response.
 pub type Body = tonic::body::Body;
@@ -17,7 +20,46 @@ pub type Request = http::Request<Body>;
 /// A response anywhere in the stack.
 pub type Response = http::Response<Body>;
 /// A future that resolves to a response.
-pub type ResponseFuture = middleware::ResponseFuture<Response, Infallible>;
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// One layer around the service `S`.
+pub trait Middleware<S: Next>: Clone + Send + 'static {
+    /// Handles a request, usually by calling `next`.
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture;
+}
+
+/// A tower layer of a [`Middleware`].
+#[derive(Debug, Clone)]
+pub struct MiddlewareLayer<T>(pub T);
+
+impl<T: Clone, S> Layer<S> for MiddlewareLayer<T> {
+    type Service = MiddlewareService<T, S>;
+
+    fn layer(&self, next: S) -> Self::Service {
+        MiddlewareService { middleware: self.0.clone(), next }
+    }
+}
+
+/// The next service wrapped in a middleware.
+#[derive(Debug, Clone)]
+pub struct MiddlewareService<T, S> {
+    middleware: T,
+    next: S,
+}
+
+impl<T: Middleware<S>, S: Next> Service<Request> for MiddlewareService<T, S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> ResponseFuture {
+        self.middleware.handle(request, &mut self.next)
+    }
+}
 
 /// Responds with an error without calling the next service.
 pub fn refuse(error: crate::error::Error) -> ResponseFuture {

@@ -18,7 +18,7 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 #[derive(Debug, Clone)]
 pub struct MapTonicErrors;
 
-impl<S: Next> Middleware<Request, S> for MapTonicErrors {
+impl<S: Next> Middleware<S> for MapTonicErrors {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let arrival = Arrival::default();
         request.extensions_mut().insert(arrival.clone());

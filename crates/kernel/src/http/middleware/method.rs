@@ -20,7 +20,7 @@ pub struct FindMethod {
     pub clock: Clock,
 }
 
-impl<S: Next> Middleware<Request, S> for FindMethod {
+impl<S: Next> Middleware<S> for FindMethod {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let path = request.uri().path();
         let Some(method) = self.policies.get(path) else {

@@ -76,7 +76,7 @@ impl Microcache {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for Microcache {
+impl<S: Next> Middleware<S> for Microcache {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(key) = key(&request, self.rules) else { return next.pass(request) };
         if let Some(cached) = self.find(&key) {

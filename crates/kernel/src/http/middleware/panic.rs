@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CatchPanic;
 
-impl<S: Next> Middleware<Request, S> for CatchPanic {
+impl<S: Next> Middleware<S> for CatchPanic {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let protocol = protocol::name(&request);
         // Inconsistent state is dropped with the request. Requests share only the pools, which recover from panics.

@@ -129,7 +129,7 @@ pub struct EnvoyStatusHeader {
     pub catalogue: &'static Catalogue,
 }
 
-impl<S: Next> Middleware<Request, S> for EnvoyStatusHeader {
+impl<S: Next> Middleware<S> for EnvoyStatusHeader {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (catalogue, envoy) = (self.catalogue, name(&request) == "envoy");
         let response = next.run(request);
@@ -157,7 +157,7 @@ pub struct RestErrorResponse {
     pub catalogue: &'static Catalogue,
 }
 
-impl<S: Next> Middleware<Request, S> for RestErrorResponse {
+impl<S: Next> Middleware<S> for RestErrorResponse {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (catalogue, rest) = (self.catalogue, is_rest(&request));
         let query = if rest { query_of(&request) } else { None };

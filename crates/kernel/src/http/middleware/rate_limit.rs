@@ -39,7 +39,7 @@ pub struct AddressLimit {
     pub credentials: Credentials,
 }
 
-impl<S: Next> Middleware<Request, S> for AddressLimit {
+impl<S: Next> Middleware<S> for AddressLimit {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if protocol::is_probe(&request) {
             return next.pass(request);
@@ -110,7 +110,7 @@ pub struct PrincipalLimit {
     pub credentials: Credentials,
 }
 
-impl<S: Next> Middleware<Request, S> for PrincipalLimit {
+impl<S: Next> Middleware<S> for PrincipalLimit {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let extensions = request.extensions();
         // Requests without a method are calls of the exempt services (health and reflection).

@@ -38,7 +38,7 @@ pub struct AssignRequestId {
     pub alerts: Alerts,
 }
 
-impl<S: Next> Middleware<Request, S> for AssignRequestId {
+impl<S: Next> Middleware<S> for AssignRequestId {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         let candidate =
             request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_acceptable(id));

@@ -5,6 +5,9 @@
 //! bodies are not counted, so that a network that uses up the memory does not block small requests of others. Streams are
 //! not counted, because they are passed on as they arrive. A limit per body (hyper, tower-http) bounds neither the sum of
 //! all bodies nor the part of one network.
+//!
+//! Unread responses have another total (`in_flight`): callers without credentials must not use it up, and a stalled reader can
+//! be evicted, whereas half of a request cannot.
 
 use std::{
     pin::Pin,
@@ -49,7 +52,7 @@ impl BoundRequestMemory {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
+impl<S: Next> Middleware<S> for BoundRequestMemory {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let content_length = request.body().size_hint().exact();
         if content_length.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(self.contract, &request) {

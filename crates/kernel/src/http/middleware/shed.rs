@@ -63,7 +63,7 @@ impl Shed {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for Shed {
+impl<S: Next> Middleware<S> for Shed {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Err(error) = crate::fault::point("shed") {
             return refuse(error);

@@ -40,7 +40,7 @@ pub struct Trace {
     pub contract: &'static Contract,
 }
 
-impl<S: Next> Middleware<Request, S> for Trace {
+impl<S: Next> Middleware<S> for Trace {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Err(error) = crate::fault::point("trace") {
             return refuse(error);

@@ -53,7 +53,7 @@ impl BoundWatch {
     }
 }
 
-impl<S: Next> Middleware<Request, S> for BoundWatch {
+impl<S: Next> Middleware<S> for BoundWatch {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>().copied();
         let permit = request.extensions().get::<Permit>().filter(|_| method.is_some_and(|method| method.watch));

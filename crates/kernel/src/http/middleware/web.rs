@@ -116,7 +116,7 @@ pub fn accept_identity(mut request: Request) -> Request {
 #[derive(Debug, Clone)]
 pub struct Conditional;
 
-impl<S: Next> Middleware<Request, S> for Conditional {
+impl<S: Next> Middleware<S> for Conditional {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let is_page_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let native = !protocol::is_rest(&request);
@@ -204,7 +204,7 @@ pub struct SecurityHeaders {
     pub tls: bool,
 }
 
-impl<S: Next> Middleware<Request, S> for SecurityHeaders {
+impl<S: Next> Middleware<S> for SecurityHeaders {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (protocol, rest) = (protocol::name(&request), protocol::is_rest(&request));
         let tls = self.tls;

@@ -64,7 +64,7 @@ fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
 pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut distinct = HashSet::new();
-    for entry in modules.iter().flat_map(|module| &module.handlers) {
+    for entry in modules.iter().flat_map(|module| &module.registered.handlers) {
         let HandlerEntry { module, kind, .. } = entry;
         if policies.event(kind).is_none() {
             faults.push(Fault(format!(
@@ -85,7 +85,9 @@ fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let of_server = own::paths().map(|path| (shape(path), (path, "of every server".to_owned())));
     let mut owners: BTreeMap<_, _> = of_server.collect();
-    for (module, path) in modules.iter().flat_map(|module| module.pages.iter().map(move |(path, _)| (module, *path))) {
+    for (module, path) in
+        modules.iter().flat_map(|module| module.registered.pages.iter().map(move |(path, _)| (module, *path)))
+    {
         let of_module = format!("of the module {}", module.name);
         if let Some((_, owner)) = owners.insert(shape(path), (path, of_module)) {
             let name = module.name;
@@ -136,7 +138,9 @@ fn check_migrations(modules: &[Module]) -> Vec<Fault> {
 fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut owners: HashMap<_, _> = program.iter().map(|name| (name.as_str(), "the program".to_owned())).collect();
-    for (module, command) in modules.iter().flat_map(|module| module.commands.iter().map(move |one| (module, one))) {
+    for (module, command) in
+        modules.iter().flat_map(|module| module.registered.commands.iter().map(move |one| (module, one)))
+    {
         if let Some(owner) = owners.insert(command.name, format!("the module {}", module.name)) {
             faults.push(Fault(format!(
                 "the module {} registers the command {}, which {owner} has already: give it another `Command::NAME`",
@@ -171,11 +175,11 @@ fn check(modules: &[Module]) -> Vec<Fault> {
         )));
     }
     let names = |module: &Module| {
-        let rows = module.rows.iter().map(|rows| rows.name);
-        module.jobs.iter().map(|kind| kind.name).chain(rows).collect::<Vec<_>>()
+        let rows = module.registered.rows.iter().map(|rows| rows.name);
+        module.registered.jobs.iter().map(|kind| kind.name).chain(rows).collect::<Vec<_>>()
     };
     let jobs = modules.iter().flat_map(names);
-    let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
+    let tasks = modules.iter().flat_map(|module| module.registered.tasks.iter().map(|task| task.name));
     for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
         let mut distinct = HashSet::new();
         for name in names.into_iter().filter(|name| !distinct.insert(*name)) {

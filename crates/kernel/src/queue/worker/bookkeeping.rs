@@ -6,7 +6,7 @@ use std::{mem, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{LEASE, Outcome, Worker, lock};
+use super::{LEASE, Outcome, Worker};
 use crate::{
     database::Connection,
     error::{Error, Result},
@@ -69,7 +69,7 @@ struct Outcomes {
 impl Worker {
     /// Records the pending outcomes.
     pub(super) async fn record_outcomes(&self) -> Result<()> {
-        let pending = mem::take(&mut *lock(&self.outcomes));
+        let pending = mem::take(&mut *self.outcomes.lock());
         if pending.is_empty() {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Worker {
         let recorded = self.record(&mut outcomes).await;
         let rest = outcomes.completions.into_iter().map(|(id, lease)| Outcome::Done { id, lease });
         let rest = rest.chain(outcomes.retries.into_iter().map(Outcome::Retry));
-        lock(&self.outcomes).extend(rest.chain(outcomes.dead.into_iter().map(|(id, lease, error)| Outcome::Dead {
+        self.outcomes.lock().extend(rest.chain(outcomes.dead.into_iter().map(|(id, lease, error)| Outcome::Dead {
             id,
             lease,
             error,
@@ -123,14 +123,14 @@ impl Worker {
     /// Renews the leases of running jobs, and aborts the jobs whose lease another worker has taken over.
     async fn extend_leases(&self) -> Result<()> {
         fault::point("jobs.heartbeat")?;
-        let mine: Vec<_> = lock(&self.leases).iter().map(|(id, running)| (*id, running.lease)).collect();
+        let mine: Vec<_> = self.leases.lock().iter().map(|(id, running)| (*id, running.lease)).collect();
         if mine.is_empty() {
             return Ok(());
         }
         let leases = &mine;
         let renew = async |connection: &mut Connection| queue::renew(connection, leases, LEASE).await;
         let renewed = in_time(self.app.database.autocommit(renew)).await?;
-        let mut leases = lock(&self.leases);
+        let mut leases = self.leases.lock();
         for (id, lease) in mine {
             // A job that has ended meanwhile is not in the list any more.
             if !renewed.contains(&id) && leases.get(&id).is_some_and(|running| running.lease == lease) {

@@ -4,7 +4,7 @@
 //! fixed order would starve the later sources. Therefore a source that has taken the last free slots of its lane moves
 //! behind all others.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 /// A source of work in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +23,14 @@ impl RoundRobin {
     /// Returns the rank of a source among those that have filled their lanes. `None`, which sorts first, means that it
     /// never has.
     pub(super) fn rank(&self, source: Source) -> Option<usize> {
-        self.lock().iter().position(|other| *other == source)
+        self.0.lock().iter().position(|other| *other == source)
     }
 
     /// Records that a source has filled its lane.
     pub(super) fn move_to_back(&self, source: Source) {
-        let mut sources = self.lock();
+        let mut sources = self.0.lock();
         sources.retain(|other| *other != source);
         sources.push(source);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Source>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use opentelemetry::trace::Status;
 use rand::Rng as _;
 use tracing::{Instrument as _, Span};
 
-use super::{Outcome, RunningJob, Worker, lock, span};
+use super::{Outcome, RunningJob, Worker, span};
 use crate::{
     database::Connection,
     error::Result,
@@ -35,12 +35,12 @@ pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
     let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
     let Some(mut slot) = worker.slots.occupy(kind.lane.name) else {
         // The number of taken jobs never exceeds the slots. If it did, the job would not lose an attempt.
-        lock(&worker.outcomes).push(requeue(&job, NO_SLOT_DELAY, 1, None));
+        worker.outcomes.lock().push(requeue(&job, NO_SLOT_DELAY, 1, None));
         worker.outcome_added.notify_one();
         return;
     };
     // The lock is held until the entry exists, so that the task finds it.
-    let mut leases = lock(&worker.leases);
+    let mut leases = worker.leases.lock();
     let owner = worker.clone();
     let span = span::of_job(kind, &job);
     let context = span::context(worker, kind.name, &span, job.traceparent.as_deref());

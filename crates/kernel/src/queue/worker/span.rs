@@ -2,7 +2,11 @@
 //! context has a separate request id.
 
 use opentelemetry::KeyValue;
-use tracing::{Span, field::display, info_span};
+use tracing::{
+    Span,
+    field::{Empty, display},
+    info_span,
+};
 use uuid::Uuid;
 
 use super::Worker;
@@ -15,29 +19,23 @@ use crate::{
 
 /// Opens the span of a run.
 pub(super) fn of_job(kind: Kind, job: &LeasedJob) -> Span {
-    let trace_id = tracing::field::Empty;
-    let span = if traces::is_active() {
-        info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id,
-            otel.kind = "consumer")
-    } else {
-        info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id)
-    };
+    let span = info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = Empty,
+        trace_id = Empty, otel.kind = Empty);
     finish(span, kind.name, job.traceparent.as_deref())
 }
 
 /// Opens the span of a due row's processing.
 pub(super) fn of_row(name: &'static str, row: Uuid, traceparent: Option<&str>) -> Span {
-    let trace_id = tracing::field::Empty;
-    let span = if traces::is_active() {
-        info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id, otel.kind = "consumer")
-    } else {
-        info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id)
-    };
+    let span =
+        info_span!(parent: None, "job", kind = name, row = %row, id = Empty, trace_id = Empty, otel.kind = Empty);
     finish(span, name, traceparent)
 }
 
 /// Connects a span with the trace of its origin. The log has the trace id even if the trace is not exported.
 fn finish(span: Span, name: &'static str, traceparent: Option<&str>) -> Span {
+    if traces::is_active() {
+        span.record("otel.kind", "consumer");
+    }
     traces::continue_from(&span, traceparent);
     traces::describe(&span, |exported| {
         exported.update_name(format!("job {name}"));

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use super::{LEASE, Worker, lock, round_robin::Source, run};
+use super::{LEASE, Worker, round_robin::Source, run};
 use crate::{
     database::Connection,
     error::Result,
@@ -63,13 +63,13 @@ impl Worker {
     /// rows that precede the jobs in the round robin.
     async fn take_due_rows(self: &Arc<Self>, offered: &[FreeSlots]) -> Result<bool> {
         let mut some = false;
-        let mut due = mem::take(&mut *lock(&self.due_rows));
+        let mut due = mem::take(&mut *self.due_rows.lock());
         due.sort_by_key(|rows| self.round_robin.rank(Source::Rows(rows.name)));
         for rows in due {
             let is_free = |free: &FreeSlots| free.lane == rows.lane.name && free.count > 0;
             let is_its_turn = self.comes_before_jobs(rows) || offered.iter().any(is_free);
             let Some(free) = self.slots.free().into_iter().find(|free| is_its_turn && is_free(free)) else {
-                lock(&self.due_rows).push(rows);
+                self.due_rows.lock().push(rows);
                 continue;
             };
             let take = async move |connection: &mut Connection| rows.take(connection, free.count, LEASE).await;
@@ -101,7 +101,7 @@ impl Worker {
         let jobs = self.app.database.autocommit(take).await?;
         let (due, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.due_rows().is_some());
         let due = due.iter().filter_map(|due| self.work.rows.get(due.due_rows()?));
-        *lock(&self.due_rows) = due.collect();
+        *self.due_rows.lock() = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
         for kind in jobs.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
             *counts.entry(kind.lane.name).or_default() += 1;

@@ -19,7 +19,7 @@ fn wait_us(outcome: &Outcome) -> Option<i64> {
 }
 
 fn count(logs: &Logs) -> usize {
-    logs.0.lock().unwrap()["test"].0.len()
+    logs.0.lock()["test"].0.len()
 }
 
 #[test]

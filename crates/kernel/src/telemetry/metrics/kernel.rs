@@ -57,7 +57,7 @@ pub(crate) const METRICS: &[Metric] = &[
         .labels(&[("dependency", &[])]),
     Metric::counter("mainstay_redis_failures_total", "Commands that Redis did not answer, or refused"),
     Metric::counter("mainstay_cache_reads_total", "Reads of cached values by where the value came from")
-        .labels(&[("cache", &[]), ("from", &["process", "redis", "source", "stale"])]),
+        .labels(&[("cache", &[]), ("from", &["process", "source", "stale"])]),
     Metric::counter(
         "mainstay_cache_stampedes_avoided_total",
         "Reads that waited for another one instead of the source",

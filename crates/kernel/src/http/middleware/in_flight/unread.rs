@@ -5,16 +5,17 @@ mod watches;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use metrics::counter;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::guard::InFlightGuard;
+use super::InFlightGuard;
 use crate::{
     fair_share::{FairShare, Held, Keys, Rule, Scope, Share},
     http::exchange::{Exchange, LINGER},
@@ -141,7 +142,7 @@ impl Unread {
         };
         // The bytes of watches are not scarce memory: most watches have read everything. They are not free memory either.
         let is_scarce = used - of_watches > inner.max_bytes.saturating_sub(of_watches) / 2;
-        let until_ms = if is_scarce { inner.pauses().get(&principal).copied() } else { None };
+        let until_ms = if is_scarce { inner.pauses.lock().get(&principal).copied() } else { None };
         let left_ms = until_ms?.saturating_sub(inner.now_ms());
         (left_ms > 0).then(|| Duration::from_millis(left_ms))
     }
@@ -204,12 +205,8 @@ impl Inner {
         u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
     }
 
-    fn pauses(&self) -> MutexGuard<'_, HashMap<Uuid, u64>> {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn pause(&self, principal: Uuid, now_ms: u64) {
-        self.pauses().insert(principal, now_ms + PAUSE.as_millis() as u64);
+        self.pauses.lock().insert(principal, now_ms + PAUSE.as_millis() as u64);
     }
 
     /// Cuts off the reader that has stalled for longest, if there are too many responses.
@@ -246,7 +243,7 @@ impl Inner {
         for (held, reason) in ended {
             self.cut_off(held, reason, now_ms);
         }
-        self.pauses().retain(|_, until_ms| now_ms < *until_ms);
+        self.pauses.lock().retain(|_, until_ms| now_ms < *until_ms);
     }
 
     /// Ends a response that is no longer counted.
@@ -303,7 +300,7 @@ impl Drop for UnreadGuard {
         // A small response lifts no pause: to read a rejection frees no memory.
         let was_read = self.share.release().is_some_and(|bytes| bytes > SMALL);
         if let Some(principal) = self.principal.filter(|_| was_read) {
-            self.unread.pauses().remove(&principal);
+            self.unread.pauses.lock().remove(&principal);
         }
     }
 }

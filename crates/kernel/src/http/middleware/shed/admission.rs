@@ -8,13 +8,9 @@
 //! A gradient of the latency (Netflix concurrency-limits, linkerd) has the same purpose, but needs requests of similar
 //! latency: here a read takes a tenth of a millisecond of CPU, and a charge waits for its gateway for a second.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
@@ -89,7 +85,7 @@ pub(super) struct Turn(Option<AdmissionQueue>);
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(queue) = self.0.take() {
-            let mut state = queue.lock();
+            let mut state = queue.0.state.lock();
             state.running -= 1;
             queue.advance(&mut state);
         }
@@ -112,7 +108,7 @@ impl AdmissionQueue {
 
     /// Returns a turn if no wait is necessary.
     pub(super) fn try_enter(&self) -> Option<Turn> {
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         let is_free = state.running < state.limit && state.waiting.iter().all(VecDeque::is_empty);
         is_free.then(|| {
             state.running += 1;
@@ -123,7 +119,7 @@ impl AdmissionQueue {
     /// Waits for a turn; `None` if none is free in time, or if the queue is full.
     pub(super) async fn enter(&self, is_keyed: bool, wait: Duration) -> Option<Turn> {
         let receiver = {
-            let mut state = self.lock();
+            let mut state = self.0.state.lock();
             let max_waiting = self.0.max_limit * WAITING_PER_PLACE;
             if state.count_waiting() >= max_waiting {
                 state.sweep();
@@ -175,10 +171,6 @@ impl AdmissionQueue {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         metrics::gauge!("mainstay_concurrency_limit").set(state.limit as f64);
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -195,7 +187,7 @@ mod tests {
         let each_ms = wait_ms.clone();
         let total = Mutex::new(Duration::ZERO);
         let waits = move || {
-            let mut total = total.lock().unwrap();
+            let mut total = total.lock();
             *total += Duration::from_millis(each_ms.load(Relaxed));
             Waits { count: count.fetch_add(1, Relaxed), total: *total }
         };
@@ -234,7 +226,7 @@ mod tests {
             let (queue, served) = (queue.clone(), served.clone());
             tokio::spawn(async move {
                 let _turn = queue.enter(is_keyed, LONG).await.expect("a turn");
-                served.lock().unwrap().push(is_keyed);
+                served.lock().push(is_keyed);
             })
         };
         let waiting: Vec<_> = [[true; 8], [false; 8]].concat().into_iter().take(12).map(enter).collect();
@@ -245,7 +237,7 @@ mod tests {
         }
         let (keyed, other) = (true, false);
         let expected = [keyed, keyed, keyed, other, keyed, keyed, keyed, other, keyed, keyed, other, other];
-        assert_eq!(served.lock().unwrap()[..], expected);
+        assert_eq!(served.lock()[..], expected);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,8 +6,9 @@
 //! slow bodies of other networks. A timeout per body would reject clients on slow links.
 
 use std::{
+    mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 use tonic::Status;
 
@@ -34,13 +36,14 @@ const ON_TIME: Duration = Duration::from_millis(50);
 pub(super) struct SharedTurn(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-struct State {
-    /// `None` while the body is late, and after the response has begun.
-    turn: Option<Turn>,
+enum State {
+    Held(Turn),
+    /// The body is late, so that the request has no turn.
+    Late,
     /// No place was free: for the late body, or in the queue after the body was complete.
-    is_rejected: bool,
-    /// The response has begun.
-    is_over: bool,
+    Rejected,
+    /// The response has begun, so that the body needs no turn.
+    Over,
 }
 
 /// The request was rejected while its body arrived.
@@ -49,36 +52,28 @@ pub(super) struct Rejected;
 
 impl SharedTurn {
     pub(super) fn new(turn: Turn) -> Self {
-        Self(Arc::new(Mutex::new(State { turn: Some(turn), is_rejected: false, is_over: false })))
+        Self(Arc::new(Mutex::new(State::Held(turn))))
     }
 
     /// Takes the turn away from the body; `None` while the body is late.
     pub(super) fn end(&self) -> Result<Option<Turn>, Rejected> {
-        let mut state = self.lock();
-        state.is_over = true;
-        let turn = state.turn.take();
-        if state.is_rejected { Err(Rejected) } else { Ok(turn) }
+        match mem::replace(&mut *self.0.lock(), State::Over) {
+            State::Held(turn) => Ok(Some(turn)),
+            State::Late | State::Over => Ok(None),
+            State::Rejected => Err(Rejected),
+        }
     }
 
-    fn give_up(&self) {
-        drop(self.lock().turn.take());
-    }
-
-    fn take_again(&self, turn: Turn) {
-        let mut state = self.lock();
-        state.turn = Some(turn).filter(|_| !state.is_over);
-    }
-
-    fn reject(&self) {
-        self.lock().is_rejected = true;
+    /// Changes the state, unless the response has begun.
+    fn set(&self, new: State) {
+        let mut state = self.0.lock();
+        if !matches!(*state, State::Over) {
+            *state = new;
+        }
     }
 
     fn is_over(&self) -> bool {
-        self.lock().is_over
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        matches!(*self.0.lock(), State::Over)
     }
 }
 
@@ -121,7 +116,7 @@ impl Arriving {
     }
 
     fn reject(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.turn.reject();
+        self.turn.set(State::Rejected);
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
     }
@@ -140,7 +135,7 @@ impl HttpBody for Arriving {
                     ready!(patience.as_mut().poll(context));
                     let Ok(place) = this.terms.places.take(this.terms.client, 1) else { return this.reject() };
                     this.place = Some(place);
-                    this.turn.give_up();
+                    this.turn.set(State::Late);
                 }
                 return Poll::Pending;
             };
@@ -161,7 +156,7 @@ impl HttpBody for Arriving {
         let frame = this.complete.take().and_then(|complete| complete.frame);
         let Some(turn) = turn else { return this.reject() };
         this.place = None;
-        this.turn.take_again(turn);
+        this.turn.set(State::Held(turn));
         Poll::Ready(frame.map(Ok))
     }
 

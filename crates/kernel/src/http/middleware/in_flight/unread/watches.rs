@@ -43,8 +43,7 @@ mod tests {
     use crate::http::{
         exchange::{Connection, Exchange},
         middleware::in_flight::{
-            Unread,
-            guard::InFlightGuard,
+            InFlightGuard, Unread,
             unread::{MIN_STALL_TO_EVICT, ReaderKey, ResponseLimits, UnreadGuard},
         },
     };
