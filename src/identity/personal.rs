@@ -9,7 +9,7 @@ const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name
     staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 24] = [
+pub(super) const TABLES: [Personal; 29] = [
     Personal::of_account("members", "account_id")
         .erased_by(|connection, account, _| Box::pin(members::erase(connection, account, BATCH))),
     Personal::of_user("members", "user_id")
@@ -24,6 +24,11 @@ pub(super) const TABLES: [Personal; 24] = [
     Personal::of_user("email_changes", "new_email").matching("user_id = $1").erased().not_exported(),
     Personal::of_user("email_changes", "old_email").matching("user_id = $1").erased().not_exported(),
     Personal::of_user("second_factors", "user_id").erased().not_exported(),
+    Personal::of_user("sessions", "user_id").erased(),
+    Personal::of_user("sessions", "ip_address").matching("user_id = $1").erased().not_exported(),
+    Personal::of_account("sessions", "account_id").erased().not_exported(),
+    Personal::of_user("linked_identities", "user_id").erased(),
+    Personal::of_user("linked_identities", "email").matching("user_id = $1").erased().not_exported(),
     // Refused sign-ins, invitations and memberships name the address. It is anonymized later.
     Personal::of_user("audit_entries", "actor_id")
         .matching("personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1)")
