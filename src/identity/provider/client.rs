@@ -41,7 +41,7 @@ impl Providers {
     pub fn open(app: &App) -> anyhow::Result<Self> {
         let config = app.config.section::<IdentityConfig>();
         let public_url = config.public_url.as_deref().unwrap_or_default();
-        let client = |provider: &Provider| {
+        let client = |provider: &Provider| -> anyhow::Result<ProviderClient> {
             Ok(ProviderClient {
                 redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
                 client: Client::new(provider.preset.name(), BOUNDS, &app.alerts)?,
