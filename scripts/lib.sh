@@ -297,7 +297,9 @@ export_test_servers() {
   # The Python interpreters of the mail server and of the S3 server that the tests use.
   MAIL_SERVER_PYTHON=$(venv_path "$MAIL_SERVER_REQUIREMENTS")/bin/python
   S3_SERVER_PYTHON=$(venv_path "$S3_SERVER_REQUIREMENTS")/bin/python
-  export MAIL_SERVER_PYTHON S3_SERVER_PYTHON
+  # The packages of the OpenID Connect provider that the tests use.
+  OIDC_PROVIDER_PACKAGES=$(npm_packages tests/processes/oidc_provider)
+  export MAIL_SERVER_PYTHON S3_SERVER_PYTHON OIDC_PROVIDER_PACKAGES
 }
 
 # Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts

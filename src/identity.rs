@@ -10,10 +10,12 @@ pub mod email_change;
 mod examples;
 pub mod invitation;
 mod jobs;
+pub mod linked_identity;
 pub mod member;
 pub mod passwords;
 mod personal;
 mod process;
+pub mod provider;
 pub mod registration;
 pub mod revocation;
 pub mod role;
@@ -52,13 +54,14 @@ use self::{
     data_export::{job::ExportData, service::DataExports},
     deletion::{job::EraseData, service::Deletions},
     invitation::service::Invitations,
+    linked_identity::service::LinkedIdentities,
     member::service::Members,
     passwords::Passwords,
+    provider::client::Providers,
     role::service::Roles,
     second_factor::service::SecondFactors,
     service_key::service::ServiceKeys,
     session::service::SessionRpcs,
-    session::store::Sessions,
     tokens::Tokens,
     user::service::Users,
 };
@@ -67,7 +70,8 @@ use crate::proto::{
     identity::v1::{
         account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
         data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
-        invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
+        invitation_service_server::InvitationServiceServer,
+        linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
         role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
         service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
         user_service_server::UserServiceServer,
@@ -80,18 +84,19 @@ pub(crate) fn module() -> Module {
         .personal(personal::TABLES)
         .config::<IdentityConfig>()
         .production(config::PRODUCTION)
-        .part(|app| Ok(Sessions::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
         .part(|app| {
             let (policies, secret) = (&app.contract.policies, app.secret.clone());
             Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
         })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
+        .part(Providers::open)
         .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SecondFactorServiceServer::new(SecondFactors { app: app.clone() }))
+        .service(|app| LinkedIdentityServiceServer::new(LinkedIdentities { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
@@ -114,6 +119,7 @@ pub(crate) fn module() -> Module {
             "Removes revocations of sessions that would have ended by now",
             jobs::expire_revocations,
         )
+        .every(HOUR, "expire_sessions", "Removes sessions 1 day after they expired", jobs::expire_sessions)
         .every(
             HOUR,
             "expire_registrations",

@@ -1,9 +1,13 @@
 //! The settings of sign-in: tokens, sessions, and the limits on password guesses and hashing.
 
+mod providers;
+
 use std::{str::FromStr, time::Duration};
 
 use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
+
+pub use providers::{Preset, Provider};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -34,6 +38,10 @@ pub struct IdentityConfig {
     pub deletion_grace: Duration,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
+    /// The base URL to which providers send people back; `None` without providers.
+    pub public_url: Option<String>,
+    /// The providers with which people sign in.
+    pub providers: Vec<Provider>,
 }
 
 /// Whether users need a second factor.
@@ -107,6 +115,13 @@ impl Section for IdentityConfig {
             "14d",
             "Time between the request to delete a user or an account and the erasure of the data, from 1h to 90d; until then the deletion can be canceled",
         ),
+        providers::NAMES,
+        providers::PRESET,
+        providers::ISSUER,
+        providers::CLIENT_ID,
+        providers::CLIENT_SECRET,
+        providers::SCOPES,
+        providers::DOMAINS,
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -119,6 +134,7 @@ impl Section for IdentityConfig {
         if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
             read.fault("DELETION_GRACE", "must be from 1h to 90d");
         }
+        let public_url = read.optional::<String>("PUBLIC_URL");
         Self {
             issuer,
             deletion_grace,
@@ -132,7 +148,9 @@ impl Section for IdentityConfig {
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
-            is_public_https: read.optional::<String>("PUBLIC_URL").is_some_and(|url| url.starts_with("https://")),
+            is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
+            public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            providers: providers::read(read),
         }
     }
 }

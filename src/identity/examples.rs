@@ -11,6 +11,7 @@ const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
 const ROLE: &str = "0197b5f2-40aa-7e19-8d27-5b1c9e0f7a31";
 const DELETION: &str = "0197b601-5d3e-7c42-8f19-2a6b7c8d9e0f";
 const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
+const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 /// Returns the example of a field, by its message and its name.
@@ -52,6 +53,10 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "inviter_name") => json!("Ada Lovelace").into(),
         (_, "is_registered") => json!(false).into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "account_id") | ("ServiceKey", "user_id") => Example::Omitted,
+        ("LinkedIdentity", "id") | (_, "linked_identity_id") => json!(LINKED_IDENTITY).into(),
+        ("LinkedIdentity", "provider") | ("SignInProvider", "name") => json!("google").into(),
+        ("LinkedIdentity", "issuer") => json!("https://accounts.google.com").into(),
+        ("SignInProvider", "label") => json!("Google").into(),
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),

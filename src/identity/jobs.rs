@@ -20,7 +20,7 @@ use crate::identity::{
     registration::store as registration,
     revocation::store as revocation,
     second_factor::ops as second_factor,
-    session::ops as session,
+    session::{ops as session, store as sessions},
     sign_in::store as sign_in,
     tokens::Tokens,
 };
@@ -75,11 +75,16 @@ pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
     in_batches(&app, |connection| Box::pin(data_exports::delete_expired(connection, before, BATCH))).await
 }
 
-/// Revocations outlive the sessions that they end, and all their access tokens, so that a session store that is
-/// restored from older data revives no session.
+/// Revocations outlive the sessions that they end, and all their access tokens, so that a failover to a replica that lacks the
+/// last changes of a session revives none.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
     let age = session::life(&app).whole + app.part::<Tokens>().life() + MARGIN;
     in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, age, BATCH))).await
+}
+
+pub(super) async fn expire_sessions(app: App) -> Result<usize> {
+    let before = app.clock.now() - TOKEN_RETENTION;
+    in_batches(&app, |connection| Box::pin(sessions::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {

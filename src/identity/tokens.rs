@@ -30,7 +30,7 @@ use crate::identity::{
     },
     role::{id::RoleId, model::Granted},
     service_key::model::{admits, network_of},
-    session::model::Session,
+    session::model::{Method, Session},
     signing_key::keys::KeyRing,
     user::model::{Role, User},
 };
@@ -316,10 +316,12 @@ impl Tokens {
         let ring = self.ring();
         let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
         let Some(signing) = key.signing() else { return Ok(None) };
-        let authenticated = session.authenticated_at();
+        let authenticated = session.authenticated_at;
         let issued = session.refreshed_at.max(authenticated).timestamp();
         let needs_second_factor = *granted == Granted::UntilSecondFactor;
-        let methods: &[&str] = if session.has_second_factor { &["pwd", "otp", "mfa"] } else { &["pwd"] };
+        // RFC 8176 has no value for a sign-in provider.
+        let first = (session.method == Method::Password).then_some("pwd");
+        let second: &[&str] = if session.has_second_factor { &["otp", "mfa"] } else { &[] };
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
             Granted::Nothing | Granted::UntilSecondFactor => (None, None),
@@ -344,7 +346,7 @@ impl Tokens {
             iat: issued,
             exp: issued + inner.life.num_seconds(),
             auth_time: authenticated.timestamp(),
-            amr: methods.iter().map(|&method| method.to_owned()).collect(),
+            amr: first.iter().chain(second).map(|&method| method.to_owned()).collect(),
             needs_second_factor,
         };
         let mut header = Header::new(Algorithm::EdDSA);

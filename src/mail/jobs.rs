@@ -23,7 +23,7 @@ pub(super) struct UrgentMails;
 impl DueRows for UrgentMails {
     const NAME: &'static str = "send_urgent_mail";
     const TABLE: &'static str = "mails";
-    const CONDITION: &'static str = "kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24)";
+    const CONDITION: &'static str = "kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28)";
     const LANE: Lane = Lane::new("mail", |config| config.section::<MailConfig>().concurrency);
 
     async fn run(app: &App, id: Uuid) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) struct BulkMails;
 impl DueRows for BulkMails {
     const NAME: &'static str = "send_bulk_mail";
     const TABLE: &'static str = "mails";
-    const CONDITION: &'static str = "kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24)";
+    const CONDITION: &'static str = "kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28)";
     const LANE: Lane = Lane::new("mail_bulk", |config| config.section::<MailConfig>().concurrency);
 
     async fn run(app: &App, id: Uuid) -> Result<()> {
@@ -69,7 +69,7 @@ mod tests {
         let urgent = urgent.join(", ");
         assert_eq!(UrgentMails::CONDITION, format!("kind IN ({urgent})"));
         assert_eq!(BulkMails::CONDITION, format!("kind NOT IN ({urgent})"));
-        let table = include_str!("../../migrations/2026-11-26-000581_create_second_factors/up.sql");
+        let table = include_str!("../../migrations/2026-11-26-000622_create_linked_identities/up.sql");
         for condition in [UrgentMails::CONDITION, BulkMails::CONDITION] {
             let index = format!("ON mails (due_at) WHERE due_at IS NOT NULL AND {condition};");
             assert!(table.contains(&index), "no index {index}");

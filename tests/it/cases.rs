@@ -11,6 +11,7 @@ pub(crate) mod data_export;
 pub(crate) mod deletion;
 pub(crate) mod file;
 pub(crate) mod invitation;
+pub(crate) mod linked_identity;
 pub(crate) mod member;
 mod membership;
 pub(crate) mod operation;
@@ -55,6 +56,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(role::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
+    cases.extend(linked_identity::cases());
     cases.extend(auth::cases());
     cases.extend(second_factor::cases());
     cases.extend(webhook::cases());

@@ -26,6 +26,7 @@ mod post;
 mod postgres;
 mod privacy;
 mod protocols;
+mod provider;
 mod proxies;
 mod reasons;
 mod replicas;

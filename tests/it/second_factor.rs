@@ -20,20 +20,20 @@ use crate::{
 const VERIFY: &str = "AuthService.VerifySecondFactor";
 
 /// The second factor of a user.
-struct Factor {
+pub(crate) struct Factor {
     secret: String,
     recovery: Vec<String>,
 }
 
 impl Factor {
     /// Returns a code that was not used before: the clock goes on by a step.
-    fn code(&self, app: &TestApp) -> String {
+    pub(crate) fn code(&self, app: &TestApp) -> String {
         app.app.clock.advance(TimeDelta::seconds(30));
         totp(&self.secret, app.app.clock.now())
     }
 
     /// Returns a code that is wrong for hours.
-    fn wrong(&self, app: &TestApp) -> String {
+    pub(crate) fn wrong(&self, app: &TestApp) -> String {
         totp(&self.secret, app.app.clock.now() + TimeDelta::hours(9))
     }
 }
@@ -50,7 +50,7 @@ async fn add(app: &TestApp, pair: &Response) -> Factor {
 }
 
 /// Adds a second factor to a user in a new session.
-async fn add_to(app: &TestApp, who: &Actor) -> Factor {
+pub(crate) async fn add_to(app: &TestApp, who: &Actor) -> Factor {
     add(app, &new_session(app, who).await).await
 }
 

@@ -16,7 +16,7 @@ mod service_key;
 
 use serde_json::json;
 
-use crate::support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in};
+use crate::support::{Actor, PROTOCOLS, Response, TestApp, TestDatabase, actor::sign_in};
 
 /// Signs a user in.
 pub(crate) async fn new_session(app: &TestApp, who: &Actor) -> Response {
@@ -27,6 +27,16 @@ pub(crate) async fn new_session(app: &TestApp, who: &Actor) -> Response {
 pub(crate) async fn refresh(app: &TestApp, pair: &Response, turn: usize) -> Response {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     Actor::anonymous(&app.endpoint).call(PROTOCOLS[turn % 2], "AuthService.Refresh", request).await
+}
+
+/// Keeps the sessions as they are, as a replica does that has received no later changes.
+pub(crate) async fn keep_sessions(database: &TestDatabase) {
+    database.sql("CREATE TABLE kept_sessions AS SELECT * FROM sessions").await;
+}
+
+/// Restores the sessions that were kept, as a failover to that replica does.
+pub(crate) async fn restore_sessions(database: &TestDatabase) {
+    database.sql("DELETE FROM sessions; INSERT INTO sessions SELECT * FROM kept_sessions").await;
 }
 
 /// A caller with the access token of `pair`.

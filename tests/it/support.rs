@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod mail;
+pub(crate) mod oidc;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -107,8 +107,36 @@ export async function signIn(email: string, password: string): Promise<string | 
   return challenge?.token;
 }
 
-export function answerChallenge(challengeToken: string, code: string): Promise<void> {
-  return exchange("/session/second-factor", { challengeToken, code });
+/** Answers a challenge; without a token, that of the sign-in with a provider, which is in a cookie. */
+export function answerChallenge(challengeToken: string | undefined, code: string): Promise<void> {
+  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), code });
+}
+
+/** How a sign-in with a provider ended that led to this page. */
+export type Arrival = { outcome?: string; error?: string };
+
+/** Reads the arrival off the URL, which a reload or a bookmark must not repeat. */
+function readArrival(): Arrival {
+  const url = new URL(location.href);
+  const [outcome, error] = ["sign_in", "sign_in_error"].map((name) => url.searchParams.get(name) ?? undefined);
+  if (outcome === undefined && error === undefined) return {};
+  url.searchParams.delete("sign_in");
+  url.searchParams.delete("sign_in_error");
+  history.replaceState(history.state, "", url);
+  return { ...(outcome !== undefined && { outcome }), ...(error !== undefined && { error }) };
+}
+
+export const arrival = readArrival();
+
+/** Returns the URL at which a browser begins a sign-in with a provider that ends at this page. */
+export function providerUrl(name: string): string {
+  return `/auth/oidc/${name}?return=${encodeURIComponent(location.pathname + location.search)}`;
+}
+
+/** Leaves for a provider, to link an identity to the signed-in user. */
+export async function linkIdentity(name: string): Promise<void> {
+  const response = await send("POST", `/session/oidc/${name}`, { returnPath: location.pathname });
+  location.assign(((await response.json()) as { data: { url: string } }).data.url);
 }
 
 /**

@@ -1,10 +1,11 @@
 /** The sign-in, the only page without a session. */
 
-import { useState, type FormEvent } from "react";
+import { useEffect, useState, type FormEvent } from "react";
 
-import { answerChallenge, signIn } from "../api/session";
+import { api, read, type Schemas } from "../api/client";
+import { answerChallenge, arrival, providerUrl, signIn } from "../api/session";
 import { asApiError, type ApiError } from "../api/errors";
-import { useText } from "../text";
+import { useText, type Text } from "../text";
 import { CodeField } from "../ui/code-field";
 import { Appearance } from "./appearance";
 
@@ -12,14 +13,16 @@ export function SignIn() {
   const t = useText();
   const [error, setError] = useState<ApiError>();
   const [busy, setBusy] = useState(false);
-  const [challenge, setChallenge] = useState<string>();
+  // The token of the challenge; empty for one that is in a cookie.
+  const [challenge, setChallenge] = useState<string | undefined>(arrival.outcome === "second_factor" ? "" : undefined);
+  const providers = useProviders();
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     setBusy(true);
     setError(undefined);
     try {
-      if (challenge !== undefined) return await answerChallenge(challenge, String(form.get("code")));
+      if (challenge !== undefined) return await answerChallenge(challenge || undefined, String(form.get("code")));
       setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
     } catch (failure) {
       const error = asApiError(failure);
@@ -38,13 +41,35 @@ export function SignIn() {
           <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username" required autoFocus /></label>
           <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
         </> : <CodeField autoFocus />}
-        {error && <SignInProblem error={error} />}
+        {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
         <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
+        {challenge === undefined && providers.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
       </form>
       <Appearance />
     </main>
   );
+}
+
+/** Without the list, people sign in with the password. */
+function useProviders(): readonly Schemas["SignInProvider"][] {
+  const [providers, setProviders] = useState<readonly Schemas["SignInProvider"][]>([]);
+  useEffect(() => {
+    read(api.GET("/api/v1/auth/providers")).then(({ data }) => setProviders(data), () => undefined);
+  }, []);
+  return providers;
+}
+
+/** Returns the English text of the reason for which a sign-in with a provider failed. */
+export function arrivalText(reason: string): Text {
+  switch (reason) {
+    case "ALREADY_EXISTS": return "A user has this address. Sign in with the password, and link the provider under “Sign-in and security”.";
+    case "REGISTRATION_CLOSED": return "Your address may not register here, or the provider does not confirm it.";
+    case "USER_DEACTIVATED": return "The user was deactivated by an admin.";
+    case "PERMISSION_DENIED": return "The provider refused the sign-in.";
+    case "INVALID_TOKEN": return "It took too long. Sign in again.";
+    default: return "The sign-in with the provider failed. Try again.";
+  }
 }
 
 function SignInProblem({ error }: { error: ApiError }) {

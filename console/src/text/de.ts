@@ -4,6 +4,16 @@ export { germanNames } from "./de-names";
 export { germanScopes } from "./de-scopes";
 
 export const german = {
+  "A user has this address. Sign in with the password, and link the provider under “Sign-in and security”.": "Diese Adresse hat schon ein Benutzer. Melden Sie sich mit dem Passwort an, und verknüpfen Sie den Anmeldedienst unter „Anmeldung und Sicherheit“.",
+  "Link {provider}": "{provider} verknüpfen",
+  "Sign in with {provider}": "Mit {provider} anmelden",
+  "Sign-in providers": "Anmeldedienste",
+  "The identity is linked.": "Die Identität ist verknüpft.",
+  "The provider refused the sign-in.": "Der Anmeldedienst hat die Anmeldung abgelehnt.",
+  "The sign-in with the provider failed. Try again.": "Die Anmeldung mit dem Anmeldedienst ist fehlgeschlagen. Versuchen Sie es noch einmal.",
+  "The user was deactivated by an admin.": "Ein Admin hat den Benutzer deaktiviert.",
+  "Unlink": "Verknüpfung lösen",
+  "Your address may not register here, or the provider does not confirm it.": "Ihre Adresse darf sich hier nicht registrieren, oder der Anmeldedienst bestätigt sie nicht.",
   "Add an authenticator app": "Authenticator-App einrichten",
   "Add a second factor": "Zweiten Faktor einrichten",
   "Added": "Eingerichtet:",

@@ -27,7 +27,7 @@ diesel::table! {
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
         kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>, deletion_at -> Nullable<Timestamptz>,
-        second_factor_at -> Nullable<Timestamptz>,
+        second_factor_at -> Nullable<Timestamptz>, has_password -> Bool,
     }
 }
 diesel::table! {
@@ -98,6 +98,19 @@ diesel::table! {
     second_factors (user_id) {
         user_id -> Uuid, secret -> Binary, last_step -> BigInt, recovery_codes -> Array<Binary>,
         reset_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    sessions (id) {
+        id -> Uuid, user_id -> Uuid, epoch -> Integer, generation -> BigInt, account_id -> Nullable<Uuid>,
+        member_id -> Nullable<Uuid>, authenticated_at -> Timestamptz, method -> SmallInt, has_second_factor -> Bool,
+        user_agent -> Text, ip_address -> Text, created_at -> Timestamptz, refreshed_at -> Timestamptz,
+        expires_at -> Timestamptz, ended -> Bool, version -> BigInt,
+    }
+}
+diesel::table! {
+    linked_identities (id) {
+        id -> Uuid, user_id -> Uuid, issuer -> Text, subject -> Text, email -> Nullable<Text>, created_at -> Timestamptz,
     }
 }
 diesel::table! {
@@ -335,6 +348,7 @@ diesel::allow_tables_to_appear_in_same_query!(users, members, accounts, revocati
 diesel::allow_tables_to_appear_in_same_query!(deletions, members);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
+diesel::allow_tables_to_appear_in_same_query!(linked_identities, users);
 diesel::allow_tables_to_appear_in_same_query!(files, file_links);
 diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users);
 diesel::joinable!(ledger_transactions -> refunds (refund_id));

@@ -10,7 +10,10 @@ use mainstay::identity::{
         store as members,
     },
     role::{id::RoleId, model::Granted},
-    session::{model::Device, ops as sessions},
+    session::{
+        model::{Device, Proof},
+        ops as sessions,
+    },
     user::{
         model::{EmailAddress, Role, User},
         store as users,
@@ -63,7 +66,7 @@ impl TestServer {
     /// Panics if the server's databases do not answer.
     pub async fn sign_in(&self, user: &User) -> Client {
         let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
-        let tokens = sessions::begin(self.app(), user, device, None, false).await.expect("a session");
+        let tokens = sessions::begin(self.app(), user, device, None, Proof::PASSWORD).await.expect("a session");
         Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user.clone(), tokens.account)))
     }
 

@@ -3,19 +3,22 @@
 //! | request | does |
 //! |---|---|
 //! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie; responds with a challenge if the user has a second factor |
-//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}`, and sets the cookie |
+//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}`, and sets the cookie; after a sign-in with a provider, the challenge is in a cookie |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
+//! | `GET /auth/oidc/{provider}` | begins a [sign-in with a provider](provider), which ends at `/auth/oidc/{provider}/callback` |
+//! | `POST /session/oidc/{provider}` | begins a link of an identity to the user of the session |
 //!
 //! A second cookie identifies the device at the next sign-in, also after a sign-out.
 //!
-//! The first four respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
+//! The first four requests respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
 //! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
 //! another origin, even of the same site, are rejected on these paths as well.
 
 mod cookie;
 mod origin;
+mod provider;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -29,7 +32,7 @@ use axum::{
     http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::Next,
     response::{AppendHeaders, IntoResponse, Response},
-    routing::{MethodRouter, post},
+    routing::{MethodRouter, get, post},
 };
 use mainstay_kernel::{
     app::App,
@@ -56,21 +59,29 @@ use crate::identity::{
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 4] {
-    [
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
+    let [sign_in, second_factor, refresh, account, link] = [
         ("/session", post(sign_in).delete(sign_out)),
         ("/session/second-factor", post(verify)),
         ("/session/refresh", post(refresh)),
         ("/session/account", post(switch_account)),
+        ("/session/oidc/{provider}", post(provider::start_link)),
     ]
-    .map(|(path, page)| (path, guarded(page)))
+    .map(|(path, page)| (path, guarded(page)));
+    // Pages of other sites lead to these: the state of a sign-in protects them.
+    let start = ("/auth/oidc/{provider}", bounded(get(provider::start)));
+    let finish = ("/auth/oidc/{provider}/callback", bounded(get(provider::finish).post(provider::finish_form)));
+    [sign_in, second_factor, refresh, account, link, start, finish]
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
 fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
+    bounded(page).layer(axum::middleware::from_fn(origin::require_same))
+}
+
+fn bounded(page: MethodRouter<App>) -> MethodRouter<App> {
     let page: MethodRouter<App> = page.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    let page: MethodRouter<App> = page.layer(axum::middleware::from_fn(limit_time));
-    page.layer(axum::middleware::from_fn(origin::require_same))
+    page.layer(axum::middleware::from_fn(limit_time))
 }
 
 /// Limits the duration of a request, like the middleware for method calls.
@@ -91,7 +102,7 @@ struct Credentials {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Answer {
-    challenge_token: String,
+    challenge_token: Option<String>,
     code: String,
 }
 
@@ -144,10 +155,17 @@ async fn verify(
     let verify = async {
         let Answer { challenge_token, code } =
             read(&body.map_err(too_large)?, "The body must be JSON with challengeToken and code.")?;
-        second_factor::verify(&app, &challenge_token, &Code::parse(&code)?, device, from).await
+        let kept = || cookie::CHALLENGE.read(&headers, is_tls(&app, &headers)).map(str::to_owned);
+        let token = challenge_token.or_else(kept).ok_or(Reason::InvalidToken)?;
+        second_factor::verify(&app, &token, &Code::parse(&code)?, device, from).await
     };
     match verify.await {
-        Ok((pair, device)) => signed_in(&app, &headers, &pair, &device),
+        Ok((pair, device)) => {
+            let is_tls = is_tls(&app, &headers);
+            let kept = cookie::CHALLENGE.read(&headers, is_tls).is_some();
+            let used = if kept { cookie::CHALLENGE.clear(&headers, is_tls) } else { Vec::new() };
+            (in_headers(used), signed_in(&app, &headers, &pair, &device)).into_response()
+        }
         Err(error) => refusal(error),
     }
 }
@@ -164,6 +182,13 @@ fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString)
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
     let device = in_headers(cookie::DEVICE.set(headers, is_tls(app, headers), device.expose_secret(), life));
     (device, token_response(app, headers, pair)).into_response()
+}
+
+/// Returns the cookies of a new session.
+fn new_session(app: &App, headers: &HeaderMap, is_tls: bool, pair: &Pair, device: &SecretString) -> Vec<String> {
+    let life = app.config.section::<IdentityConfig>().refresh_ttl;
+    let session = cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life);
+    session.into_iter().chain(cookie::DEVICE.set(headers, is_tls, device.expose_secret(), life)).collect()
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
@@ -226,8 +251,13 @@ fn removal(app: &App, headers: &HeaderMap) -> SetCookies {
 
 /// Returns whether the browser reaches this server by TLS: the configuration says so, or the page.
 fn is_tls(app: &App, headers: &HeaderMap) -> bool {
+    is_secure(app) || cookie::is_of_tls_page(headers)
+}
+
+/// Returns whether the configuration says that browsers reach this server by TLS. A navigation has no `Origin`.
+fn is_secure(app: &App) -> bool {
     let config = &app.config;
-    config.server.tls.is_some() || config.section::<IdentityConfig>().is_public_https || cookie::is_of_tls_page(headers)
+    config.server.tls.is_some() || config.section::<IdentityConfig>().is_public_https
 }
 
 type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;

@@ -11,6 +11,8 @@
 //! | `login-devices` | wrong passwords of an account, from all such devices | 10 q per w | guessing with many tokens |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
+//! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
+//! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
 //!
 //! A change of the password or of the address takes the current password, under the same limits.
 //!
@@ -80,6 +82,15 @@ pub(crate) async fn sign_in(
         }
     }
     Ok((app.limiter.attempt(&limits).await?, is_known))
+}
+
+/// Counts a return from a sign-in provider, which causes calls of the provider.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn provider_sign_in(app: &App, from: IpAddr) -> Result<()> {
+    let limits: Vec<_> = of_networks(["provider-network", "provider-site"], from, login_attempts(app)).collect();
+    app.limiter.attempt(&limits).await.map(drop)
 }
 
 /// Counts a request that causes a mail to an address of the caller's choice.

@@ -2,7 +2,7 @@
 //! that guesses from elsewhere do not lock out the account's owner.
 //!
 //! The number of networks per account is bounded: an account can sign in from any number of networks, and must fill
-//! neither Redis nor the in-memory stand-in, which also holds all sessions.
+//! neither Redis nor the in-memory stand-in.
 
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 

@@ -5,7 +5,9 @@ use tonic::Request;
 
 use crate::identity::{
     auth::ops::{self, SignedIn},
+    config::Provider,
     email_change::ops as email_change,
+    provider::client::Providers,
     registration::ops::{self as registration, NewUser},
     second_factor::{model::Code, ops as second_factor},
     session::{
@@ -79,6 +81,17 @@ impl AuthService for Auth {
                 pb::LoginResponse { data: None, challenge: Some(pb::SecondFactorChallenge { token, expires_in }) }
             }
         })
+    }
+
+    async fn list_sign_in_providers(
+        &self,
+        request: Request<pb::ListSignInProvidersRequest>,
+    ) -> Reply<pb::ListSignInProvidersResponse> {
+        let call = Call::admit(request)?;
+        let providers = self.app.part::<Providers>().all();
+        let render =
+            |provider: &Provider| pb::SignInProvider { name: provider.name.clone(), label: provider.label.clone() };
+        call.read(pb::ListSignInProvidersResponse { data: providers.map(render).collect() })
     }
 
     async fn verify_second_factor(

@@ -13,5 +13,7 @@ mod request;
 pub use confirm::{NewUser, confirm};
 pub use request::request;
 
+pub(crate) use request::admit;
+
 pub(crate) use create::{Profile, create, create_without_password, no_password};
 pub(crate) use notice::{Notice, notice};

@@ -3,18 +3,19 @@
 //! A refresh token names its session and a generation. The session stores the current generation and its start time.
 //! These suffice to distinguish a valid token, the token of a concurrent refresh, and a stolen token.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-
 use crate::identity::member::{id::MemberId, model::Member};
-use mainstay_kernel::id::{AccountId, SessionId, UserId};
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    id::{AccountId, SessionId, UserId},
+    numbered::numbered,
+};
 
 /// How long after a rotation the previous token still yields the same successor, for concurrent refreshes of one
 /// client, or for the retry of a refresh whose response was lost.
 pub const GRACE: TimeDelta = TimeDelta::seconds(10);
 
 /// The maximum number of sessions per user; beyond it, the least recently refreshed one is dropped.
-pub const MAX_PER_USER: usize = 100;
+pub const MAX_PER_USER: i64 = 100;
 
 const MAX_USER_AGENT_CHARS: usize = 200;
 
@@ -35,7 +36,7 @@ impl SessionLife {
 }
 
 /// The device that signed in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
     /// The User-Agent, truncated to 200 characters.
     pub user_agent: String,
@@ -52,7 +53,7 @@ impl Device {
 }
 
 /// The account of a session. It ends with this membership, also if the user becomes a member again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionAccount {
     pub account: AccountId,
     pub member: MemberId,
@@ -64,8 +65,30 @@ impl From<&Member> for SessionAccount {
     }
 }
 
+numbered! {
+    /// The first proof of who a user is.
+    Method {
+        /// The password.
+        Password = 1,
+        /// A sign-in provider.
+        Provider = 2,
+    }
+}
+
+/// The proofs of who a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    pub method: Method,
+    pub has_second_factor: bool,
+}
+
+impl Proof {
+    /// The password alone.
+    pub const PASSWORD: Self = Self { method: Method::Password, has_second_factor: false };
+}
+
 /// A session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
     pub user: UserId,
@@ -73,16 +96,13 @@ pub struct Session {
     pub epoch: i32,
     /// The generation of the valid refresh token.
     pub generation: u32,
-    /// The account whose data the session reaches; `None` if the user is a member of none, and in sessions that an earlier
-    /// version stored.
-    #[serde(default)]
+    /// The account whose data the session reaches; `None` if the user is a member of none.
     pub account: Option<SessionAccount>,
-    /// When the user last proved who they are; `None` if that was only at the beginning, and in sessions that an earlier
-    /// version stored.
-    #[serde(default)]
-    pub authenticated_at: Option<DateTime<Utc>>,
+    /// When the user last proved who they are.
+    pub authenticated_at: DateTime<Utc>,
+    /// How the user last did so.
+    pub method: Method,
     /// Whether the user has proved a second factor.
-    #[serde(default)]
     pub has_second_factor: bool,
     /// The device that signed in.
     pub device: Device,
@@ -111,7 +131,7 @@ pub enum Refresh {
 }
 
 impl Session {
-    /// Begins a session.
+    /// Begins a session of a user who has just proved the password.
     pub fn begin(user: UserId, epoch: i32, device: Device, now: DateTime<Utc>, life: SessionLife) -> Self {
         Self {
             id: SessionId::generate(now),
@@ -119,7 +139,8 @@ impl Session {
             epoch,
             generation: 1,
             account: None,
-            authenticated_at: None,
+            authenticated_at: now,
+            method: Method::Password,
             has_second_factor: false,
             device,
             created_at: now,
@@ -151,27 +172,16 @@ impl Session {
         Refresh::Reused
     }
 
-    /// Returns when the user last proved who they are.
-    pub fn authenticated_at(&self) -> DateTime<Utc> {
-        self.authenticated_at.unwrap_or(self.created_at)
-    }
-
-    /// Returns the session of a user who has just proved who they are, perhaps with a second factor.
+    /// Returns the session of a user who has just proved who they are.
     #[must_use]
-    pub fn renew(self, has_second_factor: bool, now: DateTime<Utc>) -> Self {
-        Self { authenticated_at: Some(now), has_second_factor, ..self }
+    pub fn renew(self, Proof { method, has_second_factor }: Proof, now: DateTime<Utc>) -> Self {
+        Self { authenticated_at: now, method, has_second_factor, ..self }
     }
 
     /// Returns the session of another account.
     #[must_use]
     pub fn of_account(self, member: Option<&Member>) -> Self {
         Self { account: member.map(SessionAccount::from), ..self }
-    }
-
-    /// Returns the session, ended.
-    #[must_use]
-    pub fn end(self) -> Self {
-        Self { ended: true, ..self }
     }
 }
 
@@ -215,7 +225,8 @@ mod tests {
         let session = expect_rotated(session().refresh(1, at(60), LIFE));
         let session = expect_rotated(session.refresh(2, at(61), LIFE));
         assert_eq!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused);
-        assert_eq!(session.end().refresh(3, at(63), LIFE), Refresh::Over);
+        let ended = Session { ended: true, ..session };
+        assert_eq!(ended.refresh(3, at(63), LIFE), Refresh::Over);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Sessions: started by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a
-//! new epoch.
+//! new epoch. They are rows in Postgres, which each of these reads anyway, so that a cache in front would save nothing.
 
 use crate::identity::config::IdentityConfig;
-use crate::identity::session::store::Sessions;
+use crate::identity::session::store::{self as sessions, StoredSession};
 use crate::identity::tokens::Tokens;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
@@ -16,7 +16,8 @@ use crate::identity::{
     },
     revocation::ops as revocation,
     role::{model::Granted, ops as role},
-    session::model::{Device, Refresh, Session, SessionLife},
+    second_factor::model::MAX_AUTH_AGE,
+    session::model::{Device, Proof, Refresh, Session, SessionLife},
     signing_key::ops as signing_key,
     tokens::Pair,
     user::{
@@ -28,6 +29,7 @@ use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
     contract::Policies,
+    database::Connection,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
     unit_of_work::Work,
@@ -55,24 +57,33 @@ pub(crate) fn life(app: &App) -> SessionLife {
 /// membership.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres or the session store is
-/// unreachable.
-pub async fn begin(
-    app: &App,
-    user: &User,
-    device: Device,
-    account: Option<AccountId>,
-    has_second_factor: bool,
-) -> Result<Pair> {
+/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn begin(app: &App, user: &User, device: Device, account: Option<AccountId>, proof: Proof) -> Result<Pair> {
     let (member, account_requires) = match membership(app, user.id, account).await? {
         Some(Membership { member, requires_second_factor, .. }) => (Some(member), requires_second_factor),
         None => (None, false),
     };
-    let session = Session { has_second_factor, ..new(app, user, device) }.of_account(member.as_ref());
+    let session = new(app, user, device).renew(proof, app.clock.now()).of_account(member.as_ref());
     let granted =
         granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, account_requires)).await?;
-    app.part::<Sessions>().insert(&session).await?;
+    insert(app, &session).await?;
     issue(app, user, member.as_ref(), &granted, &session).await
+}
+
+async fn insert(app: &App, session: &Session) -> Result<()> {
+    app.database.autocommit(async move |connection| sessions::insert(connection, session).await).await
+}
+
+async fn read(app: &App, user: UserId, id: SessionId) -> Result<Option<StoredSession>> {
+    app.database.autocommit(async move |connection| sessions::find(connection, user, id).await).await
+}
+
+async fn read_all(app: &App, user: UserId) -> Result<Vec<Session>> {
+    app.database.autocommit(async move |connection| sessions::list(connection, user).await).await
+}
+
+async fn replace(app: &App, entry: &StoredSession, next: &Session) -> Result<bool> {
+    app.database.autocommit(async move |connection| sessions::replace(connection, entry, next).await).await
 }
 
 fn new(app: &App, user: &User, device: Device) -> Session {
@@ -83,7 +94,7 @@ fn new(app: &App, user: &User, device: Device) -> Session {
 /// role without a user for each.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn begin_with(
     app: &App,
     user: &User,
@@ -92,7 +103,7 @@ pub async fn begin_with(
     device: Device,
 ) -> Result<Pair> {
     let session = new(app, user, device).of_account(member);
-    app.part::<Sessions>().insert(&session).await?;
+    insert(app, &session).await?;
     issue(app, user, member, granted, &session).await
 }
 
@@ -107,8 +118,11 @@ async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Resu
     if members.len() < 2 {
         return Ok(members.into_iter().next());
     }
-    let sessions = app.part::<Sessions>().list(user).await?;
-    let last = sessions.into_iter().max_by_key(|session| session.refreshed_at).and_then(|session| session.account);
+    let last = read_all(app, user)
+        .await?
+        .into_iter()
+        .max_by_key(|session| session.refreshed_at)
+        .and_then(|session| session.account);
     let place = members.iter().position(|own| last.is_some_and(|last| last.member == own.member.id));
     Ok(members.into_iter().nth(place.unwrap_or(0)))
 }
@@ -118,8 +132,7 @@ async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Resu
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
-/// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres
-/// or the session store is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
+/// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
 /// changes.
 pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
     exchange(app, token, expected.map_or(Target::Same, Target::Expected)).await
@@ -167,7 +180,7 @@ impl Target {
 async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
-        let entry = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
+        let entry = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
         let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
@@ -185,7 +198,7 @@ async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
         }
         let owner = owner(app, &next, target.other()).await?;
         let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
-        if app.part::<Sessions>().replace(&entry, &next).await? {
+        if replace(app, &entry, &next).await? {
             return owner.issue(app, &next).await;
         }
     }
@@ -196,22 +209,63 @@ async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
 /// refresh token that the client has.
 ///
 /// # Errors
-/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres or the session store is unreachable.
-pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, has_second_factor: bool) -> Result<Pair> {
+/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, proof: Proof) -> Result<Pair> {
     for _ in 0..MAX_ATTEMPTS {
-        let (entry, now) =
-            (app.part::<Sessions>().find(user, id).await?.ok_or(Reason::SessionRevoked)?, app.clock.now());
+        let (entry, now) = (read(app, user, id).await?.ok_or(Reason::SessionRevoked)?, app.clock.now());
         if !entry.session.is_alive(now) {
             return Err(Reason::SessionRevoked.into());
         }
         let owner = owner(app, &entry.session, None).await?;
-        let next = entry.session.clone().renew(has_second_factor, now);
+        let next = entry.session.clone().renew(proof, now);
         let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
-        if app.part::<Sessions>().replace(&entry, &next).await? {
+        if replace(app, &entry, &next).await? {
             return owner.issue(app, &next).await;
         }
     }
     Err(Reason::Conflict.into())
+}
+
+/// Records in a session that its user has just proved a second factor.
+///
+/// # Errors
+/// As [`renew`].
+pub(crate) async fn prove_second_factor(app: &App, user: UserId, id: SessionId) -> Result<()> {
+    let session = read(app, user, id).await?.ok_or(Reason::SessionRevoked)?.session;
+    renew(app, user, id, Proof { method: session.method, has_second_factor: true }).await.map(drop)
+}
+
+/// Returns the session of a refresh token, which stays valid.
+///
+/// # Errors
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended or the token
+/// was used before; `SECOND_FACTOR_REQUIRED` if the user must prove or add a second factor first; `UNAVAILABLE` if Postgres is
+/// unreachable.
+pub(crate) async fn of_token(app: &App, token: &str) -> Result<Session> {
+    let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
+    let session = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?.session;
+    let (Refresh::Rotated(_) | Refresh::Again(_)) =
+        session.clone().refresh(claim.generation, app.clock.now(), life(app))
+    else {
+        return Err(Reason::SessionRevoked.into());
+    };
+    let owner = owner(app, &session, None).await?;
+    if needs_second_factor(app, &owner.user, &session, owner.account_requires) {
+        return Err(Reason::SecondFactorRequired.into());
+    }
+    Ok(session)
+}
+
+/// Checks that the user of a session has proved who they are recently.
+///
+/// # Errors
+/// `REAUTHENTICATION_REQUIRED`.
+pub(crate) fn check_recent(session: &Session, now: DateTime<Utc>) -> Result<()> {
+    if now - session.authenticated_at <= MAX_AUTH_AGE {
+        return Ok(());
+    }
+    let seconds = MAX_AUTH_AGE.num_seconds().to_string();
+    Err(Error::new(Reason::ReauthenticationRequired).with("maxAgeSeconds", seconds))
 }
 
 /// The user of a session with the current role, and the membership.
@@ -250,8 +304,7 @@ async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
 
 /// Returns the user of a session with the current role, and the membership: that of the session or, if an account is named,
 /// that in this account. A session without an account takes the oldest membership. The session has ended if the user was
-/// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked. The check covers a
-/// session store that is restored from older data.
+/// removed or has begun an epoch that does not admit it, if its membership ended, or if it was revoked.
 async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Result<Owner> {
     let (user, id) = (session.user, session.id);
     let wanted = match (account, session.account) {
@@ -273,9 +326,9 @@ async fn owner(app: &App, session: &Session, account: Option<AccountId>) -> Resu
 /// to a second after its session has ended.
 ///
 /// # Errors
-/// `SESSION_REVOKED`; `UNAVAILABLE` if the session store is unreachable.
+/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn check(app: &App, user: &User, id: SessionId) -> Result<()> {
-    let stored = app.part::<Sessions>().find(user.id, id).await?.map(|entry| entry.session);
+    let stored = read(app, user.id, id).await?.map(|entry| entry.session);
     let now = app.clock.now();
     let continues = |session: &Session| session.is_alive(now) && user.epoch.admits(id, session.epoch);
     stored.filter(continues).map(drop).ok_or_else(|| Reason::SessionRevoked.into())
@@ -314,30 +367,22 @@ async fn issue(app: &App, user: &User, member: Option<&Member>, granted: &Grante
 /// Returns the device of a session; `None` if the store no longer has it.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Result<Option<Device>> {
-    Ok(app.part::<Sessions>().find(user, session).await?.map(|entry| entry.session.device))
+    Ok(read(app, user, session).await?.map(|entry| entry.session.device))
 }
 
 /// Returns a user's sessions that can still be refreshed, newest first.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such user; `UNAVAILABLE` if the session store or Postgres is unreachable.
+/// `NOT_FOUND` if there is no such user; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
     let (epoch, now) = (epoch.ok_or_else(|| Error::not_found("user"))?, app.clock.now());
-    let mut sessions = app.part::<Sessions>().list(user).await?;
+    let mut sessions = read_all(app, user).await?;
     sessions.retain(|session| session.is_alive(now) && epoch.admits(session.id, session.epoch));
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
     Ok(sessions)
-}
-
-/// Looks up a session of a user that is to be ended.
-///
-/// # Errors
-/// `NOT_FOUND` if the user has no such session; `UNAVAILABLE` if the session store is unreachable.
-pub async fn find(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    app.part::<Sessions>().find(user, id).await?.map(drop).ok_or_else(|| Error::not_found("session"))
 }
 
 /// Checks that the caller may end sessions of a user, and logs it if the user is another one.
@@ -356,37 +401,21 @@ async fn check_power(work: &mut Work, policies: &Policies, user: UserId, what: &
 /// Ends a session of a user and its access tokens. Idempotent.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` if the user is another one of the staff with a scope that the caller lacks; any error of Postgres.
+/// `PERMISSION_DENIED` if the user is another one of the staff with a scope that the caller lacks; `NOT_FOUND` if the user has
+/// no such session.
 pub async fn end(work: &mut Work, policies: &Policies, user: UserId, id: SessionId) -> Result<()> {
     check_power(work, policies, user, "an admin ended a session of a user").await?;
-    revocation::revoke_session(work.connection().await?, id).await
-}
-
-/// Marks a session as ended after the commit of [`end`]: on this instance, and in the session store. Correctness does
-/// not depend on it, because each refresh asks Postgres too, so a failure is only logged.
-pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
-    app.part::<Tokens>().invalidate_session(id);
-    if let Err(error) = mark_stored(app, user, id, |_| true).await {
-        tracing::debug!(error = error.detail(), "a session that was ended was left to expire");
+    let connection = work.connection().await?;
+    if !sessions::end(connection, user, id).await? {
+        return Err(Error::not_found("session"));
     }
+    revocation::revoke_session(connection, id).await
 }
 
-/// Marks a session as ended in the session store, while `concerns` holds for it: a concurrent refresh may change it.
-async fn mark_stored(app: &App, user: UserId, id: SessionId, concerns: impl Fn(&Session) -> bool) -> Result<()> {
-    for _ in 0..MAX_ATTEMPTS {
-        let entry = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
-        let is_over = entry.session.ended || !concerns(&entry.session);
-        if is_over || app.part::<Sessions>().replace(&entry, &entry.session.clone().end()).await? {
-            return Ok(());
-        }
-    }
-    Err(Reason::Conflict.into())
-}
-
-/// Ends the caller's current session. Idempotent, also for a session that the store no longer has.
+/// Ends the caller's current session. Idempotent, also for a session that was removed.
 ///
 /// # Errors
-/// `UNAVAILABLE` if the session store or Postgres is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
     let (user, _, session) = caller(permit)?;
     leave_session(app, user, session).await
@@ -395,22 +424,19 @@ pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
 /// Ends the session of a refresh token, the latest or an earlier one, like [`leave`].
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if the session store or Postgres
-/// is unreachable.
+/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     leave_session(app, claim.user, claim.session).await
 }
 
 async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    match mark_stored(app, user, id, |_| true).await {
-        Err(error) if error.reason() != Reason::NotFound => Err(error),
-        _ => revocation::end_session(app, id).await,
-    }
+    // The revocation is first: it alone ends the session, also if the process dies in between.
+    revocation::end_session(app, id).await?;
+    app.database.autocommit(async move |connection| sessions::end(connection, user, id).await).await.map(drop)
 }
 
-/// Ends all sessions of a user by beginning a new epoch, which each refresh compares. This works even if the session
-/// store is unreachable.
+/// Ends all sessions of a user by beginning a new epoch, which each refresh compares.
 ///
 /// # Errors
 /// `PERMISSION_DENIED` as for [`end`]; `NOT_FOUND` if there is no such user.
@@ -420,37 +446,22 @@ pub async fn end_all(work: &mut Work, policies: &Policies, user: UserId) -> Resu
 }
 
 /// Removes outdated state after the commit of a membership's end: drops its verified tokens from this instance's cache, and
-/// ends its sessions in the store, except one that a concurrent request switches to another account. Correctness does not
-/// depend on it, so a failure is only logged.
+/// ends its sessions, except one that a concurrent request has switched to another account. Correctness does not depend on
+/// it, so a failure is only logged.
 pub async fn remove_member(app: &App, user: UserId, member: MemberId) {
     app.part::<Tokens>().invalidate_member(member);
-    let removal = async {
-        let is_of_member = |session: &Session| session.account.is_some_and(|account| account.member == member);
-        for session in app.part::<Sessions>().list(user).await?.into_iter().filter(is_of_member) {
-            match mark_stored(app, user, session.id, is_of_member).await {
-                Err(error) if error.reason() != Reason::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok::<_, Error>(())
-    };
-    if let Err(error) = removal.await {
+    let end = async move |connection: &mut Connection| sessions::end_of_member(connection, user, member).await;
+    if let Err(error) = app.database.autocommit(end).await {
         tracing::debug!(error = error.detail(), "sessions of a membership that ended were left to expire");
     }
 }
 
 /// Removes outdated state after the commit of a new epoch: drops the user's verified tokens from this instance's cache,
-/// and removes the user's ended sessions from the store. Correctness does not depend on it, so a failure is only logged.
+/// and removes the user's ended sessions. Correctness does not depend on it, so a failure is only logged.
 pub async fn remove_outdated(app: &App, user: UserId) {
     app.part::<Tokens>().invalidate_user(user);
-    let removal = async {
-        let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
-        let sessions = app.part::<Sessions>().list(user).await?;
-        let ended = |session: &&Session| epoch.is_none_or(|epoch| !epoch.admits(session.id, session.epoch));
-        let past = sessions.iter().filter(ended);
-        app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
-    };
-    if let Err(error) = removal.await {
+    let delete = async move |connection: &mut Connection| sessions::delete_outdated(connection, user).await;
+    if let Err(error) = app.database.autocommit(delete).await {
         tracing::debug!(error = error.detail(), "sessions of an earlier epoch were left to expire");
     }
 }

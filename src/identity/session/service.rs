@@ -12,7 +12,7 @@ use crate::identity::{
         model::{Device, Session},
         ops,
     },
-    tokens::Pair,
+    tokens::{Pair, Tokens},
 };
 use crate::proto::identity::v1::{self as pb, session_service_server::SessionService};
 use mainstay_kernel::{
@@ -73,10 +73,6 @@ fn render(session: Session, current: Option<SessionId>) -> pb::Session {
 
 impl SessionRpcs {
     /// Ends a session of a user.
-    ///
-    /// Looks the session up before the transaction with the idempotency key begins, because a transaction must not wait
-    /// for a network call. The session store is updated after the commit, so that a key that was used for another
-    /// request ends no session.
     async fn revoke<M, R: Message + Default>(
         &self,
         call: &Call<M>,
@@ -84,15 +80,13 @@ impl SessionRpcs {
         id: SessionId,
         response: R,
     ) -> Reply<R> {
-        let result = ops::find(&self.app, user, id).await;
         let policies = &self.app.contract.policies;
         let reply = call.write(&self.app, async move |work: &mut Work| {
-            result?;
             ops::end(work, policies, user, id).await?;
             Ok(response)
         });
         let response = reply.await?;
-        ops::mark_ended(&self.app, user, id).await;
+        self.app.part::<Tokens>().invalidate_session(id);
         Ok(response)
     }
 

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::identity::{
     member::model::MemberRole,
-    session::model::{Device, SessionLife},
+    session::model::{Device, Method, Proof, SessionLife},
     signing_key::{keys::SealedKey, model::Life},
     tokens::*,
     user::model::EmailAddress,
@@ -151,7 +151,7 @@ fn a_token_says_when_and_how_its_user_was_authenticated() {
     let first = fixture.access();
     fixture.clock.advance(TimeDelta::minutes(4));
     let later = fixture.clock.now();
-    fixture.session = fixture.session.clone().renew(true, later);
+    fixture.session = fixture.session.clone().renew(Proof { method: Method::Password, has_second_factor: true }, later);
     let renewed = fixture.access();
     assert_ne!(first, renewed);
     let access = fixture.tokens.verify(&renewed).expect("good");

@@ -21,8 +21,8 @@ use crate::{
         user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
     schema::{
-        accounts, data_exports, deletion_notices, deletions, invitations, members, revocations, roles, service_keys,
-        users,
+        accounts, data_exports, deletion_notices, deletions, invitations, linked_identities, members, revocations,
+        roles, service_keys, users,
     },
 };
 use mainstay_kernel::{
@@ -169,6 +169,15 @@ pub async fn by_email(connection: &mut Connection, email: &EmailAddress) -> Resu
     let row: Option<(Row, String)> =
         query.select((Row::as_select(), users::password_hash)).first(connection).await.optional()?;
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
+}
+
+/// Returns the user to whom a person at a provider is linked.
+pub async fn by_identity(connection: &mut Connection, issuer: &str, subject: &str) -> Result<Option<User>> {
+    let linked = linked_identities::table.filter(linked_identities::issuer.eq(issuer));
+    let linked = linked.filter(linked_identities::subject.eq(subject)).select(linked_identities::user_id);
+    let query = users::table.filter(users::id.eq_any(linked)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    row.map(User::try_from).transpose()
 }
 
 /// Returns a user and the password hash; `None` when there is no such user.
@@ -367,7 +376,8 @@ pub async fn set_email(connection: &mut Connection, user: &User, password_hash: 
         users::email.eq(user.email.as_str()),
         users::session_epoch.eq(user.epoch.number),
         users::kept_session_id.eq(user.epoch.kept),
-        password_hash.map(|hash| users::password_hash.eq(hash)),
+        // The given hash is one that no password matches.
+        password_hash.map(|hash| (users::password_hash.eq(hash), users::has_password.eq(false))),
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );
@@ -392,7 +402,7 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<Option<EmailAddress>> {
     let active = users::table.filter(users::id.eq(id)).filter(users::deactivated_at.is_null());
     let epoch = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
-    let update = diesel::update(active).set((users::password_hash.eq(hash), epoch));
+    let update = diesel::update(active).set((users::password_hash.eq(hash), users::has_password.eq(true), epoch));
     let update = update.returning((users::email, users::session_epoch));
     let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
     let Some((email, number)) = row else { return Ok(None) };
@@ -418,6 +428,18 @@ pub async fn change_password(
     }
     revocation::begin_epoch(connection, user.id, epoch).await?;
     Ok(true)
+}
+
+/// Records that a new user has no password.
+pub async fn forget_password(connection: &Connection, id: UserId) -> Result<()> {
+    let update = diesel::update(users::table.find(id)).set(users::has_password.eq(false));
+    update.exactly(1, "forget a password").execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Returns whether a user has set a password.
+pub async fn has_password(connection: &Connection, id: UserId) -> Result<bool> {
+    Ok(users::table.find(id).select(users::has_password).first(&mut &*connection).await?)
 }
 
 /// Replaces a hash with a stronger hash of the same password, unless the password was changed meanwhile.

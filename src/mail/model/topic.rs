@@ -41,6 +41,8 @@ numbered! {
         SecondFactorRemoved = 22 => "second_factor_removed",
         RecoveryCodeUsed = 23 => "recovery_code_used",
         SecondFactorReset = 24 => "second_factor_reset",
+        IdentityLinked = 27 => "identity_linked",
+        IdentityUnlinked = 28 => "identity_unlinked",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
     }
@@ -61,6 +63,8 @@ impl Kind {
                 | Self::SecondFactorRemoved
                 | Self::RecoveryCodeUsed
                 | Self::SecondFactorReset
+                | Self::IdentityLinked
+                | Self::IdentityUnlinked
         )
     }
 
@@ -116,6 +120,10 @@ pub enum Topic {
     RecoveryCodeUsed { event: Uuid, user: UserId },
     /// An admin has reset the second factor of a user, who can cancel it.
     SecondFactorReset { event: Uuid, user: UserId },
+    /// A person at a sign-in provider was linked to a user.
+    IdentityLinked { event: Uuid, user: UserId },
+    /// A user unlinked a person at a sign-in provider.
+    IdentityUnlinked { event: Uuid, user: UserId },
     /// The deletion of a user or an account was scheduled.
     DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
     /// The data of a user or an account was erased.
@@ -155,6 +163,8 @@ impl Topic {
             Self::SecondFactorRemoved { event, user } => (Kind::SecondFactorRemoved, event, Some(user.0)),
             Self::RecoveryCodeUsed { event, user } => (Kind::RecoveryCodeUsed, event, Some(user.0)),
             Self::SecondFactorReset { event, user } => (Kind::SecondFactorReset, event, Some(user.0)),
+            Self::IdentityLinked { event, user } => (Kind::IdentityLinked, event, Some(user.0)),
+            Self::IdentityUnlinked { event, user } => (Kind::IdentityUnlinked, event, Some(user.0)),
             Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
             Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
@@ -185,6 +195,8 @@ impl Topic {
             (Kind::SecondFactorRemoved, Some(user)) => Self::SecondFactorRemoved { event: id, user: UserId(user) },
             (Kind::RecoveryCodeUsed, Some(user)) => Self::RecoveryCodeUsed { event: id, user: UserId(user) },
             (Kind::SecondFactorReset, Some(user)) => Self::SecondFactorReset { event: id, user: UserId(user) },
+            (Kind::IdentityLinked, Some(user)) => Self::IdentityLinked { event: id, user: UserId(user) },
+            (Kind::IdentityUnlinked, Some(user)) => Self::IdentityUnlinked { event: id, user: UserId(user) },
             (Kind::DeletionScheduled, Some(deletion)) => {
                 Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
             }

@@ -89,7 +89,9 @@ pub(super) async fn draft(
         Topic::SecondFactorAdded { user, .. }
         | Topic::SecondFactorRemoved { user, .. }
         | Topic::RecoveryCodeUsed { user, .. }
-        | Topic::SecondFactorReset { user, .. } => {
+        | Topic::SecondFactorReset { user, .. }
+        | Topic::IdentityLinked { user, .. }
+        | Topic::IdentityUnlinked { user, .. } => {
             let template = mail.topic.kind().name();
             let delay = if mail.topic.kind() == Kind::SecondFactorReset { RESET_DELAY } else { TimeDelta::zero() };
             let content = Content::SecondFactor { template, at: mail.created_at + delay, link: links.request_reset() };

@@ -37,9 +37,12 @@ fn quota(kind: Kind) -> Quota {
         Kind::Invitation => (5, 24 * HOUR),
         Kind::PasswordReset | Kind::SignIn | Kind::PasswordChanged | Kind::EmailChanged => (5, HOUR),
         // A recovery code works once, and the other changes follow a recent authentication.
-        Kind::SecondFactorAdded | Kind::SecondFactorRemoved | Kind::RecoveryCodeUsed | Kind::SecondFactorReset => {
-            (10, HOUR)
-        }
+        Kind::SecondFactorAdded
+        | Kind::SecondFactorRemoved
+        | Kind::RecoveryCodeUsed
+        | Kind::SecondFactorReset
+        | Kind::IdentityLinked
+        | Kind::IdentityUnlinked => (10, HOUR),
         _ => (20, HOUR),
     };
     Quota { requests, window }

@@ -25,6 +25,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "email_change.de.j2" "email_change.en.j2"
     "email_changed.de.j2" "email_changed.en.j2"
     "email_taken.de.j2" "email_taken.en.j2"
+    "identity_linked.de.j2" "identity_linked.en.j2"
+    "identity_unlinked.de.j2" "identity_unlinked.en.j2"
     "invitation.de.j2" "invitation.en.j2"
     "order_confirmation.de.j2" "order_confirmation.en.j2"
     "password_changed.de.j2" "password_changed.en.j2"

@@ -87,7 +87,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
 
     // Each server alone would admit a whole burst of an unknown caller.
     assert!((10..=BURST).contains(&count_admitted(&after, endpoints).await), "what both servers admit together, again");
-    // The new primary has the counts and the sessions.
+    // The new primary has the counts.
     let more = count_admitted(&before, endpoints).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });

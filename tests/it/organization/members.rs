@@ -1,15 +1,12 @@
 //! Members: what they reach, and what ends with a membership.
 
-use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use super::{create_token, grant, join, member, member_of, new_address};
 use crate::{
     cases::{Scene, draft, role::role},
     session::{
-        caller, new_session,
-        password::redis_command,
-        refresh,
+        caller, keep_sessions, new_session, refresh, restore_sessions,
         revocation::{two_instances, use_token, wait_until_refused},
     },
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, eventually},
@@ -62,25 +59,17 @@ async fn member_of_account(app: &TestApp, who: &Actor, account_of: &Actor) -> St
     app.database.sql(&query).await[0][0].clone().expect("an id")
 }
 
-/// Redis is flushed before the removal, and restored to a state in which the session exists.
+/// Postgres forgets the end of the session: it failed over to a replica that had received the end of the membership only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_other_data_revives_no_removed_member() {
-    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.colleague).await;
-    let (sessions, user) = (
-        app.app.part::<mainstay::identity::session::store::Sessions>(),
-        mainstay_kernel::id::UserId(cast.colleague.as_user().id),
-    );
-    let before = sessions.list(user).await.expect("here");
-    redis_command(&redis, "FLUSHALL").await;
+    keep_sessions(&app.database).await;
     let id = member_of(&app.database, &cast.colleague).await;
     cast.customer.call(Protocol::Rest, REMOVE, member(&id)).await.success();
     caller(&app, &pair).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
-    for session in &before {
-        sessions.insert(session).await.expect("room");
-    }
+    restore_sessions(&app.database).await;
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
     // The person signs in without an account, and reaches the own profile only.
     let pair = new_session(&app, &cast.colleague).await;

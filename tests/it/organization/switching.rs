@@ -1,13 +1,12 @@
 //! A session has one account at a time.
 
-use mainstay_dev_servers::{Redis, RedisOptions};
 use reqwest::Method;
 use serde_json::json;
 
 use super::join;
 use crate::{
     cases::draft,
-    session::{caller, new_session, password::redis_command, refresh, revocation::two_instances},
+    session::{caller, new_session, refresh, revocation::two_instances},
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, rest},
 };
 
@@ -99,16 +98,15 @@ async fn a_refresh_that_expects_another_account_changes_nothing() {
 
 /// Without the sessions, the next sign-in takes the oldest membership.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flushed_session_store_forgets_the_last_account() {
-    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+async fn without_sessions_the_last_account_is_unknown() {
+    let app = TestApp::start().await;
     let cast = app.cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     let pair = new_session(&app, &cast.stranger).await;
     switch(&app, &pair, &other, Protocol::Rest).await.success();
     assert_eq!(new_session(&app, &cast.stranger).await.text("/data/accountId"), other);
-    redis_command(&redis, "FLUSHALL").await;
+    app.database.sql("DELETE FROM sessions").await;
     assert_eq!(sign_in(&app.endpoint, cast.stranger.as_user()).await.success().text("/data/accountId"), own);
 }
 

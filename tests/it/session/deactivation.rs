@@ -1,11 +1,10 @@
 //! A deactivated user is out everywhere, and stays out until an admin reactivates the user.
 
-use mainstay::identity::session::store::Sessions;
-use mainstay_kernel::{contract::policy::Role, id::UserId};
+use mainstay_kernel::contract::policy::Role;
 use serde_json::{Value, json};
 
 use super::{
-    caller, new_session, refresh, reset,
+    caller, keep_sessions, new_session, refresh, reset, restore_sessions,
     revocation::{two_instances, use_token, wait_until_refused},
 };
 use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in, database::connect, people, unique};
@@ -90,12 +89,9 @@ async fn a_session_store_with_older_data_revives_no_deactivated_user() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    let (sessions, user) = (app.app.part::<Sessions>(), UserId(cast.customer.as_user().id));
-    let before = sessions.list(user).await.expect("here");
+    keep_sessions(&app.database).await;
     cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.customer)).await.success();
-    for session in &before {
-        sessions.insert(session).await.expect("room");
-    }
+    restore_sessions(&app.database).await;
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
     cast.admin.call(Protocol::Rest, REACTIVATE, of(&cast.customer)).await.success();
     refresh(&app, &pair, 1).await.failure("SESSION_REVOKED");

@@ -1,12 +1,9 @@
 //! Admins list and end the sessions of others.
 
-use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::{Value, json};
 
 use super::{
-    caller, new_session,
-    password::redis_command,
-    refresh,
+    caller, new_session, refresh,
     revocation::{two_instances, use_token, wait_until_refused},
 };
 use crate::{
@@ -73,15 +70,14 @@ async fn an_admin_ends_a_session_of_another_user_on_every_instance() {
     assert_eq!(own.data()[0]["current"], true, "{own:#?}");
 }
 
-/// Without their entries in Redis, sessions can't be listed, but their access tokens end.
+/// Without their rows, sessions can't be listed, but their access tokens end.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_ends_sessions_that_redis_has_lost() {
-    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+async fn an_admin_ends_sessions_that_were_removed() {
+    let app = TestApp::start().await;
     let cast = app.cast().await;
     for protocol in PROTOCOLS {
         let pair = new_session(&app, &cast.customer).await;
-        redis_command(&redis, "FLUSHALL").await;
+        app.database.sql("DELETE FROM sessions").await;
         caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.success();
         assert!(ids(&cast.admin, protocol, of(&cast.customer)).await.is_empty());
         cast.admin.call(protocol, REVOKE, one_of(&cast.customer, &pair)).await.failure("NOT_FOUND");

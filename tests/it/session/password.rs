@@ -1,13 +1,11 @@
 //! The change of a password: it takes the current one, and ends all other sessions.
 
 use futures_util::future::join_all;
-use mainstay::identity::session::store::Sessions;
 use mainstay_dev_servers::{Redis, RedisOptions};
-use mainstay_kernel::id::UserId;
 use serde_json::{Value, json};
 
 use super::{
-    caller, new_session, refresh, reset,
+    caller, keep_sessions, new_session, refresh, reset, restore_sessions,
     revocation::{two_instances, use_token, wait_until_refused},
 };
 use crate::support::{Actor, PROTOCOLS, Protocol, Response, TestApp, database::connect, people::User, unique};
@@ -76,19 +74,16 @@ async fn a_change_ends_every_session_but_its_own() {
     assert_eq!(here.database.number(mails).await, 3);
 }
 
-/// Redis is restored from a backup of before the change.
+/// Postgres forgets the last change of the sessions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_other_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let user = cast.customer.as_user();
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
-    let sessions = app.app.part::<Sessions>();
-    let before = sessions.list(UserId(user.id)).await.expect("here");
+    keep_sessions(&app.database).await;
     caller(&app, &mine).call(Protocol::Rest, CHANGE, change(&user.password, &new_password())).await.success();
-    for session in &before {
-        sessions.insert(session).await.expect("room");
-    }
+    restore_sessions(&app.database).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
     refresh(&app, &mine, 1).await.success();
 }
@@ -108,7 +103,7 @@ async fn a_session_that_has_ended_changes_no_password() {
         caller(&here, &pair).call(protocol, CHANGE, request).await.failure("SESSION_REVOKED");
     }
     let pair = new_session(&here, &cast.customer).await;
-    redis_command(&redis, "FLUSHALL").await;
+    here.database.sql("DELETE FROM sessions").await;
     let request = change(&user.password, &new_password());
     caller(&here, &pair).call(Protocol::Rest, CHANGE, request).await.failure("SESSION_REVOKED");
     sign_in(&here, user, &user.password).await.success();
@@ -118,13 +113,6 @@ async fn two_instances_on(redis: &Redis) -> (TestApp, TestApp) {
     let here = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
     let there = TestApp::builder().set("REDIS_URL", redis.url()).on(&here.database).start().await;
     (here, there)
-}
-
-/// Sends a command without arguments.
-pub(crate) async fn redis_command(redis: &Redis, command: &str) {
-    let client = redis::Client::open(redis.url()).expect("a URL");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
-    redis::cmd(command).query_async::<()>(&mut connection).await.expect("an answer");
 }
 
 /// A thief of an access token guesses the password.

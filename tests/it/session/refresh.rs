@@ -1,6 +1,11 @@
 //! A refresh token is valid for one refresh; using it twice ends the session.
 
 use chrono::TimeDelta;
+use mainstay::identity::session::{
+    model::{Device, MAX_PER_USER, Refresh, Session, SessionLife},
+    store,
+};
+use mainstay_kernel::id::UserId;
 use serde_json::json;
 
 use super::{caller, new_session, refresh};
@@ -104,4 +109,64 @@ async fn an_access_token_refreshes_nothing() {
     cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.failure("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
     refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
+}
+
+const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };
+
+/// Two instances read a session at once, and both decide to rotate it.
+#[tokio::test]
+async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (user, now) = (UserId(cast.customer.as_user().id), app.app.clock.now());
+    let session = Session::begin(user, 0, Device::default(), now, LIFE);
+    let run = app.app.database.autocommit(async |connection| {
+        store::insert(connection, &session).await?;
+        let entry = store::find(connection, user, session.id).await?.expect("stored");
+        let Refresh::Rotated(next) = entry.session.clone().refresh(1, now, LIFE) else { panic!("refused") };
+        assert!(store::replace(connection, &entry, &next).await?);
+        assert!(!store::replace(connection, &entry, &next).await?, "it is no longer what was read");
+        let again = store::find(connection, user, session.id).await?.expect("stored").session;
+        assert!(matches!(again.refresh(1, now, LIFE), Refresh::Again(session) if session.generation == 2));
+        Ok(())
+    });
+    run.await.expect("Postgres");
+}
+
+#[tokio::test]
+async fn the_session_that_was_refreshed_the_longest_ago_makes_room() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (user, now) = (UserId(cast.customer.as_user().id), app.app.clock.now());
+    let run = app.app.database.autocommit(async |connection| {
+        let mut ids = Vec::new();
+        for second in 0..=MAX_PER_USER {
+            let session = Session::begin(user, 0, Device::default(), now + TimeDelta::seconds(second), LIFE);
+            store::insert(connection, &session).await?;
+            ids.push(session.id);
+        }
+        let kept = store::list(connection, user).await?;
+        assert_eq!(i64::try_from(kept.len()).expect("a count"), MAX_PER_USER);
+        assert!(store::find(connection, user, ids[0]).await?.is_none());
+        // One that has ended goes first, although it is the newest.
+        let last = *ids.last().expect("sessions");
+        assert!(store::end(connection, user, last).await?);
+        let next = Session::begin(user, 0, Device::default(), now + TimeDelta::hours(1), LIFE);
+        store::insert(connection, &next).await?;
+        assert!(store::find(connection, user, last).await?.is_none());
+        assert!(store::find(connection, user, ids[1]).await?.is_some());
+        Ok(())
+    });
+    run.await.expect("Postgres");
+}
+
+#[tokio::test]
+async fn expired_sessions_are_removed() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    new_session(&app, &cast.customer).await;
+    assert_eq!(app.run_task("expire_sessions").await.expect("a run"), 0);
+    app.app.clock.advance(TimeDelta::days(32));
+    assert!(app.run_task("expire_sessions").await.expect("a run") >= 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM sessions").await, 0);
 }

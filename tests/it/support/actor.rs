@@ -3,7 +3,10 @@
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
 use mainstay::identity::{
-    session::{model::Device, ops as sessions},
+    session::{
+        model::{Device, Proof},
+        ops as sessions,
+    },
     user::store as users,
 };
 use mainstay_dev_servers::Envoy;
@@ -259,7 +262,8 @@ async fn begin_session(app: &App, user: &User) -> String {
     let id = UserId(user.id);
     let owner = app.database.autocommit(async move |connection| users::get(connection, Visibility::All, id).await);
     let device = Device::new("tests", "127.0.0.1".to_owned());
-    let tokens = sessions::begin(app, &owner.await.expect("a user"), device, None, false).await.expect("a session");
+    let tokens =
+        sessions::begin(app, &owner.await.expect("a user"), device, None, Proof::PASSWORD).await.expect("a session");
     tokens.access.expose_secret().to_owned()
 }
 

@@ -15,8 +15,13 @@ pub(crate) async fn start(interpreter: &str, program: &str, arguments: &[&OsStr]
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes").join(program).join("server.py");
     let mut command = Command::new(python);
     command.arg("-W").arg("ignore").arg(script).args(arguments);
+    listening(command, program).await
+}
+
+/// Starts a server, and returns it with the port that it prints once it listens. The caller must end it.
+pub(crate) async fn listening(mut command: Command, program: &str) -> (Child, u16) {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("Python runs");
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
     let output = child.stdout.take().expect("piped");
     let line = tokio::task::spawn_blocking(move || {
         let mut line = String::new();

@@ -1,17 +1,20 @@
 /** The sign-in of the user: the second factor with its recovery codes. */
 
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, read, type Schemas } from "../../api/client";
-import { refresh } from "../../api/session";
+import { ApiError } from "../../api/errors";
+import { arrival, linkIdentity, refresh } from "../../api/session";
+import { stepUp } from "../../api/step-up";
+import { arrivalText } from "../../shell/sign-in";
 import { useSecondFactor } from "../../shell/step-up";
 import { useText } from "../../text";
 import { Confirm, Sheet } from "../../ui/dialog";
 import { Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { ProblemPage } from "../../ui/problem";
+import { Problem, ProblemPage } from "../../ui/problem";
 import { Action } from "../kit";
 import { Enroll, RecoveryCodes } from "./enroll";
 
@@ -25,7 +28,46 @@ export function SecurityPage() {
       <Card title={t("Second factor")} actions={<Link to="/sessions">{t("Sessions")}</Link>}>
         {factor.createTime === undefined ? <WithoutFactor /> : <WithFactor factor={factor} />}
       </Card>
+      <Identities />
     </PageFrame>
+  );
+}
+
+/** The identities at providers with which the user signs in. */
+function Identities() {
+  const t = useText();
+  const [failure, setFailure] = useState<unknown>();
+  const providers = useQuery({ queryKey: ["providers"], queryFn: ({ signal }) => read(api.GET("/api/v1/auth/providers", { signal })) });
+  const identities = useQuery({ queryKey: ["identities"], queryFn: ({ signal }) => read(api.GET("/api/v1/auth/identities", { signal })) });
+  const link = async (name: string) => {
+    try {
+      await linkIdentity(name).catch(async (error: unknown) => {
+        if (!(error instanceof ApiError && error.code === "REAUTHENTICATION_REQUIRED")) throw error;
+        await stepUp(error);
+        await linkIdentity(name);
+      });
+    } catch (error) {
+      setFailure(error);
+    }
+  };
+  const offered = providers.data?.data ?? [];
+  const linked = identities.data?.data ?? [];
+  if (offered.length === 0 && linked.length === 0) return null;
+  return (
+    <Card title={t("Sign-in providers")}>
+      {arrival.outcome === "linked" && <p className="notice" role="status">{t("The identity is linked.")}</p>}
+      {arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
+      <ul className="items">
+        {linked.map((identity) => (
+          <li key={identity.id}>
+            {identity.provider ?? identity.issuer} <small>{identity.email}</small> <Time value={identity.createTime} />{" "}
+            <Action id="LinkedIdentityService_DeleteLinkedIdentity" label={t("Unlink")} values={{ linkedIdentityId: identity.id }} name={identity.email ?? identity.issuer} onDone={() => void identities.refetch()} />
+          </li>
+        ))}
+      </ul>
+      <p>{offered.map(({ name, label }) => <button key={name} type="button" onClick={() => void link(name)}>{t("Link {provider}", { provider: label })}</button>)}</p>
+      {failure !== undefined && <Problem error={failure} />}
+    </Card>
   );
 }
 

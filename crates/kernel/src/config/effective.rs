@@ -20,7 +20,7 @@ pub struct Settings {
 pub struct Setting {
     /// The variable.
     pub variable: Variable,
-    /// The effective value, without its secret parts; empty if there is none.
+    /// The effective value, without its secret parts; empty if there is none. For a family, the names that are set.
     pub shown: String,
     /// The origin of the value.
     pub origin: Origin,
@@ -52,6 +52,10 @@ impl Settings {
 
 impl Setting {
     fn new(variable: Variable, source: &Source) -> Self {
+        if variable.name.contains('*') {
+            let (names, origin) = source.members(&variable);
+            return Self { variable, shown: names.join(", "), origin: origin.unwrap_or(Origin::Default) };
+        }
         if let (true, Some(path)) = (variable.secret, source.value(&format!("{}_FILE", variable.name))) {
             return Self { variable, shown: format!("the content of {}", path.text), origin: path.origin };
         }

@@ -78,7 +78,7 @@ pub(crate) const KERNEL: &[Requirement] = &[
             Verdict::of(urls.all(is_safe_postgres), "a URL of Postgres lacks sslmode=require")
         },
     },
-    Requirement { name: "redis", text: "Sessions and rate limits are shared by all instances", check: redis },
+    Requirement { name: "redis", text: "Rate limits are shared by all instances", check: redis },
     Requirement {
         name: "redis-tls",
         text: "Connections to Redis are encrypted, or do not leave the machine",

@@ -16,7 +16,8 @@ use crate::config::Quota;
 /// The definition of a setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
-    /// The name, in the environment and in the file.
+    /// The name, in the environment and in the file. A `*` stands for a part that the deployment chooses: the variable is then
+    /// a family, such as `OIDC_*_ISSUER`.
     pub name: &'static str,
     /// The default; empty if there is none.
     pub default: &'static str,
@@ -35,6 +36,37 @@ impl Variable {
     /// Defines a secret variable without a default. `NAME_FILE` may name a file that contains it.
     pub const fn secret(name: &'static str, meaning: &'static str) -> Self {
         Self { name, default: "", meaning, secret: true }
+    }
+
+    /// Returns whether a name is that of the variable, or of a member of the family: capitals, digits and underscores in
+    /// place of the `*`.
+    pub fn matches(&self, name: &str) -> bool {
+        let Some((prefix, suffix)) = self.name.split_once('*') else { return self.name == name };
+        let part = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix)).unwrap_or_default();
+        let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        !part.is_empty() && part.bytes().all(is_allowed)
+    }
+
+    /// Returns whether a name is that of the variable, or of the file that contains a secret.
+    fn matches_with_file(&self, name: &str) -> bool {
+        self.matches(name) || (self.secret && name.strip_suffix("_FILE").is_some_and(|name| self.matches(name)))
+    }
+
+    /// Returns the names to read from the environment: that of the variable, or those of the members of a family.
+    fn names(&self) -> Vec<String> {
+        if !self.name.contains('*') {
+            return vec![self.name.to_owned()];
+        }
+        let environment = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut names: Vec<_> = environment.filter(|name| self.matches_with_file(name)).collect();
+        for name in &mut names {
+            if let Some(secret) = name.strip_suffix("_FILE").filter(|_| self.secret) {
+                *name = secret.to_owned();
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -83,25 +115,31 @@ impl Source {
     pub fn read(file: Option<&Path>, variables: &[Variable]) -> Self {
         let mut source = file.map_or_else(Self::default, |file| Self::file(file, variables));
         for variable in variables {
-            let file_name = variable.secret.then(|| format!("{}_FILE", variable.name));
-            let names = iter::once(variable.name).chain(file_name.as_deref());
-            #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-            let env_values: Vec<_> = names.map(|name| (name, std::env::var(name))).collect();
-            if env_values.iter().any(|(_, value)| *value != Err(VarError::NotPresent)) {
-                // `NAME` in the environment also takes precedence over `NAME_FILE` in the file, and vice versa.
-                source.values.retain(|name, _| env_values.iter().all(|(other, _)| name != other));
-            }
-            for (name, value) in env_values {
-                match value {
-                    Ok(text) => {
-                        source.values.insert(name.to_owned(), Value { text, origin: Origin::Environment });
-                    }
-                    Err(VarError::NotPresent) => {}
-                    Err(VarError::NotUnicode(_)) => source.error(name, "must be UTF-8"),
-                }
+            for name in variable.names() {
+                source.read_environment(&name, variable.secret);
             }
         }
         source
+    }
+
+    fn read_environment(&mut self, name: &str, is_secret: bool) {
+        let file_name = is_secret.then(|| format!("{name}_FILE"));
+        let names = iter::once(name).chain(file_name.as_deref());
+        #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+        let env_values: Vec<_> = names.map(|name| (name, std::env::var(name))).collect();
+        if env_values.iter().any(|(_, value)| *value != Err(VarError::NotPresent)) {
+            // `NAME` in the environment also takes precedence over `NAME_FILE` in the file, and vice versa.
+            self.values.retain(|name, _| env_values.iter().all(|(other, _)| name != other));
+        }
+        for (name, value) in env_values {
+            match value {
+                Ok(text) => {
+                    self.values.insert(name.to_owned(), Value { text, origin: Origin::Environment });
+                }
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => self.error(name, "must be UTF-8"),
+            }
+        }
     }
 
     /// Returns a source with exactly these values.
@@ -123,6 +161,13 @@ impl Source {
         self.values.get(name)
     }
 
+    /// Returns the names of the members of a family that are set, and the origin of the first.
+    pub(super) fn members(&self, family: &Variable) -> (Vec<&str>, Option<Origin>) {
+        let members: Vec<_> = self.values.iter().filter(|(name, _)| family.matches_with_file(name)).collect();
+        let origin = members.first().map(|(_, value)| value.origin);
+        (members.into_iter().map(|(name, _)| name.as_str()).collect(), origin)
+    }
+
     fn file(path: &Path, variables: &[Variable]) -> Self {
         let mut source = Self::default();
         let table = fs::read_to_string(path)
@@ -132,9 +177,7 @@ impl Source {
             Err(message) => source.error(&path.display().to_string(), message),
             Ok(table) => {
                 for (name, value) in table {
-                    let is_known =
-                        variables.iter().any(|v| v.name == name || (v.secret && format!("{}_FILE", v.name) == name));
-                    if !is_known {
+                    if !variables.iter().any(|variable| variable.matches_with_file(&name)) {
                         source.error(&name, "there is no such variable");
                     }
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -182,7 +225,7 @@ impl Reader {
     }
 
     fn variable(&self, name: &str) -> Variable {
-        let variable = self.variables.iter().find(|variable| variable.name == name);
+        let variable = self.variables.iter().find(|variable| variable.matches(name));
         *variable.unwrap_or_else(|| panic!("{name} is missing from the VARIABLES of its section"))
     }
 
@@ -383,5 +426,25 @@ mod tests {
         read.duration("WAIT");
         read.positive_duration("WAIT");
         assert_eq!(read.finish().1.len(), 1);
+    }
+
+    #[test]
+    fn a_family_has_the_variables_that_match_its_name() {
+        let family = Variable::secret("OIDC_*_CLIENT_SECRET", "A secret");
+        for (name, is_member) in [
+            ("OIDC_GOOGLE_CLIENT_SECRET", true),
+            ("OIDC_MY_CORP_2_CLIENT_SECRET", true),
+            ("OIDC__CLIENT_SECRET", false),
+            ("OIDC_CLIENT_SECRET", false),
+            ("OIDC_google_CLIENT_SECRET", false),
+            ("OIDC_GOOGLE_CLIENT_SECRET_FILE", false),
+            ("OIDC_GOOGLE_CLIENT_ID", false),
+        ] {
+            assert_eq!(family.matches(name), is_member, "{name}");
+        }
+        let mut read = Reader::new(Source::of([("OIDC_CORP_CLIENT_SECRET", "hunter2")]), vec![family]);
+        assert!(read.secret("OIDC_CORP_CLIENT_SECRET").is_some() && read.secret("OIDC_OTHER_CLIENT_SECRET").is_none());
+        let (source, _) = read.finish();
+        assert_eq!(source.members(&family).0, ["OIDC_CORP_CLIENT_SECRET"]);
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 
-/// The only paths that the browser sends the plain cookies to.
-const PLAIN_PATH: &str = "/session";
+/// The only paths that the browser sends the plain cookies of a session to.
+const SESSION_PATH: &str = "/session";
 
 /// A cookie, by its two names.
 #[derive(Debug, Clone, Copy)]
@@ -16,12 +16,34 @@ pub(super) struct Cookie {
     /// The name without TLS, for development. Over TLS it is not read, because every host of the site can set it, also
     /// an attacker in the network who answers for one without TLS.
     plain_name: &'static str,
+    /// The only path that the browser sends the plain cookie to.
+    plain_path: &'static str,
+    /// With which requests of other sites the browser sends the cookie.
+    same_site: &'static str,
 }
 
-pub(super) const SESSION: Cookie = Cookie { name: "__Host-mainstay_session", plain_name: "mainstay_session" };
-pub(super) const DEVICE: Cookie = Cookie { name: "__Host-mainstay_device", plain_name: "mainstay_device" };
+pub(super) const SESSION: Cookie = strict("__Host-mainstay_session", "mainstay_session");
+pub(super) const DEVICE: Cookie = strict("__Host-mainstay_device", "mainstay_device");
+/// The challenge of a sign-in with a provider that awaits the code of a second factor.
+pub(super) const CHALLENGE: Cookie = strict("__Host-mainstay_challenge", "mainstay_challenge");
+/// A sign-in with a provider, whose page leads back.
+pub(super) const PROVIDER: Cookie = Cookie {
+    name: "__Host-mainstay_provider",
+    plain_name: "mainstay_provider",
+    plain_path: "/auth/oidc",
+    same_site: "Lax",
+};
+
+const fn strict(name: &'static str, plain_name: &'static str) -> Cookie {
+    Cookie { name, plain_name, plain_path: SESSION_PATH, same_site: "Strict" }
+}
 
 impl Cookie {
+    /// Returns the cookie that the browser also sends with forms of other sites.
+    pub(super) fn across_sites(self) -> Self {
+        Self { same_site: "None", ..self }
+    }
+
     /// Reads the token, over TLS that of the name with the prefix only. Two cookies of a name count as none: another host of
     /// the site may have set one of them.
     pub(super) fn read(self, headers: &HeaderMap, is_tls: bool) -> Option<&str> {
@@ -41,15 +63,17 @@ impl Cookie {
     }
 
     fn lines(self, headers: &HeaderMap, is_tls: bool, token: &str, age_s: u64) -> Vec<String> {
+        let same_site = self.same_site;
         let plain = |token: &str, age_s: u64, secure: &str| {
-            let name = self.plain_name;
-            format!("{name}={token}; Path={PLAIN_PATH}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
+            let (name, path) = (self.plain_name, self.plain_path);
+            format!("{name}={token}; Path={path}; Max-Age={age_s}; HttpOnly; SameSite={same_site}{secure}")
         };
         if !is_tls {
             return vec![plain(token, age_s, "")];
         }
         let name = self.name;
-        let mut lines = vec![format!("{name}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict; Secure")];
+        let mut lines =
+            vec![format!("{name}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite={same_site}; Secure")];
         if of_name(headers, self.plain_name).next().is_some() {
             lines.push(plain("", 0, "; Secure"));
         }

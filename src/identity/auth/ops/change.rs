@@ -28,7 +28,7 @@ use mainstay_kernel::{
 /// # Errors
 /// `WRONG_PASSWORD`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `VALIDATION_FAILED`, also for a new password that is common or
 /// like the user's address or name; `CONFLICT` if the password was changed, or all sessions were ended, meanwhile;
-/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn change_password(
     app: &App,
     permit: &Permit,

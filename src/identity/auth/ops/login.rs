@@ -12,7 +12,10 @@ use crate::{
         credential::model::{self as token, DeviceId},
         passwords::{Passwords, Verdict},
         second_factor::model::Challenge,
-        session::{model::Device, ops as session},
+        session::{
+            model::{Device, Proof},
+            ops as session,
+        },
         sign_in::{model::Outcome, ops as sign_in},
         tokens::Pair,
         user::{
@@ -37,7 +40,7 @@ pub struct Attempt {
     pub account: Option<AccountId>,
 }
 
-/// The outcome of a sign-in with the right password.
+/// The outcome of a sign-in that has proved who the user is.
 #[derive(Debug)]
 pub enum SignedIn {
     /// The session's tokens and the device's token.
@@ -53,7 +56,7 @@ pub(crate) struct Proved {
     /// Whether the account has signed in from the network before.
     pub(crate) is_known: bool,
     pub(crate) device_id: DeviceId,
-    pub(crate) has_second_factor: bool,
+    pub(crate) proof: Proof,
 }
 
 /// Verifies the password and, unless the user has a second factor, begins a session. An unknown user costs the same as a
@@ -62,7 +65,7 @@ pub(crate) struct Proved {
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `USER_DEACTIVATED`, and `NOT_FOUND` if the user is not a member
 /// of the named account, which only the right password reveals;
-/// `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
     let Attempt { email, password, device, device_token, from, account } = attempt;
     let now = app.clock.now();
@@ -70,13 +73,28 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
         device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
     let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
     let device_id = device_id.unwrap_or_else(random);
+    finish(app, Proved { user, is_known, device_id, proof: Proof::PASSWORD }, device, account, from).await
+}
+
+/// Begins the session of a user who has proved who they are, by a password or a provider. For a user with a second factor,
+/// returns a challenge instead.
+///
+/// # Errors
+/// As [`complete`].
+pub(crate) async fn finish(
+    app: &App,
+    proved: Proved,
+    device: Device,
+    account: Option<AccountId>,
+    from: IpAddr,
+) -> Result<SignedIn> {
+    let Proved { user, device_id, proof, .. } = &proved;
     if user.second_factor_at.is_some() {
-        let (user, epoch) = (user.id, user.epoch.number);
-        let challenge = Challenge { user, epoch, id: random(), device: device_id, account };
-        let (token, life) = challenge.write(&app.secret, now);
+        let (user, epoch, method) = (user.id, user.epoch.number, proof.method);
+        let challenge = Challenge { user, epoch, id: random(), device: *device_id, account, method };
+        let (token, life) = challenge.write(&app.secret, app.clock.now());
         return Ok(SignedIn::Challenge(token, life));
     }
-    let proved = Proved { user, is_known, device_id, has_second_factor: false };
     let (pair, device_token) = complete(app, proved, device, account, from).await?;
     Ok(SignedIn::Tokens(pair, device_token))
 }
@@ -84,16 +102,15 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
 /// Begins a session, and notifies the user if the network is unknown. Returns the session's tokens and the device's token.
 ///
 /// # Errors
-/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres or the session store is
-/// unreachable.
+/// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn complete(
     app: &App,
-    Proved { user, is_known, device_id, has_second_factor }: Proved,
+    Proved { user, is_known, device_id, proof }: Proved,
     device: Device,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<(Pair, SecretString)> {
-    let pair = session::begin(app, &user, device, account, has_second_factor).await?;
+    let pair = session::begin(app, &user, device, account, proof).await?;
     sign_in::count(app, Outcome::Accepted).await;
     audited::signed_in(app, &user, &pair, is_known).await?;
     if !is_known {

@@ -37,7 +37,7 @@ pub(crate) async fn prove(app: &App, permit: &Permit, password: SecretString, fr
 ///
 /// # Errors
 /// `WRONG_PASSWORD`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `SESSION_REVOKED`; `NOT_FOUND` if the user was removed;
-/// `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn prove_password(
     app: &App,
     permit: &Permit,

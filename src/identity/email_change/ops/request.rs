@@ -24,7 +24,7 @@ use mainstay_kernel::{
 ///
 /// # Errors
 /// `WRONG_PASSWORD`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `SESSION_REVOKED`; `VALIDATION_FAILED` if the user has the
-/// address; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// address; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn request(
     app: &App,
     permit: &Permit,

@@ -37,7 +37,7 @@ pub async fn request(app: &App, email: EmailAddress, language: Language, from: I
 ///
 /// # Errors
 /// `REGISTRATION_CLOSED`.
-pub(super) fn admit(app: &App, email: &EmailAddress) -> Result<()> {
+pub(crate) fn admit(app: &App, email: &EmailAddress) -> Result<()> {
     if app.config.section::<IdentityConfig>().registration.admits(email) {
         return Ok(());
     }

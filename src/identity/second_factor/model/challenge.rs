@@ -1,4 +1,4 @@
-//! The challenge of a sign-in that awaits the code of a second factor: what the password has proved, with a MAC, so that the
+//! The challenge of a sign-in that awaits the code of a second factor: what the first factor has proved, with a MAC, so that the
 //! server stores nothing. It ends with the epoch of the user, and thus with a new password.
 
 use aws_lc_rs::hmac;
@@ -7,14 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::identity::credential::model::DeviceId;
+use crate::identity::{credential::model::DeviceId, session::model::Method};
 use mainstay_kernel::{
     id::{AccountId, UserId},
     secret::SecretKey,
 };
 
 const PREFIX: &str = "mch_";
-const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 8;
+const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 2 + 8;
 /// How long a user has to type a code.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
 
@@ -30,10 +30,12 @@ pub struct Challenge {
     pub device: DeviceId,
     /// The account that the session is to have, if the sign-in named one.
     pub account: Option<AccountId>,
+    /// The first factor.
+    pub method: Method,
 }
 
 fn sign(secret: &SecretKey) -> hmac::Key {
-    secret.mac("second factor challenges v1")
+    secret.mac("second factor challenges v2")
 }
 
 impl Challenge {
@@ -47,6 +49,7 @@ impl Challenge {
             &self.id,
             &self.device,
             account.as_bytes(),
+            &self.method.number().to_be_bytes(),
             &expires_at.to_be_bytes(),
         ]
         .concat();
@@ -64,6 +67,7 @@ impl Challenge {
         let (id, rest) = rest.split_first_chunk()?;
         let (device, rest) = rest.split_first_chunk()?;
         let (account, rest) = rest.split_first_chunk()?;
+        let (method, rest) = rest.split_first_chunk()?;
         let account = Uuid::from_bytes(*account);
         let expires_at = i64::from_be_bytes(rest.try_into().ok()?);
         (now.timestamp() < expires_at).then_some(Self {
@@ -72,6 +76,7 @@ impl Challenge {
             id: *id,
             device: *device,
             account: Some(account).filter(|account| !account.is_nil()).map(AccountId),
+            method: Method::from_number(i16::from_be_bytes(*method).into())?,
         })
     }
 }
@@ -87,8 +92,8 @@ mod tests {
         let at = |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time");
         let (secret, other) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
         for account in [None, Some(AccountId(Uuid::from_u128(3)))] {
-            let challenge =
-                Challenge { user: UserId(Uuid::from_u128(1)), epoch: -7, id: [5; 16], device: [6; 16], account };
+            let (user, method) = (UserId(Uuid::from_u128(1)), Method::Provider);
+            let challenge = Challenge { user, epoch: -7, id: [5; 16], device: [6; 16], account, method };
             let (token, life) = challenge.write(&secret, at(0));
             let token = token.expose_secret();
             assert_eq!(life, TimeDelta::seconds(300));

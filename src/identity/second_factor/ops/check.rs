@@ -16,7 +16,10 @@ use crate::{
             ops::open,
             store,
         },
-        session::{model::Device, ops as session},
+        session::{
+            model::{Device, Method, Proof},
+            ops as session,
+        },
         sign_in::{model::Outcome, ops as sign_in},
         tokens::Pair,
         user::{model::User, store as users},
@@ -46,7 +49,7 @@ const PER_USER_AND_DAY: Quota = Quota { requests: 60, window: Duration::from_sec
 ///
 /// # Errors
 /// `INVALID_TOKEN` for a challenge that is not valid, or not any more; `WRONG_CODE`, `RATE_LIMIT_EXCEEDED`; `NOT_FOUND` if
-/// the user is not a member of the account of the challenge; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// the user is not a member of the account of the challenge; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: IpAddr) -> Result<(Pair, SecretString)> {
     let challenge = Challenge::read(&app.secret, token, app.clock.now()).ok_or(Reason::InvalidToken)?;
     let id = challenge.user;
@@ -63,7 +66,8 @@ pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: I
         return Err(error);
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
-    let proved = Proved { user, is_known, device_id: challenge.device, has_second_factor: true };
+    let proof = Proof { method: challenge.method, has_second_factor: true };
+    let proved = Proved { user, is_known, device_id: challenge.device, proof };
     auth::complete(app, proved, device, challenge.account, from).await
 }
 
@@ -71,7 +75,7 @@ pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: I
 ///
 /// # Errors
 /// `WRONG_PASSWORD`, `WRONG_CODE`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `SESSION_REVOKED`; `VALIDATION_FAILED` without the
-/// code of a user who has a second factor; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// code of a user who has a second factor; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn reauthenticate(
     app: &App,
     permit: &Permit,
@@ -91,7 +95,8 @@ pub async fn reauthenticate(
         }
     }
     let (.., id) = session::caller(permit)?;
-    let pair = session::renew(app, user.id, id, has_second_factor).await?;
+    let proof = Proof { method: Method::Password, has_second_factor };
+    let pair = session::renew(app, user.id, id, proof).await?;
     auth::record(app, auth::of_user(user.id)).await?;
     Ok(pair)
 }

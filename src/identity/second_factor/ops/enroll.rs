@@ -47,7 +47,7 @@ pub async fn enroll(work: &mut Work, secret: &SecretKey, issuer: &str) -> Result
 ///
 /// # Errors
 /// `WRONG_CODE`; `NO_SECOND_FACTOR` if none awaits its confirmation; `CONFLICT` if the sessions were ended meanwhile;
-/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn confirm(app: &App, permit: &Permit, code: String) -> Result<Vec<String>> {
     let (id, _, current) = session::caller(permit)?;
     let row = app.database.autocommit(async move |connection| users::with_hash(connection, id).await).await?;
@@ -79,7 +79,7 @@ pub async fn confirm(app: &App, permit: &Permit, code: String) -> Result<Vec<Str
     tracing::info!(user = %id, "a second factor was added");
     session::remove_outdated(app, id).await;
     // The codes are shown once, so a failure must not lose them. Without the mark, the session proves the factor again.
-    if let Err(error) = session::renew(app, id, current, true).await {
+    if let Err(error) = session::prove_second_factor(app, id, current).await {
         tracing::warn!(user = %id, error = error.detail(), "a session was not marked as proved by a second factor");
     }
     Ok(codes)

@@ -1,0 +1,155 @@
+//! Sign-in with a provider: the page to which a browser goes, and the page to which it returns.
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{Path, RawQuery, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use mainstay_kernel::{
+    app::App,
+    caller::ClientAddress,
+    error::{Error, Reason, Result},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::{cookie, in_headers, is_secure, is_tls, new_session, origin_of, read, refusal, too_large};
+use crate::identity::{
+    auth::ops::SignedIn,
+    provider::{
+        model::{Answer, Intent, LIFE, return_path, with_parameter},
+        ops::{self, Begun, Browser, Finished},
+    },
+};
+
+/// The name of the parameter of the page after a sign-in that is not complete.
+const OUTCOME: &str = "sign_in";
+/// The name of the parameter with the reason of a failure.
+const FAILURE: &str = "sign_in_error";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct LinkStart {
+    #[serde(default)]
+    return_path: Option<String>,
+}
+
+/// `GET /auth/oidc/{provider}`: sends the browser to the provider.
+pub(super) async fn start(State(app): State<App>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let begin = async {
+        let query = query.unwrap_or_default();
+        let path = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "return").map(|(_, path)| path);
+        ops::begin(&app, &name, return_path(path.as_deref())?, Intent::SignIn).await
+    };
+    match begin.await {
+        Ok(begun) => (kept(&app, &begun), found(&begun.url)).into_response(),
+        Err(error) => refusal(error),
+    }
+}
+
+/// `POST /session/oidc/{provider}`: returns the URL at which the user of the session links an identity.
+pub(super) async fn start_link(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let begin = async {
+        let body = body.map_err(too_large)?;
+        let LinkStart { return_path: path } = match &*body {
+            [] => LinkStart::default(),
+            body => read(body, "The body must be empty, or JSON with returnPath.")?,
+        };
+        let token = cookie::SESSION.read(&headers, is_tls(&app, &headers)).ok_or(Reason::Unauthenticated)?;
+        ops::begin_link(&app, &name, return_path(path.as_deref())?, token).await
+    };
+    match begin.await {
+        Ok(begun) => {
+            let body = Json(json!({ "data": { "url": begun.url } }));
+            (kept(&app, &begun), [(header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
+        Err(error) => refusal(error),
+    }
+}
+
+/// `GET /auth/oidc/{provider}/callback`: the return of the browser.
+pub(super) async fn finish(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    finished(&app, &name, Answer::parse(&query.unwrap_or_default()), address, &headers).await
+}
+
+/// `POST /auth/oidc/{provider}/callback`: the same, by a form.
+pub(super) async fn finish_form(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match body {
+        Ok(body) => finished(&app, &name, Answer::parse(&String::from_utf8_lossy(&body)), address, &headers).await,
+        Err(rejection) => refusal(too_large(rejection)),
+    }
+}
+
+async fn finished(
+    app: &App,
+    name: &str,
+    answer: Answer,
+    address: Option<Extension<ClientAddress>>,
+    headers: &HeaderMap,
+) -> Response {
+    let (device, from) = origin_of(address, headers);
+    let is_tls = is_secure(app);
+    let device_token = cookie::DEVICE.read(headers, is_tls).map(SecretString::from);
+    let cookie = cookie::PROVIDER.read(headers, is_tls).map(str::to_owned);
+    let (path, outcome) = ops::finish(app, name, answer, Browser { cookie, device, device_token, from }).await;
+    let mut cookies = cookie::PROVIDER.clear(headers, is_tls);
+    let place = match outcome {
+        Ok(Finished::SignedIn(SignedIn::Tokens(pair, device))) => {
+            cookies.extend(new_session(app, headers, is_tls, &pair, &device));
+            path
+        }
+        Ok(Finished::SignedIn(SignedIn::Challenge(token, life))) => {
+            let life = life.to_std().unwrap_or_default();
+            cookies.extend(cookie::CHALLENGE.set(headers, is_tls, token.expose_secret(), life));
+            with_parameter(&path, OUTCOME, "second_factor")
+        }
+        Ok(Finished::Linked) => with_parameter(&path, OUTCOME, "linked"),
+        Err(error) => with_parameter(&path, FAILURE, failure(&error)),
+    };
+    (in_headers(cookies), found(&place)).into_response()
+}
+
+/// Returns the code of an error, for the page. The log has the rest.
+fn failure(error: &Error) -> &'static str {
+    let facts = error.reason().facts();
+    if facts.http.is_server_error() {
+        tracing::warn!(error = error.detail(), "a sign-in with a provider failed");
+    }
+    facts.code
+}
+
+/// Returns the cookie of a sign-in that has begun.
+fn kept(app: &App, begun: &Begun) -> super::SetCookies {
+    let cookie = if begun.is_form_post { cookie::PROVIDER.across_sites() } else { cookie::PROVIDER };
+    in_headers(cookie.set(&HeaderMap::new(), is_secure(app), &begun.cookie, LIFE.to_std().unwrap_or_default()))
+}
+
+fn found(url: &str) -> Response {
+    let Ok(location) = HeaderValue::try_from(url) else { return refusal(Reason::UpstreamFailed.into()) };
+    (
+        StatusCode::SEE_OTHER,
+        [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+    )
+        .into_response()
+}

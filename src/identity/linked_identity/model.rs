@@ -1,0 +1,22 @@
+//! The people at providers with whom users sign in.
+
+use chrono::{DateTime, Utc};
+
+use crate::identity::linked_identity::id::LinkedIdentityId;
+use mainstay_kernel::id::UserId;
+
+/// The maximum number of identities per user.
+pub const MAX_PER_USER: usize = 20;
+
+/// A person at a provider with whom a user signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedIdentity {
+    pub id: LinkedIdentityId,
+    pub user: UserId,
+    /// Identifies the person together with the subject.
+    pub issuer: String,
+    pub subject: String,
+    /// The address that the provider had at the time of the link.
+    pub email: Option<String>,
+    pub created_at: DateTime<Utc>,
+}

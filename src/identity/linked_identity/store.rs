@@ -1,0 +1,78 @@
+//! Linked identities in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    identity::linked_identity::{id::LinkedIdentityId, model::LinkedIdentity},
+    schema::linked_identities,
+};
+use mainstay_kernel::{
+    database::{Connection, violated_unique},
+    error::{Error, Reason, Result},
+    id::UserId,
+};
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = linked_identities)]
+struct Row {
+    id: LinkedIdentityId,
+    user_id: UserId,
+    issuer: String,
+    subject: String,
+    email: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Row> for LinkedIdentity {
+    fn from(row: Row) -> Self {
+        let Row { id, user_id: user, issuer, subject, email, created_at } = row;
+        Self { id, user, issuer, subject, email, created_at }
+    }
+}
+
+/// Stores a new identity.
+///
+/// # Errors
+/// `ALREADY_EXISTS` if the identity is linked to a user.
+pub async fn insert(connection: &Connection, identity: &LinkedIdentity) -> Result<()> {
+    let row = (
+        linked_identities::id.eq(identity.id),
+        linked_identities::user_id.eq(identity.user),
+        linked_identities::issuer.eq(&identity.issuer),
+        linked_identities::subject.eq(&identity.subject),
+        linked_identities::email.eq(&identity.email),
+        linked_identities::created_at.eq(identity.created_at),
+    );
+    let inserted = diesel::insert_into(linked_identities::table).values(row).execute(&mut &*connection).await;
+    match inserted {
+        Err(error) if violated_unique(&error) == Some("linked_identities_issuer_subject_key") => {
+            Err(Error::with_message(Reason::AlreadyExists, "The identity is linked to a user."))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Returns the identity of a person, if it is linked.
+pub async fn find(connection: &mut Connection, issuer: &str, subject: &str) -> Result<Option<LinkedIdentity>> {
+    let query = linked_identities::table.filter(linked_identities::issuer.eq(issuer));
+    let query = query.filter(linked_identities::subject.eq(subject)).select(Row::as_select());
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    Ok(row.map(LinkedIdentity::from))
+}
+
+/// Returns the identities of a user, oldest first.
+pub async fn list(connection: &Connection, user: UserId) -> Result<Vec<LinkedIdentity>> {
+    let query = linked_identities::table.filter(linked_identities::user_id.eq(user));
+    let query = query.order((linked_identities::created_at, linked_identities::id)).select(Row::as_select());
+    let rows: Vec<Row> = query.load(&mut &*connection).await?;
+    Ok(rows.into_iter().map(LinkedIdentity::from).collect())
+}
+
+/// Removes an identity.
+pub async fn delete(connection: &Connection, id: LinkedIdentityId) -> Result<()> {
+    diesel::delete(linked_identities::table.find(id)).execute(&mut &*connection).await?;
+    Ok(())
+}

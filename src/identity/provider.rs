@@ -1,0 +1,7 @@
+//! Sign-in with providers: OpenID Connect (authorization code with PKCE), and GitHub's OAuth.
+
+pub mod client;
+mod discovery;
+mod github;
+pub mod model;
+pub mod ops;

@@ -1,0 +1,260 @@
+//! Calls to a provider: discovery, the exchange of a code, and the claims about the person.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use url::{Url, form_urlencoded};
+
+use super::{
+    discovery::{Discovery, Metadata},
+    github,
+    model::{Answer, Attempt, Claims, Expected, Person, TokenFault},
+};
+use crate::identity::config::{IdentityConfig, Preset, Provider};
+use mainstay_kernel::{
+    app::App,
+    clock::Clock,
+    error::{Error, Reason, Result},
+    outbound::{self, Bounds, Client, Kind},
+};
+
+const BOUNDS: Bounds = Bounds {
+    total: Duration::from_secs(4),
+    attempt_timeout: Duration::from_secs(3),
+    max_concurrency: 32,
+    max_attempts: 2,
+};
+
+/// The providers of the configuration.
+#[derive(Debug)]
+pub struct Providers(Vec<ProviderClient>);
+
+impl Providers {
+    /// Opens a client of each provider. It calls none of them: one that is unavailable must not stop the start.
+    ///
+    /// # Errors
+    /// If the system has no root certificates.
+    pub fn open(app: &App) -> anyhow::Result<Self> {
+        let config = app.config.section::<IdentityConfig>();
+        let public_url = config.public_url.as_deref().unwrap_or_default();
+        let client = |provider: &Provider| -> anyhow::Result<ProviderClient> {
+            Ok(ProviderClient {
+                redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
+                client: Client::new(provider.preset.name(), BOUNDS, &app.alerts)?,
+                clock: app.clock.clone(),
+                discovery: Discovery::default(),
+                config: provider.clone(),
+            })
+        };
+        config.providers.iter().map(client).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Returns a provider by its name.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    pub fn find(&self, name: &str) -> Result<&ProviderClient> {
+        self.0.iter().find(|provider| provider.config.name == name).ok_or_else(|| Error::not_found("sign-in provider"))
+    }
+
+    /// Returns the configuration of all providers, in its order.
+    pub fn all(&self) -> impl Iterator<Item = &Provider> {
+        self.0.iter().map(|provider| &provider.config)
+    }
+}
+
+/// The client of one provider.
+#[derive(Debug)]
+pub struct ProviderClient {
+    pub config: Provider,
+    redirect_uri: String,
+    client: Client,
+    clock: Clock,
+    discovery: Discovery,
+}
+
+/// The response of a token endpoint.
+#[derive(Deserialize)]
+struct Tokens {
+    #[serde(default)]
+    id_token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+}
+
+impl ProviderClient {
+    /// Returns the URL at which the person signs in.
+    ///
+    /// # Errors
+    /// `UPSTREAM_FAILED` and others of a call, if the provider's metadata must be read and can't be.
+    pub async fn authorization_url(&self, attempt: &Attempt) -> Result<String> {
+        let endpoint = self.metadata().await?.authorization_endpoint;
+        let mut url = endpoint.parse::<Url>().map_err(|error| self.wrong("authorization_endpoint", error))?;
+        let mut query = url.query_pairs_mut();
+        query.append_pair("response_type", "code");
+        query.append_pair("client_id", &self.config.client_id);
+        query.append_pair("redirect_uri", &self.redirect_uri);
+        query.append_pair("scope", &self.config.scopes);
+        query.append_pair("state", &attempt.state);
+        query.append_pair("code_challenge", &attempt.challenge());
+        query.append_pair("code_challenge_method", "S256");
+        if self.config.preset != Preset::GitHub {
+            query.append_pair("nonce", &attempt.nonce);
+        }
+        if self.is_form_post() {
+            query.append_pair("response_mode", "form_post");
+        }
+        drop(query);
+        Ok(url.into())
+    }
+
+    /// Returns whether the response arrives as a form, from a page of the provider.
+    pub fn is_form_post(&self) -> bool {
+        // Apple refuses a request for the address without it.
+        self.config.preset == Preset::Apple
+    }
+
+    /// Exchanges the code of a response, and returns the person.
+    ///
+    /// # Errors
+    /// `INVALID_TOKEN` if the issuer of the response, the code or the ID token is wrong; `UPSTREAM_FAILED` and others of a call.
+    pub async fn person(&self, attempt: &Attempt, answer: &Answer) -> Result<Person> {
+        let metadata = self.metadata().await?;
+        // Another provider may have sent the person here, to learn the code of this one (RFC 9207).
+        let has_issuer = answer.iss.is_some() || metadata.authorization_response_iss_parameter_supported;
+        if has_issuer && answer.iss.as_deref() != Some(self.config.issuer.as_str()) {
+            return Err(self.refuse("the iss of the response is wrong"));
+        }
+        let code = answer.code.as_deref().ok_or_else(|| self.refuse("the response has no code"))?;
+        let Tokens { id_token, access_token } = self.exchange(&metadata, attempt, code).await?;
+        let access_token = access_token.map(SecretString::from);
+        if self.config.preset == Preset::GitHub {
+            let token = access_token.ok_or_else(|| self.refuse("GitHub refused the code"))?;
+            return github::person(self, &token).await;
+        }
+        let token = id_token.ok_or_else(|| self.refuse("the token response has no ID token"))?;
+        let claims = self.verify(&metadata, attempt, &token).await?;
+        self.complete(&metadata, claims, access_token).await
+    }
+
+    /// Returns the claims of an ID token. An unknown key may be new: the keys are read again, at most once a minute.
+    async fn verify(&self, metadata: &Metadata, attempt: &Attempt, token: &str) -> Result<Claims> {
+        let mut verified = self.discovery.keys(self, metadata, &self.clock, false).await?.verify(token);
+        if verified == Err(TokenFault::UnknownKey) {
+            verified = self.discovery.keys(self, metadata, &self.clock, true).await?.verify(token);
+        }
+        let claims = verified.map_err(|fault| self.refuse(&format!("the ID token: {fault:?}")))?;
+        let (issuer, client_id) = (self.config.issuer.as_str(), self.config.client_id.as_str());
+        let expected = Expected { issuer, client_id, nonce: &attempt.nonce, now: self.clock.now() };
+        claims.check(expected).map_err(|claim| self.refuse(&format!("the ID token has a wrong {claim}")))?;
+        Ok(claims)
+    }
+
+    /// Returns the person of an ID token. Some providers have the address at their userinfo endpoint only.
+    async fn complete(&self, metadata: &Metadata, claims: Claims, token: Option<SecretString>) -> Result<Person> {
+        #[derive(Deserialize)]
+        struct UserInfo {
+            sub: String,
+            #[serde(default)]
+            email: Option<String>,
+            #[serde(default, deserialize_with = "super::model::truth")]
+            email_verified: Option<bool>,
+            #[serde(default)]
+            name: Option<String>,
+        }
+        let Claims { iss: issuer, sub: subject, email, email_verified: is_verified, name, .. } = claims;
+        let person = Person { issuer, subject, email, is_verified, name };
+        let endpoint = metadata.userinfo_endpoint.as_deref().filter(|_| person.email.is_none());
+        let Some((endpoint, token)) = endpoint.zip(token) else { return Ok(person) };
+        let info: UserInfo = self.get(endpoint, Some(&token)).await?;
+        // OpenID Connect Core 1.0, 5.3.4: an access token that was substituted leads to another person.
+        if info.sub != person.subject {
+            return Err(self.refuse("userinfo has another subject"));
+        }
+        Ok(Person { email: info.email, is_verified: info.email_verified, name: info.name.or(person.name), ..person })
+    }
+
+    async fn exchange(&self, metadata: &Metadata, attempt: &Attempt, code: &str) -> Result<Tokens> {
+        match self.client.send(self.exchange_request(metadata, attempt, code)?).await {
+            Ok(response) => self.read(response.body()),
+            // RFC 6749, 5.2: such as `invalid_grant`, for a code that was used, or of another client or verifier.
+            Err(error) if error.kind == Kind::Rejected => {
+                Err(self.refuse("the provider refused the code").caused_by(error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn exchange_request(&self, metadata: &Metadata, attempt: &Attempt, code: &str) -> Result<outbound::Request> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code").append_pair("code", code);
+        form.append_pair("redirect_uri", &self.redirect_uri).append_pair("code_verifier", &attempt.verifier);
+        let request = http::Request::builder().method(Method::POST).uri(&metadata.token_endpoint);
+        let mut request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        match &self.config.client_secret {
+            Some(secret) if metadata.takes_basic() => {
+                request = request.header(header::AUTHORIZATION, basic(&self.config.client_id, secret)?);
+            }
+            secret => {
+                form.append_pair("client_id", &self.config.client_id);
+                if let Some(secret) = secret {
+                    form.append_pair("client_secret", secret.expose_secret());
+                }
+            }
+        }
+        let request = request.header(header::ACCEPT, "application/json").body(Bytes::from(form.finish()));
+        request.map_err(|error| self.wrong("token_endpoint", error))
+    }
+
+    /// Returns the metadata of the provider.
+    async fn metadata(&self) -> Result<Metadata> {
+        match self.config.preset {
+            Preset::GitHub => Ok(github::metadata(&self.config.issuer)),
+            _ => self.discovery.metadata(self, &self.clock).await,
+        }
+    }
+
+    /// Reads a JSON document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: &str, token: Option<&SecretString>) -> Result<T> {
+        // GitHub refuses requests without a user agent.
+        let mut request = http::Request::get(url).header(header::USER_AGENT, "mainstay");
+        if let Some(token) = token {
+            let mut bearer =
+                HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(Error::internal)?;
+            bearer.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
+        let request = request.header(header::ACCEPT, "application/json").body(Bytes::new());
+        let response: outbound::Response = self.client.send(request.map_err(|error| self.wrong(url, error))?).await?;
+        self.read(response.body())
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| self.wrong("response", error))
+    }
+
+    /// Returns the error for a document of the provider that can't be used.
+    pub(super) fn wrong(&self, what: &str, error: impl std::fmt::Display) -> Error {
+        let cause = anyhow::anyhow!("the provider {}: {what}: {error}", self.config.name);
+        Error::new(Reason::UpstreamFailed).caused_by(cause)
+    }
+
+    /// Returns the error for a response that does not prove who the person is.
+    fn refuse(&self, why: &str) -> Error {
+        tracing::warn!(provider = self.config.name, why, "a sign-in with a provider was refused");
+        Reason::InvalidToken.into()
+    }
+}
+
+/// Returns the credentials of the client (RFC 6749, 2.3.1).
+fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(id), encode(secret.expose_secret()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).map_err(Error::internal)?;
+    value.set_sensitive(true);
+    Ok(value)
+}

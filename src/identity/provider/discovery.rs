@@ -1,0 +1,175 @@
+//! The metadata and the keys of a provider (OpenID Connect Discovery 1.0), cached.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{client::ProviderClient, model::KeySet};
+use mainstay_kernel::{clock::Clock, config::is_https_or_loopback, error::Result};
+
+/// How long the metadata is used.
+const METADATA_LIFE: TimeDelta = TimeDelta::hours(1);
+/// How long the keys are used: a key that the provider withdraws is refused from then on.
+const KEYS_LIFE: TimeDelta = TimeDelta::minutes(10);
+/// The minimum time between two reads of the keys because of an unknown key, which any ID token can name.
+const RELOAD_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
+/// The metadata of a provider.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Metadata {
+    issuer: String,
+    pub(super) authorization_endpoint: String,
+    pub(super) token_endpoint: String,
+    jwks_uri: String,
+    #[serde(default)]
+    pub(super) userinfo_endpoint: Option<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// RFC 9207, 3.
+    #[serde(default)]
+    pub(super) authorization_response_iss_parameter_supported: bool,
+}
+
+impl Metadata {
+    /// Makes the metadata of a provider without keys.
+    pub(super) fn of_oauth(issuer: &str, authorization_endpoint: String, token_endpoint: String) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint,
+            token_endpoint,
+            jwks_uri: String::new(),
+            userinfo_endpoint: None,
+            token_endpoint_auth_methods_supported: Some(vec!["client_secret_post".to_owned()]),
+            authorization_response_iss_parameter_supported: false,
+        }
+    }
+
+    /// Returns whether the token endpoint takes the client's secret in a header, which is the default.
+    pub(super) fn takes_basic(&self) -> bool {
+        let methods = self.token_endpoint_auth_methods_supported.as_ref();
+        methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"))
+    }
+
+    /// Checks that the document is that of an issuer, and that no endpoint is less protected than the issuer.
+    fn check(&self, issuer: &str) -> std::result::Result<(), String> {
+        if self.issuer != issuer {
+            return Err(format!("the issuer is {}", self.issuer));
+        }
+        let is_plain = |url: &Url| url.scheme() == "http";
+        let may_be_plain = issuer.parse::<Url>().is_ok_and(|url| is_plain(&url));
+        let endpoints = [&self.authorization_endpoint, &self.token_endpoint, &self.jwks_uri];
+        let is_safe = |url: &Url| is_https_or_loopback(url) && (may_be_plain || !is_plain(url));
+        match endpoints
+            .into_iter()
+            .chain(&self.userinfo_endpoint)
+            .find(|text| !text.parse::<Url>().is_ok_and(|url| is_safe(&url)))
+        {
+            Some(endpoint) => Err(format!("the endpoint {endpoint} is no https URL")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Read<T> {
+    value: T,
+    at: DateTime<Utc>,
+}
+
+impl<T> Read<T> {
+    fn is_younger(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
+        (TimeDelta::zero()..age).contains(&(now - self.at))
+    }
+}
+
+/// The cached documents. Concurrent callers share one read. A provider that can't be read is not used, because a
+/// sign-in calls the provider anyway.
+#[derive(Debug, Default)]
+pub(super) struct Discovery {
+    metadata: Mutex<Option<Read<Metadata>>>,
+    keys: Mutex<Option<Read<Arc<KeySet>>>>,
+}
+
+impl Discovery {
+    /// Returns the metadata.
+    ///
+    /// # Errors
+    /// `UPSTREAM_FAILED` and others of a call.
+    pub(super) async fn metadata(&self, client: &ProviderClient, clock: &Clock) -> Result<Metadata> {
+        let mut cached = self.metadata.lock().await;
+        let now = clock.now();
+        if let Some(read) = cached.as_ref().filter(|read| read.is_younger(METADATA_LIFE, now)) {
+            return Ok(read.value.clone());
+        }
+        let issuer = &client.config.issuer;
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let metadata: Metadata = client.get(&url, None).await?;
+        metadata.check(issuer).map_err(|fault| client.wrong("metadata", fault))?;
+        *cached = Some(Read { value: metadata.clone(), at: now });
+        Ok(metadata)
+    }
+
+    /// Returns the keys. With `reload`, they are read again unless that was less than [`RELOAD_INTERVAL`] ago.
+    ///
+    /// # Errors
+    /// `UPSTREAM_FAILED` and others of a call.
+    pub(super) async fn keys(
+        &self,
+        client: &ProviderClient,
+        metadata: &Metadata,
+        clock: &Clock,
+        reload: bool,
+    ) -> Result<Arc<KeySet>> {
+        let mut cached = self.keys.lock().await;
+        let (now, life) = (clock.now(), if reload { RELOAD_INTERVAL } else { KEYS_LIFE });
+        if let Some(read) = cached.as_ref().filter(|read| read.is_younger(life, now)) {
+            return Ok(read.value.clone());
+        }
+        let set: Value = client.get(&metadata.jwks_uri, None).await?;
+        let keys = Arc::new(KeySet::read(&set));
+        *cached = Some(Read { value: keys.clone(), at: now });
+        Ok(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(issuer: &str, change: Value) -> std::result::Result<(), String> {
+        let mut document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": "https://id.example/authorize",
+            "token_endpoint": "https://id.example/token",
+            "jwks_uri": "https://id.example/keys",
+        });
+        for (name, value) in change.as_object().expect("an object") {
+            document[name] = value.clone();
+        }
+        serde_json::from_value::<Metadata>(document).expect("metadata").check(issuer)
+    }
+
+    #[test]
+    fn the_document_is_that_of_the_issuer_and_its_endpoints_have_tls() {
+        const ISSUER: &str = "https://id.example";
+        assert_eq!(check(ISSUER, json!({})), Ok(()));
+        for bad in [
+            json!({ "issuer": "https://id.example/" }),
+            json!({ "issuer": "https://evil.example" }),
+            json!({ "token_endpoint": "http://id.example/token" }),
+            json!({ "jwks_uri": "http://127.0.0.1/keys" }),
+            json!({ "userinfo_endpoint": "file:///etc/passwd" }),
+            json!({ "authorization_endpoint": "javascript:alert(1)" }),
+        ] {
+            assert!(check(ISSUER, bad.clone()).is_err(), "{bad}");
+        }
+        assert_eq!(check("http://127.0.0.1:9", json!({ "jwks_uri": "http://127.0.0.1:9/keys" })), Ok(()));
+        assert!(check("http://127.0.0.1:9", json!({ "jwks_uri": "http://10.0.0.1/keys" })).is_err());
+    }
+}

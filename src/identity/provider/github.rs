@@ -1,0 +1,50 @@
+//! GitHub, which has OAuth without OpenID Connect: its API says who the person is
+//! (<https://docs.github.com/en/rest/users/users>, <https://docs.github.com/en/rest/users/emails>).
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{client::ProviderClient, discovery::Metadata, model::Person};
+use mainstay_kernel::error::Result;
+
+const PUBLIC: &str = "https://github.com";
+
+/// Returns the endpoints of GitHub, or of a GitHub Enterprise Server.
+pub(super) fn metadata(issuer: &str) -> Metadata {
+    let base = issuer.trim_end_matches('/');
+    let endpoint = |name: &str| format!("{base}/login/oauth/{name}");
+    Metadata::of_oauth(issuer, endpoint("authorize"), endpoint("access_token"))
+}
+
+/// Returns the person of an access token, with the primary address if it is verified.
+///
+/// # Errors
+/// `UPSTREAM_FAILED` and others of a call.
+pub(super) async fn person(client: &ProviderClient, token: &SecretString) -> Result<Person> {
+    #[derive(Deserialize)]
+    struct User {
+        id: u64,
+        #[serde(default)]
+        name: Option<String>,
+        login: String,
+    }
+    #[derive(Deserialize)]
+    struct Address {
+        email: String,
+        primary: bool,
+        verified: bool,
+    }
+    let base = client.config.issuer.trim_end_matches('/');
+    let api = if base == PUBLIC { "https://api.github.com".to_owned() } else { format!("{base}/api/v3") };
+    let user: User = client.get(&format!("{api}/user"), Some(token)).await?;
+    let addresses: Vec<Address> = client.get(&format!("{api}/user/emails"), Some(token)).await?;
+    let primary = addresses.into_iter().find(|address| address.primary);
+    Ok(Person {
+        issuer: client.config.issuer.clone(),
+        // The login can be changed, and then belongs to another person.
+        subject: user.id.to_string(),
+        is_verified: primary.as_ref().map(|address| address.verified),
+        email: primary.map(|address| address.email),
+        name: user.name.or(Some(user.login)),
+    })
+}

@@ -1,0 +1,231 @@
+//! Sign-in with a provider: the browser is sent there, and its return ends in a session or a link.
+
+use std::{net::IpAddr, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    identity::{
+        auth::{
+            limits,
+            networks::KnownNetworks,
+            ops::{self as auth, Proved, SignedIn},
+        },
+        config::Provider,
+        credential::model as token,
+        linked_identity::ops as identities,
+        provider::{
+            client::{ProviderClient, Providers},
+            model::{Answer, Attempt, DEFAULT_PATH, Intent, LIFE, Person},
+        },
+        registration::ops::{self as registration, Profile},
+        session::{
+            model::{Device, Method, Proof},
+            ops as session,
+        },
+        sign_in::{model::Outcome, ops as sign_in},
+        user::{
+            model::{self as user, EmailAddress, Role, User},
+            store as users,
+        },
+    },
+    proto::identity::v1::Reason as IdentityReason,
+};
+use mainstay_kernel::{
+    app::App,
+    audit::Record,
+    caller::Visibility,
+    config::Quota,
+    database::Connection,
+    error::{Error, Reason, Result},
+    id::{SessionId, UserId},
+    rate_limit::AttemptLimit,
+    secret::random,
+    unit_of_work::Work,
+};
+
+/// A sign-in that has begun: where the browser goes, and what it keeps.
+#[derive(Debug)]
+pub struct Begun {
+    /// The URL at the provider.
+    pub url: String,
+    /// The sealed sign-in, for a cookie.
+    pub cookie: String,
+    /// Whether the response arrives as a form from a page of the provider.
+    pub is_form_post: bool,
+}
+
+/// The browser that returns from a provider.
+#[derive(Debug)]
+pub struct Browser {
+    /// The sealed sign-in.
+    pub cookie: Option<String>,
+    pub device: Device,
+    /// The token that the device has from an earlier sign-in, if any.
+    pub device_token: Option<SecretString>,
+    pub from: IpAddr,
+}
+
+/// The end of a sign-in with a provider.
+#[derive(Debug)]
+pub enum Finished {
+    SignedIn(SignedIn),
+    /// The person is linked to the user of the session that continues.
+    Linked,
+}
+
+/// Begins a sign-in.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such provider; `UPSTREAM_FAILED` and others if it can't be reached.
+pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent) -> Result<Begun> {
+    let provider = app.part::<Providers>().find(name)?;
+    let attempt = Attempt::begin(name, return_path, intent, app.clock.now());
+    let url = provider.authorization_url(&attempt).await?;
+    Ok(Begun { url, cookie: attempt.seal(&app.secret)?, is_form_post: provider.is_form_post() })
+}
+
+/// Begins a link to the user of a refresh token, who must have authenticated recently, with all factors that are required.
+///
+/// # Errors
+/// As [`begin`]; those of [`session::of_token`]; `REAUTHENTICATION_REQUIRED`.
+pub async fn begin_link(app: &App, name: &str, return_path: String, token: &str) -> Result<Begun> {
+    let session = session::of_token(app, token).await?;
+    session::check_recent(&session, app.clock.now())?;
+    begin(app, name, return_path, Intent::link(session.user, session.id)).await
+}
+
+/// Completes a sign-in with the response that the browser brings. Returns the page to show, too.
+pub async fn finish(app: &App, name: &str, answer: Answer, browser: Browser) -> (String, Result<Finished>) {
+    let attempt = browser.cookie.as_deref().and_then(|cookie| Attempt::open(&app.secret, cookie, app.clock.now()));
+    let Some(attempt) = attempt.filter(|attempt| attempt.admits(name, answer.state.as_deref())) else {
+        return (DEFAULT_PATH.to_owned(), Err(Reason::InvalidToken.into()));
+    };
+    let finished = complete(app, &attempt, &answer, browser).await;
+    if attempt.intent == Intent::SignIn && finished.is_err() {
+        sign_in::count(app, Outcome::Refused).await;
+    }
+    (attempt.return_path, finished)
+}
+
+async fn complete(app: &App, attempt: &Attempt, answer: &Answer, browser: Browser) -> Result<Finished> {
+    limits::provider_sign_in(app, browser.from).await?;
+    use_up(app, attempt).await?;
+    let provider = app.part::<Providers>().find(&attempt.provider)?;
+    if let Some(error) = &answer.error {
+        tracing::info!(provider = attempt.provider, error, "a provider refused a sign-in");
+        return Err(Error::with_message(Reason::PermissionDenied, "The provider refused the sign-in."));
+    }
+    let person = provider.person(attempt, answer).await?;
+    match attempt.intent {
+        Intent::SignIn => sign_in_as(app, provider, person, browser).await.map(Finished::SignedIn),
+        Intent::Link { user, session } => {
+            link(app, UserId(user), SessionId(session), person).await.map(|()| Finished::Linked)
+        }
+    }
+}
+
+/// Consumes a sign-in, which is admitted once. The count outlives the cookie, also without Redis.
+async fn use_up(app: &App, attempt: &Attempt) -> Result<()> {
+    let once = Quota { requests: 1, window: LIFE.to_std().unwrap_or(Duration::from_secs(600)) };
+    let limit = AttemptLimit::new("provider-sign-in", attempt.state.as_bytes(), once).confidential();
+    match app.limiter.attempt(&[limit]).await {
+        Err(error) if error.reason() == Reason::RateLimitExceeded => Err(Reason::InvalidToken.into()),
+        counted => counted.map(drop),
+    }
+}
+
+/// Links a person to the user of a session that continues.
+async fn link(app: &App, user: UserId, session: SessionId, person: Person) -> Result<()> {
+    let read = async move |connection: &mut Connection| users::get(connection, Visibility::All, user).await;
+    let owner = app.database.autocommit(read).await?;
+    session::check(app, &owner, session).await?;
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let linked = identities::find(work.connection().await?, &person).await?;
+        match linked {
+            Some(identity) if identity.user == user => Ok(()),
+            Some(_) => Err(Error::with_message(Reason::AlreadyExists, "The identity is linked to another user.")),
+            None => identities::link(work, user, &person).await,
+        }
+    });
+    transaction.await
+}
+
+/// Signs in the user of a person: the linked one, or the customer whose address the provider assigns, or a new customer.
+async fn sign_in_as(app: &App, client: &ProviderClient, person: Person, browser: Browser) -> Result<SignedIn> {
+    let (issuer, subject) = (person.issuer.as_str(), person.subject.as_str());
+    let find = async move |connection: &mut Connection| users::by_identity(connection, issuer, subject).await;
+    let user = match app.database.autocommit(find).await? {
+        Some(user) => user,
+        None => unknown(app, &client.config, person, browser.from).await?,
+    };
+    if !user.is_active() {
+        auth::refused(app, &user.email, Some(&user), browser.from).await?;
+        return Err(IdentityReason::UserDeactivated.into());
+    }
+    let now = app.clock.now();
+    let device_token = browser.device_token.as_ref().map(SecretString::expose_secret);
+    let device_id = device_token.and_then(|text| token::read_device(&app.secret, user.email.as_str(), text, now));
+    let is_known = app.part::<KnownNetworks>().contains(&user.email, browser.from).await;
+    let proof = Proof { method: Method::Provider, has_second_factor: false };
+    let proved = Proved { user, is_known, device_id: device_id.unwrap_or_else(random), proof };
+    auth::finish(app, proved, browser.device, None, browser.from).await
+}
+
+/// Returns the user of a person who is linked to none.
+async fn unknown(app: &App, provider: &Provider, person: Person, from: IpAddr) -> Result<User> {
+    let email = verified_address(provider, &person)?;
+    let by_email = async |connection: &mut Connection| users::by_email(connection, &email).await;
+    let known = app.database.autocommit(by_email).await?.map(|(user, _)| user);
+    match known {
+        None => register(app, email, person).await,
+        // The provider decides who has the address, so that it may decide who the user is, except for the staff.
+        Some(user) if user.role == Role::Customer && user.is_active() && provider.is_authoritative_for(&email) => {
+            let id = user.id;
+            let transaction =
+                app.database.transaction(async move |work: &mut Work| identities::link(work, id, &person).await);
+            transaction.await?;
+            tracing::info!(user = %id, provider = provider.name, "an identity was linked by its address");
+            Ok(user)
+        }
+        Some(user) => {
+            auth::refused(app, &email, Some(&user), from).await?;
+            let message = "A user has this address. Sign in with the password, and link the provider afterwards.";
+            Err(Error::with_message(Reason::AlreadyExists, message))
+        }
+    }
+}
+
+/// Returns the address of a person, which the provider has verified, or assigns.
+fn verified_address(provider: &Provider, person: &Person) -> Result<EmailAddress> {
+    let email = person.email.as_deref().and_then(|email| EmailAddress::parse(email).ok());
+    let is_verified = |email: &EmailAddress| match person.is_verified {
+        Some(is_verified) => is_verified,
+        None => provider.is_authoritative_for(email),
+    };
+    email.filter(is_verified).ok_or_else(|| {
+        let message = "The provider does not confirm an e-mail address of yours, which a registration needs.";
+        Error::with_message(IdentityReason::RegistrationClosed, message)
+    })
+}
+
+/// Creates a customer without a password, with an account, for a person.
+async fn register(app: &App, email: EmailAddress, person: Person) -> Result<User> {
+    registration::admit(app, &email)?;
+    let local = email.as_str().split('@').next().unwrap_or_default().to_owned();
+    let name = person.name.as_deref().and_then(|name| user::name(name).ok()).unwrap_or(local);
+    let profile = Profile::new(email, name, Role::Customer);
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let now = work.now();
+        let connection = work.connection().await?;
+        let (user, account) = registration::create_without_password(connection, profile, now).await?;
+        users::forget_password(connection, user.id).await?;
+        identities::insert(work, user.id, &person).await?;
+        let record = Record::created(&user).by(user.id, false).in_account(Some(account.id));
+        work.audit(record.with("issuer", person.issuer.as_str()));
+        Ok(user)
+    });
+    let user = transaction.await?;
+    tracing::info!(user = %user.id, "a user registered with a provider");
+    Ok(user)
+}

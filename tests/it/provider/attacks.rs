@@ -1,0 +1,153 @@
+//! Attacks on the flow.
+
+use serde_json::json;
+
+use super::{assert_failed, user_of};
+use crate::support::oidc::{Browser, Provider, app_with, builder_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_without_the_state_is_refused() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let code = back.split('&').find(|part| part.starts_with("code=")).expect("a code");
+    for query in [format!("?{code}"), format!("?{code}&state=foreign"), format!("?{code}&state="), String::new()] {
+        let mut copy = browser.clone();
+        let page = copy.open(&format!("/auth/oidc/corp/callback{query}")).await;
+        assert_failed(&page, &copy, "INVALID_TOKEN");
+    }
+    // The state twice is none.
+    let state = back.split(['?', '&']).find(|part| part.starts_with("state=")).expect("a state");
+    let mut copy = browser.clone();
+    let page = copy.open(&format!("{back}&{state}")).await;
+    assert_failed(&page, &copy, "INVALID_TOKEN");
+    let page = browser.open(&back).await;
+    user_of(&app, &page, &mut browser).await;
+}
+
+/// An attacker sends a victim to the callback with the code of the attacker (login CSRF), or injects a stolen code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_of_no_use_in_another_browser() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut attacker = Browser::new(&app.endpoint);
+    let back = attacker.begin("corp").await;
+    let mut victim = Browser::new(&app.endpoint);
+    let page = victim.open(&back).await;
+    assert_failed(&page, &victim, "INVALID_TOKEN");
+    // The victim has begun a sign-in, too. Even with the state of the victim, the code needs another verifier.
+    let own = victim.begin("corp").await;
+    let part = |path: &str, name: &str| {
+        let parts = path.split(['?', '&']);
+        parts.map(str::to_owned).find(|part| part.starts_with(name)).expect("it is there")
+    };
+    let mixed = own.replace(&part(&own, "code="), &part(&back, "code="));
+    let mut copy = victim.clone();
+    let page = copy.open(&mixed).await;
+    assert_failed(&page, &copy, "INVALID_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_counts_once() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let mut copy = browser.clone();
+    let page = browser.open(&back).await;
+    user_of(&app, &page, &mut browser).await;
+    // A thief of the cookie and the URL.
+    let page = copy.open(&back).await;
+    assert_failed(&page, &copy, "INVALID_TOKEN");
+    // The cookie of the browser is gone.
+    let page = browser.open(&back).await;
+    assert_eq!(page.location, "/console/?sign_in_error=INVALID_TOKEN");
+}
+
+/// A malicious provider sends the browser on to an honest one, to learn the code that is meant for the honest one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_of_another_provider_is_refused() {
+    let (honest, evil) = (Provider::start().await, Provider::start().await);
+    let settings = evil.settings("evil");
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let app = builder_with(&honest).set("OIDC_PROVIDERS", "corp,evil").set_all(settings).start().await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("evil").await;
+    // At the redirect URI of the other provider.
+    let mut copy = browser.clone();
+    let page = copy.open(&back.replace("/evil/", "/corp/")).await;
+    assert_failed(&page, &copy, "INVALID_TOKEN");
+    // With another issuer, or without the one that the metadata promises (RFC 9207).
+    for issuer in [Some(honest.issuer()), None] {
+        evil.script().response_issuer = issuer;
+        let page = browser.sign_in("evil").await;
+        assert_failed(&page, &browser, "INVALID_TOKEN");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_leads_to_pages_of_this_origin_only() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    for path in [
+        "//evil.example",
+        "https:evil.example",
+        "https://evil.example",
+        "/%5Cevil.example",
+        "/%09/evil.example",
+        "evil",
+    ] {
+        let page = browser.open(&format!("/auth/oidc/corp?return={path}")).await;
+        assert_eq!((page.status, page.reason()), (422, "VALIDATION_FAILED"), "{path}: {page:#?}");
+    }
+    let started = browser.open("/auth/oidc/corp?return=/console/tickets?page=2").await;
+    let back = browser.authorize(&started.location).await;
+    assert_eq!(browser.open(&back).await.location, "/console/tickets?page=2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sign_in_has_a_code_challenge() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let [first, second] = [browser.open("/auth/oidc/corp").await, browser.open("/auth/oidc/corp").await];
+    let of = |url: &str, name: &str| {
+        let url: url::Url = url.parse().expect("a URL");
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).expect("it is there")
+    };
+    for name in ["code_challenge", "state", "nonce"] {
+        assert_ne!(of(&first.location, name), of(&second.location, name), "{name}");
+    }
+    assert_eq!(of(&first.location, "code_challenge_method"), "S256");
+    // The provider refuses a request without one, so that no downgrade goes unnoticed.
+    let without = first.location.replace("code_challenge_method=S256", "code_challenge_method=plain");
+    let refused = reqwest::get(&without).await.expect("an answer");
+    assert_eq!(refused.status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_provider_is_reported() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let state = back.split(['?', '&']).find(|part| part.starts_with("state=")).expect("a state");
+    let page = browser.open(&format!("/auth/oidc/corp/callback?{state}&error=access_denied")).await;
+    assert_failed(&page, &browser, "PERMISSION_DENIED");
+}
+
+/// No page of another origin begins a link, which would bind the attacker's identity to the victim.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_origin_begins_no_link() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let page = browser.sign_in("corp").await;
+    user_of(&app, &page, &mut browser).await;
+    let refused = browser.post_form("/session/oidc/corp", "").await;
+    assert_eq!(refused.reason(), "PERMISSION_DENIED", "{refused:#?}");
+    let anonymous = Browser::new(&app.endpoint).post("/session/oidc/corp", &json!({})).await;
+    assert_eq!(anonymous.reason(), "UNAUTHENTICATED", "{anonymous:#?}");
+}

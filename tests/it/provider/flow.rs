@@ -1,0 +1,171 @@
+//! The flow: a registration, a sign-in, the second factor, and a provider that is unavailable.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{assert_failed, sign_in, user_of};
+use crate::{
+    second_factor::add_to,
+    support::{
+        Actor, PROTOCOLS, Protocol, TestApp,
+        oidc::{Browser, Provider, app_with, builder_with},
+    },
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_person_registers_and_signs_in_again() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let (page, mut browser) = sign_in(&app).await;
+    let user = user_of(&app, &page, &mut browser).await;
+    assert_eq!((&user["email"], &user["name"]), (&json!(provider.email()), &json!("Ada")));
+    assert_eq!(user["role"], "ROLE_CUSTOMER");
+    // The provider's address changes, and the person stays the same.
+    provider.claim("email", "other@corp.example");
+    let (page, mut browser) = sign_in(&app).await;
+    let again = user_of(&app, &page, &mut browser).await;
+    assert_eq!((&again["id"], &again["email"]), (&user["id"], &user["email"]));
+    assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1);
+    let entries = "SELECT count(*) FROM audit_entries WHERE changes::text LIKE '%session%'";
+    assert!(app.database.number(entries).await >= 2, "sign-ins are in the audit log");
+    for name in browser.cookies.keys() {
+        assert!(!name.contains("provider"), "the cookie of the sign-in is gone: {browser:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anyone_reads_the_names_of_the_providers() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    for protocol in PROTOCOLS {
+        let list = Actor::anonymous(&app.endpoint).call(protocol, "AuthService.ListSignInProviders", json!({})).await;
+        assert_eq!(list.success().data(), &json!([{ "name": "corp", "label": "Corp" }]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_the_cookie_belongs_to_this_host_only() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("PUBLIC_URL", "https://app.example").start().await;
+    let started = Browser::new(&app.endpoint).open("/auth/oidc/corp").await;
+    let line = started.set_cookies.first().expect("a cookie");
+    assert!(line.starts_with("__Host-mainstay_provider="), "{line}");
+    for part in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure", "; Max-Age=600"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(started.location.contains("redirect_uri=https%3A%2F%2Fapp.example%2Fauth%2Foidc%2Fcorp%2Fcallback"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_a_second_factor_types_a_code() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
+    let cast = app.cast().await;
+    let factor = add_to(&app, &cast.customer).await;
+    link_to(&app, &provider, &cast.customer).await;
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(page.location, "/console/?sign_in=second_factor", "{page:#?}");
+    assert_eq!(browser.post("/session/refresh", &json!({})).await.reason(), "UNAUTHENTICATED");
+    let wrong = browser.post("/session/second-factor", &json!({ "code": factor.wrong(&app) })).await;
+    assert_eq!(wrong.reason(), "WRONG_CODE");
+    let done = browser.post("/session/second-factor", &json!({ "code": factor.code(&app) })).await;
+    assert_eq!(done.status, 200, "{done:#?}");
+    assert!(!browser.cookies.keys().any(|name| name.contains("challenge")), "{browser:#?}");
+    let token = done.body["data"]["accessToken"].as_str().expect("a token");
+    Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    // Without the cookie there is no challenge.
+    let none = Browser::new(&app.endpoint).post("/session/second-factor", &json!({ "code": "123456" })).await;
+    assert_eq!(none.reason(), "INVALID_TOKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staff_needs_the_second_factor_of_the_policy() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("SECOND_FACTOR_STAFF", "required").start().await;
+    let cast = app.cast().await;
+    link_to(&app, &provider, &cast.admin).await;
+    let (_, mut browser) = sign_in(&app).await;
+    let refreshed = browser.post("/session/refresh", &json!({})).await;
+    assert_eq!(refreshed.body["data"]["secondFactorRequired"], true, "{refreshed:#?}");
+}
+
+/// Links the person of a provider to a user in the database.
+async fn link_to(app: &TestApp, provider: &Provider, who: &Actor) {
+    let subject = provider.script().claims["sub"].as_str().expect("a subject").to_owned();
+    let (id, issuer) = (who.as_user().id, provider.issuer());
+    let insert = format!(
+        "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
+         VALUES (gen_random_uuid(), '{id}', '{issuer}', '{subject}', now())"
+    );
+    app.database.sql(&insert).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deactivated_user_does_not_sign_in() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let cast = app.cast().await;
+    link_to(&app, &provider, &cast.customer).await;
+    let request = json!({ "userId": cast.customer.as_user().id.to_string(), "reason": "Left" });
+    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "USER_DEACTIVATED");
+}
+
+/// A provider that is unavailable stops neither the start nor the other sign-ins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_unavailable_stops_only_its_own_sign_ins() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_ISSUER", "http://127.0.0.1:9").start().await;
+    let started = Browser::new(&app.endpoint).open("/auth/oidc/corp").await;
+    assert_eq!((started.status, started.reason()), (502, "UPSTREAM_FAILED"), "{started:#?}");
+    assert_eq!(Browser::new(&app.endpoint).open("/auth/oidc/other").await.reason(), "NOT_FOUND");
+    let cast = app.cast().await;
+    crate::session::new_session(&app, &cast.customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_another_domain_does_not_register() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("REGISTRATION", "example.org").start().await;
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "REGISTRATION_CLOSED");
+    provider.claim("email", "ada@example.org");
+    let (page, mut browser) = sign_in(&app).await;
+    user_of(&app, &page, &mut browser).await;
+}
+
+/// Some providers have the address at their userinfo endpoint only.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_may_come_from_userinfo() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let (email, subject) = (provider.email(), provider.script().claims["sub"].clone());
+    provider.claim("email", json!(null));
+    provider.script().userinfo = Some(json!({ "sub": subject, "email": email, "email_verified": true }));
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(user_of(&app, &page, &mut browser).await["email"], json!(email));
+}
+
+/// Of a provider that answers by a form, the browser sends the cookie beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_may_be_a_form() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let (path, form) = back.split_once('?').expect("a query");
+    let page = browser.post_form(path, form).await;
+    user_of(&app, &page, &mut browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_expires() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    app.app.clock.advance(TimeDelta::minutes(10));
+    let page = browser.open(&back).await;
+    assert_failed(&page, &browser, "INVALID_TOKEN");
+}
