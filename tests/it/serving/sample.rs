@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Process, TestApp, TestDatabase,
     actor::{Actor, Protocol::Rest, User},
-    process,
+    eventually, process,
 };
 
 /// Returns the text that `serve` prints after a name.
@@ -245,6 +245,21 @@ async fn a_removal_leaves_what_is_no_sample() {
     assert_eq!(app.database.number(open).await, 1, "the counters agree");
     assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL").await, 0);
     assert_eq!(sample::state(&app.app).await.expect("a state"), State::Absent);
+}
+
+/// The start that creates the schema of a database which was given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_database_that_a_start_migrates_begins_empty() {
+    let database = TestDatabase::empty().await;
+    let server = Process::with(&database, &[("MAINSTAY_MIGRATE", "true")]).await;
+    assert_eq!(server.endpoint.get("/readyz").await.status, 200);
+    // Jobs and scheduled tasks begin once the sample data is complete.
+    let begun = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
+    eventually("a scheduled task has run", async || database.number(begun).await > 0).await;
+    for table in ["users", "accounts", "tickets", "products", "orders"] {
+        assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+    }
+    assert!(!server.log().contains("ample data"), "{}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
