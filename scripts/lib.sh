@@ -6,6 +6,9 @@ CARGO_FUZZ_VERSION=0.13.2
 CONFORMANCE_VERSION=33.2.0
 NEXTEST_VERSION=0.9.143
 REDOCLY_VERSION=2.77.0
+# The package of npm and PyPI that carries the program: other projects own `mainstay` in both registries. The command is
+# `mainstay`. scripts/links compares the documents with this name.
+REGISTRY_PACKAGE=mainstay-server
 # The glibc of Debian 12, for the programs of releases.
 OLDEST_GLIBC=${OLDEST_GLIBC:-2.36}
 OLDEST_NODE=20.19

@@ -217,7 +217,7 @@ const SWITCH = {
     await dialog.getByRole("button", { name: "Create" }).click();
     await account(page, "Compilers").waitFor();
     await page.getByText("Invite your colleagues to this account").waitFor();
-    same(await page.getByText("Of the first account").count(), 0, "tickets of the other account");
+    await becomes(() => page.getByText("Of the first account").count(), 0, "tickets of the other account");
 
     const second = await page.context().newPage();
     second.origin = page.origin;

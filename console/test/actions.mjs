@@ -208,7 +208,7 @@ export function actions(made) {
         await page.getByRole("button", { name: "Follow" }).click();
         await page.getByRole("button", { name: "Following" }).waitFor();
         await send("GET", "post-slugs/no-such-post", undefined, token).catch(() => undefined);
-        await page.locator("tbody tr").first().waitFor({ timeout: 10_000 });
+        await page.locator("tbody tr").first().waitFor();
         await sound(page, "the log that is followed");
         await page.getByRole("button", { name: "Following" }).click();
         await page.getByRole("button", { name: "Follow", exact: true }).waitFor();

@@ -11,7 +11,7 @@ import { becomes, WAIT_MS } from "./wait.mjs";
 const { CHROMIUM, MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** The maximum loading time of a page in milliseconds: the API reference runs a large script first. */
-const LOAD_MS = 60_000;
+export const LOAD_MS = 60_000;
 /** The time in milliseconds after which a visual fault counts, because the page is no longer being drawn. */
 const DRAWN_MS = 5_000;
 
@@ -87,7 +87,7 @@ export async function drawn(page) {
     const begins = Number(first.dataset.index) === 0 || first.getBoundingClientRect().top <= 0;
     const ends = Number(last.dataset.index) === count - 1 || last.getBoundingClientRect().bottom >= innerHeight;
     return begins && ends;
-  });
+  }, undefined, { timeout: LOAD_MS });
 }
 
 /** Scrolls a long list, like a wheel does. */

@@ -1,12 +1,25 @@
 // Fills a server with resources of every kind, through its public API.
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { becomes } from "./wait.mjs";
 
+const ATTEMPTS = 5;
 const { MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
 export async function signIn(email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD, origin = MAINSTAY_URL) {
   const { data } = await send("POST", "auth/login", { email, password }, undefined, {}, origin);
   return data.accessToken;
+}
+
+/** Sends a request again that a busy server has refused for the moment: a read, or one with a key. */
+async function answer(url, init) {
+  const isRepeatable = init.method === "GET" || init.headers["idempotency-key"];
+  for (let attempt = 1; ; attempt++) {
+    const response = await fetch(url, init);
+    if (![503, 504].includes(response.status) || !isRepeatable || attempt === ATTEMPTS) return response;
+    await pause(1000);
+  }
 }
 
 export async function send(method, path, body, token, headers = {}, origin = MAINSTAY_URL) {
@@ -19,7 +32,7 @@ export async function send(method, path, body, token, headers = {}, origin = MAI
     init.headers["idempotency-key"] = crypto.randomUUID();
     init.body = JSON.stringify(body);
   }
-  const response = await fetch(`${origin}/api/v1/${path}`, init);
+  const response = await answer(`${origin}/api/v1/${path}`, init);
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
   return response.status === 204 ? {} : await response.json();
 }

@@ -1,12 +1,13 @@
 // The API reference at /docs: the additions to Scalar, which an update of it could break.
 
-import { fits, NARROW, readable, WIDE } from "./browser.mjs";
+import { fits, LOAD_MS, NARROW, readable, WIDE } from "./browser.mjs";
 
 const { MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
 async function reference(page) {
   await page.goto(`${page.origin}/docs`);
-  await page.getByRole("heading", { name: "Responses" }).waitFor();
+  // A megabyte of script comes first.
+  await page.getByRole("heading", { name: "Responses" }).waitFor({ timeout: LOAD_MS });
 }
 
 /** Opens the request of an operation, such as "post /api/v1/auth/login", which its group lists by its summary. */

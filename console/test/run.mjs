@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fill } from "./fixture.mjs";
 import { ACCOUNTS } from "./accounts.mjs";
 import { actions } from "./actions.mjs";
+import { CONTENTS } from "./contents.mjs";
 import { failures } from "./failures.mjs";
 import { browse, open, signIn } from "./browser.mjs";
 import { LISTS } from "./lists.mjs";
@@ -34,7 +35,7 @@ async function within(milliseconds, work) {
 }
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...ACCOUNTS, ...REFERENCE, ...RESTARTS, ...LISTS];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...ACCOUNTS, ...REFERENCE, ...RESTARTS, ...LISTS, ...CONTENTS];
 const isShard = (argument) => argument.startsWith("--shard=");
 const [shard, shards] = (process.argv.find(isShard)?.slice("--shard=".length) ?? "1/1").split("/").map(Number);
 const wanted = process.argv.slice(2).filter((argument) => !isShard(argument));

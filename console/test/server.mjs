@@ -14,12 +14,14 @@ import { becomes } from "./wait.mjs";
 export const WEBHOOK_SECRET = "whsec_Y29uc29sZSBjb25zb2xlIGNvbnNvbGUgY29uc29sZQ==";
 const START_MS = 60_000;
 
-export async function start() {
+/** Starts the server, with the sample data on request. */
+export async function start({ hasSampleData = false } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "mainstay-console-"));
   // The private Postgres runs as another user if root starts it.
   chmodSync(dir, 0o711);
   const env = { ...process.env, MAINSTAY_DATA_DIR: join(dir, "data"), LISTEN_ADDR: "127.0.0.1:0", METRICS_LISTEN_ADDR: "127.0.0.1:0", WEBHOOK_SECRETS_STANDARD: WEBHOOK_SECRET };
-  let { child, banner } = await launch(env);
+  const options = hasSampleData ? [] : ["--empty"];
+  let { child, banner } = await launch(env, options);
   const origin = new URL(banner.docs).origin;
   const { "e-mail": email, password } = banner;
   const token = await signIn(email, password, origin);
@@ -35,7 +37,7 @@ export async function start() {
       await gone(child);
     },
     restart: async () => {
-      ({ child } = await launch({ ...env, LISTEN_ADDR: new URL(origin).host }));
+      ({ child } = await launch({ ...env, LISTEN_ADDR: new URL(origin).host }, options));
     },
     sql: (text) => sql(env.MAINSTAY_DATA_DIR, text),
     /** Returns the token with a prefix that was mailed to an address. */
@@ -54,8 +56,8 @@ async function gone(child) {
 }
 
 /** Starts the server, and returns its output once it accepts requests, by the first word of each line. */
-async function launch(env) {
-  const child = spawn(env.MAINSTAY_PROGRAM, ["serve", "--empty"], { env, stdio: ["ignore", "pipe", "ignore"] });
+async function launch(env, options) {
+  const child = spawn(env.MAINSTAY_PROGRAM, ["serve", ...options], { env, stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (more) => {
     text += more;

@@ -8,12 +8,13 @@ const os = require("node:os")
 const path = require("node:path")
 
 const PLATFORM = `${process.platform}-${process.arch}`
+const PROGRAM_PACKAGE = `${require("./package.json").name}-${PLATFORM}`
 
 function programPath() {
   try {
-    return path.join(path.dirname(require.resolve(`@mainstay/${PLATFORM}/package.json`)), "bin", "mainstay")
+    return path.join(path.dirname(require.resolve(`${PROGRAM_PACKAGE}/package.json`)), "bin", "mainstay")
   } catch {
-    console.error(`mainstay: @mainstay/${PLATFORM} is not installed: there is no program for this platform, or optional dependencies are left out`)
+    console.error(`mainstay: ${PROGRAM_PACKAGE} is not installed: there is no program for this platform, or optional dependencies are left out`)
     process.exit(1)
   }
 }

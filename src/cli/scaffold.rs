@@ -38,6 +38,12 @@ pub(crate) struct New {
     /// Build against Mainstay's sources in this folder, of the version of this program, instead of the published crates.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Build against a git repository with Mainstay's sources, instead of the published crates.
+    #[arg(long, value_name = "URL", conflicts_with = "path")]
+    git: Option<String>,
+    /// The tag in that repository, if it is not `v` with the version of this program.
+    #[arg(long, requires = "git")]
+    tag: Option<String>,
 }
 
 /// Add to the module in this folder, which `new` wrote.
@@ -61,10 +67,15 @@ impl New {
         let mut names = module.names();
         names.push(("MAINSTAY_VERSION", VERSION.to_owned()));
         let mut files: Vec<_> = template::files("repository", &names).collect();
-        if let Some(path) = &self.path {
-            let patch = sources::patch(&self.folder, &sources::find(path)?, VERSION)?;
-            files.iter_mut().filter(|(file, _)| file == "Cargo.toml").for_each(|(_, text)| text.push_str(&patch));
-        }
+        let patch = match (&self.path, &self.git) {
+            (Some(path), _) => sources::patch(&self.folder, &sources::find(path)?, VERSION)?,
+            (None, Some(url)) => {
+                let tag = self.tag.clone().unwrap_or_else(|| format!("v{VERSION}"));
+                sources::git_patch(url, &tag, LOCK)?
+            }
+            (None, None) => String::new(),
+        };
+        files.iter_mut().filter(|(file, _)| file == "Cargo.toml").for_each(|(_, text)| text.push_str(&patch));
         let mut changes = Changes::default();
         for (file, text) in files {
             changes.create(self.folder.join(file), text);

@@ -43,6 +43,14 @@ pub const ANSWERS: [(&str, &str); 3] = [
          oder der Tischplatte.\n\nMit freundlichen Grüßen\n{{agent.name}}",
     ),
 ];
+/// The file of a customer: its name, its text, and the comment that it is attached to.
+pub const ATTACHMENT: (&str, &str, &str) = (
+    "delivery-note.txt",
+    "Delivery note 20471\n\n4 x Office chair\n2 x Standing desk, 160 cm\n1 x Monitor arm (missing on arrival)\n",
+    "I have attached the delivery note. The last item is the one that was missing.",
+);
+/// The name of a role of the staff, without the mark.
+pub const STAFF_ROLE: &str = "Refunds";
 /// The days that the sample data covers.
 pub const DAYS: i64 = 90;
 
@@ -73,6 +81,9 @@ const fn agent(name: &'static str) -> Person {
 const fn customer(name: &'static str, company: &'static str, language: &'static str) -> Person {
     Person { name, company, role: Role::Customer, language }
 }
+
+/// A person who is invited to the account of the first busy customer, and has not accepted.
+pub const INVITED: Person = customer("Nora Lindt", "", "en");
 
 /// The agents, who also write the posts.
 pub const AGENTS: [Person; 4] = [agent("Jonas Weber"), agent("Maya Okafor"), agent("Lena Vogt"), agent("Tom Hayes")];

@@ -1,11 +1,13 @@
 //! Adds the sample data through the operations of the other modules, each at its historical time, and removes it again.
 
+mod attachment;
 mod cast;
 mod content;
 mod desk;
 mod remove;
 mod sales;
 mod subscriptions;
+mod team;
 mod tickets;
 mod webhooks;
 
@@ -91,6 +93,7 @@ pub async fn add(app: &App) -> Result<()> {
     content::write(&writer).await?;
     webhooks::receive(&writer).await?;
     writer.create_service_key().await?;
+    let role = team::create_roles(&writer).await?;
     let mut endpoints = Vec::new();
     let mut rest = stories(writer.now);
     for plan in &webhooks::PLANS {
@@ -104,15 +107,16 @@ pub async fn add(app: &App) -> Result<()> {
     topics.extend(writer.tell(rest).await?);
     tickets::import(&writer).await?;
     desk::write(&writer).await?;
+    attachment::write(&writer).await?;
     for (plan, endpoint) in endpoints {
         webhooks::deliver(&writer, plan, endpoint).await?;
     }
-    let now = writer.now;
     let finish = app.database.transaction(async move |work: &mut Work| {
+        topics.push(team::invite(&writer, work, role).await?);
         let connection = work.connection().await?;
         // Historical events send no mail.
         mail::erase(connection, &topics).await?;
-        cast::register(connection, &NEWCOMER, now).await
+        cast::register(connection, &NEWCOMER, writer.now).await
     });
     finish.await.map(drop)
 }

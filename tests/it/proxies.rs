@@ -150,7 +150,7 @@ async fn uploads_downloads_and_watches_pass() {
         let mut events = Reader::open(&agent, Protocol::Rest, "TicketService.WatchTickets", "").await;
         events.message().await;
         let mut fastest = Duration::MAX;
-        for number in 0..8 {
+        for number in 0..20 {
             let draft = json!({ "subject": format!("Number {number}"), "body": "It burns." });
             customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
             let since = Instant::now();
@@ -158,11 +158,17 @@ async fn uploads_downloads_and_watches_pass() {
             fastest = fastest.min(since.elapsed());
             let event = event.unwrap_or_else(|_| panic!("{kind:?} holds events back"));
             assert!(event.to_string().contains(&format!("Number {number}")), "{event}");
+            if fastest < UNDELAYED {
+                break;
+            }
         }
-        // A proxy that waits for the next event of a stream before it sends one does so for 200 ms.
-        assert!(fastest < Duration::from_millis(150), "{kind:?} delays each event: {fastest:?} at least");
+        assert!(fastest < UNDELAYED, "{kind:?} delays each event: {fastest:?} at least");
     }
 }
+
+/// A proxy that waits for the next event of a stream before it sends one does so for 200 ms. On a busy machine, one event of
+/// several is this fast.
+const UNDELAYED: Duration = Duration::from_millis(150);
 
 /// The path of a URL, with its query.
 fn path(url: &str) -> String {

@@ -259,13 +259,12 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     }
 
     // No other caller reads from it once it lags.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    eventually("the replica lags", async || pair.lag(&app).await > 1.0).await;
     for number in 0..20 {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Mine");
         assert_eq!(listed_subject(&agent, protocol, &[]).await, "Mine");
     }
-    eventually("the replica lags", async || pair.lag(&app).await > 1.0).await;
     assert_eq!(pair.ask_standby("pg_get_wal_replay_pause_state()").await, "not paused");
     drop(stopped);
     eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;

@@ -20,7 +20,7 @@ export function FilesPage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (file) => <Time value={file.createTime} /> },
   ];
   return (
-    <ListPage name="files" title={t("Files")} empty={t("No files yet. What is attached to a ticket or a comment appears here.")} columns={columns}
+    <ListPage name="files" title={t("Files")} empty={t("No files yet. Open a ticket, and choose “Attach files” with a comment: the files appear here.")} columns={columns}
       fetch={(search, signal) => read(api.GET("/api/v1/files", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
   );
 }

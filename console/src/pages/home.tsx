@@ -76,7 +76,7 @@ export function HomePage() {
       {readsTickets && (
         <div className="overview">
           <div><ByPriority />{may("OverviewService_GetTicketOverview") && <Waiting />}</div>
-          <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first.")} columns={columns} refetchMs={REFRESH_INTERVAL_MS}
+          <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first; “New ticket” on the page Tickets creates one.")} columns={columns} refetchMs={REFRESH_INTERVAL_MS}
             actions={() => <Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
             fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
         </div>

@@ -43,6 +43,21 @@ pub(super) fn patch(folder: &Path, sources: &Path, version: &str) -> anyhow::Res
     Ok(section)
 }
 
+/// Returns the section of a Cargo.toml that replaces the published crates by those at a tag of a git repository. The names of
+/// the crates are those in the lock file of this program.
+///
+/// # Errors
+/// An error if the address or the tag has a character that TOML would need to escape.
+pub(super) fn git_patch(url: &str, tag: &str, lock: &str) -> anyhow::Result<String> {
+    for text in [url, tag] {
+        ensure!(!text.is_empty() && !text.contains(['"', '\\', '\n']), "{text:?} is not an address or tag of git");
+    }
+    let crates = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let crates = crates.filter(|name| *name == "mainstay" || name.starts_with("mainstay-"));
+    let heading = "\n# The sources in git, in place of the published crates.\n[patch.crates-io]\n".to_owned();
+    Ok(crates.fold(heading, |section, name| format!("{section}{name} = {{ git = \"{url}\", tag = \"{tag}\" }}\n")))
+}
+
 /// Returns the relative path from a folder that is to be created to the sources, so that both can be moved together.
 pub(super) fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
     let folder = absolute(folder)?;

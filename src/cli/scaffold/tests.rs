@@ -9,7 +9,7 @@ fn new(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn new_beside(folder: &Path, sources: Option<&Path>) -> anyhow::Result<()> {
-    let new = New { folder: folder.to_owned(), path: sources.map(Path::to_owned) };
+    let new = New { folder: folder.to_owned(), path: sources.map(Path::to_owned), git: None, tag: None };
     new.run(crate::product().modules().expect("they fit together"))
 }
 
@@ -163,6 +163,27 @@ fn a_repository_depends_on_the_published_version_unless_it_gets_a_path() {
         let manifest = read(&beside.join(path), "Cargo.toml");
         assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in {path}");
     }
+}
+
+#[test]
+fn a_repository_depends_on_the_tag_of_a_git_repository_on_request() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let url = "https://git.example.org/mainstay";
+    let tag = format!("v{VERSION}");
+    for (folder, given, expected) in [("book_shop", None, tag.as_str()), ("tea_shop", Some("v9.9.9"), "v9.9.9")] {
+        let folder = parent.path().join(folder);
+        let (git, tag) = (Some(url.to_owned()), given.map(str::to_owned));
+        let new = New { folder: folder.clone(), path: None, git, tag };
+        new.run(crate::product().modules().expect("they fit together")).expect("a repository");
+        let manifest = read(&folder, "Cargo.toml");
+        let (_, patch) = manifest.split_once("[patch.crates-io]\n").expect("a patch");
+        for name in ["mainstay", "mainstay-kernel", "mainstay-proto", "mainstay-test-kit", "mainstay-transcoder"] {
+            let line = format!("{name} = {{ git = \"{url}\", tag = \"{expected}\" }}");
+            assert!(patch.lines().any(|of| of == line), "{line}: {patch}");
+        }
+        assert!(patch.lines().all(|line| line.starts_with("mainstay")), "{patch}");
+    }
+    sources::git_patch("a\"b", &tag, LOCK).expect_err("this is no address");
 }
 
 /// Generated code and the kernel share the types of these libraries.

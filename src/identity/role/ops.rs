@@ -33,6 +33,8 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
+pub(crate) use store::erase_of_staff;
+
 /// The scope for changes of the roles of an account.
 const ROLES: &str = "identity.roles.manage";
 /// The scope for changes of users other than the caller.

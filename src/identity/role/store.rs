@@ -132,6 +132,12 @@ pub async fn update(connection: &Connection, role: Role) -> Result<()> {
     check_name(update.execute(&mut &*connection).await).map(drop)
 }
 
+/// Removes the role of the staff with a name.
+pub async fn erase_of_staff(connection: &mut Connection, name: &str) -> Result<usize> {
+    let role = roles::table.filter(roles::account_id.is_null()).filter(roles::name.eq(name));
+    Ok(diesel::delete(role).execute(connection).await?)
+}
+
 /// Deletes a locked role.
 ///
 /// # Errors

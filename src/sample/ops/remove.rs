@@ -9,13 +9,13 @@ use mainstay_kernel::{
 use crate::{
     content::post::ops as post,
     files::file::ops as file,
-    identity::{member::ops as member, service_key::ops as service_key, user::ops as user},
+    identity::{member::ops as member, role::ops as role, service_key::ops as service_key, user::ops as user},
     mail::ops as mail,
     operations::ops as operation,
     orders::{order::ops as order, product::ops as product},
     payments::{customer::ops as payment, ledger::ops as ledger},
     sample::{
-        model::{ANSWERS, ARTICLES, DOMAIN, EXPORTS, INBOUND_PREFIX, MARK, PLANS, SERVICE_KEY},
+        model::{ANSWERS, ARTICLES, DOMAIN, EXPORTS, INBOUND_PREFIX, MARK, PLANS, SERVICE_KEY, STAFF_ROLE},
         store,
     },
     subscriptions::ops as subscription,
@@ -73,6 +73,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
         // Foreign keys reject this while any other row refers to the accounts.
         user::erase(connection, &accounts, &users).await?;
+        role::erase_of_staff(connection, &format!("{STAFF_ROLE}{MARK}")).await?;
         let (accounts, tickets, orders) = (accounts.len(), tickets.len(), orders.len());
         Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })
     });

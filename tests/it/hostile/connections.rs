@@ -138,7 +138,7 @@ async fn bodies_that_never_arrive_block_no_other() {
     let mut refusals = 0;
     for stream in &mut late {
         let mut head = [0; 12];
-        let read = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut head)).await;
+        let read = tokio::time::timeout(Duration::from_millis(300), stream.read_exact(&mut head)).await;
         refusals += usize::from(read.is_ok_and(|read| read.is_ok()) && &head == b"HTTP/1.1 503");
     }
     assert!(refusals >= 30, "{refusals}");

@@ -4,7 +4,7 @@ use super::Effects;
 use crate::{
     cases::draft,
     support::{
-        Protocol, TestApp, TestDatabase,
+        Protocol, TestApp, TestDatabase, eventually,
         proxy::{Cut, Proxy},
     },
 };
@@ -14,6 +14,9 @@ const CREATE: &str = "TicketService.CreateTicket";
 /// The first read of a customer who creates a ticket, which is sent with the BEGIN unless the request has a key.
 const FIRST_READ: &str = r#"SELECT "users"."id" FROM "users""#;
 const INSERT: &str = r#"INSERT INTO "tickets""#;
+
+const OPEN_TRANSACTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+    AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
 
 /// The report of a server whose connection was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,8 @@ async fn cut(cut: Cut, statement: &'static str, key: Option<&str>, committed: bo
                 assert!(response.header("retry-after").is_some());
             }
         }
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        // The lock of the key, and the effects of a COMMIT, end with the transaction of the broken connection.
+        eventually("no transaction is open", async || database.number(OPEN_TRANSACTIONS).await == 0).await;
         let effects = Effects::in_database(&database).await;
         let keys = earlier + i64::from(committed && key.is_some());
         assert_eq!(effects, Effects { keys, ..Effects::of(earlier + i64::from(committed)) });

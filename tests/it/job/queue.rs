@@ -79,10 +79,10 @@ async fn a_run_that_lost_its_lease_is_stopped() {
     let _worker = work(&app);
     add(&app, plain(Action::Wait)).await;
     state.start.notified().await;
-    let query = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
+    let query = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL AND due_at > now()";
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(11) {
-        assert_eq!(database.number(query).await, 1, "heartbeats extend the lease");
+        assert_eq!(database.number(query).await, 1, "heartbeats extend the lease, which is shorter than this loop");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     database.sql("UPDATE jobs SET lease = gen_random_uuid()").await;
@@ -152,7 +152,7 @@ async fn a_commit_wakes_the_worker() {
         }
     }
     // Fifty polls take 19 s at least.
-    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(17), "{:?}", since.elapsed());
 }
 
 /// Workers are not notified of jobs that another process adds.
@@ -168,7 +168,8 @@ async fn a_job_of_another_process_starts_within_a_second() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    // A poll may take up to a second; the rest is for a busy machine.
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

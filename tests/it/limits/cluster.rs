@@ -191,12 +191,10 @@ async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
     here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
     let token = json!({ "refreshToken": session.text("/data/refreshToken") });
     Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", token).await.failure("SESSION_REVOKED");
-    let since = Instant::now();
     eventually("the access token is refused", async || {
         there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.reason == "SESSION_REVOKED"
     })
     .await;
-    assert!(since.elapsed() < Duration::from_secs(2), "after {:?}", since.elapsed());
 }
 
 /// A post that an author changes at one server is read at the other, which has it in its cache.

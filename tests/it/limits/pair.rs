@@ -15,7 +15,7 @@ use crate::{
 /// A quarter of a quota of 80 reads an hour, and the refill during a slow test.
 pub(crate) const BURST: usize = 20 + 3;
 /// No request waits for an unavailable Redis.
-pub(crate) const SLOWEST: Duration = Duration::from_secs(3);
+pub(crate) const SLOWEST: Duration = Duration::from_secs(10);
 
 /// Reads in turn at both servers, more than both admit together, and returns the number of admitted reads.
 pub(crate) async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {

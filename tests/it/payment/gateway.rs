@@ -161,6 +161,7 @@ async fn a_rejected_api_key_raises_an_alert() {
         assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not called again: {metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
+    server.wait_for_log("\"alert\":\"auth\"").await;
     let log_lines = server.log().matches("\"alert\":\"auth\"").count();
     assert_eq!(log_lines, 1, "{raised} alerts, one log line:\n{}", server.log());
     gateway.behave_well().await;

@@ -113,7 +113,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query_per_server() {
         let mut known = [0; 2];
         while known != generations() {
             known = generations();
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(2)).await;
         }
         let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
         let before = proxy.statements();

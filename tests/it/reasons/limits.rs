@@ -10,7 +10,7 @@ use tonic_types::StatusExt as _;
 use super::coverage::ReasonCoverage;
 use crate::{
     cases::{Scene, draft, subscription::create_subscription, ticket},
-    support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect, eventually, method},
 };
 
 #[tokio::test]
@@ -57,10 +57,9 @@ async fn idempotency_in_progress() {
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
     let mut coverage = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
-        let since = Instant::now();
+        // A request that waited for the lock would exceed its deadline, which is another reason.
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
         assert!(coverage.failure(protocol, call).header("retry-after").is_some());
-        assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
     cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.success();
@@ -107,12 +106,18 @@ async fn deadline_exceeded() {
         (Protocol::Envoy, ("x-request-timeout", "0.2")),
         (Protocol::Grpc, ("grpc-timeout", "200m")),
     ] {
-        let since = Instant::now();
-        let call = cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
-        // Tonic's gRPC client enforces the deadline too, and may time out first.
-        let by_client = protocol == Protocol::Grpc && call.reason.contains("Timeout expired");
-        coverage.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
-        assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
+        // The caller's deadline applies, and not the two seconds of the method. On a busy machine, one fast response
+        // of several proves it.
+        eventually("the caller's deadline ends the call", async || {
+            let since = Instant::now();
+            let call =
+                cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
+            // Tonic's gRPC client enforces the deadline too, and may time out first.
+            let by_client = protocol == Protocol::Grpc && call.reason.contains("Timeout expired");
+            coverage.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
+            since.elapsed() < Duration::from_millis(1500)
+        })
+        .await;
     }
     // The statement is canceled in Postgres too.
     app.database.locks_waited_for(0).await;

@@ -59,7 +59,7 @@ impl TestDatabase {
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let since = Instant::now();
         while self.number(waiting).await != count {
-            if since.elapsed() > Duration::from_secs(10) {
+            if since.elapsed() > Duration::from_secs(30) {
                 let all = "SELECT pid, state, wait_event_type, wait_event, left(query, 200) FROM pg_stat_activity \
                            WHERE datname = current_database()";
                 panic!("{count} statements should wait for a lock: {:#?}", self.sql(all).await);

@@ -1,7 +1,5 @@
 //! The limit of open tickets per customer holds under concurrent requests, and no customer waits for another one.
 
-use std::time::{Duration, Instant};
-
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -84,12 +82,10 @@ async fn one_customer_does_not_wait_for_another() {
         crate::cases::unknown_id(),
     );
     locker.batch_execute(&create).await.expect("the slow create");
-    let since = Instant::now();
+    // The slow create stays open meanwhile, so a create that waited for it would exceed its deadline.
     for _ in 0..5 {
         ticket(&cast.colleague).await;
     }
-    // Behind a lock, the first create alone would have taken the method's deadline of two seconds.
-    assert!(since.elapsed() < Duration::from_millis(1900), "{:?}", since.elapsed());
     let slow = cast
         .customer
         .call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &[("x-request-timeout", "0.3")])

@@ -92,7 +92,7 @@ function Memberships({ userId }: { userId: string }) {
     { name: "createTime", label: t("Member since"), wide: true, cell: (member) => <Time value={member.createTime} /> },
   ];
   return (
-    <RelatedList title={t("Accounts")} name={["members", "user", userId]} empty={t("This person is a member of no account.")} columns={columns}
+    <RelatedList title={t("Accounts")} name={["members", "user", userId]} empty={t("This person is a member of no account. An owner invites people on the page Account.")} columns={columns}
       fetch={(pageToken, signal) => read(api.GET("/api/v1/members", { params: { query: { userId, pageSize: 20, pageToken } }, signal }))} />
   );
 }

@@ -38,7 +38,7 @@ export function Invitations({ accountId }: { accountId: string }) {
     },
   ];
   return (
-    <RelatedList title={t("Invitations")} name={["invitations", accountId]} empty={may("InvitationService_CreateInvitation") ? t("No invitation waits. “Invite” above sends one by mail.") : t("No invitation waits.")} columns={columns}
+    <RelatedList title={t("Invitations")} name={["invitations", accountId]} empty={may("InvitationService_CreateInvitation") ? t("No invitation waits. “Invite” above sends one by mail.") : t("No invitation waits. An owner of this account invites people.")} columns={columns}
       fetch={(pageToken, signal) => read(api.GET("/api/v1/invitations", { params: { query: { accountId, pageSize: PAGE_SIZE, pageToken } }, signal }))} />
   );
 }

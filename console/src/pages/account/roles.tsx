@@ -55,7 +55,7 @@ export function Roles({ accountId }: { accountId: string | undefined }) {
     <>
       <Card title={t("Custom roles")}>
         <Table label={t("Custom roles")} columns={columns} query={{ data: custom, error, isPending, refetch }} rowKey={(role) => role.id ?? role.name}
-          empty={t("No custom role yet. A role of your own is a set of scopes that you choose.")} />
+          empty={t("No custom role yet. “New role” above creates one: a set of scopes that you choose.")} />
       </Card>
       <Card title={t("Who may do what")}><Matrix roles={roles} /></Card>
     </>

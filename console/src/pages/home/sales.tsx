@@ -28,9 +28,9 @@ export function Sales() {
       {data && (
         <>
           <h3>{t("Orders")}</h3>
-          {data.orders.length > 0 ? <Bars rows={data.orders.map(({ status, orderCount }) => row("/orders", status, orderCount))} /> : <p className="none">{t("None yet. Orders and their payments are counted here.")}</p>}
+          {data.orders.length > 0 ? <Bars rows={data.orders.map(({ status, orderCount }) => row("/orders", status, orderCount))} /> : <p className="none">{t("None yet. Orders and their payments are counted here; “Create order” on the page Orders makes the first one.")}</p>}
           <h3>{t("Payments")}</h3>
-          {data.payments.length > 0 ? <Bars rows={data.payments.map(({ status, paymentCount }) => row("/payments", status, paymentCount))} /> : <p className="none">{t("None yet. Orders and their payments are counted here.")}</p>}
+          {data.payments.length > 0 ? <Bars rows={data.payments.map(({ status, paymentCount }) => row("/payments", status, paymentCount))} /> : <p className="none">{t("None yet. Orders and their payments are counted here; “Create order” on the page Orders makes the first one.")}</p>}
           {data.oldestPendingTime && <p className="foot">{t("The oldest payment without an outcome:")} <Age value={data.oldestPendingTime} /></p>}
         </>
       )}

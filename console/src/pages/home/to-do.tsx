@@ -42,7 +42,7 @@ export function ToDo({ accountId }: { accountId: string }) {
   return (
     <Card title={t("What to do")}>
       {failed && <Problem error={failed.error} onRetry={() => void failed.refetch()} />}
-      {all.some(({ isLoading }) => isLoading) ? <Skeleton lines={2} /> : items.length === 0 ? <p className="none">{t("Nothing waits for you.")}</p> : <ul className="to-do">{items.map((item, index) => <li key={index}>{item}</li>)}</ul>}
+      {all.some(({ isLoading }) => isLoading) ? <Skeleton lines={2} /> : items.length === 0 ? <p className="none">{t("Nothing waits for you. Open orders and invitations of this account appear here.")}</p> : <ul className="to-do">{items.map((item, index) => <li key={index}>{item}</li>)}</ul>}
     </Card>
   );
 }

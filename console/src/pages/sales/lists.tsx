@@ -26,7 +26,7 @@ export function OrdersPage() {
   const t = useText();
   const isStaff = useIsStaff();
   return (
-    <ListPage waits={useAccounts().isLoading} name="orders" title={t("Orders")} empty={!isStaff ? t("No orders yet. What is ordered for this account appears here.") : t("No orders yet. Create one with the button above. An order needs a product, which the page Products creates.")} columns={useOrderColumns()}
+    <ListPage waits={useAccounts().isLoading} name="orders" title={t("Orders")} empty={!isStaff ? t("No orders yet. An order appears here once the product, or one of our agents, creates it for this account.") : t("No orders yet. Create one with the button above. An order needs a product, which the page Products creates.")} columns={useOrderColumns()}
       actions={<Action id="OrderService_CreateOrder" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={ORDER_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/orders", { params: { query: queryOf(search, ORDER_STATUSES) }, signal }))} />
@@ -37,7 +37,7 @@ export function PaymentsPage() {
   const t = useText();
   const isStaff = useIsStaff();
   return (
-    <ListPage waits={useAccounts().isLoading} name="payments" title={t("Payments")} empty={!isStaff ? t("No payments yet. What is paid for this account appears here.") : t("No payments yet. Charge an open order with the button on its page. The payment then appears here with its refunds.")} columns={usePaymentColumns()}
+    <ListPage waits={useAccounts().isLoading} name="payments" title={t("Payments")} empty={!isStaff ? t("No payments yet. A payment appears here once an order of this account is paid on its page.") : t("No payments yet. Charge an open order with the button on its page. The payment then appears here with its refunds.")} columns={usePaymentColumns()}
       filters={<FilterBar><ChoiceFilter name="status" values={PAYMENT_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/payments", { params: { query: queryOf(search, PAYMENT_STATUSES) }, signal }))} />
   );
@@ -47,7 +47,7 @@ export function SubscriptionsPage() {
   const t = useText();
   const isStaff = useIsStaff();
   return (
-    <ListPage waits={useAccounts().isLoading} name="subscriptions" title={t("Subscriptions")} empty={!isStaff ? t("No subscriptions yet. What this account subscribes to appears here.") : t("No subscriptions yet. Create one with the button above. A subscription needs a product that is billed each month or year.")} columns={useSubscriptionColumns()}
+    <ListPage waits={useAccounts().isLoading} name="subscriptions" title={t("Subscriptions")} empty={!isStaff ? t("No subscriptions yet. A subscription appears here once the product, or one of our agents, creates it for this account.") : t("No subscriptions yet. Create one with the button above. A subscription needs a product that is billed each month or year.")} columns={useSubscriptionColumns()}
       actions={<Action id="SubscriptionService_CreateSubscription" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={SUBSCRIPTION_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/subscriptions", { params: { query: queryOf(search, SUBSCRIPTION_STATUSES) }, signal }))} />

@@ -33,7 +33,7 @@ export function QueuePage() {
         <Tile label={t("Disabled endpoints")} count={count(data?.disabledEndpointCount)} to="/webhooks" alarming />
       </div>
       <Together><Card title={t("Lanes")}>
-        <Table label={t("Lanes")} columns={useLaneColumns()} query={{ data: data && { data: data.lanes }, error, isPending, refetch }} rowKey={(lane) => lane.lane} empty={t("No lane: this server runs no jobs.")} />
+        <Table label={t("Lanes")} columns={useLaneColumns()} query={{ data: data && { data: data.lanes }, error, isPending, refetch }} rowKey={(lane) => lane.lane} empty={t("No lane: this server runs no jobs. Set JOBS_IN_SERVE=true, or start `mainstay worker`.")} />
       </Card>
       <DeadJobs />
       <Related title={t("Dead events")} name={["inbound-events", "dead"]} empty={t("No dead events. Inbound events that could not be processed appear here, to be retried.")} columns={useEventColumns()} refetchMs={REFRESH_MS}

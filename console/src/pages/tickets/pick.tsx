@@ -32,7 +32,7 @@ export function TicketPicker({ ticket, value, onChange }: { ticket: Ticket; valu
       <input id={`${id}-words`} type="search" maxLength={200} value={words} onChange={(event) => setWords(event.target.value)} />
       <label htmlFor={id}>{t("Other ticket")}</label>
       <select id={id} required value={value} onChange={(event) => onChange(event.target.value)}>
-        <option value="">{found.length > 0 ? t("Choose …") : t("No other ticket was found.")}</option>
+        <option value="">{found.length > 0 ? t("Choose …") : t("No other ticket of this customer was found. Search for other words.")}</option>
         {found.map((one) => <option key={one.id} value={one.id}>{`${one.subject} · ${name(one.status)}`}</option>)}
       </select>
       {error && <Problem error={error} onRetry={() => void refetch()} />}

@@ -4,6 +4,7 @@ mod cluster;
 
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -33,11 +34,11 @@ async fn ping(link: &RedisLink) -> Result<String, Unavailable> {
     link.cmd(&redis::cmd("PING")).await
 }
 
-/// Waits until the link works, which must be within two seconds, and returns how long that took.
+/// Waits until the link works, and returns how long that took. The bound is for a busy machine; a probe takes a second.
 async fn back(link: &RedisLink) -> Duration {
     let since = Instant::now();
     while ping(link).await.is_err() {
-        assert!(since.elapsed() < Duration::from_secs(2), "no recovery within 2 s");
+        assert!(since.elapsed() < Duration::from_secs(20), "no recovery within 20 s");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     since.elapsed()
@@ -65,11 +66,9 @@ async fn a_hung_redis_costs_the_first_few_timeouts_and_then_nothing() {
     while link.state() == Circuit::Closed {
         assert!(matches!(ping(&link).await, Err(Unavailable::Timeout)));
     }
-    let since = Instant::now();
     for _ in 0..1000 {
-        assert!(matches!(ping(&link).await, Err(Unavailable::Open)));
+        assert!(matches!(ping(&link).now_or_never(), Some(Err(Unavailable::Open))), "a call waits");
     }
-    assert!(since.elapsed() < Duration::from_millis(100), "1000 calls waited {:?}", since.elapsed());
     // Long enough for a few probes, whose connections a stopped Redis still accepts.
     tokio::time::sleep(Duration::from_secs(3)).await;
     signal(&redis, Signal::SIGCONT);
@@ -79,11 +78,12 @@ async fn a_hung_redis_costs_the_first_few_timeouts_and_then_nothing() {
 #[tokio::test]
 async fn a_killed_redis_opens_the_circuit_at_once_and_is_found_again() {
     let mut redis = Redis::start(RedisOptions::default()).await.unwrap();
-    let link = link(&redis).await;
+    // A time-out that only a silent Redis reaches: the broken connection itself reports the loss.
+    let config = config::Redis { timeout: Duration::from_secs(10), ..config(&[]) };
+    let link = RedisLink::new(&SecretString::from(redis.url()), &config).await.unwrap();
     redis.crash();
-    let since = Instant::now();
-    assert!(ping(&link).await.is_err());
-    assert!(since.elapsed() < 2 * TIMEOUT);
+    assert!(matches!(ping(&link).await, Err(Unavailable::Failed(_) | Unavailable::Open)));
+    assert_ne!(link.state(), Circuit::Closed, "one lost connection opens it");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(matches!(ping(&link).await, Err(Unavailable::Open)));
     redis.restart().await.unwrap();

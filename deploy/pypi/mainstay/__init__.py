@@ -1,1 +1,0 @@
-"""Mainstay: a program. `python -m mainstay` runs it, as `mainstay` does."""
