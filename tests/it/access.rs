@@ -75,6 +75,14 @@ enum Who {
     Token,
 }
 
+/// Methods in whose cases the customer is deactivated, or has a deletion scheduled: tokens of the customer are refused.
+const ENDS_TOKENS: [&str; 4] = [
+    "DeletionService.CancelDeletion",
+    "DeletionService.GetDeletion",
+    "DeletionService.ListDeletions",
+    "UserService.ReactivateUser",
+];
+
 const EVERYBODY: [Who; 11] = [
     Who::Anonymous,
     Who::Customer,
@@ -182,6 +190,7 @@ impl Who {
         match self.role() {
             _ if method.access == Access::Public => Expected::Good,
             None => Expected::Refused(401),
+            Some(_) if self == Self::Token && ENDS_TOKENS.contains(&method.name.as_str()) => Expected::Refused(401),
             Some(_) if self.is_excluded(method) => Expected::Refused(403),
             Some(role) => {
                 let is_owner = self.person() == owner;

@@ -226,6 +226,11 @@ async fn signing_up_in_and_out() {
     run_all(cases::auth::cases()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn linked_identities() {
+    run_all(cases::linked_identity::cases()).await;
+}
+
 /// Every file of cases must be run.
 #[test]
 fn every_file_of_cases_is_run() {

@@ -52,7 +52,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("DeadJobService.RedriveDeadJobs", 4),
     ("DeletionService.CancelDeletion", 10),
     ("DeletionService.CancelDeletionByToken", 11),
-    ("DeletionService.CreateDeletion", 18),
+    ("DeletionService.CreateDeletion", 19),
     ("DeletionService.GetDeletion", 2),
     ("DeletionService.ListDeletions", 2),
     ("FileService.CompleteUpload", 10),

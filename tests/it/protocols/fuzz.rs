@@ -95,7 +95,9 @@ async fn envoy_and_the_server_agree_about_any_request() {
         let request = writer.request();
         let [direct, through] = [worlds[0].fill(&request), worlds[1].fill(&request)];
         let answers = (direct.send(app.endpoint.address).await, through.send(envoy).await);
-        let fault = super::differences::between(&request, &answers.0, &answers.1);
+        // A name that is unique in the whole installation, such as a canned answer's, is in both worlds.
+        let is_shared = [&answers.0, &answers.1].iter().any(|answer| answer.reason == "ALREADY_EXISTS");
+        let fault = super::differences::between(&request, &answers.0, &answers.1).filter(|_| !is_shared);
         if fault.is_some() || answers.0.status != answers.1.status {
             // Their histories diverge from here on.
             worlds = [World::new(&app).await, World::new(&app).await];
