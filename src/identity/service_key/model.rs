@@ -177,6 +177,15 @@ impl ServiceKey {
     }
 }
 
+/// The keys of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// The user who created them.
+    pub created_by: Option<UserId>,
+    /// The account whose data they reach.
+    pub account: Option<AccountId>,
+}
+
 /// Returns whether networks allow an address: without any, they allow all.
 pub fn admits(allowed: &[IpNet], from: Option<IpAddr>) -> bool {
     let contains = |from: IpAddr| allowed.iter().any(|network| network.contains(&from.to_canonical()));

@@ -12,8 +12,8 @@ use crate::identity::{
     revocation::store as revocation,
     role::{model::check_scopes, ops as roles},
     service_key::{
-        model::{Draft, Holder, Kind, ServiceKey},
-        store::{self, Filter},
+        model::{Draft, Filter, Holder, Kind, ServiceKey},
+        store,
     },
     session::ops as session,
 };

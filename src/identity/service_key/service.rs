@@ -6,9 +6,8 @@ use tonic::Request;
 
 use crate::identity::{
     service_key::{
-        model::{Draft, Kind, ServiceKey},
+        model::{Draft, Filter, Kind, ServiceKey},
         ops,
-        store::Filter,
     },
     tokens::Tokens,
 };
@@ -39,7 +38,7 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
         expire_time: key.expires_at.map(time),
         revoke_time: key.revoked_at.map(time),
         created_by: key.created_by.to_string(),
-        kind: key.holder.kind().number().into(),
+        kind: Some(key.holder.kind().number().into()),
         account_id: key.holder.account().map(|account| account.to_string()),
         user_id: key.holder.person().map(|(_, user)| user.to_string()),
         allowed_networks: key.allowed_networks.iter().map(ToString::to_string).collect(),

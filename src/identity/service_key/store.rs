@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::{
     identity::{
         member::id::MemberId,
-        service_key::model::{Holder, ServiceKey},
+        service_key::model::{Filter, Holder, ServiceKey},
     },
     schema::service_keys,
 };
@@ -95,15 +95,6 @@ impl From<&ServiceKey> for Row {
             revoked_at: key.revoked_at,
         }
     }
-}
-
-/// The keys of a list.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Filter {
-    /// The user who created them.
-    pub created_by: Option<UserId>,
-    /// The account whose data they reach.
-    pub account: Option<AccountId>,
 }
 
 /// The hashes of the secrets of a key.

@@ -78,7 +78,10 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
         let Ok(text) = String::from_utf8(text) else { continue };
         for name in names(&text).filter(|name| beginnings.contains(beginning(name))) {
             let is_family = name.ends_with('_') && existing.iter().any(|one| one.starts_with(name));
-            let is_member = variables.iter().any(|variable| variable.matches(name));
+            let in_file = name.strip_suffix("_FILE").unwrap_or_default();
+            let is_member = variables
+                .iter()
+                .any(|variable| variable.matches(name) || (variable.secret && variable.matches(in_file)));
             if !is_family && !is_member && !existing.contains(name) {
                 unknown.insert(name.to_owned(), file);
             }
