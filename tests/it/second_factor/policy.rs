@@ -1,5 +1,9 @@
 //! Who must have a second factor: the staff by the configuration, and members by the owner of their account.
 
+use mainstay::identity::session::{
+    model::{Device, Proof},
+    ops as sessions,
+};
 use serde_json::json;
 
 use super::{add, sign_in_fully};
@@ -66,8 +70,8 @@ async fn a_session_without_the_proof_authenticates_again() {
         mainstay::identity::user::store::get(connection, mainstay_kernel::caller::Visibility::All, id).await
     };
     let user = app.app.database.autocommit(read).await.expect("a user");
-    let device = mainstay::identity::session::model::Device::default();
-    let pair = mainstay::identity::session::ops::begin(&app.app, &user, device, None, false).await.expect("a session");
+    let (device, proof) = (Device::default(), Proof::PASSWORD);
+    let pair = sessions::begin(&app.app, &user, device, None, proof).await.expect("a session");
     let token = secrecy::ExposeSecret::expose_secret(&pair.access).to_owned();
     let me = Actor::bearer(&app.endpoint, token);
     me.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.failure("SECOND_FACTOR_REQUIRED");
