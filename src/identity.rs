@@ -8,6 +8,7 @@ pub mod data_export;
 pub mod deletion;
 pub mod email_change;
 mod examples;
+pub mod impersonation;
 pub mod invitation;
 mod jobs;
 pub mod linked_identity;
@@ -53,6 +54,7 @@ use self::{
     credential::ops::Credentials,
     data_export::{job::ExportData, service::DataExports},
     deletion::{job::EraseData, service::Deletions},
+    impersonation::service::Impersonations,
     invitation::service::Invitations,
     linked_identity::service::LinkedIdentities,
     member::service::Members,
@@ -70,7 +72,7 @@ use crate::proto::{
     identity::v1::{
         account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
         data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
-        invitation_service_server::InvitationServiceServer,
+        impersonation_service_server::ImpersonationServiceServer, invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
         role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
         service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
@@ -104,6 +106,7 @@ pub(crate) fn module() -> Module {
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
+        .service(|app| ImpersonationServiceServer::new(Impersonations { app: app.clone() }))
         .service(|app| DeletionServiceServer::new(Deletions { app: app.clone() }))
         .service(|app| DataExportServiceServer::new(DataExports { app: app.clone() }))
         .queue::<EraseData>()

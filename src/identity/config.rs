@@ -36,6 +36,8 @@ pub struct IdentityConfig {
     pub app_name: String,
     /// The time between the request of a deletion and the erasure.
     pub deletion_grace: Duration,
+    /// Whether users receive a mail when staff acts in their name.
+    pub impersonation_mail: bool,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
     /// The base URL to which providers send people back; `None` without providers.
@@ -115,6 +117,11 @@ impl Section for IdentityConfig {
             "14d",
             "Time between the request to delete a user or an account and the erasure of the data, from 1h to 90d; until then the deletion can be canceled",
         ),
+        Variable::plain(
+            "IMPERSONATION_MAIL",
+            "false",
+            "Whether a user receives a mail when staff starts to act in the name of the user",
+        ),
         providers::NAMES,
         providers::PRESET,
         providers::ISSUER,
@@ -146,6 +153,7 @@ impl Section for IdentityConfig {
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
             registration: read.parse("REGISTRATION"),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
+            impersonation_mail: read.parse("IMPERSONATION_MAIL"),
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
             is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),

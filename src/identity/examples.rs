@@ -14,6 +14,8 @@ const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
 const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
+const IMPERSONATION: &str = "0197b605-2c1d-7e48-a3f6-8b9c0d1e2f3a";
+
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
@@ -57,6 +59,13 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("LinkedIdentity", "provider") | ("SignInProvider", "name") => json!("google").into(),
         ("LinkedIdentity", "issuer") => json!("https://accounts.google.com").into(),
         ("SignInProvider", "label") => json!("Google").into(),
+        ("Impersonation", "id") | (_, "impersonation_id") => json!(IMPERSONATION).into(),
+        (_, "impersonator_id") => json!(ADMIN).into(),
+        ("Impersonation" | "StartImpersonationRequest", "reason") => json!("Ticket 4711: the list is empty").into(),
+        ("StartImpersonationRequest", "minutes") => json!(15).into(),
+        (_, "allow_writes" | "allows_writes") => json!(false).into(),
+        ("Impersonation", "expire_time") => json!("2026-03-02T08:30:30Z").into(),
+        ("Impersonation", "end_time") => Example::Omitted,
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
         ("Session", "id") | (_, "session_id") => json!(SESSION).into(),
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),

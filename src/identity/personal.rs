@@ -9,7 +9,7 @@ const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name
     staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 31] = [
+pub(super) const TABLES: [Personal; 34] = [
     // Before the memberships, with which personal access tokens end.
     Personal::of_account("service_keys", "account_id").erased(),
     Personal::of_user("service_keys", "user_id").erased(),
@@ -38,6 +38,9 @@ pub(super) const TABLES: [Personal; 31] = [
         .matching("personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1)")
         .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL")
         .not_exported(),
+    Personal::of_user("impersonations", "user_id").erased(),
+    Personal::of_account("impersonations", "account_id").erased(),
+    Personal::of_user("impersonations", "impersonator_id").kept(ANONYMOUS),
     Personal::of_user("data_exports", "user_id")
         .erased_by(|connection, user, now| Box::pin(data_export::erase(connection, user, now))),
     Personal::of_account("data_exports", "account_id")

@@ -35,7 +35,7 @@ use crate::identity::{
     user::model::{Role, User},
 };
 use mainstay_kernel::{
-    caller::{Caller, SignIn},
+    caller::{Caller, Means, SignIn},
     clock::Clock,
     contract::{
         Policies,
@@ -97,6 +97,33 @@ struct Claims {
     /// Whether the user must prove or add a second factor before anything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     needs_second_factor: bool,
+    /// The staff that acts in the name of the user (RFC 8693, 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
+}
+
+/// The member of the staff in an impersonation, with what the access token depends on, and whether it may write.
+#[derive(Debug, Serialize, Deserialize)]
+struct Act {
+    sub: Uuid,
+    sid: Uuid,
+    epoch: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rver: Option<i64>,
+    writes: bool,
+}
+
+/// The member of the staff in an impersonation.
+#[derive(Debug, Clone, Copy)]
+pub struct Impersonator {
+    pub user: UserId,
+    pub session: SessionId,
+    pub epoch: i32,
+    /// The custom role and its version.
+    pub role: Option<(RoleId, i64)>,
+    pub allows_writes: bool,
 }
 
 /// The content of an access token.
@@ -115,6 +142,8 @@ pub struct Access {
     pub role: Option<SubjectVersion>,
     /// The version of the service key, if the credential is one.
     pub key: Option<SubjectVersion>,
+    /// The staff that acts in the name of the user.
+    pub impersonator: Option<TokenClaims>,
     /// The networks of a service key.
     pub networks: Option<Arc<Networks>>,
     /// The time of expiry.
@@ -143,6 +172,11 @@ impl Access {
     pub fn claims(&self) -> TokenClaims {
         let Self { user, session, epoch, member, role, key, .. } = *self;
         TokenClaims { user, session, epoch, member, role, key }
+    }
+
+    /// Returns the claims of all on whom the token depends: the user, and the staff that acts in the user's name.
+    pub fn holders(&self) -> impl Iterator<Item = TokenClaims> {
+        std::iter::once(self.claims()).chain(self.impersonator)
     }
 }
 
@@ -312,10 +346,42 @@ impl Tokens {
         granted: &Granted,
         session: &Session,
     ) -> Result<Option<Pair>> {
+        let Some(access) = self.sign(&self.claims(user, member, granted, session))? else { return Ok(None) };
+        let (inner, needs_second_factor) = (&self.0, *granted == Granted::UntilSecondFactor);
+        let claim = RefreshClaim { user: user.id, session: session.id, generation: session.generation };
+        let mac = hmac::sign(&inner.mac, &claim.bytes());
+        Ok(Some(Pair {
+            access,
+            expires_in: inner.life,
+            refresh: claim.write(mac.as_ref()),
+            session: session.id,
+            account: member.map(|member| member.account),
+            needs_second_factor,
+        }))
+    }
+
+    /// Issues the access token of an impersonation until a time. `None` when no key can sign.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` when the cryptographic library fails.
+    pub fn impersonate(
+        &self,
+        user: &User,
+        member: &Member,
+        granted: &Granted,
+        (session, end): (&Session, DateTime<Utc>),
+        by: Impersonator,
+    ) -> Result<Option<SecretString>> {
+        let (rid, rver) = by.role.map(|(id, version)| (id.0, version)).unzip();
+        let (sub, sid) = (by.user.0, by.session.0);
+        let act = Act { sub, sid, epoch: by.epoch, rid, rver, writes: by.allows_writes };
+        let claims = self.claims(user, Some(member), granted, session);
+        self.sign(&Claims { exp: end.timestamp(), act: Some(act), amr: Vec::new(), ..claims })
+    }
+
+    /// Returns the claims of the access token of a session.
+    fn claims(&self, user: &User, member: Option<&Member>, granted: &Granted, session: &Session) -> Claims {
         let inner = &self.0;
-        let ring = self.ring();
-        let Some(key) = ring.signing(inner.clock.now()) else { return Ok(None) };
-        let Some(signing) = key.signing() else { return Ok(None) };
         let authenticated = session.authenticated_at;
         let issued = session.refreshed_at.max(authenticated).timestamp();
         let needs_second_factor = *granted == Granted::UntilSecondFactor;
@@ -327,7 +393,7 @@ impl Tokens {
             Granted::Nothing | Granted::UntilSecondFactor => (None, None),
             Granted::Custom { id, version, scopes } => (None, Some((id.0, *version, scopes.join(" ")))),
         };
-        let claims = Claims {
+        Claims {
             iss: inner.issuer.clone(),
             aud: inner.issuer.clone(),
             sub: user.id.0,
@@ -348,21 +414,20 @@ impl Tokens {
             auth_time: authenticated.timestamp(),
             amr: first.iter().chain(second).map(|&method| method.to_owned()).collect(),
             needs_second_factor,
-        };
+            act: None,
+        }
+    }
+
+    /// Signs an access token. `None` when no key can sign.
+    fn sign(&self, claims: &Claims) -> Result<Option<SecretString>> {
+        let ring = self.ring();
+        let Some(key) = ring.signing(self.0.clock.now()) else { return Ok(None) };
+        let Some(signing) = key.signing() else { return Ok(None) };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
         header.kid = Some(key.id().to_owned());
-        let access = jsonwebtoken::encode(&header, &claims, signing).map_err(Error::internal)?;
-        let claim = RefreshClaim { user: user.id, session: session.id, generation: session.generation };
-        let mac = hmac::sign(&inner.mac, &claim.bytes());
-        Ok(Some(Pair {
-            access: access.into(),
-            expires_in: inner.life,
-            refresh: claim.write(mac.as_ref()),
-            session: session.id,
-            account: member.map(|member| member.account),
-            needs_second_factor,
-        }))
+        let access = jsonwebtoken::encode(&header, claims, signing).map_err(Error::internal)?;
+        Ok(Some(access.into()))
     }
 
     /// Parses a refresh token; `None` if it was not issued by this server. The MAC is compared in constant time.
@@ -405,11 +470,23 @@ impl Tokens {
         let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
         let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
         let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
-        let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, ..SignIn::at(at) };
+        let means = claims
+            .act
+            .as_ref()
+            .map_or(Means::Session, |act| Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes });
+        let impersonator = claims.act.as_ref().map(|act| TokenClaims {
+            user: UserId(act.sub),
+            session: SessionId(act.sid),
+            epoch: act.epoch,
+            member: None,
+            role: act.rid.zip(act.rver).map(|(id, version)| SubjectVersion::new(id, version)),
+            key: None,
+        });
+        let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, means, ..SignIn::at(at) };
         let account = claims.acct.map(AccountId);
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
         let (epoch, key, networks) = (claims.epoch, None, None);
-        Ok(Access { caller, user, session, epoch, member, role, key, networks, expires_at })
+        Ok(Access { caller, user, session, epoch, member, role, key, impersonator, networks, expires_at })
     }
 
     /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never
@@ -454,9 +531,9 @@ impl Tokens {
         self.0.verified.insert(token::hash(token), access, self.0.clock.now());
     }
 
-    /// Removes the tokens of a session, so that this instance checks it again at once.
+    /// Removes the tokens of a session and of its impersonations, so that this instance checks it again at once.
     pub fn invalidate_session(&self, session: SessionId) {
-        self.0.verified.invalidate(move |access| access.session == session);
+        self.0.verified.invalidate(move |access| access.holders().any(|claims| claims.session == session));
     }
 
     /// Removes the tokens of a membership, so that this instance checks it again at once.
@@ -474,9 +551,9 @@ impl Tokens {
         self.0.verified.invalidate(move |access| access.key.is_some_and(|version| version.subject == key.0));
     }
 
-    /// Removes the tokens of a user, so that this instance checks the user again at once.
+    /// Removes the tokens of a user and of the user's impersonations, so that this instance checks the user again at once.
     pub fn invalidate_user(&self, user: UserId) {
-        self.0.verified.invalidate(move |access| access.user == user);
+        self.0.verified.invalidate(move |access| access.holders().any(|claims| claims.user == user));
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod dashboard;
 pub(crate) mod data_export;
 pub(crate) mod deletion;
 pub(crate) mod file;
+pub(crate) mod impersonation;
 pub(crate) mod invitation;
 pub(crate) mod linked_identity;
 pub(crate) mod member;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(account::cases());
     cases.extend(member::cases());
     cases.extend(invitation::cases());
+    cases.extend(impersonation::cases());
     cases.extend(deletion::cases());
     cases.extend(data_export::cases());
     cases.extend(role::cases());

@@ -200,6 +200,12 @@ async fn service_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn impersonations() {
+    // All admins share one list, as with service keys.
+    run_concurrently(cases::impersonation::cases(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn webhooks() {
     run_all(cases::webhook::cases()).await;
 }

@@ -4,6 +4,7 @@ mod browser;
 mod deactivation;
 pub(crate) mod email_change;
 mod ending;
+mod impersonation;
 mod keys;
 mod of_others;
 pub(crate) mod password;

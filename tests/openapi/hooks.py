@@ -79,6 +79,7 @@ def register(address):
 
 PASSERBY = f"{uuid.uuid4()}@example.com"
 PASSERBY_ID = register(PASSERBY)["id"]
+PASSERBY_ACCOUNT = sign_in(PASSERBY, PASSWORD)["accountId"]
 
 # Operations that end the session they are called with.
 ENDS_SESSIONS = ["AuthService_Logout", "SessionService_RevokeAllSessions", "SessionService_RevokeSession"]
@@ -242,6 +243,9 @@ def prepare(case):
         case "DeletionService_CreateDeletion" | "DeletionService_ListDeletions":
             # The schema does not state that a user and an account exclude each other.
             (case.body if isinstance(case.body, dict) else case.query or {}).pop("accountId", None)
+        case "ImpersonationService_StartImpersonation":
+            # The schema does not state that the user is not of the staff, and is a member of the account.
+            case.body = {**case.body, "userId": PASSERBY_ID, "accountId": PASSERBY_ACCOUNT}
         case "AuthService_Refresh":
             # A refresh token is valid once.
             case.body = {**case.body, "refreshToken": sign_in(**ADMIN_SIGN_IN)["refreshToken"]}

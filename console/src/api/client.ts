@@ -4,7 +4,8 @@ import createClient from "openapi-fetch";
 
 import type { components, paths } from "../../generated/api";
 import { ApiError, errorOf, unreachable } from "./errors";
-import { accessToken, refresh } from "./session";
+import { impersonation } from "./impersonation";
+import { accessToken, endImpersonation, refresh } from "./session";
 import { stepUp } from "./step-up";
 
 export type Schemas = components["schemas"];
@@ -69,6 +70,11 @@ export async function send(request: Request): Promise<Response> {
       return await concluded(request);
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 401)) throw error;
+      // The request is not repeated in the name of the staff.
+      if (impersonation()) {
+        await endImpersonation();
+        throw error;
+      }
       const remedy = error.code === "REAUTHENTICATION_REQUIRED" ? "step-up" : "refresh";
       if (tried.has(remedy)) throw error;
       tried.add(remedy);

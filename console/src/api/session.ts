@@ -6,6 +6,7 @@
  */
 
 import { ApiError, errorOf, unreachable } from "./errors";
+import { impersonation, setImpersonation } from "./impersonation";
 
 /** A limited session is only good for a second factor. */
 export type SessionState = "unknown" | "out" | "limited" | "in";
@@ -50,7 +51,24 @@ export function sessionGeneration(): number {
 }
 
 export function accessToken(): string | undefined {
-  return token;
+  return impersonation()?.token ?? token;
+}
+
+/** Acts in the name of a user, in this tab, until `endImpersonation`. */
+export function impersonate(id: string, accessToken: string, userName: string): void {
+  setImpersonation({ id, token: accessToken, userName });
+  startOver();
+}
+
+/** Continues as the staff, whether or not the server can be told. */
+export async function endImpersonation(): Promise<void> {
+  const ended = impersonation();
+  if (!ended) return;
+  setImpersonation(undefined);
+  startOver();
+  await refresh();
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+  await fetch(`/api/v1/impersonations/${ended.id}/end`, { method: "POST", headers, body: "{}" }).catch(() => undefined);
 }
 
 function become(next: SessionState): void {
@@ -59,6 +77,7 @@ function become(next: SessionState): void {
 }
 
 function leave(): void {
+  setImpersonation(undefined);
   token = undefined;
   clearTimeout(timer);
   become("out");

@@ -11,6 +11,7 @@ import { Account } from "./account";
 import { usePlaces } from "./places";
 import { useOnline } from "./online";
 import { AccountSwitch } from "./account-switch";
+import { ImpersonationBanner } from "./impersonation";
 import { useMay } from "./user";
 
 const Palette = lazy(() => import("./palette"));
@@ -41,6 +42,7 @@ export function Shell() {
   }, []);
   return (
     <div className="shell">
+      <ImpersonationBanner />
       <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("Skip to the content")}</a>
       <header className="bar">
         <button type="button" className="quiet icon menu-button" aria-expanded={menu} aria-controls="navigation" aria-label={t("Menu")} onClick={() => setMenu(!menu)}>☰</button>

@@ -16,6 +16,8 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",
   "identity.roles.read": "Die Rollen eines Kontos lesen.",
+  "identity.users.impersonate": "Im Namen eines Benutzers handeln, nur lesend.",
+  "identity.users.impersonate_write": "Im Namen eines Benutzers etwas ändern.",
   "identity.service_keys.manage": "Dienstschlüssel anlegen, lesen, erneuern und widerrufen: die eines Kontos, oder als Mitarbeiter alle.",
   "identity.staff_roles.manage": "Die Rollen von Benutzern und des Teams ändern, auch die eigenen Rollen des Teams.",
   "identity.users.manage": "Benutzer umbenennen, deaktivieren und reaktivieren, und ihre Sitzungen beenden.",

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     context::{ActorKind, Origin},
-    contract::policy::{Access, Method, Policies, Reach, Role, Scope},
+    contract::policy::{Access, Effect, Method, Policies, Reach, Role, Scope},
     error::{Error, Reason, Result},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
@@ -38,6 +38,13 @@ pub enum Means {
     Session,
     /// By a personal access token, which a program has.
     Token,
+    /// A member of the staff acts in the name of the user (RFC 8693, 4.1).
+    Impersonation {
+        /// The member of the staff.
+        by: UserId,
+        /// Whether it may change anything.
+        allows_writes: bool,
+    },
 }
 
 impl SignIn {
@@ -100,6 +107,14 @@ impl Caller {
         }
     }
 
+    /// Returns the member of the staff who acts in the name of the user.
+    pub fn impersonator(&self) -> Option<UserId> {
+        match self {
+            Self::User { sign_in: SignIn { means: Means::Impersonation { by, .. }, .. }, .. } => Some(*by),
+            Self::User { .. } | Self::Service { .. } => None,
+        }
+    }
+
     /// Returns the origin with the caller as its actor.
     pub fn act(&self, origin: Origin) -> Origin {
         let actor = match self.role() {
@@ -108,7 +123,8 @@ impl Caller {
             Role::Customer | Role::Service | Role::Unspecified => ActorKind::User,
         };
         let account = self.account().map(|account| account.0);
-        Origin { actor, actor_id: Some(self.principal()), account, ..origin }
+        let impersonator = self.impersonator().map(|staff| staff.0);
+        Origin { actor, actor_id: Some(self.principal()), account, impersonator, ..origin }
     }
 
     /// Returns whether the caller is a service, by its key or its certificate.
@@ -168,10 +184,7 @@ impl Permit {
     pub(crate) fn granted(method: &Method, caller: Caller, now: DateTime<Utc>) -> Result<Option<Self>> {
         match (reach(method, &caller), method.access) {
             (Ok(reach), _) => {
-                let is_token = matches!(&caller, Caller::User { sign_in, .. } if sign_in.means == Means::Token);
-                if is_token && method.in_person {
-                    return Err(needs_session());
-                }
+                check_means(method, &caller)?;
                 let permit = Self::new(caller, reach);
                 method.max_auth_age.map_or(Ok(()), |max_age| permit.check_recent(max_age, now))?;
                 Ok(Some(permit))
@@ -184,10 +197,11 @@ impl Permit {
     /// Checks that the user has proved who they are within the last `max_age`. A service has no sign-in.
     ///
     /// # Errors
-    /// `REAUTHENTICATION_REQUIRED`; `PERMISSION_DENIED` for a personal access token, which proves nothing about the user.
+    /// `REAUTHENTICATION_REQUIRED`; `PERMISSION_DENIED` for a personal access token and an impersonation, which prove nothing
+    /// about the user.
     pub fn check_recent(&self, max_age: TimeDelta, now: DateTime<Utc>) -> Result<()> {
         match &self.caller {
-            Caller::User { sign_in, .. } if sign_in.means == Means::Token => Err(needs_session()),
+            Caller::User { sign_in, .. } if sign_in.means != Means::Session => Err(needs_session()),
             Caller::User { sign_in, .. } if now - sign_in.at > max_age => {
                 let seconds = max_age.num_seconds().to_string();
                 Err(Error::new(Reason::ReauthenticationRequired).with("maxAgeSeconds", seconds))
@@ -218,14 +232,16 @@ impl Permit {
         names.into_iter().try_for_each(|name| self.check_scope(name))
     }
 
-    /// Returns the permit of a user with other scopes, such as the present ones in Postgres. A personal access token has no
-    /// more than before.
+    /// Returns the permit of a user with other scopes, such as the present ones in Postgres. A personal access token and an
+    /// impersonation have no more than before.
     #[must_use]
     pub fn with_scopes(mut self, present: Arc<[Scope]>) -> Self {
         if let Caller::User { scopes, sign_in, .. } = &mut self.caller {
             *scopes = match sign_in.means {
                 Means::Session => present,
-                Means::Token => scopes.iter().filter(|scope| present.contains(scope)).cloned().collect(),
+                Means::Token | Means::Impersonation { .. } => {
+                    scopes.iter().filter(|scope| present.contains(scope)).cloned().collect()
+                }
             };
         }
         self
@@ -290,9 +306,23 @@ fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
     }
 }
 
-/// Returns the error for a personal access token where a session is required.
+/// Checks that a method accepts that by which the user acts.
+fn check_means(method: &Method, caller: &Caller) -> Result<()> {
+    let Caller::User { sign_in, .. } = caller else { return Ok(()) };
+    match sign_in.means {
+        Means::Session => Ok(()),
+        _ if method.in_person => Err(needs_session()),
+        Means::Impersonation { allows_writes: false, .. } if method.effect == Effect::Write && !method.watch => {
+            Err(Error::with_message(Reason::PermissionDenied, "The impersonation is read-only."))
+        }
+        Means::Token | Means::Impersonation { .. } => Ok(()),
+    }
+}
+
+/// Returns the error for a personal access token or an impersonation where a session is required.
 fn needs_session() -> Error {
-    let message = "The request requires a session of the user: a personal access token does not suffice.";
+    let message =
+        "The request requires a session of the user: neither a personal access token nor an impersonation suffices.";
     Error::with_message(Reason::PermissionDenied, message)
 }
 

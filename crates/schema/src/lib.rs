@@ -70,6 +70,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    impersonations (id) {
+        id -> Uuid, user_id -> Uuid, account_id -> Uuid, impersonator_id -> Uuid, reason -> Text, allows_writes -> Bool,
+        created_at -> Timestamptz, expires_at -> Timestamptz, ended_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
     signing_keys (id) {
         id -> Text, private_key -> Binary, public_key -> Binary, created_at -> Timestamptz, signs_from -> Timestamptz,
         retired_at -> Nullable<Timestamptz>,

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use mainstay_kernel::{
     app::App,
+    audit::IMPERSONATOR,
     caller::Permit,
     context,
     error::{Reason, Result},
@@ -31,7 +32,8 @@ pub struct AuditEntries {
     pub app: App,
 }
 
-fn render(entry: Entry) -> pb::AuditEntry {
+fn render(mut entry: Entry) -> pb::AuditEntry {
+    let impersonator = entry.changes.shift_remove(IMPERSONATOR);
     let changes = entry.field_changes().map(|FieldChange { name, before, after }| {
         let is_withheld = before.is_none() && after.is_none();
         pb::FieldChange { name, before, after, is_withheld }
@@ -51,6 +53,7 @@ fn render(entry: Entry) -> pb::AuditEntry {
         client_address: entry.personal.client_address,
         user_agent: entry.personal.user_agent,
         reason: entry.personal.reason,
+        impersonator_id: impersonator.and_then(|fact| Some(fact.get("after")?.as_str()?.to_owned())),
     }
 }
 

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::identity::{
     credential::model as token,
+    revocation::model::TokenClaims,
     service_key::ops as service_key,
     signing_key::ops as signing_key,
     tokens::{Access, TokenError, Tokens},
@@ -14,7 +15,7 @@ use crate::identity::{
 use mainstay_kernel::{
     app::App,
     caller::{Authenticator, Caller},
-    error::{Reason, Result},
+    error::{Error, Reason, Result},
 };
 
 /// The authenticator of the server: access tokens of users, and service keys.
@@ -66,7 +67,18 @@ async fn verify(app: &App, credential: &str, from: Option<IpAddr>) -> Result<Cal
 /// Checks in Postgres that neither the session, nor all sessions of the user, nor the membership have ended since the
 /// token was signed, and that the membership and the custom role of the token are the current ones.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
-    let claims = access.claims();
+    check(app, access.claims()).await?;
+    if let Some(staff) = access.impersonator {
+        let ended = |error: Error| if error.is_unavailable() { error } else { Reason::SessionRevoked.into() };
+        check(app, staff).await.map_err(ended)?;
+    }
+    let caller = access.caller.clone();
+    app.part::<Tokens>().insert_verified(credential, access);
+    Ok(caller)
+}
+
+/// Checks the claims of a token in Postgres.
+async fn check(app: &App, claims: TokenClaims) -> Result<()> {
     let standing = app.database.autocommit(async move |connection| user::standing(connection, claims).await).await?;
     let Standing { epoch, is_revoked, is_outdated, member_version } = standing.ok_or(Reason::InvalidToken)?;
     let has_left = claims.member.is_some() && member_version.is_none();
@@ -78,7 +90,5 @@ async fn verify_session(app: &App, credential: &str, access: Access) -> Result<C
     if is_outdated || of_member != member_version {
         return Err(Reason::TokenExpired.into());
     }
-    let caller = access.caller.clone();
-    app.part::<Tokens>().insert_verified(credential, access);
-    Ok(caller)
+    Ok(())
 }

@@ -61,7 +61,7 @@ pub struct Revocation {
 }
 
 /// The claims of an access token that a revocation is about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,

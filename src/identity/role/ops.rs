@@ -206,11 +206,19 @@ pub fn of_staff(user: &User) -> Assigned {
 pub async fn granted(app: &App, role: Assigned) -> Result<Granted> {
     match role {
         Assigned::BuiltIn(role) => Ok(Granted::BuiltIn(role)),
+        role => app.database.read(async move |connection: &Connection| granted_in(connection, role).await).await,
+    }
+}
+
+/// As [`granted`], in a transaction.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn granted_in(connection: &Connection, role: Assigned) -> Result<Granted> {
+    match role {
+        Assigned::BuiltIn(role) => Ok(Granted::BuiltIn(role)),
         // A role that a user or a member has is not deleted.
-        Assigned::Custom(id) => {
-            let read = async move |connection: &_| store::get(connection, Visibility::All, id).await;
-            app.database.read(read).await.map(Granted::from)
-        }
+        Assigned::Custom(id) => store::get(connection, Visibility::All, id).await.map(Granted::from),
     }
 }
 

@@ -84,6 +84,7 @@ impl Fixture {
             auth_time: now,
             amr: Vec::new(),
             needs_second_factor: false,
+            act: None,
         };
         claims(&mut ours);
         let mut head = Header::new(Algorithm::EdDSA);

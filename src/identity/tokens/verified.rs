@@ -66,7 +66,8 @@ impl VerifiedTokens {
         }
         let age = now - entry.verified_at;
         let is_unexpired = age < MAX_AGE && now < entry.access.expires_at + LEEWAY;
-        let is_fresh = is_unexpired && revocations.allow(entry.access.claims(), entry.checked_at);
+        let mut holders = entry.access.holders();
+        let is_fresh = is_unexpired && holders.all(|claims| revocations.allow(claims, entry.checked_at));
         if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }

@@ -52,6 +52,7 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
             at: now + TimeDelta::hours(24),
             link: links.request_reset(),
         },
+        Content::SecondFactor { template: "impersonation", at: now, link: links.request_reset() },
         Content::EmailChange { link: links.confirm_email(TOKEN), until: now + TimeDelta::hours(24) },
         Content::EmailTaken { link: links.request_reset() },
         Content::EmailChanged { at: now, link: links.undo_email(TOKEN), until: now + TimeDelta::days(7) },

@@ -43,6 +43,7 @@ numbered! {
         SecondFactorReset = 24 => "second_factor_reset",
         IdentityLinked = 27 => "identity_linked",
         IdentityUnlinked = 28 => "identity_unlinked",
+        Impersonation = 31 => "impersonation",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
     }
@@ -124,6 +125,8 @@ pub enum Topic {
     IdentityLinked { event: Uuid, user: UserId },
     /// A user unlinked a person at a sign-in provider.
     IdentityUnlinked { event: Uuid, user: UserId },
+    /// Staff has started to act in the name of a user.
+    Impersonation { impersonation: Uuid, user: UserId },
     /// The deletion of a user or an account was scheduled.
     DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
     /// The data of a user or an account was erased.
@@ -165,6 +168,7 @@ impl Topic {
             Self::SecondFactorReset { event, user } => (Kind::SecondFactorReset, event, Some(user.0)),
             Self::IdentityLinked { event, user } => (Kind::IdentityLinked, event, Some(user.0)),
             Self::IdentityUnlinked { event, user } => (Kind::IdentityUnlinked, event, Some(user.0)),
+            Self::Impersonation { impersonation, user } => (Kind::Impersonation, impersonation, Some(user.0)),
             Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
             Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
@@ -197,6 +201,7 @@ impl Topic {
             (Kind::SecondFactorReset, Some(user)) => Self::SecondFactorReset { event: id, user: UserId(user) },
             (Kind::IdentityLinked, Some(user)) => Self::IdentityLinked { event: id, user: UserId(user) },
             (Kind::IdentityUnlinked, Some(user)) => Self::IdentityUnlinked { event: id, user: UserId(user) },
+            (Kind::Impersonation, Some(user)) => Self::Impersonation { impersonation: id, user: UserId(user) },
             (Kind::DeletionScheduled, Some(deletion)) => {
                 Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
             }

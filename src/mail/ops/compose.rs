@@ -91,7 +91,8 @@ pub(super) async fn draft(
         | Topic::RecoveryCodeUsed { user, .. }
         | Topic::SecondFactorReset { user, .. }
         | Topic::IdentityLinked { user, .. }
-        | Topic::IdentityUnlinked { user, .. } => {
+        | Topic::IdentityUnlinked { user, .. }
+        | Topic::Impersonation { user, .. } => {
             let template = mail.topic.kind().name();
             let delay = if mail.topic.kind() == Kind::SecondFactorReset { RESET_DELAY } else { TimeDelta::zero() };
             let content = Content::SecondFactor { template, at: mail.created_at + delay, link: links.request_reset() };

@@ -27,6 +27,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "email_taken.de.j2" "email_taken.en.j2"
     "identity_linked.de.j2" "identity_linked.en.j2"
     "identity_unlinked.de.j2" "identity_unlinked.en.j2"
+    "impersonation.de.j2" "impersonation.en.j2"
     "invitation.de.j2" "invitation.en.j2"
     "order_confirmation.de.j2" "order_confirmation.en.j2"
     "password_changed.de.j2" "password_changed.en.j2"

@@ -30,6 +30,7 @@ fn the_methods_that_need_a_recent_authentication() {
     let expected = [
         "AccountService.TransferOwnership",
         "DataExportService.CreateDataExport",
+        "ImpersonationService.StartImpersonation",
         "LinkedIdentityService.DeleteLinkedIdentity",
         "RoleService.CreateRole",
         "RoleService.DeleteRole",

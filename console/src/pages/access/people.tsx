@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
+import { Impersonate } from "../../shell/impersonation";
 import { useMay, useMe } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Badge, Id, Time } from "../../ui/format";
@@ -74,7 +75,7 @@ export function PersonPage() {
     </>}>
       <ScheduledDeletion subject={{ userId: id }} time={user.deletionTime} />
       <Card title={t("Details")}><Fields value={staffRole ? { ...user, staffRoleId: staffRole.name } : user} /></Card>
-      {may("MemberService_ListMembers") && <Memberships userId={id} />}
+      {may("MemberService_ListMembers") && <Memberships user={user} />}
       {may("SessionService_ListUserSessions") && <SessionsOf userId={id} name={user.name} />}
       {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. Assign one on its page, under “Assignee”.")} columns={columns}
         actions={() => <Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
@@ -84,12 +85,16 @@ export function PersonPage() {
 }
 
 /** The accounts that a person is a member of. */
-function Memberships({ userId }: { userId: string }) {
+function Memberships({ user }: { user: User }) {
   const t = useText();
+  const may = useMay();
+  const userId = user.id;
+  const mayImpersonate = may("ImpersonationService_StartImpersonation") && user.role === "ROLE_CUSTOMER";
   const columns: Column<Member>[] = [
     { name: "account", label: t("Account"), cell: (member) => <AccountName id={member.accountId} /> },
     { name: "role", label: t("Role"), cell: (member) => <RoleBadge accountId={member.accountId} value={member} /> },
     { name: "createTime", label: t("Member since"), wide: true, cell: (member) => <Time value={member.createTime} /> },
+    { name: "actions", label: t("Actions"), unlabelled: true, cell: (member) => mayImpersonate && <Impersonate userId={userId} accountId={member.accountId} userName={user.name} /> },
   ];
   return (
     <RelatedList title={t("Accounts")} name={["members", "user", userId]} empty={t("This person is a member of no account. An owner invites people on the page Account.")} columns={columns}

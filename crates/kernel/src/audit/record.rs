@@ -15,6 +15,9 @@ use crate::{
     id::{AccountId, UserId},
 };
 
+/// The name of the fact that staff acts in the name of the actor. It is part of the changes, whose digest the chain has.
+pub const IMPERSONATOR: &str = "impersonator";
+
 /// An act on one resource.
 #[derive(Debug)]
 pub struct Record {
@@ -161,6 +164,7 @@ impl Record {
             return Ok(None);
         }
         open.extend(self.facts);
+        open.extend(origin.impersonator.map(|staff| (IMPERSONATOR.to_owned(), json!({ "after": staff }))));
         personal.extend(self.personal_facts);
         let mut entry = Entry::new(origin, request, self.outcome, resource, (open, personal), now);
         if let Some((kind, id)) = self.actor {

@@ -110,6 +110,7 @@ fn of_key(key: &ServiceKey, caller: Caller, end: DateTime<Utc>) -> Access {
         member: None,
         role: None,
         key: Some(key.current()),
+        impersonator: None,
         networks: None,
         // The cache adds the leeway for clocks, which the end of a key does not have.
         expires_at: end - LEEWAY,

@@ -169,3 +169,22 @@ fn the_key_of_an_account_reaches_the_account_by_methods_that_accept_services() {
         assert_eq!(reach(&refused).expect_err("one may not").reason(), Reason::PermissionDenied, "{refused}");
     }
 }
+
+#[test]
+fn an_impersonation_reads_and_writes_only_if_it_is_allowed_to() {
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let may = |http: &str, allows_writes| {
+        let service = service_file("", http, &policy("access: \"self\""), DATA);
+        let sources =
+            vec![("fleet/v1/module.proto", module_file("fleet.v1", OPTION)), ("fleet/v1/fleet.proto", service)];
+        let policies = read(sources).expect("a good contract");
+        let method = policies.get("/fleet.v1.Vehicles/Do").expect("the method");
+        let means = Means::Impersonation { by: UserId(Uuid::from_u128(9)), allows_writes };
+        let sign_in = SignIn { means, ..SignIn::at(now) };
+        let (account, session) = (Some(ACCOUNT), SessionId(Uuid::nil()));
+        let caller = Caller::User { id: USER, account, role: Role::Customer, session, scopes: [].into(), sign_in };
+        Permit::granted(method, caller, now).is_ok()
+    };
+    let post = r#"option (google.api.http) = {post: "/api/v1/do" body: "*"};"#;
+    assert_eq!([may(GET, false), may(GET, true), may(post, false), may(post, true)], [true, true, false, true]);
+}

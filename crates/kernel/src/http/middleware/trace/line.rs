@@ -94,6 +94,7 @@ impl Line {
         let caller = self.record.caller.get();
         let principal = caller.map(|caller| display(caller.principal()));
         let account = caller.and_then(Caller::account).map(|account| display(account.0));
+        let impersonator = caller.and_then(Caller::impersonator).map(|staff| display(staff.0));
         let client = self.record.client.get().map(display);
         let route = self.route;
         // The path is logged only without a method, whose name and route imply it.
@@ -107,6 +108,7 @@ impl Line {
                 path,
                 status,
                 principal,
+                impersonator,
                 account,
                 client,
                 elapsed_us = sent_us,
@@ -123,8 +125,22 @@ impl Line {
         macro_rules! line {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
-                    method, route, path, status, principal, account, client, bytes, elapsed_us, sent_us, cut_off, code,
-                    cause, backtrace, $message
+                    method,
+                    route,
+                    path,
+                    status,
+                    principal,
+                    impersonator,
+                    account,
+                    client,
+                    bytes,
+                    elapsed_us,
+                    sent_us,
+                    cut_off,
+                    code,
+                    cause,
+                    backtrace,
+                    $message
                 )
             };
         }

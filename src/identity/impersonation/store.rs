@@ -1,0 +1,110 @@
+//! Impersonations in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    identity::impersonation::{id::ImpersonationId, model::Impersonation},
+    schema::impersonations,
+};
+use mainstay_kernel::{
+    database::{Connection, count, seek::newest_first, statement::Prepare as _},
+    error::{Error, Result},
+    id::{AccountId, UserId},
+    page::{Start, Total},
+};
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = impersonations)]
+struct Row {
+    id: ImpersonationId,
+    user_id: UserId,
+    account_id: AccountId,
+    impersonator_id: UserId,
+    reason: String,
+    allows_writes: bool,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for Impersonation {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            user: row.user_id,
+            account: row.account_id,
+            impersonator: row.impersonator_id,
+            reason: row.reason,
+            allows_writes: row.allows_writes,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            ended_at: row.ended_at,
+        }
+    }
+}
+
+impl From<&Impersonation> for Row {
+    fn from(impersonation: &Impersonation) -> Self {
+        Self {
+            id: impersonation.id,
+            user_id: impersonation.user,
+            account_id: impersonation.account,
+            impersonator_id: impersonation.impersonator,
+            reason: impersonation.reason.clone(),
+            allows_writes: impersonation.allows_writes,
+            created_at: impersonation.created_at,
+            expires_at: impersonation.expires_at,
+            ended_at: impersonation.ended_at,
+        }
+    }
+}
+
+/// Stores a new impersonation.
+pub async fn insert(connection: &Connection, impersonation: &Impersonation) -> Result<()> {
+    let row = Row::from(impersonation);
+    diesel::insert_into(impersonations::table).values(row).execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Returns one impersonation, locked until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(connection: &Connection, id: ImpersonationId) -> Result<Impersonation> {
+    let query = impersonations::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.map(Impersonation::from).ok_or_else(|| Error::not_found("impersonation"))
+}
+
+/// Selects the impersonations that last.
+fn lasting<'q>(now: DateTime<Utc>) -> impersonations::BoxedQuery<'q, diesel::pg::Pg> {
+    let query = impersonations::table.filter(impersonations::ended_at.is_null());
+    query.filter(impersonations::expires_at.gt(now)).into_boxed()
+}
+
+/// Returns at most `limit` impersonations that last, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    now: DateTime<Utc>,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<Impersonation>> {
+    let query = newest_first!(lasting(now), impersonations::created_at, start, limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    Ok(rows.into_iter().map(Impersonation::from).collect())
+}
+
+/// Counts the impersonations that last, up to a bound.
+pub async fn total(connection: &mut Connection, now: DateTime<Utc>) -> Result<Total> {
+    let limited = lasting(now).select(impersonations::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(limited)).await
+}
+
+/// Ends a locked impersonation.
+pub async fn end(connection: &Connection, id: ImpersonationId, now: DateTime<Utc>) -> Result<()> {
+    let set = diesel::update(impersonations::table.find(id)).set(impersonations::ended_at.eq(now));
+    set.exactly(1, "end impersonations").execute(&mut &*connection).await?;
+    Ok(())
+}
