@@ -108,7 +108,7 @@ async fn reflection_describes_files_symbols_and_extensions() {
         (symbol("mainstay.support.v1.Ticket.subject"), "mainstay/support/v1/ticket.proto"),
         (symbol("mainstay.support.v1.TICKET_STATUS_OPEN"), "mainstay/support/v1/ticket.proto"),
         (symbol("mainstay.error.v1.Reason"), "mainstay/error/v1/reason.proto"),
-        (symbol("grpc.health.v1.Health"), "grpc/health/v1/health.proto"),
+        (symbol("grpc.health.v1.Health"), "health.proto"),
         (extension(number), policies),
     ];
     let responses = reflect(&app, files.iter().map(|(ask, _)| ask.clone()).collect()).await;

@@ -38,7 +38,7 @@ function Identities() {
   const t = useText();
   const [failure, setFailure] = useState<unknown>();
   const providers = useQuery({ queryKey: ["providers"], queryFn: ({ signal }) => read(api.GET("/api/v1/auth/providers", { signal })) });
-  const identities = useQuery({ queryKey: ["identities"], queryFn: ({ signal }) => read(api.GET("/api/v1/auth/identities", { signal })) });
+  const identities = useQuery({ queryKey: ["identities"], queryFn: ({ signal }) => read(api.GET("/api/v1/linked-identities", { signal })) });
   const link = async (name: string) => {
     try {
       await linkIdentity(name).catch(async (error: unknown) => {
