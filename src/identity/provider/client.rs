@@ -126,7 +126,11 @@ impl ProviderClient {
         let metadata = self.metadata().await?;
         // Another provider may have sent the person here, to learn the code of this one (RFC 9207).
         let has_issuer = answer.iss.is_some() || metadata.authorization_response_iss_parameter_supported;
-        if has_issuer && answer.iss.as_deref() != Some(self.config.issuer.as_str()) {
+        let issuer = match self.config.preset {
+            Preset::GitHub => github::response_issuer(&self.config.issuer),
+            _ => self.config.issuer.clone(),
+        };
+        if has_issuer && answer.iss.as_deref() != Some(issuer.as_str()) {
             return Err(self.refuse("the iss of the response is wrong"));
         }
         let code = answer.code.as_deref().ok_or_else(|| self.refuse("the response has no code"))?;
@@ -170,7 +174,7 @@ impl ProviderClient {
         let person = Person { issuer, subject, email, is_verified, name };
         let endpoint = metadata.userinfo_endpoint.as_deref().filter(|_| person.email.is_none());
         let Some((endpoint, token)) = endpoint.zip(token) else { return Ok(person) };
-        let info: UserInfo = self.get(endpoint, Some(&token)).await?;
+        let Some(info) = self.optional::<UserInfo>(endpoint, &token).await else { return Ok(person) };
         // OpenID Connect Core 1.0, 5.3.4: an access token that was substituted leads to another person.
         if info.sub != person.subject {
             return Err(self.refuse("userinfo has another subject"));
@@ -231,6 +235,15 @@ impl ProviderClient {
         let request = request.header(header::ACCEPT, "application/json").body(Bytes::new());
         let response: outbound::Response = self.client.send(request.map_err(|error| self.wrong(url, error))?).await?;
         self.read(response.body())
+    }
+
+    /// Reads a document with the address, without which a linked person signs in all the same; `None` if that fails.
+    pub(super) async fn optional<T: DeserializeOwned>(&self, url: &str, token: &SecretString) -> Option<T> {
+        let read = self.get(url, Some(token)).await;
+        read.inspect_err(|error| {
+            tracing::warn!(provider = self.config.name, error = error.detail(), "an address could not be read");
+        })
+        .ok()
     }
 
     fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {

@@ -135,6 +135,28 @@ async fn a_person_of_another_domain_does_not_register() {
     user_of(&app, &page, &mut browser).await;
 }
 
+/// GitHub's responses name an issuer below its base URL (RFC 9207).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_github_registers_and_signs_in_again() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_PRESET", "github").start().await;
+    provider.script().response_issuer = Some(format!("{}/login/oauth", provider.issuer()));
+    let (page, mut browser) = sign_in(&app).await;
+    let user = user_of(&app, &page, &mut browser).await;
+    assert_eq!(user["email"], json!(provider.email()));
+    let stored = format!("SELECT count(*) FROM linked_identities WHERE issuer = '{}'", provider.issuer());
+    assert_eq!(app.database.number(&stored).await, 1, "the person keeps the issuer of the configuration");
+    // A linked person needs no address.
+    provider.claim("email", json!(null));
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(user_of(&app, &page, &mut browser).await["id"], user["id"]);
+    for other in [provider.issuer(), "https://evil.example/login/oauth".to_owned()] {
+        provider.script().response_issuer = Some(other);
+        let (page, browser) = sign_in(&app).await;
+        assert_failed(&page, &browser, "INVALID_TOKEN");
+    }
+}
+
 /// Some providers have the address at their userinfo endpoint only.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_may_come_from_userinfo() {

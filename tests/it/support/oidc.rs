@@ -106,6 +106,10 @@ impl Provider {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .route("/userinfo", get(userinfo))
+            .route("/login/oauth/authorize", get(authorize))
+            .route("/login/oauth/access_token", post(token))
+            .route("/api/v3/user", get(github_user))
+            .route("/api/v3/user/emails", get(github_addresses))
             .with_state(shared.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -254,7 +258,12 @@ async fn token(State(shared): State<Shared>, headers: HeaderMap, body: String) -
     let form: HashMap<_, _> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let of = |name: &str| form.get(name).cloned().unwrap_or_default();
     let basic = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("mainstay:{SECRET}")));
-    if headers.get(header::AUTHORIZATION).is_none_or(|value| value.as_bytes() != basic.as_bytes()) {
+    // A client sends its secret in the header, or in the form as GitHub asks.
+    let is_client = match headers.get(header::AUTHORIZATION) {
+        Some(value) => value.as_bytes() == basic.as_bytes(),
+        None => of("client_id") == "mainstay" && of("client_secret") == SECRET,
+    };
+    if !is_client {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let grant = shared.script().codes.remove(&of("code"));
@@ -277,6 +286,25 @@ async fn userinfo(State(shared): State<Shared>, headers: HeaderMap) -> Response 
     match shared.script().userinfo.clone() {
         Some(info) => Json(info).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The person, at the API of a GitHub Enterprise Server.
+async fn github_user(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    match headers.get(header::AUTHORIZATION) {
+        Some(value) if value.as_bytes() == b"Bearer opaque" => {
+            let name = shared.script().claims["name"].clone();
+            Json(json!({ "id": 7_000_001, "login": "ada", "name": name })).into_response()
+        }
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+/// The addresses of the person; without an address, the scope was withdrawn.
+async fn github_addresses(State(shared): State<Shared>) -> Response {
+    match shared.script().claims["email"].as_str() {
+        Some(email) => Json(json!([{ "email": email, "primary": true, "verified": true }])).into_response(),
+        None => StatusCode::FORBIDDEN.into_response(),
     }
 }
 
