@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use chrono::DateTime;
 use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -42,9 +43,11 @@ impl Providers {
         let config = app.config.section::<IdentityConfig>();
         let public_url = config.public_url.as_deref().unwrap_or_default();
         let client = |provider: &Provider| -> anyhow::Result<ProviderClient> {
+            // Metrics and alerts of each provider are apart. The name lives as long as the process.
+            let label = format!("oidc_{}", provider.name).leak();
             Ok(ProviderClient {
                 redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
-                client: Client::new(provider.preset.name(), BOUNDS, &app.alerts)?,
+                client: Client::new(label, BOUNDS, &app.alerts)?,
                 clock: app.clock.clone(),
                 discovery: Discovery::default(),
                 config: provider.clone(),
@@ -87,11 +90,12 @@ struct Tokens {
 }
 
 impl ProviderClient {
-    /// Returns the URL at which the person signs in.
+    /// Returns the URL at which the person signs in. With `is_fresh`, the provider must authenticate the person again, and say
+    /// when it did (OpenID Connect Core 1.0, 3.1.2.1).
     ///
     /// # Errors
     /// `UPSTREAM_FAILED` and others of a call, if the provider's metadata must be read and can't be.
-    pub async fn authorization_url(&self, attempt: &Attempt) -> Result<String> {
+    pub async fn authorization_url(&self, attempt: &Attempt, is_fresh: bool) -> Result<String> {
         let endpoint = self.metadata().await?.authorization_endpoint;
         let mut url = endpoint.parse::<Url>().map_err(|error| self.wrong("authorization_endpoint", error))?;
         let mut query = url.query_pairs_mut();
@@ -104,6 +108,9 @@ impl ProviderClient {
         query.append_pair("code_challenge_method", "S256");
         if self.config.preset != Preset::GitHub {
             query.append_pair("nonce", &attempt.nonce);
+        }
+        if is_fresh {
+            query.append_pair("prompt", "login").append_pair("max_age", "0");
         }
         if self.is_form_post() {
             query.append_pair("response_mode", "form_post");
@@ -170,8 +177,16 @@ impl ProviderClient {
             #[serde(default)]
             name: Option<String>,
         }
-        let Claims { iss: issuer, sub: subject, email, email_verified: is_verified, name, .. } = claims;
-        let person = Person { issuer, subject, email, is_verified, name };
+        let authenticated_at = claims.auth_time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let person = Person {
+            issuer: claims.iss,
+            subject: claims.sub,
+            email: claims.email,
+            is_verified: claims.email_verified,
+            name: claims.name,
+            hosted_domain: claims.hd,
+            authenticated_at,
+        };
         let endpoint = metadata.userinfo_endpoint.as_deref().filter(|_| person.email.is_none());
         let Some((endpoint, token)) = endpoint.zip(token) else { return Ok(person) };
         let Some(info) = self.optional::<UserInfo>(endpoint, &token).await else { return Ok(person) };

@@ -50,5 +50,7 @@ pub(super) async fn person(client: &ProviderClient, token: &SecretString) -> Res
         is_verified: primary.as_ref().map(|address| address.verified),
         email: primary.map(|address| address.email),
         name: user.name.or(Some(user.login)),
+        hosted_domain: None,
+        authenticated_at: None,
     })
 }
