@@ -2,6 +2,7 @@
 
 pub mod client;
 mod discovery;
+mod documents;
 mod github;
 pub mod model;
 pub mod ops;

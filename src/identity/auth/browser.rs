@@ -7,7 +7,7 @@
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
-//! | `GET /auth/oidc/{provider}` | begins a [sign-in with a provider](provider), which ends at `/auth/oidc/{provider}/callback` |
+//! | `GET /auth/oidc/{provider}` | begins a [sign-in with a provider](provider), which ends at `/auth/oidc/{provider}/callback`; with `fresh`, the provider authenticates the person again |
 //! | `POST /session/oidc/{provider}` | begins a link of an identity to the user of the session |
 //!
 //! A second cookie identifies the device at the next sign-in, also after a sign-out.
@@ -58,6 +58,9 @@ use crate::identity::{
 /// The maximum body size, in bytes: an address and a password, with room for escapes.
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The deadline of a page that calls a provider up to four times in sequence. It is later than the limit of these calls, so that
+/// the page says what happened.
+const PROVIDER_DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     let [sign_in, second_factor, refresh, account, link] = [
@@ -69,26 +72,27 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     ]
     .map(|(path, page)| (path, guarded(page)));
     // Pages of other sites lead to these: the state of a sign-in protects them.
-    let start = ("/auth/oidc/{provider}", bounded(get(provider::start)));
-    let finish = ("/auth/oidc/{provider}/callback", bounded(get(provider::finish).post(provider::finish_form)));
+    let start = ("/auth/oidc/{provider}", bounded(get(provider::start), PROVIDER_DEADLINE));
+    let finish = get(provider::finish).post(provider::finish_form);
+    let finish = ("/auth/oidc/{provider}/callback", bounded(finish, PROVIDER_DEADLINE));
     [sign_in, second_factor, refresh, account, link, start, finish]
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
 fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
-    bounded(page).layer(axum::middleware::from_fn(origin::require_same))
+    bounded(page, DEADLINE).layer(axum::middleware::from_fn(origin::require_same))
 }
 
-fn bounded(page: MethodRouter<App>) -> MethodRouter<App> {
+fn bounded(page: MethodRouter<App>, deadline: Duration) -> MethodRouter<App> {
     let page: MethodRouter<App> = page.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    page.layer(axum::middleware::from_fn(limit_time))
+    page.layer(axum::middleware::from_fn(move |request: Request, next: Next| limit_time(deadline, request, next)))
 }
 
 /// Limits the duration of a request, like the middleware for method calls.
-async fn limit_time(request: Request, next: Next) -> Response {
-    let context = Context::current().unwrap_or_else(|| Context::new("")).with_deadline(Instant::now() + DEADLINE);
+async fn limit_time(deadline: Duration, request: Request, next: Next) -> Response {
+    let context = Context::current().unwrap_or_else(|| Context::new("")).with_deadline(Instant::now() + deadline);
     let work = context.scope(next.run(request));
-    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| refusal(Reason::DeadlineExceeded.into()))
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| refusal(Reason::DeadlineExceeded.into()))
 }
 
 #[derive(Deserialize)]
@@ -182,13 +186,6 @@ fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString)
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
     let device = in_headers(cookie::DEVICE.set(headers, is_tls(app, headers), device.expose_secret(), life));
     (device, token_response(app, headers, pair)).into_response()
-}
-
-/// Returns the cookies of a new session.
-fn new_session(app: &App, headers: &HeaderMap, is_tls: bool, pair: &Pair, device: &SecretString) -> Vec<String> {
-    let life = app.config.section::<IdentityConfig>().refresh_ttl;
-    let session = cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life);
-    session.into_iter().chain(cookie::DEVICE.set(headers, is_tls, device.expose_secret(), life)).collect()
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {

@@ -59,8 +59,8 @@ impl Preset {
             .find(|one| one.name() == name)
     }
 
-    /// Returns the name, which is also that of the provider in metrics.
-    pub fn name(self) -> &'static str {
+    /// Returns the name.
+    fn name(self) -> &'static str {
         match self {
             Self::Google => "google",
             Self::Microsoft => "microsoft",
@@ -118,10 +118,16 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Returns whether the provider assigns the addresses of a domain: it, and no other party, says who has one.
-    pub fn is_authoritative_for(&self, email: &EmailAddress) -> bool {
-        let is_own = |domain: &str| domain == email.domain();
-        (self.preset == Preset::Google && is_own("gmail.com")) || self.domains.iter().any(|domain| is_own(domain))
+    /// Returns whether the provider assigns the addresses of a domain: it, and no other party, says who has one. The hosted
+    /// domain is the Google Workspace of the person. Google also has personal accounts with an address of a domain, such as
+    /// those of former employees, which the Workspace does not control.
+    pub fn is_authoritative_for(&self, email: &EmailAddress, hosted_domain: Option<&str>) -> bool {
+        let is_own = |name: &str| self.domains.iter().any(|domain| domain == name);
+        match self.preset {
+            Preset::Google if email.domain() == "gmail.com" => true,
+            Preset::Google => is_own(email.domain()) && hosted_domain.is_some_and(is_own),
+            _ => is_own(email.domain()),
+        }
     }
 }
 
@@ -294,9 +300,10 @@ mod tests {
             scopes: preset.scopes().to_owned(),
             domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
         };
-        let is_own = |provider: &Provider, email: &str| {
-            provider.is_authoritative_for(&EmailAddress::parse(email).expect("an address"))
+        let is_of = |provider: &Provider, email: &str, hosted: Option<&str>| {
+            provider.is_authoritative_for(&EmailAddress::parse(email).expect("an address"), hosted)
         };
+        let is_own = |provider: &Provider, email: &str| is_of(provider, email, None);
         assert!(is_own(&provider(Preset::Google, &[]), "ada@gmail.com"));
         assert!(
             !is_own(&provider(Preset::Oidc, &[]), "ada@gmail.com")
@@ -304,6 +311,12 @@ mod tests {
         );
         let corp = provider(Preset::Oidc, &["example.com"]);
         assert!(is_own(&corp, "ada@Example.com") && !is_own(&corp, "ada@sub.example.com"));
+        // A personal account of Google may have an address of the domain.
+        let google = provider(Preset::Google, &["example.com", "example.net"]);
+        assert!(!is_own(&google, "ada@example.com") && !is_of(&google, "ada@example.com", Some("evil.example")));
+        assert!(is_of(&google, "ada@example.com", Some("example.com")), "of the Workspace");
+        assert!(is_of(&google, "ada@example.net", Some("example.com")), "a further domain of the Workspace");
+        assert!(!is_of(&google, "ada@other.example", Some("example.com")), "a domain that is not configured");
         assert_eq!(capitalized("my_corp"), "My corp");
     }
 }

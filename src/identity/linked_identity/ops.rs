@@ -1,5 +1,7 @@
 //! Users list, link and unlink the people at providers with whom they sign in.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     identity::{
         auth::ops as auth,
@@ -83,11 +85,19 @@ pub(crate) async fn link(work: &mut Work, user: UserId, person: &Person) -> Resu
     Ok(())
 }
 
-/// Removes an identity of the calling user, and queues a mail.
+/// Removes all identities of a user, and queues a mail if there is one.
+pub(crate) async fn delete_all(connection: &Connection, user: UserId, now: DateTime<Utc>) -> Result<()> {
+    if store::delete_of_user(connection, user).await? == 0 {
+        return Ok(());
+    }
+    mail::send(connection, Topic::IdentityUnlinked { event: id::new(now), user }, now).await
+}
+
+/// Removes an identity of the calling user, and queues a mail. The user signs in with the providers that have the issuers.
 ///
 /// # Errors
-/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password and no other identity.
-pub async fn delete(work: &mut Work, id: LinkedIdentityId) -> Result<()> {
+/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password and no other identity at such a provider.
+pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -> Result<()> {
     let (user, ..) = session::caller(&work.permit()?)?;
     let now = work.now();
     let connection = work.connection().await?;
@@ -96,7 +106,8 @@ pub async fn delete(work: &mut Work, id: LinkedIdentityId) -> Result<()> {
     let identities = store::list(connection, user).await?;
     let identity = identities.iter().find(|identity| identity.id == id);
     let identity = identity.ok_or_else(|| Error::not_found("linked identity"))?;
-    if identities.len() == 1 && !users::has_password(connection, user).await? {
+    let is_left = |other: &LinkedIdentity| other.id != id && issuers.contains(&other.issuer);
+    if !identities.iter().any(is_left) && !users::has_password(connection, user).await? {
         return Err(IdentityReason::LastSignInMethod.into());
     }
     store::delete(connection, id).await?;

@@ -53,8 +53,10 @@ impl LinkedIdentityService for LinkedIdentities {
     ) -> Reply<pb::DeleteLinkedIdentityResponse> {
         let call = Call::admit(request)?;
         let id = LinkedIdentityId::parse(&call.message.linked_identity_id)?;
+        let providers = self.app.part::<Providers>().all();
+        let issuers: Vec<_> = providers.map(|provider| provider.issuer.clone()).collect();
         call.write(&self.app, async move |work: &mut Work| {
-            ops::delete(work, id).await?;
+            ops::delete(work, id, &issuers).await?;
             Ok(pb::DeleteLinkedIdentityResponse {})
         })
         .await

@@ -71,6 +71,12 @@ pub async fn list(connection: &Connection, user: UserId) -> Result<Vec<LinkedIde
     Ok(rows.into_iter().map(LinkedIdentity::from).collect())
 }
 
+/// Removes the identities of a user, and returns their number.
+pub async fn delete_of_user(connection: &Connection, user: UserId) -> Result<usize> {
+    let identities = linked_identities::table.filter(linked_identities::user_id.eq(user));
+    Ok(diesel::delete(identities).execute(&mut &*connection).await?)
+}
+
 /// Removes an identity.
 pub async fn delete(connection: &Connection, id: LinkedIdentityId) -> Result<()> {
     diesel::delete(linked_identities::table.find(id)).execute(&mut &*connection).await?;

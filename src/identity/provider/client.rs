@@ -1,16 +1,16 @@
 //! Calls to a provider: discovery, the exchange of a code, and the claims about the person.
 
-use std::time::Duration;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use chrono::DateTime;
 use http::{HeaderValue, Method, header};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::{
     discovery::{Discovery, Metadata},
+    documents::Documents,
     github,
     model::{Answer, Attempt, Claims, Expected, Person, TokenFault},
 };
@@ -19,14 +19,7 @@ use mainstay_kernel::{
     app::App,
     clock::Clock,
     error::{Error, Reason, Result},
-    outbound::{self, Bounds, Client, Kind},
-};
-
-const BOUNDS: Bounds = Bounds {
-    total: Duration::from_secs(4),
-    attempt_timeout: Duration::from_secs(3),
-    max_concurrency: 32,
-    max_attempts: 2,
+    outbound::{self, Kind},
 };
 
 /// The providers of the configuration.
@@ -44,7 +37,7 @@ impl Providers {
         let client = |provider: &Provider| -> anyhow::Result<ProviderClient> {
             Ok(ProviderClient {
                 redirect_uri: format!("{public_url}/auth/oidc/{}/callback", provider.name),
-                client: Client::new(provider.preset.name(), BOUNDS, &app.alerts)?,
+                documents: Documents::open(&provider.name, app)?,
                 clock: app.clock.clone(),
                 discovery: Discovery::default(),
                 config: provider.clone(),
@@ -72,7 +65,7 @@ impl Providers {
 pub struct ProviderClient {
     pub config: Provider,
     redirect_uri: String,
-    client: Client,
+    documents: Documents,
     clock: Clock,
     discovery: Discovery,
 }
@@ -87,13 +80,14 @@ struct Tokens {
 }
 
 impl ProviderClient {
-    /// Returns the URL at which the person signs in.
+    /// Returns the URL at which the person signs in. With `is_fresh`, the provider must authenticate the person again, and say
+    /// when it did (OpenID Connect Core 1.0, 3.1.2.1).
     ///
     /// # Errors
     /// `UPSTREAM_FAILED` and others of a call, if the provider's metadata must be read and can't be.
-    pub async fn authorization_url(&self, attempt: &Attempt) -> Result<String> {
+    pub async fn authorization_url(&self, attempt: &Attempt, is_fresh: bool) -> Result<String> {
         let endpoint = self.metadata().await?.authorization_endpoint;
-        let mut url = endpoint.parse::<Url>().map_err(|error| self.wrong("authorization_endpoint", error))?;
+        let mut url = endpoint.parse::<Url>().map_err(|error| self.documents.wrong("authorization_endpoint", error))?;
         let mut query = url.query_pairs_mut();
         query.append_pair("response_type", "code");
         query.append_pair("client_id", &self.config.client_id);
@@ -104,6 +98,9 @@ impl ProviderClient {
         query.append_pair("code_challenge_method", "S256");
         if self.config.preset != Preset::GitHub {
             query.append_pair("nonce", &attempt.nonce);
+        }
+        if is_fresh {
+            query.append_pair("prompt", "login").append_pair("max_age", "0");
         }
         if self.is_form_post() {
             query.append_pair("response_mode", "form_post");
@@ -126,7 +123,11 @@ impl ProviderClient {
         let metadata = self.metadata().await?;
         // Another provider may have sent the person here, to learn the code of this one (RFC 9207).
         let has_issuer = answer.iss.is_some() || metadata.authorization_response_iss_parameter_supported;
-        if has_issuer && answer.iss.as_deref() != Some(self.config.issuer.as_str()) {
+        let issuer = match self.config.preset {
+            Preset::GitHub => github::response_issuer(&self.config.issuer),
+            _ => self.config.issuer.clone(),
+        };
+        if has_issuer && answer.iss.as_deref() != Some(issuer.as_str()) {
             return Err(self.refuse("the iss of the response is wrong"));
         }
         let code = answer.code.as_deref().ok_or_else(|| self.refuse("the response has no code"))?;
@@ -134,7 +135,7 @@ impl ProviderClient {
         let access_token = access_token.map(SecretString::from);
         if self.config.preset == Preset::GitHub {
             let token = access_token.ok_or_else(|| self.refuse("GitHub refused the code"))?;
-            return github::person(self, &token).await;
+            return github::person(&self.documents, &self.config.issuer, &token).await;
         }
         let token = id_token.ok_or_else(|| self.refuse("the token response has no ID token"))?;
         let claims = self.verify(&metadata, attempt, &token).await?;
@@ -143,9 +144,9 @@ impl ProviderClient {
 
     /// Returns the claims of an ID token. An unknown key may be new: the keys are read again, at most once a minute.
     async fn verify(&self, metadata: &Metadata, attempt: &Attempt, token: &str) -> Result<Claims> {
-        let mut verified = self.discovery.keys(self, metadata, &self.clock, false).await?.verify(token);
+        let mut verified = self.discovery.keys(&self.documents, metadata, &self.clock, false).await?.verify(token);
         if verified == Err(TokenFault::UnknownKey) {
-            verified = self.discovery.keys(self, metadata, &self.clock, true).await?.verify(token);
+            verified = self.discovery.keys(&self.documents, metadata, &self.clock, true).await?.verify(token);
         }
         let claims = verified.map_err(|fault| self.refuse(&format!("the ID token: {fault:?}")))?;
         let (issuer, client_id) = (self.config.issuer.as_str(), self.config.client_id.as_str());
@@ -166,11 +167,19 @@ impl ProviderClient {
             #[serde(default)]
             name: Option<String>,
         }
-        let Claims { iss: issuer, sub: subject, email, email_verified: is_verified, name, .. } = claims;
-        let person = Person { issuer, subject, email, is_verified, name };
+        let authenticated_at = claims.auth_time.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let person = Person {
+            issuer: claims.iss,
+            subject: claims.sub,
+            email: claims.email,
+            is_verified: claims.email_verified,
+            name: claims.name,
+            hosted_domain: claims.hd,
+            authenticated_at,
+        };
         let endpoint = metadata.userinfo_endpoint.as_deref().filter(|_| person.email.is_none());
         let Some((endpoint, token)) = endpoint.zip(token) else { return Ok(person) };
-        let info: UserInfo = self.get(endpoint, Some(&token)).await?;
+        let Some(info) = self.documents.optional::<UserInfo>(endpoint, &token).await else { return Ok(person) };
         // OpenID Connect Core 1.0, 5.3.4: an access token that was substituted leads to another person.
         if info.sub != person.subject {
             return Err(self.refuse("userinfo has another subject"));
@@ -179,8 +188,8 @@ impl ProviderClient {
     }
 
     async fn exchange(&self, metadata: &Metadata, attempt: &Attempt, code: &str) -> Result<Tokens> {
-        match self.client.send(self.exchange_request(metadata, attempt, code)?).await {
-            Ok(response) => self.read(response.body()),
+        match self.documents.send(self.exchange_request(metadata, attempt, code)?).await {
+            Ok(response) => self.documents.read(response.body()),
             // RFC 6749, 5.2: such as `invalid_grant`, for a code that was used, or of another client or verifier.
             Err(error) if error.kind == Kind::Rejected => {
                 Err(self.refuse("the provider refused the code").caused_by(error))
@@ -207,40 +216,15 @@ impl ProviderClient {
             }
         }
         let request = request.header(header::ACCEPT, "application/json").body(Bytes::from(form.finish()));
-        request.map_err(|error| self.wrong("token_endpoint", error))
+        request.map_err(|error| self.documents.wrong("token_endpoint", error))
     }
 
     /// Returns the metadata of the provider.
     async fn metadata(&self) -> Result<Metadata> {
         match self.config.preset {
             Preset::GitHub => Ok(github::metadata(&self.config.issuer)),
-            _ => self.discovery.metadata(self, &self.clock).await,
+            _ => self.discovery.metadata(&self.documents, &self.config.issuer, &self.clock).await,
         }
-    }
-
-    /// Reads a JSON document.
-    pub(super) async fn get<T: DeserializeOwned>(&self, url: &str, token: Option<&SecretString>) -> Result<T> {
-        // GitHub refuses requests without a user agent.
-        let mut request = http::Request::get(url).header(header::USER_AGENT, "mainstay");
-        if let Some(token) = token {
-            let mut bearer =
-                HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(Error::internal)?;
-            bearer.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, bearer);
-        }
-        let request = request.header(header::ACCEPT, "application/json").body(Bytes::new());
-        let response: outbound::Response = self.client.send(request.map_err(|error| self.wrong(url, error))?).await?;
-        self.read(response.body())
-    }
-
-    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|error| self.wrong("response", error))
-    }
-
-    /// Returns the error for a document of the provider that can't be used.
-    pub(super) fn wrong(&self, what: &str, error: impl std::fmt::Display) -> Error {
-        let cause = anyhow::anyhow!("the provider {}: {what}: {error}", self.config.name);
-        Error::new(Reason::UpstreamFailed).caused_by(cause)
     }
 
     /// Returns the error for a response that does not prove who the person is.

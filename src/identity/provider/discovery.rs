@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{client::ProviderClient, model::KeySet};
+use super::{documents::Documents, model::KeySet};
 use mainstay_kernel::{clock::Clock, config::is_https_or_loopback, error::Result};
 
 /// How long the metadata is used.
@@ -99,16 +99,15 @@ impl Discovery {
     ///
     /// # Errors
     /// `UPSTREAM_FAILED` and others of a call.
-    pub(super) async fn metadata(&self, client: &ProviderClient, clock: &Clock) -> Result<Metadata> {
+    pub(super) async fn metadata(&self, documents: &Documents, issuer: &str, clock: &Clock) -> Result<Metadata> {
         let mut cached = self.metadata.lock().await;
         let now = clock.now();
         if let Some(read) = cached.as_ref().filter(|read| read.is_younger(METADATA_LIFE, now)) {
             return Ok(read.value.clone());
         }
-        let issuer = &client.config.issuer;
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let metadata: Metadata = client.get(&url, None).await?;
-        metadata.check(issuer).map_err(|fault| client.wrong("metadata", fault))?;
+        let metadata: Metadata = documents.get(&url, None).await?;
+        metadata.check(issuer).map_err(|fault| documents.wrong("metadata", fault))?;
         *cached = Some(Read { value: metadata.clone(), at: now });
         Ok(metadata)
     }
@@ -119,7 +118,7 @@ impl Discovery {
     /// `UPSTREAM_FAILED` and others of a call.
     pub(super) async fn keys(
         &self,
-        client: &ProviderClient,
+        documents: &Documents,
         metadata: &Metadata,
         clock: &Clock,
         reload: bool,
@@ -129,7 +128,7 @@ impl Discovery {
         if let Some(read) = cached.as_ref().filter(|read| read.is_younger(life, now)) {
             return Ok(read.value.clone());
         }
-        let set: Value = client.get(&metadata.jwks_uri, None).await?;
+        let set: Value = documents.get(&metadata.jwks_uri, None).await?;
         let keys = Arc::new(KeySet::read(&set));
         *cached = Some(Read { value: keys.clone(), at: now });
         Ok(keys)

@@ -4,23 +4,27 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{client::ProviderClient, discovery::Metadata, model::Person};
+use super::{discovery::Metadata, documents::Documents, model::Person};
 use mainstay_kernel::error::Result;
 
 const PUBLIC: &str = "https://github.com";
 
 /// Returns the endpoints of GitHub, or of a GitHub Enterprise Server.
 pub(super) fn metadata(issuer: &str) -> Metadata {
-    let base = issuer.trim_end_matches('/');
-    let endpoint = |name: &str| format!("{base}/login/oauth/{name}");
+    let endpoint = |name: &str| format!("{}/{name}", response_issuer(issuer));
     Metadata::of_oauth(issuer, endpoint("authorize"), endpoint("access_token"))
+}
+
+/// Returns the `iss` of GitHub's responses (RFC 9207), below which its endpoints are.
+pub(super) fn response_issuer(issuer: &str) -> String {
+    format!("{}/login/oauth", issuer.trim_end_matches('/'))
 }
 
 /// Returns the person of an access token, with the primary address if it is verified.
 ///
 /// # Errors
 /// `UPSTREAM_FAILED` and others of a call.
-pub(super) async fn person(client: &ProviderClient, token: &SecretString) -> Result<Person> {
+pub(super) async fn person(documents: &Documents, issuer: &str, token: &SecretString) -> Result<Person> {
     #[derive(Deserialize)]
     struct User {
         id: u64,
@@ -34,17 +38,19 @@ pub(super) async fn person(client: &ProviderClient, token: &SecretString) -> Res
         primary: bool,
         verified: bool,
     }
-    let base = client.config.issuer.trim_end_matches('/');
+    let base = issuer.trim_end_matches('/');
     let api = if base == PUBLIC { "https://api.github.com".to_owned() } else { format!("{base}/api/v3") };
-    let user: User = client.get(&format!("{api}/user"), Some(token)).await?;
-    let addresses: Vec<Address> = client.get(&format!("{api}/user/emails"), Some(token)).await?;
-    let primary = addresses.into_iter().find(|address| address.primary);
+    let user: User = documents.get(&format!("{api}/user"), Some(token)).await?;
+    let addresses: Option<Vec<Address>> = documents.optional(&format!("{api}/user/emails"), token).await;
+    let primary = addresses.unwrap_or_default().into_iter().find(|address| address.primary);
     Ok(Person {
-        issuer: client.config.issuer.clone(),
+        issuer: issuer.to_owned(),
         // The login can be changed, and then belongs to another person.
         subject: user.id.to_string(),
         is_verified: primary.as_ref().map(|address| address.verified),
         email: primary.map(|address| address.email),
         name: user.name.or(Some(user.login)),
+        hosted_domain: None,
+        authenticated_at: None,
     })
 }

@@ -39,6 +39,10 @@ pub struct Person {
     /// Whether the provider has verified that the person has the address; `None` if it does not say.
     pub is_verified: Option<bool>,
     pub name: Option<String>,
+    /// The Google Workspace of the person, by its primary domain.
+    pub hosted_domain: Option<String>,
+    /// When the person authenticated at the provider; `None` if it does not say, because it may be long ago.
+    pub authenticated_at: Option<DateTime<Utc>>,
 }
 
 /// What a sign-in at a provider is for.

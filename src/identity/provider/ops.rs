@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use secrecy::{ExposeSecret as _, SecretString};
+use chrono::DateTime;
 
 use crate::{
     identity::{
@@ -12,7 +12,6 @@ use crate::{
             ops::{self as auth, Proved, SignedIn},
         },
         config::Provider,
-        credential::model as token,
         linked_identity::ops as identities,
         provider::{
             client::{ProviderClient, Providers},
@@ -44,6 +43,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
+/// The maximum duration of the end of a sign-in: its calls read the metadata, the tokens, the keys and the address.
+const TOTAL: Duration = Duration::from_secs(18);
+
 /// A sign-in that has begun: where the browser goes, and what it keeps.
 #[derive(Debug)]
 pub struct Begun {
@@ -61,8 +63,6 @@ pub struct Browser {
     /// The sealed sign-in.
     pub cookie: Option<String>,
     pub device: Device,
-    /// The token that the device has from an earlier sign-in, if any.
-    pub device_token: Option<SecretString>,
     pub from: IpAddr,
 }
 
@@ -74,14 +74,14 @@ pub enum Finished {
     Linked,
 }
 
-/// Begins a sign-in.
+/// Begins a sign-in. With `is_fresh`, the provider is to authenticate the person again, so that the sign-in is recent.
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such provider; `UPSTREAM_FAILED` and others if it can't be reached.
-pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent) -> Result<Begun> {
+pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent, is_fresh: bool) -> Result<Begun> {
     let provider = app.part::<Providers>().find(name)?;
     let attempt = Attempt::begin(name, return_path, intent, app.clock.now());
-    let url = provider.authorization_url(&attempt).await?;
+    let url = provider.authorization_url(&attempt, is_fresh).await?;
     Ok(Begun { url, cookie: attempt.seal(&app.secret)?, is_form_post: provider.is_form_post() })
 }
 
@@ -92,7 +92,7 @@ pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent) -
 pub async fn begin_link(app: &App, name: &str, return_path: String, token: &str) -> Result<Begun> {
     let session = session::of_token(app, token).await?;
     session::check_recent(&session, app.clock.now())?;
-    begin(app, name, return_path, Intent::link(session.user, session.id)).await
+    begin(app, name, return_path, Intent::link(session.user, session.id), false).await
 }
 
 /// Completes a sign-in with the response that the browser brings. Returns the page to show, too.
@@ -101,7 +101,8 @@ pub async fn finish(app: &App, name: &str, answer: Answer, browser: Browser) -> 
     let Some(attempt) = attempt.filter(|attempt| attempt.admits(name, answer.state.as_deref())) else {
         return (DEFAULT_PATH.to_owned(), Err(Reason::InvalidToken.into()));
     };
-    let finished = complete(app, &attempt, &answer, browser).await;
+    let finished = tokio::time::timeout(TOTAL, complete(app, &attempt, &answer, browser)).await;
+    let finished = finished.unwrap_or_else(|_| Err(Reason::UpstreamTimeout.into()));
     if attempt.intent == Intent::SignIn && finished.is_err() {
         sign_in::count(app, Outcome::Refused).await;
     }
@@ -153,6 +154,9 @@ async fn link(app: &App, user: UserId, session: SessionId, person: Person) -> Re
 
 /// Signs in the user of a person: the linked one, or the customer whose address the provider assigns, or a new customer.
 async fn sign_in_as(app: &App, client: &ProviderClient, person: Person, browser: Browser) -> Result<SignedIn> {
+    let now = app.clock.now();
+    // A provider that has a session of the browser may have asked nothing: only its word makes the sign-in a recent one.
+    let at = person.authenticated_at.map_or(DateTime::UNIX_EPOCH, |at| at.min(now).max(DateTime::UNIX_EPOCH));
     let (issuer, subject) = (person.issuer.as_str(), person.subject.as_str());
     let find = async move |connection: &mut Connection| users::by_identity(connection, issuer, subject).await;
     let user = match app.database.autocommit(find).await? {
@@ -163,12 +167,10 @@ async fn sign_in_as(app: &App, client: &ProviderClient, person: Person, browser:
         auth::refused(app, &user.email, Some(&user), browser.from).await?;
         return Err(IdentityReason::UserDeactivated.into());
     }
-    let now = app.clock.now();
-    let device_token = browser.device_token.as_ref().map(SecretString::expose_secret);
-    let device_id = device_token.and_then(|text| token::read_device(&app.secret, user.email.as_str(), text, now));
     let is_known = app.part::<KnownNetworks>().contains(&user.email, browser.from).await;
-    let proof = Proof { method: Method::Provider, has_second_factor: false };
-    let proved = Proved { user, is_known, device_id: device_id.unwrap_or_else(random), proof };
+    let proof = Proof { at, method: Method::Provider, has_second_factor: false };
+    // The cookie of the device is kept from navigations that begin at other sites.
+    let proved = Proved { user, is_known, device_id: random(), proof };
     auth::finish(app, proved, browser.device, None, browser.from).await
 }
 
@@ -180,20 +182,44 @@ async fn unknown(app: &App, provider: &Provider, person: Person, from: IpAddr) -
     match known {
         None => register(app, email, person).await,
         // The provider decides who has the address, so that it may decide who the user is, except for the staff.
-        Some(user) if user.role == Role::Customer && user.is_active() && provider.is_authoritative_for(&email) => {
-            let id = user.id;
-            let transaction =
-                app.database.transaction(async move |work: &mut Work| identities::link(work, id, &person).await);
-            transaction.await?;
-            tracing::info!(user = %id, provider = provider.name, "an identity was linked by its address");
+        Some(user) if may_link(&user, &email) && provider.is_authoritative_for(&email, hosted_domain(&person)) => {
+            let user = link_by_address(app, user.id, email, person).await?;
+            tracing::info!(user = %user.id, provider = provider.name, "an identity was linked by its address");
             Ok(user)
         }
         Some(user) => {
             auth::refused(app, &email, Some(&user), from).await?;
-            let message = "A user has this address. Sign in with the password, and link the provider afterwards.";
-            Err(Error::with_message(Reason::AlreadyExists, message))
+            Err(taken())
         }
     }
+}
+
+/// Returns whether a provider that assigns an address may decide who the user is.
+fn may_link(user: &User, email: &EmailAddress) -> bool {
+    user.role == Role::Customer && user.is_active() && user.email == *email
+}
+
+fn taken() -> Error {
+    let message = "A user has this address. Sign in with the password, and link the provider afterwards.";
+    Error::with_message(Reason::AlreadyExists, message)
+}
+
+fn hosted_domain(person: &Person) -> Option<&str> {
+    person.hosted_domain.as_deref()
+}
+
+/// Links a person to the customer who has the address.
+async fn link_by_address(app: &App, id: UserId, email: EmailAddress, person: Person) -> Result<User> {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        // The customer may have joined the staff, or changed the address, since the address was looked up.
+        let user = users::lock(work.connection().await?, Visibility::All, id).await?;
+        if !may_link(&user, &email) {
+            return Err(taken());
+        }
+        identities::link(work, id, &person).await?;
+        Ok(user)
+    });
+    transaction.await
 }
 
 /// Returns the address of a person, which the provider has verified, or assigns.
@@ -201,7 +227,7 @@ fn verified_address(provider: &Provider, person: &Person) -> Result<EmailAddress
     let email = person.email.as_deref().and_then(|email| EmailAddress::parse(email).ok());
     let is_verified = |email: &EmailAddress| match person.is_verified {
         Some(is_verified) => is_verified,
-        None => provider.is_authoritative_for(email),
+        None => provider.is_authoritative_for(email, hosted_domain(person)),
     };
     email.filter(is_verified).ok_or_else(|| {
         let message = "The provider does not confirm an e-mail address of yours, which a registration needs.";

@@ -78,13 +78,17 @@ numbered! {
 /// The proofs of who a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
+    /// When the user gave the latest of them; [`UNIX_EPOCH`](DateTime::UNIX_EPOCH) if that is unknown, which is never recent.
+    pub at: DateTime<Utc>,
     pub method: Method,
     pub has_second_factor: bool,
 }
 
 impl Proof {
     /// The password alone.
-    pub const PASSWORD: Self = Self { method: Method::Password, has_second_factor: false };
+    pub fn password(at: DateTime<Utc>) -> Self {
+        Self { at, method: Method::Password, has_second_factor: false }
+    }
 }
 
 /// A session.
@@ -172,10 +176,10 @@ impl Session {
         Refresh::Reused
     }
 
-    /// Returns the session of a user who has just proved who they are.
+    /// Returns the session of a user who has proved who they are.
     #[must_use]
-    pub fn renew(self, Proof { method, has_second_factor }: Proof, now: DateTime<Utc>) -> Self {
-        Self { authenticated_at: now, method, has_second_factor, ..self }
+    pub fn renew(self, Proof { at, method, has_second_factor }: Proof) -> Self {
+        Self { authenticated_at: at, method, has_second_factor, ..self }
     }
 
     /// Returns the session of another account.

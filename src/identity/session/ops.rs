@@ -63,7 +63,7 @@ pub async fn begin(app: &App, user: &User, device: Device, account: Option<Accou
         Some(Membership { member, requires_second_factor, .. }) => (Some(member), requires_second_factor),
         None => (None, false),
     };
-    let session = new(app, user, device).renew(proof, app.clock.now()).of_account(member.as_ref());
+    let session = new(app, user, device).renew(proof).of_account(member.as_ref());
     let granted =
         granted(app, user, member.as_ref(), needs_second_factor(app, user, &session, account_requires)).await?;
     insert(app, &session).await?;
@@ -205,7 +205,7 @@ async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
     Err(Reason::Conflict.into())
 }
 
-/// Records in a session that its user has just proved who they are. Returns a pair with a new access token, and with the
+/// Records in a session that its user has proved again who they are. Returns a pair with a new access token, and with the
 /// refresh token that the client has.
 ///
 /// # Errors
@@ -217,7 +217,7 @@ pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, proof: Proof) 
             return Err(Reason::SessionRevoked.into());
         }
         let owner = owner(app, &entry.session, None).await?;
-        let next = entry.session.clone().renew(proof, now);
+        let next = entry.session.clone().renew(proof);
         let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
         if replace(app, &entry, &next).await? {
             return owner.issue(app, &next).await;
@@ -232,7 +232,8 @@ pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, proof: Proof) 
 /// As [`renew`].
 pub(crate) async fn prove_second_factor(app: &App, user: UserId, id: SessionId) -> Result<()> {
     let session = read(app, user, id).await?.ok_or(Reason::SessionRevoked)?.session;
-    renew(app, user, id, Proof { method: session.method, has_second_factor: true }).await.map(drop)
+    let proof = Proof { at: app.clock.now(), method: session.method, has_second_factor: true };
+    renew(app, user, id, proof).await.map(drop)
 }
 
 /// Returns the session of a refresh token, which stays valid.

@@ -152,7 +152,8 @@ fn a_token_says_when_and_how_its_user_was_authenticated() {
     let first = fixture.access();
     fixture.clock.advance(TimeDelta::minutes(4));
     let later = fixture.clock.now();
-    fixture.session = fixture.session.clone().renew(Proof { method: Method::Password, has_second_factor: true }, later);
+    let proof = Proof { at: later, method: Method::Password, has_second_factor: true };
+    fixture.session = fixture.session.clone().renew(proof);
     let renewed = fixture.access();
     assert_ne!(first, renewed);
     let access = fixture.tokens.verify(&renewed).expect("good");

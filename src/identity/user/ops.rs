@@ -5,6 +5,7 @@ use secrecy::SecretString;
 
 use crate::files::avatar::{model::Avatar, ops as avatar};
 use crate::identity::{
+    linked_identity::store as identities,
     member::{model::Membership, ops as members},
     registration::ops::{Profile, create},
     revocation::store as revocation,
@@ -125,7 +126,7 @@ pub async fn set_avatar(
     Ok(user)
 }
 
-/// Changes a user's role and ends the user's sessions. Setting the current role changes nothing. The caller must hold the
+/// Changes a user's role and ends the user's sessions. A customer who joins the staff loses the linked identities. Setting the current role changes nothing. The caller must hold the
 /// scopes of the roles of the staff that the user loses and gets.
 ///
 /// # Errors
@@ -158,6 +159,7 @@ pub async fn set_role(
         keep_an_admin(&user, admins)?;
     }
     begin_epoch_of(connection, &next).await?;
+    unlink_from_staff(connection, &user, &next).await?;
     work.before(&user);
     Ok(next)
 }
@@ -174,12 +176,24 @@ pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
         let connection = work.connection().await?;
         let found = store::by_email(connection, &email).await?.ok_or_else(|| Error::not_found("user"))?;
         let (user, _) = store::lock_with_admins(connection, found.0.id).await?;
+        let before = user.clone();
         let user = User { deactivation: None, ..user.in_role(Role::Admin, None, now) };
         begin_epoch_of(connection, &user).await?;
+        unlink_from_staff(connection, &before, &user).await?;
         tracing::warn!(user = %user.id, "an operator made a user an admin");
         Ok(user.id)
     });
     change.await
+}
+
+/// Removes the identities of a customer who joins the staff: a provider may have linked itself by the address, and would now
+/// decide who one of the staff is.
+async fn unlink_from_staff(connection: &Connection, before: &User, after: &User) -> Result<()> {
+    if before.role == Role::Customer && after.role != Role::Customer {
+        let removed = identities::delete_of_user(connection, after.id).await?;
+        tracing::info!(user = %after.id, removed, "the identities of a user who joined the staff were removed");
+    }
+    Ok(())
 }
 
 /// Deactivates a user, and ends the user's sessions. Changes nothing if the user is deactivated already.

@@ -87,6 +87,21 @@ fn every_migration_states_its_purpose_lock_and_rollout() {
     }
 }
 
+/// A migration is one transaction: once it has altered `users`, no request reads a user until its end, which must not wait for
+/// a scan of the mails. Earlier migrations alter the mails first.
+#[test]
+fn no_migration_alters_users_and_reads_the_mails() {
+    let since = |path: &PathBuf| path.file_name().is_some_and(|name| name >= "2026-11-26-000600");
+    let later: Vec<_> = migrations().into_iter().filter(since).collect();
+    assert!(!later.is_empty(), "nothing was checked");
+    for migration in later {
+        let up = read(&migration, "up.sql");
+        let has = |parts: [&str; 2]| parts.iter().any(|part| up.contains(part));
+        let both = has(["ALTER TABLE users", "REFERENCES users"]) && has(["ALTER TABLE mails", "ON mails"]);
+        assert!(!both, "{}: two migrations are needed", migration.display());
+    }
+}
+
 #[tokio::test]
 async fn every_foreign_key_has_an_index() {
     let database = TestDatabase::new().await;

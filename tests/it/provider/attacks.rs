@@ -1,5 +1,6 @@
 //! Attacks on the flow.
 
+use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{assert_failed, user_of};
@@ -125,6 +126,21 @@ async fn each_sign_in_has_a_code_challenge() {
     let without = first.location.replace("code_challenge_method=S256", "code_challenge_method=plain");
     let refused = reqwest::get(&without).await.expect("an answer");
     assert_eq!(refused.status(), 400);
+}
+
+/// Some providers refuse a wrong code like wrong credentials. Only the latter concern an operator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_code_looks_like_no_wrong_credentials() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+        provider.script().refusal = status;
+        let mut browser = Browser::new(&app.endpoint);
+        let back = browser.begin("corp").await;
+        let code = back.split(['?', '&']).find(|part| part.starts_with("code=")).expect("a code");
+        let page = browser.open(&back.replace(code, "code=x")).await;
+        assert_failed(&page, &browser, "INVALID_TOKEN");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! The flow: a registration, a sign-in, the second factor, and a provider that is unavailable.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
+use mainstay_kernel::clock::Clock;
 use serde_json::json;
 
 use super::{assert_failed, sign_in, user_of};
@@ -118,7 +121,8 @@ async fn a_provider_that_is_unavailable_stops_only_its_own_sign_ins() {
     let provider = Provider::start().await;
     let app = builder_with(&provider).set("OIDC_CORP_ISSUER", "http://127.0.0.1:9").start().await;
     let started = Browser::new(&app.endpoint).open("/auth/oidc/corp").await;
-    assert_eq!((started.status, started.reason()), (502, "UPSTREAM_FAILED"), "{started:#?}");
+    let place = "/console/?sign_in_error=UPSTREAM_FAILED";
+    assert_eq!((started.status, started.location.as_str()), (303, place), "{started:#?}");
     assert_eq!(Browser::new(&app.endpoint).open("/auth/oidc/other").await.reason(), "NOT_FOUND");
     let cast = app.cast().await;
     crate::session::new_session(&app, &cast.customer).await;
@@ -133,6 +137,93 @@ async fn a_person_of_another_domain_does_not_register() {
     provider.claim("email", "ada@example.org");
     let (page, mut browser) = sign_in(&app).await;
     user_of(&app, &page, &mut browser).await;
+}
+
+/// The calls of one sign-in may take longer together than a request of the API.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_provider_signs_people_in() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let (email, subject) = (provider.email(), provider.script().claims["sub"].clone());
+    provider.claim("email", json!(null));
+    provider.script().userinfo = Some(json!({ "sub": subject, "email": email, "email_verified": true }));
+    provider.script().delay = Duration::from_millis(1800);
+    let began = Instant::now();
+    let page = browser.open(&back).await;
+    assert!(began.elapsed() > Duration::from_secs(5), "the tokens, the keys, and the address");
+    user_of(&app, &page, &mut browser).await;
+}
+
+/// A browser does not send the cookie of the device with the return from a provider. The sign-in replaces it by no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_keeps_its_cookie() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let (page, mut browser) = sign_in(&app).await;
+    user_of(&app, &page, &mut browser).await;
+    assert!(page.set_cookies.iter().any(|line| line.contains("mainstay_session=")), "{page:#?}");
+    assert!(!page.set_cookies.iter().any(|line| line.contains("mainstay_device=")), "{page:#?}");
+}
+
+/// A provider that has a session of the browser may have asked nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_sign_in_is_no_recent_authentication() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let now = Clock::default().now().timestamp();
+    let (.., mut browser) = sign_in(&app).await;
+    let recent = async |browser: &mut Browser| browser.post("/session/oidc/corp", &json!({})).await.reason().to_owned();
+    assert_eq!(recent(&mut browser).await, "", "the person has authenticated just now");
+    for silent in [json!(null), json!(now - 3600), json!(0)] {
+        provider.claim("auth_time", silent.clone());
+        let (page, mut browser) = sign_in(&app).await;
+        user_of(&app, &page, &mut browser).await;
+        assert_eq!(recent(&mut browser).await, "REAUTHENTICATION_REQUIRED", "{silent}");
+    }
+    // A time in the future counts as now.
+    provider.claim("auth_time", now + 3600);
+    let (.., mut browser) = sign_in(&app).await;
+    assert_eq!(recent(&mut browser).await, "");
+    app.app.clock.advance(TimeDelta::minutes(11));
+    assert_eq!(recent(&mut browser).await, "REAUTHENTICATION_REQUIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_sign_in_makes_the_provider_ask_again() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let mut browser = Browser::new(&app.endpoint);
+    let usual = browser.open("/auth/oidc/corp").await.location;
+    assert!(!usual.contains("prompt=") && !usual.contains("max_age="), "{usual}");
+    let fresh = browser.open("/auth/oidc/corp?return=/console/&fresh").await.location;
+    assert!(fresh.contains("&prompt=login&max_age=0"), "{fresh}");
+    let back = browser.authorize(&fresh).await;
+    let page = browser.open(&back).await;
+    user_of(&app, &page, &mut browser).await;
+}
+
+/// GitHub's responses name an issuer below its base URL (RFC 9207).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_github_registers_and_signs_in_again() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_PRESET", "github").start().await;
+    provider.script().response_issuer = Some(format!("{}/login/oauth", provider.issuer()));
+    let (page, mut browser) = sign_in(&app).await;
+    let user = user_of(&app, &page, &mut browser).await;
+    assert_eq!(user["email"], json!(provider.email()));
+    let stored = format!("SELECT count(*) FROM linked_identities WHERE issuer = '{}'", provider.issuer());
+    assert_eq!(app.database.number(&stored).await, 1, "the person keeps the issuer of the configuration");
+    // A linked person needs no address.
+    provider.claim("email", json!(null));
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(user_of(&app, &page, &mut browser).await["id"], user["id"]);
+    for other in [provider.issuer(), "https://evil.example/login/oauth".to_owned()] {
+        provider.script().response_issuer = Some(other);
+        let (page, browser) = sign_in(&app).await;
+        assert_failed(&page, &browser, "INVALID_TOKEN");
+    }
 }
 
 /// Some providers have the address at their userinfo endpoint only.

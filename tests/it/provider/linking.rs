@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{DELETE, LIST, assert_failed, sign_in, user_of};
 use crate::support::{
     Actor, PROTOCOLS, Protocol, TestApp,
+    database::connect,
     oidc::{Browser, Page, Provider, app_with, builder_with},
     people::PASSWORD,
 };
@@ -142,6 +143,75 @@ async fn a_provider_links_the_customers_of_its_domains_and_never_the_staff() {
     provider.claim("email_verified", false);
     let (page, browser) = sign_in(&app).await;
     assert_failed(&page, &browser, "REGISTRATION_CLOSED");
+}
+
+/// While a sign-in waits for the customer's row, the customer joins the staff.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_joins_the_staff_meanwhile_is_not_linked() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    provider.claim("email", user.email.clone());
+    let mut browser = Browser::new(&app.endpoint);
+    let back = browser.begin("corp").await;
+    let outside = connect(&app.database.url).await;
+    let change = format!("BEGIN; UPDATE users SET role = 2 WHERE id = '{}'", user.id);
+    outside.batch_execute(&change).await.expect("the lock");
+    let end = tokio::spawn(async move {
+        let page = browser.open(&back).await;
+        (page, browser)
+    });
+    app.database.locks_waited_for(1).await;
+    outside.batch_execute("COMMIT").await.expect("the lock goes");
+    let (page, browser) = end.await.expect("no panic");
+    assert_failed(&page, &browser, "ALREADY_EXISTS");
+    assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 0);
+}
+
+/// A provider that linked itself to a customer does not decide who an agent is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_joins_the_staff_loses_the_identities() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    provider.claim("email", user.email.clone());
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
+    let role = |role: &str| json!({ "userId": user.id.to_string(), "role": role });
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_AGENT")).await.success();
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "ALREADY_EXISTS");
+    // An agent who links a person keeps the person as an admin.
+    let agent = Actor::user(&app.endpoint, user.clone());
+    link(&mut browser_of(&app, &agent).await).await;
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_ADMIN")).await.success();
+    let (page, mut browser) = sign_in(&app).await;
+    assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
+}
+
+/// An identity at a provider that the configuration does not name any more is no way to sign in.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_of_a_removed_provider_counts_for_nothing() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let (page, mut browser) = sign_in(&app).await;
+    let user = user_of(&app, &page, &mut browser).await;
+    let insert = format!(
+        "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
+         VALUES (gen_random_uuid(), '{}', 'https://removed.example', '1', now())",
+        user["id"].as_str().expect("an id")
+    );
+    app.database.sql(&insert).await;
+    let me = Actor::bearer(&app.endpoint, browser.access_token().await);
+    let list = identities(&me, Protocol::Rest).await;
+    let id = |provider: &Value| {
+        let one = list.iter().find(|one| one["provider"] == *provider).expect("it is listed");
+        json!({ "linkedIdentityId": one["id"] })
+    };
+    me.call(Protocol::Rest, DELETE, id(&json!("corp"))).await.failure("LAST_SIGN_IN_METHOD");
+    me.call(Protocol::Rest, DELETE, id(&json!(null))).await.success();
 }
 
 /// A user without a password keeps a way to sign in, and gets a password by a reset.

@@ -118,5 +118,5 @@ async fn metadata_of_another_issuer_is_refused() {
     provider.script().metadata = json!({ "issuer": "https://evil.example" });
     let app = app_with(&provider).await;
     let started = crate::support::oidc::Browser::new(&app.endpoint).open("/auth/oidc/corp").await;
-    assert_eq!(started.reason(), "UPSTREAM_FAILED", "{started:#?}");
+    assert_eq!(started.location, "/console/?sign_in_error=UPSTREAM_FAILED", "{started:#?}");
 }

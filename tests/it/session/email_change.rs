@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{caller, new_session, refresh, registration, reset};
 use crate::support::{
-    PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
+    Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
     database::connect,
+    eventually,
     people::{PASSWORD, User},
     proxy::Proxy,
     unique,
@@ -158,6 +159,40 @@ async fn an_undone_change_leaves_nothing_to_a_thief() {
     let late = create_undo_token(&app.database, cast.stranger.as_user(), &new_address(), 0).await;
     app.app.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(1));
     send(&app, Protocol::Rest, UNDO, &late).await.failure("INVALID_TOKEN");
+}
+
+/// Returns a personal access token of a user, and links a person at a provider to the user.
+pub(crate) async fn other_ways_in(app: &TestApp, who: &Actor) -> Actor {
+    let request = json!({ "name": "A token", "scopes": ["support.tickets.read"], "kind": "SERVICE_KEY_KIND_PERSON" });
+    let token = who.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success();
+    let insert = format!(
+        "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
+         VALUES (gen_random_uuid(), '{}', 'https://id.example', '{}', now())",
+        who.as_user().id,
+        unique()
+    );
+    app.database.sql(&insert).await;
+    let token = Actor::bearer(&app.endpoint, token.text("/secret"));
+    token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undone_change_ends_every_other_way_in() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = other_ways_in(&app, &cast.customer).await;
+    other_ways_in(&app, &cast.stranger).await;
+    let undo = create_undo_token(&app.database, cast.customer.as_user(), &new_address(), 60).await;
+    send(&app, Protocol::Rest, UNDO, &undo).await.success();
+    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
+    assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "that of the other user");
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM service_keys WHERE revoked_at IS NULL AND user_id IS NOT NULL").await,
+        1
+    );
+    assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE kind = 28").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use mainstay::identity::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{caller, new_session, refresh};
-use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, people::User, proxy::Proxy, unique};
+use super::{caller, email_change::other_ways_in, new_session, refresh};
+use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, eventually, people::User, proxy::Proxy, unique};
 
 /// Creates the token that the mail would contain, without sending a mail.
 pub(crate) async fn create_token(database: &TestDatabase, user: &User) -> String {
@@ -49,6 +49,20 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
         let pair = cast.anonymous.call(protocol, "AuthService.Login", sign_in(&password)).await.success();
         caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.success();
     }
+}
+
+/// A thief of the password may have made a personal access token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_ends_every_personal_access_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = other_ways_in(&app, &cast.customer).await;
+    let reset = create_token(&app.database, cast.customer.as_user()).await;
+    let request = json!({ "token": reset, "password": format!("brand new {}", unique()) });
+    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
+    assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "the user's own choice");
 }
 
 #[tokio::test]

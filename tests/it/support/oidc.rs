@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -52,6 +53,10 @@ pub(crate) struct Script {
     /// The number of the key that signs, and whether it is published.
     pub(crate) key: usize,
     pub(crate) is_key_published: bool,
+    /// The status of the answer to a wrong code.
+    pub(crate) refusal: StatusCode,
+    /// How long the tokens, the keys and the address take.
+    pub(crate) delay: Duration,
     /// How often the keys were read.
     pub(crate) keys_read: usize,
     codes: HashMap<String, Grant>,
@@ -92,6 +97,8 @@ impl Provider {
             response_issuer: Some(base.clone()),
             key: 0,
             is_key_published: true,
+            refusal: StatusCode::BAD_REQUEST,
+            delay: Duration::ZERO,
             keys_read: 0,
             codes: HashMap::new(),
         };
@@ -106,6 +113,10 @@ impl Provider {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .route("/userinfo", get(userinfo))
+            .route("/login/oauth/authorize", get(authorize))
+            .route("/login/oauth/access_token", post(token))
+            .route("/api/v3/user", get(github_user))
+            .route("/api/v3/user/emails", get(github_addresses))
             .with_state(shared.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -160,6 +171,11 @@ pub(crate) async fn app_with(provider: &Provider) -> TestApp {
 impl Shared {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().expect("no panic")
+    }
+
+    async fn wait(&self) {
+        let delay = self.script().delay;
+        tokio::time::sleep(delay).await;
     }
 
     fn public(&self, number: usize) -> String {
@@ -219,6 +235,7 @@ async fn metadata(State(shared): State<Shared>) -> Json<Value> {
 }
 
 async fn keys_of(State(shared): State<Shared>) -> Json<Value> {
+    shared.wait().await;
     let (number, is_published) = {
         let mut script = shared.script();
         script.keys_read += 1;
@@ -251,32 +268,59 @@ async fn authorize(State(shared): State<Shared>, Query(query): Query<HashMap<Str
 }
 
 async fn token(State(shared): State<Shared>, headers: HeaderMap, body: String) -> Response {
+    shared.wait().await;
     let form: HashMap<_, _> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let of = |name: &str| form.get(name).cloned().unwrap_or_default();
     let basic = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("mainstay:{SECRET}")));
-    if headers.get(header::AUTHORIZATION).is_none_or(|value| value.as_bytes() != basic.as_bytes()) {
+    // A client sends its secret in the header, or in the form as GitHub asks.
+    let is_client = match headers.get(header::AUTHORIZATION) {
+        Some(value) => value.as_bytes() == basic.as_bytes(),
+        None => of("client_id") == "mainstay" && of("client_secret") == SECRET,
+    };
+    if !is_client {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let grant = shared.script().codes.remove(&of("code"));
     let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(of("code_verifier")));
     let is_right = |grant: &Grant| grant.challenge == challenge && grant.redirect_uri == of("redirect_uri");
     let Some(grant) = grant.filter(is_right) else {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response();
+        let status = shared.script().refusal;
+        return (status, Json(json!({ "error": "invalid_grant" }))).into_response();
     };
     let now = Clock::default().now().timestamp();
-    let right = json!({ "iss": shared.base, "aud": "mainstay", "exp": now + 300, "iat": now, "nonce": grant.nonce });
+    let right = json!({ "iss": shared.base, "aud": "mainstay", "exp": now + 300, "iat": now, "auth_time": now, "nonce": grant.nonce });
     let claims = merge(right, &shared.script().claims);
     let id_token = shared.sign(&claims);
     Json(json!({ "access_token": "opaque", "token_type": "Bearer", "id_token": id_token })).into_response()
 }
 
 async fn userinfo(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    shared.wait().await;
     if headers.get(header::AUTHORIZATION).is_none_or(|value| value.as_bytes() != b"Bearer opaque") {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     match shared.script().userinfo.clone() {
         Some(info) => Json(info).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The person, at the API of a GitHub Enterprise Server.
+async fn github_user(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    match headers.get(header::AUTHORIZATION) {
+        Some(value) if value.as_bytes() == b"Bearer opaque" => {
+            let name = shared.script().claims["name"].clone();
+            Json(json!({ "id": 7_000_001, "login": "ada", "name": name })).into_response()
+        }
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+/// The addresses of the person; without an address, the scope was withdrawn.
+async fn github_addresses(State(shared): State<Shared>) -> Response {
+    match shared.script().claims["email"].as_str() {
+        Some(email) => Json(json!([{ "email": email, "primary": true, "verified": true }])).into_response(),
+        None => StatusCode::FORBIDDEN.into_response(),
     }
 }
 

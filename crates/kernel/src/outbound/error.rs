@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use serde::Deserialize;
 
 use crate::{error::Reason, outbound::Response};
 
@@ -12,7 +13,7 @@ use crate::{error::Reason, outbound::Response};
 pub enum Kind {
     /// The provider limits the rate of calls (429).
     RateLimited,
-    /// The provider rejects the credentials (401, 403), which an operator has to correct.
+    /// The provider rejects the credentials (401, 403), which an operator has to correct; not the grant of a person.
     Auth,
     /// The provider rejects the request (any other 4xx) permanently.
     Rejected,
@@ -109,7 +110,7 @@ impl Error {
         let status = answer.status();
         let kind = match status {
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Auth,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !rejects_grant(answer.body()) => Kind::Auth,
             status if status.is_client_error() => Kind::Rejected,
             _ => Kind::Unavailable,
         };
@@ -122,6 +123,16 @@ impl Error {
             answer: Some(Box::new(answer)),
         }
     }
+}
+
+/// Returns whether a token endpoint rejects the code of a person rather than the credentials of the client (RFC 6749, 5.2). The
+/// status should be 400, but some providers answer 403, and anyone can send a wrong code.
+fn rejects_grant(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    serde_json::from_slice(body).is_ok_and(|Refusal { error }| error == "invalid_grant")
 }
 
 /// Parses `Retry-After` (RFC 9110, section 10.2.3). A date is relative to the response's `Date`, so that the local
@@ -156,6 +167,20 @@ mod tests {
         assert_eq!(after(&[("date", date), ("retry-after", then)]), Some(Duration::from_secs(30)));
         for none in [&[("retry-after", "soon")][..], &[("retry-after", "-1")], &[("retry-after", then)], &[]] {
             assert_eq!(after(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_code_is_no_fault_of_the_credentials() {
+        let of = |status: u16, body: &'static str| {
+            let answer = http::Response::builder().status(status).body(Bytes::from(body)).expect("an answer");
+            Error::from_response("test", answer).kind
+        };
+        for status in [400, 401, 403] {
+            assert_eq!(of(status, r#"{"error":"invalid_grant","error_description":"Invalid code"}"#), Kind::Rejected);
+        }
+        for body in ["", "invalid_grant", r#"{"error":"invalid_client"}"#, r#"{"error":{"code":"invalid_grant"}}"#] {
+            assert_eq!((of(401, body), of(403, body)), (Kind::Auth, Kind::Auth), "{body}");
         }
     }
 

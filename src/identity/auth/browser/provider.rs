@@ -12,14 +12,15 @@ use mainstay_kernel::{
     caller::ClientAddress,
     error::{Error, Reason, Result},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{cookie, in_headers, is_secure, is_tls, new_session, origin_of, read, refusal, too_large};
+use super::{cookie, in_headers, is_secure, is_tls, origin_of, read, refusal, too_large};
 use crate::identity::{
     auth::ops::SignedIn,
+    config::IdentityConfig,
     provider::{
         model::{Answer, Intent, LIFE, return_path, with_parameter},
         ops::{self, Begun, Browser, Finished},
@@ -38,15 +39,20 @@ struct LinkStart {
     return_path: Option<String>,
 }
 
-/// `GET /auth/oidc/{provider}`: sends the browser to the provider.
+/// `GET /auth/oidc/{provider}`: sends the browser to the provider. With `fresh`, the provider is to authenticate the person again.
 pub(super) async fn start(State(app): State<App>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let begin = async {
-        let query = query.unwrap_or_default();
-        let path = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "return").map(|(_, path)| path);
-        ops::begin(&app, &name, return_path(path.as_deref())?, Intent::SignIn).await
+    let query = query.unwrap_or_default();
+    let parameter = |wanted: &str| form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+    let path = match return_path(parameter("return").as_ref().map(|(_, path)| &**path)) {
+        Ok(path) => path,
+        Err(error) => return refusal(error),
     };
-    match begin.await {
+    match ops::begin(&app, &name, path.clone(), Intent::SignIn, parameter("fresh").is_some()).await {
         Ok(begun) => (kept(&app, &begun), found(&begun.url)).into_response(),
+        // A person looks at the page, who can choose another way to sign in.
+        Err(error) if error.reason().facts().http.is_server_error() => {
+            found(&with_parameter(&path, FAILURE, failure(&error)))
+        }
         Err(error) => refusal(error),
     }
 }
@@ -110,13 +116,15 @@ async fn finished(
 ) -> Response {
     let (device, from) = origin_of(address, headers);
     let is_tls = is_secure(app);
-    let device_token = cookie::DEVICE.read(headers, is_tls).map(SecretString::from);
     let cookie = cookie::PROVIDER.read(headers, is_tls).map(str::to_owned);
-    let (path, outcome) = ops::finish(app, name, answer, Browser { cookie, device, device_token, from }).await;
+    let (path, outcome) = ops::finish(app, name, answer, Browser { cookie, device, from }).await;
     let mut cookies = cookie::PROVIDER.clear(headers, is_tls);
     let place = match outcome {
-        Ok(Finished::SignedIn(SignedIn::Tokens(pair, device))) => {
-            cookies.extend(new_session(app, headers, is_tls, &pair, &device));
+        // The browser withholds the cookie of the device from a navigation that began at another site, so that a new one would
+        // replace one that is known.
+        Ok(Finished::SignedIn(SignedIn::Tokens(pair, _))) => {
+            let life = app.config.section::<IdentityConfig>().refresh_ttl;
+            cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life));
             path
         }
         Ok(Finished::SignedIn(SignedIn::Challenge(token, life))) => {

@@ -73,7 +73,8 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
         device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
     let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
     let device_id = device_id.unwrap_or_else(random);
-    finish(app, Proved { user, is_known, device_id, proof: Proof::PASSWORD }, device, account, from).await
+    let proof = Proof::password(app.clock.now());
+    finish(app, Proved { user, is_known, device_id, proof }, device, account, from).await
 }
 
 /// Begins the session of a user who has proved who they are, by a password or a provider. For a user with a second factor,

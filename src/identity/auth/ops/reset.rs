@@ -9,6 +9,7 @@ use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password, store},
         credential::model as token,
+        service_key::store as service_keys,
         session::ops as session,
         user::{model::EmailAddress, store as user},
     },
@@ -43,7 +44,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
         .await
 }
 
-/// Sets a new password, ends every session and consumes the token, atomically.
+/// Sets a new password, ends every session and personal access token, and consumes the token, atomically: a thief of the
+/// password may have made personal access tokens.
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown, used or expired, or its user is deactivated; `VALIDATION_FAILED`, also for a
@@ -60,6 +62,7 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
         let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let email = user::set_password(connection, id, &password_hash).await?;
+        service_keys::revoke_of_user(connection, id, now).await?;
         work.audit(of_user(id));
         Ok((id, email.ok_or(Reason::InvalidToken)?))
     });

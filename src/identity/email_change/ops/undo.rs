@@ -2,8 +2,9 @@
 
 use crate::{
     identity::{
-        auth::ops as auth, credential::model as token, email_change::store, registration::ops::no_password,
-        revocation::store as revocation, session::ops as session, user::store as user,
+        auth::ops as auth, credential::model as token, email_change::store, linked_identity::ops as identities,
+        registration::ops::no_password, revocation::store as revocation, service_key::store as service_keys,
+        session::ops as session, user::store as user,
     },
     mail::{model::Topic, ops as mail},
 };
@@ -15,8 +16,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-/// Restores the address of a token's user from before a change, ends every session, voids the password and queues the mail
-/// with a password reset, atomically: an unwanted change means that a thief has the password. Later changes are undone
+/// Restores the address of a token's user from before a change, ends every session and personal access token, removes the
+/// linked identities, voids the password and queues the mail with a password reset, atomically: an unwanted change means that
+/// a thief has the password, and may have made other ways to sign in. Later changes are undone
 /// too. Earlier ones can still be undone, because they may be the thief's.
 ///
 /// # Errors
@@ -35,6 +37,8 @@ pub async fn undo(app: &App, token: &str) -> Result<()> {
         let user = user.recover(confirmation.old, now);
         user::set_email(connection, &user, Some(&no_password())).await?;
         revocation::begin_epoch(connection, user.id, user.epoch).await?;
+        identities::delete_all(connection, user.id, now).await?;
+        service_keys::revoke_of_user(connection, user.id, now).await?;
         store::delete_waiting(connection, user.id).await?;
         store::delete_since(connection, user.id, confirmation.at).await?;
         auth::use_up_resets(connection, user.id, now).await?;

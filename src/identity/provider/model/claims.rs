@@ -51,6 +51,12 @@ pub struct Claims {
     pub email_verified: Option<bool>,
     #[serde(default)]
     pub name: Option<String>,
+    /// The primary domain of a Google Workspace.
+    #[serde(default)]
+    pub hd: Option<String>,
+    /// When the person authenticated, which is earlier than the token if the provider had a session.
+    #[serde(default)]
+    pub auth_time: Option<i64>,
 }
 
 /// Reads a boolean that some providers, such as Apple, write as a text.

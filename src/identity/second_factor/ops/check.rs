@@ -66,7 +66,7 @@ pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: I
         return Err(error);
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
-    let proof = Proof { method: challenge.method, has_second_factor: true };
+    let proof = Proof { at: app.clock.now(), method: challenge.method, has_second_factor: true };
     let proved = Proved { user, is_known, device_id: challenge.device, proof };
     auth::complete(app, proved, device, challenge.account, from).await
 }
@@ -95,7 +95,7 @@ pub async fn reauthenticate(
         }
     }
     let (.., id) = session::caller(permit)?;
-    let proof = Proof { method: Method::Password, has_second_factor };
+    let proof = Proof { at: app.clock.now(), method: Method::Password, has_second_factor };
     let pair = session::renew(app, user.id, id, proof).await?;
     auth::record(app, auth::of_user(user.id)).await?;
     Ok(pair)

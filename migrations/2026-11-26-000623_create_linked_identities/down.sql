@@ -1,0 +1,2 @@
+DROP TABLE linked_identities;
+ALTER TABLE users DROP COLUMN has_password;
