@@ -16,7 +16,9 @@ use crate::identity::{
         store::{self, Filter},
     },
     session::ops as session,
+    user::store as users,
 };
+use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::Policies,
@@ -39,7 +41,8 @@ const MANAGE: &str = "identity.service_keys.manage";
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for an unknown scope, a scope of the staff in a key of an account, and an expiry in the past or too
-/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach.
+/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach;
+/// `DELETION_SCHEDULED` if the account or the user is to be deleted; `BUSINESS_RULE_VIOLATION` beyond the maximum of keys.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let (permit, now) = (work.permit()?, work.now());
     let (creator, ..) = session::caller(&permit)?;
@@ -48,6 +51,12 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     check_scopes(policies, holder.account(), &draft.scopes, "scopes")?;
     let permit = present(connection, policies, permit, holder).await?;
     permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
+    if let Some(max) = holder.max_keys()
+        && store::count_unrevoked(connection, holder).await? >= max
+    {
+        let message = format!("There are {max} keys already: revoke those that are not used, also expired ones.");
+        return Err(Error::with_message(Reason::BusinessRuleViolation, message));
+    }
     let expires_at = holder.expiry(draft.expires_at, now)?;
     let key = ServiceKey {
         id: ServiceKeyId::generate(now),
@@ -114,6 +123,14 @@ async fn person(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
     Ok(Holder::Person { account, member: member.id, user })
 }
 
+    // A deactivation that waits for the lock revokes the token.
+    let locked = users::lock(connection, Visibility::All, user).await?;
+    if !locked.is_active() {
+        return Err(Reason::SessionRevoked.into());
+    }
+    if !locked.is_staying() {
+        return Err(IdentityReason::DeletionScheduled.into());
+    }
 /// Returns the permit with the scopes at present that the caller may give to a key: for a personal access token those of the
 /// membership, otherwise those of the caller's role, which must manage keys.
 async fn present(connection: &Connection, policies: &Policies, permit: Permit, holder: Holder) -> Result<Permit> {

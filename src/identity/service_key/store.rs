@@ -148,6 +148,16 @@ pub async fn insert(connection: &Connection, key: &ServiceKey, secret_hash: [u8;
 ///
 /// # Errors
 /// `NOT_FOUND`.
+/// Counts the unrevoked keys of a holder: of an account without its personal access tokens, or of a user in all accounts.
+pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<i64> {
+    let keys = match holder {
+        Holder::Platform => visible(Visibility::All).filter(service_keys::account_id.is_null()),
+        Holder::Account(account) => visible(Visibility::Account(account)).filter(service_keys::user_id.is_null()),
+        Holder::Person { user, .. } => visible(Visibility::Principal(user.0)),
+    };
+    Ok(keys.filter(service_keys::revoked_at.is_null()).count().get_result(&mut &*connection).await?)
+}
+
 pub async fn get(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
     let query = visible(visibility).filter(service_keys::id.eq(id)).select(Row::as_select());
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
