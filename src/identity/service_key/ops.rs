@@ -96,8 +96,12 @@ async fn holder(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
         }),
         Kind::Account => {
             let account = permit.account(draft.account)?;
-            // It must exist, and remain until the key does.
-            Ok(Holder::Account(accounts::lock(connection, account).await?.id))
+            // It must exist, and remain until the key does. An erasure that begins later revokes the key.
+            let account = accounts::lock(connection, account).await?;
+            if account.deletion_at.is_some() {
+                return Err(IdentityReason::DeletionScheduled.into());
+            }
+            Ok(Holder::Account(account.id))
         }
         Kind::Platform if !is_of_staff => {
             Err(Error::with_message(Reason::PermissionDenied, "Only staff creates a key of the platform."))

@@ -1,7 +1,10 @@
 //! Service keys in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Timestamptz, Uuid as SqlUuid},
+};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
 
@@ -244,3 +247,16 @@ pub async fn revoke_of_user(connection: &Connection, user: UserId, now: DateTime
 pub async fn erase(connection: &mut Connection, name: &str) -> Result<usize> {
     Ok(diesel::delete(service_keys::table.filter(service_keys::name.eq(name))).execute(connection).await?)
 }
+/// Revokes all keys of an account, with its personal access tokens, on every instance.
+pub async fn revoke_of_account(connection: &Connection, account: AccountId, now: DateTime<Utc>) -> Result<()> {
+    // Other instances poll by the clock of Postgres.
+    const SQL: &str = "WITH ended AS (UPDATE service_keys SET revoked_at = $2 \
+                           WHERE account_id = $1 AND revoked_at IS NULL RETURNING id) \
+                       INSERT INTO revocations (subject, revoked_at) SELECT id, clock_timestamp() FROM ended \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = NULL, kept_session_id = NULL, \
+                           revoked_at = excluded.revoked_at";
+    let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(account).bind::<Timestamptz, _>(now);
+    statement.execute(&mut &*connection).await?;
+    Ok(())
+}
+
