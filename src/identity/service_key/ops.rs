@@ -31,8 +31,8 @@ use mainstay_kernel::{
 };
 
 pub(crate) use verify::verify;
-// For the removal of sample data.
-pub(crate) use store::erase;
+// For the removal of sample data, and for the audit log.
+pub(crate) use store::{erase, of_account};
 
 /// The scope for the keys of an account and, for staff, for every key.
 const MANAGE: &str = "identity.service_keys.manage";

@@ -7,6 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use crate::{
     identity::{
@@ -147,10 +148,6 @@ pub async fn insert(connection: &Connection, key: &ServiceKey, secret_hash: [u8;
     Ok(())
 }
 
-/// Returns one key that is visible to the caller.
-///
-/// # Errors
-/// `NOT_FOUND`.
 /// Counts the unrevoked keys of a holder: of an account without its personal access tokens, or of a user in all accounts.
 pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<i64> {
     let keys = match holder {
@@ -161,6 +158,10 @@ pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<
     Ok(keys.filter(service_keys::revoked_at.is_null()).count().get_result(&mut &*connection).await?)
 }
 
+/// Returns one key that is visible to the caller.
+///
+/// # Errors
+/// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: ServiceKeyId) -> Result<ServiceKey> {
     let query = visible(visibility).filter(service_keys::id.eq(id)).select(Row::as_select());
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
@@ -189,6 +190,14 @@ pub async fn with_hashes(connection: &mut Connection, id: ServiceKeyId) -> Resul
     let query = service_keys::table.find(id).select(columns);
     let row: Option<(Row, Vec<u8>, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
     row.map(|(row, current, earlier)| Ok((row.try_into()?, Hashes { current, earlier }))).transpose()
+}
+
+/// Returns those of these ids that are keys of an account.
+pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    let ids = ids.into_iter().map(ServiceKeyId);
+    let keys = service_keys::table.filter(service_keys::account_id.eq(account)).filter(service_keys::id.eq_any(ids));
+    let keys: Vec<ServiceKeyId> = keys.select(service_keys::id).load(&mut &*connection).await?;
+    Ok(keys.into_iter().map(|id| id.0).collect())
 }
 
 /// Returns at most `limit` keys, newest first.
@@ -243,10 +252,6 @@ pub async fn revoke_of_user(connection: &Connection, user: UserId, now: DateTime
     Ok(())
 }
 
-/// Removes the keys of a name.
-pub async fn erase(connection: &mut Connection, name: &str) -> Result<usize> {
-    Ok(diesel::delete(service_keys::table.filter(service_keys::name.eq(name))).execute(connection).await?)
-}
 /// Revokes all keys of an account, with its personal access tokens, on every instance.
 pub async fn revoke_of_account(connection: &Connection, account: AccountId, now: DateTime<Utc>) -> Result<()> {
     // Other instances poll by the clock of Postgres.
@@ -260,3 +265,7 @@ pub async fn revoke_of_account(connection: &Connection, account: AccountId, now:
     Ok(())
 }
 
+/// Removes the keys of a name.
+pub async fn erase(connection: &mut Connection, name: &str) -> Result<usize> {
+    Ok(diesel::delete(service_keys::table.filter(service_keys::name.eq(name))).execute(connection).await?)
+}
