@@ -123,10 +123,6 @@ async fn person(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
     if draft.account.is_some_and(|named| named != account) {
         return Err(Error::not_found("account"));
     }
-    let member = members::find(connection, account, user).await?.ok_or(Reason::SessionRevoked)?;
-    Ok(Holder::Person { account, member: member.id, user })
-}
-
     // A deactivation that waits for the lock revokes the token.
     let locked = users::lock(connection, Visibility::All, user).await?;
     if !locked.is_active() {
@@ -135,6 +131,10 @@ async fn person(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
     if !locked.is_staying() {
         return Err(IdentityReason::DeletionScheduled.into());
     }
+    let member = members::find(connection, account, user).await?.ok_or(Reason::SessionRevoked)?;
+    Ok(Holder::Person { account, member: member.id, user })
+}
+
 /// Returns the permit with the scopes at present that the caller may give to a key: for a personal access token those of the
 /// membership, otherwise those of the caller's role, which must manage keys.
 async fn present(connection: &Connection, policies: &Policies, permit: Permit, holder: Holder) -> Result<Permit> {
@@ -195,7 +195,9 @@ pub async fn rotate(
         let declared = policies.declared(key.scopes.iter().map(String::as_str));
         permit.check_scopes(declared.iter().map(|scope| scope.as_str()))?;
     }
-    let expires_at = key.holder.expiry(expires_at, now)?;
+    // A new secret of the platform outlives the key only if the request says so.
+    let kept = key.expires_at.filter(|_| key.holder == Holder::Platform);
+    let expires_at = key.holder.expiry(expires_at.or(kept), now)?;
     let key = key.rotate(expires_at, overlap, now);
     let secret = token::write_service_key(id, &random());
     store::rotate(connection, &key, token::hash(secret.expose_secret())).await?;
