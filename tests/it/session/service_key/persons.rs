@@ -36,6 +36,10 @@ async fn a_token_acts_as_the_member() {
         assert_eq!(me.id(), user.id.to_string());
         // It has fewer scopes than the owner.
         token.call(protocol, "OrderService.ListOrders", json!({})).await.failure("PERMISSION_DENIED");
+        // It reads nothing about credentials.
+        for list in ["ServiceKeyService.ListServiceKeys", "LinkedIdentityService.ListLinkedIdentities"] {
+            token.call(protocol, list, json!({})).await.failure("PERMISSION_DENIED");
+        }
         // It neither proves who the user is, nor creates another token.
         let proof = json!({ "currentPassword": user.password });
         token.call(protocol, "AuthService.Reauthenticate", proof).await.failure("PERMISSION_DENIED");
