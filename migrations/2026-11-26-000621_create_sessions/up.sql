@@ -1,7 +1,9 @@
 -- Purpose: sessions live in Postgres, so that the loss of Redis signs out no user.
 -- Lock: SHARE ROW EXCLUSIVE on users for a moment, because sessions refers to it.
--- Rollout: before the first server of this version starts. The version before keeps its sessions in Redis, and this version
--- does not read them: each user signs in once more.
+-- Rollout: before the first server of this version starts. The version before keeps its sessions in Redis, and neither version
+-- reads those of the other: each user signs in once more. While both versions serve, a session of one is refused by the other,
+-- which also clears the cookie: users sign in repeatedly until the last server of the version before is replaced. Replace all
+-- servers quickly.
 
 CREATE TABLE sessions (
     id uuid PRIMARY KEY,

@@ -18,7 +18,7 @@ pub struct SupportConfig {
 
 impl Section for SupportConfig {
     const VARIABLES: &'static [Variable] = &[
-        Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer"),
+        Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer, and of all keys of an account"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
         Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
         Variable::plain(

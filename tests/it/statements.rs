@@ -134,7 +134,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("SecondFactorService.GetSecondFactor", 2),
     ("SecondFactorService.RegenerateRecoveryCodes", 5),
     ("SecondFactorService.RemoveTotp", 7),
-    ("ServiceKeyService.CreateServiceKey", 6),
+    ("ServiceKeyService.CreateServiceKey", 7),
     ("ServiceKeyService.GetServiceKey", 1),
     ("ServiceKeyService.ListServiceKeys", 1),
     ("ServiceKeyService.RevokeServiceKey", 6),

@@ -140,6 +140,20 @@ impl Caller {
             Self::Service { id, .. } => id.0,
         }
     }
+
+    /// Returns whether the caller is a service of the platform: the operator trusts it with higher limits.
+    pub fn is_of_platform(&self) -> bool {
+        matches!(self, Self::Service { account: None, .. })
+    }
+
+    /// The id that limits count. All keys of an account share the limits of one user, because anyone can create an account
+    /// and its keys; the personal access tokens of a user share those of the user.
+    pub fn limited_as(&self) -> uuid::Uuid {
+        match self {
+            Self::Service { account: Some(account), .. } => account.0,
+            Self::Service { account: None, .. } | Self::User { .. } => self.principal(),
+        }
+    }
 }
 
 /// Identifies callers by the credentials they send.

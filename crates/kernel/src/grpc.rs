@@ -354,7 +354,7 @@ impl<M> Call<M> {
 
     async fn admit_rows(&self, app: &App, rows: usize) -> Result<Admission> {
         let requester = match &self.permit {
-            Some(permit) => Requester::Principal(permit.caller().principal()),
+            Some(permit) => Requester::Principal(permit.caller().limited_as()),
             None => Requester::Anonymous(Network::of(self.client)),
         };
         app.large_responses.admit(&self.method.path, rows, requester).await

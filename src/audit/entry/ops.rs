@@ -15,7 +15,7 @@ use crate::{
         model::{Entry, Filter, Order, Personal},
         store,
     },
-    identity::user::ops as users,
+    identity::{service_key::ops as keys, user::ops as users},
 };
 
 /// Returns a page of entries, newest first, plus one more if another page follows, and the total unless paging by key.
@@ -34,7 +34,7 @@ pub async fn list(
     let total = start.total(store::total(connection, visibility, &filter));
     let entries = store::list(connection, visibility, &filter, Order::NewestFirst, start, limit + 1);
     let (total, entries) = pipeline!(total, entries)?;
-    Ok((entries.into_iter().map(|entry| as_seen_by(visibility, entry)).collect(), total))
+    Ok((as_seen_by(connection, visibility, entries).await?, total))
 }
 
 /// Returns the next entries of an export, oldest first.
@@ -51,7 +51,7 @@ pub async fn export(
     check(&filter)?;
     let (start, visibility) = (after.map_or(Start::Offset(0), Start::After), permit.visibility());
     let entries = store::list(connection, visibility, &filter, Order::OldestFirst, start, limit).await?;
-    Ok(entries.into_iter().map(|entry| as_seen_by(visibility, entry)).collect())
+    as_seen_by(connection, visibility, entries).await
 }
 
 /// Checks that an index serves the filter.
@@ -60,14 +60,26 @@ fn check(filter: &Filter) -> Result<()> {
     if has_kind_only { Err(Error::field("resourceKind", "needs resourceId")) } else { Ok(()) }
 }
 
-/// An account sees who of the staff and which services acted on what it has, but not from where, nor why.
-fn as_seen_by(visibility: Visibility, entry: Entry) -> Entry {
+/// An account sees who of the staff and which services acted on what it has, but not from where, nor why. Of what the keys of
+/// the account did, it sees everything.
+async fn as_seen_by(connection: &Connection, visibility: Visibility, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+    let service = ActorKind::Service.number();
+    let services: Vec<_> =
+        entries.iter().filter(|entry| entry.actor_kind == service).flat_map(|entry| entry.actor).collect();
+    let own = match visibility {
+        Visibility::Account(account) if !services.is_empty() => keys::of_account(connection, account, services).await?,
+        _ => Vec::new(),
+    };
     let outsiders = [ActorKind::Staff, ActorKind::Service, ActorKind::System].map(ActorKind::number);
-    if visibility == Visibility::All || !outsiders.contains(&entry.actor_kind) {
-        return entry;
-    }
-    let fields = entry.personal.fields.clone();
-    Entry { personal: Personal { fields, ..Personal::default() }, ..entry }
+    let is_open = |entry: &Entry| {
+        let is_own = entry.actor_kind == service && entry.actor.is_some_and(|actor| own.contains(&actor));
+        visibility == Visibility::All || is_own || !outsiders.contains(&entry.actor_kind)
+    };
+    let reduced = |entry: Entry| {
+        let fields = entry.personal.fields.clone();
+        Entry { personal: Personal { fields, ..Personal::default() }, ..entry }
+    };
+    Ok(entries.into_iter().map(|entry| if is_open(&entry) { entry } else { reduced(entry) }).collect())
 }
 
 /// Erases the personal values of the acts of a user, of those on the user, and of the refused sign-ins with the user's present

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use mainstay_kernel::{id::AccountId, page::Key};
+use crate::proto::identity::v1::Reason as IdentityReason;
+use mainstay_kernel::{error::Result, id::AccountId, page::Key};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,15 @@ impl Account {
     #[must_use]
     pub fn with_deletion(self, deletion_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         Self { deletion_at, version: self.version + 1, updated_at: now, ..self }
+    }
+
+    /// Checks that the erasure has not begun.
+    ///
+    /// # Errors
+    /// `DELETION_BEGUN`.
+    pub fn check_open(&self, now: DateTime<Utc>) -> Result<()> {
+        let is_erased = self.deletion_at.is_some_and(|at| at <= now);
+        if is_erased { Err(IdentityReason::DeletionBegun.into()) } else { Ok(()) }
     }
 
     /// Returns the position in a list by creation time.

@@ -76,7 +76,7 @@ pub async fn create(work: &mut Work, registration: &RegistrationPolicy, name: St
 }
 
 /// Checks that new data of these accounts has an erasure ahead, if any. The staff and services choose the account; the access of its
-/// members ends when the erasure begins. The erasure waits for the requests that were admitted before.
+/// members and of its keys ends when the erasure begins. The erasure waits for the requests that were admitted before.
 ///
 /// # Errors
 /// `DELETION_BEGUN`.
@@ -118,7 +118,7 @@ pub async fn list(
 /// owners, and to the staff.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `PERMISSION_DENIED`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `PERMISSION_DENIED`, `DELETION_BEGUN`.
 pub async fn update(
     work: &mut Work,
     id: AccountId,
@@ -132,6 +132,7 @@ pub async fn update(
     }
     let account = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), account.version)?;
+    account.check_open(now)?;
     work.before(&account);
     let updated = account.clone().apply(patch, now);
     let changes_policy = updated.requires_second_factor != account.requires_second_factor;

@@ -17,9 +17,9 @@ use crate::{
     proto::identity::v1::Reason as IdentityReason,
 };
 
-/// The time between the end of all access and the erasure. An instance accepts a revoked access token for at most three
-/// seconds, and a request that it admitted before may still write.
-pub const SETTLING: TimeDelta = TimeDelta::seconds(10);
+/// The time between the end of all access and the erasure. An instance accepts a revoked credential for at most three seconds,
+/// and a request that it admitted before may still write: the longest one, an upload, has 120 seconds.
+pub(crate) const SETTLING: TimeDelta = TimeDelta::seconds(150);
 
 /// The time after which an erasure that may not begin yet is tried again.
 pub const POSTPONEMENT: TimeDelta = TimeDelta::days(1);
@@ -182,6 +182,18 @@ pub struct Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_erasure_waits_for_every_request_that_writes() {
+        use mainstay_kernel::contract::policy::Effect;
+
+        let policies = &crate::product().modules().expect("they fit together").contract.policies;
+        let writes = policies.iter().filter(|method| method.effect == Effect::Write && !method.watch);
+        let longest = writes.map(|method| (method.deadline, &method.name)).max().expect("a method");
+        // For three seconds, an instance accepts a credential that was revoked.
+        let last = longest.0 + std::time::Duration::from_secs(3);
+        assert!(SETTLING.to_std().expect("a period") > last, "{longest:?}");
+    }
 
     #[test]
     fn a_deletion_is_canceled_until_it_begins() {

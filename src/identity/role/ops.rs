@@ -96,14 +96,14 @@ fn scope_of(owner: Owner) -> &'static str {
 /// Creates a custom role.
 ///
 /// # Errors
-/// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ALREADY_EXISTS`, `ROLE_LIMIT_REACHED`.
+/// `VALIDATION_FAILED`, `PERMISSION_DENIED`, `NOT_FOUND`, `ALREADY_EXISTS`, `ROLE_LIMIT_REACHED`, `DELETION_BEGUN`.
 pub async fn create(work: &mut Work, policies: &Policies, named: Option<AccountId>, draft: Draft) -> Result<Role> {
-    let permit = work.permit()?;
+    let (permit, now) = (work.permit()?, work.now());
     let owner = owner(&permit, named)?;
-    let role = Role::new(policies, owner, draft, work.now())?;
+    let role = Role::new(policies, owner, draft, now)?;
     let new = role.clone();
     let insert = async move |connection: &Connection| {
-        store::lock_owner(connection, owner).await?;
+        store::lock_owner(connection, owner, now).await?;
         let permit = present(connection, policies, permit, scope_of(owner)).await?;
         permit.check_scopes(new.declared(policies))?;
         if store::count(connection, owner).await? >= MAX_ROLES {

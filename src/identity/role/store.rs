@@ -68,8 +68,8 @@ fn check_name<T>(written: QueryResult<T>) -> Result<T> {
 /// Locks the owner of roles until the transaction ends, so that concurrent creations count each other's roles.
 ///
 /// # Errors
-/// `NOT_FOUND` if there is no such account.
-pub async fn lock_owner(connection: &Connection, owner: Owner) -> Result<()> {
+/// `NOT_FOUND` if there is no such account; `DELETION_BEGUN` if its data is being erased, or was.
+pub async fn lock_owner(connection: &Connection, owner: Owner, now: DateTime<Utc>) -> Result<()> {
     let Some(account) = owner else {
         // "roles" in ASCII. No row stands for the staff.
         const STAFF: i64 = 0x72_6f6c_6573;
@@ -77,9 +77,10 @@ pub async fn lock_owner(connection: &Connection, owner: Owner) -> Result<()> {
         lock.execute(&mut &*connection).await?;
         return Ok(());
     };
-    let query = accounts::table.find(account).select(accounts::id).for_no_key_update();
-    let found: Option<AccountId> = query.first(&mut &*connection).await.optional()?;
-    found.map(drop).ok_or_else(|| Error::not_found("account"))
+    let query = accounts::table.find(account).select(accounts::deletion_at).for_no_key_update();
+    let found: Option<Option<DateTime<Utc>>> = query.first(&mut &*connection).await.optional()?;
+    let deletion_at = found.ok_or_else(|| Error::not_found("account"))?;
+    if deletion_at.is_some_and(|at| at <= now) { Err(IdentityReason::DeletionBegun.into()) } else { Ok(()) }
 }
 
 /// Counts the custom roles of an owner.

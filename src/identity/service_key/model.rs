@@ -17,6 +17,10 @@ use mainstay_kernel::{
 const LIFE: TimeDelta = TimeDelta::days(90);
 /// The longest life of a key that belongs to an account.
 const MAX_LIFE: TimeDelta = TimeDelta::days(366);
+/// The maximum number of unrevoked keys of an account, without the personal access tokens.
+const MAX_OF_ACCOUNT: i64 = 100;
+/// The maximum number of unrevoked personal access tokens of a user, in all accounts.
+const MAX_OF_PERSON: i64 = 20;
 /// How exact the time of the last use is.
 const USE_INTERVAL: TimeDelta = TimeDelta::hours(1);
 /// The maximum number of networks that a key is known from.
@@ -68,6 +72,15 @@ impl Holder {
         match self {
             Self::Person { member, user, .. } => Some((member, user)),
             Self::Platform | Self::Account(_) => None,
+        }
+    }
+
+    /// Returns the maximum number of unrevoked keys: of the account, or of the user. The platform has no maximum.
+    pub fn max_keys(self) -> Option<i64> {
+        match self {
+            Self::Platform => None,
+            Self::Account(_) => Some(MAX_OF_ACCOUNT),
+            Self::Person { .. } => Some(MAX_OF_PERSON),
         }
     }
 

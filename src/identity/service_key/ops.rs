@@ -16,7 +16,9 @@ use crate::identity::{
         store,
     },
     session::ops as session,
+    user::store as users,
 };
+use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::Policies,
@@ -29,8 +31,8 @@ use mainstay_kernel::{
 };
 
 pub(crate) use verify::verify;
-// For the removal of sample data.
-pub(crate) use store::erase;
+// For the removal of sample data, and for the audit log.
+pub(crate) use store::{erase, of_account};
 
 /// The scope for the keys of an account and, for staff, for every key.
 const MANAGE: &str = "identity.service_keys.manage";
@@ -39,7 +41,8 @@ const MANAGE: &str = "identity.service_keys.manage";
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for an unknown scope, a scope of the staff in a key of an account, and an expiry in the past or too
-/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach.
+/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach;
+/// `DELETION_SCHEDULED` if the account or the user is to be deleted; `BUSINESS_RULE_VIOLATION` beyond the maximum of keys.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let (permit, now) = (work.permit()?, work.now());
     let (creator, ..) = session::caller(&permit)?;
@@ -48,6 +51,12 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     check_scopes(policies, holder.account(), &draft.scopes, "scopes")?;
     let permit = present(connection, policies, permit, holder).await?;
     permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
+    if let Some(max) = holder.max_keys()
+        && store::count_unrevoked(connection, holder).await? >= max
+    {
+        let message = format!("There are {max} keys already: revoke those that are not used, also expired ones.");
+        return Err(Error::with_message(Reason::BusinessRuleViolation, message));
+    }
     let expires_at = holder.expiry(draft.expires_at, now)?;
     let key = ServiceKey {
         id: ServiceKeyId::generate(now),
@@ -87,8 +96,12 @@ async fn holder(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
         }),
         Kind::Account => {
             let account = permit.account(draft.account)?;
-            // It must exist, and remain until the key does.
-            Ok(Holder::Account(accounts::lock(connection, account).await?.id))
+            // It must exist, and remain until the key does. An erasure that begins later revokes the key.
+            let account = accounts::lock(connection, account).await?;
+            if account.deletion_at.is_some() {
+                return Err(IdentityReason::DeletionScheduled.into());
+            }
+            Ok(Holder::Account(account.id))
         }
         Kind::Platform if !is_of_staff => {
             Err(Error::with_message(Reason::PermissionDenied, "Only staff creates a key of the platform."))
@@ -109,6 +122,14 @@ async fn person(connection: &Connection, permit: &Permit, draft: &Draft) -> Resu
     };
     if draft.account.is_some_and(|named| named != account) {
         return Err(Error::not_found("account"));
+    }
+    // A deactivation that waits for the lock revokes the token.
+    let locked = users::lock(connection, Visibility::All, user).await?;
+    if !locked.is_active() {
+        return Err(Reason::SessionRevoked.into());
+    }
+    if !locked.is_staying() {
+        return Err(IdentityReason::DeletionScheduled.into());
     }
     let member = members::find(connection, account, user).await?.ok_or(Reason::SessionRevoked)?;
     Ok(Holder::Person { account, member: member.id, user })
@@ -174,7 +195,9 @@ pub async fn rotate(
         let declared = policies.declared(key.scopes.iter().map(String::as_str));
         permit.check_scopes(declared.iter().map(|scope| scope.as_str()))?;
     }
-    let expires_at = key.holder.expiry(expires_at, now)?;
+    // A new secret of the platform outlives the key only if the request says so.
+    let kept = key.expires_at.filter(|_| key.holder == Holder::Platform);
+    let expires_at = key.holder.expiry(expires_at.or(kept), now)?;
     let key = key.rotate(expires_at, overlap, now);
     let secret = token::write_service_key(id, &random());
     store::rotate(connection, &key, token::hash(secret.expose_secret())).await?;

@@ -1,6 +1,7 @@
 //! `mainstay.identity.v1.ServiceKeyService`.
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -58,8 +59,14 @@ impl Audited for ServiceKey {
 fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
     let network = |(index, text): (usize, String)| {
         // The contract's rule accepts what this reads.
-        let fault = || Error::field(format!("allowedNetworks[{index}]"), "must be an IP prefix");
-        text.parse().map_err(|_| fault())
+        let fault = |message| Error::field(format!("allowedNetworks[{index}]"), message);
+        match text.parse().map_err(|_| fault("must be an IP prefix"))? {
+            // An address in it counts as an IPv4 address, which no IPv6 network contains.
+            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => {
+                Err(fault("must be written as an IPv4 prefix"))
+            }
+            network => Ok(network),
+        }
     };
     Ok(Draft {
         kind: message.kind.and_then(Kind::from_number),

@@ -1,9 +1,13 @@
 //! Service keys in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Timestamptz, Uuid as SqlUuid},
+};
 use diesel_async::RunQueryDsl;
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use crate::{
     identity::{
@@ -135,6 +139,16 @@ pub async fn insert(connection: &Connection, key: &ServiceKey, secret_hash: [u8;
     Ok(())
 }
 
+/// Counts the unrevoked keys of a holder: of an account without its personal access tokens, or of a user in all accounts.
+pub async fn count_unrevoked(connection: &Connection, holder: Holder) -> Result<i64> {
+    let keys = match holder {
+        Holder::Platform => visible(Visibility::All).filter(service_keys::account_id.is_null()),
+        Holder::Account(account) => visible(Visibility::Account(account)).filter(service_keys::user_id.is_null()),
+        Holder::Person { user, .. } => visible(Visibility::Principal(user.0)),
+    };
+    Ok(keys.filter(service_keys::revoked_at.is_null()).count().get_result(&mut &*connection).await?)
+}
+
 /// Returns one key that is visible to the caller.
 ///
 /// # Errors
@@ -167,6 +181,14 @@ pub async fn with_hashes(connection: &mut Connection, id: ServiceKeyId) -> Resul
     let query = service_keys::table.find(id).select(columns);
     let row: Option<(Row, Vec<u8>, Option<Vec<u8>>)> = query.first(connection).await.optional()?;
     row.map(|(row, current, earlier)| Ok((row.try_into()?, Hashes { current, earlier }))).transpose()
+}
+
+/// Returns those of these ids that are keys of an account.
+pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+    let ids = ids.into_iter().map(ServiceKeyId);
+    let keys = service_keys::table.filter(service_keys::account_id.eq(account)).filter(service_keys::id.eq_any(ids));
+    let keys: Vec<ServiceKeyId> = keys.select(service_keys::id).load(&mut &*connection).await?;
+    Ok(keys.into_iter().map(|id| id.0).collect())
 }
 
 /// Returns at most `limit` keys, newest first.
@@ -218,6 +240,19 @@ pub async fn rotate(connection: &Connection, key: &ServiceKey, secret_hash: [u8;
 pub async fn revoke_of_user(connection: &Connection, user: UserId, now: DateTime<Utc>) -> Result<()> {
     let valid = service_keys::table.filter(service_keys::user_id.eq(user)).filter(service_keys::revoked_at.is_null());
     diesel::update(valid).set(service_keys::revoked_at.eq(now)).execute(&mut &*connection).await?;
+    Ok(())
+}
+
+/// Revokes all keys of an account, with its personal access tokens, on every instance.
+pub async fn revoke_of_account(connection: &Connection, account: AccountId, now: DateTime<Utc>) -> Result<()> {
+    // Other instances poll by the clock of Postgres.
+    const SQL: &str = "WITH ended AS (UPDATE service_keys SET revoked_at = $2 \
+                           WHERE account_id = $1 AND revoked_at IS NULL RETURNING id) \
+                       INSERT INTO revocations (subject, revoked_at) SELECT id, clock_timestamp() FROM ended \
+                       ON CONFLICT (subject) DO UPDATE SET epoch = NULL, kept_session_id = NULL, \
+                           revoked_at = excluded.revoked_at";
+    let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(account).bind::<Timestamptz, _>(now);
+    statement.execute(&mut &*connection).await?;
     Ok(())
 }
 

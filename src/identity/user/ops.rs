@@ -84,7 +84,7 @@ async fn lock(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -
 /// Updates a user. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` for another user of the staff as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`.
+/// `PERMISSION_DENIED` for another user of the staff as for [`deactivate`]; `NOT_FOUND`, `ETAG_MISMATCH`, `DELETION_BEGUN`.
 pub async fn update(
     work: &mut Work,
     policies: &Policies,
@@ -94,6 +94,7 @@ pub async fn update(
 ) -> Result<User> {
     let user = lock(work, id, expected).await?;
     check_power(work, policies, &user).await?;
+    check_open(&user, work.now())?;
     let patched = user.clone().apply(patch, work.now());
     if patched != user {
         let next = patched.clone();
@@ -105,8 +106,7 @@ pub async fn update(
 /// Replaces or removes a user's avatar. Removing an absent avatar changes nothing.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` as for [`update`]; `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the new avatar was discarded
-/// meanwhile.
+/// As [`update`]; `UNAVAILABLE` if the new avatar was discarded meanwhile.
 pub async fn set_avatar(
     work: &mut Work,
     policies: &Policies,
@@ -116,6 +116,9 @@ pub async fn set_avatar(
 ) -> Result<User> {
     let (user, now) = (lock(work, id, expected).await?, work.now());
     check_power(work, policies, &user).await?;
+    if new.is_some() {
+        check_open(&user, now)?;
+    }
     if user.avatar == new {
         return Ok(user);
     }
@@ -242,9 +245,7 @@ pub async fn reactivate(
     if user.is_active() {
         return Ok(user);
     }
-    if user.deletion_at.is_some_and(|at| at <= work.now()) {
-        return Err(IdentityReason::DeletionBegun.into());
-    }
+    check_open(&user, work.now())?;
     let user = user.reactivate(work.now());
     store::update(work.connection().await?, &user).await?;
     tracing::info!(user = %id, %admin, "a user was reactivated");
@@ -258,6 +259,12 @@ async fn check_power(work: &mut Work, policies: &Policies, user: &User) -> Resul
         return Ok(());
     }
     roles::check_power(work.connection().await?, policies, permit, user).await
+}
+
+/// Checks that the erasure of a user has not begun.
+fn check_open(user: &User, now: DateTime<Utc>) -> Result<()> {
+    let is_erased = user.deletion_at.is_some_and(|at| at <= now);
+    if is_erased { Err(IdentityReason::DeletionBegun.into()) } else { Ok(()) }
 }
 
 /// Rejects a change that would take the last active admin.

@@ -1,7 +1,7 @@
 //! Users in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::exists, prelude::*};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Reason, Result},
-    id::{AccountId, SessionId, UserId},
+    id::{AccountId, ServiceKeyId, SessionId, UserId},
     page::{Start, Total},
 };
 
@@ -199,8 +199,8 @@ pub async fn contact(connection: &mut Connection, principal: Uuid, account: Acco
     .transpose()
 }
 
-/// Returns the mail address and language of a principal or, if it is a customer who has left the account, of the longest-standing
-/// active owner: mail about money must reach the account after its buyer has left. Staff and services have none.
+/// Returns the mail address and language of a principal or, if it is a customer who has left the account, or a key of the account,
+/// of the longest-standing active owner: mail about money must reach the account. Staff and services of the platform have none.
 pub async fn contact_or_owner(
     connection: &mut Connection,
     principal: Uuid,
@@ -211,8 +211,9 @@ pub async fn contact_or_owner(
     }
     let customer =
         users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
-    let customer: Option<UserId> = customer.first(connection).await.optional()?;
-    if customer.is_none() {
+    let key = service_keys::table.find(ServiceKeyId(principal)).filter(service_keys::account_id.eq(account));
+    let is_of_account = diesel::select(exists(customer).or(exists(key.select(service_keys::id))));
+    if !is_of_account.get_result::<bool>(connection).await? {
         return Ok(None);
     }
     let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));

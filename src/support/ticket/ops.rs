@@ -45,7 +45,7 @@ pub use watch::{TOPIC, load_changed};
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
 pub(crate) use watch::{change, internal_change, record_imported};
 
-/// Creates a ticket. A customer is locked first, whose open tickets are limited.
+/// Creates a ticket. A customer, or the account of a key, is locked first: their open tickets are limited.
 ///
 /// # Errors
 /// `OPEN_TICKET_LIMIT_REACHED`; `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, and those of
@@ -112,17 +112,28 @@ pub async fn create_batch(work: &mut Work, drafts: Vec<Draft>) -> Result<Vec<Tic
     Ok(tickets)
 }
 
-/// Checks a customer's limit of open tickets in the account of the session. Each customer is counted separately, so that creates by different
-/// customers do not wait for each other.
+/// Checks the limit of open tickets: of a customer in the account of the session, or of the keys of an account together. Each
+/// customer is counted separately, so that creates by different customers do not wait for each other.
 async fn check_open_limit(
     connection: &Connection,
     permit: &Permit,
     requester: Option<UserId>,
     limit: i64,
 ) -> Result<()> {
-    let (Role::Customer, Some(requester)) = (permit.caller().role(), requester) else { return Ok(()) };
-    if store::lock_and_count_open(connection, requester, permit.account(None)?).await? >= limit {
-        let message = format!("You have reached the limit of {limit} open tickets.");
+    if permit.caller().role() != Role::Customer {
+        return Ok(());
+    }
+    let account = permit.account(None)?;
+    let (who, open) = match requester {
+        Some(user) => ("You have", store::lock_and_count_open(connection, user, account).await?),
+        None if permit.caller().is_service() => {
+            ("The keys of the account have", store::lock_and_count_open_of_keys(connection, account, limit).await?)
+        }
+        // A customer reopens a ticket that no customer has created.
+        None => return Ok(()),
+    };
+    if open >= limit {
+        let message = format!("{who} reached the limit of {limit} open tickets.");
         return Err(Error::with_message(SupportReason::OpenTicketLimitReached, message));
     }
     Ok(())

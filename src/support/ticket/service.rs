@@ -49,9 +49,9 @@ impl TicketService for Tickets {
         let mut draft = convert::draft(convert::single_draft(call.message.clone()), "")?;
         draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let limit = self.app.config.section::<SupportConfig>().open_ticket_limit;
-        // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
+        // Each of these calls locks the customer, or the account of a key, to count the open tickets: they run serially.
         let _guard = match permit.caller().role() {
-            Role::Customer => self.app.keyed_mutex.lock(permit.caller().principal()).await,
+            Role::Customer => self.app.keyed_mutex.lock(permit.caller().limited_as()).await,
             _ => None,
         };
         call.write(&self.app, async move |work: &mut Work| {

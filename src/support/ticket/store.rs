@@ -2,6 +2,7 @@
 
 mod erase;
 mod labels;
+mod open;
 pub mod stats;
 mod total;
 
@@ -30,7 +31,6 @@ use mainstay_kernel::{
         count,
         integrity::{corrupt, one_row, rows_touched},
         optional_column::optional,
-        pipeline::pipeline,
         seek::{self, seek},
         statement::Prepare as _,
         visibility::visible,
@@ -42,6 +42,7 @@ use mainstay_kernel::{
 
 pub use erase::{erase, erase_activities, erase_some};
 pub use labels::{queues, tags};
+pub use open::{lock_and_count_open, lock_and_count_open_of_keys};
 pub use total::{fold_counts, total};
 
 /// A row without its text, which is read only for callers that request it.
@@ -329,21 +330,6 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uui
     let mut deleted: Vec<Deleted> = diesel::sql_query(SQL).bind::<Uuid, _>(id).prepared().load(connection).await?;
     one_row(deleted.len(), "delete", "tickets", id)?;
     Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
-}
-
-/// Counts the open tickets of a customer in an account and blocks the customer's other writes until the transaction ends, so that two
-/// concurrent creates can't both take the last free slot.
-pub async fn lock_and_count_open(connection: &Connection, requester: UserId, account: AccountId) -> Result<i64> {
-    let lock = users::table.find(requester).select(users::id).for_no_key_update();
-    let open = tickets::table
-        .filter(tickets::requester_id.eq(requester))
-        .filter(tickets::account_id.eq(account))
-        .filter(tickets::status.ne(Status::Resolved.number()));
-    // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder
-    // did.
-    let (_, open): (uuid::Uuid, i64) =
-        pipeline!(lock.first(&mut &*connection), open.count().get_result(&mut &*connection))?;
-    Ok(open)
 }
 
 /// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.

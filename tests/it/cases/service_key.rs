@@ -79,6 +79,9 @@ fn changes() -> Vec<Case> {
             "a network with bits of the host" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.customer, draft(json!({ "allowedNetworks": ["203.0.113.7/24"] })))
             };
+            "an IPv4 network as an IPv6 one" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, draft(json!({ "allowedNetworks": ["::ffff:203.0.113.0/120"] })))
+            };
             "an admin may" => Status(201), |scene| call(&scene.cast.admin, json!({
                 "name": "Billing", "scopes": ["support.tickets.read", "support.tickets.write"], "expireTime": "2100-01-01T00:00:00Z",
             }));

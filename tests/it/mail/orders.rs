@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{FAILED, SENT, count_in_state, give_up, header, process, start, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
-    support::{PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
 };
 
 const CREATE: &str = "OrderService.CreateOrder";
@@ -127,6 +127,19 @@ async fn staff_name_the_recipient_of_the_confirmation() {
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));
+}
+
+/// A key has no address, and the account pays.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_told_of_the_order_of_a_key_of_the_account() {
+    let (provider, app, scene) = start().await;
+    let (items, owner) = (one_thing(&scene).await, &scene.cast.customer);
+    let draft = json!({ "name": "Shop", "scopes": ["orders.write"] });
+    let key = owner.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", draft).await.success();
+    let key = Actor::bearer(&app.endpoint, key.text("/secret"));
+    key.call(Protocol::Rest, CREATE, json!({ "items": items })).await.success();
+    wait_for_mails(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails()[0]["to"], json!([owner.as_user().email]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -220,6 +220,20 @@ async fn no_one_stores_data_in_an_account_that_is_erased() {
             }
         }
     }
+    at("now() - interval '1 s'").await;
+    let admin = &scene.cast.admin;
+    let name = json!({ "accountId": account, "account": { "name": "A name" } });
+    admin.call(Protocol::Rest, "AccountService.UpdateAccount", name).await.failure("DELETION_BEGUN");
+    let mut role = crate::cases::role::role_draft(&["support.tickets.read"]);
+    role["accountId"] = account.clone().into();
+    admin.call(Protocol::Rest, "RoleService.CreateRole", role).await.failure("DELETION_BEGUN");
+    let key = json!({ "accountId": account, "name": "A key", "scopes": ["support.tickets.read"] });
+    admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", key).await.failure("DELETION_SCHEDULED");
+    let user = scene.cast.colleague.as_user().id;
+    app.database.sql(&format!("UPDATE users SET deletion_at = now() - interval '1 s' WHERE id = '{user}'")).await;
+    let name = json!({ "userId": user.to_string(), "user": { "name": "A name" } });
+    admin.call(Protocol::Rest, "UserService.UpdateUser", name).await.failure("DELETION_BEGUN");
+    at("now() + interval '1 day'").await;
     let invite = json!({ "accountId": account, "email": "new@example.com", "role": "MEMBER_ROLE_MEMBER" });
     scene
         .cast

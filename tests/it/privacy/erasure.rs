@@ -106,6 +106,45 @@ async fn a_user_is_erased_and_the_books_stay() {
     verified.expect("the chain of the audit log goes on");
 }
 
+/// The key is cached by then, and an upload that was admitted before is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_an_account_end_when_its_erasure_begins() {
+    const KEY: &str = "ServiceKeyService.CreateServiceKey";
+    const LIST: &str = "TicketService.ListTickets";
+    let app = TestApp::builder().with_jobs().start().await;
+    let scene = Scene::new(&app).await;
+    let account = scene.account();
+    let draft = json!({ "accountId": account, "name": "A key", "scopes": ["support.tickets.read"] });
+    let created = scene.cast.customer.call(Protocol::Rest, KEY, draft.clone()).await.success();
+    let key = Actor::bearer(&app.endpoint, created.text("/secret"));
+    key.call(Protocol::Rest, LIST, json!({})).await.success();
+    let id = request(&scene.cast.customer, of_account(&scene.cast.customer)).await;
+    scene.cast.admin.call(Protocol::Rest, KEY, draft).await.failure("DELETION_SCHEDULED");
+    key.call(Protocol::Rest, LIST, json!({})).await.success();
+    eventually("the erasure begins", async || {
+        app.database.sql("UPDATE deletions SET erase_at = now() WHERE state = 1 AND erase_at > now()").await;
+        app.database
+            .sql("UPDATE jobs SET due_at = now() WHERE kind = 'erase_data' AND due_at > now() + interval '1 hour'")
+            .await;
+        state(&app.database, &id).await == 2
+    })
+    .await;
+    let revoked = format!(
+        "SELECT count(*) FROM service_keys JOIN revocations ON subject = service_keys.id
+         WHERE account_id = '{account}' AND service_keys.revoked_at IS NOT NULL AND epoch IS NULL"
+    );
+    assert_eq!(app.database.number(&revoked).await, 1);
+    let since = std::time::Instant::now();
+    eventually("the key is refused", async || {
+        key.call(Protocol::Rest, LIST, json!({})).await.reason == "INVALID_TOKEN"
+    })
+    .await;
+    assert!(since.elapsed() < std::time::Duration::from_secs(5), "before the cache asks Postgres by itself");
+    let waits = "SELECT count(*) FROM jobs WHERE kind = 'erase_data' AND due_at > now() + interval '2 minutes'";
+    assert_eq!(app.database.number(waits).await, 1, "longer than an upload takes");
+    wait_until_done(&app.database, &id).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_erased_while_others_write() {
     let app = TestApp::builder().with_jobs().start().await;

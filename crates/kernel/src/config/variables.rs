@@ -116,7 +116,11 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("RATE_LIMIT_READ", "300/1m", "Reads per principal"),
     Variable::plain("RATE_LIMIT_WRITE", "100/1m", "Writes per principal"),
     Variable::plain("RATE_LIMIT_BULK", "20/1m", "Imports, exports and batches per principal"),
-    Variable::plain("RATE_LIMIT_SERVICE_FACTOR", "100", "Factor by which the limits of service principals are higher"),
+    Variable::plain(
+        "RATE_LIMIT_SERVICE_FACTOR",
+        "100",
+        "Factor by which the limits of services of the platform are higher",
+    ),
     Variable::plain("JOBS_IN_SERVE", "true", "Whether serve also runs background jobs"),
     Variable::plain("JOBS_CONCURRENCY", "4", "Concurrent jobs other than imports, webhooks and mail"),
     Variable::plain(

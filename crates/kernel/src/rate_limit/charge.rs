@@ -37,11 +37,8 @@ impl Charge {
 
     /// Returns the charge against a principal's limit for a kind of work.
     pub fn principal(work: Work, caller: &Caller) -> Self {
-        let policy = match caller {
-            Caller::User { .. } => PolicyId::User(work),
-            Caller::Service { .. } => PolicyId::Service(work),
-        };
-        Self { policy, who: caller.principal().into_bytes(), length: 16 }
+        let policy = if caller.is_of_platform() { PolicyId::Service(work) } else { PolicyId::User(work) };
+        Self { policy, who: caller.limited_as().into_bytes(), length: 16 }
     }
 
     /// The limit.
@@ -103,7 +100,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::id::ServiceKeyId;
+    use crate::id::{AccountId, ServiceKeyId};
 
     fn address(text: &str) -> Charge {
         Charges::of_address(text.parse().unwrap())[0]
@@ -126,6 +123,20 @@ mod tests {
         assert_eq!((one.len(), one[0] == other[0], one[1] == other[1]), (2, false, true));
         assert_ne!(one[1], of("2001:db8:2:2::1")[1]);
         assert_eq!(of("192.0.2.1").len(), 1);
+    }
+
+    /// Anyone can create an account, and many keys of it.
+    #[test]
+    fn the_keys_of_an_account_share_the_limits_of_one_user() {
+        let key = |id, account| Caller::Service {
+            id: ServiceKeyId(Uuid::from_u128(id)),
+            account: Some(AccountId(Uuid::from_u128(account))),
+            scopes: [].into(),
+        };
+        let charge = |id, account| Charge::principal(Work::Read, &key(id, account));
+        assert_eq!(charge(1, 7), charge(2, 7));
+        assert_ne!(charge(1, 7), charge(1, 8));
+        assert_eq!(charge(1, 7).policy(), PolicyId::User(Work::Read));
     }
 
     /// Instances of different versions share their counters.

@@ -36,7 +36,7 @@ pub(super) async fn upload(
     let (metadata, extensions, stream) = request.into_parts();
     // Both are always set: the middleware admitted the caller, and the contract limits this method. Without them, the
     // upload is rejected.
-    let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
+    let principal = extensions.get::<Permit>().map(|permit| permit.caller().limited_as()).unwrap_or_default();
     let method = extensions.get::<&'static mainstay_kernel::contract::Method>();
     let max_bytes = method.and_then(|method| method.max_request_bytes).unwrap_or_default();
     let mut upload = Upload::begin(app.part::<Spool>(), principal, max_bytes).await?;

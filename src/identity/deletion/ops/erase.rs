@@ -31,6 +31,7 @@ use crate::{
             store,
         },
         member::store as members,
+        service_key::store as service_keys,
         session::ops as session,
         user::{model::User, ops as user, store as users},
     },
@@ -183,7 +184,10 @@ async fn end_access(app: &App, work: &mut Work, id: DeletionId, subject: Subject
             let user = User { deletion_at: Some(now), ..user.deactivate(REASON.to_owned(), now) };
             user::begin_epoch_of(connection, &user).await?;
         }
-        Ended::Account(account) => accounts::update(connection, &account.with_deletion(Some(now), now)).await?,
+        Ended::Account(account) => {
+            service_keys::revoke_of_account(connection, account.id, now).await?;
+            accounts::update(connection, &account.with_deletion(Some(now), now)).await?;
+        }
     }
     loop {
         let ended = members::erase(connection, subject.id(), personal::BATCH).await?;

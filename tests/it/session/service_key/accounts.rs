@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
-use super::{CREATE, LIST, ROTATE, again, draft, key_of};
+use super::{CREATE, LIST, PERSON, ROTATE, again, draft, key_of};
 use crate::{
     cases::{Scene, member_of, role::role, ticket},
     support::{Actor, PROTOCOLS, Protocol, TestApp},
+    watch::{Reader, TICKETS},
 };
 
 const GET: &str = "TicketService.GetTicket";
@@ -89,4 +90,62 @@ async fn a_secret_has_a_prefix_and_a_checksum() {
     let last = if secret.ends_with('A') { 'B' } else { 'A' };
     let typo = format!("{}{last}", &secret[..secret.len() - 1]);
     Actor::bearer(&app.endpoint, typo).call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+}
+
+/// Anyone can create an account, and keys of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_an_account_share_one_limit_of_open_tickets() {
+    const WRITE: &str = "TicketService.CreateTicket";
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
+    let cast = app.cast().await;
+    let scopes = ["support.tickets.read", "support.tickets.write"];
+    let (_, one) = key_of(&cast.customer, draft(&scopes)).await;
+    let (_, other) = key_of(&cast.customer, draft(&scopes)).await;
+    let first = one.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success().id();
+    other.call(Protocol::Grpc, WRITE, crate::cases::draft()).await.success();
+    for key in [&one, &other] {
+        key.call(Protocol::Rest, WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+    }
+    // The members are counted separately.
+    cast.customer.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success();
+    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
+    other.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success();
+    one.call(Protocol::Rest, WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_and_a_user_have_a_maximum_of_keys() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut personal = draft(&["support.tickets.read"]);
+    personal["kind"] = PERSON.into();
+    for (request, max) in [(draft(&["support.tickets.read"]), 100), (personal, 20)] {
+        let (id, _) = key_of(&cast.customer, request.clone()).await;
+        let copies = format!(
+            "INSERT INTO service_keys (id, account_id, member_id, user_id, name, secret_hash, scopes, created_by, created_at, expires_at)
+             SELECT gen_random_uuid(), account_id, member_id, user_id, name, sha256(gen_random_uuid()::text::bytea), scopes, created_by,
+                    created_at, expires_at FROM service_keys, generate_series(2, {max}) WHERE id = '{id}'"
+        );
+        app.database.sql(&copies).await;
+        cast.customer.call(Protocol::Rest, CREATE, request.clone()).await.failure("BUSINESS_RULE_VIOLATION");
+        cast.stranger.call(Protocol::Rest, CREATE, request.clone()).await.success();
+        let revoke = json!({ "serviceKeyId": id });
+        cast.customer.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", revoke).await.success();
+        cast.customer.call(Protocol::Rest, CREATE, request).await.success();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_an_account_share_the_watches_of_one_user() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (_, one) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    let (_, other) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
+    let mut watches = Vec::new();
+    for _ in 0..32 {
+        watches.push(Reader::open(&one, Protocol::Grpc, TICKETS, "").await);
+    }
+    let refused = Reader::try_open(&other, Protocol::Rest, TICKETS, "").await.err();
+    assert_eq!(refused.as_deref(), Some("TOO_MANY_WATCHES"));
+    Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await.message().await;
 }

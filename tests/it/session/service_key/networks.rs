@@ -48,6 +48,9 @@ async fn the_use_from_a_new_network_is_an_entry() {
     let entries = uses(&cast.admin, &id).await;
     let addresses: Vec<_> = entries.iter().map(|entry| entry["clientAddress"].clone()).collect();
     assert_eq!(addresses, [json!("198.51.100.1"), json!("203.0.113.7")], "{entries:#?}");
+    // The account sees what its key did, from where.
+    let own = uses(&cast.customer, &id).await;
+    assert_eq!(own.iter().map(|entry| entry["clientAddress"].clone()).collect::<Vec<_>>(), addresses, "{own:#?}");
     for entry in &entries {
         assert_eq!(entry["actorKind"], "ACTOR_KIND_SERVICE");
         assert_eq!((&entry["actorId"], &entry["resourceId"]), (&json!(id), &json!(id)));

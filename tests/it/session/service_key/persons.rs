@@ -6,7 +6,7 @@ use super::{CREATE, LIST, PERSON, again, draft, key_of, wait_until};
 use crate::{
     cases::{grant, member_of},
     session::revocation::two_instances,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, eventually},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, database::connect, eventually},
 };
 
 const WRITE: &str = "TicketService.CreateTicket";
@@ -36,6 +36,10 @@ async fn a_token_acts_as_the_member() {
         assert_eq!(me.id(), user.id.to_string());
         // It has fewer scopes than the owner.
         token.call(protocol, "OrderService.ListOrders", json!({})).await.failure("PERMISSION_DENIED");
+        // It reads nothing about credentials.
+        for list in ["ServiceKeyService.ListServiceKeys", "LinkedIdentityService.ListLinkedIdentities"] {
+            token.call(protocol, list, json!({})).await.failure("PERMISSION_DENIED");
+        }
         // It neither proves who the user is, nor creates another token.
         let proof = json!({ "currentPassword": user.password });
         token.call(protocol, "AuthService.Reauthenticate", proof).await.failure("PERMISSION_DENIED");
@@ -185,4 +189,27 @@ async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
         let creator = json!({ "createdBy": cast.customer.as_user().id.to_string() });
         assert_eq!(ids(&cast.customer, creator).await, [of_account.clone(), of_owner.clone()]);
     }
+}
+
+/// The deactivation revokes the tokens of its snapshot, and commits while the creation waits for the user's row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deactivation_at_once_leaves_no_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user().id;
+    cast.customer.token().await;
+    let outside = connect(&app.database.url).await;
+    let deactivate =
+        format!("BEGIN; UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE id = '{user}'");
+    outside.batch_execute(&deactivate).await.expect("the lock");
+    let customer = cast.customer.clone();
+    let create =
+        tokio::spawn(
+            async move { customer.call(Protocol::Rest, CREATE, personal(&["support.tickets.read"])).await.reason },
+        );
+    app.database.locks_waited_for(1).await;
+    outside.batch_execute("COMMIT").await.expect("the lock goes");
+    assert_eq!(create.await.expect("no panic"), "SESSION_REVOKED");
+    let tokens = format!("SELECT count(*) FROM service_keys WHERE user_id = '{user}'");
+    assert_eq!(app.database.number(&tokens).await, 0);
 }

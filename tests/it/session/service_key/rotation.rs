@@ -1,6 +1,6 @@
 //! Rotation: two secrets are accepted for an overlap.
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
 use serde_json::json;
 
 use super::{LIST, ROTATE, again, draft, key_of, wait_until};
@@ -64,5 +64,22 @@ async fn the_secret_before_the_previous_one_is_refused() {
     first.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
     for secret in [second, third] {
         secret.call(Protocol::Rest, LIST, json!({})).await.success();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_keeps_the_end_of_a_key_of_the_platform() {
+    let (here, _there) = two_instances().await;
+    let cast = here.cast().await;
+    let end = (here.app.clock.now() + TimeDelta::days(30)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    for (expire_time, is_kept) in [(Some(end), true), (None, false)] {
+        let mut request = draft(&["support.tickets.read"]);
+        if let Some(time) = expire_time {
+            request["expireTime"] = time.into();
+        }
+        let key = cast.admin.call(Protocol::Rest, super::CREATE, request).await.success();
+        let rotated = rotate(&cast.admin, &key.id(), 60).await;
+        assert_eq!(rotated.data()["expireTime"], key.data()["expireTime"]);
+        assert_eq!(rotated.data()["expireTime"].is_string(), is_kept, "{rotated:#?}");
     }
 }

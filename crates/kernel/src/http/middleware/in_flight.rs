@@ -126,7 +126,7 @@ pub struct ReadFirst {
 
 impl<S: Next> Middleware<S> for ReadFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
+        let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().limited_as());
         if let Some(pause) = principal.and_then(|principal| self.unread.pause(principal)) {
             counter!("mainstay_requests_shed_total").increment(1);
             let message = "Memory is scarce: read the responses to earlier requests first.";

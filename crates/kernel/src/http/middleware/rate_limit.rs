@@ -126,11 +126,11 @@ impl<S: Next> Middleware<S> for PrincipalLimit {
         {
             self.credentials.remember(credential);
         }
-        let id = permit.map(|permit| permit.caller().principal());
+        let id = permit.map(|permit| permit.caller().limited_as());
         let principal =
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
-        // A service has separate limits, independent of other traffic from its address.
-        let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
+        // A service of the platform has separate limits, independent of other traffic from its address.
+        let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_of_platform());
         let due = due.and_then(PendingCharges::take).filter(|_| !has_own);
         let charges: Charges = principal.into_iter().chain(due.iter().flat_map(|due| due.iter().copied())).collect();
         if charges.is_empty() {

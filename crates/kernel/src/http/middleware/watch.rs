@@ -61,7 +61,7 @@ impl<S: Next> Middleware<S> for BoundWatch {
         if self.draining.is_cancelled() {
             return refuse(Error::new(Reason::Unavailable).retry_after(Duration::from_secs(1)));
         }
-        let place = match Place::take(&self.open, permit.caller().principal()) {
+        let place = match Place::take(&self.open, permit.caller().limited_as()) {
             Ok(place) => place,
             Err(reason) => return refuse(Error::new(reason).retry_after(Duration::from_secs(1))),
         };

@@ -121,6 +121,11 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
             let caller = Caller::User { id, account, role, session, scopes: [].into(), sign_in };
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
+        Some(name @ (b"key" | b"other key")) => {
+            let id = ServiceKeyId(Uuid::from_u128(name.len() as u128));
+            let caller = Caller::Service { id, account: Some(AccountId(Uuid::from_u128(3))), scopes: [].into() };
+            request.extensions_mut().insert(Permit::new(caller, Reach::OwnAccount));
+        }
         Some(b"service") => {
             request.extensions_mut().insert(Permit::new(service(), Reach::Any));
         }
@@ -250,6 +255,20 @@ async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
     }
     assert!(is_refused(&stack.call(READ, Some("service")).await));
     assert!(is_refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
+}
+
+/// Its owner is a customer, who creates as many keys as there may be.
+#[tokio::test]
+async fn the_keys_of_an_account_are_limited_as_one_user_and_by_their_address() {
+    let stack = Stack::new(1000, 8).await;
+    assert_eq!(header(&stack.call(READ, Some("key")).await, "ratelimit"), "\"read\";r=1;t=8");
+    assert!(!is_refused(&stack.call(READ, Some("other key")).await));
+    assert!(is_refused(&stack.call(READ, Some("key")).await), "they share the burst of two");
+    let stack = Stack::new(12, 1000).await;
+    for _ in 0..3 {
+        assert!(!is_refused(&stack.call(READ, Some("key")).await));
+    }
+    assert!(is_refused(&stack.call(READ, Some("key")).await), "the burst of three of the address is used up");
 }
 
 #[tokio::test]
