@@ -21,7 +21,7 @@ const TEMPORARY_SETTINGS: [(&str, &str); 7] = [
     ("full_page_writes", "off"),
     ("autovacuum_naptime", "60s"),
     ("max_wal_size", "512MB"),
-    ("max_connections", "300"),
+    ("max_connections", "400"),
     ("shared_buffers", "256MB"),
 ];
 

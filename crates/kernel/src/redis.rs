@@ -1,7 +1,7 @@
-//! Shared volatile state: sessions and rate limits, in Redis or its in-process stand-in.
+//! Shared volatile state, such as rate limits and known networks, in Redis or its in-process stand-in.
 //!
 //! Correctness depends on Postgres alone, never on this state. Each user of the state decides the outcome of a request
-//! while Redis is unavailable: rate limits count in process ([`limit`]), and sessions respond with `UNAVAILABLE`.
+//! while Redis is unavailable: rate limits count in process ([`limit`]), and a network counts as unknown.
 //!
 //! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker, to a server with a fixed
 //!   address, to the primary that Redis Sentinel names, or to each node of a Redis Cluster.

@@ -60,16 +60,25 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
 /// types become a value that is none, so that no part of a server takes the first of them and another the last.
 pub fn merge_content_types(headers: &mut HeaderMap) {
     let lines = headers.get_all(header::CONTENT_TYPE);
-    if lines.iter().count() < 2 && !lines.iter().any(|line| line.as_bytes().contains(&b',')) {
+    let count = lines.iter().count();
+    if count < 2 && !lines.iter().any(|line| line.as_bytes().contains(&b',')) {
         return;
     }
-    let value = lines.iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>().join(", ");
+    let texts: Option<Vec<_>> = lines.iter().map(|line| line.to_str().ok()).collect();
+    let Some(texts) = texts else {
+        // A line that is no text is different from any other one.
+        if count > 1 {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("invalid"));
+        }
+        return;
+    };
+    let value = texts.join(", ");
     let types = elements(&value);
     // An unquoted comma in a parameter, such as a boundary, separates nothing that is a type.
     let is_list = types.iter().all(|kind| kind.split(';').next().is_some_and(|name| name.contains('/')));
     let merged = match types.as_slice() {
-        [first, rest @ ..] if is_list && rest.iter().all(|kind| kind == first) => (*first).to_owned(),
-        [_, _, ..] if is_list => value.replace(';', ","),
+        [first, rest @ ..] if (is_list || count > 1) && rest.iter().all(|kind| kind == first) => (*first).to_owned(),
+        [_, _, ..] if is_list || count > 1 => value.replace(';', ","),
         _ => return,
     };
     if let Ok(merged) = HeaderValue::from_str(&merged) {
@@ -183,12 +192,15 @@ mod tests {
             (&["multipart/form-data; boundary=a,b"], "multipart/form-data; boundary=a,b"),
             (&["text/csv; header=\"a/b\\\", c/d\""], "text/csv; header=\"a/b\\\", c/d\""),
             (&["application/json, text/csv"], "application/json, text/csv"),
+            (&["application/json", "json"], "application/json, json"),
+            (&["multipart/form-data; boundary=a,b", "text/csv"], "multipart/form-data, boundary=a,b, text/csv"),
+            (&["application/json", "text/csv; x=\u{e9}"], "invalid"),
             (&["application/json; charset=utf-8", "text/csv"], "application/json, charset=utf-8, text/csv"),
             (&["application/json", "application/json; a=b"], "application/json, application/json, a=b"),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(header::CONTENT_TYPE, HeaderValue::from_str(line).unwrap());
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
             }
             // A second pass changes nothing.
             for _ in 0..2 {

@@ -54,8 +54,8 @@ fn of_networks([network, site]: [&'static str; 2], from: IpAddr, quota: Quota) -
     std::iter::once(of_network).chain(of_site)
 }
 
-/// Counts an attempt to sign in, and returns whether the account has signed in from the network before. The caller
-/// refunds the attempt unless its password was wrong.
+/// Counts an attempt to sign in, and returns whether the account has signed in from the network before, if that can be read. The
+/// caller refunds the attempt unless its password was wrong.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if the attempt can't be counted.
@@ -64,7 +64,7 @@ pub(crate) async fn sign_in(
     email: &EmailAddress,
     from: IpAddr,
     device: Option<DeviceId>,
-) -> Result<(CountedAttempt, bool)> {
+) -> Result<(CountedAttempt, Option<bool>)> {
     let quota = login_attempts(app);
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
     let mut limits = Vec::new();
@@ -76,7 +76,7 @@ pub(crate) async fn sign_in(
         let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
         limits.push(AttemptLimit::new("login", &both, quota));
         limits.extend(of_networks(["login-network", "login-site"], from, quota));
-        if !is_known {
+        if is_known != Some(true) {
             let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
             limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
         }

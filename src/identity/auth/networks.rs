@@ -68,14 +68,12 @@ impl KnownNetworks {
         u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2).to_string()
     }
 
-    /// Returns whether the account has signed in from the network of an address; `false` while Redis is unavailable.
-    pub async fn contains(&self, email: &EmailAddress, from: IpAddr) -> bool {
+    /// Returns whether the account has signed in from the network of an address; `None` while Redis is unavailable.
+    pub async fn contains(&self, email: &EmailAddress, from: IpAddr) -> Option<bool> {
         let (account, network) = names(email, from);
         match &self.redis {
-            Redis::Server(link) => {
-                link.script(&CONTAINS, &[account], &[network, self.life_ms()]).await.unwrap_or(false)
-            }
-            Redis::Local(local) => local.run(|table| table.get(&format!("{account}:{network}")).is_some()),
+            Redis::Server(link) => link.script(&CONTAINS, &[account], &[network, self.life_ms()]).await.ok(),
+            Redis::Local(local) => Some(local.run(|table| table.get(&format!("{account}:{network}")).is_some())),
         }
     }
 
@@ -146,15 +144,17 @@ mod tests {
             remember(&ada, number).await;
         }
         remember(&bob, 0).await;
-        assert!(networks.contains(&ada, address(0)).await && networks.contains(&bob, address(0)).await);
-        assert!(!networks.contains(&bob, address(1)).await);
+        for email in [&ada, &bob] {
+            assert_eq!(networks.contains(email, address(0)).await, Some(true));
+        }
+        assert_eq!(networks.contains(&bob, address(1)).await, Some(false));
         // The first network is used again, so the second is the oldest.
         remember(&ada, 0).await;
         remember(&ada, MAX_PER_ACCOUNT).await;
         for (number, is_known) in [(0, true), (1, false), (2, true), (MAX_PER_ACCOUNT, true)] {
-            assert_eq!(networks.contains(&ada, address(number)).await, is_known, "{number}");
+            assert_eq!(networks.contains(&ada, address(number)).await, Some(is_known), "{number}");
         }
-        assert!(networks.contains(&bob, address(0)).await, "another account keeps its own");
+        assert_eq!(networks.contains(&bob, address(0)).await, Some(true), "another account keeps its own");
     }
 
     #[tokio::test]
@@ -173,11 +173,11 @@ mod tests {
         let networks = KnownNetworks::new(server(&redis).await, Duration::from_secs(1));
         networks.remember(&ada, old).await;
         let since = std::time::Instant::now();
-        while networks.contains(&ada, old).await {
+        while networks.contains(&ada, old).await == Some(true) {
             assert!(since.elapsed() < Duration::from_secs(30), "it is known for ever");
             networks.remember(&ada, new).await;
         }
-        assert!(networks.contains(&ada, new).await);
+        assert_eq!(networks.contains(&ada, new).await, Some(true));
     }
 
     #[tokio::test]

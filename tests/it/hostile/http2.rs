@@ -7,17 +7,19 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    Reason, SendStream,
+    Reason, RecvStream, SendStream,
     client::{ResponseFuture, SendRequest},
 };
 use http::Request;
-use prost::Message as _;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use crate::{
     cases::ticket,
-    support::{TestApp, raw::connect},
+    support::{
+        TestApp,
+        raw::{connect, connect_gathered},
+    },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -82,7 +84,12 @@ fn reflection(app: &TestApp) -> Request<()> {
 /// A message of gRPC that asks for a large file.
 fn ask() -> Bytes {
     let file = MessageRequest::FileByFilename("google/protobuf/descriptor.proto".to_owned());
-    let message = ServerReflectionRequest { host: String::new(), message_request: Some(file) }.encode_to_vec();
+    message(&ServerReflectionRequest { host: String::new(), message_request: Some(file) })
+}
+
+/// A message as gRPC frames it.
+fn message(message: &impl prost::Message) -> Bytes {
+    let message = message.encode_to_vec();
     let length = u32::try_from(message.len()).expect("a length").to_be_bytes();
     [&[0][..], &length, &message].concat().into()
 }
@@ -107,7 +114,7 @@ async fn a_flood_of_small_frames_costs_its_own_stream_only() {
     for round in 0..300 {
         for (_, body) in &mut floods {
             // The head of a message, and then its bytes one by one.
-            let frame: &[u8] = if round == 0 { &[0, 0, 1, 0, 0] } else { b"x" };
+            let frame: &[u8] = if round == 0 { &[0, 0, 0, 0x30, 0] } else { b"x" };
             for _ in 0..if round == 0 { 1 } else { 20 } {
                 body.send_data(Bytes::copy_from_slice(frame), false).expect("the stream is open");
             }
@@ -125,17 +132,62 @@ async fn a_flood_of_small_frames_costs_its_own_stream_only() {
     }
     assert!(!connection.is_finished(), "12,000 small frames were sent");
     assert!(slowest < Duration::from_secs(5), "others waited for {slowest:?}");
-    for (mut answers, _body) in floods {
-        let trailers = tokio::time::timeout(TIMEOUT, async {
-            while let Some(piece) = answers.data().await {
-                let length = piece.expect("the answers").len();
-                answers.flow_control().release_capacity(length).expect("capacity");
-            }
-            answers.trailers().await.expect("no reset").expect("trailers")
-        });
-        let trailers = trailers.await.expect("an end");
-        assert_eq!(trailers["grpc-status"], "14", "{trailers:?}");
+    for (answers, _body) in floods {
+        let (_, status) = tokio::time::timeout(TIMEOUT, read_all(answers)).await.expect("an end");
+        assert_eq!(status, "14");
     }
+}
+
+/// Reads all messages of a stream. Returns their bytes and the status of gRPC.
+async fn read_all(mut content: RecvStream) -> (usize, String) {
+    let mut bytes = 0;
+    while let Some(piece) = content.data().await {
+        let length = piece.expect("the answers").len();
+        content.flow_control().release_capacity(length).expect("capacity");
+        bytes += length;
+    }
+    let trailers = content.trailers().await.expect("no reset").expect("trailers");
+    (bytes, trailers["grpc-status"].to_str().expect("digits").to_owned())
+}
+
+/// The frames of a reset stream are not read by a handler, and must not count against the bodies of others, whose handlers are
+/// behind: here, because the client does not read the answers yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_frames_of_streams_that_are_reset_cost_others_nothing() {
+    const ASKS: usize = 200;
+    let app = TestApp::start().await;
+    let (client, connection) = connect_gathered(app.endpoint.address).await;
+    // More than the window and all bytes that are held for handlers.
+    let name = MessageRequest::FileByFilename("x".repeat(15 << 10));
+    let ask_long = message(&ServerReflectionRequest { host: String::new(), message_request: Some(name) });
+    let mut ready = client.clone().ready().await.expect("ready");
+    let (response, mut upload) = ready.send_request(reflection(&app), false).expect("sent");
+    for number in 1..=ASKS {
+        upload.send_data(ask_long.clone(), number == ASKS).expect("sent");
+    }
+    let upload = tokio::time::timeout(TIMEOUT, response).await.expect("in time").expect("a response").into_body();
+    for _ in 0..16 {
+        let mut client = client.clone().ready().await.expect("the connection is open");
+        let (response, mut body) = client.send_request(reflection(&app), false).expect("sent");
+        for _ in 0..20 {
+            body.send_data(ask(), false).expect("sent");
+        }
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("in time").expect("a response");
+        // The handler waits for a reader of its answers soon.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        body.send_data(Bytes::from_static(&[0, 0, 0, 0x30, 0]), false).expect("sent");
+        for _ in 0..300 {
+            body.send_data(Bytes::from_static(b"x"), false).expect("sent");
+        }
+        // The frames leave the client before the reset, which would discard them, and arrive with it.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        body.send_reset(Reason::CANCEL);
+        drop(response);
+    }
+    let (bytes, status) = tokio::time::timeout(TIMEOUT, read_all(upload)).await.expect("an end");
+    assert_eq!(status, "0", "after {bytes} bytes");
+    assert!(bytes > ASKS * (15 << 10), "each request is repeated in its answer: {bytes} bytes");
+    assert!(!connection.is_finished());
 }
 
 /// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.

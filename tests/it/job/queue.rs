@@ -144,15 +144,18 @@ async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
 async fn a_commit_wakes_the_worker() {
     let (_database, state, app) = start().await;
     let _worker = work(&app);
-    let since = Instant::now();
+    let mut delays = Vec::new();
     for number in 1..=50 {
+        let since = Instant::now();
         add(&app, plain(Action::Nothing)).await;
         while state.runs.load(Ordering::SeqCst) < number {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        delays.push(since.elapsed());
     }
-    // Fifty polls take 19 s at least.
-    assert!(since.elapsed() < Duration::from_secs(17), "{:?}", since.elapsed());
+    // A poll comes 375 ms after the last one at the earliest. A busy machine may be late with some.
+    let woken = delays.iter().filter(|delay| **delay < Duration::from_millis(300)).count();
+    assert!(woken >= 25, "{woken} of 50 jobs did not wait for a poll: {delays:?}");
 }
 
 /// Workers are not notified of jobs that another process adds.

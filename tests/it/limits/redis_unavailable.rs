@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
@@ -113,4 +114,19 @@ async fn people_sign_in_and_stay_signed_in_without_redis() {
     }
     let wrong = json!({ "email": user.email, "password": "not this one" });
     anonymous.call(Protocol::Rest, "AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
+}
+
+/// The known networks of all users are in Redis, so that each sign-in would cause a mail about an unknown one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_without_redis_is_not_reported_by_mail() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let cast = app.cast().await;
+    let (user, reports) = (cast.customer.as_user(), "SELECT count(*) FROM mails");
+    sign_in(&app.endpoint, user).await.success();
+    // The first sign-in of a new user is never reported.
+    app.app.clock.advance(TimeDelta::days(2));
+    redis.crash();
+    sign_in(&app.endpoint, user).await.success();
+    assert_eq!(app.database.number(reports).await, 0);
 }

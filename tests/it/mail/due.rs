@@ -26,18 +26,19 @@ async fn wait_until_none_is_pending(app: &TestApp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_wakes_the_worker() {
     let (app, scene) = start_app().await;
-    let mut waited = Duration::ZERO;
+    let mut delays = Vec::new();
     // A recipient gets at most ten mails at once.
     for scene in [scene, Scene::new(&app).await, Scene::new(&app).await, Scene::new(&app).await] {
-        let since = Instant::now();
         for _ in 0..10 {
+            let since = Instant::now();
             scene.ticket().await;
             wait_until_none_is_pending(&app).await;
+            delays.push(since.elapsed());
         }
-        waited += since.elapsed();
     }
-    // Forty polls take 13 s at least.
-    assert!(waited < Duration::from_secs(12), "{waited:?}");
+    // A poll comes 375 ms after the last one at the earliest. A busy machine may be late with some.
+    let woken = delays.iter().filter(|delay| **delay < Duration::from_millis(300)).count();
+    assert!(woken >= 20, "{woken} of 40 mails did not wait for a poll: {delays:?}");
 }
 
 /// More mails than there are slots: a slot that becomes free takes the next mail at once.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     caller, new_session, refresh,
-    revocation::{two_instances, use_token, wait_until_both_poll},
+    revocation::{assert_within_a_second, two_instances, use_token, wait_until_both_poll},
 };
 use crate::{
     cases::{
@@ -64,6 +64,26 @@ async fn a_change_of_a_role_takes_effect_on_every_instance() {
     cast.admin.call(Protocol::Grpc, "RoleService.UpdateRole", request).await.success();
     tokio::time::sleep(Duration::from_secs(1)).await;
     use_token([&here, &there], &next).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_role_takes_effect_within_a_second() {
+    let (here, there) = two_instances().await;
+    let cast = here.cast().await;
+    let role = specialize(&cast, &[READ]).await;
+    let mut pair = new_session(&here, &cast.agent).await;
+    let every = [&[READ, REFUND][..], &[READ]];
+    assert_within_a_second(&there, async |number| {
+        use_token([&there, &here], &pair).await;
+        let request = json!({ "roleId": role, "role": { "scopes": every[number % 2] } });
+        cast.admin.call(Protocol::Rest, "RoleService.UpdateRole", request).await.success();
+        eventually("the other instance refuses the token", async || {
+            caller(&there, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+        })
+        .await;
+        pair = refresh(&here, &pair, 0).await.success();
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::{
-    session::revocation::two_instances,
+    session::revocation::{CHANGES, assert_within_a_second, two_instances},
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, eventually},
 };
 
@@ -20,7 +20,7 @@ const CREATE: &str = "ServiceKeyService.CreateServiceKey";
 const ROTATE: &str = "ServiceKeyService.RotateServiceKey";
 const LIST: &str = "TicketService.ListTickets";
 const PERSON: &str = "SERVICE_KEY_KIND_PERSON";
-/// The maximum propagation delay of a revocation here.
+/// The maximum propagation delay of a single revocation, on a busy machine.
 const MAX_NEWS_DELAY: Duration = Duration::from_secs(5);
 /// The random part of a secret and its checksum.
 const RANDOM: usize = 43;
@@ -119,14 +119,22 @@ async fn an_expired_key_is_refused_whether_it_was_used_before_or_not() {
 async fn a_revoked_key_is_refused_at_once_here_and_within_a_second_elsewhere() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let (id, mine) = key_of(&cast.admin, draft(&["support.tickets.read"])).await;
-    let elsewhere = mine.at(&there.endpoint);
-    for who in [&mine, &elsewhere] {
-        who.call(Protocol::Grpc, LIST, json!({})).await.success();
+    let mut keys = Vec::new();
+    for _ in 0..CHANGES {
+        let (id, mine) = key_of(&cast.admin, draft(&["support.tickets.read"])).await;
+        let elsewhere = mine.at(&there.endpoint);
+        for who in [&mine, &elsewhere] {
+            who.call(Protocol::Grpc, LIST, json!({})).await.success();
+        }
+        keys.push((id, mine, elsewhere));
     }
-    let request = json!({ "serviceKeyId": id });
-    cast.admin.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", request).await.success();
-    mine.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
-    // By the clock of the app, nothing has expired.
-    wait_until(&elsewhere, "INVALID_TOKEN").await;
+    assert_within_a_second(&there, async |number| {
+        let (id, mine, elsewhere) = &keys[number];
+        let request = json!({ "serviceKeyId": id });
+        cast.admin.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", request).await.success();
+        mine.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+        // By the clock of the app, nothing has expired.
+        wait_until(elsewhere, "INVALID_TOKEN").await;
+    })
+    .await;
 }

@@ -1,12 +1,17 @@
 //! An HTTP request sent byte for byte, the command that sends it again, and a bare HTTP/2 connection.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use h2::client::SendRequest;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 use super::{Response, rest};
 
@@ -14,6 +19,28 @@ use super::{Response, rest};
 pub(crate) async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = TcpStream::connect(address).await.expect("connected");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
+    (client, tokio::spawn(connection))
+}
+
+/// Opens a bare HTTP/2 connection. What the client writes within 20 ms arrives together, as through a busy proxy.
+pub(crate) async fn connect_gathered(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    const AT_ONCE: usize = 1 << 20;
+    let (mut from_server, mut to_server) = TcpStream::connect(address).await.expect("connected").into_split();
+    let (client, relay) = tokio::io::duplex(AT_ONCE);
+    let (mut from_client, mut to_client) = tokio::io::split(relay);
+    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    tokio::spawn(async move {
+        let mut piece = BytesMut::with_capacity(AT_ONCE);
+        while from_client.read_buf(&mut piece).await? > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            piece.reserve(AT_ONCE);
+            from_client.read_buf(&mut piece).now_or_never().transpose()?;
+            to_server.write_all(&piece).await?;
+            piece.clear();
+        }
+        std::io::Result::Ok(())
+    });
+    let (client, connection) = h2::client::handshake(client).await.expect("a handshake");
     (client, tokio::spawn(connection))
 }
 

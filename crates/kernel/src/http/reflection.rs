@@ -1,7 +1,7 @@
 //! gRPC server reflection, in both versions that tools ask for.
 //!
-//! `tonic-reflection` ends a stream at an unknown name, knows no extensions, and waits without a limit for a caller who does not
-//! read.
+//! `tonic-reflection` ends a stream at an unknown name, knows no extensions, and computes answers for a caller who does not read
+//! them. Here, such a stream ends: it computes no more, and is cut off like any response that is not read.
 
 use std::{pin::pin, time::Duration};
 
@@ -21,6 +21,10 @@ use tonic_reflection::pb::{
 
 /// How long a caller may leave an answer unread.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest request: names are short, and an answer repeats its request.
+const MAX_REQUEST_BYTES: usize = 16 << 10;
+/// The most characters of an unknown name in a message, which escapes them.
+const MAX_NAME: usize = 200;
 
 /// Answers from the descriptors. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,9 +40,11 @@ pub(crate) fn add(routes: Routes, descriptors: &DescriptorPool) -> anyhow::Resul
         pool.decode_file_descriptor_set(more)?;
     }
     let reflection = Reflection(pool);
+    let first = v1::server_reflection_server::ServerReflectionServer::new(reflection.clone());
+    let alpha = v1alpha::server_reflection_server::ServerReflectionServer::new(reflection);
     Ok(routes
-        .add_service(v1::server_reflection_server::ServerReflectionServer::new(reflection.clone()))
-        .add_service(v1alpha::server_reflection_server::ServerReflectionServer::new(reflection)))
+        .add_service(first.max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(alpha.max_decoding_message_size(MAX_REQUEST_BYTES)))
 }
 
 #[tonic::async_trait]
@@ -77,26 +83,36 @@ impl Reflection {
     {
         let (answers, taken) = mpsc::channel(1);
         tokio::spawn(async move {
-            let mut requests = pin!(requests);
-            loop {
-                let request = tokio::select! {
-                    request = requests.next() => request,
-                    () = answers.closed() => None,
-                };
-                let Some(request) = request else { return };
-                let answer = request.and_then(|request| self.translate(&request));
-                let is_last = answer.is_err();
-                let sent = tokio::time::timeout(UNREAD_TIMEOUT, answers.send(answer)).await;
-                if sent.is_err() {
-                    let late = Status::resource_exhausted("the answers were not read");
-                    answers.send(Err(late)).await.ok();
-                }
-                if is_last || !matches!(sent, Ok(Ok(()))) {
-                    return;
-                }
+            // The requests end before the last status is sent, which waits for the caller.
+            if !self.answer_all(requests, &answers).await {
+                let late = Status::resource_exhausted("the answers were not read");
+                answers.send(Err(late)).await.ok();
             }
         });
         stream::unfold(taken, async |mut taken| taken.recv().await.map(|answer| (answer, taken))).boxed()
+    }
+
+    /// Answers requests until they end or fail, or the stream ends. Returns whether the caller read the answers in time.
+    async fn answer_all<Q: Message, A: Message + Default>(
+        &self,
+        requests: impl Stream<Item = Result<Q, Status>> + Send,
+        answers: &mpsc::Sender<Result<A, Status>>,
+    ) -> bool {
+        let mut requests = pin!(requests);
+        loop {
+            let request = tokio::select! {
+                request = requests.next() => request,
+                () = answers.closed() => None,
+            };
+            let Some(request) = request else { return true };
+            let answer = request.and_then(|request| self.translate(&request));
+            let is_last = answer.is_err();
+            match tokio::time::timeout(UNREAD_TIMEOUT, answers.send(answer)).await {
+                Ok(Ok(())) if !is_last => {}
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Answers a request of any version: their messages are the same on the wire.
@@ -192,6 +208,7 @@ fn describe(file: &FileDescriptor) -> MessageResponse {
 }
 
 fn unknown(kind: &str, name: &str) -> (Code, String) {
+    let name: String = name.chars().take(MAX_NAME).collect();
     (Code::NotFound, format!("there is no {kind} {name:?}"))
 }
 
@@ -230,5 +247,13 @@ mod tests {
         let failed = start(stream::iter([list(), Err(Status::cancelled("gone")), list()]));
         let codes: Vec<_> = failed.map(|answer| answer.err().map(|status| status.code())).collect().await;
         assert_eq!(codes, [None, Some(Code::Cancelled)]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_not_multiplied() {
+        let long = MessageRequest::FileContainingSymbol("\u{1}".repeat(MAX_REQUEST_BYTES));
+        let request = ServerReflectionRequest { host: String::new(), message_request: Some(long) };
+        let answer = Reflection(DescriptorPool::global()).answer(request).encoded_len();
+        assert!(answer < MAX_REQUEST_BYTES + 2048, "{answer} bytes");
     }
 }

@@ -84,8 +84,7 @@ impl Table<'_> {
         self.values.by_key.get(key).map(|value| value.bytes.clone())
     }
 
-    /// Sets a value that expires after `ttl`. A full table evicts the value with the earliest expiry. Sessions in use
-    /// are extended, so that they survive a flood of new ones.
+    /// Sets a value that expires after `ttl`. A full table evicts the value with the earliest expiry.
     ///
     /// # Errors
     /// [`Unavailable::TooLarge`].

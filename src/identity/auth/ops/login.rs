@@ -53,8 +53,8 @@ pub enum SignedIn {
 #[derive(Debug)]
 pub(crate) struct Proved {
     pub(crate) user: User,
-    /// Whether the account has signed in from the network before.
-    pub(crate) is_known: bool,
+    /// Whether the account has signed in from the network before; `None` while Redis is unavailable.
+    pub(crate) is_known: Option<bool>,
     pub(crate) device_id: DeviceId,
     pub(crate) proof: Proof,
 }
@@ -113,8 +113,9 @@ pub(crate) async fn complete(
 ) -> Result<(Pair, SecretString)> {
     let pair = session::begin(app, &user, device, account, proof).await?;
     sign_in::count(app, Outcome::Accepted).await;
-    audited::signed_in(app, &user, &pair, is_known).await?;
-    if !is_known {
+    audited::signed_in(app, &user, &pair, is_known == Some(true)).await?;
+    // Without Redis, every sign-in would cause a mail.
+    if is_known == Some(false) {
         new_place::tell(app, &user, pair.session).await?;
     }
     app.part::<KnownNetworks>().remember(&user.email, from).await;
@@ -124,7 +125,7 @@ pub(crate) async fn complete(
 }
 
 /// Verifies the password of an active user, within the limits on guesses. Returns the user, and whether the account has
-/// signed in from the network before.
+/// signed in from the network before, if that can be read.
 ///
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `USER_DEACTIVATED`; `UNAVAILABLE` if Postgres is unreachable.
@@ -134,7 +135,7 @@ pub(crate) async fn authenticate(
     password: SecretString,
     from: IpAddr,
     device: Option<DeviceId>,
-) -> Result<(User, bool)> {
+) -> Result<(User, Option<bool>)> {
     let (attempt, is_known) = limits::sign_in(app, email, from, device).await?;
     let verified = verify(app, email, password).await;
     // Only a wrong password counts against the limit. The attempt is counted in advance and refunded here, because

@@ -39,8 +39,8 @@ const MAX_STREAMS: u32 = 256;
 const MAX_STREAM_BUFFER: usize = 64 << 10;
 /// What an HTTP/2 stream may send before it is read, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
-/// What all streams of an HTTP/2 connection may send before it is read, in bytes. It bounds the memory of a connection. Half
-/// of it is h2's budget for small DATA frames that are not read yet, beyond which h2 ends the connection.
+/// What all streams of an HTTP/2 connection may send before it is read, in bytes. Half of it is h2's budget for small DATA frames that are not read yet, beyond which h2 ends the connection. As many bytes may be held for handlers
+/// that are behind, so that a connection has at most twice as many.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
@@ -152,7 +152,7 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
             if body.is_end_stream() {
                 return service.pass(http::Request::from_parts(parts, Body::new(body)));
             }
-            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
+            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone(), self.discarding.clone());
             let response = service.run(http::Request::from_parts(parts, body));
             return Box::pin(async move {
                 let mut response = response.await;
@@ -167,17 +167,16 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
             // stream, and does not delay other streams of the connection.
             return Box::pin(async move { Ok(service.run(request).await) });
         }
-        let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
+        let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone(), self.discarding.clone());
         self.bodies.add(&rest);
         let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| is_grpc(kind.as_bytes()));
         let request = http::Request::from_parts(parts, body);
-        let discarding = self.discarding.clone();
         Box::pin(async move {
             let response = service.run(request).await;
             if is_grpc {
                 rest.read_small().await;
             }
-            rest.discard(&discarding);
+            rest.discard();
             Ok(response)
         })
     }

@@ -12,22 +12,20 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tower::BoxError;
 
-use super::held::{Held, count_read};
+use super::held::Held;
 use crate::{
     error::{Error, Reason},
     http::{
@@ -37,13 +35,13 @@ use crate::{
 };
 
 /// The largest unread part that is read so that the connection can be reused.
-const MAX_REST_BYTES: usize = 64 << 10;
+const MAX_REST_BYTES: u64 = 64 << 10;
 /// The timeout of reading it.
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The most bytes, and the longest time, for which the unread part of an HTTP/2 request is discarded; its stream is reset
 /// afterwards. The time is that of nginx's `lingering_time`.
-const MAX_DISCARDED_BYTES: usize = 64 << 20;
+const MAX_DISCARDED_BYTES: u64 = 64 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most HTTP/2 streams of one connection whose unread parts are discarded at the same time.
 const MAX_DISCARDING: usize = 8;
@@ -56,12 +54,14 @@ pub(super) type Discarding = Arc<Mutex<VecDeque<AbortHandle>>>;
 enum State {
     /// The server still has it.
     Held(Held),
+    /// The server still has it, and did not read its many small frames, so that it fails and they are discarded.
+    Lost(Held),
     /// It was dropped before its end.
-    Left(Incoming),
+    Left(Held),
+    /// It was dropped, and is read by a task.
+    Discarding(Held),
     /// It was dropped, and the client awaits a response before it sends any of it.
     Awaited,
-    /// The server did not read its many small frames, so that they are discarded: until the server drops it, and a little longer.
-    Overflowed(CancellationToken),
     /// It was received to its end, or failed.
     Done,
 }
@@ -77,14 +77,20 @@ struct TrackedBody {
 #[derive(Debug)]
 pub(super) struct Rest {
     connection: Arc<Connection>,
+    discarding: Discarding,
     state: Mutex<State>,
 }
 
 impl Rest {
     /// Splits a body that has not ended.
-    pub(super) fn track(body: Incoming, headers: &HeaderMap, connection: Arc<Connection>) -> (Body, Arc<Self>) {
-        let state = Mutex::new(State::Held(Held::new(body)));
-        let rest = Arc::new(Self { connection, state });
+    pub(super) fn track(
+        body: Incoming,
+        headers: &HeaderMap,
+        connection: Arc<Connection>,
+        discarding: Discarding,
+    ) -> (Body, Arc<Self>) {
+        let state = Mutex::new(State::Held(Held::new(body, connection.clone())));
+        let rest = Arc::new(Self { connection, discarding, state });
         let is_awaited = headers.contains_key(header::EXPECT);
         (Body::new(TrackedBody { is_awaited, rest: rest.clone() }), rest)
     }
@@ -100,87 +106,94 @@ impl Rest {
 
     /// Reads a small unread part. Returns whether all of it was read; `None` if there is none.
     pub(super) async fn read_small(&self) -> Option<bool> {
-        let mut body = {
+        // A body that the server still has may still be read. Its drop notes an unread part.
+        let is_unread = matches!(*self.state.lock(), State::Left(_) | State::Awaited);
+        if !is_unread {
+            return None;
+        }
+        Some(tokio::time::timeout(REST_TIMEOUT, self.read_rest(MAX_REST_BYTES)).await == Ok(true))
+    }
+
+    /// Reads an unread part of at most `max_bytes`. Returns whether it ended. The body stays here, where
+    /// [`UnreadBodies`](super::unread_bodies::UnreadBodies) finds it if this task is late.
+    async fn read_rest(&self, max_bytes: u64) -> bool {
+        let poll = |context: &mut Context<'_>| {
             let mut state = self.state.lock();
-            // A body that the server still has may still be read. Its drop notes an unread part.
-            match &*state {
-                State::Left(_) | State::Awaited => {}
-                State::Held(_) | State::Overflowed(_) | State::Done => return None,
+            let (State::Left(body) | State::Discarding(body)) = &mut *state else { return Poll::Ready(false) };
+            let has_ended = ready!(body.poll_discard(max_bytes, context));
+            if has_ended {
+                *state = State::Done;
             }
-            match std::mem::replace(&mut *state, State::Done) {
-                State::Left(body) => body,
-                _ => return Some(false),
-            }
+            Poll::Ready(has_ended)
         };
-        let rest = read_to_end(&mut body, MAX_REST_BYTES, &self.connection);
-        let is_read = tokio::time::timeout(REST_TIMEOUT, rest).await == Ok(true);
-        if !is_read {
-            *self.state.lock() = State::Left(body);
-        }
-        Some(is_read)
+        std::future::poll_fn(poll).await
     }
 
-    /// Receives what the server has not read, up to a first frame that is not small, or all of it. Returns the bytes that are
-    /// held then. The server loses a body of which more than [`Held::MAX_SMALL`] frames or `max_bytes` would be held.
-    pub(super) fn receive(&self, is_all: bool, max_bytes: usize) -> usize {
+    /// Returns the bytes and the number of small frames that are held for the server.
+    pub(super) fn held(&self) -> (usize, usize) {
+        match &*self.state.lock() {
+            State::Held(held) => (held.bytes(), held.small()),
+            _ => (0, 0),
+        }
+    }
+
+    /// Receives what the server has not read, up to a first frame that is not small, or all of it, and at most `room` bytes.
+    /// Returns the bytes that are held in addition. The server loses a body of which more than [`Held::MAX_SMALL`] small frames
+    /// would be held.
+    pub(super) fn receive(&self, is_all: bool, room: usize) -> usize {
         let mut state = self.state.lock();
-        match &mut *state {
-            State::Held(held) => {
-                let is_within = held.receive(&self.connection, is_all, max_bytes);
-                let (bytes, reader) = (held.bytes(), held.take_reader());
-                if !is_within {
-                    self.overflow(&mut state);
-                }
-                drop(state);
-                // Its own registration was replaced.
-                if let Some(reader) = reader {
-                    reader.wake();
-                }
-                if is_within { bytes } else { 0 }
+        let (received, is_within, reader) = match &mut *state {
+            State::Held(body) => {
+                let received = body.receive(is_all, room);
+                (received, body.small() <= Held::MAX_SMALL, body.take_reader())
             }
-            State::Left(body) => {
-                let mut context = Context::from_waker(std::task::Waker::noop());
-                while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut *body).poll_frame(&mut context) {
-                    count_read(&self.connection, &frame);
-                }
-                0
+            State::Lost(body) | State::Left(body) | State::Discarding(body) => {
+                (body.receive(true, usize::MAX), true, body.take_reader())
             }
-            State::Awaited | State::Overflowed(_) | State::Done => 0,
+            State::Awaited | State::Done => return 0,
+        };
+        drop(state);
+        if !is_within {
+            self.lose();
         }
+        // Its own registration was replaced.
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        if is_within { received } else { 0 }
     }
 
-    /// Discards the body from now on. A reset instead would leave the frames that are on their way to h2, which ends the connection for
-    /// them.
-    fn overflow(&self, state: &mut State) {
-        let dropped = CancellationToken::new();
-        let held = std::mem::replace(state, State::Overflowed(dropped.clone()));
-        let (State::Held(held), connection) = (held, self.connection.clone()) else { return };
-        tokio::spawn(async move {
-            let mut body = held.into_body();
-            tokio::select! {
-                _ = read_to_end(&mut body, usize::MAX, &connection) => {}
-                () = async { dropped.cancelled().await; tokio::time::sleep(DISCARD_TIMEOUT).await } => {}
-            }
-        });
+    /// Fails the body for the server, and discards it from now on. A reset instead would leave the frames that are on their way to h2,
+    /// which ends the connection for them. Returns the bytes that were held.
+    pub(super) fn lose(&self) -> usize {
+        let mut state = self.state.lock();
+        let bytes = if let State::Held(held) = &*state { held.bytes() } else { 0 };
+        *state = match std::mem::replace(&mut *state, State::Done) {
+            State::Held(body) => State::Lost(body.discard()),
+            other => other,
+        };
+        bytes
     }
 
     /// Discards the unread part of a body of HTTP/2 while the client receives the response. If [`MAX_DISCARDING`] do so
     /// already, the first of them ends: a proxy shares the connection among clients, and slow ones must not take all places.
-    pub(super) fn discard(&self, discarding: &Discarding) {
-        let mut body = {
-            let mut state = self.state.lock();
-            if !matches!(*state, State::Left(_)) {
+    pub(super) fn discard(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        // A runtime that ends has no tasks.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        *state = match std::mem::replace(&mut *state, State::Done) {
+            State::Left(body) => State::Discarding(body),
+            other => {
+                *state = other;
                 return;
             }
-            let State::Left(body) = std::mem::replace(&mut *state, State::Done) else { return };
-            body
         };
-        let connection = self.connection.clone();
-        let task = tokio::spawn(async move {
-            let rest = read_to_end(&mut body, MAX_DISCARDED_BYTES, &connection);
-            tokio::time::timeout(DISCARD_TIMEOUT, rest).await.ok();
+        drop(state);
+        let rest = self.clone();
+        let task = runtime.spawn(async move {
+            tokio::time::timeout(DISCARD_TIMEOUT, rest.read_rest(MAX_DISCARDED_BYTES)).await.ok();
         });
-        let mut tasks = discarding.lock();
+        let mut tasks = self.discarding.lock();
         tasks.retain(|task| !task.is_finished());
         tasks.push_back(task.abort_handle());
         if tasks.len() > MAX_DISCARDING
@@ -189,30 +202,6 @@ impl Rest {
             first.abort();
         }
     }
-}
-
-/// Reads a body of at most `max_bytes`. Returns whether it ended.
-async fn read_to_end(body: &mut Incoming, max_bytes: usize, connection: &Connection) -> bool {
-    let mut bytes = body.size_hint().lower();
-    while bytes <= max_bytes as u64 {
-        let frame = body.frame().await;
-        if let Some(Ok(frame)) = &frame {
-            count_read(connection, frame);
-        }
-        match frame {
-            None => return true,
-            Some(Err(_)) => return false,
-            Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                // A body of a known length was counted at once.
-                bytes += if body.size_hint().exact().is_some() { 0 } else { length };
-            }
-        }
-        if body.is_end_stream() {
-            return true;
-        }
-    }
-    false
 }
 
 impl HttpBody for TrackedBody {
@@ -227,12 +216,12 @@ impl HttpBody for TrackedBody {
         let mut state = self.rest.state.lock();
         let held = match &mut *state {
             State::Held(held) => held,
-            State::Overflowed(_) => {
+            State::Lost(_) => {
                 return Poll::Ready(Some(Err(Status::from(Error::new(Reason::Overloaded)).into())));
             }
-            State::Left(_) | State::Awaited | State::Done => return Poll::Ready(None),
+            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => return Poll::Ready(None),
         };
-        let frame = std::task::ready!(held.poll_frame(&self.rest.connection, context));
+        let frame = ready!(held.poll_frame(context));
         if !matches!(frame, Some(Ok(_))) || held.is_end_stream() {
             *state = State::Done;
         }
@@ -242,16 +231,16 @@ impl HttpBody for TrackedBody {
     fn is_end_stream(&self) -> bool {
         match &*self.rest.state.lock() {
             State::Held(held) => held.is_end_stream(),
-            State::Overflowed(_) => false,
-            State::Left(_) | State::Awaited | State::Done => true,
+            State::Lost(_) => false,
+            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &*self.rest.state.lock() {
             State::Held(held) => held.size_hint(),
-            State::Overflowed(_) => SizeHint::default(),
-            State::Left(_) | State::Awaited | State::Done => SizeHint::with_exact(0),
+            State::Lost(_) => SizeHint::default(),
+            State::Left(_) | State::Discarding(_) | State::Awaited | State::Done => SizeHint::with_exact(0),
         }
     }
 }
@@ -259,16 +248,19 @@ impl HttpBody for TrackedBody {
 impl Drop for TrackedBody {
     fn drop(&mut self) {
         let mut state = self.rest.state.lock();
+        let is_lost = matches!(*state, State::Lost(_));
         *state = match std::mem::replace(&mut *state, State::Done) {
-            State::Held(held) => {
+            State::Held(body) => {
                 self.rest.connection.record_unread_request(true);
-                if self.is_awaited { State::Awaited } else { State::Left(held.into_body()) }
+                if self.is_awaited { State::Awaited } else { State::Left(body.discard()) }
             }
-            State::Overflowed(dropped) => {
-                dropped.cancel();
-                State::Done
-            }
+            State::Lost(body) => State::Left(body),
             other => other,
         };
+        drop(state);
+        if is_lost {
+            // The response may have ended before.
+            self.rest.discard();
+        }
     }
 }

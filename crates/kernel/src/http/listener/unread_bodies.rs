@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 use super::request_body::Rest;
 use crate::http::exchange::Connection;
 
-/// The most bytes that are held for all handlers of a connection, twice the window of the connection.
-const MAX_HELD_BYTES: usize = 2 << 20;
+/// The most bytes that are held for all handlers of a connection, as many as its window has. A last frame may exceed them.
+const MAX_HELD_BYTES: usize = 1 << 20;
+/// The small frames with which a handler may be behind, even if no more bytes can be held.
+const MAX_SMALL_WITHOUT_ROOM: usize = 64;
 
 /// The bodies of a connection that have not ended. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -29,16 +31,30 @@ impl UnreadBodies {
     }
 
     /// Receives small frames for their handlers, until no more than `max_unread` of the connection are unread. Large frames,
-    /// which bound their senders by the window, are only received if small ones may follow them.
+    /// which bound their senders by the window, are only received if small ones may follow them. No body is lost for them: only
+    /// one with many small frames is.
     pub(super) fn receive(&self, connection: &Connection, max_unread: usize) {
         let bodies: Vec<_> = {
             let mut bodies = self.0.lock();
             bodies.retain(|body| body.strong_count() > 0);
             bodies.iter().filter_map(Weak::upgrade).collect()
         };
-        for is_all in [false, true] {
-            if connection.unread_small() > max_unread {
-                bodies.iter().fold(MAX_HELD_BYTES, |room, body| room.saturating_sub(body.receive(is_all, room)));
+        let held: usize = bodies.iter().map(|body| body.held().0).sum();
+        let mut room = MAX_HELD_BYTES.saturating_sub(held);
+        loop {
+            for is_all in [false, true] {
+                for body in &bodies {
+                    if connection.unread_small() <= max_unread {
+                        return;
+                    }
+                    room = room.saturating_sub(body.receive(is_all, room));
+                }
+            }
+            // There is room again, or nothing that could be received is left.
+            let most = bodies.iter().max_by_key(|body| body.held().1);
+            match most.filter(|body| room == 0 && body.held().1 > MAX_SMALL_WITHOUT_ROOM) {
+                Some(body) => room += body.lose(),
+                None => return,
             }
         }
     }
