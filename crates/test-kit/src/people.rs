@@ -66,7 +66,8 @@ impl TestServer {
     /// Panics if the server's databases do not answer.
     pub async fn sign_in(&self, user: &User) -> Client {
         let device = Device::new("mainstay-test-kit", "127.0.0.1".to_owned());
-        let tokens = sessions::begin(self.app(), user, device, None, Proof::PASSWORD).await.expect("a session");
+        let proof = Proof::password(self.app().clock.now());
+        let tokens = sessions::begin(self.app(), user, device, None, proof).await.expect("a session");
         Client::new(self.url(), Some(tokens.access.expose_secret().to_owned()), Some((user.clone(), tokens.account)))
     }
 
