@@ -2,7 +2,7 @@
 
 use mainstay::{
     identity::{
-        service_key::store as service_key,
+        service_key::{model::Filter as Keys, store as service_key},
         user::{
             model::{EmailAddress, Filter, State},
             store as user,
@@ -138,9 +138,9 @@ async fn services(server: &Server) -> anyhow::Result<()> {
             service_key::with_hashes(connection, id).await?;
             let account = AccountId(uuid::Uuid::nil());
             let of_creator = Visibility::Principal(key.created_by.0);
-            let all = service_key::Filter::default();
-            let by_creator = service_key::Filter { created_by: Some(key.created_by), ..all };
-            let of_account = service_key::Filter { account: Some(account), ..all };
+            let all = Keys::default();
+            let by_creator = Keys { created_by: Some(key.created_by), ..all };
+            let of_account = Keys { account: Some(account), ..all };
             let lists = [
                 (Visibility::All, all),
                 (Visibility::All, by_creator),
