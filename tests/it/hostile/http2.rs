@@ -166,7 +166,7 @@ async fn small_frames_of_streams_that_are_reset_cost_others_nothing() {
         upload.send_data(ask_long.clone(), number == ASKS).expect("sent");
     }
     let upload = tokio::time::timeout(TIMEOUT, response).await.expect("in time").expect("a response").into_body();
-    for _ in 0..16 {
+    for _ in 0..6 {
         let mut client = client.clone().ready().await.expect("the connection is open");
         let (response, mut body) = client.send_request(reflection(&app), false).expect("sent");
         for _ in 0..20 {

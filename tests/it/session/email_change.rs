@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{caller, new_session, refresh, registration, reset};
+use super::{caller, new_session, other_ways_in, refresh, registration, reset};
 use crate::support::{
     Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
     database::connect,
@@ -159,22 +159,6 @@ async fn an_undone_change_leaves_nothing_to_a_thief() {
     let late = create_undo_token(&app.database, cast.stranger.as_user(), &new_address(), 0).await;
     app.app.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(1));
     send(&app, Protocol::Rest, UNDO, &late).await.failure("INVALID_TOKEN");
-}
-
-/// Returns a personal access token of a user, and links a person at a provider to the user.
-pub(crate) async fn other_ways_in(app: &TestApp, who: &Actor) -> Actor {
-    let request = json!({ "name": "A token", "scopes": ["support.tickets.read"], "kind": "SERVICE_KEY_KIND_PERSON" });
-    let token = who.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success();
-    let insert = format!(
-        "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
-         VALUES (gen_random_uuid(), '{}', 'https://id.example', '{}', now())",
-        who.as_user().id,
-        unique()
-    );
-    app.database.sql(&insert).await;
-    let token = Actor::bearer(&app.endpoint, token.text("/secret"));
-    token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
-    token
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use mainstay::identity::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{caller, email_change::other_ways_in, new_session, refresh};
+use super::{caller, new_session, other_ways_in, refresh};
 use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, eventually, people::User, proxy::Proxy, unique};
 
 /// Creates the token that the mail would contain, without sending a mail.

@@ -1,8 +1,7 @@
--- Purpose: staff acts in the name of a user, for a limited time. kind of mails: 31 impersonation.
--- Lock: SHARE ROW EXCLUSIVE on users and accounts for a moment, because impersonations refers to them; ACCESS EXCLUSIVE on
--- mails for a moment, because it is not rewritten. The checks of the mails take SHARE UPDATE EXCLUSIVE.
+-- Purpose: staff acts in the name of a user, for a limited time.
+-- Lock: SHARE ROW EXCLUSIVE on users and accounts for a moment, because impersonations refers to them.
 -- Rollout: before the first server of this version starts. The version before takes the access token of an impersonation for
--- one of the user, and can't read the new mails: it is replaced before staff has the scope.
+-- one of the user: it is replaced before staff has the scope.
 CREATE TABLE impersonations (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -19,12 +18,3 @@ CREATE INDEX impersonations_account_id_idx ON impersonations (account_id);
 CREATE INDEX impersonations_impersonator_id_idx ON impersonations (impersonator_id);
 -- Lists those that were not ended early.
 CREATE INDEX impersonations_open_idx ON impersonations (created_at DESC, id DESC) WHERE ended_at IS NULL;
-
-ALTER TABLE mails
-    DROP CONSTRAINT mails_kind_check,
-    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 31) NOT VALID,
-    DROP CONSTRAINT mails_parent_check,
-    ADD CONSTRAINT mails_parent_check
-        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 27, 28, 31)) = (parent_id IS NOT NULL)) NOT VALID;
-ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
-ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;

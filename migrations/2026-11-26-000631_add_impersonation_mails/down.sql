@@ -5,4 +5,3 @@ ALTER TABLE mails
     DROP CONSTRAINT mails_parent_check,
     ADD CONSTRAINT mails_parent_check
         CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 27, 28)) = (parent_id IS NOT NULL));
-DROP TABLE impersonations;
