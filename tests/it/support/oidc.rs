@@ -385,9 +385,7 @@ impl Page {
 
 impl Browser {
     pub(crate) fn new(endpoint: &Endpoint) -> Self {
-        // A provider closes idle connections, possibly while a busy machine sends the next request.
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
-        let http = http.build().expect("a client");
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Self { http, cookies: BTreeMap::new(), base: endpoint.base() }
     }
 

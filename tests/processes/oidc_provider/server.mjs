@@ -9,6 +9,9 @@ import { pathToFileURL } from "node:url";
 const [packages, redirectUri] = process.argv.slice(2);
 const { Provider } = await import(pathToFileURL(`${packages}/node_modules/oidc-provider/lib/index.js`));
 
+// The reader of the port closes the pipe, and the provider prints warnings later.
+process.stdout.on("error", () => {});
+
 const server = createServer();
 server.listen(0, "127.0.0.1", () => {
   const { port } = server.address();
