@@ -67,7 +67,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
 ];
 
 /** Services without a page. */
-const HIDDEN = new Set(["AuthService", "DataExportService", "SecondFactorService"]);
+const HIDDEN = new Set(["AuthService", "DataExportService", "LinkedIdentityService", "SecondFactorService"]);
 
 export function usePlaces(): Group[] {
   const t = useText();
