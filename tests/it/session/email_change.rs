@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{caller, new_session, other_ways_in, refresh, registration, reset};
 use crate::support::{
-    Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
+    PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
     database::connect,
     eventually,
     people::{PASSWORD, User},
