@@ -1,24 +1,11 @@
-/** Acting in the name of a user: the form that starts it, and the banner that shows and ends it. */
+/** The form with which staff begins to act in the name of a user. */
 
 import { useState } from "react";
 
 import { api, read } from "../api/client";
-import { impersonation } from "../api/impersonation";
-import { endImpersonation, impersonate } from "../api/session";
+import { impersonate } from "../api/session";
 import { useText } from "../text";
 import { FormSheet } from "../ui/form-sheet";
-
-export function ImpersonationBanner() {
-  const t = useText();
-  const current = impersonation();
-  if (!current) return null;
-  return (
-    <div className="impersonation" role="alert">
-      <span>{t("You act in the name of")} <b>{current.userName}</b></span>
-      <button type="button" onClick={() => void endImpersonation()}>{t("End")}</button>
-    </div>
-  );
-}
 
 export function Impersonate({ userId, accountId, userName }: { userId: string; accountId: string; userName: string }) {
   const t = useText();

@@ -11,7 +11,7 @@ import { Account } from "./account";
 import { usePlaces } from "./places";
 import { useOnline } from "./online";
 import { AccountSwitch } from "./account-switch";
-import { ImpersonationBanner } from "./impersonation";
+import { ImpersonationBanner } from "./impersonation-banner";
 import { useMay } from "./user";
 
 const Palette = lazy(() => import("./palette"));
