@@ -74,8 +74,8 @@ const HOME = {
     await page.getByText("Orders to pay: 1").waitFor();
     await page.getByText("Invite your colleagues to this account").waitFor();
     await account(page, "Difference Engines").waitFor();
-    for (const name of ["Tickets", "Orders", "Payments", "Subscriptions", "Account", "Profile", "Sessions", "Files"]) await navigation(page).getByRole("link", { name, exact: true }).waitFor();
-    for (const name of ["Customers", "People", "Service keys", "Webhooks", "System logs", "Posts", "Staff roles"]) same(await navigation(page).getByRole("link", { name, exact: true }).count(), 0, `links to ${name}`);
+    for (const name of ["Tickets", "Orders", "Payments", "Subscriptions", "Account", "Service keys", "Profile", "Sessions", "Files"]) await navigation(page).getByRole("link", { name, exact: true }).waitFor();
+    for (const name of ["Customers", "People", "Webhooks", "System logs", "Posts", "Staff roles"]) same(await navigation(page).getByRole("link", { name, exact: true }).count(), 0, `links to ${name}`);
     for (const [name, path] of [["customer-home", "/"], ["customer-tickets", "/tickets"], ["customer-order", `/orders/${order.id}`], ["customer-files", "/files"], ["customer-products", "/s/ProductService"], ["customer-account", "/account"], ["customer-invitations", "/account?list=invitations"], ["customer-account-roles", "/account?list=roles"], ["customer-profile", "/profile"]]) await looks(page, name, path);
     // A customer's form does not ask for an account.
     await go(page, "/tickets");
