@@ -167,11 +167,19 @@ impl Rest {
     /// which ends the connection for them. Returns the bytes that were held.
     pub(super) fn lose(&self) -> usize {
         let mut state = self.state.lock();
-        let bytes = if let State::Held(held) = &*state { held.bytes() } else { 0 };
+        let (bytes, reader) = match &mut *state {
+            State::Held(held) => (held.bytes(), held.take_reader()),
+            _ => (0, None),
+        };
         *state = match std::mem::replace(&mut *state, State::Done) {
             State::Held(body) => State::Lost(body.discard()),
             other => other,
         };
+        drop(state);
+        // No further frame may arrive that would wake the server.
+        if let Some(reader) = reader {
+            reader.wake();
+        }
         bytes
     }
 
