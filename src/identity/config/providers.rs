@@ -28,7 +28,7 @@ pub(super) const CLIENT_SECRET: Variable =
 pub(super) const SCOPES: Variable = Variable::plain(
     "OIDC_*_SCOPES",
     "",
-    "Scopes to request, separated by spaces; if absent, those that yield the address and the name",
+    "Scopes to request, separated by spaces; if absent, the scopes of the address and the name",
 );
 pub(super) const DOMAINS: Variable = Variable::plain(
     "OIDC_*_DOMAINS",

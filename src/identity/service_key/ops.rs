@@ -54,7 +54,7 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     if let Some(max) = holder.max_keys()
         && store::count_unrevoked(connection, holder).await? >= max
     {
-        let message = format!("There are {max} keys already: revoke those that are not used, also expired ones.");
+        let message = format!("There are {max} keys already: revoke unused and expired keys.");
         return Err(Error::with_message(Reason::BusinessRuleViolation, message));
     }
     let expires_at = holder.expiry(draft.expires_at, now)?;

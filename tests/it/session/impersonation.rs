@@ -55,7 +55,7 @@ async fn staff_sees_what_the_user_sees_and_changes_nothing() {
     }
 }
 
-/// Every method that a customer may call, by the policy: those that need a session are refused even with writes, and those
+/// Every method that a customer may call, by the policy: methods that need a session are refused even with writes, and methods
 /// that write are refused without.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_refuses_what_needs_the_user_in_person_and_what_writes() {

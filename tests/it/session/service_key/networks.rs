@@ -1,4 +1,4 @@
-//! The networks of a key: those that it allows, and those that it is known from.
+//! The networks of a key: the allowed networks, and the networks from which the key was used.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
