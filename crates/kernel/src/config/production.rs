@@ -154,9 +154,7 @@ fn is_private(address: IpAddr) -> bool {
 fn redis(config: &Config) -> Verdict {
     match (&config.redis.url, &config.database.url) {
         (Some(_), _) => Verdict::Met,
-        (None, Some(_)) => {
-            Verdict::Unknown("SINGLE_INSTANCE says that there is one instance: never start a second one")
-        }
+        (None, Some(_)) => Verdict::Unknown("SINGLE_INSTANCE declares a single instance: never start a second one"),
         (None, None) => Verdict::Missed("REDIS_URL is absent"),
     }
 }

@@ -8,10 +8,10 @@ use super::{
     shape::{Check, Column, Reference, Relation, Shape, Unique},
 };
 
-const KEEP: &str = "Keep it in this release, beside what replaces it, and say COMMENT ON … IS 'to be contracted: why'; a \
+const KEEP: &str = "Keep it in this release, beside its replacement, and run COMMENT ON … IS 'to be contracted: why'; a \
                     migration of a later release may then change or remove it";
 const FILL: &str = "Give it a default, or let it be null until a later release";
-const WAIT: &str = "Let this release write what the rule permits, correct the rows, and say COMMENT ON COLUMN … IS 'to be \
+const WAIT: &str = "Let this release write what the rule permits, correct the rows, and run COMMENT ON COLUMN … IS 'to be \
                     contracted: why'; a migration of a later release may then add the rule";
 
 /// Returns the operations that the previous version can no longer perform, with the remedy for each.

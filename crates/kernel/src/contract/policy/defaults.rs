@@ -38,7 +38,7 @@ impl Defaults {
                 Ok(Self::of(level == Some(IdempotencyLevel::NoSideEffects), false, false))
             }
             (None, false) => {
-                Err("no HTTP rule: give the method the option google.api.http, or say internal: true for gRPC alone"
+                Err("no HTTP rule: give the method the option google.api.http, or set `internal: true` for gRPC alone"
                     .to_owned())
             }
             (Some(_), true) => {

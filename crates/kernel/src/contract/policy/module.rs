@@ -115,7 +115,7 @@ impl Modules {
             fault(format!("scope {name:?} has a holder twice: remove one"));
         }
         if summary.is_empty() {
-            fault(format!("scope {name:?} has no summary: say in one sentence what it permits"));
+            fault(format!("scope {name:?} has no summary: add one sentence about what it permits"));
         }
         let declared = DeclaredScope { name: name.as_str().into(), summary: summary.clone(), holders };
         if self.scopes.insert(name.clone(), declared).is_some() {
@@ -127,7 +127,7 @@ impl Modules {
         let pb::EventKind { name, summary, scope } = raw;
         check_qualified("event", name, module, fault);
         if summary.is_empty() {
-            fault(format!("event {name:?} has no summary: say in one sentence when it is published"));
+            fault(format!("event {name:?} has no summary: add one sentence about when it is published"));
         }
         let declared = DeclaredEvent { name: name.clone(), summary: summary.clone(), scope: scope.as_str().into() };
         if self.events.insert(name.clone(), declared).is_some() {
@@ -208,7 +208,7 @@ fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mu
     for (index, grant) in grants.iter().enumerate() {
         let role = grant.role;
         if role == Role::Unspecified || grant.reach == Reach::Unspecified {
-            fault(format!("grant set {name:?} has a grant without role or reach: say both"));
+            fault(format!("grant set {name:?} has a grant without role or reach: set both"));
         } else if grants[..index].iter().any(|earlier| earlier.role == role) {
             fault(format!("grant set {name:?} grants {} twice: remove one", role.as_str_name()));
         } else if role == Role::Service && grant.reach_without_scope.is_some() {

@@ -35,7 +35,7 @@ impl PublicCache {
                 return Err(format!("public_max_age_seconds: {age} s are no time to cache a response for"));
             }
             (None, Cache::Public) => {
-                return Err("CACHE_PUBLIC needs public_max_age_seconds: say for how long".to_owned());
+                return Err("CACHE_PUBLIC needs a lifetime: set `public_max_age_seconds`".to_owned());
             }
             (None, _) if raw.public_field.is_empty() && raw.cache_tags.is_empty() => return Ok(None),
             _ => {

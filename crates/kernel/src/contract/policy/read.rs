@@ -33,7 +33,7 @@ impl Method {
         let (access, grants) = or_fault((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
         if raw.watch && (!descriptor.is_server_streaming() || access == Access::Public) {
             faults.push(
-                "a watch is a stream of responses to a known caller: return a stream, or say no watch".to_owned(),
+                "a watch is a stream of responses to a known caller: return a stream, or remove `watch`".to_owned(),
             );
         }
         let success = or_fault(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
@@ -46,7 +46,7 @@ impl Method {
             _ => Cache::NoStore,
         };
         if cache == Cache::NoStore && !matches!(own_cache, Cache::Unspecified | Cache::NoStore) {
-            faults.push("only what a GET returns is cached: say no cache and no public_max_age_seconds".to_owned());
+            faults.push("only responses of GET are cached: remove `cache` and `public_max_age_seconds`".to_owned());
         }
         let public_cache = or_fault(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
         let media_types = or_fault(Vec::new(), media_types(&raw.media_types), &mut faults);
@@ -61,7 +61,8 @@ impl Method {
         }
         let is_replicable = !raw.watch && cache != Cache::Public;
         if raw.replica == Some(true) && !is_replicable {
-            faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
+            faults
+                .push("a watch, and a response that anyone may cache, reads the primary: remove `replica`".to_owned());
         }
         let Some(defaults) = defaults.filter(|_| faults.is_empty()) else { return Err(faults) };
         // The service's idempotency and deadline apply to its writes only.
@@ -168,7 +169,7 @@ fn grants(
     let set = modules.grant_set(descriptor.parent_file().package_name(), access)?;
     let (scope, for_any) = (declared(modules, &raw.scope)?, declared(modules, &raw.scope_for_any)?);
     if scope.is_none() && !set.grants.iter().all(Grant::needs_no_scope) {
-        return Err(format!("access {access:?} lets callers reach more than their own: say which scope they need"));
+        return Err(format!("access {access:?} lets callers reach more than their own: set `scope`"));
     }
     if scope.is_some() && set.grants.is_empty() {
         return Err(format!(
@@ -210,7 +211,7 @@ fn media_types(list: &str) -> Result<Vec<String>, String> {
     let read = |name: &str| match name.split_once('/') {
         Some((kind, subtype)) if is_token(kind) && is_token(subtype) => Ok(name.to_owned()),
         _ => Err(format!(
-            "media_types: {name:?} is no media type: say one like text/csv, or several with commas between"
+            "media_types: {name:?} is no media type: give one such as text/csv, or several, separated by commas"
         )),
     };
     list.split(',').map(str::trim).map(read).collect()

@@ -90,17 +90,20 @@ impl Success {
         let status = status.ok_or_else(|| format!("{number} is no status of success"))?;
         if status == StatusCode::ACCEPTED {
             return Err(
-                "a 202 says what to poll, and until when: give the method `pending_field` and a location".to_owned()
+                "a 202 needs `pending_field` and a location, which tell clients what to poll, and until when: set both"
+                    .to_owned(),
             );
         }
         let names_resource = matches!(status, StatusCode::CREATED | StatusCode::FOUND);
         if !raw.location.is_empty() && !names_resource {
             return Err(format!(
-                "a location goes with 201 or 302, not with {number}: remove one of the two, or say `poll_location`"
+                "a location goes with 201 or 302, not with {number}: remove one of the two, or set `poll_location`"
             ));
         }
         if !raw.poll_location.is_empty() && raw.pending_field.is_empty() {
-            return Err("a poll_location goes with `pending_field`: say which field tells how long to poll".to_owned());
+            return Err(
+                "a `poll_location` goes with `pending_field`, the field that tells how long to poll: set it".to_owned()
+            );
         }
         if raw.location.is_empty() && status == StatusCode::FOUND {
             return Err("a 302 needs the location that it leads to".to_owned());
@@ -146,7 +149,7 @@ impl Success {
 
     fn moved(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Self, String> {
         if raw.moved_field.is_empty() || raw.moved_location.is_empty() {
-            return Err("moved_field and moved_location go together: say both or neither".to_owned());
+            return Err("`moved_field` and `moved_location` go together: set both or neither".to_owned());
         }
         let path = FieldPath::resolve(output, &raw.moved_field)?;
         if !path.is_bool() {

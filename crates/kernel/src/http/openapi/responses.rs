@@ -111,7 +111,7 @@ fn words(status: StatusCode) -> &'static str {
     match status {
         StatusCode::CREATED => "Created.",
         StatusCode::ACCEPTED => "Accepted, but not completed yet; `Location`, if present, is the URL to poll.",
-        StatusCode::PARTIAL_CONTENT => "Partial: something could not be read, as the response says under `degraded`.",
+        StatusCode::PARTIAL_CONTENT => "Partial: `degraded` names the parts that could not be read.",
         StatusCode::NO_CONTENT => "Completed; the response has no body.",
         StatusCode::MOVED_PERMANENTLY => "Moved permanently: the resource is at the URL in `Location` by now.",
         StatusCode::FOUND => "Available at the URL in `Location` for a short time.",

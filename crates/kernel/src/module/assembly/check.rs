@@ -126,7 +126,7 @@ fn check_migrations(modules: &[Module]) -> Vec<Fault> {
     forgotten
         .map(|module| {
             Fault(format!(
-                "module {} registers no migrations: add its folder with `Module::migrations`, or say \
+                "module {} registers no migrations: add its folder with `Module::migrations`, or call \
                  `Module::without_migrations` if it has no tables",
                 module.name
             ))

@@ -54,7 +54,7 @@ fn a_method_declares_its_callers() {
 
 #[test]
 fn a_method_that_reaches_more_than_the_callers_own_has_a_scope() {
-    let more = |access: &str| format!("{access:?} lets callers reach more than their own: say which scope they need");
+    let more = |access: &str| format!("{access:?} lets callers reach more than their own: set `scope`");
     says(&method(GET, &policy("access: \"account\"")), &[&more("account")]);
     says(&method(GET, &policy("access: \"staff_users\"")), &[&more("staff_users")]);
     assert_eq!(method(GET, &policy("access: \"self\"")), [""; 0]);
@@ -83,20 +83,20 @@ fn the_policy_of_a_response_must_match_its_message() {
         &own("status: 200 location: \"/api/v1/do/{data.id}\""),
         &["goes with 201 or 302, not with 200", "poll_location"],
     );
-    says(&own("status: 202"), &["a 202 says what to poll", "`pending_field`"]);
-    says(&own("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending_field`"]);
+    says(&own("status: 202"), &["a 202 needs `pending_field`", "set both"]);
+    says(&own("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 needs `pending_field`", "set both"]);
     says(&own("status: 404"), &["404 is no status of success"]);
     let unmarked = "must be an enum with values that are marked mainstay.policy.v1.is_pending";
     says(&own("pending_field: \"data.id\""), &["pending_field: fleet.v1.Vehicle.id", unmarked]);
     says(&own("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
     says(&own("pending_field: \"data.state\""), &["name the location to poll"]);
-    says(&own("poll_location: \"/api/v1/do/{data.id}\""), &["a poll_location goes with `pending_field`"]);
+    says(&own("poll_location: \"/api/v1/do/{data.id}\""), &["a `poll_location` goes with `pending_field`"]);
     says(&own("moved_field: \"data.id\""), &["moved_field and moved_location go together"]);
     says(&own("moved_location: \"/api/v1/do/{data.id}\""), &["moved_field and moved_location go together"]);
     let moved = own("moved_field: \"data.id\" moved_location: \"/api/v1/do/{data.id}\"");
     says(&moved, &["moved_field: data.id must be a bool"]);
     says(&own("deadline_ms: 0"), &["a deadline must be positive"]);
-    says(&own("public_max_age_seconds: 60 replica: true"), &["reads the primary: say no replica"]);
+    says(&own("public_max_age_seconds: 60 replica: true"), &["reads the primary: remove `replica`"]);
     says(&own("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
     says(&own("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs public_max_age_seconds"]);
     says(&own("cache: CACHE_NO_STORE public_max_age_seconds: 60"), &["go with CACHE_PUBLIC"]);
@@ -113,7 +113,7 @@ fn the_policy_of_a_response_must_match_its_message() {
     }
     let post = "option (google.api.http) = {post: \"/api/v1/do\"};";
     let cached = policy("access: \"self\" cache: CACHE_PRIVATE_REVALIDATE");
-    says(&method(post, &cached), &["only what a GET returns is cached: say no cache"]);
+    says(&method(post, &cached), &["only responses of GET are cached: remove `cache`"]);
     // All at once.
     assert_eq!(method("", &policy("status: 404 deadline_ms: -1")).len(), 4);
 }
@@ -196,7 +196,7 @@ fn a_package_belongs_to_one_module_and_a_module_has_one_name() {
 fn a_watch_is_a_stream() {
     says(
         &method(GET, &policy("access: \"self\" watch: true")),
-        &["a watch is a stream of responses", "or say no watch"],
+        &["a watch is a stream of responses", "or remove `watch`"],
     );
 }
 
