@@ -46,8 +46,9 @@ const DOWN_AFTER_MS: u64 = 500;
 /// this time.
 const FAILOVER_TIMEOUT_MS: u64 = 3000;
 
-/// Like [`DOWN_AFTER_MS`], for a cluster; longer, because many nodes start concurrently on a busy machine.
-const NODE_TIMEOUT_MS: u64 = 2000;
+/// Like [`DOWN_AFTER_MS`], for a cluster; longer, because a node writes its configuration to the disk at each change of a slot
+/// (`nodes.conf`, with fsync) and is silent meanwhile. A busy disk must not cost a primary its slots.
+const NODE_TIMEOUT_MS: u64 = 5000;
 
 /// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
