@@ -31,7 +31,7 @@ struct Mutation {
 }
 
 /// The minimum number of mutations, so that none is lost unnoticed.
-const AT_LEAST: usize = 300;
+const AT_LEAST: usize = 450;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutations")

@@ -193,6 +193,7 @@ async fn no_one_stores_data_in_an_account_that_is_erased() {
     let scene = crate::cases::Scene::new(&app).await;
     let (agent, account) = (&scene.cast.agent, scene.account());
     let product = crate::cases::order::product(&scene, 100, "EUR").await;
+    let monthly = crate::cases::order::create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
     let ticket = json!({ "accountId": account, "subject": "Smoke", "body": "It burns." });
     let file = crate::cases::file::body("text/plain", "a text");
     let csv = crate::cases::file::body("text/csv", "subject,body\nOne,Text\n");
@@ -204,6 +205,10 @@ async fn no_one_stores_data_in_an_account_that_is_erased() {
         (
             "OrderService.CreateOrder",
             json!({ "accountId": account, "items": [{ "productId": product, "quantity": 1 }] }),
+        ),
+        (
+            "SubscriptionService.CreateSubscription",
+            json!({ "accountId": account, "productId": monthly, "paymentMethod": "pm_card_visa" }),
         ),
     ];
     let at = async |time: &str| {

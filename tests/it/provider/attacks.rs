@@ -1,9 +1,10 @@
 //! Attacks on the flow.
 
 use axum::http::StatusCode;
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
-use super::{assert_failed, user_of};
+use super::{assert_failed, sign_in, user_of};
 use crate::support::oidc::{Browser, Provider, app_with, builder_with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,9 +50,11 @@ async fn a_code_is_of_no_use_in_another_browser() {
     assert_failed(&page, &copy, "INVALID_TOKEN");
 }
 
+/// Also with a provider that accepts a code again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_counts_once() {
     let provider = Provider::start().await;
+    provider.script().is_code_reusable = true;
     let app = app_with(&provider).await;
     let mut browser = Browser::new(&app.endpoint);
     let back = browser.begin("corp").await;
@@ -64,6 +67,22 @@ async fn a_response_counts_once() {
     // The cookie of the browser is gone.
     let page = browser.open(&back).await;
     assert_eq!(page.location, "/console/?sign_in_error=INVALID_TOKEN");
+}
+
+/// Each return causes calls of the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_returns_to_a_network_are_limited() {
+    // All tests have the same address, so a small limit needs a separate Redis.
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let provider = Provider::start().await;
+    let builder = builder_with(&provider).set("REDIS_URL", redis.url());
+    let app = builder.set("RATE_LIMIT_LOGIN", "1/1h").start().await;
+    for _ in 0..10 {
+        let (page, mut browser) = sign_in(&app).await;
+        user_of(&app, &page, &mut browser).await;
+    }
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "RATE_LIMIT_EXCEEDED");
 }
 
 /// A malicious provider sends the browser on to an honest one, to learn the code that is meant for the honest one.

@@ -226,6 +226,18 @@ async fn a_person_of_github_registers_and_signs_in_again() {
     }
 }
 
+/// The other address of the person is verified.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_github_with_an_unverified_primary_address_does_not_register() {
+    let provider = Provider::start().await;
+    let app = builder_with(&provider).set("OIDC_CORP_PRESET", "github").start().await;
+    provider.script().response_issuer = Some(format!("{}/login/oauth", provider.issuer()));
+    provider.claim("email_verified", false);
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "REGISTRATION_CLOSED");
+    assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 0);
+}
+
 /// Some providers have the address at their userinfo endpoint only.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_may_come_from_userinfo() {

@@ -1,10 +1,12 @@
 //! Impersonations: what staff may do in the name of a user, and how they end.
 
+use std::time::Instant;
+
 use chrono::TimeDelta;
 use mainstay_kernel::contract::policy::{Effect, Role};
 use serde_json::{Value, json};
 
-use super::revocation::two_instances;
+use super::{revocation::two_instances, service_key::MAX_NEWS_DELAY};
 use crate::{
     cases::{
         self, Scene, draft as ticket,
@@ -30,11 +32,14 @@ fn holder(scene: &Scene, started: &Response) -> Actor {
     Actor::bearer(&scene.endpoint, started.text("/accessToken"))
 }
 
+/// Waits until a token is refused, before the cache would ask Postgres by itself.
 async fn wait_until_refused(who: &Actor) {
+    let since = Instant::now();
     eventually("the token is refused", async || {
         who.call(Protocol::Rest, LIST, json!({})).await.reason == "SESSION_REVOKED"
     })
     .await;
+    assert!(since.elapsed() < MAX_NEWS_DELAY, "after {:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

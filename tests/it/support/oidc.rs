@@ -53,6 +53,8 @@ pub(crate) struct Script {
     /// The number of the key that signs, and whether it is published.
     pub(crate) key: usize,
     pub(crate) is_key_published: bool,
+    /// Whether a code is accepted again, which RFC 6749, 4.1.2, forbids.
+    pub(crate) is_code_reusable: bool,
     /// The status of the answer to a wrong code.
     pub(crate) refusal: StatusCode,
     /// How long the tokens, the keys and the address take.
@@ -97,6 +99,7 @@ impl Provider {
             response_issuer: Some(base.clone()),
             key: 0,
             is_key_published: true,
+            is_code_reusable: false,
             refusal: StatusCode::BAD_REQUEST,
             delay: Duration::ZERO,
             keys_read: 0,
@@ -280,7 +283,10 @@ async fn token(State(shared): State<Shared>, headers: HeaderMap, body: String) -
     if !is_client {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let grant = shared.script().codes.remove(&of("code"));
+    let grant = {
+        let (mut script, code) = (shared.script(), of("code"));
+        if script.is_code_reusable { script.codes.get(&code).cloned() } else { script.codes.remove(&code) }
+    };
     let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(of("code_verifier")));
     let is_right = |grant: &Grant| grant.challenge == challenge && grant.redirect_uri == of("redirect_uri");
     let Some(grant) = grant.filter(is_right) else {
@@ -318,8 +324,13 @@ async fn github_user(State(shared): State<Shared>, headers: HeaderMap) -> Respon
 
 /// The addresses of the person; without an address, the scope was withdrawn.
 async fn github_addresses(State(shared): State<Shared>) -> Response {
-    match shared.script().claims["email"].as_str() {
-        Some(email) => Json(json!([{ "email": email, "primary": true, "verified": true }])).into_response(),
+    let claims = shared.script().claims.clone();
+    let other = json!({ "email": format!("{}@other.example", unique()), "primary": false, "verified": true });
+    match claims["email"].as_str() {
+        Some(email) => {
+            let primary = json!({ "email": email, "primary": true, "verified": claims["email_verified"] });
+            Json(json!([other, primary])).into_response()
+        }
         None => StatusCode::FORBIDDEN.into_response(),
     }
 }
