@@ -91,8 +91,8 @@ fn the_policy_of_a_response_must_match_its_message() {
     says(&own("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
     says(&own("pending_field: \"data.state\""), &["name the location to poll"]);
     says(&own("poll_location: \"/api/v1/do/{data.id}\""), &["a `poll_location` goes with `pending_field`"]);
-    says(&own("moved_field: \"data.id\""), &["moved_field and moved_location go together"]);
-    says(&own("moved_location: \"/api/v1/do/{data.id}\""), &["moved_field and moved_location go together"]);
+    says(&own("moved_field: \"data.id\""), &["`moved_field` and `moved_location` go together"]);
+    says(&own("moved_location: \"/api/v1/do/{data.id}\""), &["`moved_field` and `moved_location` go together"]);
     let moved = own("moved_field: \"data.id\" moved_location: \"/api/v1/do/{data.id}\"");
     says(&moved, &["moved_field: data.id must be a bool"]);
     says(&own("deadline_ms: 0"), &["a deadline must be positive"]);
