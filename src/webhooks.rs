@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod delivery;
+mod encoding;
 pub mod endpoint;
 mod examples;
 pub mod id;
