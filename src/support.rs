@@ -6,6 +6,8 @@ pub mod config;
 pub mod events;
 mod examples;
 mod formula;
+#[cfg(test)]
+mod growth;
 pub mod id;
 pub mod import;
 mod jobs;

@@ -233,7 +233,7 @@ async fn bytes_of_another_charset_are_reported_and_not_replaced() {
     let agent = app.cast().await.agent;
     let (tickets, errors) = import(&app, &agent, "text/csv", "", b"subject,body\nM\xfcller,x\nGood,y\n".to_vec()).await;
     assert_eq!(texts(&tickets), [("Good", "y")]);
-    assert_eq!(errors[0]["message"], "subject is not UTF-8");
+    assert_eq!(errors[0]["message"], "subject is not UTF-8; name the charset of the file by `charset`");
     let cast = app.cast().await;
     let account = cast.customer.as_user().account.to_string();
     let request = |options: Value| {

@@ -127,8 +127,10 @@ impl Table {
             if *column == Column::Other {
                 continue;
             }
-            let text = std::str::from_utf8(bytes)
-                .map_err(|_| format!("{} is not {}", column.name(), self.charset.encoding().name()))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let charset = self.charset.encoding().name();
+                format!("{} is not {charset}; name the charset of the file by `charset`", column.name())
+            })?;
             let text = formula::unescape(text, self.is_exported);
             let field = match column {
                 Column::Subject => &mut raw.subject,
@@ -301,7 +303,10 @@ mod tests {
             true
         })
         .expect("a good file");
-        assert_eq!(rows, [(2, Some("body is not UTF-8".to_owned())), (3, None)]);
+        assert_eq!(
+            rows,
+            [(2, Some("body is not UTF-8; name the charset of the file by `charset`".to_owned())), (3, None)]
+        );
     }
 
     #[test]
@@ -332,6 +337,9 @@ mod tests {
     fn bytes_that_are_no_text_in_the_charset_are_reported() {
         let file: Vec<u8> =
             "\u{feff}subject,body\na,".encode_utf16().chain([0xd800, 10]).flat_map(u16::to_le_bytes).collect();
-        assert_eq!(rows_by(&file, ReadOptions::default()), [bad(2, "body is not UTF-16LE")]);
+        assert_eq!(
+            rows_by(&file, ReadOptions::default()),
+            [bad(2, "body is not UTF-16LE; name the charset of the file by `charset`")]
+        );
     }
 }
