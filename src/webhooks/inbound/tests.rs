@@ -429,7 +429,7 @@ fn capitals_of_a_prefix_do_not_matter() {
         (format!("Sha256={}", signature.to_uppercase()), true),
         (format!("sha512={signature}"), false),
         (signature.clone(), false),
-        ("é".to_owned(), false),
+        ("sha".to_owned(), false),
     ] {
         let all = [("x-signature", header.as_str())];
         let result = verify(&plain, Provider::Generic, &all, BODY);

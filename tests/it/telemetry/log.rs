@@ -145,18 +145,14 @@ async fn a_lost_redis_has_its_cause() {
     let server = Process::with(&database, &[("REDIS_URL", &redis.url())]).await;
     server.endpoint.get("/api/v1/posts").await.success();
     redis.crash();
-    for (message, fields, expected) in [
-        ("Redis is unavailable", ["cause", "detail"], ""),
-        ("Redis is still unavailable", ["cause", "cause"], "refused"),
-    ] {
+    for (message, expected) in [("Redis is unavailable", "Redis"), ("Redis is still unavailable", "refused")] {
         eventually(message, async || {
             server.endpoint.get("/api/v1/posts").await;
             let log = server.log();
             let mut events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             events.any(|event| {
-                let says =
-                    |field| event[field].as_str().is_some_and(|text| !text.is_empty() && text.contains(expected));
-                event["message"] == message && fields.into_iter().all(says)
+                let cause = event["cause"].as_str().unwrap_or_default();
+                event["message"] == message && cause.contains(expected)
             })
         })
         .await;
