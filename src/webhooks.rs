@@ -2,7 +2,6 @@
 
 pub mod config;
 pub mod delivery;
-mod encoding;
 pub mod endpoint;
 mod examples;
 pub mod id;

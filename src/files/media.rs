@@ -48,7 +48,7 @@ pub(crate) fn parse(text: &str) -> Option<String> {
 
 /// Returns the stored name of a media type without its parameters: many types have several names. No type at all is that of
 /// unknown content.
-pub(crate) fn canonical(text: &str) -> Option<String> {
+pub(crate) fn canonical_type(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return Some(UNKNOWN.to_owned());
     }

@@ -1,5 +1,6 @@
 //! The settings of webhooks, inbound and outbound.
 
+mod encoding;
 mod generic;
 mod secret;
 
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::webhooks::inbound_event::model::Provider;
 use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
+pub(crate) use encoding::base64;
 pub(crate) use generic::{Algorithm, Encoding, GenericScheme};
 pub(crate) use secret::decode;
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
 use crate::{
-    files::media,
+    files::canonical_type,
     operations::{model::Operation, ops as operation, render},
     support::import::{
         model::{
@@ -180,7 +180,7 @@ fn media_type(content_type: &str) -> Result<(Option<Format>, ReadOptions)> {
         )
     };
     let mut options = ReadOptions::default();
-    let format = match media::canonical(content_type).ok_or_else(refused)?.as_str() {
+    let format = match canonical_type(content_type).ok_or_else(refused)?.as_str() {
         "text/csv" => Some(Format::Csv),
         "text/tab-separated-values" => {
             options.delimiter = Some(Delimiter::Tab);
@@ -188,7 +188,7 @@ fn media_type(content_type: &str) -> Result<(Option<Format>, ReadOptions)> {
         }
         "application/x-ndjson" => Some(Format::Ndjson),
         // The first three are vague. Windows gives the name of Excel to every CSV file once Excel is installed.
-        media::UNKNOWN | "text/plain" | "application/json" | "application/vnd.ms-excel" => None,
+        "application/octet-stream" | "text/plain" | "application/json" | "application/vnd.ms-excel" => None,
         _ => return Err(refused()),
     };
     let parameters = content_type.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase());

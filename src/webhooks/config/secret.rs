@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::webhooks::{encoding, inbound_event::model::Provider};
+use crate::webhooks::{config::encoding, inbound_event::model::Provider};
 
 /// Decodes a secret of a provider.
 ///

@@ -8,8 +8,7 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::{Encoding, GenericScheme},
-    encoding::base64,
+    config::{Encoding, GenericScheme, base64},
     inbound::verifier::{
         Keys, SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers,
     },

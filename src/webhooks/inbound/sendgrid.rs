@@ -8,7 +8,7 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    encoding::base64,
+    config::base64,
     inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, identifiers},
 };
 use mainstay_kernel::error::Result;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
 use crate::webhooks::{
-    encoding::base64,
+    config::base64,
     inbound::verifier::{Keys, SignedEvent, UNNAMED, Verifier, check_age, forged, header, identifier, identifiers},
 };
 use mainstay_kernel::error::Result;
