@@ -6,12 +6,12 @@ pub mod config;
 pub mod events;
 mod examples;
 mod formula;
-#[cfg(test)]
-mod growth;
 pub mod id;
 pub mod import;
 mod jobs;
 pub mod link;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 
 use std::time::Duration;
