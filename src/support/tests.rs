@@ -62,8 +62,10 @@ fn render(text: &str) {
     black_box(template::render(text, &values));
 }
 
-/// The work, by its name.
-const WORK: [(&str, fn(&str)); 9] = [
+/// Work on a text, and its name.
+type Work = (&'static str, fn(&str));
+
+const WORK: [Work; 9] = [
     ("the escape of formulas", |text| drop(black_box(formula::escape(text).into_owned()))),
     ("its reversal", |text| drop(black_box(formula::unescape(text, true).into_owned()))),
     ("the header of a CSV file", |text| rows(Format::Csv, text)),
