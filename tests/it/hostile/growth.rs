@@ -68,7 +68,8 @@ const FLOOR: Duration = Duration::from_millis(4);
 /// The caches of a processor are shared, so the fastest of many tries is the cost.
 const TRIES: usize = 40;
 
-/// The user-written texts that may be long, by the statement that stores one: `$1` is the repeated unit, `$2` the length in characters.
+/// The user-written texts that may be long, by the statement that stores one: `$1` is the repeated unit, `$2` the length in
+/// characters.
 const FIELDS: [(&str, &str); 5] = [
     (
         "tickets.body",
