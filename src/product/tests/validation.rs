@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
 use crate::proto::{
     identity::v1::{
-        ConfirmRegistrationRequest, CreateServiceKeyRequest, RegisterRequest, SetUserRoleRequest,
+        ConfirmRegistrationRequest, ConfirmTotpRequest, CreateServiceKeyRequest, RegisterRequest, SetUserRoleRequest,
         VerifySecondFactorRequest,
     },
     support::v1::{
@@ -321,6 +321,7 @@ fn texts_are_normalized_but_for_those_whose_bytes_matter() {
         let mut proof = VerifySecondFactorRequest { challenge_token: "mch_".into(), code: typed.into() };
         proof.admit().expect("a code");
         assert_eq!(proof.code, "123456", "{typed}");
+        ConfirmTotpRequest { code: typed.into() }.admit().expect("a code");
     }
     let mut proof = VerifySecondFactorRequest { challenge_token: "mch_".into(), code: "12345六".into() };
     proof.admit().expect_err("no code");
