@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Option<String> {
     (is_token(kind) && is_token(subtype)).then_some(essence)
 }
 
-/// Returns the stored name of a media type without its parameters: many types have several names. No type at all is that of
+/// Returns the stored name of a media type without its parameters: many types have several names. An absent type stands for
 /// unknown content.
 pub(crate) fn canonical_type(text: &str) -> Option<String> {
     if text.trim().is_empty() {

@@ -99,7 +99,7 @@ async fn data_after_a_picture_is_dropped() {
             assert!(!shown.windows(trailer.len()).any(|window| window == trailer), "{trailer:?}");
         }
     }
-    // What is cut in transit has no end either, so that a picture without one is not drawn as a half of one.
+    // A picture that was cut in transit has no end marker either, so a picture without one is refused.
     let jpeg = jpeg();
     set(&cast.customer, Protocol::Rest, &jpeg[..jpeg.len() - 2]).await.failure("UNSUPPORTED_MEDIA_TYPE");
 }
