@@ -31,6 +31,9 @@ use self::{
 };
 use crate::proto::{DESCRIPTOR_SET, files::v1::file_service_server::FileServiceServer};
 
+// The names of media types, which imports share.
+pub(crate) use media::canonical_type;
+
 /// Returns the origin of the storage, if callers download from it directly.
 pub(crate) fn direct_origin(config: &Config) -> Option<&str> {
     match &config.section::<FilesConfig>().location {

@@ -10,6 +10,8 @@ pub mod id;
 pub mod import;
 mod jobs;
 pub mod link;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 
 use std::time::Duration;

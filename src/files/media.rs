@@ -46,6 +46,15 @@ pub(crate) fn parse(text: &str) -> Option<String> {
     (is_token(kind) && is_token(subtype)).then_some(essence)
 }
 
+/// Returns the stored name of a media type without its parameters: many types have several names. An absent type stands for
+/// unknown content.
+pub(crate) fn canonical_type(text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some(UNKNOWN.to_owned());
+    }
+    Some(names::canonical(&parse(text)?).to_owned())
+}
+
 /// Returns the media type under which a download is served. Browsers might execute some types, even as an attachment,
 /// so these are served under a harmless type.
 pub(crate) fn safe_content_type(content_type: &str) -> &str {

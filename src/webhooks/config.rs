@@ -1,5 +1,6 @@
 //! The settings of webhooks, inbound and outbound.
 
+mod encoding;
 mod generic;
 mod secret;
 
@@ -10,7 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::webhooks::inbound_event::model::Provider;
 use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
-pub(crate) use generic::{Encoding, GenericScheme};
+pub(crate) use encoding::base64;
+pub(crate) use generic::{Algorithm, Encoding, GenericScheme};
 pub(crate) use secret::decode;
 
 /// Maximum concurrent webhooks to one endpoint.
@@ -67,6 +69,7 @@ impl Section for WebhooksConfig {
         Variable::secret("WEBHOOK_SECRETS_GENERIC", "Signing secrets of another provider of your choice, likewise"),
         generic::SIGNATURE_HEADER,
         generic::PREFIX,
+        generic::ALGORITHM,
         generic::ENCODING,
         generic::TIMESTAMP_HEADER,
         generic::SIGNED,

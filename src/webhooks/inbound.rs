@@ -23,7 +23,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::webhooks::{
-    config::{self, GenericScheme},
+    config::{self, Algorithm, GenericScheme},
     inbound_event::model::Provider,
 };
 use mainstay_kernel::error::{Error, Result};
@@ -68,12 +68,12 @@ fn verifier(
     scheme: &GenericScheme,
 ) -> Result<Box<dyn Verifier>, &'static str> {
     let decode = |text: &str| config::decode(provider, text);
-    let keys = || keys(secrets, decode);
+    let keys = |algorithm| keys(algorithm, secrets, decode);
     Ok(match provider {
-        Provider::Stripe => Box::new(stripe::Stripe(keys()?)),
-        Provider::Standard => Box::new(standard::Standard(keys()?)),
-        Provider::Github => Box::new(github::Github(keys()?)),
-        Provider::Generic => Box::new(generic::Generic { keys: keys()?, scheme: scheme.clone() }),
+        Provider::Stripe => Box::new(stripe::Stripe(keys(Algorithm::Sha256)?)),
+        Provider::Standard => Box::new(standard::Standard(keys(Algorithm::Sha256)?)),
+        Provider::Github => Box::new(github::Github(keys(Algorithm::Sha256)?)),
+        Provider::Generic => Box::new(generic::Generic { keys: keys(scheme.algorithm)?, scheme: scheme.clone() }),
         Provider::Sendgrid => {
             let points = secrets.iter().map(|text| decode(text.expose_secret())).collect::<Result<_, _>>()?;
             Box::new(sendgrid::SendGrid(points))

@@ -18,5 +18,5 @@ export function CodeField({ autoFocus = false }: { autoFocus?: boolean }) {
 }
 
 export function AppCode({ autoFocus = false }: { autoFocus?: boolean }) {
-  return <input key="app" name="code" autoComplete="one-time-code" inputMode="numeric" pattern=" *([0-9] *){6}" maxLength={12} required autoFocus={autoFocus} />;
+  return <input key="app" name="code" autoComplete="one-time-code" inputMode="numeric" pattern="\s*(\p{Nd}[\s\p{Pd}]*){6}" maxLength={32} required autoFocus={autoFocus} />;
 }

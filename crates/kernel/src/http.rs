@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod docs;
+pub mod entity_tag;
 pub mod envoy;
 pub(crate) mod exchange;
 pub mod health;

@@ -62,6 +62,17 @@ impl Currency {
             OTHER_DIGITS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);
         10_i64.pow(digits) - 1
     }
+
+    /// Returns the smallest part of the currency that gateways charge, in minor units: amounts are multiples of it. Stripe
+    /// charges hundredths of currencies with thousandths, and whole ariary
+    /// (<https://docs.stripe.com/currencies#three-decimal>, `#zero-decimal`).
+    pub fn step(self) -> i64 {
+        match (self.code(), self.places()) {
+            ("MGA", _) => 100,
+            (_, 3) => 10,
+            _ => 1,
+        }
+    }
 }
 
 impl std::fmt::Debug for Currency {
@@ -204,6 +215,9 @@ mod tests {
             assert!(max.checked_mul(1_000_000).is_some());
         }
         assert_eq!(money(150_000_000, "IDR").to_string(), "IDR 1500000.00");
+        for (code, step) in [("EUR", 1), ("JPY", 1), ("ISK", 1), ("KWD", 10), ("TND", 10), ("MGA", 100)] {
+            assert_eq!(Currency::parse(code).map(Currency::step), Some(step), "{code}");
+        }
         assert!(OTHER_DIGITS.iter().all(|(code, _)| Currency::parse(code).is_some()));
     }
 

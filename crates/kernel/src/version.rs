@@ -25,8 +25,8 @@ impl ExpectedVersions {
     /// Parses a list of tags. Returns `None` for `*`. A malformed tag matches no version.
     ///
     /// A weak tag counts like a strong one, unlike in RFC 9110, section 13.1.1. A proxy that compresses a response
-    /// weakens its tag (`W/"1"`), and some rename it (`"1-gzip"`). The tags of this API identify a version rather than
-    /// the bytes of a response.
+    /// weakens its tag (`W/"1"`), and some rename it (`"1-gzip"`, `"1;gz"`). The tags of this API identify a version rather
+    /// than the bytes of a response: a change that is based on a compressed copy is based on the same version.
     fn versions(header: &str) -> Option<Vec<i64>> {
         if header.trim() == "*" {
             return None;
@@ -34,7 +34,7 @@ impl ExpectedVersions {
         let version = |tag: &str| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
-            tag.split(['-', '.']).next()?.parse().ok()
+            tag.split(|c: char| !c.is_ascii_alphanumeric()).next()?.parse().ok()
         };
         Some(header.split(',').filter_map(version).collect())
     }
@@ -65,6 +65,8 @@ mod tests {
             ("W/\"7-1f2e3d4c.br\"", Some(vec![7])),
             ("\"7-1f2e3d4c-01990000-0000-7000-8000-000000000001\"", Some(vec![7])),
             ("\"6\" , W/\"7\",\"8.zstd\"", Some(vec![6, 7, 8])),
+            ("\"7;gz\",W/\"8;br\",\"9--gzip\"", Some(vec![7, 8, 9])),
+            ("\"-7\",\"+8\",\"9x\",\"7é\"", Some(vec![7])),
             ("*", None),
             ("7", Some(vec![])),
             ("W/7", Some(vec![])),

@@ -1,7 +1,7 @@
 //! Path variables and query parameters → wire bytes.
 //!
 //! On the wire a message is merged by concatenation, so a bound value needs no tree: it is appended, wrapped in its
-//! parent messages. The last value wins, and the path comes last.
+//! parent messages. The last value wins, and the path comes last. An earlier text of a message is removed.
 
 mod conflicts;
 mod system_parameters;
@@ -118,7 +118,7 @@ impl Query {
     ) -> Result<Self> {
         let (mut bytes, mut enums, mut parameters) = (Vec::new(), EnumFormat::default(), Vec::new());
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty());
-        for (order, (name, value)) in pairs.enumerate() {
+        for (name, value) in pairs {
             let (name, value) = (with_spaces(name), with_spaces(value));
             let name = percent_decode(&name).decode_utf8_lossy();
             let value = percent_decode(&value).decode_utf8();
@@ -142,11 +142,28 @@ impl Query {
             if path.last().is_some_and(|step| step.field(codec).cardinality == Cardinality::Map) {
                 return Err(ReadError::new("can't be given as text").within(&name));
             }
+            let start = bytes.len();
             put_at(codec, &path, &value, &mut bytes)?;
-            parameters.push((path, order));
+            parameters.push((path, (start, bytes.len())));
         }
-        Ok(Self { bytes, fields: conflicts::check_parameters(codec, parameters)?, enums })
+        let (fields, replaced) = conflicts::check_parameters(codec, parameters)?;
+        Ok(Self { bytes: without(bytes, replaced), fields, enums })
     }
+}
+
+/// Removes spans, each from its start to its end.
+fn without(bytes: Vec<u8>, mut spans: Vec<(usize, usize)>) -> Vec<u8> {
+    if spans.is_empty() {
+        return bytes;
+    }
+    spans.sort_unstable();
+    let (mut kept, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    for (start, end) in spans {
+        kept.extend_from_slice(&bytes[at..start]);
+        at = end;
+    }
+    kept.extend_from_slice(&bytes[at..]);
+    kept
 }
 
 /// Replaces `+` by a space, as forms write it (WHATWG URL, `application/x-www-form-urlencoded`).

@@ -24,6 +24,6 @@ pub use read::ReadError;
 pub(crate) use read::{read_field, read_message};
 pub use schema::Codec;
 pub(crate) use schema::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
-pub(crate) use text::{put_text, writes_plus};
+pub(crate) use text::{put_text, replaces_earlier, writes_plus};
 pub use write::WriteError;
 pub(crate) use write::{EnumFormat, PrintOptions, write_field, write_message, write_string};

@@ -14,9 +14,11 @@ pub(crate) enum Format {
     Raw,
 }
 
-/// Returns the format for a single message, or `None` if the client does not accept JSON.
+/// Returns the format for a single message, or `None` if the client does not accept JSON, which `text/json` names as well.
 pub(crate) fn message_format(headers: &HeaderMap) -> Option<Format> {
-    (quality(headers, "application", "json").0 > 0).then_some(Format::Json)
+    let (other_name, is_named) = quality(headers, "text", "json");
+    let is_accepted = quality(headers, "application", "json").0 > 0 || (is_named && other_name > 0);
+    is_accepted.then_some(Format::Json)
 }
 
 /// Returns the format for a stream, or `None` if the client accepts neither: server-sent events if the client names them
@@ -130,7 +132,8 @@ impl MediaType<'_> {
     }
 
     pub(crate) fn is_ndjson(&self) -> bool {
-        let names = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+        // IANA has no name for it: the specification of NDJSON, jsonlines.org, and the latter with the mark of a private one.
+        let names = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
         names.iter().any(|name| self.0.eq_ignore_ascii_case(name))
     }
 
@@ -174,6 +177,9 @@ mod tests {
             ("text/event-stream;q=0.2, application/x-ndjson", None, ndjson),
             ("text/html, application/json;q=0, */*", None, ndjson),
             ("text/html", None, None),
+            ("text/json", json, None),
+            ("Text/JSON;q=0.5, text/html", json, None),
+            ("text/json;q=0, text/html", None, None),
             ("nonsense", None, None),
         ] {
             let headers = headers(header::ACCEPT, accept);

@@ -10,7 +10,8 @@ pub(super) const SVG: &str = "image/svg+xml";
 
 /// The stored name of each type, and its aliases. Sources: the aliases of freedesktop.org's shared-mime-info 2.2;
 /// Microsoft, "MIME Type Detection in Windows Internet Explorer" (`image/pjpeg`, `image/x-png`, `text/richtext`,
-/// `application/x-gzip-compressed`); the names that curl, the AWS CLI and browsers use for unknown content.
+/// `application/x-gzip-compressed`); the names that curl, the AWS CLI and browsers use for unknown content; jsonlines.org
+/// and the specification of NDJSON, whose format IANA has no name for.
 const ALIASES: &[(&str, &[&str])] = &[
     (
         UNKNOWN,
@@ -74,7 +75,28 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("font/woff", &["application/font-woff", "application/x-font-woff"]),
     ("font/ttf", &["application/font-sfnt", "application/x-font-ttf"]),
     ("font/otf", &["application/x-font-opentype", "application/x-font-otf"]),
-    ("text/csv", &["application/csv", "text/comma-separated-values", "text/x-comma-separated-values", "text/x-csv"]),
+    (
+        "text/csv",
+        &[
+            "application/csv",
+            "application/x-csv",
+            "text/comma-separated-values",
+            "text/x-comma-separated-values",
+            "text/x-csv",
+        ],
+    ),
+    ("text/tab-separated-values", &["application/tsv", "text/tsv", "text/x-tab-separated-values", "text/x-tsv"]),
+    (
+        "application/x-ndjson",
+        &[
+            "application/jsonl",
+            "application/jsonlines",
+            "application/ndjson",
+            "application/x-jsonl",
+            "application/x-jsonlines",
+            "text/x-ndjson",
+        ],
+    ),
     ("text/vcard", &["text/x-vcard"]),
     ("text/calendar", &["application/ics", "text/x-vcalendar"]),
 ];

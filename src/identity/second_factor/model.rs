@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use mainstay_kernel::{
+    contract::validate::text::normalize_code,
     error::{Error, Result},
     id::UserId,
 };
@@ -79,12 +80,13 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
-    /// Reads a code; spaces, hyphens and capitals do not matter.
+    /// Reads a code; spaces, hyphens, capitals and the script of digits do not matter.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for a text that is no code, which the contract refuses for method calls.
     pub fn parse(text: &str) -> Result<Self> {
-        let text: String = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').collect();
+        let mut text = text.to_owned();
+        normalize_code(&mut text);
         if text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Totp(text));
         }
@@ -198,9 +200,11 @@ mod tests {
                 );
             }
         }
-        assert_eq!(Code::parse("123 456").ok(), Some(Code::Totp("123456".to_owned())));
+        for typed in ["123 456", "123\u{a0}456", "１２３４５６", "١٢٣٤٥٦"] {
+            assert_eq!(Code::parse(typed).ok(), Some(Code::Totp("123456".to_owned())), "{typed}");
+        }
         for bad in
-            ["", "12345", "1234567", "aeaq-caib-aeaq", "aeaq-caib-aeaq-caib-aeaq", "aeaq-caib-aeaq-ca1b", "١٢٣٤٥٦"]
+            ["", "12345", "1234567", "aeaq-caib-aeaq", "aeaq-caib-aeaq-caib-aeaq", "aeaq-caib-aeaq-ca1b", "12345六"]
         {
             assert!(Code::parse(bad).is_err(), "{bad}");
         }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
 use crate::{
+    files::canonical_type,
     operations::{model::Operation, ops as operation, render},
     support::import::{
         model::{
@@ -143,13 +144,22 @@ fn check(piece: &pb::ImportTicketsRequest, account: Option<AccountId>) -> Result
 /// Returns the format of a file that begins like this.
 ///
 /// # Errors
-/// `UNSUPPORTED_MEDIA_TYPE` for the files of Excel, by the signatures of ZIP and OLE.
+/// `UNSUPPORTED_MEDIA_TYPE` for the files of Excel, by the signatures of ZIP and OLE, and for an array of JSON.
 fn of_content(declared: Option<Format>, head: &[u8]) -> Result<Format> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\xd0\xcf\x11\xe0") {
         return Err(unsupported("The file is an Excel workbook; save it as CSV."));
     }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    Ok(declared.unwrap_or(if text.starts_with(b"{") { Format::Ndjson } else { Format::Csv }))
+    let mut text = head;
+    while let Some(rest) = text.strip_prefix(b"\xef\xbb\xbf") {
+        text = rest;
+    }
+    match (declared, text.trim_ascii_start().first()) {
+        (None | Some(Format::Ndjson), Some(b'[')) => {
+            Err(unsupported("The file is an array; write one object per line."))
+        }
+        (None, Some(b'{')) => Ok(Format::Ndjson),
+        (declared, _) => Ok(declared.unwrap_or(Format::Csv)),
+    }
 }
 
 fn unsupported(message: &'static str) -> Error {
@@ -169,27 +179,20 @@ fn media_type(content_type: &str) -> Result<(Option<Format>, ReadOptions)> {
              Encoding Standard.",
         )
     };
-    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let mut options = ReadOptions::default();
-    let format = match parts.next().unwrap_or_default().as_str() {
-        "text/csv"
-        | "text/x-csv"
-        | "text/comma-separated-values"
-        | "text/x-comma-separated-values"
-        | "application/csv"
-        | "application/x-csv" => Some(Format::Csv),
+    let format = match canonical_type(content_type).ok_or_else(refused)?.as_str() {
+        "text/csv" => Some(Format::Csv),
         "text/tab-separated-values" => {
             options.delimiter = Some(Delimiter::Tab);
             Some(Format::Csv)
         }
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
-            Some(Format::Ndjson)
-        }
-        // Windows gives the last one to every CSV file once Excel is installed.
-        "text/plain" | "application/octet-stream" | "application/vnd.ms-excel" => None,
+        "application/x-ndjson" => Some(Format::Ndjson),
+        // The first three are vague. Windows gives the name of Excel to every CSV file once Excel is installed.
+        "application/octet-stream" | "text/plain" | "application/json" | "application/vnd.ms-excel" => None,
         _ => return Err(refused()),
     };
-    for parameter in parts {
+    let parameters = content_type.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase());
+    for parameter in parameters {
         if let Some(("charset", label)) = parameter.split_once('=') {
             options.charset = Some(Charset::from_label(label.trim_matches('"')).ok_or_else(refused)?);
         }
@@ -207,14 +210,24 @@ mod tests {
             let (format, options) = media_type(text).ok()?;
             Some((format, options.charset.map(String::from)))
         };
-        for csv in ["text/csv", "application/csv", "text/x-csv", "text/comma-separated-values"] {
+        for csv in ["text/csv", "application/csv", "text/x-csv", "text/comma-separated-values", "application/x-csv"] {
             assert_eq!(read(csv), Some((Some(Format::Csv), None)));
         }
-        for ndjson in ["application/x-ndjson", "application/ndjson", "application/jsonl"] {
+        for ndjson in ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"] {
             assert_eq!(read(ndjson), Some((Some(Format::Ndjson), None)));
         }
-        for other in ["text/plain", "application/octet-stream", "application/vnd.ms-excel"] {
-            assert_eq!(read(other), Some((None, None)));
+        for vague in [
+            "",
+            "text/plain",
+            "application/octet-stream",
+            "binary/octet-stream",
+            "application/x-www-form-urlencoded",
+            "application/json",
+            "application/vnd.ms-excel",
+            "application/msexcel",
+            "application/x-msexcel",
+        ] {
+            assert_eq!(read(vague), Some((None, None)), "{vague}");
         }
         let with = |format, charset: &str| Some((Some(format), Some(charset.to_owned())));
         assert_eq!(read("Text/CSV; header=present; charset=\"UTF-8\""), with(Format::Csv, "UTF-8"));
@@ -223,7 +236,8 @@ mod tests {
         assert_eq!(read("application/x-ndjson; charset=us-ascii"), with(Format::Ndjson, "UTF-8"));
         let tabs = media_type("text/tab-separated-values").expect("a format").1;
         assert_eq!(tabs.delimiter, Some(Delimiter::Tab));
-        for other in ["", "text/html", "text/csv;charset=ebcdic", "text/csv; charset=utf-7", "application/json"] {
+        assert_eq!(media_type("text/x-tsv").expect("a format").1.delimiter, Some(Delimiter::Tab));
+        for other in ["csv", "text/html", "text/csv;charset=ebcdic", "text/csv; charset=utf-7", "application/pdf"] {
             assert_eq!(read(other), None, "{other}");
         }
     }
@@ -234,6 +248,12 @@ mod tests {
         assert_eq!(of_content(None, b"\r\n {\"body\":1}").ok(), Some(Format::Ndjson));
         assert_eq!(of_content(None, b"PK,body\n").ok(), Some(Format::Csv));
         assert_eq!(of_content(Some(Format::Csv), b"{body").ok(), Some(Format::Csv));
+        assert_eq!(of_content(Some(Format::Csv), b"[body]").ok(), Some(Format::Csv));
+        assert_eq!(of_content(None, b"\xef\xbb\xbf\xef\xbb\xbf{\"body\":1}").ok(), Some(Format::Ndjson));
+        for declared in [None, Some(Format::Ndjson)] {
+            let error = of_content(declared, b" [{\"body\":1}]").expect_err("an array");
+            assert_eq!(error.reason(), Reason::UnsupportedMediaType);
+        }
         for workbook in [&b"PK\x03\x04\x14\0"[..], b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
             let error = of_content(Some(Format::Csv), workbook).expect_err("a workbook");
             assert_eq!(error.reason(), Reason::UnsupportedMediaType);

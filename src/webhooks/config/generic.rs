@@ -1,4 +1,4 @@
-//! The signature scheme of a provider of the operator's choice: HMAC-SHA256, over a configured text, in a configured
+//! The signature scheme of a provider of the operator's choice: an HMAC over a configured text, in a configured
 //! header.
 
 use std::str::FromStr;
@@ -12,14 +12,19 @@ pub(super) const SIGNATURE_HEADER: Variable =
 pub(super) const PREFIX: Variable = Variable::plain(
     "WEBHOOK_GENERIC_PREFIX",
     "",
-    "Text before the signature in its header, such as sha256=, or t={timestamp},v1= if the header also has the time; other elements of such a list are skipped",
+    "Text before the signature in its header, such as sha256=, or t={timestamp},v1= if the header also has the time; other elements of such a list are skipped, and capitals do not matter",
+);
+pub(super) const ALGORITHM: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_ALGORITHM",
+    "sha256",
+    "Hash function of the HMAC: sha256, sha512, or sha1 for a provider that offers no other",
 );
 pub(super) const ENCODING: Variable =
     Variable::plain("WEBHOOK_GENERIC_ENCODING", "hex", "Encoding of the signature: hex or base64");
 pub(super) const TIMESTAMP_HEADER: Variable = Variable::plain(
     "WEBHOOK_GENERIC_TIMESTAMP_HEADER",
     "",
-    "Header with the time of the signature, if there is one: seconds, milliseconds or RFC 3339",
+    "Header with the time of the signature, if there is one: seconds, milliseconds, microseconds, RFC 3339 or a date of HTTP",
 );
 pub(super) const SIGNED: Variable = Variable::plain(
     "WEBHOOK_GENERIC_SIGNED",
@@ -47,6 +52,7 @@ pub(super) const TYPE_HEADER: Variable = Variable::plain(
 pub(crate) struct GenericScheme {
     pub(crate) signature_header: HeaderName,
     pub(crate) prefix: Prefix,
+    pub(crate) algorithm: Algorithm,
     pub(crate) encoding: Encoding,
     pub(crate) timestamp_header: Option<HeaderName>,
     pub(crate) signed: SignedText,
@@ -60,6 +66,7 @@ impl GenericScheme {
         let scheme = Self {
             signature_header: read.parse(SIGNATURE_HEADER.name),
             prefix: read.parse(PREFIX.name),
+            algorithm: read.parse(ALGORITHM.name),
             encoding: read.parse(ENCODING.name),
             timestamp_header: read.optional(TIMESTAMP_HEADER.name),
             signed: read.parse(SIGNED.name),
@@ -91,12 +98,35 @@ impl Default for GenericScheme {
         Self {
             signature_header: HeaderName::from_static("x-signature"),
             prefix: Prefix::default(),
+            algorithm: Algorithm::Sha256,
             encoding: Encoding::Hex,
             timestamp_header: None,
             signed: SignedText { before: String::new(), after: String::new() },
             id_header: None,
             id_field: None,
             type_header: None,
+        }
+    }
+}
+
+/// The hash function of an HMAC. Collisions of SHA-1 do not help to forge its HMAC (RFC 6151 says so even of MD5), and some
+/// providers have no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl FromStr for Algorithm {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "sha1" => Ok(Self::Sha1),
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            _ => Err("must be sha256, sha512 or sha1"),
         }
     }
 }
@@ -148,14 +178,20 @@ impl Prefix {
     }
 
     /// Returns the timestamp, empty if the header has none, and the signatures: several while a provider rotates its
-    /// secret. Elements of other names, which the first character after the timestamp separates, are skipped.
+    /// secret. Elements of other names, which the first character after the timestamp separates, are skipped. Capitals do
+    /// not matter.
     pub(crate) fn split<'h>(&self, header: &'h str) -> Option<(&'h str, Vec<&'h str>)> {
-        let rest = header.strip_prefix(&*self.before)?;
+        let (before, rest) = header.split_at_checked(self.before.len())?;
+        if !before.eq_ignore_ascii_case(&self.before) {
+            return None;
+        }
         let Some(after) = &self.after_timestamp else { return Some(("", vec![rest])) };
         let separator = after.chars().next()?;
         let (timestamp, _) = rest.split_once(separator)?;
-        let signatures = rest.split(&**after).skip(1);
-        Some((timestamp, signatures.map(|text| text.split(separator).next().unwrap_or_default()).collect()))
+        // The places are the same in both.
+        let (name, lower_case) = (after.to_ascii_lowercase(), rest.to_ascii_lowercase());
+        let names = lower_case.match_indices(&*name).map(|(at, name)| &rest[at + name.len()..]);
+        Some((timestamp, names.map(|text| text.split(separator).next().unwrap_or_default()).collect()))
     }
 }
 

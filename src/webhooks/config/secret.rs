@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::webhooks::inbound_event::model::Provider;
+use crate::webhooks::{config::encoding, inbound_event::model::Provider};
 
 /// Decodes a secret of a provider.
 ///
@@ -37,7 +37,7 @@ fn public_key(text: &str) -> Result<Vec<u8>, &'static str> {
 
 /// Decodes a secret of Standard Webhooks, of 24 to 64 bytes.
 fn standard(text: &str) -> Result<Vec<u8>, &'static str> {
-    let bytes = STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok();
+    let bytes = encoding::base64(text.strip_prefix("whsec_").unwrap_or(text));
     bytes
         .filter(|bytes| (24..=64).contains(&bytes.len()))
         .ok_or("must be whsec_ and 24 to 64 bytes in base64, several separated by commas")

@@ -1,4 +1,4 @@
-//! Signatures of a provider of the operator's choice: an HMAC-SHA256, in the header, the encoding and over the text that
+//! Signatures of a provider of the operator's choice: an HMAC, in the header, the encoding and over the text that
 //! the configuration names. A type in a header is not signed, nor is an id in a header, unless the signed text contains
 //! `{id}`; without a timestamp, an attacker who has obtained a body can send it again, as a new event if its id is in a
 //! header and not signed. So handlers of such events must be idempotent.
@@ -8,9 +8,9 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::{Encoding, GenericScheme},
+    config::{Encoding, GenericScheme, base64},
     inbound::verifier::{
-        Keys, SignedEvent, UNNAMED, Verifier, base64, check_time, forged, header, hex, identifier, identifiers,
+        Keys, SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers,
     },
 };
 use mainstay_kernel::error::Result;
@@ -68,12 +68,21 @@ fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Reads seconds or milliseconds since the epoch, or a time according to RFC 3339.
+/// Reads a time of any form that providers send: a number since the epoch, a time according to RFC 3339, or a date of HTTP
+/// (RFC 9110, section 5.6.7). The number of digits tells its unit: as seconds, 12 digits are the year 5138; as
+/// milliseconds, 1973. A fraction is below the tolerance.
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = text.split_once('.').filter(|(_, fraction)| is_number(fraction)).map_or(text, |(whole, _)| whole);
+    if !is_number(whole) {
+        let time = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
+        return time.ok().map(|time| time.to_utc());
     }
-    let number: i64 = text.parse().ok()?;
-    // As seconds, 12 digits are the year 5138; as milliseconds, 1973.
-    if text.len() < 12 { DateTime::from_timestamp(number, 0) } else { DateTime::from_timestamp_millis(number) }
+    let number: i64 = whole.parse().ok()?;
+    match whole.len() {
+        ..12 => DateTime::from_timestamp(number, 0),
+        12..15 => DateTime::from_timestamp_millis(number),
+        15..18 => DateTime::from_timestamp_micros(number),
+        _ => Some(DateTime::from_timestamp_nanos(number)),
+    }
 }

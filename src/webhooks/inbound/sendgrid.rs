@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, base64, check_age, forged, header, identifiers};
+use crate::webhooks::{
+    config::base64,
+    inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, identifiers},
+};
 use mainstay_kernel::error::Result;
 
 /// Points on the curve, any of which may verify a signature.

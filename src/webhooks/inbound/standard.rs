@@ -5,8 +5,9 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::verifier::{
-    Keys, SignedEvent, UNNAMED, Verifier, base64, check_age, forged, header, identifier, identifiers,
+use crate::webhooks::{
+    config::base64,
+    inbound::verifier::{Keys, SignedEvent, UNNAMED, Verifier, check_age, forged, header, identifier, identifiers},
 };
 use mainstay_kernel::error::Result;
 

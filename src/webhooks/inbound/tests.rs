@@ -402,6 +402,94 @@ fn the_time_may_be_in_the_header_of_the_signature() {
     }
 }
 
+/// As Paystack and Intercom do.
+#[test]
+fn a_provider_signs_with_the_hash_function_that_it_has() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let functions =
+        [("sha256", hmac::HMAC_SHA256), ("sha512", hmac::HMAC_SHA512), ("sha1", hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)];
+    for (configured, _) in functions {
+        let verifiers = generic(&[("WEBHOOK_GENERIC_ALGORITHM", configured)], SECRET);
+        for (name, function) in functions {
+            let signature = hex(hmac::sign(&hmac::Key::new(function, SECRET.as_bytes()), BODY).as_ref());
+            let result = verify(&verifiers, Provider::Generic, &[("x-signature", &signature)], BODY);
+            assert_eq!(result.is_ok(), name == configured, "{name} instead of {configured}");
+        }
+    }
+}
+
+#[test]
+fn capitals_of_a_prefix_do_not_matter() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let at = now().timestamp();
+    let plain = generic(&[("WEBHOOK_GENERIC_PREFIX", "sha256=")], SECRET);
+    let signature = hex(&mac(SECRET.as_bytes(), BODY));
+    for (header, is_good) in [
+        (format!("SHA256={signature}"), true),
+        (format!("Sha256={}", signature.to_uppercase()), true),
+        (format!("sha512={signature}"), false),
+        (signature.clone(), false),
+        ("sha".to_owned(), false),
+    ] {
+        let all = [("x-signature", header.as_str())];
+        let result = verify(&plain, Provider::Generic, &all, BODY);
+        assert_eq!(result.is_ok(), is_good, "{header}");
+    }
+    let settings = [("WEBHOOK_GENERIC_PREFIX", "t={timestamp},V1="), ("WEBHOOK_GENERIC_SIGNED", "{timestamp}.{body}")];
+    let timed = generic(&settings, SECRET);
+    let signature = hex(&mac(SECRET.as_bytes(), &[format!("{at}.").as_bytes(), BODY].concat()));
+    for header in [format!("T={at},v1={signature}"), format!("t={at},v0=x,V1={signature}")] {
+        assert!(verify(&timed, Provider::Generic, &[("x-signature", &header)], BODY).is_ok(), "{header}");
+    }
+}
+
+#[test]
+fn the_time_of_a_signature_has_any_form() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let settings =
+        [("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"), ("WEBHOOK_GENERIC_SIGNED", "{timestamp}.{body}")];
+    let verifiers = generic(&settings, SECRET);
+    let check = |at: &str| {
+        let signature = hex(&mac(SECRET.as_bytes(), &[at.as_bytes(), b".", BODY].concat()));
+        verify(&verifiers, Provider::Generic, &[("x-sent-at", at), ("x-signature", &signature)], BODY).is_ok()
+    };
+    for age in [0, 300, -300, 301, -301] {
+        let time = now() - chrono::TimeDelta::seconds(age);
+        let at = time.timestamp();
+        for text in [
+            at.to_string(),
+            format!("{at}.25"),
+            format!("{at}123"),
+            format!("{at}123.5"),
+            format!("{at}123456"),
+            format!("{at}123456789"),
+            time.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
+            time.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        ] {
+            assert_eq!(check(&text), age.abs() <= 300, "{text}: {age} s ago");
+        }
+        for wrong in [format!("{at}."), format!(".{at}"), format!("-{at}"), format!("{at}.x"), format!("{at}e0")] {
+            assert!(!check(&wrong), "{wrong}");
+        }
+    }
+}
+
+/// Secret managers drop the padding, and some senders write the alphabet for URLs.
+#[test]
+fn a_secret_of_standard_webhooks_is_read_in_every_form_of_base64() {
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    let key = [0xfb; 25];
+    let at = now().timestamp().to_string();
+    let signature = STANDARD.encode(mac(&key, &[format!("msg_1.{at}.").as_bytes(), BODY].concat()));
+    let signature = format!("v1,{signature}");
+    let all = [("webhook-id", "msg_1"), ("webhook-timestamp", at.as_str()), ("webhook-signature", &signature)];
+    for secret in [STANDARD.encode(key), STANDARD_NO_PAD.encode(key), URL_SAFE.encode(key), URL_SAFE_NO_PAD.encode(key)]
+    {
+        let verifiers = verifiers(Provider::Standard, &[&format!("whsec_{secret}")]);
+        assert!(verify(&verifiers, Provider::Standard, &all, BODY).is_ok(), "{secret}");
+    }
+}
+
 #[test]
 fn the_id_may_be_part_of_the_signed_text() {
     const SECRET: &str = "a_secret_of_the_operators_choice";
@@ -441,6 +529,7 @@ fn a_scheme_that_makes_no_sense_is_refused() {
             ("WEBHOOK_GENERIC_SIGNED", "{timestamp}.{body}"),
         ],
         &[("WEBHOOK_GENERIC_ENCODING", "base32")],
+        &[("WEBHOOK_GENERIC_ALGORITHM", "md5")],
         &[("WEBHOOK_GENERIC_SIGNATURE_HEADER", "no header")],
         &[("WEBHOOK_GENERIC_ID_HEADER", "x-id"), ("WEBHOOK_GENERIC_ID_FIELD", "id")],
         &[("WEBHOOK_SECRETS_GENERIC", "short")],

@@ -3,10 +3,6 @@
 use std::{array, fmt, str};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
@@ -17,7 +13,10 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{proto::webhooks::v1::Reason as WebhooksReason, webhooks::inbound_event::model::without_mark};
+use crate::{
+    proto::webhooks::v1::Reason as WebhooksReason,
+    webhooks::{config::Algorithm, inbound_event::model::without_mark},
+};
 use mainstay_kernel::error::{Error, Reason, Result};
 
 /// The identification of a signed event.
@@ -49,7 +48,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     }
 }
 
-/// HMAC-SHA256 keys, any of which may have signed.
+/// HMAC keys, any of which may have signed.
 pub(crate) struct Keys(Vec<hmac::Key>);
 
 impl fmt::Debug for Keys {
@@ -73,10 +72,16 @@ impl Keys {
 }
 
 pub(crate) fn keys(
+    algorithm: Algorithm,
     secrets: &[SecretString],
     read: impl Fn(&str) -> Result<Vec<u8>, &'static str>,
 ) -> Result<Keys, &'static str> {
-    let key = |bytes: Vec<u8>| hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+    let algorithm = match algorithm {
+        Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Algorithm::Sha256 => hmac::HMAC_SHA256,
+        Algorithm::Sha512 => hmac::HMAC_SHA512,
+    };
+    let key = |bytes: Vec<u8>| hmac::Key::new(algorithm, &bytes);
     let keys: Result<_, _> = secrets.iter().map(|secret| read(secret.expose_secret()).map(key)).collect();
     Ok(Keys(keys?))
 }
@@ -166,15 +171,6 @@ pub(crate) fn identifier(text: &str) -> Option<String> {
 pub(crate) fn malformed(message: String) -> Error {
     Error::with_message(Reason::MalformedRequest, "The signed body is not an event.")
         .about(vec![("body".to_owned(), message)])
-}
-
-/// Decodes base64, also of the alphabet for URLs and without padding, as some senders write it.
-pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
-    const ANY: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    ANY.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
 /// Decodes hexadecimal.

@@ -67,6 +67,18 @@ fn products() -> Vec<Case> {
                 let price = json!({ "amountMinor": "1000000000000", "currencyCode": "IDR" });
                 call(&scene.cast.admin, json!({ "name": "A house in Jakarta", "price": price }))
             };
+            "hundredths of a dinar" => Status(201), |scene| {
+                let price = json!({ "amountMinor": "1230", "currencyCode": "KWD" });
+                call(&scene.cast.admin, json!({ "name": "A coffee in Kuwait", "price": price }))
+            };
+            "thousandths of a dinar, which no gateway charges" => Reason("VALIDATION_FAILED"), |scene| {
+                let price = json!({ "amountMinor": "1234", "currencyCode": "KWD" });
+                call(&scene.cast.admin, json!({ "name": "A coffee in Kuwait", "price": price }))
+            };
+            "a part of an ariary" => Reason("VALIDATION_FAILED"), |scene| {
+                let price = json!({ "amountMinor": "501", "currencyCode": "MGA" });
+                call(&scene.cast.admin, json!({ "name": "A coffee in Antananarivo", "price": price }))
+            };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.customer, json!({ "name": "Mine", "price": euro(1) }))
             };

@@ -93,9 +93,47 @@ fn every_mutation_has_its_place_in_the_source() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A test that is recorded for an unknown mutation would never run.
+/// Returns whether the sources of a test binary have a test of this path. The function is in the file of its module, or of a
+/// module around that.
+fn exists(binary: &str, test: &str) -> bool {
+    let sources = match binary {
+        "mainstay" => "src",
+        "mainstay::it" => "tests/it",
+        "mainstay-kernel" => "crates/kernel/src",
+        "mainstay-transcoder" => "crates/transcoder/src",
+        "mainstay-transcoder::transcode" => "crates/transcoder/tests/transcode",
+        "fleet" => "examples/fleet/src",
+        "fleet::it" => "examples/fleet/tests/it",
+        _ => return false,
+    };
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join(sources);
+    let (modules, name) = test.rsplit_once("::").unwrap_or(("", test));
+    let modules: Vec<_> = modules.split("::").collect();
+    let declaration = format!("fn {name}(");
+    (1..=modules.len()).any(|depth| {
+        let file = sources.join(modules[..depth].join("/")).with_extension("rs");
+        std::fs::read_to_string(file).is_ok_and(|text| text.contains(&declaration))
+    })
+}
+
+/// The runner would try a recorded test in vain if it had another name by now.
 #[test]
-fn every_recorded_test_belongs_to_a_mutation() {
+fn a_test_without_a_function_does_not_exist() {
+    assert!(exists("mainstay::it", "contract::mutations::a_test_without_a_function_does_not_exist"));
+    assert!(exists("mainstay-kernel", "page::token::tests::a_token_of_another_list_or_secret_is_refused"));
+    for (binary, test) in [
+        ("mainstay::it", "contract::mutations::a_test_without_a_function"),
+        ("mainstay::it", "contract::readme::a_test_without_a_function_does_not_exist"),
+        ("mainstay", "contract::mutations::a_test_without_a_function_does_not_exist"),
+        ("unknown", "contract::mutations::a_test_without_a_function_does_not_exist"),
+    ] {
+        assert!(!exists(binary, test), "{binary} {test}");
+    }
+}
+
+/// A test that is recorded for an unknown mutation would never run, nor would one that has been renamed.
+#[test]
+fn every_recorded_test_exists_and_belongs_to_a_mutation() {
     let areas = areas();
     let titles = areas.iter().flat_map(|(area, of)| of.mutation.iter().map(move |one| format!("{area}/{}", one.name)));
     let titles: BTreeSet<_> = titles.collect();
@@ -103,12 +141,15 @@ fn every_recorded_test_belongs_to_a_mutation() {
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut faults = Vec::new();
     for line in &lines {
-        let [title, _binary, _test] = line.split(' ').collect::<Vec<_>>()[..] else {
+        let [title, binary, test] = line.split(' ').collect::<Vec<_>>()[..] else {
             faults.push(format!("not AREA/NAME BINARY TEST: {line}"));
             continue;
         };
         if !titles.contains(title) {
             faults.push(format!("no mutation is called {title}"));
+        }
+        if !exists(binary, test) {
+            faults.push(format!("{binary} has no test {test}, which is recorded for {title}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

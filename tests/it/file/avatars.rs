@@ -79,6 +79,12 @@ async fn files_other_than_pictures_are_refused() {
     cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }
 
+fn jpeg() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(64, 64).write_to(&mut bytes, image::ImageFormat::Jpeg).expect("memory");
+    bytes.into_inner()
+}
+
 /// Trailing data of phones: Samsung's, a second picture, a video. The picture is drawn again, so none of it remains.
 #[tokio::test]
 async fn data_after_a_picture_is_dropped() {
@@ -87,8 +93,13 @@ async fn data_after_a_picture_is_dropped() {
     for trailer in
         [&b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT"[..], PNG, b"PK\x03\x04<script>alert(1)</script>"]
     {
-        let user = set(&cast.customer, Protocol::Rest, &[PNG, trailer].concat()).await.success();
-        let shown = get(&app, &user.text("/data/avatarUrl")).await.bytes().await.expect("a picture");
-        assert!(!shown.windows(trailer.len()).any(|window| window == trailer), "{trailer:?}");
+        for picture in [PNG, &jpeg()] {
+            let user = set(&cast.customer, Protocol::Rest, &[picture, trailer].concat()).await.success();
+            let shown = get(&app, &user.text("/data/avatarUrl")).await.bytes().await.expect("a picture");
+            assert!(!shown.windows(trailer.len()).any(|window| window == trailer), "{trailer:?}");
+        }
     }
+    // A picture that was cut in transit has no end marker either, so a picture without one is refused.
+    let jpeg = jpeg();
+    set(&cast.customer, Protocol::Rest, &jpeg[..jpeg.len() - 2]).await.failure("UNSUPPORTED_MEDIA_TYPE");
 }

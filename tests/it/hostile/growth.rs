@@ -68,8 +68,9 @@ const FLOOR: Duration = Duration::from_millis(4);
 /// The caches of a processor are shared, so the fastest of many tries is the cost.
 const TRIES: usize = 40;
 
-/// The user-written texts, by the statement that stores one: `$1` is the repeated unit, `$2` the length in characters.
-const FIELDS: [(&str, &str); 4] = [
+/// The user-written texts that may be long, by the statement that stores one: `$1` is the repeated unit, `$2` the length in
+/// characters.
+const FIELDS: [(&str, &str); 5] = [
     (
         "tickets.body",
         "INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, created_at, \
@@ -91,6 +92,11 @@ const FIELDS: [(&str, &str); 4] = [
         "INSERT INTO posts (id, author_id, account_id, slug, title, summary, body, language, status, created_at, \
       updated_at) SELECT gen_random_uuid(), user_id, account_id, gen_random_uuid()::text, 't', 's', left(repeat($1, $2), $2), 'en', \
       1, now(), now() FROM members LIMIT 1",
+    ),
+    (
+        "canned_answers.body",
+        "INSERT INTO canned_answers (id, name, body, author_id, created_at, updated_at) \
+      VALUES (gen_random_uuid(), gen_random_uuid()::text, left(repeat($1, $2), $2), gen_random_uuid(), now(), now())",
     ),
 ];
 

@@ -8,7 +8,8 @@ use crate::{
     support::{Actor, PROTOCOLS, Protocol, TestApp, unique},
 };
 
-const BLANK: [&str; 7] = ["   ", "\u{200b}", "\u{a0}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad}", "\u{2800}"];
+const BLANK: [&str; 9] =
+    ["   ", "\u{200b}", "\u{a0}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad}", "\u{2800}", "\u{fffc}", "\u{1d159}"];
 const CONTROLS: [&str; 5] = ["Ada\u{1b}[31m", "Ada\u{8}\u{8}", "A\u{9b}31m", "A\u{7f}", "A\u{ffff}"];
 const LINES: [&str; 7] = ["a\nb", "a\r\nb", "a\u{2028}b", "a\u{2029}b", "a\u{85}b", "a\u{b}b", "a\u{c}b"];
 

@@ -257,13 +257,14 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("once")).await;
-    let charge = async |minor: i64, currency: &str| {
-        let product = crate::cases::order::product(&scene, minor, currency).await;
+    let buy = async |product: String| {
         let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
         let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success().id();
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await
     };
+    let charge =
+        async |minor: i64, currency: &str| buy(crate::cases::order::product(&scene, minor, currency).await).await;
     let krona = charge(500, "ISK").await.success();
     assert_eq!(krona.status, 201);
     let back = json!({ "paymentId": krona.id(), "amount": { "amountMinor": "100", "currencyCode": "ISK" } });
@@ -277,9 +278,21 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })
     .await;
-    // An amount that Stripe can't represent is rejected, and nothing is charged.
-    charge(701, "MGA").await.failure("PAYMENT_FAILED");
-    charge(1_234, "KWD").await.failure("PAYMENT_FAILED");
+    // No product has an amount that Stripe can't represent. That of an earlier version is rejected, and nothing is charged.
+    for (minor, currency) in [(700, "MGA"), (1_230, "KWD")] {
+        let product = crate::cases::order::product(&scene, minor, currency).await;
+        let odd = json!({ "amountMinor": (minor + 1).to_string(), "currencyCode": currency });
+        let change = json!({ "productId": product, "product": { "price": odd } });
+        scene
+            .cast
+            .admin
+            .call(Protocol::Rest, "ProductService.UpdateProduct", change)
+            .await
+            .failure("VALIDATION_FAILED");
+        let earlier = format!("UPDATE products SET price_minor = price_minor + 1 WHERE id = '{product}'");
+        app.database.sql(&earlier).await;
+        buy(product).await.failure("PAYMENT_FAILED");
+    }
     assert_eq!(gateway.movements().len(), 4);
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (4, 4, 0, &Vec::new()));

@@ -20,7 +20,7 @@ async fn a_plus_in_a_query_is_a_space() {
         let draft = json!({ "subject": subject, "body": "Smoke.", "queue": queue });
         sender.scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
     }
-    let queries: [(&str, &[&str]); 10] = [
+    let queries: [(&str, &[&str]); 12] = [
         ("queues=General+Inquiry", &["Printer on fire"]),
         ("queues=General%20Inquiry", &["Printer on fire"]),
         ("queues=General%2BInquiry", &["C++ on fire"]),
@@ -31,6 +31,12 @@ async fn a_plus_in_a_query_is_a_space() {
         ("queues=General+Inquiry&createdFrom=2020-01-01T00:00:00%2B02:00", &["Printer on fire"]),
         ("queues=General+Inquiry&created_from=2020-01-01T00:00:00%2002:00", &["Printer on fire"]),
         ("createdBefore=2020-01-01T00:00:00.5+02:00&queues=General+Inquiry", &[]),
+        // The last value of a parameter counts, and nothing of an earlier one.
+        (
+            "queues=General+Inquiry&createdFrom=2100-01-01T00:00:00Z&createdFrom=1970-01-01T00:00:00Z",
+            &["Printer on fire"],
+        ),
+        ("queues=General+Inquiry&createdFrom=1970-01-01T00:00:00Z&createdFrom=2100-01-01T00:00:00.5Z", &[]),
     ];
     for (query, subjects) in queries {
         let list = sender.get(&format!("{TICKETS}?{query}")).await.success();

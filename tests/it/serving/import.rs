@@ -168,7 +168,9 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
         let head = format!("--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n{part}\r\n");
         [head.as_bytes(), text.as_bytes(), b"\r\n--x--\r\n"].concat()
     };
-    let cases: [(&str, &str, Vec<u8>); 16] = [
+    let tsv = "subject\tbody\r\nGrüße\t\"Müller, ß; \"\"x\"\"\"\r\nZwei\tEnde\r\n";
+    let spaced = "\"subject\", \"body\"\r\n\"Grüße\", \"Müller, ß; \"\"x\"\"\"\r\nZwei, Ende\r\n";
+    let cases: [(&str, &str, Vec<u8>); 21] = [
         ("application/vnd.ms-excel", "", text.as_bytes().to_vec()),
         ("application/csv", "", text.as_bytes().to_vec()),
         ("application/octet-stream", "", text.as_bytes().to_vec()),
@@ -185,6 +187,12 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
         ("text/tab-separated-values", "", tabs.into_bytes()),
         ("text/csv", "&delimiter=pipe", pipes.into_bytes()),
         ("text/csv", "&delimiter=semicolon", format!("sep=;\r\n{text}").into_bytes()),
+        // `curl --data-binary` announces a form.
+        ("application/x-www-form-urlencoded", "", text.as_bytes().to_vec()),
+        ("application/x-msexcel", "", text.as_bytes().to_vec()),
+        ("text/x-tsv", "", tsv.as_bytes().to_vec()),
+        ("text/csv", "", format!("\u{feff}\u{feff}{text}").into_bytes()),
+        ("text/csv", "", spaced.as_bytes().to_vec()),
     ];
     for (content_type, query, body) in cases {
         let app = TestApp::builder().with_jobs().start().await;
@@ -211,6 +219,8 @@ async fn a_file_of_another_type_is_refused_by_name() {
         assert_eq!(refused.text("/error/message"), "The file is an Excel workbook; save it as CSV.");
     }
     send("application/pdf", b"%PDF-1.7\n").await.failure("UNSUPPORTED_MEDIA_TYPE");
+    let refused = send("application/json", b"[{\"body\":\"x\"}]").await.failure("UNSUPPORTED_MEDIA_TYPE");
+    assert_eq!(refused.text("/error/message"), "The file is an array; write one object per line.");
     let field = b"--x\r\ncontent-disposition: form-data; name=\"delimiter\"\r\n\r\ntab\r\n--x\r\n\
         content-disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n\r\nbody\r\na\r\n--x--\r\n";
     send("multipart/form-data; boundary=x", field).await.failure("VALIDATION_FAILED");
@@ -223,7 +233,7 @@ async fn bytes_of_another_charset_are_reported_and_not_replaced() {
     let agent = app.cast().await.agent;
     let (tickets, errors) = import(&app, &agent, "text/csv", "", b"subject,body\nM\xfcller,x\nGood,y\n".to_vec()).await;
     assert_eq!(texts(&tickets), [("Good", "y")]);
-    assert_eq!(errors[0]["message"], "subject is not UTF-8");
+    assert_eq!(errors[0]["message"], "subject is not UTF-8; name the charset of the file by `charset`");
     let cast = app.cast().await;
     let account = cast.customer.as_user().account.to_string();
     let request = |options: Value| {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use mainstay_dev_servers::{Redis, RedisOptions};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -115,6 +116,47 @@ async fn a_defect_has_its_causes_and_a_backtrace() {
     assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("42P01")), "{line}");
     assert!(line["backtrace"].as_str().is_some_and(|trace| trace.contains("mainstay")), "{line}");
     assert_eq!(line["method"], "TicketService.ListTickets");
+}
+
+/// A form of another site is refused, and no defect of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_site_is_no_error() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let paths = ["/register", "/reset-password", "/session"];
+    for path in paths {
+        let form = server.endpoint.http.post(format!("{}{path}", server.endpoint.base())).body("email=a%40example.com");
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        let answer = form.header("sec-fetch-site", "cross-site").send().await.expect("an answer");
+        assert_eq!(answer.status(), 403, "{path}");
+    }
+    eventually("a line of each refusal", async || {
+        lines(&server).iter().filter(|line| line["status"] == 403).count() == paths.len()
+    })
+    .await;
+    assert!(!server.log().contains("\"ERROR\""), "{}", server.log());
+}
+
+/// The first line has the failure of a command, and the second one why Redis can't be reached again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_redis_has_its_cause() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("REDIS_URL", &redis.url())]).await;
+    server.endpoint.get("/api/v1/posts").await.success();
+    redis.crash();
+    for (message, expected) in [("Redis is unavailable", "Redis"), ("Redis is still unavailable", "refused")] {
+        eventually(message, async || {
+            server.endpoint.get("/api/v1/posts").await;
+            let log = server.log();
+            let mut events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            events.any(|event| {
+                let cause = event["cause"].as_str().unwrap_or_default();
+                event["message"] == message && cause.contains(expected)
+            })
+        })
+        .await;
+    }
 }
 
 /// Load balancers probe about every second.

@@ -29,6 +29,9 @@ async fn words_of_scripts_without_spaces_are_found() {
     create(&customer, "프린터가 고장났어요", "도와주세요").await;
     create(&customer, "เครื่องพิมพ์เสีย", "ช่วยด้วย").await;
     create(&customer, "printer", "A4打印纸").await;
+    // "The printer is broken", in Javanese and Balinese.
+    create(&customer, "ꦥꦿꦶꦤ꧀ꦠꦼꦂꦫꦸꦱꦏ꧀", "ꦠꦸꦭꦸꦁ").await;
+    create(&customer, "ᬧ᭄ᬭᬶᬦ᭄ᬢᭂᬃᬭᬸᬲᬓ᭄", "ᬢᬸᬮᬸᬂ").await;
     let chinese = ["打印机坏了", "打坏印机", "printer"];
     let mut with_print = vec![chinese[0], chinese[2]];
     with_print.sort_unstable();
@@ -45,6 +48,8 @@ async fn words_of_scripts_without_spaces_are_found() {
         ("故障", vec!["プリンターが故障しました"]),
         ("프린터", vec!["프린터가 고장났어요"]),
         ("พิมพ์", vec!["เครื่องพิมพ์เสีย"]),
+        ("ꦫꦸꦱꦏ꧀", vec!["ꦥꦿꦶꦤ꧀ꦠꦼꦂꦫꦸꦱꦏ꧀"]),
+        ("ᬭᬸᬲᬓ᭄", vec!["ᬧ᭄ᬭᬶᬦ᭄ᬢᭂᬃᬭᬸᬲᬓ᭄"]),
         ("A4打印", vec!["printer"]),
         ("打印机 or printer", vec!["printer", "打印机坏了"]),
         ("印打", vec![]),

@@ -12,19 +12,22 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 const MAX_DASHES: usize = 16;
 
 /// The characters of scripts that are written without spaces, as the function `search_dense` has them.
-const DENSE: [RangeInclusive<char>; 16] = [
+const DENSE: [RangeInclusive<char>; 19] = [
     '\u{e00}'..='\u{eff}',
     '\u{1000}'..='\u{109f}',
     '\u{1100}'..='\u{11ff}',
     '\u{1780}'..='\u{17ff}',
     '\u{1950}'..='\u{19df}',
     '\u{1a20}'..='\u{1aaf}',
+    '\u{1b00}'..='\u{1b7f}',
     '\u{3005}'..='\u{3007}',
     '\u{3041}'..='\u{309f}',
     '\u{30a1}'..='\u{30fa}',
     '\u{30fc}'..='\u{31ff}',
     '\u{3400}'..='\u{4dbf}',
     '\u{4e00}'..='\u{a4cf}',
+    '\u{a980}'..='\u{a9ff}',
+    '\u{aa60}'..='\u{aadf}',
     '\u{ac00}'..='\u{d7ff}',
     '\u{f900}'..='\u{faff}',
     '\u{ff66}'..='\u{ffdc}',

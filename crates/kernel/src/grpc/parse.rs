@@ -22,6 +22,10 @@ pub fn price(money: &pb::Money, field: &str) -> Result<Money> {
     if !(1..=max).contains(&money.amount_minor) {
         let range = if currency.is_some() { format!("from 1 to {max}") } else { "at least 1".to_owned() };
         faults.push((format!("{field}.amountMinor"), format!("must be {range}")));
+    } else if let Some(step) = currency.map(Currency::step).filter(|step| money.amount_minor % step != 0) {
+        let code = &money.currency_code;
+        let message = format!("must be a multiple of {step}, because gateways charge no smaller part of {code}");
+        faults.push((format!("{field}.amountMinor"), message));
     }
     if currency.is_none() {
         faults.push((format!("{field}.currencyCode"), "must be a code of ISO 4217, like EUR".to_owned()));
@@ -99,6 +103,10 @@ mod tests {
         assert_eq!(faults(1, "EUR"), none);
         assert_eq!(faults(9_999_999_999, "JPY"), none);
         assert_eq!(faults(150_000_000, "IDR"), none);
+        assert_eq!([faults(1_230, "KWD"), faults(500, "MGA")], [none, none]);
+        for (minor, code) in [(1_234, "KWD"), (1, "TND"), (501, "MGA"), (1, "MGA")] {
+            assert_eq!(faults(minor, code), ["price.amountMinor"], "{minor} {code}");
+        }
         assert_eq!(faults(0, "EUR"), ["price.amountMinor"]);
         assert_eq!(faults(100_000_000, "EUR"), ["price.amountMinor"]);
         assert_eq!(faults(1_000_000_000_000, "IDR"), ["price.amountMinor"]);

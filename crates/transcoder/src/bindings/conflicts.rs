@@ -1,13 +1,17 @@
 //! Conflicts: fields that a request sets more than once, where one value would silently override another.
 
 use super::{FieldPath, Result, Step, spell};
-use crate::json::{Cardinality, Codec, Field, Kind, ReadError};
+use crate::json::{Cardinality, Codec, Field, Kind, ReadError, replaces_earlier};
 use crate::wire::{Reader, Value};
 
 const TWICE: &str = "given twice";
 const ONEOF: &str = "only one member of its oneof may be given";
 
-/// Rejects query parameters that conflict; each is given with its position. Returns the fields, deduplicated.
+/// The bytes of a query parameter: their start and their end.
+type Span = (usize, usize);
+
+/// Rejects query parameters that conflict; each is given with its bytes. Returns the fields, deduplicated, and the bytes
+/// that a later text of the same message replaces.
 ///
 /// In sorted order, conflicting paths are adjacent, or a path between them conflicts too. So only neighbors are
 /// compared, and the work is linear after sorting.
@@ -15,16 +19,24 @@ const ONEOF: &str = "only one member of its oneof may be given";
 /// # Errors
 /// A second value for a scalar with explicit presence or for another member of a oneof; a field inside a message that
 /// is given as text.
-pub(super) fn check_parameters(codec: &Codec, mut parameters: Vec<(FieldPath, usize)>) -> Result<Vec<FieldPath>> {
+pub(super) fn check_parameters(
+    codec: &Codec,
+    mut parameters: Vec<(FieldPath, Span)>,
+) -> Result<(Vec<FieldPath>, Vec<Span>)> {
     parameters.sort_unstable();
+    let mut replaced = Vec::new();
     for pair in parameters.windows(2) {
         if let Some(fault) = fault(codec, &pair[0].0, &pair[1].0) {
             let later = if pair[0].1 > pair[1].1 { &pair[0].0 } else { &pair[1].0 };
             return Err(ReadError::new(fault).within(&spell(codec, later)));
         }
+        let field = pair[0].0.last().filter(|_| pair[0].0 == pair[1].0).map(|step| step.field(codec));
+        if field.is_some_and(|f| f.cardinality == Cardinality::Singular && replaces_earlier(codec, f.kind)) {
+            replaced.push(pair[0].1);
+        }
     }
     parameters.dedup_by(|one, other| one.0 == other.0);
-    Ok(parameters.into_iter().map(|(path, _)| path).collect())
+    Ok((parameters.into_iter().map(|(path, _)| path).collect(), replaced))
 }
 
 /// Returns the reason why parameters for both fields conflict; `None` if they do not.

@@ -43,12 +43,19 @@ pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>)
     }
 }
 
-/// Returns whether texts of a kind may contain a `+` and never contain a space: base64, and times with an offset.
+/// Returns whether a second text of a kind replaces the first as a whole. Scalars do so on the wire, where messages are
+/// merged: a time without a fraction would get that of an earlier one. The paths of a mask are a list.
+pub(crate) fn replaces_earlier(codec: &Codec, kind: Kind) -> bool {
+    matches!(kind, Kind::Message(id) if !matches!(codec.message(id).shape, Shape::FieldMask))
+}
+
+/// Returns whether texts of a kind may contain a `+` and never contain a space: base64, times with an offset, and
+/// durations with a sign.
 pub(crate) fn writes_plus(codec: &Codec, kind: Kind) -> bool {
     match kind {
         Kind::Bytes => true,
         Kind::Message(id) => match codec.message(id).shape {
-            Shape::Timestamp => true,
+            Shape::Timestamp | Shape::Duration => true,
             Shape::Wrapper => writes_plus(codec, codec.message(id).fields[0].kind),
             _ => false,
         },

@@ -267,6 +267,25 @@ async fn media_types_are_negotiated() {
     }
 }
 
+/// On the wire, the messages of one field are merged. A later value therefore replaces every part of an earlier one.
+#[tokio::test]
+async fn the_last_of_two_values_of_a_message_counts_alone() {
+    for (query, field, expected) in [
+        ("since=2030-01-01T00:00:00Z&since=1970-01-01T00:00:00Z", "since", json!("1970-01-01T00:00:00Z")),
+        ("since=2020-01-01T00:00:00.5Z&since=2021-01-01T00:00:00Z", "since", json!("2021-01-01T00:00:00Z")),
+        ("patience=1.5s&patience=2s", "patience", json!("2s")),
+        ("patience=1.5s&patience=-1s", "patience", json!("-1s")),
+        ("patience=-1.5s&patience=0s", "patience", json!("0s")),
+        ("limit=9&limit=0", "limit", json!(0)),
+        ("flag=true&flag=false", "flag", json!(false)),
+        ("flag.value=true&flag.value=false", "flag", json!(false)),
+        // The paths of a mask are a list, as they are as `updateMask.paths`.
+        ("updateMask=a&updateMask=b", "updateMask", json!("a,b")),
+    ] {
+        assert_eq!(received_request("GET", &format!("/v1/items/x?{query}"), "").await[field], expected, "{query}");
+    }
+}
+
 /// Forms, `URLSearchParams` and the libraries of most languages write spaces as `+`.
 #[tokio::test]
 async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
@@ -280,14 +299,24 @@ async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
         ("since=2024-05-01T12:00:00%2B02:00", "/since", json!("2024-05-01T10:00:00Z")),
         ("since=2024-05-01T12:00:00%2002:00", "/since", json!("2024-05-01T10:00:00Z")),
         ("token=+/+/", "/token", json!("+/+/")),
+        ("patience=+1s", "/patience", json!("1s")),
+        ("patience=%2B1.5s", "/patience", json!("1.500s")),
+        ("patience=%201s", "/patience", json!("1s")),
     ] {
         let response = call("GET", &format!("/v1/items/x?{query}"), "").await;
         assert_eq!(response.json()["request"].pointer(field), Some(&expected), "{query}: {}", response.text());
     }
     assert_eq!(call("GET", "/v1/items/a+b", "").await.json()["request"]["name"], "a+b", "a path has no forms");
-    for query in
-        ["flag=+true", "limit=+7", "ratio=1e+3", "sizes=SIZE+SMALL", "since=2024-05-01+12:00:00Z", "item+title=x"]
-    {
+    for query in [
+        "flag=+true",
+        "limit=+7",
+        "ratio=1e+3",
+        "sizes=SIZE+SMALL",
+        "since=2024-05-01+12:00:00Z",
+        "item+title=x",
+        "patience=1+s",
+        "patience=-+1s",
+    ] {
         refusal("GET", &format!("/v1/items/x?{query}"), "").await;
     }
 }

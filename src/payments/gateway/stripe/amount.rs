@@ -9,28 +9,26 @@
 
 use mainstay_kernel::money::{Currency, Money};
 
-/// Returns the conversion of an amount from ISO 4217's smallest unit: a factor, the number that the product must be a
-/// multiple of, and a divisor.
-fn scale(currency: Currency) -> (i64, i64, i64) {
-    match (currency.code(), currency.places()) {
-        ("ISK" | "UGX", _) => (100, 1, 1),
-        ("MGA", _) => (1, 100, 100),
-        (_, 3) => (1, 10, 1),
-        _ => (1, 1, 1),
+/// Returns the conversion of an amount from ISO 4217's smallest unit: a factor and a divisor.
+fn scale(currency: Currency) -> (i64, i64) {
+    match currency.code() {
+        "ISK" | "UGX" => (100, 1),
+        "MGA" => (1, 100),
+        _ => (1, 1),
     }
 }
 
 /// Converts an amount to Stripe's format; `None` if Stripe can't represent it.
 pub(crate) fn to_stripe(amount: Money) -> Option<String> {
-    let (factor, multiple_of, divisor) = scale(amount.currency());
-    let minor = amount.minor() * factor;
-    (minor % multiple_of == 0).then(|| (minor / divisor).to_string())
+    let (factor, divisor) = scale(amount.currency());
+    let is_charged = amount.minor() % amount.currency().step() == 0;
+    is_charged.then(|| (amount.minor() * factor / divisor).to_string())
 }
 
 /// Converts an amount from Stripe's format; `None` if it can't be represented here.
 pub(crate) fn from_stripe(minor: i64, currency: &str) -> Option<Money> {
     let currency = Currency::parse(&currency.to_ascii_uppercase())?;
-    let (factor, _, divisor) = scale(currency);
+    let (factor, divisor) = scale(currency);
     let minor = minor.checked_mul(divisor)?;
     if minor % factor == 0 { Money::new(minor / factor, currency).ok() } else { None }
 }
@@ -68,9 +66,8 @@ mod tests {
         let codes = pairs().flat_map(|pair| letters().map(move |third| format!("{pair}{third}")));
         let mut count = 0;
         for currency in codes.filter_map(|code| Currency::parse(&code)) {
-            let (_, multiple_of, _) = scale(currency);
             let max = currency.max_minor();
-            let theirs = to_stripe(Money::new(max - max % multiple_of, currency).expect("an amount"));
+            let theirs = to_stripe(Money::new(max - max % currency.step(), currency).expect("an amount"));
             let digits = match currency.code() {
                 "IDR" => 12,
                 "LBP" => 11,

@@ -19,14 +19,17 @@ use crate::support::{
     },
 };
 
+/// The fault of a row whose quotes have no certain meaning. Readers differ: some join both texts, others keep the quotes.
+const MISQUOTED: &str = "a cell has text behind its closing quote; write quotes in a quoted cell twice";
+
 pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
     let mut file = Utf8::new(file, options.charset);
     let charset = file.charset()?;
     let mut file = BufReader::new(file);
     let head = Head::read(&mut file, options.delimiter)?;
-    let delimiter = head.delimiter.byte();
-    let lines = Lines::new(head.bytes.as_slice().chain(file), Some(delimiter));
-    let end = lines.end();
+    let delimiter = head.dialect.delimiter;
+    let lines = Lines::new(head.bytes.as_slice().chain(file), Some(head.dialect));
+    let (end, misquoted) = (lines.end(), lines.misquoted());
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(lines);
     let mut record = ByteRecord::new();
     for _ in 0..=usize::from(head.names_delimiter) {
@@ -52,7 +55,11 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
         let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(has_line_break);
         // Spreadsheets write rows of nothing but delimiters.
         let is_blank = current.iter().all(is_blank) && last.is_none_or(|end| !end.quoted);
-        if !is_blank && !each(Entry { line, row: table.row(&current, last) }) {
+        let row = match misquoted.take(u64::try_from(line).unwrap_or_default()) {
+            true => Err(MISQUOTED.to_owned()),
+            false => table.row(&current, last),
+        };
+        if !is_blank && !each(Entry { line, row }) {
             return Ok(());
         }
     }
@@ -120,8 +127,10 @@ impl Table {
             if *column == Column::Other {
                 continue;
             }
-            let text = std::str::from_utf8(bytes)
-                .map_err(|_| format!("{} is not {}", column.name(), self.charset.encoding().name()))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let charset = self.charset.encoding().name();
+                format!("{} is not {charset}; name the charset of the file by `charset`", column.name())
+            })?;
             let text = formula::unescape(text, self.is_exported);
             let field = match column {
                 Column::Subject => &mut raw.subject,
@@ -242,6 +251,40 @@ mod tests {
     }
 
     #[test]
+    fn text_behind_a_closing_quote_is_an_error_and_changes_nothing() {
+        let file =
+            "subject\tbody\n\"Quick\" fix\tb\nc\t5\" disk\n\n\"d \"\"x\"\"\"\t\"e\"\n\"5 apples\tf\ng\t\"h\" i\nj\tk\n";
+        let expected = [
+            bad(2, MISQUOTED),
+            good(3, "c", "5\" disk"),
+            good(5, "d \"x\"", "e"),
+            // The quote opens a cell, which ends in the next line.
+            bad(6, MISQUOTED),
+            good(8, "j", "k"),
+        ];
+        assert_eq!(rows(file), expected);
+        assert_eq!(rows("subject,body\na,\"b\" c"), [bad(2, MISQUOTED)]);
+    }
+
+    #[test]
+    fn spaces_may_follow_the_delimiters() {
+        let expected = [good(2, "a", "b, c"), good(3, "d", "e \"f\"")];
+        assert_eq!(rows("subject, \"body\"\na, \"b, c\"\nd, e \"f\"\n"), expected);
+        assert_eq!(rows("\"subject\"; \"body\"\r\n\"a\" ; \"b, c\"\r\nd;  e \"f\"\r\n"), expected);
+        // Elsewhere, they belong to the cell (RFC 4180), whose quotes are characters.
+        assert_eq!(rows("subject,body\na, \"b\"\n"), [good(2, "a", " \"b\"")]);
+    }
+
+    #[test]
+    fn invisible_characters_are_no_part_of_a_name() {
+        for header in ["\u{feff}\u{feff}subject,body", "\u{200b}Subject,\"\u{a0}body\u{a0}\"", "subject,\u{feff}body"] {
+            assert_eq!(rows(&format!("{header}\na,b\n")), [good(2, "a", "b")], "{header:?}");
+        }
+        let exported = "\u{feff}\u{feff}id,account_id,create_time,subject,body\n1,2,3,a;'=x,b\n";
+        assert_eq!(rows(exported), [good(2, "a;=x", "b")]);
+    }
+
+    #[test]
     fn a_file_without_a_body_column_is_invalid() {
         for file in ["", "subject\na\n", "body,body\n1,2\n"] {
             assert!(
@@ -260,7 +303,10 @@ mod tests {
             true
         })
         .expect("a good file");
-        assert_eq!(rows, [(2, Some("body is not UTF-8".to_owned())), (3, None)]);
+        assert_eq!(
+            rows,
+            [(2, Some("body is not UTF-8; name the charset of the file by `charset`".to_owned())), (3, None)]
+        );
     }
 
     #[test]
@@ -291,6 +337,9 @@ mod tests {
     fn bytes_that_are_no_text_in_the_charset_are_reported() {
         let file: Vec<u8> =
             "\u{feff}subject,body\na,".encode_utf16().chain([0xd800, 10]).flat_map(u16::to_le_bytes).collect();
-        assert_eq!(rows_by(&file, ReadOptions::default()), [bad(2, "body is not UTF-16LE")]);
+        assert_eq!(
+            rows_by(&file, ReadOptions::default()),
+            [bad(2, "body is not UTF-16LE; name the charset of the file by `charset`")]
+        );
     }
 }

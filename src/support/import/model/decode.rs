@@ -8,22 +8,28 @@ use crate::support::import::model::options::Charset;
 
 /// The output for malformed input. It is invalid UTF-8, so that the row is rejected.
 const MALFORMED: u8 = 0xff;
-/// The number of bytes that decide the charset.
-const MARK_BYTES: usize = 4;
+/// The number of bytes that decide the charset, and in which byte order marks are skipped.
+const MARK_BYTES: usize = 64;
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Returns the charset that the beginning of a file indicates, and the length of its byte order mark.
+/// The byte order marks of the charsets that have one.
+const MARKS: [(Charset, &[u8]); 3] =
+    [(Charset::UTF_8, b"\xef\xbb\xbf"), (Charset::UTF_16LE, b"\xff\xfe"), (Charset::UTF_16BE, b"\xfe\xff")];
+
+/// Returns the charset that the beginning of a file indicates, and the length of its byte order marks. A program that adds
+/// a mark to a text that has one writes two.
 fn charset(beginning: &[u8], declared: Option<Charset>) -> (Charset, usize) {
-    match beginning {
-        [0xef, 0xbb, 0xbf, ..] => (Charset::UTF_8, 3),
-        [0xff, 0xfe, ..] => (Charset::UTF_16LE, 2),
-        [0xfe, 0xff, ..] => (Charset::UTF_16BE, 2),
-        _ if declared.is_some() => (declared.unwrap_or(Charset::UTF_8), 0),
-        // A header neither begins with NUL nor has it as its second character.
-        [first, 0, ..] if *first != 0 => (Charset::UTF_16LE, 0),
-        [0, second, ..] if *second != 0 => (Charset::UTF_16BE, 0),
-        _ => (Charset::UTF_8, 0),
+    if let Some((charset, mark)) = MARKS.into_iter().find(|(_, mark)| beginning.starts_with(mark)) {
+        let marks = beginning.chunks(mark.len()).take_while(|chunk| *chunk == mark).count();
+        return (charset, marks * mark.len());
     }
+    let guessed = match beginning {
+        // A header neither begins with NUL nor has it as its second character.
+        [first, 0, ..] if *first != 0 => Charset::UTF_16LE,
+        [0, second, ..] if *second != 0 => Charset::UTF_16BE,
+        _ => Charset::UTF_8,
+    };
+    (declared.unwrap_or(guessed), 0)
 }
 
 /// A file as UTF-8, without a byte order mark. The bytes of a UTF-8 file are passed on unchanged.
@@ -180,6 +186,10 @@ mod tests {
         assert_eq!(decoded(b"\x93\xfa\x96\x7b", Some("shift_jis")), "日本".as_bytes());
         assert_eq!(decoded(b"", None), b"");
         assert_eq!(decoded(b"\xef\xbb\xbf", None), b"");
+        let twice = format!("\u{feff}{marked}");
+        assert_eq!(decoded(twice.as_bytes(), None), text.as_bytes());
+        assert_eq!(decoded(&utf_16(&twice, u16::to_le_bytes), None), text.as_bytes());
+        assert_eq!(decoded(&utf_16(&twice, u16::to_be_bytes), Some("utf-8")), text.as_bytes());
     }
 
     #[test]

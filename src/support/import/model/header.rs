@@ -3,8 +3,13 @@
 use std::io::{self, BufRead};
 
 use csv::{ByteRecord, ReaderBuilder};
+use mainstay_kernel::contract::validate::check;
 
-use crate::support::import::model::{Fault, options::Delimiter};
+use crate::support::import::model::{
+    Fault,
+    lines::{Dialect, Lines},
+    options::Delimiter,
+};
 
 /// The content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +44,8 @@ impl Column {
         }
     }
 
-    fn from_name(name: &[u8]) -> Self {
-        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+    fn from_name(cell: &[u8]) -> Self {
+        let name = name(cell);
         match name.as_str() {
             "subject" => Self::Subject,
             "body" => Self::Body,
@@ -73,9 +78,16 @@ impl Column {
     }
 }
 
+/// Returns the name in a cell of the header, without the white space and the invisible characters around it, such as a
+/// byte order mark that a program has copied into the file.
+fn name(cell: &[u8]) -> String {
+    let cell = String::from_utf8_lossy(cell);
+    cell.trim_matches(|c: char| check::is_blank(c.encode_utf8(&mut [0; 4]))).to_ascii_lowercase()
+}
+
 /// Returns whether a header is that of the export, by columns that the import ignores.
 pub(crate) fn is_exported(header: &ByteRecord) -> bool {
-    let is_named = |name: &str| header.iter().any(|cell| cell.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
+    let is_named = |wanted: &str| header.iter().any(|cell| name(cell) == wanted);
     ["id", "account_id", "create_time"].into_iter().all(is_named)
 }
 
@@ -86,7 +98,7 @@ const MAX_BYTES: usize = 64 << 10;
 pub(crate) struct Head {
     /// The bytes up to the end of the first row that is not empty.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) delimiter: Delimiter,
+    pub(crate) dialect: Dialect,
     /// Whether a row before the header names the delimiter, in the convention of spreadsheets: `sep=;`.
     pub(crate) names_delimiter: bool,
 }
@@ -111,7 +123,7 @@ impl Head {
         }
         let named = named(&bytes);
         let delimiter = given.or(named).unwrap_or_else(|| find(&bytes));
-        Ok(Self { bytes, delimiter, names_delimiter: named.is_some() })
+        Ok(Self { dialect: dialect(&bytes, delimiter), bytes, names_delimiter: named.is_some() })
     }
 }
 
@@ -126,9 +138,25 @@ fn named(row: &[u8]) -> Option<Delimiter> {
     Delimiter::ALL.into_iter().find(|delimiter| is_row && delimiter.byte() == byte)
 }
 
+/// Returns the dialect of a file with this first row. Where a space follows every delimiter of it, spaces before cells
+/// have no meaning, and quotes may follow them: `subject, "body"`.
+fn dialect(row: &[u8], delimiter: Delimiter) -> Dialect {
+    let delimiter = delimiter.byte();
+    let (mut is_quoted, mut delimiters, mut spaced) = (false, 0, 0);
+    for (at, &byte) in row.iter().enumerate() {
+        is_quoted ^= byte == b'"';
+        if byte == delimiter && !is_quoted {
+            delimiters += 1;
+            spaced += usize::from(row.get(at + 1) == Some(&b' '));
+        }
+    }
+    Dialect { delimiter, is_spaced: delimiters > 0 && delimiters == spaced }
+}
+
 fn find(row: &[u8]) -> Delimiter {
     let count_columns = |delimiter: &Delimiter| {
-        let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter.byte()).from_reader(row);
+        let lines = Lines::new(row, Some(dialect(row, *delimiter)));
+        let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter.byte()).from_reader(lines);
         let mut header = ByteRecord::new();
         let is_read = reader.read_byte_record(&mut header).unwrap_or(false);
         let columns = header.iter().filter(|name| Column::from_name(name) != Column::Other).count();
@@ -160,12 +188,29 @@ mod tests {
             ("SEP=;\nbody,subject\n", Delimiter::Semicolon),
             ("sep=;;;\nbody,subject\n", Delimiter::Semicolon),
             ("sep=;x,body\n", Delimiter::Comma),
+            ("\"note\"; \"body\"\n", Delimiter::Semicolon),
+            ("\"a, b\"| \"body\"\n", Delimiter::Pipe),
             ("", Delimiter::Comma),
         ] {
             let head = Head::read(&mut file.as_bytes(), None).expect("a slice is read");
-            assert_eq!(head.delimiter, delimiter, "{file:?}");
+            assert_eq!(head.dialect.delimiter, delimiter.byte(), "{file:?}");
             let head = Head::read(&mut file.as_bytes(), Some(Delimiter::Pipe)).expect("a slice is read");
-            assert_eq!(head.delimiter, Delimiter::Pipe, "what is said counts");
+            assert_eq!(head.dialect.delimiter, b'|', "what is said counts");
+        }
+    }
+
+    #[test]
+    fn spaces_before_cells_have_no_meaning_where_every_delimiter_of_the_header_has_one() {
+        for (header, is_spaced) in [
+            ("subject, body\n", true),
+            ("subject, \"body\",  tags\n", true),
+            ("\"a,b\", body\n", true),
+            ("subject,body\n", false),
+            ("subject, body,tags\n", false),
+            ("\"a, b\",body\n", false),
+            ("body\n", false),
+        ] {
+            assert_eq!(dialect(header.as_bytes(), Delimiter::Comma).is_spaced, is_spaced, "{header}");
         }
     }
 

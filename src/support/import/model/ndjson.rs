@@ -88,6 +88,8 @@ pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(
 
 fn row(line: &[u8], unescapes: bool) -> Result<Row, String> {
     let text = std::str::from_utf8(line).map_err(|_| "line is not UTF-8".to_owned())?;
+    // Files that were joined have a byte order mark in the middle.
+    let text = text.trim_start_matches('\u{feff}');
     // serde would accept an array of the fields in order.
     if !text.trim_start().starts_with('{') {
         return Err("line is not a ticket: it is no JSON object".to_owned());
@@ -140,6 +142,18 @@ mod tests {
         assert_eq!(rows[2].1, Err("body is empty".to_owned()));
         assert_eq!(rows[3].1, Err("body contains a NUL character".to_owned()));
         assert_eq!(rows[4].1, Err("line ends in the middle".to_owned()));
+    }
+
+    #[test]
+    fn byte_order_marks_before_an_object_are_skipped() {
+        let mut bodies = Vec::new();
+        let file = "\u{feff}\u{feff}{\"body\":\"a\"}\n\u{feff}{\"body\":\"\u{feff}b\"}\n";
+        let mut each = |entry: Entry| {
+            bodies.push(entry.row.expect("good").content.body);
+            true
+        };
+        read(file.as_bytes(), ReadOptions::default(), &mut each).expect("a good file");
+        assert_eq!(bodies, ["a", "\u{feff}b"]);
     }
 
     #[test]

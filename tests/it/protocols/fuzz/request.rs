@@ -201,6 +201,7 @@ impl Writer {
                     "page",
                     "page=",
                     "page=1&page=2",
+                    "createdFrom=2100-01-01T00:00:00.5Z&createdFrom=1970-01-01T00:00:00Z",
                     "%70age=2",
                     "page=%31",
                     "page=+1",

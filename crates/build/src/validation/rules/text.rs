@@ -3,6 +3,7 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
 const LINE: &str = "mainstay.policy.v1.is_line";
+const CODE: &str = "mainstay.policy.v1.is_code";
 const VERBATIM: &str = "mainstay.policy.v1.is_verbatim";
 
 /// The kind of a string.
@@ -12,6 +13,8 @@ pub(super) enum Text {
     Plain,
     /// A text of one line.
     Line,
+    /// A code that a person types.
+    Code,
     /// Bytes that happen to be UTF-8.
     Verbatim,
 }
@@ -25,11 +28,13 @@ impl Text {
         };
         // Google's standard option for values that must not be shown.
         let is_secret = options.get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true));
-        match (marked(LINE), marked(VERBATIM) || is_secret) {
-            (true, true) => Err("a line is normalized, and can't be verbatim".to_owned()),
-            (true, false) => Ok(Self::Line),
-            (false, true) => Ok(Self::Verbatim),
-            (false, false) => Ok(Self::Plain),
+        match (marked(LINE), marked(CODE), marked(VERBATIM)) {
+            (true, false, false) if !is_secret => Ok(Self::Line),
+            (false, true, false) => Ok(Self::Code),
+            (false, false, true) => Ok(Self::Verbatim),
+            (false, false, false) if is_secret => Ok(Self::Verbatim),
+            (false, false, false) => Ok(Self::Plain),
+            _ => Err("a line or a code is normalized, and can't be verbatim or of another kind".to_owned()),
         }
     }
 
@@ -42,6 +47,7 @@ impl Text {
         match self {
             _ if *kind != Kind::String => None,
             Self::Verbatim => None,
+            Self::Code => Some("normalize_code"),
             _ if has(&|rule| rule == "email") => Some("normalize_email"),
             _ if has(&is_format) => None,
             Self::Line => Some("normalize_line"),

@@ -37,12 +37,13 @@ pub fn has_nul(value: &str) -> bool {
 }
 
 /// Returns whether a string has no visible character: it is empty, or consists of white space, control and format
-/// characters, noncharacters, characters of `Default_Ignorable_Code_Point`, and the blank pattern of Braille.
+/// characters, noncharacters, characters of `Default_Ignorable_Code_Point`, and the graphic characters without a glyph: the
+/// blanks of Braille, of Egyptian and of Khitan, the null notehead, and the replacement of an object.
 pub fn is_blank(value: &str) -> bool {
     static VISIBLE: LazyLock<Regex> = LazyLock::new(|| {
-        let class =
-            r"[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u{2800}]";
-        Regex::new(class).expect("a regular expression")
+        let classes = r"\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}";
+        let blanks = r"\u{2800}\u{fffc}\u{13441}\u{13442}\u{16fe4}\u{1d159}";
+        Regex::new(&format!("[^{classes}{blanks}]")).expect("a regular expression")
     });
     !value.bytes().any(|byte| byte.is_ascii_graphic()) && !VISIBLE.is_match(value)
 }

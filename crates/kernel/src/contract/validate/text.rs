@@ -56,6 +56,32 @@ pub fn normalize_email(text: &mut String) {
     }
 }
 
+/// The digits zero of the scripts that keyboards have: Arabic, Persian, N'Ko, those of India, Thai, Lao, Tibetan, Burmese, Shan,
+/// Khmer and Mongolian. The other digits follow them (Unicode's category Nd).
+const ZEROS: [char; 20] = [
+    '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}',
+    '\u{ce6}', '\u{d66}', '\u{de6}', '\u{e50}', '\u{ed0}', '\u{f20}', '\u{1040}', '\u{1090}', '\u{17e0}', '\u{1810}',
+];
+
+/// Normalizes a code that a person types, such as a one-time code, in place: digits of other scripts and the forms of other
+/// keyboards (NFKC) become those of ASCII, and white space, hyphens and invisible characters, which typing and copying add,
+/// are removed.
+pub fn normalize_code(text: &mut String) {
+    let is_between = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '-' | '\u{ad}' | '\u{200b}'..='\u{2015}' | '\u{202a}'..='\u{202e}' | '\u{2060}')
+            // The minus sign; the dash of a Japanese keyboard.
+            || matches!(c, '\u{2066}'..='\u{2069}' | '\u{2212}' | '\u{30fc}' | '\u{feff}')
+    };
+    let in_ascii = |c: char| {
+        let digit = |zero: &char| u32::from(c).checked_sub(u32::from(*zero)).and_then(|d| char::from_digit(d, 10));
+        if c.is_ascii() { c } else { ZEROS.iter().find_map(digit).unwrap_or(c) }
+    };
+    let compatible = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
+    let code = compatible.chars().filter(|&c| !is_between(c)).map(in_ascii).collect();
+    *text = code;
+}
+
 /// Normalizes the keys of a map in place. Of keys that are equal then, one remains.
 pub fn normalize_keys<V>(map: &mut BTreeMap<String, V>, normalize: fn(&mut String)) {
     let is_normal = |key: &String| {
@@ -166,6 +192,35 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_typed_in_many_ways() {
+        let normalized = |text: &str| {
+            let mut code = text.to_owned();
+            super::normalize_code(&mut code);
+            code
+        };
+        for text in [
+            "123456",
+            " 123 456\n",
+            "123\u{a0}456",
+            "123\u{202f}456",
+            "123-456",
+            "123\u{2011}456",
+            "\u{ff11}\u{ff12}\u{ff13}\u{3000}\u{ff14}\u{ff15}\u{ff16}",
+            "١٢٣٤٥٦",
+            "۱۲۳۴۵۶",
+            "१२३४५६",
+            "\u{202b}123456\u{202c}\u{200b}\u{feff}",
+        ] {
+            assert_eq!(normalized(text), "123456", "{text:?}");
+        }
+        assert_eq!(normalized("ＡＥＡＱー\u{ff43}aib\u{2010}aeaq\u{2212}caib"), "AEAQcaibaeaqcaib");
+        for other in ["12345六", "1234５x", "½", "123.456", "123\u{0}456", ""] {
+            assert_ne!(normalized(other), "123456", "{other:?}");
+        }
+        assert_eq!(normalized("\u{66a}\u{65f}"), "\u{66a}\u{65f}", "neighbours of digits");
+    }
+
+    #[test]
     fn a_text_without_a_visible_character_is_blank() {
         let blank = [
             "",
@@ -186,6 +241,9 @@ mod tests {
             "\u{180e}",
             "\u{fe0f}",
             "\u{2800}",
+            "\u{fffc}",
+            "\u{1d159}",
+            "\u{13441}\u{16fe4}",
             "\u{e0020}",
             "\u{7f}",
             " \u{200b} ",

@@ -10,9 +10,12 @@ use tower_http::{
 
 use crate::{
     contract::{self, policy::Cache},
-    http::middleware::{
-        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
-        protocol,
+    http::{
+        entity_tag,
+        middleware::{
+            layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+            protocol,
+        },
     },
 };
 
@@ -157,14 +160,15 @@ fn tag_coding(response: &mut Response) {
     }
 }
 
-/// Returns whether If-None-Match contains the entity tag of a response, by weak comparison (RFC 9110, section 13.1.2).
+/// Returns whether If-None-Match contains the entity tag of a response, by weak comparison (RFC 9110, section 13.1.2), also
+/// as proxies change it.
 /// Its lines form one list (section 5.3).
 fn etag_matches(lines: &[HeaderValue], headers: &HeaderMap) -> bool {
     let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
     // A line that is not valid text never matches.
     let tags = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let tags: Vec<_> = tags.map(str::trim).collect();
-    tags == ["*"] || tags.iter().any(|tag| tag.trim_start_matches("W/") == current)
+    tags == ["*"] || tags.iter().any(|tag| entity_tag::is_same(tag, current))
 }
 
 fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {

@@ -1,0 +1,2 @@
+-- The words of the next change are made by the earlier function.
+SELECT 1;
