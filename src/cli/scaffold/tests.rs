@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::DateTime;
+
 use super::*;
 
 fn new(folder: &Path) -> anyhow::Result<()> {
@@ -13,8 +15,13 @@ fn new_beside(folder: &Path, sources: Option<&Path>) -> anyhow::Result<()> {
     new.run(crate::product().modules().expect("they fit together"))
 }
 
-fn add_named(root: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {
-    add(root, &Resource::parse(name, None)?, DateTime::UNIX_EPOCH)
+fn add_named(root: &Path, name: &str) -> anyhow::Result<Outcome> {
+    add(root, name, &[])
+}
+
+fn add(root: &Path, name: &str, fields: &[&str]) -> anyhow::Result<Outcome> {
+    let fields: Vec<_> = fields.iter().map(|field| (*field).to_owned()).collect();
+    addition::resource(root, name, None, &fields, DateTime::UNIX_EPOCH)
 }
 
 fn read(root: &Path, file: &str) -> String {
