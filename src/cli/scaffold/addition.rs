@@ -60,7 +60,7 @@ pub(super) fn resource(
         let text =
             edit::add_call(&text, &format!(".service({name}::service::server)"), &[".service(", ".migrations("])?;
         // Before those of the resources that it refers to: an erasure deletes its rows first.
-        edit::add_call(&text, &format!(".personal([{name}::PERSONAL])"), &[".migrations("])
+        edit::add_call(&text, &format!(".personal({name}::PERSONAL)"), &[".migrations("])
     })?;
     let block = addition.piece("resource_insert", "schema.rs")?;
     addition.changes.edit(root.join("src/schema.rs"), |text| Ok(edit::set_block(text, &table, "\n}\n", &block)))?;
@@ -290,7 +290,9 @@ fn values(resource: &Resource, fields: &[Field]) -> Value {
     ]
     .map(Some);
     let service: Vec<_> = [mask, time, date, money, page, field, method].into_iter().flatten().collect();
+    let personal: Vec<_> = columns.iter().filter(|column| column.is_personal()).collect();
     context! {
+        personal,
         names => listed(fields.iter().map(|field| field.name.as_str()).collect()),
         column_names => listed(columns.iter().map(|column| column.name.as_str()).collect()),
         has_required_reference => references.iter().any(|field| !field.is_optional),

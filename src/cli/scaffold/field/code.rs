@@ -167,6 +167,19 @@ pub(in crate::cli::scaffold) struct Column {
     write: String,
 }
 
+impl Column {
+    /// Returns whether the column may lead to a person, by its name: the kernel demands a declaration for each of these.
+    pub(in crate::cli::scaffold) fn is_personal(&self) -> bool {
+        const OWNERS: [&str; 10] =
+            ["user", "account", "author", "assignee", "requester", "owner", "actor", "principal", "customer", "person"];
+        match self.name.split('_').collect::<Vec<_>>()[..] {
+            [.., owner, "id"] => OWNERS.contains(&owner),
+            [_, .., "by"] | [.., "email" | "address" | "phone"] => true,
+            _ => false,
+        }
+    }
+}
+
 /// A value of an enum, in words, in the contract and in Rust.
 #[derive(Debug, Serialize)]
 struct Variant {
