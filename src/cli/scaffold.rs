@@ -155,11 +155,11 @@ impl Add {
 fn report(root: &Path, outcome: Outcome) -> anyhow::Result<()> {
     match outcome {
         Outcome::Written(files) => {
-            println!("Written; `make test` tests it. Begin with the contract:\n");
+            println!("Written; `make test` tests it:\n");
             files.iter().for_each(|file| println!("  {}", file.display()));
         }
         Outcome::Exists { differences, notes } if differences.is_empty() && notes.is_empty() => {
-            println!("Nothing was written: all of it is there, as it was generated.");
+            println!("Nothing was written: the files exist, and nothing differs.");
         }
         Outcome::Exists { differences, notes } => {
             for difference in &differences {
@@ -169,8 +169,8 @@ fn report(root: &Path, outcome: Outcome) -> anyhow::Result<()> {
             }
             notes.iter().for_each(|note| eprintln!("{note}"));
             bail!(
-                "nothing was written, because some of it is there. The patch above leads from the files to the generated \
-                 ones, without the changes that were made since. A table that exists gets its columns by `add migration`."
+                "nothing was written, because some of the files exist. The patch above leads from the present files to the \
+                 generated files. A table that exists gets further columns by `add migration`."
             );
         }
     }

@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Once,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -15,7 +16,7 @@ use minijinja::{Value, context};
 use super::{
     changes::{Changes, Outcome},
     edit,
-    field::{Field, Kind},
+    field::{Field, Kind, Target},
     name::{self, Resource},
     template::{self, Names},
 };
@@ -59,7 +60,7 @@ pub(super) fn resource(
         let text = edit::add_mod(text, &format!("pub mod {name};"))?;
         let text =
             edit::add_call(&text, &format!(".service({name}::service::server)"), &[".service(", ".migrations("])?;
-        // Before those of the resources that it refers to: an erasure deletes its rows first.
+        // Before the resources that it refers to: an erasure deletes its rows first.
         edit::add_call(&text, &format!(".personal({name}::PERSONAL)"), &[".migrations("])
     })?;
     let block = addition.piece("resource_insert", "schema.rs")?;
@@ -130,7 +131,7 @@ pub(super) fn event(root: &Path, resource: &str, name: &str) -> anyhow::Result<O
 
 /// Adds a migration with further columns of a resource.
 pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: DateTime<Utc>) -> anyhow::Result<Outcome> {
-    let resource = Resource::find(root, resource);
+    let resource = find(root, resource);
     let fields = Field::parse_all(root, resource.as_ref().ok(), fields);
     let fields = fields.and_then(|fields| {
         let required = fields.iter().filter(|field| !field.is_optional && field.kind != Kind::Strings);
@@ -157,6 +158,12 @@ pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: Dat
     addition.changes.finish()
 }
 
+/// Finds a resource in a repository.
+fn find(root: &Path, resource: &str) -> anyhow::Result<Resource> {
+    let target = Target::find(root, resource)?;
+    Resource::parse(resource, Some(&target.plural))
+}
+
 /// Returns both, or all faults of both.
 fn both<A, B>(one: anyhow::Result<A>, other: Result<B, Vec<String>>) -> anyhow::Result<(A, B)> {
     match (one, other) {
@@ -180,18 +187,18 @@ impl<'a> Addition<'a> {
         Ok(Self { root, module, names, values, changes: Changes::default() })
     }
 
-    /// Adds something that is done with a resource.
+    /// Begins the addition of an action to a resource.
     fn about(root: &'a Path, resource: &str, name: &str) -> anyhow::Result<(Resource, Self)> {
         let (resource, action) =
-            both(Resource::find(root, resource), name::action(name).map_err(|fault| vec![format!("{fault:#}")]))?;
+            both(find(root, resource), name::action(name).map_err(|fault| vec![format!("{fault:#}")]))?;
         let mut names = resource.names();
         names.extend(action);
         let values = values(&resource, &[]);
         Ok((resource, Self::new(root, names, values)?))
     }
 
-    /// Sets the version of the migration with a name: its own if it exists, and otherwise the current time, unless another
-    /// migration has it.
+    /// Sets the version of the migration with a name: the present version if the migration exists, and otherwise the
+    /// current time, unless another migration has that version.
     fn stamp(&mut self, name: &str, now: DateTime<Utc>) {
         let entries = fs::read_dir(self.root.join("migrations")).into_iter().flatten().flatten();
         let names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -330,7 +337,8 @@ fn formatted(root: &Path, text: String) -> String {
         output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()
     };
     run().unwrap_or_else(|| {
-        eprintln!("mainstay: rustfmt did not run; run `cargo fmt` when it is there");
+        static WARNING: Once = Once::new();
+        WARNING.call_once(|| eprintln!("mainstay: rustfmt did not format the code; run `cargo fmt` later"));
         text
     })
 }

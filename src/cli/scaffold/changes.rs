@@ -155,7 +155,7 @@ impl Changes {
     }
 }
 
-/// Returns a text without what `rustfmt` changes.
+/// Returns a text without white space and commas, which `rustfmt` changes.
 fn dense(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect()
 }

@@ -23,8 +23,8 @@ pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     Ok(insert(&lines, first_use, &[line, ""]))
 }
 
-/// Adds a call such as `.service(book::service::server)` on a line of its own: after the last line with the first of the
-/// calls `after` that is there.
+/// Adds a call such as `.service(book::service::server)` on a separate line: after the last line with the first call of `after`
+/// that the text has.
 pub(super) fn add_call(text: &str, call: &str, after: &[&str]) -> anyhow::Result<String> {
     let lines: Vec<_> = text.lines().collect();
     if lines.iter().any(|line| line.trim() == call) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::name::{self, POSTGRES, RUST, Resource, camel, check, refuse};
 
-/// The maximum number of columns of a table, for which diesel is configured; five of them are those of every resource.
+/// The maximum number of columns for the fields: diesel is configured for 32, and every resource needs five of them.
 const MAX_COLUMNS: usize = 32 - 5;
 
 /// Names that the code and the contract of a resource use beside its fields.
@@ -139,6 +139,8 @@ impl Field {
         refuse(&name, "a word of Rust", RUST)?;
         refuse(&name, "a word of Postgres", POSTGRES)?;
         refuse(&name, "taken by the code around it", TAKEN)?;
+        let is_enum = matches!(kind, Kind::Enum(_));
+        ensure!(!(is_enum && ["patch", "service"].contains(&name.as_str())), "{name}: the contract has such a type");
         ensure!(!(is_optional && kind == Kind::Strings), "a list is empty rather than absent: leave out the `?`");
         Ok(Self { name, kind, is_optional })
     }

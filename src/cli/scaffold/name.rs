@@ -1,11 +1,9 @@
 //! The names of modules and resources, and their forms.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use mainstay_kernel::module::Modules;
 
-use super::{field::Target, template::Names};
+use super::template::Names;
 
 /// The maximum length of a name. A longer name would not fit into the names of indexes, which Postgres truncates at 63
 /// bytes.
@@ -89,12 +87,6 @@ impl Resource {
         self.plural.replace('_', "-")
     }
 
-    /// Finds a resource in a repository by its name.
-    pub(super) fn find(root: &Path, name: &str) -> anyhow::Result<Self> {
-        let target = Target::find(root, name)?;
-        Self::parse(name, Some(&target.plural))
-    }
-
     pub(super) fn names(&self) -> Names {
         let (words, plural_words) = (self.name.replace('_', " "), self.plural.replace('_', " "));
         let article = article(&words);
@@ -114,7 +106,7 @@ impl Resource {
     }
 }
 
-/// Returns the names of something that is done with a resource, such as `publish` or, in the past tense, `published`.
+/// Returns the forms of an action on a resource, such as `publish` or, in the past tense, `published`.
 pub(super) fn action(name: &str) -> anyhow::Result<Names> {
     check(name)?;
     refuse(name, "a word of Rust", RUST)?;

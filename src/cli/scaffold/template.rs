@@ -2,8 +2,8 @@
 
 use minijinja::Environment;
 
-/// The templates. In each, the words of a sample are replaced. In those of `mainstay add`, the fields of the resource are
-/// then inserted, in the syntax of Jinja.
+/// The templates. The words of a sample are replaced. The fields of a resource are then inserted into the templates of
+/// `mainstay add`, in the syntax of Jinja.
 #[derive(rust_embed::RustEmbed)]
 #[folder = "templates"]
 struct Templates;

@@ -58,7 +58,7 @@ fn a_repository_and_its_resources_are_written() {
     add_named(&root, "delivery_note").expect("another resource, in the same second");
     assert!(read(&root, "src/lib.rs").contains("pub mod delivery_note;\npub mod invoice;\npub mod proto;"));
     let personal = "        .personal(delivery_note::PERSONAL)\n        .personal(invoice::PERSONAL)\n";
-    assert!(read(&root, "src/lib.rs").contains(personal), "those that are added later are erased first");
+    assert!(read(&root, "src/lib.rs").contains(personal), "later resources are erased first");
     let services = "        .service(invoice::service::server)\n        .service(delivery_note::service::server)\n";
     assert!(read(&root, "src/lib.rs").contains(services));
     assert!(read(&root, "tests/it/main.rs").contains("mod delivery_notes;\nmod invoices;\n\nuse "));

@@ -38,6 +38,7 @@ fn every_fault_is_named() {
             "state:enum(on_sale,on_sale)",
             "kind:enum(unspecified)",
             "size:enum(self)",
+            "service:enum(fast)",
             "book:string",
             "price:money",
             "price_minor:int",
@@ -57,6 +58,7 @@ fn every_fault_is_named() {
         "state:enum(on_sale,on_sale): the value on_sale is named twice",
         "kind:enum(unspecified): the value unspecified is in every enum",
         "size:enum(self): self is a word of Rust",
+        "service:enum(fast): service: the contract has such a type",
         "book is named twice",
         "price_minor is named twice",
     ];
