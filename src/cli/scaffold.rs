@@ -165,7 +165,7 @@ fn report(root: &Path, outcome: Outcome) -> anyhow::Result<()> {
             for difference in &differences {
                 let file = difference.path.strip_prefix(root).unwrap_or(&difference.path);
                 let patch = git::patch(root, file, difference.exists, &difference.generated);
-                println!("{}", patch.unwrap_or_else(|| format!("{} differs", file.display())).trim_end());
+                print!("{}", patch.unwrap_or_else(|| format!("{} differs\n", file.display())));
             }
             notes.iter().for_each(|note| eprintln!("{note}"));
             bail!(

@@ -271,7 +271,7 @@ fn a_repetition_says_what_differs_as_a_patch() {
     new(&root).expect("a repository");
     add_named(&root, "book").expect("a resource");
     addition::rpc(&root, "book", "publish").expect("a method");
-    let (ops, model) = (read(&root, "src/book/ops.rs"), read(&root, "src/book/model.rs"));
+    let ops = read(&root, "src/book/ops.rs");
     fs::write(root.join("src/book/ops.rs"), ops.replace("let next = book.publish", "let later = book.publish"))
         .expect("ops");
     let before = tree(&root);
@@ -287,8 +287,17 @@ fn a_repetition_says_what_differs_as_a_patch() {
     let patch = git::patch(&root, file, true, &difference.generated).expect("git");
     assert!(patch.starts_with("--- a/src/book/model.rs\n+++ b/src/book/model.rs\n@@ "), "{patch}");
     assert!(patch.contains("\n+    pub isbn: Option<String>,\n"), "{patch}");
+    assert!(patch.contains("\n-    pub fn publish("), "a change of the team: {patch}");
     assert_eq!(tree(&root), before, "nothing is overwritten");
-    assert!(model.contains("pub fn publish"));
+
+    let path = parent.path().join("all.patch");
+    let patch_of = |one: &changes::Difference| {
+        git::patch(&root, one.path.strip_prefix(&root).expect("a file"), one.exists, &one.generated).expect("git")
+    };
+    fs::write(&path, differences.iter().map(patch_of).collect::<String>()).expect("a patch");
+    let applied = std::process::Command::new("git").arg("-C").arg(&root).arg("apply").arg(&path).status();
+    assert!(applied.expect("git").success(), "the patch applies");
+    assert!(read(&root, "src/book/model.rs").contains("pub isbn: Option<String>"));
 }
 
 /// `make test` needs git.
