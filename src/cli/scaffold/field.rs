@@ -1,6 +1,7 @@
 //! The fields of a resource, as the command line names them: `title:string`, `price:money?`, `author:ref(author)`.
 
 mod code;
+mod kinds;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
