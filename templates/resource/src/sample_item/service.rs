@@ -44,7 +44,7 @@ static CHANGES: Topic<SampleItem> = Topic {
     version: |sample_item| (sample_item.id.0, sample_item.version),
 };
 
-fn message(sample_item: SampleItem) -> pb::SampleItem {
+fn to_message(sample_item: SampleItem) -> pb::SampleItem {
     let SampleItem { id, account, {{ names }}, version, created_at, updated_at } = sample_item;
     pb::SampleItem {
         id: Some(id.to_string()),
@@ -60,7 +60,7 @@ fn message(sample_item: SampleItem) -> pb::SampleItem {
 
 fn watch_message(event: Event<SampleItem>, resume_token: String) -> pb::WatchSampleItemsResponse {
     let (data, deleted_id) = match event {
-        Event::Changed(sample_item) => (Some(message(sample_item)), None),
+        Event::Changed(sample_item) => (Some(to_message(sample_item)), None),
         Event::Deleted(id) => (None, Some(id.to_string())),
         Event::Position => (None, None),
     };
@@ -100,7 +100,7 @@ impl SampleItemService for SampleItems {
         };
         call.write(&self.app, async move |work: &mut Work| {
             let sample_item = ops::create(work, account, values).await?;
-            Ok(pb::CreateSampleItemResponse { data: Some(message(sample_item)) })
+            Ok(pb::CreateSampleItemResponse { data: Some(to_message(sample_item)) })
         })
         .await
     }
@@ -110,7 +110,7 @@ impl SampleItemService for SampleItems {
         let (permit, id) = (call.permit()?, SampleItemId::parse(&call.message.sample_item_id)?);
         let sample_item =
             self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetSampleItemResponse { data: Some(message(sample_item)) })
+        call.read(pb::GetSampleItemResponse { data: Some(to_message(sample_item)) })
     }
 
     async fn list_sample_items(
@@ -127,7 +127,7 @@ impl SampleItemService for SampleItems {
                 SampleItem::key,
             )
             .await?;
-        call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(message).collect(), meta })
+        call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(to_message).collect(), meta })
     }
 
     async fn update_sample_item(
@@ -142,7 +142,7 @@ impl SampleItemService for SampleItems {
         let patch = patch(changes, &paths)?;
         call.write(&self.app, async move |work: &mut Work| {
             let sample_item = ops::update(work, id, expected, patch).await?;
-            Ok(pb::UpdateSampleItemResponse { data: Some(message(sample_item)) })
+            Ok(pb::UpdateSampleItemResponse { data: Some(to_message(sample_item)) })
         })
         .await
     }
