@@ -1,10 +1,12 @@
 //! `mainstay new` and `mainstay add`: generate a team's repository, and resources in it.
 //!
 //! `templates/` contains a module `my_module` with a resource `sample_item`. The commands write that code under other
-//! names.
+//! names, with the fields of the resource.
 
+mod addition;
 mod changes;
 mod edit;
+mod field;
 mod git;
 mod name;
 mod sources;
@@ -13,15 +15,13 @@ mod template;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use mainstay_kernel::{clock::Clock, module::Modules};
 
-use changes::Changes;
+use changes::{Changes, Outcome};
 use name::{Module, Resource};
 
 /// The version of Mainstay that a repository depends on.
@@ -47,15 +47,51 @@ pub(crate) struct New {
 }
 
 /// Add to the module in this folder, which `new` wrote.
+///
+/// Nothing is overwritten. For a piece that exists, the command prints what differs from the generated files, as a patch.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Add {
-    /// Add a resource that can be created, read, listed, changed and deleted: contract, code, table and tests.
+    /// Add a resource that can be created, read, listed, changed, deleted and watched: contract, code, table and tests.
     Resource {
         /// The name, in the singular: lower-case words joined by `_`, such as purchase_order.
         name: String,
+        /// The fields, such as title:string or 'author:ref(author)'; name:string if there are none. The kinds are string,
+        /// text, int, bool, date, timestamp, money, uuid, string[], ref(resource) and enum(value,value). A `?` behind the
+        /// kind makes the field optional.
+        #[arg(value_name = "FIELD:KIND")]
+        fields: Vec<String>,
         /// The plural, if it does not follow the pattern of taxes, entries or orders.
         #[arg(long)]
         plural: Option<String>,
+    },
+    /// Add a method that changes a resource, such as `publish`: contract, route, code and test.
+    Rpc {
+        /// The resource.
+        resource: String,
+        /// The name: a verb, such as publish or mark_read.
+        name: String,
+    },
+    /// Add a background job for a resource, such as `index`: the job, its handler and a test.
+    Job {
+        /// The resource.
+        resource: String,
+        /// The name: a verb.
+        name: String,
+    },
+    /// Add a kind of event of a resource, such as `published`: contract, type and test.
+    Event {
+        /// The resource.
+        resource: String,
+        /// The name: a verb in the past tense.
+        name: String,
+    },
+    /// Add a migration with further columns of a resource.
+    Migration {
+        /// The resource.
+        resource: String,
+        /// The fields that need the columns: optional ones and lists, because the previous version stores rows without them.
+        #[arg(value_name = "FIELD:KIND", required = true)]
+        fields: Vec<String>,
     },
 }
 
@@ -94,83 +130,51 @@ impl New {
 
 impl Add {
     pub(crate) fn run(&self, modules: &Modules) -> anyhow::Result<()> {
-        let Self::Resource { name, plural } = self;
-        let resource = Resource::parse(name, plural.as_deref())?;
-        let route = format!("/api/v1/{}", resource.collection());
-        ensure!(modules.openapi(None)["paths"].get(&route).is_none(), "{route} is taken: choose another name");
-        let files = add(Path::new(""), &resource, Clock::default().now())?;
-        println!("Added {name}. `make test` tests it. Begin with its contract:\n");
-        for file in &files {
-            println!("  {}", file.display());
-        }
-        Ok(())
+        let (root, now) = (Path::new(""), Clock::default().now());
+        let outcome = match self {
+            Self::Resource { name, fields, plural } => {
+                if let Ok(resource) = Resource::parse(name, plural.as_deref()) {
+                    let route = format!("/api/v1/{}", resource.collection());
+                    let is_taken = modules.openapi(None)["paths"].get(&route).is_some();
+                    // The program that serves the resource adds nothing, but says what differs.
+                    let is_own = root.join(format!("src/{name}.rs")).exists();
+                    ensure!(is_own || !is_taken, "{route} is taken: choose another name");
+                }
+                addition::resource(root, name, plural.as_deref(), fields, now)?
+            }
+            Self::Rpc { resource, name } => addition::rpc(root, resource, name)?,
+            Self::Job { resource, name } => addition::job(root, resource, name)?,
+            Self::Event { resource, name } => addition::event(root, resource, name)?,
+            Self::Migration { resource, fields } => addition::migration(root, resource, fields, now)?,
+        };
+        report(root, outcome)
     }
 }
 
-/// Adds a resource to the repository in a folder; returns the written files, followed by the changed files.
-fn add(root: &Path, resource: &Resource, now: DateTime<Utc>) -> anyhow::Result<Vec<PathBuf>> {
-    let module = module_of(root)?;
-    let mut names = resource.names();
-    names.extend([("my_module", module.clone()), ("0000-00-00-000000", stamp(&root.join("migrations"), now))]);
-    let mut changes = Changes::default();
-    for (file, text) in template::files("resource", &names) {
-        changes.create(root.join(file), text);
-    }
-    let snippets: Vec<_> = template::files("insert", &names).collect();
-    let snippet = |name: &str| snippets.iter().find(|(file, _)| file == name).map_or("", |(_, text)| text);
-    let (name, plural) = (&resource.name, &resource.plural);
-    changes.edit(root.join("src/lib.rs"), |text| {
-        let text = edit::add_mod(text, &format!("pub mod {name};"))?;
-        edit::add_service(&text, &format!(".service({name}::service::server)"))
-    })?;
-    changes.edit(root.join("src/schema.rs"), |text| {
-        let table = format!("{module}.{plural} (");
-        if text.contains(&table) {
+/// Prints the written files, or what differs from them.
+fn report(root: &Path, outcome: Outcome) -> anyhow::Result<()> {
+    match outcome {
+        Outcome::Written(files) => {
+            println!("Written; `make test` tests it:\n");
+            files.iter().for_each(|file| println!("  {}", file.display()));
+        }
+        Outcome::Exists { differences, notes } if differences.is_empty() && notes.is_empty() => {
+            println!("Nothing was written: the files exist, and nothing differs.");
+        }
+        Outcome::Exists { differences, notes } => {
+            for difference in &differences {
+                let file = difference.path.strip_prefix(root).unwrap_or(&difference.path);
+                let patch = git::patch(root, file, difference.exists, &difference.generated);
+                print!("{}", patch.unwrap_or_else(|| format!("{} differs\n", file.display())));
+            }
+            notes.iter().for_each(|note| eprintln!("{note}"));
             bail!(
-                "The table {plural} already exists. Choose another name for the resource, or another --plural. To replace \
-                 the table, first remove it from src/schema.rs and its migration from migrations/."
-            )
+                "nothing was written, because some of the files exist. The patch above leads from the present files to the \
+                 generated files. A table that exists gets further columns by `add migration`."
+            );
         }
-        Ok(format!("{text}{}", snippet("schema.rs")))
-    })?;
-    changes.edit(root.join(format!("proto/{module}/v1/module.proto")), |text| {
-        edit::add_to_option(text, "(mainstay.policy.v1.module)", snippet("module.proto"))
-    })?;
-    changes.edit(root.join("tests/it/main.rs"), |text| edit::add_mod(text, &format!("mod {plural};")))?;
-    let files = changes.write()?;
-    format(&[root.join(format!("src/{name}.rs")), root.join(format!("tests/it/{plural}.rs"))]);
-    Ok(files)
-}
-
-/// Returns the name of the module in a folder.
-fn module_of(root: &Path) -> anyhow::Result<String> {
-    let packages = fs::read_dir(root.join("proto")).into_iter().flatten().flatten();
-    let mut modules: Vec<_> = packages
-        .filter(|package| package.path().join("v1/module.proto").is_file())
-        .map(|package| package.file_name().to_string_lossy().into_owned())
-        .collect();
-    match (modules.pop(), modules.is_empty()) {
-        (Some(module), true) => Ok(module),
-        (None, _) => bail!("there is no proto/<module>/v1/module.proto here: run this in a folder that `new` wrote"),
-        (Some(_), false) => bail!("there are several modules in proto/: run this in a folder with one"),
     }
-}
-
-/// Returns the version of a new migration: the current time, unless another migration has it.
-fn stamp(migrations: &Path, now: DateTime<Utc>) -> String {
-    let names: Vec<_> =
-        fs::read_dir(migrations).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
-    let is_known = |stamp: &str| names.iter().any(|name| name.to_string_lossy().starts_with(stamp));
-    let mut times = (0..).map(|seconds| (now + TimeDelta::seconds(seconds)).format("%Y-%m-%d-%H%M%S").to_string());
-    times.find(|stamp| !is_known(stamp)).expect("the times do not end")
-}
-
-/// Formats sources, because names change the lengths of lines. A failure is ignored: the code compiles unformatted.
-fn format(files: &[PathBuf]) {
-    let formatted = Command::new("rustfmt").args(["--edition", "2024"]).args(files).status();
-    if !formatted.is_ok_and(|status| status.success()) {
-        eprintln!("mainstay: rustfmt did not run; run `cargo fmt` when it is there");
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Writes all changes atomically: all of them, or none.
+//! Writes all changes atomically: all of them, or none. Nothing is overwritten: if a new file exists, the differences
+//! between the files and the generated ones are reported instead.
 
 use std::{
     fs,
@@ -13,6 +14,27 @@ use anyhow::{Context as _, bail};
 pub(super) struct Changes {
     new: Vec<(PathBuf, String)>,
     edits: Vec<Edit>,
+    /// Insertions that are there in another form.
+    notes: Vec<String>,
+}
+
+/// The outcome of the changes.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// All changes were made; the new files, followed by the changed files.
+    Written(Vec<PathBuf>),
+    /// Some of it was there; nothing was written.
+    Exists { differences: Vec<Difference>, notes: Vec<String> },
+}
+
+/// A file that differs from the generated one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) path: PathBuf,
+    /// Whether it exists.
+    pub(super) exists: bool,
+    /// The generated text.
+    pub(super) generated: String,
 }
 
 #[derive(Debug)]
@@ -39,10 +61,61 @@ impl Changes {
         path: PathBuf,
         change: impl FnOnce(&str) -> anyhow::Result<String>,
     ) -> anyhow::Result<()> {
-        let before = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let after = change(&before).with_context(|| format!("{} can't be changed", path.display()))?;
+        let earlier = self.edits.iter().position(|edit| edit.path == path).map(|edit| self.edits.swap_remove(edit));
+        let (before, now) = match earlier {
+            Some(Edit { before, after, .. }) => (before, after),
+            None => {
+                let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+                (text.clone(), text)
+            }
+        };
+        let after = change(&now).with_context(|| format!("{} can't be changed", path.display()))?;
         self.edits.push(Edit { path, before, after });
         Ok(())
+    }
+
+    /// Inserts a piece into a file. If the file has the `marker` of the piece already, it is left as it is.
+    pub(super) fn insert(
+        &mut self,
+        path: PathBuf,
+        marker: &str,
+        piece: &str,
+        insert: impl FnOnce(&str) -> anyhow::Result<String>,
+    ) -> anyhow::Result<()> {
+        let (mut note, place) = (None, path.display().to_string());
+        self.edit(path, |text| {
+            if !text.contains(marker) {
+                return insert(text);
+            }
+            if !dense(text).contains(&dense(piece)) {
+                note = Some(format!("{place} has another `{marker}` than the generator writes"));
+            }
+            Ok(text.to_owned())
+        })?;
+        self.notes.extend(note);
+        Ok(())
+    }
+
+    /// Makes all changes, unless a new file exists.
+    ///
+    /// # Errors
+    /// The first step that fails; nothing has changed then.
+    pub(super) fn finish(self) -> anyhow::Result<Outcome> {
+        let exists = |path: &Path| fs::symlink_metadata(path).is_ok();
+        if !self.new.iter().any(|(path, _)| exists(path)) {
+            return self.write().map(Outcome::Written);
+        }
+        let read = |path: &Path| if exists(path) { fs::read_to_string(path).map(Some) } else { Ok(None) };
+        let mut differences = Vec::new();
+        for (path, generated) in self.new {
+            let text = read(&path).with_context(|| format!("reading {}", path.display()))?;
+            if text.as_ref() != Some(&generated) {
+                differences.push(Difference { path, exists: text.is_some(), generated });
+            }
+        }
+        let edits = self.edits.into_iter().filter(|edit| edit.before != edit.after);
+        differences.extend(edits.map(|edit| Difference { path: edit.path, exists: true, generated: edit.after }));
+        Ok(Outcome::Exists { differences, notes: self.notes })
     }
 
     /// Writes all changes; returns the paths.
@@ -80,6 +153,11 @@ impl Changes {
         }
         Ok(())
     }
+}
+
+/// Returns a text without white space and commas, which `rustfmt` changes.
+fn dense(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect()
 }
 
 fn is_missing(folder: &Path) -> bool {

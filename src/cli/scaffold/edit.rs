@@ -7,6 +7,9 @@ pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let (keywords, _) = line.rsplit_once(' ').context("a line such as `mod book;`")?;
     let is_mod = |other: &str| other.strip_prefix(keywords).is_some_and(|rest| rest.starts_with(' '));
+    if lines.contains(&line) {
+        return Ok(text.to_owned());
+    }
     let index_of = |is: &dyn Fn(&&str) -> bool| lines.iter().position(is);
     if let Some(later) = index_of(&|other| is_mod(other) && *other > line) {
         // The attributes and comments of the following `mod` line stay with it.
@@ -20,25 +23,40 @@ pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     Ok(insert(&lines, first_use, &[line, ""]))
 }
 
-/// Adds a call such as `.service(book::service::server)` after the last such call on a separate line, or after the
-/// migrations.
-pub(super) fn add_service(text: &str, call: &str) -> anyhow::Result<String> {
+/// Adds a call such as `.service(book::service::server)` on a separate line: after the last line with the first call of `after`
+/// that the text has.
+pub(super) fn add_call(text: &str, call: &str, after: &[&str]) -> anyhow::Result<String> {
     let lines: Vec<_> = text.lines().collect();
-    let last = |name: &str| {
-        lines.iter().rposition(|line| line.trim_start().starts_with(name) && line.ends_with(')') && is_closed(line))
+    if lines.iter().any(|line| line.trim() == call) {
+        return Ok(text.to_owned());
+    }
+    let last = |name: &&str| {
+        lines.iter().rposition(|line| line.trim_start().starts_with(*name) && line.ends_with(')') && is_closed(line))
     };
-    let after = last(".service(").or_else(|| last(".migrations("));
+    let after = after.iter().find_map(last);
     let after = after.with_context(|| format!("it has no line `.migrations(…)`, after which `{call}` belongs"))?;
     let indent = lines[after].len() - lines[after].trim_start().len();
     Ok(insert(&lines, after + 1, &[&format!("{}{call}", &lines[after][..indent])]))
 }
 
-/// Adds text to the end of an option in a `.proto` file.
-pub(super) fn add_to_option(text: &str, option: &str, addition: &str) -> anyhow::Result<String> {
-    let begin = text.find(&format!("option {option} = {{")).with_context(|| format!("it has no option {option}"))?;
-    let end = text[begin..].find("\n};").with_context(|| format!("the option {option} does not end with `}};`"))?;
-    let (before, after) = text.split_at(begin + end + 1);
+/// Adds text to the end of a block, from the line that begins with `opening` to the next line that begins with `closing`.
+pub(super) fn add_to_block(text: &str, opening: &str, closing: &str, addition: &str) -> anyhow::Result<String> {
+    let missing = || format!("it has no block `{opening}`, to which this belongs:\n{addition}");
+    let begin = if text.starts_with(opening) { Some(0) } else { text.find(&format!("\n{opening}")) };
+    let begin = begin.with_context(missing)?;
+    let end = begin + text[begin..].find(&format!("\n{closing}")).with_context(missing)? + 1;
+    let (before, after) = text.split_at(end);
     Ok(format!("{before}{addition}{after}"))
+}
+
+/// Replaces the block from `opening` to the end `closing`, or adds the block to the end of the text.
+pub(super) fn set_block(text: &str, opening: &str, closing: &str, block: &str) -> String {
+    let begin = text.find(opening);
+    let end = begin.and_then(|begin| Some(begin + text[begin..].find(closing)? + closing.len()));
+    match begin.zip(end) {
+        Some((begin, end)) => format!("{}{block}{}", &text[..begin], &text[end..]),
+        None => format!("{text}\n{block}"),
+    }
 }
 
 fn is_closed(line: &str) -> bool {
@@ -66,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_service_follows_the_others() {
-        let add = |text: &str| add_service(text, ".service(c)").expect("a place");
+        let add = |text: &str| add_call(text, ".service(c)", &[".service(", ".migrations("]).expect("a place");
         assert_eq!(
             add("    .migrations(M)\n    .queue::<J>()\n"),
             "    .migrations(M)\n    .service(c)\n    .queue::<J>()\n"
@@ -77,14 +95,25 @@ mod tests {
         );
         let several_lines = ".migrations(M)\n.service(|app| {\n  b(app)\n})\n";
         assert_eq!(add(several_lines), ".migrations(M)\n.service(c)\n.service(|app| {\n  b(app)\n})\n");
-        add_service("fn main() {}\n", ".service(c)").expect_err("there is no place");
+        add_call("fn main() {}\n", ".service(c)", &[".migrations("]).expect_err("there is no place");
+        let again = ".migrations(M)\n.service(c)\n";
+        assert_eq!(add(again), again);
     }
 
     #[test]
-    fn an_option_gets_more_lines() {
+    fn a_block_gets_more_lines() {
         let option = "option (m) = {\n  name: \"a\"\n};\n";
-        let result = add_to_option(option, "(m)", "  more: 1\n").expect("a place");
+        let result = add_to_block(option, "option (m)", "}", "  more: 1\n").expect("a place");
         assert_eq!(result, "option (m) = {\n  name: \"a\"\n  more: 1\n};\n");
-        add_to_option(option, "(n)", "").expect_err("there is no such option");
+        let second = add_to_block("a {\n}\n\nb {\n  c {\n  }\n}\n", "b {", "}", "  d\n").expect("a place");
+        assert_eq!(second, "a {\n}\n\nb {\n  c {\n  }\n  d\n}\n");
+        add_to_block(option, "option (n)", "}", "").expect_err("there is no such option");
+    }
+
+    #[test]
+    fn a_block_is_added_or_replaced() {
+        let set = |text: &str| set_block(text, "a {", "\n}\n", "a {\n  2\n}\n");
+        assert_eq!(set("b\n"), "b\n\na {\n  2\n}\n");
+        assert_eq!(set("a {\n  1\n}\nb {\n}\n"), "a {\n  2\n}\nb {\n}\n");
     }
 }

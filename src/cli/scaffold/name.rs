@@ -9,11 +9,11 @@ use super::template::Names;
 /// bytes.
 const MAX_LENGTH: usize = 40;
 
-const RUST: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn \
+pub(super) const RUST: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn \
                     for gen if impl in let loop macro match mod move mut override priv pub ref return self static struct \
                     super trait true try type typeof union unsafe unsized use virtual where while yield";
 
-const POSTGRES: &str = "all analyse analyze and any array as asc both case cast check collate column constraint create \
+pub(super) const POSTGRES: &str = "all analyse analyze and any array as asc both case cast check collate column constraint create \
                         default deferrable desc distinct do else end except false fetch for foreign from grant group \
                         having in information_schema initially intersect into lateral leading limit not null offset on \
                         only or order placing primary public references returning select some symmetric table then to \
@@ -24,11 +24,17 @@ const CRATES: &str = "alloc build buf chrono console core deps diesel examples g
                       serde std test tokio tonic uuid";
 
 /// Names that the code of a resource uses for files, types and variables.
-const TAKEN: &str = "account app call client clone collection condition config connection count created customer debug \
-                     default delete err error expected found from get id inserted into job jobs key lib limit list lock \
-                     main mask message migration model module name next none now ok ops option page pager patch path \
-                     permit proto query reason render reply request result row schema seek server service some start \
-                     store stranger string time total update updated utc value vec version visibility visible";
+const TAKEN: &str = "account app body call change changes client clone collection condition config connection count \
+                     created customer date_time debug default delete deleted earlier err error event events expected \
+                     field first found from get id ids inserted into job jobs key latest lib limit list lock main \
+                     mask message migration model module money naive_date name next none now ok ops option page \
+                     pager parse patch path permit personal proto query reason record render reply request require \
+                     result row schema seek server service some start store stranger stream string time topic total \
+                     update updated used utc uuid value values vec version visibility visible watch work";
+
+/// Names that a resource has for its operations.
+const OPERATIONS: &str =
+    "apply clone create delete get key list load_changed lock main new record require start update watch";
 
 /// The name of a module.
 #[derive(Debug)]
@@ -83,7 +89,7 @@ impl Resource {
 
     pub(super) fn names(&self) -> Names {
         let (words, plural_words) = (self.name.replace('_', " "), self.plural.replace('_', " "));
-        let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let article = article(&words);
         vec![
             ("sample_item", self.name.clone()),
             ("sample_items", self.plural.clone()),
@@ -100,8 +106,30 @@ impl Resource {
     }
 }
 
+/// Returns the forms of an action on a resource, such as `publish` or, in the past tense, `published`.
+pub(super) fn action(name: &str) -> anyhow::Result<Names> {
+    check(name)?;
+    refuse(name, "a word of Rust", RUST)?;
+    refuse(name, "an operation of every resource", OPERATIONS)?;
+    let words = name.replace('_', " ");
+    let (verb, rest) =
+        words.split_once(' ').map_or((words.as_str(), String::new()), |(verb, rest)| (verb, format!(" {rest}")));
+    let does = format!("{}{rest} ", plural_of(verb));
+    Ok(vec![
+        ("do_it", name.to_owned()),
+        ("DoIt", camel(name)),
+        ("do-it", name.replace('_', "-")),
+        ("do it with ", format!("{words} ")),
+        ("Does it with ", capital(&does)),
+        ("does it with ", does),
+        ("done_it", name.to_owned()),
+        ("DoneIt", camel(name)),
+        ("done it", words.clone()),
+    ])
+}
+
 /// Checks that a name is valid in Protobuf, Rust and SQL, and has one form in each.
-fn check(name: &str) -> anyhow::Result<()> {
+pub(super) fn check(name: &str) -> anyhow::Result<()> {
     let is_word = |word: &str| {
         word.len() > 1
             && word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -116,7 +144,7 @@ fn check(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuse(name: &str, why: &str, words: &str) -> anyhow::Result<()> {
+pub(super) fn refuse(name: &str, why: &str, words: &str) -> anyhow::Result<()> {
     ensure!(!words.split_whitespace().any(|word| word == name), "{name} is {why}: choose another name");
     Ok(())
 }
@@ -131,17 +159,26 @@ fn plural_of(name: &str) -> String {
     }
 }
 
-fn camel(name: &str) -> String {
+pub(super) fn article(name: &str) -> &'static str {
+    if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+/// Returns a name as that of a constant, or of a value of an enum in the contract.
+pub(super) fn upper(name: &str) -> String {
+    name.to_uppercase()
+}
+
+pub(super) fn camel(name: &str) -> String {
     name.split('_').map(capital).collect()
 }
 
-fn lower_camel(name: &str) -> String {
+pub(super) fn lower_camel(name: &str) -> String {
     let name = camel(name);
     let (first, rest) = name.split_at(1);
     first.to_lowercase() + rest
 }
 
-fn capital(word: &str) -> String {
+pub(super) fn capital(word: &str) -> String {
     let (first, rest) = word.split_at(1);
     first.to_uppercase() + rest
 }

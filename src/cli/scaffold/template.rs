@@ -1,5 +1,9 @@
 //! The templates, and the names in them.
 
+use minijinja::Environment;
+
+/// The templates. The words of a sample are replaced. The fields of a resource are then inserted into the templates of
+/// `mainstay add`, in the syntax of Jinja.
 #[derive(rust_embed::RustEmbed)]
 #[folder = "templates"]
 struct Templates;
@@ -23,6 +27,19 @@ pub(super) fn files<'a>(folder: &'a str, names: &'a Names) -> impl Iterator<Item
         };
         (rename(name, names), rename(&text, names))
     })
+}
+
+/// Inserts values into the text of a template.
+///
+/// # Errors
+/// A fault in the template.
+pub(super) fn fill(text: &str, values: &minijinja::Value) -> anyhow::Result<String> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_keep_trailing_newline(true);
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    Ok(environment.render_str(text, values)?)
 }
 
 /// Replaces the words, the longest first, because a word may contain another.

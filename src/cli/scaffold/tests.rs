@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::DateTime;
+
 use super::*;
 
 fn new(folder: &Path) -> anyhow::Result<()> {
@@ -13,8 +15,13 @@ fn new_beside(folder: &Path, sources: Option<&Path>) -> anyhow::Result<()> {
     new.run(crate::product().modules().expect("they fit together"))
 }
 
-fn add_named(root: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {
-    add(root, &Resource::parse(name, None)?, DateTime::UNIX_EPOCH)
+fn add_named(root: &Path, name: &str) -> anyhow::Result<Outcome> {
+    add(root, name, &[])
+}
+
+fn add(root: &Path, name: &str, fields: &[&str]) -> anyhow::Result<Outcome> {
+    let fields: Vec<_> = fields.iter().map(|field| (*field).to_owned()).collect();
+    addition::resource(root, name, None, &fields, DateTime::UNIX_EPOCH)
 }
 
 fn read(root: &Path, file: &str) -> String {
@@ -50,6 +57,8 @@ fn a_repository_and_its_resources_are_written() {
     add_named(&root, "invoice").expect("a resource");
     add_named(&root, "delivery_note").expect("another resource, in the same second");
     assert!(read(&root, "src/lib.rs").contains("pub mod delivery_note;\npub mod invoice;\npub mod proto;"));
+    let personal = "        .personal(delivery_note::PERSONAL)\n        .personal(invoice::PERSONAL)\n";
+    assert!(read(&root, "src/lib.rs").contains(personal), "later resources are erased first");
     let services = "        .service(invoice::service::server)\n        .service(delivery_note::service::server)\n";
     assert!(read(&root, "src/lib.rs").contains(services));
     assert!(read(&root, "tests/it/main.rs").contains("mod delivery_notes;\nmod invoices;\n\nuse "));
@@ -60,7 +69,7 @@ fn a_repository_and_its_resources_are_written() {
     for part in ["/api/v1/delivery-notes/{delivery_note_id}", "rpc ListDeliveryNotes(", "// Creates a delivery note."] {
         assert!(contract.contains(part), "{part}");
     }
-    assert!(read(&root, "src/delivery_note/service.rs").contains("\"deliveryNote.{path}\""));
+    assert!(read(&root, "src/delivery_note/service.rs").contains("\"deliveryNote.{field}\""));
     assert!(read(&root, "proto/book_shop/v1/invoice_service.proto").contains("// Creates an invoice."));
     assert!(read(&root, "migrations/1970-01-01-000001_create_delivery_notes/up.sql").contains("TABLE delivery_notes"));
 
@@ -82,11 +91,10 @@ fn nothing_is_overwritten_or_half_written() {
     new(&root).expect("a repository");
     add_named(&root, "book").expect("a resource");
     let before = tree(&root);
-    let error = add_named(&root, "book").expect_err("it exists");
-    assert!(format!("{error:#}").contains("The table books already exists"), "{error:#}");
     fs::write(root.join("tests/it/authors.rs"), "").expect("a file in the way");
-    let error = add_named(&root, "author").expect_err("a file is in the way");
-    assert!(error.to_string().contains("already exists"), "{error:#}");
+    let (differences, _) = existing(add_named(&root, "author").expect("a report"));
+    assert!(differences.contains(&("tests/it/authors.rs".to_owned(), true)), "{differences:?}");
+    assert!(differences.contains(&("src/author/ops.rs".to_owned(), false)), "{differences:?}");
     fs::remove_file(root.join("tests/it/authors.rs")).expect("the file in the way");
     // Other files have been written before this failure.
     fs::write(root.join("src/author"), "").expect("a file where a folder should be");
@@ -102,6 +110,194 @@ fn nothing_is_overwritten_or_half_written() {
         assert!(format!("{error:#}").contains(part), "{part}: {error:#}");
     }
     add_named(parent.path(), "book").expect_err("this is no repository");
+}
+
+/// Returns the paths of the files that differ, with whether they exist, and the notes.
+fn existing(outcome: Outcome) -> (Vec<(String, bool)>, Vec<String>) {
+    let Outcome::Exists { differences, notes } = outcome else { panic!("it was written: {outcome:?}") };
+    let path = |path: &Path| {
+        let path = path.to_string_lossy().replace('\\', "/");
+        path.split_once("/shop/").map_or(path.clone(), |(_, path)| path.to_owned())
+    };
+    (differences.iter().map(|difference| (path(&difference.path), difference.exists)).collect(), notes)
+}
+
+const EVERY_KIND: [&str; 12] = [
+    "title:string",
+    "blurb:text?",
+    "pages:int",
+    "is_signed:bool",
+    "published_on:date",
+    "sold_at:timestamp?",
+    "price:money",
+    "shelf:uuid",
+    "author:ref(author)",
+    "tags:string[]",
+    "status:enum(draft,on_sale)",
+    "contact_email:string?",
+];
+
+#[test]
+fn the_fields_of_a_resource_are_in_all_of_its_files() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    new(&root).expect("a repository");
+    add_named(&root, "author").expect("a resource");
+    add(&root, "book", &EVERY_KIND).expect("another one");
+    let contract = read(&root, "proto/shop/v1/book.proto");
+    for part in [
+        "import \"google/type/date.proto\";",
+        "  // The id of the author.\n  optional string author_id = 14;",
+        "  optional string blurb = 7 [(mainstay.policy.v1.may_be_absent) = true];",
+        "  // When it was, or will be, published.\n  google.type.Date published_on = 10;",
+        "  mainstay.common.v1.Money price = 12;",
+        "  repeated string tags = 15;",
+        "  // On sale.\n  BOOK_STATUS_ON_SALE = 2;",
+    ] {
+        assert!(contract.contains(part), "{part}: {contract}");
+    }
+    let service = read(&root, "proto/shop/v1/book_service.proto");
+    for part in [
+        "rpc WatchBooks(WatchBooksRequest) returns (stream WatchBooksResponse)",
+        "  google.type.Date published_on = 6 [(buf.validate.field).required = true];",
+        "  optional BookStatus status = 11 [(buf.validate.field).enum = {\n    defined_only: true\n    not_in: [0]\n  }];",
+        "  string title = 2 [\n    (buf.validate.field).string = {\n      min_len: 1\n      max_len: 100\n    },\n",
+    ] {
+        assert!(service.contains(part), "{part}: {service}");
+    }
+    let migration = read(&root, "migrations/1970-01-01-000001_create_books/up.sql");
+    for part in [
+        "    blurb text CHECK (char_length(blurb) BETWEEN 1 AND 10000),",
+        "    price_currency text NOT NULL CHECK (char_length(price_currency) = 3),",
+        "    author_id uuid NOT NULL REFERENCES authors (id),",
+        "-- status: the numbers of shop.v1.BookStatus: 1 draft, 2 on sale.",
+        "CREATE INDEX books_author_id_idx ON books (author_id);",
+    ] {
+        assert!(migration.contains(part), "{part}: {migration}");
+    }
+    for (file, part) in [
+        ("src/schema.rs", "        sold_at -> Nullable<Timestamptz>,\n        price_minor -> BigInt,"),
+        ("src/book/model.rs", "    pub author_id: AuthorId,\n    pub tags: Vec<String>,\n    pub status: BookStatus,"),
+        ("src/book/ops.rs", "crate::author::ops::require(work.connection().await?, account, values.author_id).await?;"),
+        ("src/book/store.rs", "price: Money::from_columns(price_minor, &price_currency)?,"),
+        ("src/book/service.rs", "\"blurb\" => patch.blurb = Some(message.blurb.take()),"),
+        ("src/book.rs", "\"contact_email\""),
+        ("proto/shop/v1/module.proto", "name: \"shop.book.deleted\""),
+        ("tests/it/books.rs", "\"status\": \"BOOK_STATUS_DRAFT\","),
+    ] {
+        assert!(read(&root, file).contains(part), "{part}: {}", read(&root, file));
+    }
+}
+
+#[test]
+fn every_fault_is_named_and_nothing_is_written() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    new(&root).expect("a repository");
+    let before = tree(&root);
+    let error = add(&root, "Book", &["pages:number", "author:ref(author)"]).expect_err("three faults").to_string();
+    for part in ["\"Book\" is not a valid name", "pages:number: ", "there is no resource author: add it first"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let error = addition::rpc(&root, "book", "Publish").expect_err("two faults").to_string();
+    assert!(error.contains("there is no resource book") && error.contains("\"Publish\" is not"), "{error}");
+    add_named(&root, "book").expect("a resource");
+    for name in ["update", "type", "lock"] {
+        addition::rpc(&root, "book", name).expect_err(name);
+    }
+    let fields = ["pages:int".to_owned(), "shelf:number".to_owned()];
+    let error = addition::migration(&root, "book", &fields[..1], DateTime::UNIX_EPOCH).expect_err("no default");
+    assert!(error.to_string().contains("pages: the previous version stores rows without it"), "{error}");
+    addition::migration(&root, "book", &fields[1..], DateTime::UNIX_EPOCH).expect_err("no kind");
+    let added: Vec<_> = tree(&root).difference(&before).map(|(path, _)| path.clone()).collect();
+    assert!(added.iter().all(|path| !path.to_string_lossy().contains("pages")), "{added:?}");
+}
+
+#[test]
+fn methods_jobs_events_and_columns_are_added_once() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    new(&root).expect("a repository");
+    add_named(&root, "book").expect("a resource");
+    let columns = ["isbn:string?".to_owned(), "aliases:string[]".to_owned()];
+    let add_all = || {
+        [
+            addition::rpc(&root, "book", "mark_read"),
+            addition::job(&root, "book", "index"),
+            addition::event(&root, "book", "recommended"),
+            addition::migration(&root, "book", &columns, DateTime::UNIX_EPOCH),
+        ]
+    };
+    for outcome in add_all() {
+        let outcome = outcome.expect("a piece");
+        assert!(matches!(outcome, Outcome::Written(_)), "{outcome:?}");
+    }
+    for (file, part) in [
+        ("proto/shop/v1/book_service.proto", "  // Marks read a book.\n"),
+        ("proto/shop/v1/book_service.proto", "      post: \"/api/v1/books/{book_id}/mark-read\"\n"),
+        (
+            "proto/shop/v1/book_service.proto",
+            "\n}\n\n// A request to mark read a book.\nmessage MarkReadBookRequest {\n",
+        ),
+        ("src/book/service.rs", "    async fn mark_read_book("),
+        ("src/book/ops.rs", "pub async fn mark_read(work: &mut Work"),
+        ("src/book/model.rs", "    pub fn mark_read(self, now: DateTime<Utc>) -> Self {"),
+        ("src/book/index_job.rs", "const NAME: &'static str = \"shop.index_book\";"),
+        ("src/lib.rs", "        .queue::<book::index_job::IndexBook>()\n"),
+        ("src/book.rs", "pub mod events;\npub mod index_job;\npub mod model;\n"),
+        ("src/book/events.rs", "    BookRecommended = \"shop.book.recommended\";\n}\n"),
+        ("proto/shop/v1/module.proto", "    name: \"shop.book.recommended\"\n"),
+        (
+            "src/schema.rs",
+            "        updated_at -> Timestamptz,\n        isbn -> Nullable<Text>,\n        aliases -> Array<Text>,\n",
+        ),
+        ("migrations/1970-01-01-000001_add_isbn_and_aliases_to_books/down.sql", "    DROP COLUMN aliases;\n"),
+        ("tests/it/main.rs", "mod book_index_job;\nmod book_mark_read;\nmod book_recommended;\nmod books;\n"),
+    ] {
+        assert!(read(&root, file).contains(part), "{part}: {}", read(&root, file));
+    }
+    let before = tree(&root);
+    for outcome in add_all() {
+        let (differences, notes) = existing(outcome.expect("a report"));
+        assert!(differences.is_empty() && notes.is_empty(), "{differences:?} {notes:?}");
+    }
+    assert_eq!(tree(&root), before);
+}
+
+#[test]
+fn a_repetition_says_what_differs_as_a_patch() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    new(&root).expect("a repository");
+    add_named(&root, "book").expect("a resource");
+    addition::rpc(&root, "book", "publish").expect("a method");
+    let ops = read(&root, "src/book/ops.rs");
+    fs::write(root.join("src/book/ops.rs"), ops.replace("let next = book.publish", "let later = book.publish"))
+        .expect("ops");
+    let before = tree(&root);
+    let (differences, notes) = existing(addition::rpc(&root, "book", "publish").expect("a report"));
+    assert!(differences.is_empty(), "{differences:?}");
+    assert!(notes.len() == 1 && notes[0].contains("has another `pub async fn publish(`"), "{notes:?}");
+
+    let Ok(Outcome::Exists { differences, .. }) = add(&root, "book", &["name:string", "isbn:string?"]) else {
+        panic!("there is such a resource");
+    };
+    let difference = differences.iter().find(|one| one.path.ends_with("src/book/model.rs")).expect("another model");
+    let file = Path::new("src/book/model.rs");
+    let patch = git::patch(&root, file, true, &difference.generated).expect("git");
+    assert!(patch.starts_with("--- a/src/book/model.rs\n+++ b/src/book/model.rs\n@@ "), "{patch}");
+    assert!(patch.contains("\n+    pub isbn: Option<String>,\n"), "{patch}");
+    assert!(patch.contains("\n-    pub fn publish("), "a change of the team: {patch}");
+    assert_eq!(tree(&root), before, "nothing is overwritten");
+
+    let path = parent.path().join("all.patch");
+    let patch_of = |one: &changes::Difference| {
+        git::patch(&root, one.path.strip_prefix(&root).expect("a file"), one.exists, &one.generated).expect("git")
+    };
+    fs::write(&path, differences.iter().map(patch_of).collect::<String>()).expect("a patch");
+    let applied = std::process::Command::new("git").arg("-C").arg(&root).arg("apply").arg(&path).status();
+    assert!(applied.expect("git").success(), "the patch applies");
+    assert!(read(&root, "src/book/model.rs").contains("pub isbn: Option<String>"));
 }
 
 /// `make test` needs git.

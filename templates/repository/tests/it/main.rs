@@ -13,6 +13,12 @@ async fn exactly_the_callers_with_a_grant_may_call() {
     server.check_access("my_module.v1").await;
 }
 
+/// The account of a deleted customer leaves nothing behind.
+#[tokio::test]
+async fn erasures_and_exports_cover_every_table() {
+    start().await.check_personal_data().await;
+}
+
 #[tokio::test]
 async fn the_version_before_each_migration_can_go_on_after_it() {
     mainstay_test_kit::check_migrations(mainstay::product().with(my_module::module())).await;

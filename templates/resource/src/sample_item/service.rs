@@ -2,17 +2,26 @@
 
 use mainstay_kernel::{
     app::App,
-    error::{Error, Result},
-    grpc::{Call, Reply, render::time},
+    error::{ {{- "Error, " if uses.error }}Result},
+    grpc::{
+        Call, Reply, mask, {{ "parse, " if uses.parse }}render,
+        watch::{self, Event, Topic},
+    },
     id::AccountId,
     unit_of_work::Work,
 };
 use tonic::Request;
+{% if uses.uuid %}
+use uuid::Uuid;
+{% endif %}
 
 use super::{
-    model::{Patch, SampleItem, SampleItemId},
+    model::{Patch, SampleItem, {% for field in fields if field.variants %}{{ field.rust }}, {% endfor %}SampleItemId, Values},
     ops,
 };
+{% for resource in referenced %}
+use crate::{{ resource.name }}::model::{{ resource.id }};
+{% endfor %}
 use crate::proto::my_module::v1::{
     self as pb,
     sample_item_service_server::{SampleItemService, SampleItemServiceServer},
@@ -29,28 +38,50 @@ pub fn server(app: &App) -> SampleItemServiceServer<SampleItems> {
     SampleItemServiceServer::new(SampleItems { app: app.clone() })
 }
 
-fn render(sample_item: SampleItem) -> pb::SampleItem {
-    let SampleItem { id, account, name, version, created_at, updated_at } = sample_item;
+static CHANGES: Topic<SampleItem> = Topic {
+    name: ops::TOPIC,
+    load: ops::load_changed,
+    version: |sample_item| (sample_item.id.0, sample_item.version),
+};
+
+fn to_message(sample_item: SampleItem) -> pb::SampleItem {
+    let SampleItem { id, account, {{ names }}, version, created_at, updated_at } = sample_item;
     pb::SampleItem {
         id: Some(id.to_string()),
         account_id: Some(account.to_string()),
-        name: Some(name),
         version: Some(version),
-        create_time: Some(time(created_at)),
-        update_time: Some(time(updated_at)),
+        create_time: Some(render::time(created_at)),
+        update_time: Some(render::time(updated_at)),
+{% for field in fields %}
+        {{ field.render }},
+{% endfor %}
     }
 }
 
-/// Reads the new values of the fields in `paths`, none of which can be cleared.
-fn patch(message: pb::SampleItemPatch, paths: &[String]) -> Result<Patch> {
-    let pb::SampleItemPatch { name } = message;
-    let has = |path: &str| paths.iter().any(|named| named == path);
-    let value = |path: &str, value: Option<String>| match (has(path), value) {
-        (false, _) => Ok(None),
-        (true, Some(value)) => Ok(Some(value)),
-        (true, None) => Err(Error::field(format!("sampleItem.{path}"), "can't be cleared")),
+fn watch_message(event: Event<SampleItem>, resume_token: String) -> pb::WatchSampleItemsResponse {
+    let (data, deleted_id) = match event {
+        Event::Changed(sample_item) => (Some(to_message(sample_item)), None),
+        Event::Deleted(id) => (None, Some(id.to_string())),
+        Event::Position => (None, None),
     };
-    Ok(Patch { name: value("name", name)? })
+    pb::WatchSampleItemsResponse { data, deleted_id, resume_token }
+}
+
+/// Reads the new values of the fields in `paths`.
+fn patch(mut message: pb::SampleItemPatch, paths: &[String]) -> Result<Patch> {
+{% if uses.cleared %}
+    let cleared = |field: &str| Error::field(format!("sampleItem.{field}"), "can't be cleared");
+{% endif %}
+    let mut patch = Patch::default();
+    for path in paths {
+        match path.as_str() {
+{% for field in fields %}
+            "{{ field.name }}" => patch.{{ field.name }} = Some({{ field.patch }}),
+{% endfor %}
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(patch)
 }
 
 #[tonic::async_trait]
@@ -60,11 +91,16 @@ impl SampleItemService for SampleItems {
         request: Request<pb::CreateSampleItemRequest>,
     ) -> Reply<pb::CreateSampleItemResponse> {
         let call = Call::admit(request)?;
-        let pb::CreateSampleItemRequest { name, account_id } = call.message.clone();
+        let pb::CreateSampleItemRequest { account_id, {{ names }} } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let values = Values {
+{% for field in fields %}
+            {{ field.create }},
+{% endfor %}
+        };
         call.write(&self.app, async move |work: &mut Work| {
-            let sample_item = ops::create(work, account, name).await?;
-            Ok(pb::CreateSampleItemResponse { data: Some(render(sample_item)) })
+            let sample_item = ops::create(work, account, values).await?;
+            Ok(pb::CreateSampleItemResponse { data: Some(to_message(sample_item)) })
         })
         .await
     }
@@ -74,7 +110,7 @@ impl SampleItemService for SampleItems {
         let (permit, id) = (call.permit()?, SampleItemId::parse(&call.message.sample_item_id)?);
         let sample_item =
             self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetSampleItemResponse { data: Some(render(sample_item)) })
+        call.read(pb::GetSampleItemResponse { data: Some(to_message(sample_item)) })
     }
 
     async fn list_sample_items(
@@ -91,7 +127,7 @@ impl SampleItemService for SampleItems {
                 SampleItem::key,
             )
             .await?;
-        call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(render).collect(), meta })
+        call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(to_message).collect(), meta })
     }
 
     async fn update_sample_item(
@@ -100,12 +136,13 @@ impl SampleItemService for SampleItems {
     ) -> Reply<pb::UpdateSampleItemResponse> {
         let mut call = Call::admit(request)?;
         let (id, expected) = (SampleItemId::parse(&call.message.sample_item_id)?, call.if_match.clone());
-        let (message, mask) = (call.message.sample_item.take().unwrap_or_default(), call.message.update_mask.take());
-        let paths = call.update_paths("sample_item", &message, mask)?;
-        let patch = patch(message, &paths)?;
+        let changes = call.message.sample_item.take().unwrap_or_default();
+        let update_mask = call.message.update_mask.take();
+        let paths = call.update_paths("sample_item", &changes, update_mask)?;
+        let patch = patch(changes, &paths)?;
         call.write(&self.app, async move |work: &mut Work| {
             let sample_item = ops::update(work, id, expected, patch).await?;
-            Ok(pb::UpdateSampleItemResponse { data: Some(render(sample_item)) })
+            Ok(pb::UpdateSampleItemResponse { data: Some(to_message(sample_item)) })
         })
         .await
     }
@@ -121,5 +158,14 @@ impl SampleItemService for SampleItems {
             Ok(pb::DeleteSampleItemResponse {})
         })
         .await
+    }
+    type WatchSampleItemsStream = watch::Messages<pb::WatchSampleItemsResponse>;
+
+    async fn watch_sample_items(
+        &self,
+        request: Request<pb::WatchSampleItemsRequest>,
+    ) -> Reply<Self::WatchSampleItemsStream> {
+        let call = Call::admit(request)?;
+        Ok(CHANGES.watch(&self.app, &call, &call.message.resume_token, watch_message).await?)
     }
 }

@@ -1,20 +1,32 @@
 //! Sample items in SQL.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, {{ "NaiveDate, " if uses.date }}Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, condition::Condition, count, integrity::one_row, seek::newest_first, statement::Prepare as _,
+        Connection,
+        condition::Condition,
+        count,
+        integrity::{ {{- "corrupt, " if uses.enum }}one_row},
+        seek::newest_first,
+        statement::Prepare as _,
         violated_foreign_key,
     },
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
+{% if uses.money %}
+    money::Money,
+{% endif %}
     page::{Start, Total},
 };
+use uuid::Uuid;
 
-use super::model::{SampleItem, SampleItemId};
+use super::model::{SampleItem, {% for field in fields if field.variants %}{{ field.rust }}, {% endfor %}SampleItemId};
+{% for resource in referenced %}
+use crate::{{ resource.name }}::model::{{ resource.id }};
+{% endfor %}
 use crate::schema::sample_items;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -22,7 +34,9 @@ use crate::schema::sample_items;
 struct Row {
     id: SampleItemId,
     account_id: AccountId,
-    name: String,
+{% for column in columns %}
+    {{ column.name }}: {{ "Option<" ~ column.rust ~ ">" if column.is_optional else column.rust }},
+{% endfor %}
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -30,15 +44,35 @@ struct Row {
 
 impl From<&SampleItem> for Row {
     fn from(sample_item: &SampleItem) -> Self {
-        let SampleItem { id, account, name, version, created_at, updated_at } = sample_item.clone();
-        Self { id, account_id: account, name, version, created_at, updated_at }
+        let SampleItem { id, account, {{ names }}, version, created_at, updated_at } = sample_item.clone();
+        Self {
+            id,
+            account_id: account,
+{% for column in columns %}
+            {{ column.write }},
+{% endfor %}
+            version,
+            created_at,
+            updated_at,
+        }
     }
 }
 
-impl From<Row> for SampleItem {
-    fn from(row: Row) -> Self {
-        let Row { id, account_id, name, version, created_at, updated_at } = row;
-        Self { id, account: account_id, name, version, created_at, updated_at }
+impl TryFrom<Row> for SampleItem {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { id, account_id, {{ column_names }}, version, created_at, updated_at } = row;
+        Ok(Self {
+            id,
+            account: account_id,
+{% for field in fields %}
+            {{ field.read }},
+{% endfor %}
+            version,
+            created_at,
+            updated_at,
+        })
     }
 }
 
@@ -53,7 +87,7 @@ fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::p
 }
 
 fn require(row: Option<Row>) -> Result<SampleItem> {
-    row.map(SampleItem::from).ok_or_else(|| Error::not_found("sample item"))
+    row.ok_or_else(|| Error::not_found("sample item"))?.try_into()
 }
 
 /// Stores a new sample item.
@@ -91,10 +125,18 @@ pub(super) async fn update(connection: &Connection, sample_item: &SampleItem) ->
 }
 
 /// Deletes a locked sample item.
+///
+/// # Errors
+/// `BUSINESS_RULE_VIOLATION` if another resource refers to it.
 pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<()> {
     let delete = diesel::delete(sample_items::table.find(id)).exactly(1, "delete sample_items");
-    delete.execute(&mut &*connection).await?;
-    Ok(())
+    match delete.execute(&mut &*connection).await {
+        Err(error) if violated_foreign_key(&error).is_some() => {
+            let message = "Another resource refers to this sample item.";
+            Err(Error::with_message(Reason::BusinessRuleViolation, message).caused_by(error))
+        }
+        deleted => deleted.map(drop).map_err(Error::from),
+    }
 }
 
 /// Returns at most `limit` sample items, newest first.
@@ -106,7 +148,15 @@ pub(super) async fn list(
 ) -> Result<Vec<SampleItem>> {
     let query = newest_first!(visible(visibility), sample_items::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    Ok(rows.into_iter().map(SampleItem::from).collect())
+    rows.into_iter().map(Row::try_into).collect()
+}
+
+/// Returns the existing sample items among these ids, of all accounts, in no particular order.
+pub(super) async fn get_batch(connection: &mut Connection, ids: Vec<Uuid>) -> Result<Vec<SampleItem>> {
+    let ids: Vec<_> = ids.into_iter().map(SampleItemId).collect();
+    let query = sample_items::table.filter(sample_items::id.eq_any(ids)).select(Row::as_select());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(Row::try_into).collect()
 }
 
 pub(super) async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {

@@ -123,6 +123,23 @@ impl Source {
     }
 }
 
+/// Returns the Rust code of a template: without its statements, and with a name in place of each value.
+fn without_jinja(template: &str) -> String {
+    let replace = |text: &str, [begin, end]: [&str; 2], by: &str| {
+        let mut parts = text.split(begin);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + by + part.split_once(end).map_or("", |(_, rest)| rest))
+    };
+    replace(&replace(template, ["{%", "%}"], ""), ["{{", "}}"], "inserted")
+}
+
+#[test]
+fn a_template_is_read_as_rust() {
+    let template = "use a::{b, {% if c %}d, {% endif %}e};\nuse crate::{{ f }}::g;\nfn h() { {{- i }}j }\n";
+    let rust = "use a::{b, d, e};\nuse crate::inserted::g;\nfn h() { insertedj }\n";
+    assert_eq!(without_jinja(template), rust);
+}
+
 /// Returns the sources below a `src` directory, except files of tests.
 pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
     let base = root.join(src);
@@ -138,6 +155,7 @@ pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
                 let module = below.iter().map(|part| part.to_string_lossy().into_owned());
                 let module = module.filter(|part| !["lib", "main"].contains(&part.as_str())).collect();
                 let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                let text = if src.starts_with("templates/") { without_jinja(&text) } else { text };
                 let file = path.strip_prefix(root).expect("below the workspace").to_owned();
                 // `main.rs` is a separate crate if `lib.rs` exists.
                 if !file.ends_with("main.rs") || !base.join("lib.rs").exists() {
