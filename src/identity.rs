@@ -61,7 +61,10 @@ use self::{
     passwords::Passwords,
     provider::client::Providers,
     role::service::Roles,
-    second_factor::service::SecondFactors,
+    second_factor::{
+        relying_party::RelyingParty,
+        service::{SecondFactors, passkey::Passkeys},
+    },
     service_key::service::ServiceKeys,
     session::service::SessionRpcs,
     tokens::Tokens,
@@ -74,9 +77,9 @@ use crate::proto::{
         data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
         impersonation_service_server::ImpersonationServiceServer, invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
-        role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
-        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
-        user_service_server::UserServiceServer,
+        passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
+        second_factor_service_server::SecondFactorServiceServer, service_key_service_server::ServiceKeyServiceServer,
+        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
     },
 };
 
@@ -93,11 +96,13 @@ pub(crate) fn module() -> Module {
         })
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(Providers::open)
+        .part(|app| Ok(RelyingParty::new(app.config.section())))
         .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SecondFactorServiceServer::new(SecondFactors { app: app.clone() }))
+        .service(|app| PasskeyServiceServer::new(Passkeys { app: app.clone() }))
         .service(|app| LinkedIdentityServiceServer::new(LinkedIdentities { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))

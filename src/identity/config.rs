@@ -1,6 +1,7 @@
 //! The settings of sign-in: tokens, sessions, and the limits on password guesses and hashing.
 
 mod providers;
+mod relying_party;
 
 use std::{str::FromStr, time::Duration};
 
@@ -8,6 +9,7 @@ use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
 
 pub use providers::{Preset, Provider};
+pub use relying_party::RelyingPartyConfig;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -44,6 +46,8 @@ pub struct IdentityConfig {
     pub public_url: Option<String>,
     /// The providers with which people sign in.
     pub providers: Vec<Provider>,
+    /// To whom passkeys belong; `None` if they are unavailable.
+    pub relying_party: Option<RelyingPartyConfig>,
 }
 
 /// Whether users need a second factor.
@@ -129,6 +133,8 @@ impl Section for IdentityConfig {
         providers::CLIENT_SECRET,
         providers::SCOPES,
         providers::DOMAINS,
+        relying_party::RP_ID,
+        relying_party::ORIGINS,
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -156,6 +162,7 @@ impl Section for IdentityConfig {
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
+            relying_party: relying_party::read(read, public_url.as_deref()),
             is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             providers: providers::read(read),
