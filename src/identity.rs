@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod auth;
+pub mod breaches;
 pub mod config;
 pub mod credential;
 pub mod data_export;
@@ -50,6 +51,7 @@ use mainstay_kernel::{
 use self::{
     account::service::Accounts,
     auth::{browser, networks::KnownNetworks, service::Auth},
+    breaches::Breaches,
     config::IdentityConfig,
     credential::ops::Credentials,
     data_export::{job::ExportData, service::DataExports},
@@ -94,7 +96,11 @@ pub(crate) fn module() -> Module {
             let (policies, secret) = (&app.contract.policies, app.secret.clone());
             Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
         })
-        .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
+        .part(|app| {
+            let config = app.config.section::<IdentityConfig>();
+            let breaches = Breaches::open(config.breached_passwords_url.as_deref(), &app.alerts)?;
+            Ok(Passwords::new(config.max_hashing).checked_by(breaches))
+        })
         .part(Providers::open)
         .part(|app| Ok(RelyingParty::new(app.config.section())))
         .part(|_| Ok(Refusals::<Network>::default()))

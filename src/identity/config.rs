@@ -6,7 +6,8 @@ mod relying_party;
 use std::{str::FromStr, time::Duration};
 
 use crate::identity::registration::model::RegistrationPolicy;
-use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
+use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict, is_https_or_loopback};
+use url::Url;
 
 pub use providers::{Preset, Provider};
 pub use relying_party::RelyingPartyConfig;
@@ -30,6 +31,8 @@ pub struct IdentityConfig {
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
+    /// The base URL of a service that knows passwords from breaches.
+    pub breached_passwords_url: Option<String>,
     /// Who may register without an invitation.
     pub registration: RegistrationPolicy,
     /// Whether the staff needs a second factor.
@@ -136,6 +139,11 @@ impl Section for IdentityConfig {
         relying_party::RP_ID,
         relying_party::ORIGINS,
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
+        Variable::plain(
+            "BREACHED_PASSWORDS_URL",
+            "",
+            "Base URL of a service that knows passwords from breaches by ranges of their SHA-1, such as https://api.pwnedpasswords.com; plain http only for loopback. If absent or unavailable, the built-in list of common passwords decides alone",
+        ),
     ];
 
     fn read(read: &mut Reader) -> Self {
@@ -147,6 +155,10 @@ impl Section for IdentityConfig {
         if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
             read.fault("DELETION_GRACE", "must be from 1h to 90d");
         }
+        let breaches: Option<Url> = read.optional("BREACHED_PASSWORDS_URL");
+        if breaches.as_ref().is_some_and(|url| !is_https_or_loopback(url) || url.query().is_some()) {
+            read.fault("BREACHED_PASSWORDS_URL", "must be an https URL without a query; plain http only for loopback");
+        }
         let public_url = read.optional::<String>("PUBLIC_URL");
         Self {
             issuer,
@@ -157,6 +169,7 @@ impl Section for IdentityConfig {
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
+            breached_passwords_url: breaches.map(|url| url.as_str().trim_end_matches('/').to_owned()),
             registration: read.parse("REGISTRATION"),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
