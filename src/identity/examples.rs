@@ -62,7 +62,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Passkey", "synced") => json!(true).into(),
         ("Passkey", "use_time") => json!("2026-03-02T09:41:07Z").into(),
         ("PasskeyCeremony" | "ConfirmPasskeyRequest" | "LoginWithPasskeyRequest" | "PasskeyProof", "token") => {
-            json!("mpc_AgGXtep-UdB_TLbVk6HI4PQX").into()
+            json!("mpc_AZe17kz0f8qJx2Yd").into()
         }
         ("PasskeyCeremony", "options") => json!(r#"{"challenge":"q7v0Zk3yT1n8XcW5","rpId":"shop.example"}"#).into(),
         (_, "credential") => json!(r#"{"rawId":"q7v0Zk3yT1n8XcW5","response":{}}"#).into(),

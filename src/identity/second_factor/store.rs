@@ -15,9 +15,10 @@ use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
 /// Stores the secret of an app that awaits its confirmation, in place of an earlier one.
 pub async fn enroll(connection: &mut Connection, user: UserId, secret: Vec<u8>) -> Result<()> {
-    let app = (second_factors::secret.eq(secret), second_factors::last_step.eq(0));
-    let insert = diesel::insert_into(second_factors::table).values((second_factors::user_id.eq(user.0), app.clone()));
-    insert.on_conflict(second_factors::user_id).do_update().set(app).execute(connection).await?;
+    let other = (second_factors::secret.eq(secret.clone()), second_factors::last_step.eq(0));
+    let row = (second_factors::user_id.eq(user.0), second_factors::secret.eq(secret));
+    let insert = diesel::insert_into(second_factors::table).values(row);
+    insert.on_conflict(second_factors::user_id).do_update().set(other).execute(connection).await?;
     Ok(())
 }
 
@@ -67,10 +68,14 @@ pub async fn use_recovery_code(connection: &mut Connection, user: UserId, hash: 
 
 /// Replaces the hashes of the recovery codes, also of a user without an app, for whom no reset waits.
 pub async fn set_recovery_codes(connection: &mut Connection, user: UserId, hashes: Vec<Vec<u8>>) -> Result<()> {
-    let codes = second_factors::recovery_codes.eq(hashes);
-    let row = (second_factors::user_id.eq(user.0), second_factors::secret.eq(Vec::<u8>::new()), codes.clone());
+    let other = second_factors::recovery_codes.eq(hashes.clone());
+    let row = (
+        second_factors::user_id.eq(user.0),
+        second_factors::secret.eq(Vec::<u8>::new()),
+        second_factors::recovery_codes.eq(hashes),
+    );
     let insert = diesel::insert_into(second_factors::table).values(row);
-    insert.on_conflict(second_factors::user_id).do_update().set(codes).execute(connection).await?;
+    insert.on_conflict(second_factors::user_id).do_update().set(other).execute(connection).await?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let request = begin(&scene.cast.customer, &mut Authenticator::new()).await;
                 call(&scene.cast.customer, request)
             };
-            "once more" => Reason("INVALID_TOKEN"), |scene| {
+            "once more" => Reason("INVALID_PASSKEY"), |scene| {
                 let request = begin(&scene.cast.customer, &mut Authenticator::new()).await;
                 let first = request.clone();
                 scene.cast.customer.call(Protocol::Rest, "PasskeyService.ConfirmPasskey", first).await.success();

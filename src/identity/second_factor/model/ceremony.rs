@@ -68,8 +68,8 @@ impl Ceremony {
     /// Reads a token; `None` if this service did not write it for the purpose, or if it has expired.
     pub fn read(secret: &SecretKey, token: &str, purpose: Purpose, now: DateTime<Utc>) -> Option<Self> {
         let claim = signed::read::<CLAIM_BYTES>(&secret.mac(KEY), PREFIX, token)?;
-        let (of, rest) = claim.split_first_chunk()?;
-        let (challenge, expires_at) = rest.split_first_chunk()?;
+        let (of, rest) = claim.split_first_chunk::<33>()?;
+        let (challenge, expires_at) = rest.split_first_chunk::<32>()?;
         let is_valid = now.timestamp() < i64::from_be_bytes(expires_at.try_into().ok()?);
         (is_valid && *of == purpose.bytes()).then_some(Self { purpose, challenge: *challenge })
     }

@@ -81,23 +81,31 @@ pub async fn challenge_options(app: &App, token: &str) -> Result<Option<String>>
 /// Completes a ceremony, which is possible once.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is not of this purpose, has expired, or was used before; `UNAVAILABLE` if the use can't be
-/// counted.
+/// If the token is not of this purpose, has expired, or was used before: `INVALID_TOKEN` for a sign-in, and `INVALID_PASSKEY`
+/// within a session, whose clients answer the former with another sign-in. `UNAVAILABLE` if the use can't be counted.
 pub(super) async fn take(app: &App, token: &str, purpose: Purpose) -> Result<Ceremony> {
-    let ceremony = Ceremony::read(&app.secret, token, purpose, app.clock.now()).ok_or(Reason::InvalidToken)?;
-    use_up(app, ceremony.challenge()).await?;
-    Ok(ceremony)
+    let ceremony = Ceremony::read(&app.secret, token, purpose, app.clock.now());
+    if let Some(ceremony) = ceremony
+        && use_up(app, ceremony.challenge()).await?
+    {
+        return Ok(ceremony);
+    }
+    Err(match purpose {
+        Purpose::Login => Reason::InvalidToken.into(),
+        Purpose::Enroll(..) | Purpose::Reauthenticate(..) => IdentityReason::InvalidPasskey.into(),
+    })
 }
 
-/// Consumes a challenge. The count outlives it, also without Redis.
+/// Consumes a challenge. Returns `false` if it was used before. The count outlives it, also without Redis.
 ///
 /// # Errors
-/// As [`take`].
-pub(super) async fn use_up(app: &App, challenge: &[u8]) -> Result<()> {
+/// `UNAVAILABLE` if the use can't be counted.
+pub(super) async fn use_up(app: &App, challenge: &[u8]) -> Result<bool> {
     let once = Quota { requests: 1, window: CEREMONY_LIFE.to_std().unwrap_or(Duration::from_secs(300)) };
     match app.limiter.attempt(&[AttemptLimit::new("passkey-challenge", challenge, once).confidential()]).await {
-        Err(error) if error.reason() == Reason::RateLimitExceeded => Err(Reason::InvalidToken.into()),
-        counted => counted.map(drop),
+        Ok(_) => Ok(true),
+        Err(error) if error.reason() == Reason::RateLimitExceeded => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

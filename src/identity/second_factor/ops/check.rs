@@ -97,8 +97,8 @@ pub async fn verify(
     let is_valid =
         |user: &User| user.is_active() && user.epoch.number == challenge.epoch && user.second_factor_at.is_some();
     let user = row.map(|(user, _)| user).filter(is_valid).ok_or(Reason::InvalidToken)?;
-    if matches!(answer, Answer::Passkey(_)) {
-        ceremony::use_up(app, &challenge.id).await?;
+    if matches!(answer, Answer::Passkey(_)) && !ceremony::use_up(app, &challenge.id).await? {
+        return Err(Reason::InvalidToken.into());
     }
     let of_challenge = AttemptLimit::new("second-factor-challenge", &challenge.id, PER_CHALLENGE);
     if let Err(error) = check(app, &user, answer, &challenge.id, Some(of_challenge)).await {
@@ -118,8 +118,7 @@ pub async fn verify(
 ///
 /// # Errors
 /// `WRONG_PASSWORD`, `WRONG_CODE`, `INVALID_PASSKEY`, `PASSKEYS_UNAVAILABLE`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`,
-/// `SESSION_REVOKED`; `INVALID_TOKEN` for a ceremony that is not valid; `VALIDATION_FAILED` without the code of a user who has
-/// a second factor; `UNAVAILABLE` if Postgres is unreachable.
+/// `SESSION_REVOKED`; `VALIDATION_FAILED` without the code of a user who has a second factor; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn reauthenticate(app: &App, permit: &Permit, evidence: Evidence, from: IpAddr) -> Result<Pair> {
     let (user, answer, challenge) = match evidence {
         Evidence::Password(password, code) => {

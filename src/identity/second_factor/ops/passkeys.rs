@@ -63,8 +63,7 @@ pub async fn enroll_passkey(app: &App, permit: &Permit) -> Result<Begun> {
 /// recovery codes.
 ///
 /// # Errors
-/// `INVALID_TOKEN` for a ceremony that is not valid, or not any more; `INVALID_PASSKEY`, `PASSKEYS_UNAVAILABLE`,
-/// `SESSION_REVOKED`; `ALREADY_EXISTS` if a user has the passkey; `BUSINESS_RULE_VIOLATION` if the user has the maximum number
+/// `INVALID_PASSKEY`, also for a ceremony that is not valid, or not any more; `PASSKEYS_UNAVAILABLE`, `SESSION_REVOKED`; `ALREADY_EXISTS` if a user has the passkey; `BUSINESS_RULE_VIOLATION` if the user has the maximum number
 /// of passkeys; `CONFLICT` if the sessions were ended meanwhile; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn confirm_passkey(
     app: &App,

@@ -87,8 +87,8 @@ pub async fn reset(app: &App, email: &str) -> Result<UserId> {
     Ok(user.id)
 }
 
-/// Removes the app and the passkeys, ends every session of the user, and queues a mail, atomically. With a time, only if a reset is due by
-/// then: the user may have canceled it. Returns whether it did.
+/// Removes the app and the passkeys, ends every session of the user, and queues a mail, atomically. With a time, only if a reset
+/// is due by then: the user may have canceled it. Returns whether it did.
 async fn remove(app: &App, id: UserId, due_by: Option<DateTime<Utc>>) -> Result<bool> {
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();

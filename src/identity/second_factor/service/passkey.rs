@@ -48,9 +48,9 @@ impl PasskeyService for Passkeys {
     async fn list_passkeys(&self, request: Request<pb::ListPasskeysRequest>) -> Reply<pb::ListPasskeysResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let list = async move |connection: &_| ops::list_passkeys(connection, &permit).await;
-        let data = self.app.database.read(list).await?.into_iter().map(render).collect();
-        call.read(pb::ListPasskeysResponse { data })
+        let list =
+            self.app.database.read(async move |connection| ops::list_passkeys(connection, &permit).await).await?;
+        call.read(pb::ListPasskeysResponse { data: list.into_iter().map(render).collect() })
     }
 
     async fn enroll_passkey(&self, request: Request<pb::EnrollPasskeyRequest>) -> Reply<pb::EnrollPasskeyResponse> {

@@ -147,7 +147,7 @@ async fn a_ceremony_belongs_to_the_session_that_began_it() {
     let request = confirmation(&token, &authenticator.create(&options));
     for other in [&cast.customer, &cast.stranger] {
         let other = caller(&app, &new_session(&app, other).await);
-        other.call(Protocol::Rest, CONFIRM, request.clone()).await.failure("INVALID_TOKEN");
+        other.call(Protocol::Rest, CONFIRM, request.clone()).await.failure("INVALID_PASSKEY");
     }
     // It is no sign-in either.
     authenticator.rp_id = Some("localhost".to_owned());
