@@ -53,7 +53,7 @@ export function Authenticate({ onDone, onCancel }: { onDone: () => void; onCance
     void attempt(() => Promise.resolve(proof));
   };
   const prove = () => void attempt(async () => {
-    const { token, options } = (await read(api.POST("/api/v1/auth/reauthenticate/passkey", { body: {} }))).data;
+    const { token, options } = (await read(api.POST("/api/v1/auth/reauthenticate/passkey"))).data;
     return { passkey: { token, credential: await proveByPasskey(options) } };
   });
   return (

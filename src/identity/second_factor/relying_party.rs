@@ -46,7 +46,7 @@ pub struct Attestation(RegistrationCredential);
 pub struct Assertion {
     /// The id that the authenticator gave the passkey.
     pub credential_id: Vec<u8>,
-    response: AuthenticationCredential,
+    response: Box<AuthenticationCredential>,
 }
 
 fn parse<T: DeserializeOwned>(text: &str, field: &'static str) -> Result<T> {
@@ -69,7 +69,7 @@ impl Assertion {
     /// # Errors
     /// `VALIDATION_FAILED`.
     pub fn parse(text: &str, field: &'static str) -> Result<Self> {
-        let response: AuthenticationCredential = parse(text, field)?;
+        let response: Box<AuthenticationCredential> = parse(text, field)?;
         let id = URL_SAFE_NO_PAD.decode(&response.raw_id).ok().filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()));
         let credential_id = id.ok_or_else(|| Error::field(field, "has no id of a credential"))?;
         Ok(Self { credential_id, response })

@@ -57,7 +57,7 @@ export function AddPasskey({ onDone }: { onDone: () => void }) {
     setBusy(true);
     setError(undefined);
     try {
-      const { token, options } = (await read(api.POST("/api/v1/auth/passkeys", { body: {} }))).data;
+      const { token, options } = (await read(api.POST("/api/v1/auth/passkeys"))).data;
       const credential = await makePasskey(options);
       const { recoveryCodes } = (await read(api.POST("/api/v1/auth/passkeys/confirm", { body: { token, credential, name } }))).data;
       if (recoveryCodes.length === 0) return onDone();
