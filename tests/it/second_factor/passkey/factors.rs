@@ -98,7 +98,8 @@ async fn a_reset_by_the_staff_removes_passkeys_unless_one_is_used() {
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string() });
     for is_used in [true, false] {
-        let reset = cast.admin.call(Protocol::Rest, "UserService.ResetSecondFactor", request.clone()).await.success();
+        let admin = caller(&app, &new_session(&app, &cast.admin).await);
+        let reset = admin.call(Protocol::Rest, "UserService.ResetSecondFactor", request.clone()).await.success();
         assert_eq!(reset.data()["passkeys"], 1, "{reset:#?}");
         if is_used {
             login(&app, &mut added.authenticator).await.success();
