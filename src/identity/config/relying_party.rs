@@ -85,6 +85,23 @@ pub(super) fn read(read: &mut Reader, public_url: Option<&str>) -> Option<Relyin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::product::tests::invalid_variables;
+
+    #[test]
+    fn origins_are_of_one_domain() {
+        let (id, shop) = (("PASSKEY_RP_ID", "shop.example"), "https://app.shop.example,https://shop.example:8443");
+        for good in [&[][..], &[("PASSKEY_ORIGINS", shop), id], &[("PASSKEY_ORIGINS", "http://localhost:8080")]] {
+            assert!(invalid_variables(good).is_empty(), "{good:?}");
+        }
+        for bad in ["http://shop.example", "https://192.0.2.1", "https://shop.example/", "shop.example"] {
+            assert_eq!(invalid_variables(&[("PASSKEY_ORIGINS", bad), id]), ["PASSKEY_ORIGINS"], "{bad}");
+        }
+        for other in ["https://evilshop.example", "https://app.shop.example,https://evil.example"] {
+            assert_eq!(invalid_variables(&[("PASSKEY_ORIGINS", other), id]), ["PASSKEY_RP_ID"], "{other}");
+        }
+        let address = [("PUBLIC_URL", "https://192.0.2.1"), id];
+        assert_eq!(invalid_variables(&address), ["PASSKEY_RP_ID"]);
+    }
 
     #[test]
     fn a_page_has_passkeys_with_a_name_and_tls() {
