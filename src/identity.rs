@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod auth;
+pub mod breaches;
 pub mod config;
 pub mod credential;
 pub mod data_export;
@@ -50,6 +51,7 @@ use mainstay_kernel::{
 use self::{
     account::service::Accounts,
     auth::{browser, networks::KnownNetworks, service::Auth},
+    breaches::Breaches,
     config::IdentityConfig,
     credential::ops::Credentials,
     data_export::{job::ExportData, service::DataExports},
@@ -61,7 +63,10 @@ use self::{
     passwords::Passwords,
     provider::client::Providers,
     role::service::Roles,
-    second_factor::service::SecondFactors,
+    second_factor::{
+        relying_party::RelyingParty,
+        service::{SecondFactors, passkey::Passkeys},
+    },
     service_key::service::ServiceKeys,
     session::service::SessionRpcs,
     tokens::Tokens,
@@ -74,9 +79,9 @@ use crate::proto::{
         data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
         impersonation_service_server::ImpersonationServiceServer, invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
-        role_service_server::RoleServiceServer, second_factor_service_server::SecondFactorServiceServer,
-        service_key_service_server::ServiceKeyServiceServer, session_service_server::SessionServiceServer,
-        user_service_server::UserServiceServer,
+        passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
+        second_factor_service_server::SecondFactorServiceServer, service_key_service_server::ServiceKeyServiceServer,
+        session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
     },
 };
 
@@ -91,13 +96,19 @@ pub(crate) fn module() -> Module {
             let (policies, secret) = (&app.contract.policies, app.secret.clone());
             Ok(Tokens::new(app.config.section(), policies, secret, app.clock.clone()))
         })
-        .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
+        .part(|app| {
+            let config = app.config.section::<IdentityConfig>();
+            let breaches = Breaches::open(config.breached_passwords_url.as_deref(), &app.alerts)?;
+            Ok(Passwords::new(config.max_hashing).checked_by(breaches))
+        })
         .part(Providers::open)
+        .part(|app| Ok(RelyingParty::new(app.config.section())))
         .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SecondFactorServiceServer::new(SecondFactors { app: app.clone() }))
+        .service(|app| PasskeyServiceServer::new(Passkeys { app: app.clone() }))
         .service(|app| LinkedIdentityServiceServer::new(LinkedIdentities { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))

@@ -93,8 +93,69 @@ const SECOND_FACTOR = {
   },
 };
 
+/** Adds an authenticator to a page, which verifies its user as long as `verifies` says so. */
+async function addAuthenticator(page) {
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("WebAuthn.enable");
+  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+  const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", { options });
+  return { verifies: (isUserVerified) => devtools.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified }) };
+}
+
+const PASSKEY = {
+  name: "a person adds a passkey, and signs in with it alone and after the password",
+  options: { signedIn: false, ownServer: true, refused: [422] },
+  run: async (page, server) => {
+    // A passkey belongs to a domain and a port, which the server knows from its second start on.
+    await server.kill();
+    await server.restart();
+    page.origin = server.origin.replace("127.0.0.1", "localhost");
+    const authenticator = await addAuthenticator(page);
+    const { email } = addPerson(server, "Hedy");
+    await signIn(page, email, server.password);
+    await go(page, "/security");
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name of the passkey").fill("Phone of Hedy");
+    await sound(page, "the form of a passkey");
+    await dialog.getByRole("button", { name: "Add" }).click();
+    await dialog.getByRole("list", { name: "Recovery codes" }).waitFor();
+    await dialog.getByRole("button", { name: "Saved" }).click();
+    await page.getByRole("listitem").getByText("Phone of Hedy").waitFor();
+    await page.getByText("Recovery codes left: 10").waitFor();
+    await sound(page, "the passkeys");
+
+    // As the second factor: the authenticator offers nothing before the password.
+    await authenticator.verifies(false);
+    await page.click(".avatar");
+    await dialog.getByRole("button", { name: "Sign out" }).click();
+    await page.fill("[name=email]", email);
+    await page.fill("[name=password]", server.password);
+    await page.click("button[type=submit]");
+    await page.getByLabel("Code of the authenticator app").waitFor();
+    await authenticator.verifies(true);
+    const button = page.getByRole("button", { name: "Sign in with a passkey" });
+    await button.waitFor();
+    await sound(page, "the second step of the sign-in with a passkey");
+    await button.click();
+    await settled(page);
+
+    // Alone, by the button, unless the browser was faster and took the passkey that the field of the address offers.
+    await page.click(".avatar");
+    await dialog.getByRole("button", { name: "Sign out" }).click();
+    await button.click({ timeout: 5_000 }).catch(() => undefined);
+    await settled(page);
+    await go(page, "/security");
+    await page.getByRole("listitem").getByText("Phone of Hedy").waitFor();
+    await page.getByRole("listitem").getByRole("button", { name: "Remove" }).click();
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await page.getByText("A sign-in needs your password only.").waitFor();
+  },
+};
+
 export const PEOPLE = [
   SECOND_FACTOR,
+  PASSKEY,
   {
     name: "a person changes name, language, password and address",
     options: { signedIn: false, ownServer: true, refused: [422] },

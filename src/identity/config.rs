@@ -1,13 +1,16 @@
 //! The settings of sign-in: tokens, sessions, and the limits on password guesses and hashing.
 
 mod providers;
+mod relying_party;
 
 use std::{str::FromStr, time::Duration};
 
 use crate::identity::registration::model::RegistrationPolicy;
-use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict};
+use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict, is_https_or_loopback};
+use url::Url;
 
 pub use providers::{Preset, Provider};
+pub use relying_party::RelyingPartyConfig;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -28,6 +31,8 @@ pub struct IdentityConfig {
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
+    /// The base URL of a service that knows passwords from breaches.
+    pub breached_passwords_url: Option<String>,
     /// Who may register without an invitation.
     pub registration: RegistrationPolicy,
     /// Whether the staff needs a second factor.
@@ -44,6 +49,8 @@ pub struct IdentityConfig {
     pub public_url: Option<String>,
     /// The providers with which people sign in.
     pub providers: Vec<Provider>,
+    /// To whom passkeys belong; `None` if they are unavailable.
+    pub relying_party: Option<RelyingPartyConfig>,
 }
 
 /// Whether users need a second factor.
@@ -129,7 +136,14 @@ impl Section for IdentityConfig {
         providers::CLIENT_SECRET,
         providers::SCOPES,
         providers::DOMAINS,
+        relying_party::RP_ID,
+        relying_party::ORIGINS,
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
+        Variable::plain(
+            "BREACHED_PASSWORDS_URL",
+            "",
+            "Base URL of a service that knows passwords from breaches by ranges of their SHA-1, such as https://api.pwnedpasswords.com; plain http only for loopback. If absent or unavailable, the built-in list of common passwords decides alone",
+        ),
     ];
 
     fn read(read: &mut Reader) -> Self {
@@ -141,6 +155,10 @@ impl Section for IdentityConfig {
         if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
             read.fault("DELETION_GRACE", "must be from 1h to 90d");
         }
+        let breaches: Option<Url> = read.optional("BREACHED_PASSWORDS_URL");
+        if breaches.as_ref().is_some_and(|url| !is_https_or_loopback(url) || url.query().is_some()) {
+            read.fault("BREACHED_PASSWORDS_URL", "must be an https URL without a query; plain http only for loopback");
+        }
         let public_url = read.optional::<String>("PUBLIC_URL");
         Self {
             issuer,
@@ -151,11 +169,13 @@ impl Section for IdentityConfig {
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
             login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
+            breached_passwords_url: breaches.map(|url| url.as_str().trim_end_matches('/').to_owned()),
             registration: read.parse("REGISTRATION"),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
+            relying_party: relying_party::read(read, public_url.as_deref()),
             is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             providers: providers::read(read),

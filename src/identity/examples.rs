@@ -12,6 +12,7 @@ const ROLE: &str = "0197b5f2-40aa-7e19-8d27-5b1c9e0f7a31";
 const DELETION: &str = "0197b601-5d3e-7c42-8f19-2a6b7c8d9e0f";
 const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
 const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
+const PASSKEY: &str = "0197b606-7d2e-7a51-b3c8-4f5a6b7c8d9e";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 const IMPERSONATION: &str = "0197b605-2c1d-7e48-a3f6-8b9c0d1e2f3a";
@@ -56,6 +57,18 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "is_registered") => json!(false).into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "account_id") | ("ServiceKey", "user_id") => Example::Omitted,
         ("LinkedIdentity", "id") | (_, "linked_identity_id") => json!(LINKED_IDENTITY).into(),
+        ("Passkey", "id") | (_, "passkey_id") => json!(PASSKEY).into(),
+        ("Passkey" | "ConfirmPasskeyRequest" | "RenamePasskeyRequest", "name") => json!("Phone").into(),
+        ("Passkey", "synced") => json!(true).into(),
+        ("Passkey", "use_time") => json!("2026-03-02T09:41:07Z").into(),
+        ("PasskeyCeremony" | "ConfirmPasskeyRequest" | "LoginWithPasskeyRequest" | "PasskeyProof", "token") => {
+            json!("mpc_AZe17kz0f8qJx2Yd").into()
+        }
+        ("PasskeyCeremony", "options") => json!(r#"{"challenge":"q7v0Zk3yT1n8XcW5","rpId":"shop.example"}"#).into(),
+        (_, "credential") => json!(r#"{"rawId":"q7v0Zk3yT1n8XcW5","response":{}}"#).into(),
+        (_, "passkey" | "passkey_options") if message != "AddedPasskey" => Example::Omitted,
+        ("SecondFactor", "totp") => json!(true).into(),
+        ("SecondFactor", "passkeys") => json!(1).into(),
         ("LinkedIdentity", "provider") | ("SignInProvider", "name") => json!("google").into(),
         ("LinkedIdentity", "issuer") => json!("https://accounts.google.com").into(),
         ("SignInProvider", "label") => json!("Google").into(),

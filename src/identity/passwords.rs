@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::identity::{
     auth::password::{self, Match, Password},
+    breaches::Breaches,
     user::model::EmailAddress,
 };
 use mainstay_kernel::{
@@ -17,10 +18,11 @@ use mainstay_kernel::{
 /// The longest wait for a slot. A longer queue would only delay every sign-in.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// The slots for password hashing. Cheap to clone.
+/// The slots for password hashing, and the lists that new passwords are checked against. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     places: Arc<Semaphore>,
+    breaches: Breaches,
 }
 
 /// The result of a password check.
@@ -38,14 +40,24 @@ pub enum Verdict {
 impl Passwords {
     /// Allows at most `places` concurrent hashes, 7 MiB each.
     pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places.max(1))) }
+        Self { places: Arc::new(Semaphore::new(places.max(1))), breaches: Breaches::none() }
+    }
+
+    /// Checks new passwords against those of breaches, too.
+    #[must_use]
+    pub fn checked_by(self, breaches: Breaches) -> Self {
+        Self { breaches, ..self }
     }
 
     /// Hashes a new password of a user.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a password that is common, or like the user's address or name; `OVERLOADED` when no slot becomes free in time.
+    /// `VALIDATION_FAILED` for a password that is common, known from a breach, or like the user's address or name; `OVERLOADED`
+    /// when no slot becomes free in time.
     pub async fn hash(&self, password: Password, email: &EmailAddress, name: &str) -> Result<String> {
+        if self.breaches.contains(&password).await {
+            return Err(Error::field("password", "is known from a breach of another service; choose another one"));
+        }
         let (email, name) = (email.clone(), name.to_owned());
         let hash = move || {
             password.refuse_common(&email, &name)?;

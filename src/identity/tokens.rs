@@ -386,8 +386,14 @@ impl Tokens {
         let issued = session.refreshed_at.max(authenticated).timestamp();
         let needs_second_factor = *granted == Granted::UntilSecondFactor;
         // RFC 8176 has no value for a sign-in provider.
-        let first = (session.method == Method::Password).then_some("pwd");
-        let second: &[&str] = if session.has_second_factor { &["otp", "mfa"] } else { &[] };
+        // RFC 8176: a passkey is a proof of possession after a verification of the user.
+        let methods: &[&str] = match (session.method, session.has_second_factor) {
+            (Method::Password, false) => &["pwd"],
+            (Method::Password, true) => &["pwd", "otp", "mfa"],
+            (Method::Provider, false) => &[],
+            (Method::Provider, true) => &["otp", "mfa"],
+            (Method::Passkey, _) => &["pop", "mfa"],
+        };
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),
             Granted::Nothing | Granted::UntilSecondFactor => (None, None),
@@ -412,7 +418,7 @@ impl Tokens {
             iat: issued,
             exp: issued + inner.life.num_seconds(),
             auth_time: authenticated.timestamp(),
-            amr: first.iter().chain(second).map(|&method| method.to_owned()).collect(),
+            amr: methods.iter().map(|&method| method.to_owned()).collect(),
             needs_second_factor,
             act: None,
         }

@@ -27,8 +27,10 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
 /// Methods that reject every caller except the one whose address or second factor the request is about.
-const OWN_ONLY: [&str; 3] = [
+const OWN_ONLY: [&str; 5] = [
+    "AuthService.BeginPasskeyReauthentication",
     "InvitationService.AcceptInvitation",
+    "PasskeyService.ConfirmPasskey",
     "SecondFactorService.ConfirmTotp",
     "SecondFactorService.RegenerateRecoveryCodes",
 ];

@@ -17,6 +17,7 @@ pub(crate) mod member;
 mod membership;
 pub(crate) mod operation;
 pub(crate) mod order;
+pub(crate) mod passkey;
 pub(crate) mod payment;
 pub(crate) mod post;
 pub(crate) mod role;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(linked_identity::cases());
     cases.extend(auth::cases());
     cases.extend(second_factor::cases());
+    cases.extend(passkey::cases());
     cases.extend(webhook::cases());
     cases.extend(webhook_endpoint::cases());
     cases.extend(dashboard::cases());

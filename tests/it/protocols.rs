@@ -184,6 +184,11 @@ async fn second_factors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn passkeys() {
+    run_all(cases::passkey::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn audit_entries() {
     run_all(cases::audit::cases()).await;
 }

@@ -18,7 +18,7 @@ use crate::{
 use coverage::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const TESTED_HERE: [&str; 28] = [
+const TESTED_HERE: [&str; 29] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -31,6 +31,7 @@ const TESTED_HERE: [&str; 28] = [
     "METHOD_NOT_ALLOWED",
     "NOT_ACCEPTABLE",
     "OVERLOADED",
+    "PASSKEYS_UNAVAILABLE",
     "PAYLOAD_TOO_LARGE",
     "RATE_LIMIT_EXCEEDED",
     "REAUTHENTICATION_REQUIRED",

@@ -5,6 +5,7 @@ mod bypass;
 mod challenges;
 mod codes;
 mod keys;
+mod passkey;
 mod policy;
 mod reset;
 mod step_up;

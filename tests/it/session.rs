@@ -1,5 +1,6 @@
 //! Sessions and how they end, and the changes of a user that end them.
 
+mod breaches;
 mod browser;
 mod deactivation;
 pub(crate) mod email_change;

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod app;
+pub(crate) mod authenticator;
 mod contract;
 pub(crate) mod database;
 pub(crate) mod eventually;

@@ -131,6 +131,27 @@ export function answerChallenge(challengeToken: string | undefined, code: string
   return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), code });
 }
 
+/** Returns the options for a passkey that answers a challenge; undefined if the user has none. */
+export async function passkeyOptions(challengeToken: string | undefined): Promise<string | undefined> {
+  const response = await send("POST", "/session/second-factor/options", challengeToken === undefined ? undefined : { challengeToken });
+  return ((await response.json()) as { data: { options: string | null } }).data.options ?? undefined;
+}
+
+/** Answers a challenge with a passkey, like `answerChallenge`. */
+export function answerWithPasskey(challengeToken: string | undefined, passkey: string): Promise<void> {
+  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), passkey });
+}
+
+/** Begins a sign-in with a passkey alone, and returns its options. */
+export async function beginPasskeySignIn(): Promise<string> {
+  const response = await send("POST", "/session/passkey/options");
+  return ((await response.json()) as { data: { options: string } }).data.options;
+}
+
+export function signInWithPasskey(credential: string): Promise<void> {
+  return exchange("/session/passkey", { credential });
+}
+
 /** How a sign-in with a provider ended that led to this page. */
 export type Arrival = { outcome?: string; error?: string };
 

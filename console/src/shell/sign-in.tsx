@@ -1,9 +1,10 @@
 /** The sign-in, the only page without a session. */
 
-import { useEffect, useState, type FormEvent } from "react";
+import { useEffect, useRef, useState, type FormEvent } from "react";
 
 import { api, read, type Schemas } from "../api/client";
-import { answerChallenge, arrival, providerUrl, signIn } from "../api/session";
+import { hasPasskeys, isDeclined, offersPasskeys, proveByPasskey } from "../api/passkey";
+import { answerChallenge, answerWithPasskey, arrival, beginPasskeySignIn, passkeyOptions, providerUrl, signIn, signInWithPasskey } from "../api/session";
 import { asApiError, type ApiError } from "../api/errors";
 import { useText, type Text } from "../text";
 import { CodeField } from "../ui/code-field";
@@ -16,15 +17,14 @@ export function SignIn() {
   // The token of the challenge; empty for one that is in a cookie.
   const [challenge, setChallenge] = useState<string | undefined>(arrival.outcome === "second_factor" ? "" : undefined);
   const providers = useProviders();
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
+  const options = usePasskeyOptions(challenge);
+  const attempt = async (work: () => Promise<void>) => {
     setBusy(true);
     setError(undefined);
     try {
-      if (challenge !== undefined) return await answerChallenge(challenge || undefined, String(form.get("code")));
-      setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
+      await work();
     } catch (failure) {
+      if (isDeclined(failure)) return setBusy(false);
       const error = asApiError(failure);
       setError(error);
       // The challenge has expired.
@@ -32,23 +32,70 @@ export function SignIn() {
     }
     setBusy(false);
   };
+  const stopOffer = useOffer(challenge === undefined, attempt);
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    void attempt(async () => {
+      if (challenge !== undefined) return answerChallenge(challenge || undefined, String(form.get("code")));
+      setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
+    });
+  };
+  const prove = () => void attempt(async () => {
+    if (options !== undefined) return answerWithPasskey(challenge || undefined, await proveByPasskey(options));
+    // A browser asks for one passkey at a time.
+    stopOffer();
+    await signInWithPasskey(await proveByPasskey(await beginPasskeySignIn()));
+  });
   return (
     <main className="sign-in">
-      <form onSubmit={(event) => void submit(event)}>
+      <form onSubmit={submit}>
         <img src="/console/mark.svg" alt="" width="40" height="40" />
         <h1>{t("Sign in to Mainstay")}</h1>
         {challenge === undefined ? <>
-          <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username" required autoFocus /></label>
+          <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username webauthn" required autoFocus /></label>
           <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
         </> : <CodeField autoFocus />}
         {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
         <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
+        {hasPasskeys && (challenge === undefined || options !== undefined) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
         {challenge === undefined && providers.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
       </form>
       <Appearance />
     </main>
   );
+}
+
+/** Returns the options for a passkey that answers a challenge; without them, a code does. */
+function usePasskeyOptions(challenge: string | undefined): string | undefined {
+  const [options, setOptions] = useState<string>();
+  useEffect(() => {
+    setOptions(undefined);
+    if (challenge !== undefined && hasPasskeys) passkeyOptions(challenge || undefined).then(setOptions, () => undefined);
+  }, [challenge]);
+  return options;
+}
+
+/** Offers the passkeys of the browser in the field of the address, and returns a function that ends the offer. */
+function useOffer(isOffered: boolean, attempt: (work: () => Promise<void>) => Promise<void>): () => void {
+  const offer = useRef<AbortController>(undefined);
+  const latest = useRef(attempt);
+  latest.current = attempt;
+  useEffect(() => {
+    if (!isOffered) return undefined;
+    const current = new AbortController();
+    offer.current = current;
+    const wait = async () => {
+      if (!(await offersPasskeys()) || current.signal.aborted) return;
+      const credential = await proveByPasskey(await beginPasskeySignIn(), current.signal);
+      await latest.current(() => signInWithPasskey(credential));
+    };
+    // Without an offer, people choose another way.
+    wait().catch(() => undefined);
+    return () => current.abort();
+  }, [isOffered]);
+  return () => offer.current?.abort();
 }
 
 /** Without the list, people sign in with the password. */
@@ -76,6 +123,7 @@ function SignInProblem({ error }: { error: ApiError }) {
   const t = useText();
   const text = error.code === "INVALID_CREDENTIALS" ? t("The address or the password is wrong.")
     : error.code === "INVALID_TOKEN" ? t("It took too long. Sign in again.")
+    : error.code === "INVALID_PASSKEY" ? t("The passkey is unknown, or was refused.")
     : error.code === "WRONG_CODE" ? t("The code is wrong, or was used before.")
     : error.status === 429 ? t("Too many attempts. Try again in {seconds} s, or reset the password.", { seconds: error.retryAfter ?? "?" })
     : error.status === 0 ? t("The server does not answer")

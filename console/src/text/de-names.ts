@@ -4,7 +4,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   // Modules and services.
   "Content": "Inhalte", "Fleet": "Fuhrpark", "Identity": "Zugänge", "Operations": "Vorgänge", "Orders": "Bestellungen", "Order": "Bestellung",
   "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
-  "Products": "Produkte", "Refunds": "Erstattungen", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
+  "Products": "Produkte", "Refunds": "Erstattungen", "Passkeys": "Passkeys", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
   "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
   "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Deletions": "Löschungen", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.

@@ -115,6 +115,13 @@ diesel::table! {
     }
 }
 diesel::table! {
+    passkeys (id) {
+        id -> Uuid, user_id -> Uuid, name -> Text, credential_id -> Binary, public_key -> Binary, algorithm -> Integer,
+        counter -> BigInt, transports -> Array<Text>, is_synced -> Bool, created_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
     linked_identities (id) {
         id -> Uuid, user_id -> Uuid, issuer -> Text, subject -> Text, email -> Nullable<Text>, created_at -> Timestamptz,
     }

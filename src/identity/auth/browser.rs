@@ -3,7 +3,10 @@
 //! | request | does |
 //! |---|---|
 //! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie; responds with a challenge if the user has a second factor |
-//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}`, and sets the cookie; after a sign-in with a provider, the challenge is in a cookie |
+//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}` or `{"challengeToken", "passkey"}`, and sets the cookie; after a sign-in with a provider, the challenge is in a cookie |
+//! | `POST /session/second-factor/options` | responds with the options for a passkey, if the user has one |
+//! | `POST /session/passkey/options` | begins a [sign-in with a passkey](passkey), whose ceremony is in a cookie |
+//! | `POST /session/passkey` | completes it, `{"credential", "accountId"?}`, and sets the cookie |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
@@ -18,6 +21,7 @@
 
 mod cookie;
 mod origin;
+mod passkey;
 mod provider;
 
 use std::{
@@ -49,23 +53,30 @@ use uuid::Uuid;
 use crate::identity::{
     auth::ops::{self, SignedIn},
     config::IdentityConfig,
-    second_factor::{model::Code, ops as second_factor},
+    second_factor::{
+        model::Code,
+        ops::{self as second_factor, Answer},
+        relying_party::Assertion,
+    },
     session::{model::Device, ops as session},
     tokens::Pair,
     user::model::EmailAddress,
 };
 
-/// The maximum body size, in bytes: an address and a password, with room for escapes.
-const MAX_BODY_BYTES: usize = 4096;
+/// The maximum body size, in bytes: an address and a password with room for escapes, or the response of a passkey.
+const MAX_BODY_BYTES: usize = 8192;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The deadline of a page that calls a provider up to four times in sequence. It is later than the limit of these calls, so that
 /// the page says what happened.
 const PROVIDER_DEADLINE: Duration = Duration::from_secs(20);
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
-    let [sign_in, second_factor, refresh, account, link] = [
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 10] {
+    let [sign_in, second_factor, options, passkey_options, passkey, refresh, account, link] = [
         ("/session", post(sign_in).delete(sign_out)),
         ("/session/second-factor", post(verify)),
+        ("/session/second-factor/options", post(passkey::second_factor_options)),
+        ("/session/passkey/options", post(passkey::begin)),
+        ("/session/passkey", post(passkey::sign_in)),
         ("/session/refresh", post(refresh)),
         ("/session/account", post(switch_account)),
         ("/session/oidc/{provider}", post(provider::start_link)),
@@ -75,7 +86,7 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
     let start = ("/auth/oidc/{provider}", bounded(get(provider::start), PROVIDER_DEADLINE));
     let finish = get(provider::finish).post(provider::finish_form);
     let finish = ("/auth/oidc/{provider}/callback", bounded(finish, PROVIDER_DEADLINE));
-    [sign_in, second_factor, refresh, account, link, start, finish]
+    [sign_in, second_factor, options, passkey_options, passkey, refresh, account, link, start, finish]
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
@@ -105,9 +116,10 @@ struct Credentials {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Answer {
+struct Verification {
     challenge_token: Option<String>,
-    code: String,
+    code: Option<String>,
+    passkey: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,11 +169,14 @@ async fn verify(
 ) -> Response {
     let (device, from) = origin_of(address, &headers);
     let verify = async {
-        let Answer { challenge_token, code } =
-            read(&body.map_err(too_large)?, "The body must be JSON with challengeToken and code.")?;
-        let kept = || cookie::CHALLENGE.read(&headers, is_tls(&app, &headers)).map(str::to_owned);
-        let token = challenge_token.or_else(kept).ok_or(Reason::InvalidToken)?;
-        second_factor::verify(&app, &token, &Code::parse(&code)?, device, from).await
+        let Verification { challenge_token, code, passkey } =
+            read(&body.map_err(too_large)?, "The body must be JSON with challengeToken, and code or passkey.")?;
+        let token = challenge(&app, &headers, challenge_token)?;
+        let answer = match passkey {
+            Some(passkey) => Answer::Passkey(Assertion::parse(&passkey, "passkey")?),
+            None => Answer::Code(Code::parse(&code.unwrap_or_default())?),
+        };
+        second_factor::verify(&app, &token, &answer, device, from).await
     };
     match verify.await {
         Ok((pair, device)) => {
@@ -172,6 +187,12 @@ async fn verify(
         }
         Err(error) => refusal(error),
     }
+}
+
+/// Returns the challenge of a request or, after a sign-in with a provider, of the cookie.
+fn challenge(app: &App, headers: &HeaderMap, token: Option<String>) -> Result<String> {
+    let kept = || cookie::CHALLENGE.read(headers, is_tls(app, headers)).map(str::to_owned);
+    token.or_else(kept).ok_or_else(|| Reason::InvalidToken.into())
 }
 
 /// Returns the device and the address of a request.

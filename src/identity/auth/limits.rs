@@ -13,6 +13,8 @@
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
 //! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
+//! | `passkey-network` | wrong proofs by passkeys from one network | 10 q per w | verification of signatures |
+//! | `passkey-site` | wrong proofs by passkeys from one /48 of IPv6 | 100 q per w | the same |
 //!
 //! A change of the password or of the address takes the current password, under the same limits.
 //!
@@ -91,6 +93,15 @@ pub(crate) async fn sign_in(
 pub(crate) async fn provider_sign_in(app: &App, from: IpAddr) -> Result<()> {
     let limits: Vec<_> = of_networks(["provider-network", "provider-site"], from, login_attempts(app)).collect();
     app.limiter.attempt(&limits).await.map(drop)
+}
+
+/// Counts a sign-in with a passkey alone. The caller refunds it unless the proof was wrong.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn passkey_sign_in(app: &App, from: IpAddr) -> Result<CountedAttempt> {
+    let limits: Vec<_> = of_networks(["passkey-network", "passkey-site"], from, login_attempts(app)).collect();
+    app.limiter.attempt(&limits).await
 }
 
 /// Counts a request that causes a mail to an address of the caller's choice.

@@ -10,6 +10,8 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString},
 };
+use aws_lc_rs::digest;
+use data_encoding::HEXUPPER;
 use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::Score;
 
@@ -92,6 +94,12 @@ impl Password {
             return Err(Error::field("password", message));
         }
         Ok(())
+    }
+
+    /// Returns the SHA-1 of the password in hexadecimal digits, by which lists of breached passwords name it.
+    pub fn sha1(&self) -> String {
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.normalized.expose_secret().as_bytes());
+        HEXUPPER.encode(hash.as_ref())
     }
 
     /// Accepts a password to be verified, of any length.
@@ -189,6 +197,11 @@ mod tests {
         for good in ["correct horse battery staple", "a brand new password", "ünïcödë 12 çh", "summerwinter24"] {
             assert!(check(good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn a_list_names_a_password_by_its_sha_1() {
+        assert_eq!(Password::attempt("password".into()).sha1(), "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8");
     }
 
     #[test]

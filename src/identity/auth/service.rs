@@ -9,7 +9,12 @@ use crate::identity::{
     email_change::ops as email_change,
     provider::client::Providers,
     registration::ops::{self as registration, NewUser},
-    second_factor::{model::Code, ops as second_factor},
+    second_factor::{
+        model::Code,
+        ops::{self as second_factor, Answer, Evidence},
+        relying_party::Assertion,
+        service::passkey::render_begun,
+    },
     session::{
         ops as session,
         service::{client_address, device, pair, seconds},
@@ -23,7 +28,7 @@ use crate::identity::{
 use crate::proto::identity::v1::{self as pb, auth_service_server::AuthService};
 use mainstay_kernel::{
     app::App,
-    error::Result,
+    error::{Error, Result},
     grpc::{Call, Reply},
     id::AccountId,
 };
@@ -32,6 +37,9 @@ use mainstay_kernel::{
 pub struct Auth {
     pub app: App,
 }
+
+/// What a request lacks that has no passkey.
+const MISSING: &str = "is required without a passkey";
 
 fn language(tag: Option<&str>) -> Result<Option<Language>> {
     tag.map(Language::parse).transpose()
@@ -77,8 +85,10 @@ impl AuthService for Auth {
                 pb::LoginResponse { data: Some(first_pair(tokens, &device)), challenge: None }
             }
             SignedIn::Challenge(token, life) => {
+                let passkey_options = second_factor::challenge_options(&self.app, token.expose_secret()).await?;
                 let (token, expires_in) = (token.expose_secret().to_owned(), seconds(life));
-                pb::LoginResponse { data: None, challenge: Some(pb::SecondFactorChallenge { token, expires_in }) }
+                let challenge = pb::SecondFactorChallenge { token, expires_in, passkey_options };
+                pb::LoginResponse { data: None, challenge: Some(challenge) }
             }
         })
     }
@@ -100,20 +110,61 @@ impl AuthService for Auth {
     ) -> Reply<pb::VerifySecondFactorResponse> {
         let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
-        let pb::VerifySecondFactorRequest { challenge_token, code } = std::mem::take(&mut call.message);
-        let code = Code::parse(&code)?;
-        let (tokens, device) = second_factor::verify(&self.app, &challenge_token, &code, device, from).await?;
+        let pb::VerifySecondFactorRequest { challenge_token, code, passkey } = std::mem::take(&mut call.message);
+        let answer = match passkey {
+            Some(passkey) => Answer::Passkey(Assertion::parse(&passkey, "passkey")?),
+            None => Answer::Code(Code::parse(&code.ok_or_else(|| Error::field("code", MISSING))?)?),
+        };
+        let (tokens, device) = second_factor::verify(&self.app, &challenge_token, &answer, device, from).await?;
         call.read(pb::VerifySecondFactorResponse { data: Some(first_pair(tokens, &device)) })
+    }
+
+    async fn begin_passkey_login(
+        &self,
+        request: Request<pb::BeginPasskeyLoginRequest>,
+    ) -> Reply<pb::BeginPasskeyLoginResponse> {
+        let call = Call::admit(request)?;
+        let begun = second_factor::begin_login(&self.app)?;
+        call.read(pb::BeginPasskeyLoginResponse { data: Some(render_begun(begun)) })
+    }
+
+    async fn login_with_passkey(
+        &self,
+        request: Request<pb::LoginWithPasskeyRequest>,
+    ) -> Reply<pb::LoginWithPasskeyResponse> {
+        let (device, from) = (device(&request), client_address(&request));
+        let mut call = Call::admit(request)?;
+        let pb::LoginWithPasskeyRequest { token, credential, account_id } = std::mem::take(&mut call.message);
+        let proof = Assertion::parse(&credential, "credential")?;
+        let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let (tokens, device) = second_factor::login(&self.app, &token, &proof, device, account, from).await?;
+        call.read(pb::LoginWithPasskeyResponse { data: Some(first_pair(tokens, &device)) })
+    }
+
+    async fn begin_passkey_reauthentication(
+        &self,
+        request: Request<pb::BeginPasskeyReauthenticationRequest>,
+    ) -> Reply<pb::BeginPasskeyReauthenticationResponse> {
+        let call = Call::admit(request)?;
+        let begun = second_factor::begin_reauthentication(&self.app, &call.permit()?).await?;
+        call.read(pb::BeginPasskeyReauthenticationResponse { data: Some(render_begun(begun)) })
     }
 
     async fn reauthenticate(&self, request: Request<pb::ReauthenticateRequest>) -> Reply<pb::ReauthenticateResponse> {
         let from = client_address(&request);
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let pb::ReauthenticateRequest { current_password, code } = std::mem::take(&mut call.message);
-        let code = code.as_deref().map(Code::parse).transpose()?;
-        let password = current_password.into();
-        let tokens = second_factor::reauthenticate(&self.app, &permit, password, code.as_ref(), from).await?;
+        let pb::ReauthenticateRequest { current_password, code, passkey } = std::mem::take(&mut call.message);
+        let evidence = match passkey {
+            Some(pb::PasskeyProof { token, credential }) => {
+                Evidence::Passkey(Assertion::parse(&credential, "passkey.credential")?, token)
+            }
+            None => {
+                let password = current_password.ok_or_else(|| Error::field("currentPassword", MISSING))?;
+                Evidence::Password(password.into(), code.as_deref().map(Code::parse).transpose()?)
+            }
+        };
+        let tokens = second_factor::reauthenticate(&self.app, &permit, evidence, from).await?;
         let pb::TokenPair { access_token, token_type, expires_in, .. } = pair(tokens);
         call.read(pb::ReauthenticateResponse { data: Some(pb::AccessToken { access_token, token_type, expires_in }) })
     }

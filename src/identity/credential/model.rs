@@ -7,6 +7,7 @@
 //! | `msk_…` | service key: its id, 256 random bits and a checksum | SHA-256 |
 //! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
 //! | `mch_…` | [challenge](crate::identity::second_factor::model::Challenge) of a second factor: user, epoch, device, account, expiry and a MAC | nothing |
+//! | `mpc_…` | [ceremony](crate::identity::second_factor::model::Ceremony) of a passkey: purpose, user, session, challenge, expiry and a MAC | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |

@@ -11,6 +11,7 @@ use crate::{
             store,
         },
         provider::model::Person,
+        second_factor::store::passkey as passkeys,
         session::ops as session,
         user::{model::EmailAddress, store as users},
     },
@@ -96,7 +97,7 @@ pub(crate) async fn delete_all(connection: &Connection, user: UserId, now: DateT
 /// Removes an identity of the calling user, and queues a mail. The user signs in with the providers that have the issuers.
 ///
 /// # Errors
-/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password and no other identity at such a provider.
+/// `NOT_FOUND`; `LAST_SIGN_IN_METHOD` if the user has no password, no passkey and no other identity at such a provider.
 pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -> Result<()> {
     let (user, ..) = session::caller(&work.permit()?)?;
     let now = work.now();
@@ -107,7 +108,10 @@ pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -
     let identity = identities.iter().find(|identity| identity.id == id);
     let identity = identity.ok_or_else(|| Error::not_found("linked identity"))?;
     let is_left = |other: &LinkedIdentity| other.id != id && issuers.contains(&other.issuer);
-    if !identities.iter().any(is_left) && !users::has_password(connection, user).await? {
+    if !identities.iter().any(is_left)
+        && !users::has_password(connection, user).await?
+        && passkeys::count(connection, user).await? == 0
+    {
         return Err(IdentityReason::LastSignInMethod.into());
     }
     store::delete(connection, id).await?;

@@ -53,8 +53,7 @@ impl LinkedIdentityService for LinkedIdentities {
     ) -> Reply<pb::DeleteLinkedIdentityResponse> {
         let call = Call::admit(request)?;
         let id = LinkedIdentityId::parse(&call.message.linked_identity_id)?;
-        let providers = self.app.part::<Providers>().all();
-        let issuers: Vec<_> = providers.map(|provider| provider.issuer.clone()).collect();
+        let issuers = self.app.part::<Providers>().issuers();
         call.write(&self.app, async move |work: &mut Work| {
             ops::delete(work, id, &issuers).await?;
             Ok(pb::DeleteLinkedIdentityResponse {})

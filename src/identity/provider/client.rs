@@ -54,6 +54,11 @@ impl Providers {
         self.0.iter().find(|provider| provider.config.name == name).ok_or_else(|| Error::not_found("sign-in provider"))
     }
 
+    /// Returns the issuers of all providers.
+    pub fn issuers(&self) -> Vec<String> {
+        self.all().map(|provider| provider.issuer.clone()).collect()
+    }
+
     /// Returns the configuration of all providers, in its order.
     pub fn all(&self) -> impl Iterator<Item = &Provider> {
         self.0.iter().map(|provider| &provider.config)

@@ -1,6 +1,9 @@
-//! Codes of authenticator apps and recovery codes.
+//! Codes of authenticator apps, recovery codes and passkeys.
 
+mod ceremony;
 mod challenge;
+mod passkey;
+mod signed;
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +18,9 @@ use mainstay_kernel::{
     id::UserId,
 };
 
+pub use ceremony::{CEREMONY_LIFE, Ceremony, Purpose};
 pub use challenge::Challenge;
+pub use passkey::{Credential, MAX_PASSKEYS, Passkey};
 
 /// The length of a secret in bytes: that of a SHA-1 hash (RFC 4226, 4, R6).
 pub const SECRET_BYTES: usize = 20;
@@ -34,33 +39,47 @@ const RECOVERY_BYTES: usize = 10;
 /// RFC 3986, 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The stored factor.
+/// The stored authenticator app and recovery codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The shared secret, sealed.
+    /// The secret that the app shares, sealed; empty without an app.
     pub secret: Vec<u8>,
-    /// The last step whose code was accepted.
+    /// The last step whose code was accepted; 0 while the app awaits its confirmation.
     pub last_step: i64,
     /// The number of recovery codes that have not been used.
     pub recovery_codes_left: usize,
-    /// When a reset removes the factor.
+    /// When a reset removes the factors.
     pub reset_at: Option<DateTime<Utc>>,
 }
 
-/// What a user sees of the second factor.
+impl Stored {
+    /// Returns whether the user has confirmed an app: a code of it was accepted.
+    pub fn has_app(&self) -> bool {
+        !self.secret.is_empty() && self.last_step > 0
+    }
+}
+
+/// What a user sees of the second factors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SecondFactor {
     pub created_at: Option<DateTime<Utc>>,
     pub recovery_codes_left: usize,
     pub reset_at: Option<DateTime<Utc>>,
+    pub has_app: bool,
+    pub passkeys: usize,
 }
 
 impl SecondFactor {
-    /// Returns the factor that a user has added at a time, if any.
-    pub fn of(created_at: Option<DateTime<Utc>>, stored: Option<&Stored>) -> Self {
+    /// Returns the factors of a user who has added the first one at a time, if any.
+    pub fn of(created_at: Option<DateTime<Utc>>, stored: Option<&Stored>, passkeys: usize) -> Self {
         let both = created_at.and(stored);
-        let recovery_codes_left = both.map_or(0, |stored| stored.recovery_codes_left);
-        Self { created_at, recovery_codes_left, reset_at: both.and_then(|stored| stored.reset_at) }
+        Self {
+            created_at,
+            recovery_codes_left: both.map_or(0, |stored| stored.recovery_codes_left),
+            reset_at: both.and_then(|stored| stored.reset_at),
+            has_app: both.is_some_and(Stored::has_app),
+            passkeys,
+        }
     }
 }
 

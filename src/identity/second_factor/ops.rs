@@ -1,7 +1,11 @@
-//! Second factors: [added](enroll) by their users, [checked](check) at sign-in, and [removed](reset).
+//! Second factors: [apps](enroll) and [passkeys] are added by their users, [checked](check) at sign-in, and [removed](reset).
 
+mod ceremony;
 mod check;
 mod enroll;
+mod factors;
+mod login;
+mod passkeys;
 mod reset;
 
 use secrecy::ExposeSecret as _;
@@ -24,18 +28,25 @@ use mainstay_kernel::{
     secret::SecretKey,
 };
 
-pub use check::{reauthenticate, verify};
+pub use ceremony::{Begun, begin_reauthentication, challenge_options};
+pub use check::{Answer, Evidence, reauthenticate, verify};
 pub use enroll::{confirm, enroll, regenerate, remove};
+pub use login::{begin_login, login};
+pub use passkeys::{confirm_passkey, enroll_passkey, list_passkeys, remove_passkey, rename_passkey};
 pub use reset::{perform_due_resets, request_reset, reset};
 
-/// Returns the second factor of the calling user.
+/// Returns the second factors of the calling user.
 ///
 /// # Errors
 /// `NOT_FOUND` if the user was removed.
 pub async fn get(connection: &Connection, permit: &Permit) -> Result<SecondFactor> {
     let (id, ..) = session::caller(permit)?;
-    let (user, stored) = pipeline!(users::get(connection, permit.visibility(), id), store::find(connection, id))?;
-    Ok(SecondFactor::of(user.second_factor_at, stored.as_ref()))
+    let (user, stored, passkeys) = pipeline!(
+        users::get(connection, permit.visibility(), id),
+        store::find(connection, id),
+        store::passkey::count(connection, id)
+    )?;
+    Ok(SecondFactor::of(user.second_factor_at, stored.as_ref(), passkeys))
 }
 
 /// Opens the secret of a user.

@@ -1,5 +1,7 @@
 //! `mainstay.identity.v1.SecondFactorService`.
 
+pub mod passkey;
+
 use tonic::Request;
 
 use crate::{
@@ -25,6 +27,8 @@ pub(crate) fn render(factor: SecondFactor) -> pb::SecondFactor {
         create_time: factor.created_at.map(time),
         recovery_codes_left: i32::try_from(factor.recovery_codes_left).unwrap_or(i32::MAX),
         reset_time: factor.reset_at.map(time),
+        totp: factor.has_app,
+        passkeys: i32::try_from(factor.passkeys).unwrap_or(i32::MAX),
     }
 }
 

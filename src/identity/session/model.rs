@@ -72,6 +72,8 @@ numbered! {
         Password = 1,
         /// A sign-in provider.
         Provider = 2,
+        /// A passkey, after a verification of the user: a second factor, too.
+        Passkey = 3,
     }
 }
 
@@ -88,6 +90,11 @@ impl Proof {
     /// The password alone.
     pub fn password(at: DateTime<Utc>) -> Self {
         Self { at, method: Method::Password, has_second_factor: false }
+    }
+
+    /// A passkey.
+    pub fn passkey(at: DateTime<Utc>) -> Self {
+        Self { at, method: Method::Passkey, has_second_factor: true }
     }
 }
 

@@ -47,6 +47,9 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
         Content::SecondFactor { template: "recovery_code_used", at: now, link: links.request_reset() },
         Content::SecondFactor { template: "identity_linked", at: now, link: links.request_reset() },
         Content::SecondFactor { template: "identity_unlinked", at: now, link: links.request_reset() },
+        Content::SecondFactor { template: "passkey_added", at: now, link: links.request_reset() },
+        Content::SecondFactor { template: "passkey_removed", at: now, link: links.request_reset() },
+        Content::SecondFactor { template: "passkey_refused", at: now, link: links.request_reset() },
         Content::SecondFactor {
             template: "second_factor_reset",
             at: now + TimeDelta::hours(24),

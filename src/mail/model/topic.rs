@@ -44,6 +44,9 @@ numbered! {
         IdentityLinked = 27 => "identity_linked",
         IdentityUnlinked = 28 => "identity_unlinked",
         Impersonation = 31 => "impersonation",
+        PasskeyAdded = 41 => "passkey_added",
+        PasskeyRemoved = 42 => "passkey_removed",
+        PasskeyRefused = 43 => "passkey_refused",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
     }
@@ -66,6 +69,9 @@ impl Kind {
                 | Self::SecondFactorReset
                 | Self::IdentityLinked
                 | Self::IdentityUnlinked
+                | Self::PasskeyAdded
+                | Self::PasskeyRemoved
+                | Self::PasskeyRefused
         )
     }
 
@@ -125,6 +131,12 @@ pub enum Topic {
     IdentityLinked { event: Uuid, user: UserId },
     /// A user unlinked a person at a sign-in provider.
     IdentityUnlinked { event: Uuid, user: UserId },
+    /// A user added a passkey.
+    PasskeyAdded { event: Uuid, user: UserId },
+    /// A user removed a passkey.
+    PasskeyRemoved { event: Uuid, user: UserId },
+    /// A passkey was refused, because its counter did not increase.
+    PasskeyRefused { event: Uuid, user: UserId },
     /// Staff has started to act in the name of a user.
     Impersonation { impersonation: Uuid, user: UserId },
     /// The deletion of a user or an account was scheduled.
@@ -168,6 +180,9 @@ impl Topic {
             Self::SecondFactorReset { event, user } => (Kind::SecondFactorReset, event, Some(user.0)),
             Self::IdentityLinked { event, user } => (Kind::IdentityLinked, event, Some(user.0)),
             Self::IdentityUnlinked { event, user } => (Kind::IdentityUnlinked, event, Some(user.0)),
+            Self::PasskeyAdded { event, user } => (Kind::PasskeyAdded, event, Some(user.0)),
+            Self::PasskeyRemoved { event, user } => (Kind::PasskeyRemoved, event, Some(user.0)),
+            Self::PasskeyRefused { event, user } => (Kind::PasskeyRefused, event, Some(user.0)),
             Self::Impersonation { impersonation, user } => (Kind::Impersonation, impersonation, Some(user.0)),
             Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
             Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
@@ -201,6 +216,9 @@ impl Topic {
             (Kind::SecondFactorReset, Some(user)) => Self::SecondFactorReset { event: id, user: UserId(user) },
             (Kind::IdentityLinked, Some(user)) => Self::IdentityLinked { event: id, user: UserId(user) },
             (Kind::IdentityUnlinked, Some(user)) => Self::IdentityUnlinked { event: id, user: UserId(user) },
+            (Kind::PasskeyAdded, Some(user)) => Self::PasskeyAdded { event: id, user: UserId(user) },
+            (Kind::PasskeyRemoved, Some(user)) => Self::PasskeyRemoved { event: id, user: UserId(user) },
+            (Kind::PasskeyRefused, Some(user)) => Self::PasskeyRefused { event: id, user: UserId(user) },
             (Kind::Impersonation, Some(user)) => Self::Impersonation { impersonation: id, user: UserId(user) },
             (Kind::DeletionScheduled, Some(deletion)) => {
                 Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }

@@ -92,6 +92,9 @@ pub(super) async fn draft(
         | Topic::SecondFactorReset { user, .. }
         | Topic::IdentityLinked { user, .. }
         | Topic::IdentityUnlinked { user, .. }
+        | Topic::PasskeyAdded { user, .. }
+        | Topic::PasskeyRemoved { user, .. }
+        | Topic::PasskeyRefused { user, .. }
         | Topic::Impersonation { user, .. } => {
             let template = mail.topic.kind().name();
             let delay = if mail.topic.kind() == Kind::SecondFactorReset { RESET_DELAY } else { TimeDelta::zero() };

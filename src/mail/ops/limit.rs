@@ -42,7 +42,10 @@ fn quota(kind: Kind) -> Quota {
         | Kind::RecoveryCodeUsed
         | Kind::SecondFactorReset
         | Kind::IdentityLinked
-        | Kind::IdentityUnlinked => (10, HOUR),
+        | Kind::IdentityUnlinked
+        | Kind::PasskeyAdded
+        | Kind::PasskeyRemoved
+        | Kind::PasskeyRefused => (10, HOUR),
         _ => (20, HOUR),
     };
     Quota { requests, window }

@@ -8,13 +8,16 @@ use crate::{
 };
 
 /// Methods whose successful calls have no entry.
-const WITHOUT: [(&str, &str); 7] = [
+const WITHOUT: [(&str, &str); 10] = [
+    ("AuthService.BeginPasskeyLogin", "it stores nothing; the sign-in has an entry"),
+    ("AuthService.BeginPasskeyReauthentication", "it stores nothing; the proof has an entry"),
     ("AuthService.Logout", "a session that its user ends is no act on others"),
     ("AuthService.Refresh", "it continues a session, every few minutes, and changes no resource"),
     ("AuthService.Register", "anyone may call it for any address; the confirmation has an entry"),
     ("AuthService.RequestPasswordReset", "anyone may call it for any address; the confirmation has an entry"),
     ("AuthService.SwitchAccount", "it continues a session in another account of its user, and changes no resource"),
     ("InvitationService.PreviewInvitation", "it reads an invitation by its token, which a URL must not have"),
+    ("PasskeyService.EnrollPasskey", "it stores nothing; the confirmation has an entry"),
     ("WebhookEndpointService.TestWebhookEndpoint", "it sends a test event and stores nothing"),
 ];
 

@@ -40,3 +40,17 @@ async fn registration_closed() {
         coverage.failure(protocol, anonymous.call(protocol, "AuthService.Register", request).await);
     }
 }
+
+/// No passkey belongs to an address.
+#[tokio::test]
+async fn passkeys_unavailable() {
+    let app = TestApp::builder().set("PUBLIC_URL", "https://192.0.2.1").start().await;
+    let cast = app.cast().await;
+    let mut coverage = ReasonCoverage::of("PASSKEYS_UNAVAILABLE");
+    for protocol in PROTOCOLS {
+        coverage.failure(protocol, cast.anonymous.call(protocol, "AuthService.BeginPasskeyLogin", json!({})).await);
+        cast.customer.call(protocol, "PasskeyService.EnrollPasskey", json!({})).await.failure("PASSKEYS_UNAVAILABLE");
+        // All else works.
+        cast.customer.call(protocol, "PasskeyService.ListPasskeys", json!({})).await.success();
+    }
+}

@@ -1,4 +1,4 @@
-/** The sign-in of the user: the second factor with its recovery codes. */
+/** The sign-in of the user: the second factors with their recovery codes, and the sign-in providers. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -17,6 +17,7 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem, ProblemPage } from "../../ui/problem";
 import { Action } from "../kit";
 import { Enroll, RecoveryCodes } from "./enroll";
+import { Passkeys } from "./passkeys";
 
 export function SecurityPage() {
   const t = useText();
@@ -26,8 +27,10 @@ export function SecurityPage() {
   return (
     <PageFrame title={t("Sign-in and security")} actions={<Action id="AuthService_ChangePassword" label={t("Change password")} />}>
       <Card title={t("Second factor")} actions={<Link to="/sessions">{t("Sessions")}</Link>}>
-        {factor.createTime === undefined ? <WithoutFactor /> : <WithFactor factor={factor} />}
+        {factor.createTime !== undefined && <Recovery factor={factor} />}
+        {factor.totp ? <WithApp factor={factor} /> : <WithoutApp factor={factor} />}
       </Card>
+      <Passkeys />
       <Identities />
     </PageFrame>
   );
@@ -71,7 +74,7 @@ function Identities() {
   );
 }
 
-function WithoutFactor() {
+function WithoutApp({ factor }: { factor: Schemas["SecondFactor"] }) {
   const t = useText();
   const client = useQueryClient();
   const [open, setOpen] = useState(false);
@@ -82,41 +85,53 @@ function WithoutFactor() {
   };
   return (
     <>
-      <p>{t("A sign-in needs your password only. With an authenticator app, a stolen password is not enough.")}</p>
+      {factor.createTime === undefined && <p>{t("A sign-in needs your password only. With an authenticator app, a stolen password is not enough.")}</p>}
       <p><button type="button" className="primary" onClick={() => setOpen(true)}>{t("Add an authenticator app")}</button></p>
       {open && <Sheet title={t("Add an authenticator app")} onClose={done}><Enroll onDone={done} /></Sheet>}
     </>
   );
 }
 
-function WithFactor({ factor }: { factor: Schemas["SecondFactor"] }) {
+function WithApp({ factor }: { factor: Schemas["SecondFactor"] }) {
   const t = useText();
   const client = useQueryClient();
-  const [open, setOpen] = useState<"codes" | "remove">();
+  const [open, setOpen] = useState(false);
+  const remove = () => read(api.DELETE("/api/v1/auth/totp"));
+  const close = () => {
+    setOpen(false);
+    void client.invalidateQueries();
+  };
+  return (
+    <>
+      <p>{t("Each sign-in with the password needs a code of your authenticator app.")} <button type="button" className="danger" onClick={() => setOpen(true)}>{t("Remove")}</button></p>
+      {open && (
+        <Confirm title={t("Remove the authenticator app")} action={t("Remove")} onConfirm={remove} onClose={close}><p>{factor.passkeys > 0 ? t("Your passkeys stay.") : t("From then on, a sign-in needs your password only.")}</p></Confirm>
+      )}
+    </>
+  );
+}
+
+/** The recovery codes, which all second factors share. */
+function Recovery({ factor }: { factor: Schemas["SecondFactor"] }) {
+  const t = useText();
+  const client = useQueryClient();
+  const [open, setOpen] = useState(false);
   const [codes, setCodes] = useState<readonly string[]>();
   const close = () => {
-    setOpen(undefined);
+    setOpen(false);
     setCodes(undefined);
     void client.invalidateQueries();
   };
   const renew = async () => setCodes((await read(api.POST("/api/v1/auth/recovery-codes"))).data.recoveryCodes);
-  const remove = () => read(api.DELETE("/api/v1/auth/totp"));
   return (
     <>
-      <p>{t("Each sign-in needs a code of your authenticator app.")} {t("Added")} <Time value={factor.createTime} />.</p>
-      <p>{t("Recovery codes left: {count}", { count: factor.recoveryCodesLeft })}</p>
+      <p>{t("A second factor protects your account.")} {t("Added")} <Time value={factor.createTime} />.</p>
+      <p>{t("Recovery codes left: {count}", { count: factor.recoveryCodesLeft })} <button type="button" onClick={() => setOpen(true)}>{t("New recovery codes")}</button></p>
       {factor.resetTime !== undefined && <p className="notice" role="status">{t("An admin has reset the second factor. It will be removed:")} <Time value={factor.resetTime} /></p>}
-      <p>
-        <button type="button" onClick={() => setOpen("codes")}>{t("New recovery codes")}</button>{" "}
-        <button type="button" className="danger" onClick={() => setOpen("remove")}>{t("Remove")}</button>
-      </p>
-      {open === "codes" && !codes && (
-        <Confirm title={t("New recovery codes")} action={t("Replace")} onConfirm={renew} onClose={() => setOpen(undefined)}><p>{t("The codes from before are no longer valid.")}</p></Confirm>
+      {open && !codes && (
+        <Confirm title={t("New recovery codes")} action={t("Replace")} onConfirm={renew} onClose={() => setOpen(false)}><p>{t("The codes from before are no longer valid.")}</p></Confirm>
       )}
       {codes && <Sheet title={t("New recovery codes")} onClose={close}><RecoveryCodes codes={codes} onDone={close} /></Sheet>}
-      {open === "remove" && (
-        <Confirm title={t("Remove the second factor")} action={t("Remove")} onConfirm={remove} onClose={close}><p>{t("From then on, a sign-in needs your password only.")}</p></Confirm>
-      )}
     </>
   );
 }

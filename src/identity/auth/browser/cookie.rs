@@ -26,6 +26,8 @@ pub(super) const SESSION: Cookie = strict("__Host-mainstay_session", "mainstay_s
 pub(super) const DEVICE: Cookie = strict("__Host-mainstay_device", "mainstay_device");
 /// The challenge of a sign-in with a provider that awaits the code of a second factor.
 pub(super) const CHALLENGE: Cookie = strict("__Host-mainstay_challenge", "mainstay_challenge");
+/// A sign-in with a passkey that has begun.
+pub(super) const PASSKEY: Cookie = strict("__Host-mainstay_passkey", "mainstay_passkey");
 /// A sign-in with a provider, whose page leads back.
 pub(super) const PROVIDER: Cookie = Cookie {
     name: "__Host-mainstay_provider",

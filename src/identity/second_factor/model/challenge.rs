@@ -1,12 +1,11 @@
 //! The challenge of a sign-in that awaits the code of a second factor: what the first factor has proved, with a MAC, so that the
 //! server stores nothing. It ends with the epoch of the user, and thus with a new password.
 
-use aws_lc_rs::hmac;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::signed;
 use crate::identity::{credential::model::DeviceId, session::model::Method};
 use mainstay_kernel::{
     id::{AccountId, UserId},
@@ -14,6 +13,7 @@ use mainstay_kernel::{
 };
 
 const PREFIX: &str = "mch_";
+const KEY: &str = "second factor challenges v2";
 const CLAIM_BYTES: usize = 16 + 4 + 16 + 16 + 16 + 2 + 8;
 /// How long a user has to type a code.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
@@ -24,7 +24,7 @@ pub struct Challenge {
     pub user: UserId,
     /// The number of the user's epoch.
     pub epoch: i32,
-    /// Identifies the challenge for the limit on wrong codes.
+    /// Identifies the challenge for the limit on wrong codes, and is the challenge that a passkey signs.
     pub id: [u8; 16],
     /// The device that signs in.
     pub device: DeviceId,
@@ -32,10 +32,6 @@ pub struct Challenge {
     pub account: Option<AccountId>,
     /// The first factor.
     pub method: Method,
-}
-
-fn sign(secret: &SecretKey) -> hmac::Key {
-    secret.mac("second factor challenges v2")
 }
 
 impl Challenge {
@@ -53,15 +49,12 @@ impl Challenge {
             &expires_at.to_be_bytes(),
         ]
         .concat();
-        let mac = hmac::sign(&sign(secret), &claim);
-        (format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([&claim, mac.as_ref()].concat())).into(), LIFE)
+        (signed::write(&secret.mac(KEY), PREFIX, &claim), LIFE)
     }
 
-    /// Reads a token; `None` if this service did not write it, or if it has expired. The MAC is compared in constant time.
+    /// Reads a token; `None` if this service did not write it, or if it has expired.
     pub fn read(secret: &SecretKey, token: &str, now: DateTime<Utc>) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
-        let (claim, mac) = bytes.split_first_chunk::<CLAIM_BYTES>()?;
-        hmac::verify(&sign(secret), claim, mac).ok()?;
+        let claim = signed::read::<CLAIM_BYTES>(&secret.mac(KEY), PREFIX, token)?;
         let (user, rest) = claim.split_first_chunk()?;
         let (epoch, rest) = rest.split_first_chunk()?;
         let (id, rest) = rest.split_first_chunk()?;

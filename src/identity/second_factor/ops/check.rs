@@ -1,9 +1,11 @@
-//! The check of a code: at sign-in, and when a user authenticates again.
+//! The check of a code or a passkey: at sign-in, and when a user authenticates again.
 
 use std::{net::IpAddr, time::Duration};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
+use super::{ceremony, factors};
 use crate::{
     identity::{
         auth::{
@@ -12,8 +14,9 @@ use crate::{
         },
         config::IdentityConfig,
         second_factor::{
-            model::{Challenge, Code, step_of},
+            model::{Challenge, Code, Purpose, Stored, step_of},
             ops::open,
+            relying_party::Assertion,
             store,
         },
         session::{
@@ -44,29 +47,69 @@ const PER_DAY: Quota = Quota { requests: 30, window: Duration::from_secs(86_400)
 /// The wrong codes per user in a day, whatever the password: a thief of the mailbox resets the password and begins anew.
 const PER_USER_AND_DAY: Quota = Quota { requests: 60, window: Duration::from_secs(86_400) };
 
-/// Completes a sign-in, with the challenge that the right password has earned and a code. Returns the session's tokens and
-/// the device's token.
+/// The answer to the challenge of a second factor.
+pub enum Answer {
+    /// A code.
+    Code(Code),
+    /// The proof by a passkey.
+    Passkey(Assertion),
+}
+
+/// The proof that the caller is the user of the session.
+pub enum Evidence {
+    /// The password and, with a second factor, a code.
+    Password(SecretString, Option<Code>),
+    /// The proof by a passkey, and the token of its ceremony.
+    Passkey(Assertion, String),
+}
+
+impl Answer {
+    /// Returns the proof of a sign-in that began with a method. A passkey proves two factors, whatever came before.
+    fn proof(&self, at: DateTime<Utc>, first: Method) -> Proof {
+        match self {
+            Self::Code(_) => Proof { at, method: first, has_second_factor: true },
+            Self::Passkey(_) => Proof::passkey(at),
+        }
+    }
+}
+
+fn is_wrong(error: &Error) -> bool {
+    error.reason() == IdentityReason::WrongCode || error.reason() == IdentityReason::InvalidPasskey
+}
+
+/// Completes a sign-in, with the challenge that the first factor has earned and an answer. Returns the session's tokens and the
+/// device's token.
 ///
 /// # Errors
-/// `INVALID_TOKEN` for a challenge that is not valid, or not any more; `WRONG_CODE`, `RATE_LIMIT_EXCEEDED`; `NOT_FOUND` if
-/// the user is not a member of the account of the challenge; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: IpAddr) -> Result<(Pair, SecretString)> {
+/// `INVALID_TOKEN` for a challenge that is not valid, or not any more; `WRONG_CODE`, `INVALID_PASSKEY`,
+/// `PASSKEYS_UNAVAILABLE`, `RATE_LIMIT_EXCEEDED`; `NOT_FOUND` if the user is not a member of the account of the challenge;
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn verify(
+    app: &App,
+    token: &str,
+    answer: &Answer,
+    device: Device,
+    from: IpAddr,
+) -> Result<(Pair, SecretString)> {
     let challenge = Challenge::read(&app.secret, token, app.clock.now()).ok_or(Reason::InvalidToken)?;
     let id = challenge.user;
     let row = app.database.autocommit(async move |connection| users::with_hash(connection, id).await).await?;
     let is_valid =
         |user: &User| user.is_active() && user.epoch.number == challenge.epoch && user.second_factor_at.is_some();
     let user = row.map(|(user, _)| user).filter(is_valid).ok_or(Reason::InvalidToken)?;
+    if matches!(answer, Answer::Passkey(_)) && !ceremony::use_up(app, &challenge.id).await? {
+        return Err(Reason::InvalidToken.into());
+    }
     let of_challenge = AttemptLimit::new("second-factor-challenge", &challenge.id, PER_CHALLENGE);
-    if let Err(error) = check(app, &user, code, Some(of_challenge)).await {
-        if error.reason() == IdentityReason::WrongCode {
+    if let Err(error) = check(app, &user, answer, &challenge.id, Some(of_challenge)).await {
+        if is_wrong(&error) {
             sign_in::count(app, Outcome::Refused).await;
             auth::refused(app, &user.email, Some(&user), from).await?;
         }
         return Err(error);
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
-    let proof = Proof { at: app.clock.now(), method: challenge.method, has_second_factor: true };
+    let proof = answer.proof(app.clock.now(), challenge.method);
     let proved = Proved { user, is_known, device_id: challenge.device, proof };
     auth::complete(app, proved, device, challenge.account, from).await
 }
@@ -74,39 +117,46 @@ pub async fn verify(app: &App, token: &str, code: &Code, device: Device, from: I
 /// Proves again who the calling user is, and returns an access token that says so.
 ///
 /// # Errors
-/// `WRONG_PASSWORD`, `WRONG_CODE`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`, `SESSION_REVOKED`; `VALIDATION_FAILED` without the
-/// code of a user who has a second factor; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn reauthenticate(
-    app: &App,
-    permit: &Permit,
-    password: SecretString,
-    code: Option<&Code>,
-    from: IpAddr,
-) -> Result<Pair> {
-    let (user, _) = auth::prove_password(app, permit, password, from).await?;
-    let has_second_factor = user.second_factor_at.is_some();
-    if has_second_factor {
-        let code = code.ok_or_else(|| Error::field("code", "is required"))?;
-        if let Err(error) = check(app, &user, code, None).await {
-            if error.reason() == IdentityReason::WrongCode {
+/// `WRONG_PASSWORD`, `WRONG_CODE`, `INVALID_PASSKEY`, `PASSKEYS_UNAVAILABLE`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`,
+/// `SESSION_REVOKED`; `VALIDATION_FAILED` without the code of a user who has a second factor; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn reauthenticate(app: &App, permit: &Permit, evidence: Evidence, from: IpAddr) -> Result<Pair> {
+    let (user, answer, challenge) = match evidence {
+        Evidence::Password(password, code) => {
+            let (user, _) = auth::prove_password(app, permit, password, from).await?;
+            if user.second_factor_at.is_some() && code.is_none() {
+                return Err(Error::field("code", "is required"));
+            }
+            let code = code.filter(|_| user.second_factor_at.is_some());
+            (user, code.map(Answer::Code), Vec::new())
+        }
+        Evidence::Passkey(proof, token) => {
+            let (user, session) = factors::caller(app, permit).await?;
+            let ceremony = ceremony::take(app, &token, Purpose::Reauthenticate(user.id, session)).await?;
+            (user, Some(Answer::Passkey(proof)), ceremony.challenge().to_vec())
+        }
+    };
+    let mut proof = Proof::password(app.clock.now());
+    if let Some(answer) = &answer {
+        if let Err(error) = check(app, &user, answer, &challenge, None).await {
+            if is_wrong(&error) {
                 auth::refused(app, &user.email, Some(&user), from).await?;
             }
             return Err(error);
         }
+        proof = answer.proof(app.clock.now(), Method::Password);
     }
     let (.., id) = session::caller(permit)?;
-    let proof = Proof { at: app.clock.now(), method: Method::Password, has_second_factor };
     let pair = session::renew(app, user.id, id, proof).await?;
     auth::record(app, auth::of_user(user.id)).await?;
     Ok(pair)
 }
 
-/// Verifies and consumes a code of a user who has proved the password. Wrong codes count for the user's epoch, so that a
-/// thief of the password keeps the owner out only until the password is reset.
+/// Verifies and consumes an answer of a user who has proved the first factor. Wrong answers count for the user's epoch, so that
+/// a thief of the password keeps the owner out only until the password is reset.
 ///
 /// # Errors
-/// `WRONG_CODE`, `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
-pub(super) async fn check(app: &App, user: &User, code: &Code, also: Option<AttemptLimit>) -> Result<()> {
+/// `WRONG_CODE`, `INVALID_PASSKEY`, `PASSKEYS_UNAVAILABLE`, `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if Postgres is unreachable.
+async fn check(app: &App, user: &User, answer: &Answer, challenge: &[u8], also: Option<AttemptLimit>) -> Result<()> {
     let key = [user.id.0.as_bytes().as_slice(), &user.epoch.number.to_be_bytes()].concat();
     let quota = app.config.section::<IdentityConfig>().login_attempts;
     let mut limits = vec![AttemptLimit::new("second-factor", &key, quota)];
@@ -114,15 +164,19 @@ pub(super) async fn check(app: &App, user: &User, code: &Code, also: Option<Atte
     limits.push(AttemptLimit::new("second-factor-user", user.id.0.as_bytes(), PER_USER_AND_DAY));
     limits.extend(also);
     let attempt = app.limiter.attempt(&limits).await?;
-    let is_right = match code {
-        Code::Totp(typed) => use_app(app, user, typed.clone()).await,
-        Code::Recovery(hash) => use_recovery_code(app, user, *hash).await,
+    let (is_right, refusal) = match answer {
+        Answer::Code(Code::Totp(typed)) => (use_app(app, user, typed.clone()).await, IdentityReason::WrongCode),
+        Answer::Code(Code::Recovery(hash)) => (use_recovery_code(app, user, *hash).await, IdentityReason::WrongCode),
+        Answer::Passkey(proof) => {
+            let proved = ceremony::prove(app, Some(user.id), proof, challenge).await;
+            (proved.map(|user| user.is_some()), IdentityReason::InvalidPasskey)
+        }
     };
-    // As for passwords: counted in advance, and refunded unless the code was wrong.
+    // As for passwords: counted in advance, and refunded unless the answer was wrong.
     if !matches!(is_right, Ok(false)) {
         app.limiter.take_back(attempt).await;
     }
-    if is_right? { Ok(()) } else { Err(IdentityReason::WrongCode.into()) }
+    if is_right? { Ok(()) } else { Err(refusal.into()) }
 }
 
 /// Accepts a code of the authenticator app once: of two requests at once, the later finds the step taken.
@@ -131,7 +185,8 @@ async fn use_app(app: &App, user: &User, typed: String) -> Result<bool> {
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();
         let connection = work.connection().await?;
-        let Some(stored) = store::find(connection, id).await? else { return Ok(false) };
+        let stored = store::find(connection, id).await?.filter(Stored::has_app);
+        let Some(stored) = stored else { return Ok(false) };
         let opened = open(&secret, id, &stored.secret)?;
         match step_of(&opened, &typed, stored.last_step, now) {
             Some(step) => store::accept_step(connection, id, step).await,

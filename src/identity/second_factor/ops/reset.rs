@@ -1,4 +1,4 @@
-//! The removal of the factor of a user who has lost it: by an admin after a delay, or at once by an operator.
+//! The removal of all factors of a user who has lost them: by an admin after a delay, or at once by an operator.
 
 use chrono::{DateTime, Utc};
 
@@ -31,8 +31,8 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
-/// Requests the removal of a user's factor after [`RESET_DELAY`], and queues a mail. A reset that waits keeps its time. The
-/// delay takes the place of a second admin: the user, who reads the mail, cancels it with a code of the app.
+/// Requests the removal of a user's factors after [`RESET_DELAY`], and queues a mail. A reset that waits keeps its time. The
+/// delay takes the place of a second admin: the user, who reads the mail, cancels it with a code of the app or a passkey.
 ///
 /// # Errors
 /// `NOT_FOUND`, `NO_SECOND_FACTOR`; `PERMISSION_DENIED` if the user has a role of the staff with a scope that the caller
@@ -52,7 +52,8 @@ pub async fn request_reset(work: &mut Work, policies: &Policies, id: UserId) -> 
         mail::send(connection, Topic::SecondFactorReset { event: id::new(now), user: id }, now).await?;
     }
     tracing::info!(user = %id, %admin, "the reset of a second factor was requested");
-    let factor = SecondFactor::of(user.second_factor_at, Some(&stored));
+    let passkeys = store::passkey::count(connection, id).await?;
+    let factor = SecondFactor::of(user.second_factor_at, Some(&stored), passkeys);
     work.audit(auth::of_user(id).with("secondFactor", "reset requested").with("resetAt", reset_at.to_rfc3339()));
     Ok(SecondFactor { reset_at: Some(reset_at), ..factor })
 }
@@ -71,7 +72,7 @@ pub async fn perform_due_resets(app: &App) -> Result<usize> {
     Ok(count)
 }
 
-/// Removes the factor of the user with an address at once: the operator's way when no admin can sign in.
+/// Removes the factors of the user with an address at once: the operator's way when no admin can sign in.
 ///
 /// # Errors
 /// `NOT_FOUND`, `NO_SECOND_FACTOR`; `UNAVAILABLE` if Postgres is unreachable.
@@ -86,8 +87,8 @@ pub async fn reset(app: &App, email: &str) -> Result<UserId> {
     Ok(user.id)
 }
 
-/// Removes a factor, ends every session of the user, and queues a mail, atomically. With a time, only if a reset is due by
-/// then: the user may have canceled it. Returns whether it did.
+/// Removes the app and the passkeys, ends every session of the user, and queues a mail, atomically. With a time, only if a reset
+/// is due by then: the user may have canceled it. Returns whether it did.
 async fn remove(app: &App, id: UserId, due_by: Option<DateTime<Utc>>) -> Result<bool> {
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();
@@ -96,6 +97,7 @@ async fn remove(app: &App, id: UserId, due_by: Option<DateTime<Utc>>) -> Result<
         if user.second_factor_at.is_none() || !store::delete(connection, id, due_by).await? {
             return Ok(false);
         }
+        store::passkey::delete_of_user(connection, id).await?;
         let user = User { epoch: user.epoch.next(None), ..user.with_second_factor(None, now) };
         users::update(connection, &user).await?;
         revocation::begin_epoch(connection, id, user.epoch).await?;

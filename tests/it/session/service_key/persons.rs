@@ -37,7 +37,13 @@ async fn a_token_acts_as_the_member() {
         // It has fewer scopes than the owner.
         token.call(protocol, "OrderService.ListOrders", json!({})).await.failure("PERMISSION_DENIED");
         // It reads nothing about credentials.
-        for list in ["ServiceKeyService.ListServiceKeys", "LinkedIdentityService.ListLinkedIdentities"] {
+        for list in [
+            "ServiceKeyService.ListServiceKeys",
+            "LinkedIdentityService.ListLinkedIdentities",
+            "PasskeyService.ListPasskeys",
+            "PasskeyService.EnrollPasskey",
+            "AuthService.BeginPasskeyReauthentication",
+        ] {
             token.call(protocol, list, json!({})).await.failure("PERMISSION_DENIED");
         }
         // It neither proves who the user is, nor creates another token.

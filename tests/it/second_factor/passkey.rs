@@ -1,0 +1,58 @@
+//! Passkeys: sign-in alone, as a second factor, and as proof of a recent authentication.
+
+mod browser;
+mod factors;
+mod hostile;
+mod sign_in;
+
+use serde_json::{Value, json};
+
+use crate::{
+    session::caller,
+    support::{Actor, Protocol, Response, TestApp, authenticator::Authenticator},
+};
+
+const CONFIRM: &str = "PasskeyService.ConfirmPasskey";
+const LOGIN: &str = "AuthService.LoginWithPasskey";
+
+/// Begins adding a passkey. Returns the token and the options.
+async fn begin(who: &Actor) -> (String, String) {
+    let begun = who.call(Protocol::Rest, "PasskeyService.EnrollPasskey", json!({})).await.success();
+    (begun.text("/data/token"), begun.text("/data/options"))
+}
+
+fn confirmation(token: &str, credential: &str) -> Value {
+    json!({ "token": token, "credential": credential, "name": "Phone" })
+}
+
+/// A passkey of a user.
+struct Added {
+    authenticator: Authenticator,
+    id: String,
+    recovery: Vec<String>,
+}
+
+/// Adds a passkey in a session.
+async fn add(app: &TestApp, pair: &Response) -> Added {
+    let (who, mut authenticator) = (caller(app, pair), Authenticator::new());
+    let (token, options) = begin(&who).await;
+    let request = confirmation(&token, &authenticator.create(&options));
+    let added = who.call(Protocol::Rest, CONFIRM, request).await.success();
+    let recovery = added.data()["recoveryCodes"].as_array().expect("codes").iter();
+    let recovery = recovery.map(|code| code.as_str().expect("a code").to_owned()).collect();
+    Added { authenticator, id: added.text("/data/passkey/id"), recovery }
+}
+
+/// Begins a sign-in. Returns the token and the options.
+async fn begin_login(app: &TestApp) -> (String, String) {
+    let anonymous = Actor::anonymous(&app.endpoint);
+    let begun = anonymous.call(Protocol::Rest, "AuthService.BeginPasskeyLogin", json!({})).await.success();
+    (begun.text("/data/token"), begun.text("/data/options"))
+}
+
+/// Signs in with a passkey alone.
+async fn login(app: &TestApp, authenticator: &mut Authenticator) -> Response {
+    let (token, options) = begin_login(app).await;
+    let request = json!({ "token": token, "credential": authenticator.get(&options) });
+    Actor::anonymous(&app.endpoint).call(Protocol::Rest, LOGIN, request).await
+}
