@@ -27,14 +27,16 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
 /// Methods that reject every caller except the one whose address or second factor the request is about.
-const OWN_ONLY: [&str; 3] = [
+const OWN_ONLY: [&str; 4] = [
+    "AccountDomainService.JoinAccount",
     "InvitationService.AcceptInvitation",
     "SecondFactorService.ConfirmTotp",
     "SecondFactorService.RegenerateRecoveryCodes",
 ];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 12] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 13] = [
+    "AccountDomainService.CreateAccountDomain",
     "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod app;
 mod contract;
 pub(crate) mod database;
+pub(crate) mod dns;
 pub(crate) mod eventually;
 mod files;
 pub(crate) mod gateway;

@@ -46,6 +46,7 @@ numbered! {
         Impersonation = 31 => "impersonation",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
+        DomainLapsed = 17 => "domain_lapsed",
     }
 }
 
@@ -127,6 +128,8 @@ pub enum Topic {
     IdentityUnlinked { event: Uuid, user: UserId },
     /// Staff has started to act in the name of a user.
     Impersonation { impersonation: Uuid, user: UserId },
+    /// A mail domain of an account that a user owns is no longer proved.
+    DomainLapsed { event: Uuid, user: UserId },
     /// The deletion of a user or an account was scheduled.
     DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
     /// The data of a user or an account was erased.
@@ -169,6 +172,7 @@ impl Topic {
             Self::IdentityLinked { event, user } => (Kind::IdentityLinked, event, Some(user.0)),
             Self::IdentityUnlinked { event, user } => (Kind::IdentityUnlinked, event, Some(user.0)),
             Self::Impersonation { impersonation, user } => (Kind::Impersonation, impersonation, Some(user.0)),
+            Self::DomainLapsed { event, user } => (Kind::DomainLapsed, event, Some(user.0)),
             Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
             Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
@@ -202,6 +206,7 @@ impl Topic {
             (Kind::IdentityLinked, Some(user)) => Self::IdentityLinked { event: id, user: UserId(user) },
             (Kind::IdentityUnlinked, Some(user)) => Self::IdentityUnlinked { event: id, user: UserId(user) },
             (Kind::Impersonation, Some(user)) => Self::Impersonation { impersonation: id, user: UserId(user) },
+            (Kind::DomainLapsed, Some(user)) => Self::DomainLapsed { event: id, user: UserId(user) },
             (Kind::DeletionScheduled, Some(deletion)) => {
                 Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
             }
