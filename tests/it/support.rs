@@ -22,6 +22,7 @@ pub(crate) mod rest;
 pub(crate) mod s3;
 pub(crate) mod servers;
 mod sql;
+pub(crate) mod syslog;
 mod totp;
 mod values;
 pub(crate) mod webhook;

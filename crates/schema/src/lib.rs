@@ -43,6 +43,11 @@ diesel::table! {
     }
 }
 diesel::table! {
+    audit_export (is_only) {
+        is_only -> Bool, link_id -> Uuid, number -> BigInt, sent_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
     deletions (id) {
         id -> Uuid, user_id -> Nullable<Uuid>, account_id -> Nullable<Uuid>, with_deletion_id -> Nullable<Uuid>,
         requested_by -> Uuid, state -> SmallInt, erase_at -> Timestamptz, created_at -> Timestamptz,
