@@ -37,7 +37,7 @@ pub enum Content {
     /// The deletion of a user or, if it has a name, of an account was scheduled; the link cancels it until a time.
     DeletionScheduled { account: Option<String>, link: String, until: DateTime<Utc> },
     /// Mail domains, each with the name of its account, are no longer proved.
-    DomainLapsed { domains: Vec<(String, String)>, at: DateTime<Utc> },
+    DomainLapsed { domains: Vec<(String, String)> },
     /// The data of a user or an account was erased.
     DeletionDone { is_of_account: bool, at: DateTime<Utc> },
     /// An order was placed.
@@ -126,11 +126,10 @@ impl Content {
             Self::DeletionScheduled { account, link, until } => context! {
                 account => account.as_deref().map(one_line), link, until => locale.time(*until),
             },
-            Self::DomainLapsed { domains, at } => context! {
+            Self::DomainLapsed { domains } => context! {
                 domains => domains.iter().map(|(domain, account)| {
                     context! { domain => unlinked(domain), account => unlinked(account) }
                 }).collect::<Vec<_>>(),
-                at => locale.time(*at),
             },
             Self::DeletionDone { is_of_account, at } => context! { is_of_account, at => locale.time(*at) },
             Self::OrderConfirmation { number, at, items, total, link } => context! {
