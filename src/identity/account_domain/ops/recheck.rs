@@ -57,9 +57,9 @@ pub(super) async fn end_other(app: &App, domain: &AccountDomain, texts: &[String
     let find = app.database.autocommit(async move |connection| store::verified(connection, name.as_str()).await);
     match find.await? {
         Some(other) if other.account != domain.account && !other.is_proved_by(texts) => {
-            let context = Context::current().unwrap_or_else(|| Context::new(id::new(app.clock.now()).to_string()));
-            let end = change(app, &other, |other, now| other.lapse(now));
-            context.with_origin(Origin::system(TASK)).scope(end).await
+            // Not the context of the request, whose origin is the person.
+            let context = Context::new(id::new(app.clock.now()).to_string()).with_origin(Origin::system(TASK));
+            context.scope(change(app, &other, |other, now| other.lapse(now))).await
         }
         _ => Ok(()),
     }
