@@ -199,7 +199,7 @@ async fn syslog_over_tls_checks_the_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_gets_signed_batches_until_it_takes_them() {
     let receiver = Receiver::answering(&[503, 204]).await;
-    let key = [7; 32];
+    let key = [7_u8; 32];
     let secret = format!("whsec_{}", BASE64_STANDARD.encode(key));
     let app = TestApp::builder().set("AUDIT_EXPORT_URL", receiver.url()).set("AUDIT_EXPORT_SECRET", &secret);
     let app = app.start().await;
