@@ -5,11 +5,17 @@ pub mod chain;
 pub mod config;
 pub mod entry;
 mod examples;
+pub mod export;
 mod jobs;
 
-use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE};
+use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE, telemetry::metrics::Metric};
 
-use self::{chain::command::Audit, config::AuditConfig, entry::service::AuditEntries};
+use self::{
+    chain::command::Audit,
+    config::AuditConfig,
+    entry::service::AuditEntries,
+    export::{receiver, receiver::Receiver},
+};
 use crate::proto::{DESCRIPTOR_SET, audit::v1::audit_service_server::AuditServiceServer};
 
 pub(crate) fn module() -> Module {
@@ -17,6 +23,20 @@ pub(crate) fn module() -> Module {
         .config::<AuditConfig>()
         .service(|app| AuditServiceServer::new(AuditEntries { app: app.clone() }))
         .every(MINUTE, "chain_audit_log", "Adds the committed entries of the audit log to its chain", jobs::chain)
+        .every(
+            MINUTE,
+            "export_audit_log",
+            "Sends the entries of the audit log to the receiver of AUDIT_EXPORT_URL",
+            jobs::export,
+        )
+        .check(receiver::check)
+        .part(|app| Receiver::open(&app.config, &app.alerts))
+        .alerts([(receiver::PROVIDER, "auth")])
+        .metrics([Metric::gauge(
+            "mainstay_audit_export_behind_seconds",
+            "Age of the oldest link of the audit log that the receiver of AUDIT_EXPORT_URL has not taken",
+        )])
+        .measure(|app| Box::pin(export::ops::measure(app)))
         // An entry without a link is still to be chained, at any age.
         .partitioned(
             PartitionedTable::by_month("audit_entries")

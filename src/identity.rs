@@ -1,6 +1,7 @@
 //! Identity: sign-in, sessions, users, accounts with their members, roles and invitations, and service keys.
 
 pub mod account;
+pub mod account_domain;
 pub mod auth;
 pub mod breaches;
 pub mod config;
@@ -50,6 +51,7 @@ use mainstay_kernel::{
 
 use self::{
     account::service::Accounts,
+    account_domain::{dns::Dns, service::AccountDomains},
     auth::{browser, networks::KnownNetworks, service::Auth},
     breaches::Breaches,
     config::IdentityConfig,
@@ -75,9 +77,10 @@ use self::{
 use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
-        account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
-        data_export_service_server::DataExportServiceServer, deletion_service_server::DeletionServiceServer,
-        impersonation_service_server::ImpersonationServiceServer, invitation_service_server::InvitationServiceServer,
+        account_domain_service_server::AccountDomainServiceServer, account_service_server::AccountServiceServer,
+        auth_service_server::AuthServiceServer, data_export_service_server::DataExportServiceServer,
+        deletion_service_server::DeletionServiceServer, impersonation_service_server::ImpersonationServiceServer,
+        invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
         passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
         second_factor_service_server::SecondFactorServiceServer, service_key_service_server::ServiceKeyServiceServer,
@@ -103,6 +106,7 @@ pub(crate) fn module() -> Module {
         })
         .part(Providers::open)
         .part(|app| Ok(RelyingParty::new(app.config.section())))
+        .part(|app| Ok(Dns::new(&app.config.section::<IdentityConfig>().dns_servers)))
         .part(|_| Ok(Refusals::<Network>::default()))
         .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
@@ -113,6 +117,7 @@ pub(crate) fn module() -> Module {
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| AccountServiceServer::new(Accounts { app: app.clone() }))
+        .service(|app| AccountDomainServiceServer::new(AccountDomains { app: app.clone() }))
         .service(|app| MemberServiceServer::new(Members { app: app.clone() }))
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
@@ -146,6 +151,12 @@ pub(crate) fn module() -> Module {
             "expire_email_changes",
             "Removes changes of addresses 1 day after they expired",
             jobs::expire_email_changes,
+        )
+        .every(
+            HOUR,
+            "check_account_domains",
+            "Looks up the records of verified mail domains, 30 days after the last time",
+            jobs::check_account_domains,
         )
         .every(HOUR, "expire_invitations", "Removes invitations 30 days after they expired", jobs::expire_invitations)
         .every(

@@ -198,6 +198,75 @@ const ROLES = {
   },
 };
 
+const DOMAIN = {
+  name: "an owner proves a mail domain, and a person who registers with it joins the account",
+  options: { signedIn: false, ownServer: true, refused: [422] },
+  run: async (page, server) => {
+    const owner = await register(server, "Ada Lovelace", "Difference Engines");
+    const domain = `${crypto.randomUUID().slice(0, 8)}.example`;
+    await signIn(page, owner, PASSWORD);
+    await go(page, "/account?list=domains");
+    const dialog = page.getByRole("dialog");
+    await page.getByRole("button", { name: "Add a domain" }).click();
+    await dialog.getByLabel("Mail domain").fill("gmail.com");
+    await dialog.getByRole("button", { name: "Add" }).click();
+    await dialog.getByRole("alert").getByText("public mail provider").waitFor();
+    await dialog.getByLabel("Mail domain").fill(domain.toUpperCase());
+    await dialog.getByLabel("Role").selectOption({ label: "Viewer" });
+    await sound(page, "the form of a mail domain");
+    await dialog.getByRole("button", { name: "Add" }).click();
+    await row(page, domain).getByText("Pending").waitFor();
+    await looks(page, "mail-domains", "/account?list=domains");
+    const verify = async () => {
+      await row(page, domain).getByRole("button", { name: "Verify" }).click();
+      await dialog.getByRole("button", { name: "Verify" }).click();
+    };
+    await verify();
+    await dialog.getByRole("alert").getByText("not found").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    // The page shows what the DNS provider needs.
+    const [name, value] = await row(page, domain).locator("code").allTextContents();
+    same(name, `_mainstay-challenge.${domain}`, "the name of the record");
+    server.setRecord(name, value);
+    await verify();
+    await row(page, domain).getByText("Verified").waitFor();
+
+    const email = `grace@${domain}`;
+    await send("POST", "auth/register", { email }, undefined, {}, server.origin);
+    const token = await server.token(email, "mrg_");
+    await send("POST", "auth/register/confirm", { token, password: PASSWORD, name: "Grace Hopper" }, undefined, {}, server.origin);
+    await page.getByRole("link", { name: "Members" }).click();
+    await row(page, "Grace Hopper").getByText("Viewer").waitFor();
+    await page.getByRole("link", { name: "Mail domains" }).click();
+    await row(page, domain).getByRole("button", { name: "Delete" }).click();
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await row(page, domain).waitFor({ state: "detached" });
+  },
+};
+
+const IMPERSONATIONS = {
+  name: "an admin sees the live impersonations, and ends one",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    const customer = await register(server, "Ada Lovelace", "Difference Engines");
+    const [{ id: userId }] = (await server.api("GET", `users?email=${encodeURIComponent(customer)}`)).data;
+    const [{ accountId }] = (await server.api("GET", `members?userId=${userId}`)).data;
+    const reason = "Ticket 4711: the list is empty";
+    const { accessToken } = await server.api("POST", "impersonations", { userId, accountId, reason });
+    await navigation(page).getByRole("link", { name: "Impersonations" }).click();
+    await row(page, reason).waitFor();
+    await looks(page, "impersonations", "/impersonations");
+    await row(page, reason).getByRole("button", { name: "End" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End" }).click();
+    await row(page, reason).waitFor({ state: "detached" });
+    const headers = { authorization: `Bearer ${accessToken}` };
+    await becomes(async () => (await fetch(`${server.origin}/api/v1/me`, { headers })).status, 401, "the status of the ended access token");
+    // The page of the person has the history of both acts.
+    await go(page, `/people/${userId}`);
+    await page.getByRole("heading", { name: "History" }).waitFor();
+  },
+};
+
 const SWITCH = {
   name: "a person creates another account, switches between both in all tabs, and leaves one",
   options: { signedIn: false, ownServer: true, refused: [401, 422] },
@@ -311,4 +380,4 @@ const STAFF = {
   },
 };
 
-export const ACCOUNTS = [HOME, INVITATION, ROLES, SWITCH, OWNERSHIP, STAFF];
+export const ACCOUNTS = [HOME, INVITATION, ROLES, DOMAIN, IMPERSONATIONS, SWITCH, OWNERSHIP, STAFF];

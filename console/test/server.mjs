@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
+import { nameServer } from "./dns.mjs";
 import { send, signIn } from "./fixture.mjs";
 import { becomes } from "./wait.mjs";
 
@@ -19,7 +20,8 @@ export async function start({ hasSampleData = false } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "mainstay-console-"));
   // The private Postgres runs as another user if root starts it.
   chmodSync(dir, 0o711);
-  const env = { ...process.env, MAINSTAY_DATA_DIR: join(dir, "data"), LISTEN_ADDR: "127.0.0.1:0", METRICS_LISTEN_ADDR: "127.0.0.1:0", WEBHOOK_SECRETS_STANDARD: WEBHOOK_SECRET };
+  const dns = await nameServer();
+  const env = { ...process.env, MAINSTAY_DATA_DIR: join(dir, "data"), LISTEN_ADDR: "127.0.0.1:0", METRICS_LISTEN_ADDR: "127.0.0.1:0", WEBHOOK_SECRETS_STANDARD: WEBHOOK_SECRET, DNS_SERVERS: dns.address };
   const options = hasSampleData ? [] : ["--empty"];
   let { child, banner } = await launch(env, options);
   const origin = new URL(banner.docs).origin;
@@ -30,6 +32,8 @@ export async function start({ hasSampleData = false } = {}) {
     email,
     password,
     api: (method, path, body, headers) => send(method, path, body, token, headers, origin),
+    /** Sets the text of the TXT record of a name, which the server looks up. */
+    setRecord: dns.set,
     /** Suspends the process. */
     freeze: () => child.kill("SIGSTOP"),
     kill: async () => {
@@ -46,6 +50,7 @@ export async function start({ hasSampleData = false } = {}) {
     stop: async () => {
       child.kill("SIGTERM");
       await gone(child);
+      dns.stop();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -3,7 +3,11 @@
 mod providers;
 mod relying_party;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use crate::identity::registration::model::RegistrationPolicy;
 use mainstay_kernel::config::{Quota, Reader, Requirement, Section, Variable, Verdict, is_https_or_loopback};
@@ -35,6 +39,8 @@ pub struct IdentityConfig {
     pub breached_passwords_url: Option<String>,
     /// Who may register without an invitation.
     pub registration: RegistrationPolicy,
+    /// The name servers that look up the records of mail domains; those of the system if empty.
+    pub dns_servers: Vec<SocketAddr>,
     /// Whether the staff needs a second factor.
     pub second_factor_staff: SecondFactorPolicy,
     /// The name of the product, which authenticator apps show.
@@ -70,6 +76,18 @@ impl FromStr for SecondFactorPolicy {
             _ => Err("must be required or optional"),
         }
     }
+}
+
+/// Reads the name servers: addresses with or without a port.
+fn dns_servers(read: &mut Reader) -> Vec<SocketAddr> {
+    let text = read.optional::<String>("DNS_SERVERS").unwrap_or_default();
+    let server = |text: &str| text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)));
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let servers: Option<Vec<_>> = parts.map(server).collect();
+    servers.unwrap_or_else(|| {
+        read.fault("DNS_SERVERS", "must be IP addresses, each with or without a port, separated by commas");
+        Vec::new()
+    })
 }
 
 /// What sign-in needs in production.
@@ -113,6 +131,11 @@ impl Section for IdentityConfig {
             "REGISTRATION",
             "open",
             "Who may register without an invitation: open (every address), invitation (no address), or mail domains separated by commas",
+        ),
+        Variable::plain(
+            "DNS_SERVERS",
+            "",
+            "Name servers that look up the records of mail domains: IP addresses separated by commas, each with a port unless it is 53; if empty, those of the system",
         ),
         Variable::plain(
             "SECOND_FACTOR_STAFF",
@@ -171,6 +194,7 @@ impl Section for IdentityConfig {
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
             breached_passwords_url: breaches.map(|url| url.as_str().trim_end_matches('/').to_owned()),
             registration: read.parse("REGISTRATION"),
+            dns_servers: dns_servers(read),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
             // The module for mail declares these variables, and says what is wrong with them.

@@ -15,12 +15,20 @@ const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
 const PASSKEY: &str = "0197b606-7d2e-7a51-b3c8-4f5a6b7c8d9e";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
+const ACCOUNT_DOMAIN: &str = "0197b606-3d2e-7f59-b4a7-9c0d1e2f3a4b";
 const IMPERSONATION: &str = "0197b605-2c1d-7e48-a3f6-8b9c0d1e2f3a";
 
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
         ("BatchGetUsersRequest", "ids") => json!(CUSTOMER).into(),
+        ("AccountDomain", "id") | (_, "account_domain_id") => json!(ACCOUNT_DOMAIN).into(),
+        ("AccountDomain" | "CreateAccountDomainRequest", "domain") => json!("engines.example").into(),
+        ("AccountDomain", "state") => json!("ACCOUNT_DOMAIN_STATE_VERIFIED").into(),
+        ("AccountDomain", "record_name") => json!("_mainstay-challenge.engines.example").into(),
+        ("AccountDomain", "record_value") => json!("mainstay-verification=11111111222222223333333344444444").into(),
+        ("AccountDomain", "failed_checks") => json!(0).into(),
+        ("AccountDomain", "verify_time") => json!("2026-03-02T08:20:11Z").into(),
         ("Member", "id") | (_, "member_id") => json!(MEMBER).into(),
         ("Invitation", "id") | (_, "invitation_id") => json!(INVITATION).into(),
         ("Deletion", "id") | (_, "deletion_id") => json!(DELETION).into(),
@@ -46,7 +54,14 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         }
         (_, "custom_role_id") => Example::Omitted,
         (
-            "Member" | "MemberPatch" | "Membership" | "Invitation" | "InvitationPreview" | "CreateInvitationRequest",
+            "Member"
+            | "MemberPatch"
+            | "Membership"
+            | "Invitation"
+            | "InvitationPreview"
+            | "CreateInvitationRequest"
+            | "AccountDomain"
+            | "CreateAccountDomainRequest",
             "role",
         ) => json!("MEMBER_ROLE_MEMBER").into(),
         ("ListMembersRequest", "roles") => json!("MEMBER_ROLE_OWNER").into(),

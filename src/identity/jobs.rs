@@ -12,6 +12,7 @@ use mainstay_kernel::{
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::{
+    account_domain::ops as account_domain,
     auth::store,
     data_export::{job::ExportData, ops as data_export, store as data_exports},
     deletion::{job::EraseData, model::NOTICE_RETENTION, ops as deletion, store as deletions},
@@ -100,6 +101,10 @@ pub(super) async fn expire_resets(app: App) -> Result<usize> {
 pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
     let before = app.clock.now() - TOKEN_RETENTION;
     in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
+}
+
+pub(super) async fn check_account_domains(app: App) -> Result<usize> {
+    account_domain::check_due(&app).await
 }
 
 /// How long expired invitations are kept, so that they can be resent.

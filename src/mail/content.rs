@@ -36,6 +36,8 @@ pub enum Content {
     Invitation { account: String, inviter: String, link: String, until: DateTime<Utc> },
     /// The deletion of a user or, if it has a name, of an account was scheduled; the link cancels it until a time.
     DeletionScheduled { account: Option<String>, link: String, until: DateTime<Utc> },
+    /// Mail domains, each with the name of its account, are no longer proved.
+    DomainLapsed { domains: Vec<(String, String)> },
     /// The data of a user or an account was erased.
     DeletionDone { is_of_account: bool, at: DateTime<Utc> },
     /// An order was placed.
@@ -78,6 +80,7 @@ impl Content {
             Self::EmailChanged { .. } => "email_changed",
             Self::Invitation { .. } => "invitation",
             Self::DeletionScheduled { .. } => "deletion_scheduled",
+            Self::DomainLapsed { .. } => "domain_lapsed",
             Self::DeletionDone { .. } => "deletion_done",
             Self::OrderConfirmation { .. } => "order_confirmation",
             Self::PaymentReceipt { .. } => "payment_receipt",
@@ -122,6 +125,11 @@ impl Content {
             Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
             Self::DeletionScheduled { account, link, until } => context! {
                 account => account.as_deref().map(one_line), link, until => locale.time(*until),
+            },
+            Self::DomainLapsed { domains } => context! {
+                domains => domains.iter().map(|(domain, account)| {
+                    context! { domain => unlinked(domain), account => unlinked(account) }
+                }).collect::<Vec<_>>(),
             },
             Self::DeletionDone { is_of_account, at } => context! { is_of_account, at => locale.time(*at) },
             Self::OrderConfirmation { number, at, items, total, link } => context! {

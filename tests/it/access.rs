@@ -27,7 +27,8 @@ const OWN_WORK_ONLY: [&str; 1] = ["CommentService.DeleteComment"];
 const AUTHOR_ONLY: [&str; 1] = ["CommentService.UpdateComment"];
 
 /// Methods that reject every caller except the one whose address or second factor the request is about.
-const OWN_ONLY: [&str; 5] = [
+const OWN_ONLY: [&str; 6] = [
+    "AccountDomainService.JoinAccount",
     "AuthService.BeginPasskeyReauthentication",
     "InvitationService.AcceptInvitation",
     "PasskeyService.ConfirmPasskey",
@@ -36,7 +37,8 @@ const OWN_ONLY: [&str; 5] = [
 ];
 
 /// Methods whose path names no resource but that still reject a foreign account, or resources of one.
-const REFUSES_FOREIGN_ACCOUNTS: [&str; 12] = [
+const REFUSES_FOREIGN_ACCOUNTS: [&str; 13] = [
+    "AccountDomainService.CreateAccountDomain",
     "DeletionService.CreateDeletion",
     "FileService.CreateUpload",
     "FileService.UploadFile",

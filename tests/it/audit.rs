@@ -2,6 +2,7 @@
 
 mod chain;
 mod entries;
+mod export;
 mod methods;
 mod pages;
 mod sign_in;

@@ -2,6 +2,7 @@
 //! protocol, and the access tests take their valid requests from it.
 
 pub(crate) mod account;
+pub(crate) mod account_domain;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod canned_answer;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(subscription::cases());
     cases.extend(user::cases());
     cases.extend(account::cases());
+    cases.extend(account_domain::cases());
     cases.extend(member::cases());
     cases.extend(invitation::cases());
     cases.extend(impersonation::cases());

@@ -1,6 +1,7 @@
 //! Organizations: their members and owners, the account of a session, and invitations.
 
 mod accounts;
+mod domains;
 mod invitations;
 mod members;
 mod migration;

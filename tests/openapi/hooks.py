@@ -303,6 +303,10 @@ BEYOND_SCHEMA = {
     "must be one line with a visible character",
     "must be an e-mail address",  # A sign-in also takes forms that earlier versions accepted.
     "must be an e-mail address that mail can be sent to",
+    "must be the domain of mail addresses",
+    "must not be a public suffix",
+    "must not be the domain of a public mail provider",
+    "must be shorter",
     "must be a charset of the WHATWG Encoding Standard, such as windows-1252",
     "can't be cleared",  # The mask names a required field that the body omits.
     "is too deep; use pageToken instead",

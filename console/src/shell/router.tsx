@@ -63,6 +63,7 @@ const routes = [
   page("/staff-roles", lazyRouteComponent(() => import("../pages/account/roles"), "StaffRolesPage")),
   page("/people", lazyRouteComponent(() => import("../pages/access/people"), "PeoplePage")),
   page("/people/$id", lazyRouteComponent(() => import("../pages/access/people"), "PersonPage")),
+  page("/impersonations", lazyRouteComponent(() => import("../pages/access/impersonations"), "ImpersonationsPage")),
   page("/audit", lazyRouteComponent(() => import("../pages/access/audit"), "AuditPage")),
   page("/profile", lazyRouteComponent(() => import("../pages/access/profile"), "ProfilePage")),
   page("/security", lazyRouteComponent(() => import("../pages/access/security"), "SecurityPage")),

@@ -47,11 +47,11 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Related": "Verwandt", "Blocks": "Blockiert", "Blocked by": "Blockiert von", "Duplicate of": "Duplikat von", "Duplicated by": "Hat Duplikat", "Note added": "Notiz hinzugefügt", "Note edited": "Notiz bearbeitet", "Note deleted": "Notiz gelöscht", "Imported": "Importiert", "Deleted": "Gelöscht",
   "Import tickets": "Import von Tickets",
   "Default": "Voreinstellung", "Environment": "Umgebung", "File": "Datei", "Error": "Fehler", "Warning": "Warnung", "Info": "Hinweis", "Debug": "Diagnose", "Trace": "Ablauf", "Paying": "Wird bezahlt",
-  "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle",
+  "Staff role": "Rolle im Team", "Owner": "Inhaber", "Member": "Mitglied", "Billing": "Buchhaltung", "Viewer": "Leser", "Custom": "Eigene Rolle", "Verified": "Bestätigt", "Lapsed": "Erloschen",
   // Operations.
   "Cancel deletion": "Löschung abbrechen", "Create deletion": "Löschung verlangen",
   "Update account": "Konto ändern", "Remove member": "Mitglied entfernen", "Resend invitation": "Einladung erneut senden",
-  "Revoke invitation": "Einladung widerrufen", "Delete role": "Rolle löschen",
+  "Revoke invitation": "Einladung widerrufen", "Create account domain": "Mail-Domain hinzufügen", "Verify account domain": "Mail-Domain bestätigen", "Delete account domain": "Mail-Domain löschen", "End impersonation": "Handeln im Namen anderer beenden", "Delete role": "Rolle löschen",
   "Create order": "Bestellung anlegen", "Cancel order": "Bestellung stornieren", "Create product": "Produkt anlegen", "Update product": "Produkt ändern",
   "Charge payment": "Zahlung einziehen", "Create refund": "Erstatten", "Create subscription": "Abonnement anlegen", "Cancel subscription": "Abonnement kündigen",
   "Create post": "Beitrag anlegen", "Publish post": "Veröffentlichen", "Schedule post": "Planen", "Unpublish post": "Zurückziehen", "Delete post": "Beitrag löschen",

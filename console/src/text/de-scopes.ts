@@ -12,6 +12,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "files.files.write": "Dateien hochladen und löschen.",
   "identity.account.manage": "Das Konto selbst ändern.",
   "identity.deletions.manage": "Benutzer und Konten löschen, und die Berichte der Löschungen lesen.",
+  "identity.domains.manage": "Die Mail-Domains, deren Personen dem Konto beitreten, hinzufügen, bestätigen und löschen.",
   "identity.members.manage": "Mitglieder einladen und entfernen, und ihre Rollen ändern.",
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",

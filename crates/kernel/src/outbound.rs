@@ -23,6 +23,7 @@ mod observe;
 mod receivers;
 mod retry;
 mod span;
+mod stream;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
@@ -38,6 +39,7 @@ use tokio::{
 pub use error::{Error, Kind};
 pub use observe::Confidential;
 pub use receivers::Receivers;
+pub use stream::StreamReceiver;
 
 // `breaker` and `span` also serve providers without HTTP.
 pub use breaker::breaker;

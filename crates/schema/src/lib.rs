@@ -27,7 +27,24 @@ diesel::table! {
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
         kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>, deletion_at -> Nullable<Timestamptz>,
-        second_factor_at -> Nullable<Timestamptz>, has_password -> Bool,
+        second_factor_at -> Nullable<Timestamptz>, has_password -> Bool, has_confirmed_email -> Bool,
+    }
+}
+diesel::table! {
+    account_domains (id) {
+        id -> Uuid, account_id -> Uuid, domain -> Text, role -> SmallInt, token -> Text, state -> SmallInt,
+        failures -> SmallInt, verified_at -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    domain_exclusions (account_id, user_id) {
+        account_id -> Uuid, user_id -> Uuid, address_hash -> Binary,
+    }
+}
+diesel::table! {
+    audit_export (is_only) {
+        is_only -> Bool, link_id -> Uuid, number -> BigInt, sent_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {
@@ -359,6 +376,8 @@ diesel::table! {
 }
 diesel::allow_tables_to_appear_in_same_query!(users, members, accounts, revocations, invitations);
 diesel::allow_tables_to_appear_in_same_query!(deletions, members);
+diesel::allow_tables_to_appear_in_same_query!(account_domains, accounts);
+diesel::allow_tables_to_appear_in_same_query!(account_domains, members);
 diesel::joinable!(password_resets -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(password_resets, users);
 diesel::allow_tables_to_appear_in_same_query!(linked_identities, users);

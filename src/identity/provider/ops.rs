@@ -32,7 +32,6 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
-    audit::Record,
     caller::Visibility,
     config::Quota,
     database::Connection,
@@ -235,7 +234,7 @@ fn verified_address(provider: &Provider, person: &Person) -> Result<EmailAddress
     })
 }
 
-/// Creates a customer without a password, with an account, for a person.
+/// Creates a customer without a password, with an account or in that of the mail domain, for a person.
 async fn register(app: &App, email: EmailAddress, person: Person) -> Result<User> {
     registration::admit(app, &email)?;
     let local = email.as_str().split('@').next().unwrap_or_default().to_owned();
@@ -244,12 +243,10 @@ async fn register(app: &App, email: EmailAddress, person: Person) -> Result<User
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let now = work.now();
         let connection = work.connection().await?;
-        let (user, account) = registration::create_without_password(connection, profile, now).await?;
-        users::forget_password(connection, user.id).await?;
-        identities::insert(work, user.id, &person).await?;
-        let record = Record::created(&user).by(user.id, false).in_account(Some(account.id));
-        work.audit(record.with("issuer", person.issuer.as_str()));
-        Ok(user)
+        let registered = registration::register(connection, profile, None, now).await?;
+        identities::insert(work, registered.user.id, &person).await?;
+        work.audit(registered.record().with("issuer", person.issuer.as_str()));
+        Ok(registered.user)
     });
     let user = transaction.await?;
     tracing::info!(user = %user.id, "a user registered with a provider");

@@ -117,11 +117,23 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     }
 }
 
-/// Stores a new user.
+/// Stores a new user, whose address is not confirmed.
 ///
 /// # Errors
 /// `ALREADY_EXISTS` when the address is taken.
 pub async fn insert(connection: &Connection, user: &User, password_hash: &str) -> Result<()> {
+    insert_with(connection, user, password_hash, false).await
+}
+
+/// Stores a new user, whose address a token or a provider has confirmed.
+///
+/// # Errors
+/// `ALREADY_EXISTS` when the address is taken.
+pub async fn insert_confirmed(connection: &Connection, user: &User, password_hash: &str) -> Result<()> {
+    insert_with(connection, user, password_hash, true).await
+}
+
+async fn insert_with(connection: &Connection, user: &User, password_hash: &str, is_confirmed: bool) -> Result<()> {
     let row = (
         users::id.eq(user.id),
         users::email.eq(user.email.as_str()),
@@ -130,6 +142,7 @@ pub async fn insert(connection: &Connection, user: &User, password_hash: &str) -
         users::language.eq(user.language.as_str()),
         users::password_hash.eq(password_hash),
         users::session_epoch.eq(user.epoch.number),
+        users::has_confirmed_email.eq(is_confirmed),
         users::version.eq(user.version),
         users::created_at.eq(user.created_at),
         users::updated_at.eq(user.updated_at),
@@ -375,6 +388,8 @@ pub async fn set_email(connection: &mut Connection, user: &User, password_hash: 
     let target = users::table.filter(users::id.eq(user.id)).filter(users::version.eq(user.version - 1));
     let values = (
         users::email.eq(user.email.as_str()),
+        // A token from a mail to the address changes it.
+        users::has_confirmed_email.eq(true),
         users::session_epoch.eq(user.epoch.number),
         users::kept_session_id.eq(user.epoch.kept),
         // The given hash is one that no password matches.
@@ -398,12 +413,13 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
     revocation::begin_epoch(connection, id, Epoch { number, kept: None }).await
 }
 
-/// Sets the password of an active user, and ends every session. Returns the user's address; `None` when there is no such
+/// Sets the password of an active user by a token from a mail, and ends every session. Returns the user's address; `None` when there is no such
 /// user.
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<Option<EmailAddress>> {
     let active = users::table.filter(users::id.eq(id)).filter(users::deactivated_at.is_null());
     let epoch = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
-    let update = diesel::update(active).set((users::password_hash.eq(hash), users::has_password.eq(true), epoch));
+    let password = (users::password_hash.eq(hash), users::has_password.eq(true));
+    let update = diesel::update(active).set((password, users::has_confirmed_email.eq(true), epoch));
     let update = update.returning((users::email, users::session_epoch));
     let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
     let Some((email, number)) = row else { return Ok(None) };
@@ -441,6 +457,11 @@ pub async fn forget_password(connection: &Connection, id: UserId) -> Result<()> 
 /// Returns whether a user has set a password.
 pub async fn has_password(connection: &Connection, id: UserId) -> Result<bool> {
     Ok(users::table.find(id).select(users::has_password).first(&mut &*connection).await?)
+}
+
+/// Returns whether mail to the address has reached the user, or a provider has verified it.
+pub async fn has_confirmed_email(connection: &Connection, id: UserId) -> Result<bool> {
+    Ok(users::table.find(id).select(users::has_confirmed_email).first(&mut &*connection).await?)
 }
 
 /// Replaces a hash with a stronger hash of the same password, unless the password was changed meanwhile.

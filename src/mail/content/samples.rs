@@ -86,6 +86,7 @@ pub fn all(links: Links<'_>, now: DateTime<Utc>) -> Vec<Content> {
             link: links.cancel_deletion(TOKEN),
             until: now + TimeDelta::days(14),
         },
+        Content::DomainLapsed { domains: vec![("engines.example".to_owned(), "Analytical Engines <Ltd>".to_owned())] },
         Content::DeletionDone { is_of_account: false, at: now },
         Content::DeletionDone { is_of_account: true, at: now },
         Content::PaymentReceipt { number, amount, at: now, payment: id.to_string(), link: order.clone() },

@@ -49,6 +49,7 @@ numbered! {
         PasskeyRefused = 43 => "passkey_refused",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
+        DomainLapsed = 17 => "domain_lapsed",
     }
 }
 
@@ -139,6 +140,8 @@ pub enum Topic {
     PasskeyRefused { event: Uuid, user: UserId },
     /// Staff has started to act in the name of a user.
     Impersonation { impersonation: Uuid, user: UserId },
+    /// A mail domain of an account that a user owns is no longer proved.
+    DomainLapsed { event: Uuid, user: UserId },
     /// The deletion of a user or an account was scheduled.
     DeletionScheduled { notice: DeletionNoticeId, deletion: DeletionId },
     /// The data of a user or an account was erased.
@@ -184,6 +187,7 @@ impl Topic {
             Self::PasskeyRemoved { event, user } => (Kind::PasskeyRemoved, event, Some(user.0)),
             Self::PasskeyRefused { event, user } => (Kind::PasskeyRefused, event, Some(user.0)),
             Self::Impersonation { impersonation, user } => (Kind::Impersonation, impersonation, Some(user.0)),
+            Self::DomainLapsed { event, user } => (Kind::DomainLapsed, event, Some(user.0)),
             Self::DeletionScheduled { notice, deletion } => (Kind::DeletionScheduled, notice.0, Some(deletion.0)),
             Self::DeletionDone { notice, deletion } => (Kind::DeletionDone, notice.0, Some(deletion.0)),
             Self::OrderConfirmation(id) => (Kind::OrderConfirmation, id.0, None),
@@ -220,6 +224,7 @@ impl Topic {
             (Kind::PasskeyRemoved, Some(user)) => Self::PasskeyRemoved { event: id, user: UserId(user) },
             (Kind::PasskeyRefused, Some(user)) => Self::PasskeyRefused { event: id, user: UserId(user) },
             (Kind::Impersonation, Some(user)) => Self::Impersonation { impersonation: id, user: UserId(user) },
+            (Kind::DomainLapsed, Some(user)) => Self::DomainLapsed { event: id, user: UserId(user) },
             (Kind::DeletionScheduled, Some(deletion)) => {
                 Self::DeletionScheduled { notice: DeletionNoticeId(id), deletion: DeletionId(deletion) }
             }

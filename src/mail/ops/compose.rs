@@ -5,6 +5,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     identity::{
+        account_domain::ops as account_domain,
         auth::ops as auth,
         credential::model as token,
         deletion::{
@@ -101,6 +102,7 @@ pub(super) async fn draft(
             let content = Content::SecondFactor { template, at: mail.created_at + delay, link: links.request_reset() };
             to_user(connection, user, content).await
         }
+        Topic::DomainLapsed { user, .. } => domain_lapsed(connection, user).await,
         Topic::EmailChange { change, .. } => email_change(connection, secret, change, links, now).await,
         Topic::EmailChanged { change, .. } => email_changed(connection, secret, change, links, now).await,
         Topic::DeletionScheduled { notice, .. } => deletion_scheduled(connection, secret, notice, links).await,
@@ -247,6 +249,18 @@ async fn sign_in(connection: &mut Connection, mail: &Mail, user: UserId, links: 
 async fn to_user(connection: &Connection, user: UserId, content: Content) -> Result<Option<Draft>> {
     let user = user::read(connection, Visibility::All, user).await?;
     Ok(Some(Draft { to: user.email.into(), language: user.language, content, notified: None }))
+}
+
+/// The most lapsed domains that a mail names.
+const MAX_DOMAINS: i64 = 20;
+
+/// Returns the mail about the domains of a user's accounts that are not proved at present.
+async fn domain_lapsed(connection: &Connection, user: UserId) -> Result<Option<Draft>> {
+    let domains = account_domain::lapsed_of_owner(connection, user, MAX_DOMAINS).await?;
+    if domains.is_empty() {
+        return Ok(None);
+    }
+    to_user(connection, user, Content::DomainLapsed { domains }).await
 }
 
 async fn email_change(

@@ -22,6 +22,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "already_registered.de.j2" "already_registered.en.j2"
     "deletion_done.de.j2" "deletion_done.en.j2"
     "deletion_scheduled.de.j2" "deletion_scheduled.en.j2"
+    "domain_lapsed.de.j2" "domain_lapsed.en.j2"
     "email_change.de.j2" "email_change.en.j2"
     "email_changed.de.j2" "email_changed.en.j2"
     "email_taken.de.j2" "email_taken.en.j2"

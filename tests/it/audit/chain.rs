@@ -16,7 +16,7 @@ async fn verify(app: &TestApp) -> Report {
 }
 
 /// Chains all entries. A transaction of another test may hold back the last ones for a moment.
-async fn chain(app: &TestApp) {
+pub(super) async fn chain(app: &TestApp) {
     let unchained = "SELECT count(*) FROM audit_entries WHERE id NOT IN (SELECT entry_id FROM audit_links)";
     crate::support::eventually("all entries are chained", async || {
         app.run_task(TASK).await.expect("chained");

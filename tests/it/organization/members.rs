@@ -1,6 +1,6 @@
 //! Members: what they reach, and what ends with a membership.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{create_token, grant, join, member, member_of, new_address};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         caller, keep_sessions, new_session, refresh, restore_sessions,
         revocation::{two_instances, use_token, wait_until_refused},
     },
-    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, eventually},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, database::connect, eventually},
 };
 
 const REMOVE: &str = "MemberService.RemoveMember";
@@ -256,4 +256,34 @@ async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
             switched.failure("SESSION_REVOKED");
         }
     }
+}
+
+/// An admin's request waits while an owner removes the admin: it acts before the removal, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_runs_during_the_removal_of_its_member_is_refused() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (cast, account) = (&scene.cast, scene.account());
+    grant(&app.database, &cast.colleague, 2).await;
+    let id = member_of(&app.database, &cast.colleague).await;
+    for who in [&cast.customer, &cast.colleague] {
+        who.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
+    }
+    let outside = connect(&app.database.url).await;
+    let lock = format!("BEGIN; SELECT id FROM accounts WHERE id = '{account}' FOR UPDATE");
+    outside.batch_execute(&lock).await.expect("the lock");
+    let call = |who: &Actor, method: &'static str, request: Value| {
+        let who = who.clone();
+        tokio::spawn(async move { who.call(Protocol::Grpc, method, request).await })
+    };
+    // Postgres grants the lock in this order.
+    let remove = call(&cast.customer, "MemberService.RemoveMember", member(&id));
+    app.database.locks_waited_for(1).await;
+    let invite = json!({ "email": "friend@example.com", "role": "MEMBER_ROLE_VIEWER" });
+    let invite = call(&cast.colleague, "InvitationService.CreateInvitation", invite);
+    app.database.locks_waited_for(2).await;
+    outside.batch_execute("COMMIT").await.expect("the lock goes");
+    remove.await.expect("no panic").success();
+    invite.await.expect("no panic").failure("SESSION_REVOKED");
+    assert_eq!(app.database.number("SELECT count(*) FROM invitations").await, 0);
 }

@@ -8,6 +8,10 @@ use serde_json::json;
 
 use super::{assert_failed, sign_in, user_of};
 use crate::{
+    cases::{
+        Scene,
+        account_domain::{new_domain, verify_domain},
+    },
     second_factor::add_to,
     support::{
         Actor, PROTOCOLS, Protocol, TestApp,
@@ -34,6 +38,30 @@ async fn a_new_person_registers_and_signs_in_again() {
     for name in browser.cookies.keys() {
         assert!(!name.contains("provider"), "the cookie of the sign-in is gone: {browser:#?}");
     }
+}
+
+/// The first sign-in with a provider registers the person, who joins the account of the mail domain, if the provider has
+/// verified the address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_person_joins_the_account_of_the_mail_domain() {
+    let provider = Provider::start().await;
+    let app = app_with(&provider).await;
+    let scene = Scene::new(&app).await;
+    let name = new_domain();
+    verify_domain(&scene.cast.customer, &name).await;
+    provider.claim("email", format!("ada@{name}"));
+    provider.claim("email_verified", false);
+    let (page, browser) = sign_in(&app).await;
+    assert_failed(&page, &browser, "REGISTRATION_CLOSED");
+    provider.claim("email_verified", true);
+    let (page, mut browser) = sign_in(&app).await;
+    let user = user_of(&app, &page, &mut browser).await;
+    let memberships = format!(
+        "SELECT account_id::text, role::text FROM members WHERE user_id = '{}'",
+        user["id"].as_str().expect("an id")
+    );
+    let joined = [Some(scene.account()), Some("3".to_owned())];
+    assert_eq!(app.database.sql(&memberships).await, [joined.to_vec()], "{user}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@ fn the_methods_that_need_a_recent_authentication() {
     let mut names: Vec<_> = protected().into_iter().map(|method| method.name.as_str()).collect();
     names.sort_unstable();
     let expected = [
+        "AccountDomainService.CreateAccountDomain",
         "AccountService.TransferOwnership",
         "DataExportService.CreateDataExport",
         "ImpersonationService.StartImpersonation",

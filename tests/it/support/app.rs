@@ -14,7 +14,7 @@ use mainstay_kernel::{
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Endpoint, TestDatabase, modules, people::Cast, servers, webhook};
+use super::{Endpoint, TestDatabase, dns, modules, people::Cast, servers, webhook};
 
 /// Limits that no test reaches by accident; a test of limits sets its own.
 pub(crate) const ROOMY: [(&str, &str); 6] = [
@@ -143,7 +143,9 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
     let servers = servers::servers().await;
     let data = std::env::temp_dir().join("mainstay-tests");
     let files = format!("file://{}/files", data.display());
+    let name_server = dns::address();
     let common = [
+        ("DNS_SERVERS", name_server.as_str()),
         ("FILES_URL", files.as_str()),
         ("MAINSTAY_DATA_DIR", data.to_str().expect("a path that is text")),
         // Waiting for a connection is normal when all tests share two cores.

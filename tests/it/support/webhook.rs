@@ -42,12 +42,16 @@ pub(crate) fn stripe(body: &str, later: i64) -> String {
     format!("t={at},v1={}", hex(&mac(STRIPE_SECRET.as_bytes(), &format!("{at}.{body}"))))
 }
 
+/// The signature of Standard Webhooks, without its version.
+pub(crate) fn signature(secret: &[u8], signed: &str) -> String {
+    BASE64_STANDARD.encode(mac(secret, signed))
+}
+
 /// The `webhook-timestamp` and `webhook-signature` of a body.
 pub(crate) fn standard(id: &str, body: &str) -> [String; 2] {
     let at = now();
     let secret = b"A secret of the tests alone";
-    let signature = BASE64_STANDARD.encode(mac(secret, &format!("{id}.{at}.{body}")));
-    [at.to_string(), format!("v1,{signature}")]
+    [at.to_string(), format!("v1,{}", signature(secret, &format!("{id}.{at}.{body}")))]
 }
 
 /// The `X-Hub-Signature-256` of a body.

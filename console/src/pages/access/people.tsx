@@ -18,6 +18,7 @@ import { RoleBadge } from "../account/role-select";
 import { useTicketColumns } from "../tickets/columns";
 import { RelatedList } from "../related-list";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf, Related } from "../kit";
+import { History } from "./audit";
 import { Delete, ScheduledDeletion } from "./privacy";
 import { SessionsOf } from "./sessions";
 import { SetRole } from "./set-role";
@@ -80,6 +81,7 @@ export function PersonPage() {
       {may("TicketService_ListTickets") && <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. Assign one on its page, under “Assignee”.")} columns={columns}
         actions={() => <Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />}
+      <History resourceId={id} />
     </PageFrame>
   );
 }

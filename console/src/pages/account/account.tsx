@@ -1,4 +1,4 @@
-/** The account of the session: its name, members, invitations and roles. */
+/** The account of the session: its name, members, invitations, mail domains and roles. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -14,6 +14,7 @@ import { ProblemPage } from "../../ui/problem";
 import { DataExports, Delete, ScheduledDeletion } from "../access/privacy";
 import { Action, useSearchParams } from "../kit";
 import type { Account } from "./api";
+import { AddDomain, Domains } from "./domains";
 import { Invitations, Invite } from "./invitations";
 import { Members } from "./members";
 import { TransferOwnership } from "./transfer";
@@ -48,8 +49,8 @@ function OwnAccount({ accountId }: { accountId: string }) {
   </AccountFrame>;
 }
 
-const PARTS = ["members", "invitations", "roles"] as const;
-const TITLES: Record<(typeof PARTS)[number], Text> = { members: "Members", invitations: "Invitations", roles: "Roles" };
+const PARTS = ["members", "invitations", "domains", "roles"] as const;
+const TITLES: Record<(typeof PARTS)[number], Text> = { members: "Members", invitations: "Invitations", domains: "Mail domains", roles: "Roles" };
 
 /** The parts of an account's page. Staff see an overview before them. */
 export function AccountFrame({ account, above, overview, end, children }: { account: Account; above: ReactNode; overview?: ReactNode; end?: ReactNode; children?: ReactNode }) {
@@ -64,7 +65,9 @@ export function AccountFrame({ account, above, overview, end, children }: { acco
     <PageFrame title={account.name} above={above} actions={<>
       <Action id="AccountService_UpdateAccount" label={t("Edit")} values={{ accountId: account.id }} version={account.version} initial={{ name: account.name, requireSecondFactor: account.requireSecondFactor }} />
       {children}
-      {shown === "roles" ? mayManage && <NewRole accountId={account.id} /> : shown !== "overview" && <Invite accountId={account.id} />}
+      {shown === "roles" && mayManage && <NewRole accountId={account.id} />}
+      {shown === "domains" && <AddDomain accountId={account.id} />}
+      {(shown === "members" || shown === "invitations") && <Invite accountId={account.id} />}
     </>}>
       <nav className="tabs" aria-label={t("Account")}>
         {tabs.map(([one, title]) => <Link key={one} to="." activeOptions={{ exact: true }} search={(one === first ? {} : { list: one }) as never} aria-current={one === shown ? "page" : undefined}>{title}</Link>)}
@@ -72,6 +75,7 @@ export function AccountFrame({ account, above, overview, end, children }: { acco
       {shown === "overview" && overview}
       {shown === "members" && <Members accountId={account.id} />}
       {shown === "invitations" && <Invitations accountId={account.id} />}
+      {shown === "domains" && <Domains accountId={account.id} />}
       {shown === "roles" && <Roles accountId={account.id} />}
       {end}
     </PageFrame>

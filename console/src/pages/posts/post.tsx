@@ -20,6 +20,7 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem, ProblemPage } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { Fields } from "../../ui/value";
+import { History } from "../access/audit";
 import { Action } from "../kit";
 import { Preview } from "./preview";
 
@@ -61,6 +62,7 @@ function PostView({ post }: { post: Post }) {
     </>}>
       <Editor key={post.id} post={post} />
       <Card title={t("Details")} actions={<Badge value={post.status} />}><Fields value={post} without={["body", "html", "title", "summary"]} /></Card>
+      <History resourceId={post.id} />
     </PageFrame>
   );
 }

@@ -9,6 +9,7 @@ import { Badge } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { ProblemPage } from "../../ui/problem";
 import { Fields } from "../../ui/value";
+import { History } from "../access/audit";
 import { Action } from "../kit";
 
 export function SubscriptionPage() {
@@ -29,6 +30,7 @@ export function SubscriptionPage() {
     )}>
       {data.pendingCancellation && <p className="notice">{t("The cancellation is on its way to {gateway}.", { gateway: data.gateway })}</p>}
       <Card title={t("Details")} actions={<Badge value={data.status} />}><Fields value={data} /></Card>
+      <History resourceId={id} />
     </PageFrame>
   );
 }

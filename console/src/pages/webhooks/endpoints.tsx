@@ -10,6 +10,7 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem, ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields, Value } from "../../ui/value";
+import { History } from "../access/audit";
 import { Action, ListPage, pageOf } from "../kit";
 import { RelatedList } from "../related-list";
 import { useDeliveryColumns } from "./delivery";
@@ -60,6 +61,7 @@ export function EndpointPage() {
       <RelatedList title={t("Deliveries")} name={["deliveries", id]} empty={t("No deliveries yet. Each event of these types appears here, with the attempts to deliver it.")} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
         fetch={(pageToken, signal) => read(api.GET("/api/v1/webhook-endpoints/{endpointId}/deliveries", { params: { path, query: { pageSize: 50, pageToken } }, signal }))} />
       <Card title={t("Details")} actions={<Badge value={data.status} />}><Fields value={data} /></Card>
+      <History resourceId={id} />
     </PageFrame>
   );
 }

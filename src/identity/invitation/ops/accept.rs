@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use crate::{
     identity::{
         account::store as accounts,
+        account_domain::store as account_domains,
         auth::{networks::KnownNetworks, ops as auth, password::Password},
         credential::model as token,
         invitation::{
@@ -101,6 +102,7 @@ async fn join(
     }
     let member = Member::new(invitation.account, user, invitation.role, now);
     members::insert(connection, &member).await?;
+    account_domains::readmit(connection, invitation.account, user).await?;
     store::delete(connection, invitation.id).await?;
     tracing::info!(account = %invitation.account, %user, by = %invitation.invited_by, "an invitation was accepted");
     with_person(connection, member).await
@@ -172,7 +174,7 @@ pub async fn accept_as_new_user(app: &App, token: &str, new: NewMember, from: Ip
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
-        users::insert(connection, &new, &password_hash).await?;
+        users::insert_confirmed(connection, &new, &password_hash).await?;
         let details = join(connection, policies, &invitation, new.id, now).await?;
         work.audit(Record::created(&new).by(new.id, false).in_account(Some(invitation.account)));
         Ok(details)

@@ -5,6 +5,7 @@ use super::{
     grant::check_grant,
 };
 use crate::identity::{
+    account_domain::store as account_domains,
     invitation::store as invitations,
     member::{id::MemberId, model::Member, store},
     revocation::store as revocation,
@@ -14,7 +15,7 @@ use mainstay_kernel::{
 };
 
 /// Removes a member from the account, revokes the person's access tokens of the account, and voids the invitations that
-/// the person sent. Returns the person.
+/// the person sent. A person whom another one removes does not join again by a mail domain. Returns the person.
 ///
 /// Tickets are not changed. Those that the person requested are visible to the whole account, so that a colleague
 /// continues them; mail about them goes to members only. Those that are assigned belong to staff, whose work does not depend
@@ -33,6 +34,7 @@ pub async fn remove(
     let member = lock(connection, &permit, id, expected.as_ref()).await?;
     if permit.caller().principal() != member.user.0 {
         check_grant(connection, &permit, policies, member.account, member.role, now).await?;
+        account_domains::exclude(connection, member.account, member.user).await?;
     }
     end(connection, &member).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "a member was removed");

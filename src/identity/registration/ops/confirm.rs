@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 
 use super::{
-    create::{Profile, insert},
+    create::{Profile, register},
     request::admit,
 };
 use crate::identity::{
@@ -17,7 +17,6 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
-    audit::Record,
     error::{Reason, Result},
     unit_of_work::Work,
 };
@@ -28,13 +27,14 @@ pub struct NewUser {
     pub password: SecretString,
     /// The user's name.
     pub name: String,
-    /// The name of the account; if empty, the user's name.
+    /// The name of the account; if empty, the user's name. A user who joins an account has no use for it.
     pub account_name: String,
     /// The language of mail; the registration's language if absent.
     pub language: Option<Language>,
 }
 
-/// Creates a user, a customer, and an account that the user owns, and consumes the token, atomically.
+/// Creates a user, a customer, and an account that the user owns, and consumes the token, atomically. A user whose mail domain
+/// an account has verified joins that account instead.
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown, used or expired; `REGISTRATION_CLOSED`; `ALREADY_EXISTS` if the user was created
@@ -54,9 +54,9 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let language = language.unwrap_or(registered_in);
         let profile = Profile { email, name, account_name, role: Role::Customer, language };
-        let (user, account) = insert(connection, profile, &password_hash, now).await?;
-        work.audit(Record::created(&user).by(user.id, false).in_account(Some(account.id)));
-        Ok(user)
+        let registered = register(connection, profile, Some(&password_hash), now).await?;
+        work.audit(registered.record());
+        Ok(registered.user)
     });
     let user = transaction.await?;
     tracing::info!(user = %user.id, "a user registered");

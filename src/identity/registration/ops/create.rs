@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use crate::identity::{
     account::{model::Account, store as account},
+    account_domain::{model::AccountDomain, ops::joining},
     auth::password::Password,
     member::{
         model::{Member, MemberRole},
@@ -17,7 +18,9 @@ use crate::identity::{
         store as user,
     },
 };
-use mainstay_kernel::{app::App, database::Connection, error::Result, secret::random, unit_of_work::Work};
+use mainstay_kernel::{
+    app::App, audit::Record, database::Connection, error::Result, id::AccountId, secret::random, unit_of_work::Work,
+};
 
 /// A user to be created, with an account.
 #[derive(Debug, Clone)]
@@ -34,6 +37,13 @@ impl Profile {
     /// Makes the profile of a user whose account has the same name.
     pub(crate) fn new(email: EmailAddress, name: String, role: Role) -> Self {
         Self { email, name, account_name: String::new(), role, language: Language::default() }
+    }
+
+    /// Returns the user, and an account for it.
+    fn into_user(self, now: DateTime<Utc>) -> (User, Account) {
+        let Self { email, name, account_name, role, language } = self;
+        let account = Account::new(if account_name.is_empty() { name.clone() } else { account_name }, now);
+        (User { language, ..User::new(email, name, role, now) }, account)
     }
 }
 
@@ -52,20 +62,68 @@ pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) 
 }
 
 /// Creates a user and an account that the user owns, in the caller's transaction.
-pub(super) async fn insert(
+async fn insert(connection: &Connection, profile: Profile, hash: &str, now: DateTime<Utc>) -> Result<(User, Account)> {
+    let (new, account) = profile.into_user(now);
+    user::insert(connection, &new, hash).await?;
+    own(connection, &account, &new, now).await?;
+    Ok((new, account))
+}
+
+async fn own(connection: &Connection, account: &Account, user: &User, now: DateTime<Utc>) -> Result<()> {
+    account::insert(connection, account).await?;
+    member::insert(connection, &Member::new(account.id, user.id, MemberRole::OWNER, now)).await
+}
+
+/// A registered user.
+pub(crate) struct Registered {
+    pub(crate) user: User,
+    /// The account that the user owns, or has joined.
+    account: AccountId,
+    /// The mail domain by which the user has joined the account.
+    joined_by: Option<AccountDomain>,
+}
+
+impl Registered {
+    /// Returns the entry of the audit log.
+    pub(crate) fn record(&self) -> Record {
+        let record = Record::created(&self.user).by(self.user.id, false).in_account(Some(self.account));
+        match &self.joined_by {
+            Some(domain) => record.with("joinedByDomain", domain.domain.as_str()),
+            None => record,
+        }
+    }
+}
+
+/// Creates a user whose address is confirmed. The user joins the account that has verified the domain of the address, or else
+/// owns a new account. Without a hash, the user has no password.
+///
+/// # Errors
+/// `ALREADY_EXISTS`.
+pub(crate) async fn register(
     connection: &Connection,
     profile: Profile,
-    hash: &str,
+    hash: Option<&str>,
     now: DateTime<Utc>,
-) -> Result<(User, Account)> {
-    let Profile { email, name, account_name, role, language } = profile;
-    let account = Account::new(if account_name.is_empty() { name.clone() } else { account_name }, now);
-    let new = User { language, ..User::new(email, name, role, now) };
-    let owner = Member::new(account.id, new.id, MemberRole::OWNER, now);
-    account::insert(connection, &account).await?;
-    user::insert(connection, &new, hash).await?;
-    member::insert(connection, &owner).await?;
-    Ok((new, account))
+) -> Result<Registered> {
+    let joined_by = joining(connection, &profile.email, None).await?;
+    let (user, account) = profile.into_user(now);
+    user::insert_confirmed(connection, &user, hash.unwrap_or(&no_password())).await?;
+    if hash.is_none() {
+        user::forget_password(connection, user.id).await?;
+    }
+    let account = match &joined_by {
+        Some(domain) => {
+            let member = Member::new(domain.account, user.id, domain.member_role(), now);
+            member::insert(connection, &member).await?;
+            tracing::info!(account = %domain.account, user = %user.id, domain = %domain.id, "a new user joined an account by its mail domain");
+            domain.account
+        }
+        None => {
+            own(connection, &account, &user, now).await?;
+            account.id
+        }
+    };
+    Ok(Registered { user, account, joined_by })
 }
 
 /// Creates a user and an account that the user owns. The user can't sign in until the password is reset.

@@ -1,0 +1,6 @@
+//! The continuous export of the audit log to a receiver outside, such as a SIEM.
+
+pub mod model;
+pub mod ops;
+pub mod receiver;
+pub mod store;

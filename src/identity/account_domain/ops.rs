@@ -1,0 +1,50 @@
+//! Mail domains: a member adds one, its TXT record proves it, and people with its addresses join the account.
+//!
+//! A look-up precedes the transaction that its answer changes. Changes lock the account before the domain, and a person who
+//! joins is decided under that lock, so that no person joins after the domain was deleted.
+
+mod join;
+mod joining;
+mod manage;
+mod recheck;
+mod verify;
+
+use crate::identity::account_domain::{id::AccountDomainId, model::AccountDomain, store};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    id::AccountId,
+    page::{Start, Total},
+};
+
+pub use join::join;
+pub(crate) use joining::joining;
+pub use manage::{create, delete};
+pub(crate) use recheck::check_due;
+// For the mail about lapsed domains.
+pub(crate) use store::lapsed_of_owner;
+pub use verify::{count_look_up, look_up, verify};
+
+/// The scope for changes.
+const MANAGE: &str = "identity.domains.manage";
+
+/// Returns a mail domain.
+///
+/// # Errors
+/// `NOT_FOUND`, also for a domain that is not visible to the caller.
+pub async fn get(connection: &Connection, permit: &Permit, id: AccountDomainId) -> Result<AccountDomain> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of mail domains plus one more if another page follows, and the total unless paging by key.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    account: Option<AccountId>,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<AccountDomain>, Option<Total>)> {
+    let total = start.total(store::total(connection, permit.visibility(), account)).await?;
+    Ok((store::list(connection, permit.visibility(), account, start, limit + 1).await?, total))
+}
