@@ -9,7 +9,7 @@ ALTER TABLE mails
     DROP CONSTRAINT mails_kind_check,
     ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 43) NOT VALID,
     DROP CONSTRAINT mails_parent_check,
-    -- The other kinds have no parent.
+    -- The mails of these kinds have no parent.
     ADD CONSTRAINT mails_parent_check CHECK ((kind NOT IN (2, 3, 4, 5, 9)) = (parent_id IS NOT NULL)) NOT VALID;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_kind_check;
 ALTER TABLE mails VALIDATE CONSTRAINT mails_parent_check;
