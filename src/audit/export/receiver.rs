@@ -36,6 +36,7 @@ const BOUNDS: Bounds = Bounds {
 pub struct Receiver(Option<Target>);
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 enum Target {
     /// With the host that the messages name.
     Syslog(StreamReceiver, String),

@@ -317,14 +317,18 @@ fn texts_are_normalized_but_for_those_whose_bytes_matter() {
     };
     new.admit().expect("good");
     assert_eq!((&*new.name, new.password), ("\u{fc}", password), "secrets stay as they were sent");
+    let proof_by = |code: &str| VerifySecondFactorRequest {
+        challenge_token: "mch_".into(),
+        code: Some(code.into()),
+        passkey: None,
+    };
     for typed in ["123 456", "123\u{a0}456", "１２３-４５６", "١٢٣٤٥٦"] {
-        let mut proof = VerifySecondFactorRequest { challenge_token: "mch_".into(), code: typed.into() };
+        let mut proof = proof_by(typed);
         proof.admit().expect("a code");
-        assert_eq!(proof.code, "123456", "{typed}");
+        assert_eq!(proof.code(), "123456", "{typed}");
         ConfirmTotpRequest { code: typed.into() }.admit().expect("a code");
     }
-    let mut proof = VerifySecondFactorRequest { challenge_token: "mch_".into(), code: "12345六".into() };
-    proof.admit().expect_err("no code");
+    proof_by("12345六").admit().expect_err("no code");
     // Normalization could turn other text into the format.
     let mut address = RegisterRequest { email: "\u{212a}ate@example.com".into(), language: None };
     address.admit().expect_err("not ASCII");

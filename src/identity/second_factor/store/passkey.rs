@@ -121,6 +121,12 @@ pub async fn delete(connection: &mut Connection, user: UserId, id: PasskeyId) ->
     Ok(diesel::delete(target).execute(connection).await? == 1)
 }
 
+/// Removes the passkeys that a user has added since a time. Returns their number.
+pub async fn delete_since(connection: &mut Connection, user: UserId, since: DateTime<Utc>) -> Result<usize> {
+    let target = passkeys::table.filter(passkeys::user_id.eq(user)).filter(passkeys::created_at.ge(since));
+    Ok(diesel::delete(target).execute(connection).await?)
+}
+
 /// Removes the passkeys of a user.
 pub async fn delete_of_user(connection: &mut Connection, user: UserId) -> Result<()> {
     diesel::delete(passkeys::table.filter(passkeys::user_id.eq(user))).execute(connection).await?;

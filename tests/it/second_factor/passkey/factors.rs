@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CONFIRM, add, begin, confirmation, login};
 use crate::{
     second_factor::{add as add_app, sign_in_fully, verify},
-    session::{caller, new_session, refresh, reset},
+    session::{caller, email_change, new_session, refresh, reset},
     support::{PROTOCOLS, Protocol, TestApp, actor::sign_in, authenticator::Authenticator, people::User},
 };
 
@@ -89,6 +89,28 @@ async fn a_password_reset_keeps_passkeys() {
     let challenge = sign_in(&app.endpoint, &moved).await.success();
     assert!(challenge.body.get("data").is_none_or(serde_json::Value::is_null), "{challenge:#?}");
     login(&app, &mut added.authenticator).await.success();
+}
+
+/// The thief of a password can change the address, and add a passkey that signs in alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_undo_of_an_address_removes_the_passkeys_that_were_added_since() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let pair = new_session(&app, &cast.customer).await;
+    let mut own = add(&app, &pair).await;
+    let undo = email_change::create_undo_token(&app.database, cast.customer.as_user(), "new@example.com", 0).await;
+    let mut later = add(&app, &refresh(&app, &pair, 0).await.success()).await;
+    cast.anonymous.call(Protocol::Rest, "AuthService.UndoEmailChange", json!({ "token": undo })).await.success();
+    login(&app, &mut later.authenticator).await.failure("INVALID_PASSKEY");
+    let pair = login(&app, &mut own.authenticator).await.success();
+    let state = caller(&app, &pair).call(Protocol::Rest, GET, json!({})).await.success();
+    assert_eq!((&state.data()["passkeys"], &state.data()["recoveryCodesLeft"]), (&json!(1), &json!(10)), "{state:#?}");
+    // Without the last factor, its recovery codes end, too.
+    let undo = email_change::create_undo_token(&app.database, cast.customer.as_user(), "old@example.com", 3600).await;
+    cast.anonymous.call(Protocol::Rest, "AuthService.UndoEmailChange", json!({ "token": undo })).await.success();
+    login(&app, &mut own.authenticator).await.failure("INVALID_PASSKEY");
+    assert_eq!(app.database.number("SELECT count(*) FROM second_factors").await, 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM users WHERE second_factor_at IS NOT NULL").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
