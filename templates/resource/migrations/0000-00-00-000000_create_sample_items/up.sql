@@ -13,3 +13,6 @@ CREATE TABLE sample_items (
 );
 CREATE INDEX sample_items_created_at_idx ON sample_items (created_at DESC, id DESC);
 CREATE INDEX sample_items_account_idx ON sample_items (account_id, created_at DESC, id DESC);
+
+-- Callers of an account reach its rows only.
+SELECT isolate_rows('sample_items');
