@@ -5,7 +5,7 @@ mod product;
 use serde_json::json;
 
 use crate::{
-    cases::{Scene, ticket},
+    cases::{Scene, ticket, unknown_id},
     support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
 };
 
@@ -115,7 +115,7 @@ async fn a_role_of_an_account_reaches_its_rows_and_no_others() {
         let count = format!("SELECT count(*) FROM {table} WHERE NOT coalesce({shared}, false)");
         let none = format!("BEGIN; SET LOCAL ROLE mainstay_account; {count}; COMMIT");
         assert_eq!(database.number(&none).await, 0, "{table} without an account");
-        let unknown = bound(&uuid::Uuid::new_v4().to_string(), &count);
+        let unknown = bound(&unknown_id(), &count);
         assert_eq!(database.number(&unknown).await, 0, "{table} with an unknown account");
         found += i64::from(database.number(&bound(&account, &count)).await > 0);
     }
