@@ -51,3 +51,7 @@ CREATE TABLE domain_exclusions (
 );
 CREATE INDEX domain_exclusions_user_id_idx ON domain_exclusions (user_id);
 CREATE INDEX domain_exclusions_address_hash_idx ON domain_exclusions (account_id, address_hash);
+
+-- Callers of an account reach its rows only.
+SELECT isolate_rows('account_domains');
+SELECT isolate_rows('domain_exclusions');

@@ -37,6 +37,7 @@ mod statements;
 mod subscription;
 mod support;
 mod telemetry;
+mod tenancy;
 mod ticket;
 mod tls;
 mod unit_of_work;

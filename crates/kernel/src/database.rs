@@ -7,6 +7,8 @@
 //! an open transaction is rolled back, and the connection returns to the pool clean or is closed.
 //!
 //! If the policy of a method permits it, its reads use a replica (`replica`).
+//!
+//! Postgres restricts the lists and the units of work of a caller to the caller's account ([`Reach`]).
 
 pub mod after_commit;
 pub mod attempt_limit;
@@ -21,6 +23,7 @@ pub mod optional_column;
 pub(crate) mod outdated;
 pub mod pipeline;
 mod position;
+mod reach;
 mod replica;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
@@ -45,6 +48,7 @@ pub(crate) use node::Lease;
 use node::Node;
 use outdated::Outdated;
 pub(crate) use position::Position;
+pub use reach::Reach;
 pub(crate) use replica::{Replicas, with_replica};
 
 use crate::{
@@ -150,17 +154,21 @@ impl Database {
     }
 
     /// Lends a connection for longer reads, such as lists and sums. `run` must be read-only, because it runs again, on the
-    /// primary, if a replica does not respond.
+    /// primary, if a replica does not respond. If they reach one account, they run in a transaction.
     ///
     /// # Errors
     /// As [`Database::autocommit`].
-    pub async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T> + Clone) -> Result<T> {
+    pub async fn query<T>(
+        &self,
+        reach: Reach,
+        run: impl AsyncFnOnce(&mut Connection) -> Result<T> + Clone,
+    ) -> Result<T> {
         if let Some(replica) = self.replica()
-            && let Some(value) = replica.query(run.clone()).await
+            && let Some(value) = replica.query(reach, run.clone()).await
         {
             return Ok(value);
         }
-        self.primary.query(run).await
+        self.primary.query(reach, run).await
     }
 
     /// Returns the replica of the current request, if it belongs to this database.
@@ -168,7 +176,8 @@ impl Database {
         self.replicas.as_ref().and_then(|_| replica::of_request())
     }
 
-    /// Lends a connection for single statements.
+    /// Lends a connection for single statements, which reach the rows of all accounts: of sign-ins, jobs and commands. A call on
+    /// behalf of an account has [`query`](Self::query) and its unit of work.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.

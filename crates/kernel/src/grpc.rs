@@ -37,7 +37,7 @@ use crate::{
         policy::{Effect, Subject},
         proto::common::v1::PageMeta,
     },
-    database::Connection,
+    database::{Connection, Reach},
     error::{Error, Reason, Result},
     http::middleware::protocol::X_TRANSCODED,
     large_responses::{Admission, Requester},
@@ -62,6 +62,8 @@ pub struct Call<M> {
     /// The method's policy.
     pub method: &'static Method,
     permit: Option<Permit>,
+    /// The rows that Postgres lets the statements of the call reach.
+    reach: Reach,
     /// The address of the client. Requests without one bypassed the server's listener; all of them share one.
     client: IpAddr,
     claim: Option<Claim>,
@@ -154,6 +156,7 @@ impl<M> Call<M> {
         if writes {
             context::set_origin(|| origin(method, permit.as_ref(), client, metadata, reason));
         }
+        let reach = permit.as_ref().map_or(Reach::across_accounts("no caller"), Reach::of);
         let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint(&message))),
@@ -170,6 +173,7 @@ impl<M> Call<M> {
             message,
             method,
             permit,
+            reach,
             client,
             claim,
             resource,
@@ -251,6 +255,18 @@ impl<M> Call<M> {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("{} is public", self.method.name)))
     }
 
+    /// Returns the rows that Postgres lets the statements of the call reach: those of the caller.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Lets the statements of the call reach the rows of all accounts, for a reason.
+    #[must_use]
+    pub fn across_accounts(mut self, reason: &'static str) -> Self {
+        self.reach = Reach::across_accounts(reason);
+        self
+    }
+
     /// Returns the id of the last event that a caller of a watch has received, if it says so.
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
@@ -291,7 +307,7 @@ impl<M> Call<M> {
             work.audit_call(subject, resource, &response.encode_to_vec());
             Ok(response)
         };
-        unit_of_work::run(app, self.permit.clone(), self.claim.clone(), run).await
+        unit_of_work::run(app, self.reach, self.permit.clone(), self.claim.clone(), run).await
     }
 
     /// Reads the page fields of the request for a list.
@@ -330,7 +346,7 @@ impl<M> Call<M> {
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
         let admission = self.admit_rows(app, usize::try_from(pager.size).unwrap_or(usize::MAX)).await?;
-        let (mut rows, total) = app.database.query(list).await?;
+        let (mut rows, total) = app.database.query(self.reach, list).await?;
         let meta = pager.meta(&app.page_tokens, &mut rows, total, key);
         self.rows.set((admission, rows.len())).ok();
         Ok((rows, Some(meta)))
@@ -347,7 +363,7 @@ impl<M> Call<M> {
         batch: impl AsyncFnOnce(&mut Connection) -> Result<Vec<T>> + Clone,
     ) -> Result<Vec<T>> {
         let admission = self.admit_rows(app, size).await?;
-        let rows = app.database.query(batch).await?;
+        let rows = app.database.query(self.reach, batch).await?;
         self.rows.set((admission, rows.len())).ok();
         Ok(rows)
     }

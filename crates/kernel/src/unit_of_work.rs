@@ -35,7 +35,7 @@ use crate::{
     caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
-        Connection,
+        Connection, Reach,
         idempotency::{self, StoredAnswer},
         pipeline::{Queued, queued},
     },
@@ -95,7 +95,7 @@ impl Claim {
     }
 }
 
-/// Runs a unit of work and, under a claim, stores its response in the same transaction.
+/// Runs a unit of work within a reach and, under a claim, stores its response in the same transaction.
 ///
 /// # Errors
 /// Any error of `run`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
@@ -103,6 +103,7 @@ impl Claim {
 /// the outcome is then looked up, and the error means that this failed, too; a request with the same key finds it out.
 pub async fn run<M: Message + Default>(
     app: &App,
+    reach: Reach,
     permit: Option<Permit>,
     claim: Option<Claim>,
     run: impl AsyncFnOnce(&mut Work) -> Result<M>,
@@ -114,7 +115,7 @@ pub async fn run<M: Message + Default>(
             return claim.replay(answer, app.clock.now())?.committed(app);
         }
     }
-    let mut work = Work::open(&app.database, permit, claim.as_ref().map(|claim| claim.scope)).await?;
+    let mut work = Work::open(&app.database, reach, permit, claim.as_ref().map(|claim| claim.scope)).await?;
     let (committed, additions) = app.database.watch(attempt(&mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
     let hints = additions.hints();

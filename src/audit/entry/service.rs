@@ -8,6 +8,7 @@ use mainstay_kernel::{
     audit::IMPERSONATOR,
     caller::Permit,
     context,
+    database::Reach,
     error::{Reason, Result},
     grpc::{Call, Reply, parse, render::time},
     id::AccountId,
@@ -150,9 +151,9 @@ async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
 }
 
 async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>) -> Result<Vec<Entry>> {
-    let (permit, filter) = (permit.clone(), filter.clone());
+    let (reach, permit, filter) = (Reach::of(permit), permit.clone(), filter.clone());
     let read = async move |connection: &mut _| ops::export(connection, permit, filter, after, EXPORT_PAGE as i64).await;
-    app.database.query(read).await
+    app.database.query(reach, read).await
 }
 
 async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {

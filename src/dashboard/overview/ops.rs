@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
+    database::Reach,
     error::Result,
     module::Modules,
     queue::depth::{self, LaneDepth},
@@ -15,6 +16,9 @@ use crate::{
     support::ticket::{model::stats::Stats, ops as tickets},
     webhooks::delivery::ops::stats as deliveries,
 };
+
+/// The statistics cover all accounts.
+const REACH: Reach = Reach::across_accounts("statistics for the staff");
 
 /// The statistics of orders and payments.
 #[derive(Debug, Clone)]
@@ -42,7 +46,7 @@ pub struct Work {
 /// # Errors
 /// Any error of Postgres.
 pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
-    app.database.query(async move |connection| tickets::stats(connection, since, now).await).await
+    app.database.query(REACH, async move |connection| tickets::stats(connection, since, now).await).await
 }
 
 /// Returns the statistics of the orders and payments that were created since a time.
@@ -51,7 +55,7 @@ pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Res
 /// Any error of Postgres.
 pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
     app.database
-        .query(async move |connection| {
+        .query(REACH, async move |connection| {
             Ok(Sales {
                 orders: orders::by_status(connection, since).await?,
                 payments: payments::by_status(connection, since).await?,
@@ -77,7 +81,7 @@ pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
     let work = Modules::of(app).work();
     let lanes = depth::by_lane(app, work.jobs, work.rows).await?;
     app.database
-        .query(async move |connection| {
+        .query(REACH, async move |connection| {
             Ok(Work {
                 lanes,
                 dead_jobs: depth::count_dead(connection).await?,

@@ -74,8 +74,11 @@ impl RevenueService for Revenues {
         let pb::GetRevenueRequest { interval, time_zone, start_date, end_date, read_mask: _ } = call.message.clone();
         let interval = Interval::from_number(interval).unwrap_or(Interval::Day);
         let query = Query { interval, time_zone, start_date, end_date };
-        let revenue =
-            self.app.database.query(async move |connection| ops::get(connection, permit, query, now).await).await?;
+        let revenue = self
+            .app
+            .database
+            .query(call.reach(), async move |connection| ops::get(connection, permit, query, now).await)
+            .await?;
         call.read(pb::GetRevenueResponse { data: Some(render(revenue)) })
     }
 }

@@ -4,6 +4,7 @@ mod upload;
 
 use mainstay_kernel::{
     app::App,
+    database::Reach,
     error::Result,
     grpc::{Call, Reply},
     id::AccountId,
@@ -24,6 +25,9 @@ use crate::{
     },
     proto::files::v1::{self as pb, file_service_server::FileService},
 };
+
+/// A file of one account may be attached to a resource of another.
+const REACH: Reach = Reach::across_accounts("the references of a file decide");
 
 #[derive(Debug, Clone)]
 pub struct Files {
@@ -72,7 +76,8 @@ impl FileService for Files {
     async fn get_file(&self, request: Request<pb::GetFileRequest>) -> Reply<pb::GetFileResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
-        let file = self.app.database.query(async move |connection| ops::get(connection, permit, id).await).await?;
+        let file =
+            self.app.database.query(REACH, async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetFileResponse { data: Some(convert::file(file)) })
     }
 
@@ -95,7 +100,7 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let (viewer, id) = (Some(call.permit()?), FileId::parse(&call.message.file_id)?);
         let query = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
-        let file = self.app.database.query(query).await?;
+        let file = self.app.database.query(REACH, query).await?;
         let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
         call.read(pb::DownloadFileResponse { data: Some(convert::download(target)) })
     }

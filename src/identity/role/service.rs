@@ -121,7 +121,7 @@ impl RoleService for Roles {
         let permit = call.permit()?;
         let owner = ops::owner(&permit, named)?;
         let read = async move |connection: &mut _| ops::list(connection, permit, owner).await;
-        let roles = self.app.database.query(read).await?;
+        let roles = self.app.database.query(call.reach(), read).await?;
         call.read(pb::ListRolesResponse { data: render_all(&self.app.contract.policies, owner, roles) })
     }
 

@@ -86,6 +86,9 @@ impl ServiceKeyService for ServiceKeys {
     ) -> Reply<pb::CreateServiceKeyResponse> {
         let mut call = Call::admit(request)?;
         let (policies, draft) = (&self.app.contract.policies, draft(std::mem::take(&mut call.message))?);
+        if draft.kind == Some(Kind::Person) {
+            call = call.across_accounts("the tokens of a person are counted in all accounts");
+        }
         call.write(&self.app, async move |work: &mut Work| {
             let (key, secret) = ops::create(work, policies, draft).await?;
             let secret = secret.expose_secret().to_owned();

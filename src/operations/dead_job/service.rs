@@ -37,7 +37,7 @@ impl DeadJobService for DeadJobs {
         let call = Call::admit(request)?;
         let (permit, kind) = (call.permit()?, non_empty(&call.message.kind));
         let list = async move |connection: &mut _| ops::list(connection, permit, kind).await;
-        let jobs = self.app.database.query(list).await?;
+        let jobs = self.app.database.query(call.reach(), list).await?;
         call.read(pb::ListDeadJobsResponse { data: jobs.into_iter().map(render).collect() })
     }
 

@@ -5,7 +5,7 @@ use mainstay_kernel::{
     app::App,
     caller::{Caller, Permit, SignIn},
     contract::{Policies, policy::BuiltInRole},
-    database::Connection,
+    database::{Connection, Reach},
     error::{Error, Result},
     id::{AccountId, SessionId},
     page::Start,
@@ -88,10 +88,15 @@ impl Cast {
         let filter = Filter { roles: vec![Role::Admin.number()], ..Filter::default() };
         let list =
             async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
-        let (admins, _) = app.database.query(list).await?;
+        let (admins, _) = app.database.query(Reach::across_accounts("sample data"), list).await?;
         let user = admins.into_iter().next().ok_or_else(no_admin)?;
         let id = user.id;
-        let account = app.database.query(async move |connection| member::first_account(connection, id).await).await?;
+        let account = app
+            .database
+            .query(Reach::across_accounts("sample data"), async move |connection| {
+                member::first_account(connection, id).await
+            })
+            .await?;
         Ok(Self { admin: Actor::new(policies, user, account), agents, customers })
     }
 }

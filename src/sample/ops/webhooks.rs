@@ -6,7 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use mainstay_kernel::{database::Connection, error::Result, outbound::Request, page::Start, unit_of_work::Work};
+use mainstay_kernel::{
+    database::{Connection, Reach},
+    error::Result,
+    outbound::Request,
+    page::Start,
+    unit_of_work::Work,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Writer;
@@ -91,7 +97,7 @@ pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpo
         let policies = &writer.app.contract.policies;
         delivery::list(connection, permit, policies, pending, start, MAX_DELIVERIES, false).await
     };
-    let (pending, _) = writer.app.database.query(list).await?;
+    let (pending, _) = writer.app.database.query(Reach::across_accounts("sample data"), list).await?;
     // A working receiver accepts the first attempt.
     let most = if plan.host == FAILING { ATTEMPTS.len() } else { 1 };
     let mut attempts: Vec<_> = pending.iter().flat_map(|delivery| attempts(delivery, writer.now).take(most)).collect();

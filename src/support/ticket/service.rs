@@ -121,7 +121,7 @@ impl TicketService for Tickets {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
         let read = async move |connection: &mut _| ops::labels(connection, permit).await;
-        let Labels { queues, tags } = self.app.database.query(read).await?;
+        let Labels { queues, tags } = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetTicketLabelsResponse { data: Some(pb::TicketLabels { queues, tags }) })
     }
 

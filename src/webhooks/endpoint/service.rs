@@ -243,7 +243,7 @@ impl WebhookDeliveryService for Webhooks {
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let (payload, policies) = (call.asks_for("payload"), &self.app.contract.policies);
         let read = async move |connection: &mut _| delivery::get(connection, permit, policies, id, payload).await;
-        let delivery = self.app.database.query(read).await?;
+        let delivery = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(delivery)) })
     }
 

@@ -97,7 +97,7 @@ impl InboundEventService for InboundEvents {
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let payload = call.asks_for("payload");
         let read = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
-        let event = self.app.database.query(read).await?;
+        let event = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 

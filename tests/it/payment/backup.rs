@@ -64,6 +64,8 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let file = directory.path().join("mainstay.dump");
     let file = file.to_str().expect("text");
     run_postgres_program(&database, "pg_dump", &["--format=custom", "--no-owner", "--file", file, &database.url]).await;
+    let policies = "SELECT count(*) FROM pg_policies";
+    let policies_before = database.number(policies).await;
     let after = pay(&scene).await.id();
     let change = json!({ "postId": post, "post": { "title": NEWER } });
     scene.cast.agent.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
@@ -75,6 +77,11 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let set_aside = set_aside(&database).await;
     let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &database.url, file];
     run_postgres_program(&database, "pg_restore", &arguments).await;
+
+    assert_eq!(database.number(policies).await, policies_before, "accounts are isolated as before");
+    let unbound = "BEGIN; SET LOCAL ROLE mainstay_account; SELECT count(*) FROM payments; ROLLBACK";
+    assert_eq!(database.number(unbound).await, 0);
+    assert!(policies_before > 0 && database.number("SELECT count(*) FROM payments").await > 0);
 
     // 3: sessions and counters are newer than the restored data.
     redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.expect("emptied");

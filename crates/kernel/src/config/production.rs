@@ -78,6 +78,11 @@ pub(crate) const KERNEL: &[Requirement] = &[
             Verdict::of(urls.all(is_safe_postgres), "a URL of Postgres lacks sslmode=require")
         },
     },
+    Requirement {
+        name: "postgres-role",
+        text: "The login of the servers owns no table and bypasses no policy",
+        check: |_| Verdict::Unknown("the URL does not tell the attributes of the login"),
+    },
     Requirement { name: "redis", text: "Rate limits are shared by all instances", check: redis },
     Requirement {
         name: "redis-tls",

@@ -8,7 +8,7 @@ use diesel::{
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
     result::QueryResult,
-    sql_types::{Bool, SmallInt, Text, Timestamptz},
+    sql_types::{Array, Bool, SmallInt, Text, Timestamptz},
 };
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ enum Part {
     Time(DateTime<Utc>),
     Id(Uuid),
     Text(String),
+    Texts(Vec<String>),
 }
 
 impl Condition {
@@ -69,6 +70,18 @@ impl Condition {
             Part::Sql(")"),
         ])
     }
+
+    /// Creates `column @> texts`.
+    pub fn contains(column: &'static str, texts: Vec<String>) -> Self {
+        Self(vec![Part::Sql(column), Part::Sql(" @> "), Part::Texts(texts)])
+    }
+
+    /// Moves the condition into a sub-select that begins with this text, such as `id IN (SELECT id FROM others WHERE`.
+    #[must_use]
+    pub fn within(self, begin: &'static str) -> Self {
+        let parts = std::iter::once(Part::Sql(begin)).chain(self.0).chain([Part::Sql(")")]);
+        Self(parts.collect())
+    }
 }
 
 impl QueryFragment<Pg> for Condition {
@@ -80,6 +93,7 @@ impl QueryFragment<Pg> for Condition {
                 Part::Time(time) => out.push_bind_param::<Timestamptz, _>(time)?,
                 Part::Id(id) => out.push_bind_param::<diesel::sql_types::Uuid, _>(id)?,
                 Part::Text(text) => out.push_bind_param::<Text, _>(text)?,
+                Part::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts)?,
             }
         }
         Ok(())

@@ -125,6 +125,13 @@ impl Connector {
         connector
     }
 
+    /// Connects as this role, of which the user must be a member.
+    pub(super) fn with_role(mut self, role: &str) -> Self {
+        let options = format!("{} -c role={role}", self.config.get_options().unwrap_or_default());
+        self.config.options(options);
+        self
+    }
+
     /// Of several hosts, connects to the one that accepts writes: the first that answers may be a standby, which would
     /// refuse every write for as long as the connection lives.
     pub(super) fn with_writes(mut self) -> Self {

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fmt::Write as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +14,13 @@ use diesel_async::{
 use futures_util::FutureExt as _;
 use metrics::Histogram;
 
-use super::{Connection, connect::Connector, shared, shared::Shared};
+use super::{
+    Connection,
+    connect::Connector,
+    reach::{self, Reach},
+    shared,
+    shared::Shared,
+};
 use crate::{
     config,
     error::{Error, Result},
@@ -44,7 +51,7 @@ impl Node {
 
     fn open(connector: Connector, name: &str, config: &config::Database) -> Self {
         let timeout = config.statement_timeout.min(shared::TIMEOUT);
-        let shared = connector.renamed(&format!("{name}-shared"), timeout);
+        let shared = connector.renamed(&format!("{name}-shared"), timeout).with_role(reach::READER);
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
@@ -76,7 +83,8 @@ impl Node {
     /// trace, because the statements of several traces alternate on it.
     pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
         let Some(trace) = self.trace() else { return self.shared.run(run).await };
-        let result = self.read_in_trace(trace, async |connection: &mut Connection| run(connection).await).await;
+        let begin = begin(Some(&trace), Reach::across_accounts("the statement has the condition"));
+        let result = self.read_in(&begin, async |connection: &mut Connection| run(connection).await).await;
         Some(result).filter(|result| !result.as_ref().is_err_and(Error::is_unavailable))
     }
 
@@ -92,10 +100,15 @@ impl Node {
     }
 
     /// Lends a connection for reads.
-    pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        match self.trace() {
-            Some(trace) => self.read_in_trace(trace, run).await,
-            None => self.lend(run).await,
+    pub(super) async fn query<T>(
+        &self,
+        reach: Reach,
+        run: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let trace = self.trace();
+        match trace.is_some() || reach.is_bound() {
+            true => self.read_in(&begin(trace.as_deref(), reach), run).await,
+            false => self.lend(run).await,
         }
     }
 
@@ -105,10 +118,10 @@ impl Node {
         is_wanted.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
     }
 
-    /// Runs a read in a transaction that has the name of its trace, in two round trips more.
-    async fn read_in_trace<T>(&self, trace: String, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    /// Runs a read in a transaction, which has the name of its trace and the reach of its caller, in two round trips more.
+    async fn read_in<T>(&self, begin: &str, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
-        lease.connection().batch_execute(&begin(Some(&trace))).await?;
+        lease.connection().batch_execute(begin).await?;
         let result = run(lease.connection()).await;
         // A connection whose transaction has not ended is closed, and the result of the read is valid nevertheless.
         if lease.connection().batch_execute("ROLLBACK").await.is_ok() {
@@ -151,12 +164,17 @@ impl Node {
 /// Returns the statement that begins a transaction. The name of a traced one is its `traceparent` until it ends, as
 /// OpenTelemetry's semantic conventions for PostgreSQL define it: `pg_stat_activity` and `%a` in a log line show the trace.
 /// A comment in the SQL would have each traced statement parsed and planned again.
-fn begin(trace: Option<&str>) -> Cow<'static, str> {
-    match trace {
-        // Only hexadecimal digits and dashes.
-        Some(trace) => format!("BEGIN; SET LOCAL application_name TO '{trace}'").into(),
-        None => "BEGIN".into(),
+fn begin(trace: Option<&str>, reach: Reach) -> Cow<'static, str> {
+    if trace.is_none() && !reach.is_bound() {
+        return "BEGIN".into();
     }
+    let mut begin = "BEGIN".to_owned();
+    if let Some(trace) = trace {
+        // Only hexadecimal digits and dashes.
+        write!(begin, "; SET LOCAL application_name TO '{trace}'").ok();
+    }
+    reach.bind(&mut begin);
+    begin.into()
 }
 
 /// A borrowed connection.
@@ -173,8 +191,8 @@ impl Lease {
     }
 
     /// Returns the statement that begins a transaction for the current request or job.
-    pub(crate) fn begin(&self) -> Cow<'static, str> {
-        begin(self.trace.as_deref())
+    pub(crate) fn begin(&self, reach: Reach) -> Cow<'static, str> {
+        begin(self.trace.as_deref(), reach)
     }
 
     /// Records that no statement runs and no transaction is open, so that the connection may be lent again.

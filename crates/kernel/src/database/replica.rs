@@ -31,6 +31,7 @@ use super::{
     connect::Connector,
     node::Node,
     position::{self, Position},
+    reach::Reach,
 };
 use crate::{
     config::Config,
@@ -157,8 +158,12 @@ impl Replica {
     }
 
     /// Runs any other read. Returns `None` if the read must be repeated on the primary.
-    pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Option<T> {
-        self.serve(async { Some(self.node.query(run).await) }).await
+    pub(super) async fn query<T>(
+        &self,
+        reach: Reach,
+        run: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    ) -> Option<T> {
+        self.serve(async { Some(self.node.query(reach, run).await) }).await
     }
 
     /// Runs a read while the replica is readable.

@@ -18,7 +18,7 @@ use crate::{
     changes::{self, Change},
     contract::policy::Subject,
     database::{
-        Connection, Database, Lease,
+        Connection, Database, Lease, Reach,
         after_commit::{self, Added},
         execute, idempotency,
         pipeline::{Queued, queued},
@@ -38,6 +38,8 @@ const CHECKED_COMMIT: &str = "SELECT; COMMIT";
 ///
 /// A `Work` that is dropped is rolled back.
 pub struct Work {
+    /// The rows that Postgres lets the statements reach.
+    reach: Reach,
     permit: Option<Permit>,
     now: DateTime<Utc>,
     lease: Lease,
@@ -70,10 +72,15 @@ impl std::fmt::Debug for Work {
 
 impl Work {
     /// Borrows a connection. The transaction begins with the first statement.
-    pub(super) async fn open(database: &Database, permit: Option<Permit>, claim: Option<[u8; 32]>) -> Result<Self> {
+    pub(super) async fn open(
+        database: &Database,
+        reach: Reach,
+        permit: Option<Permit>,
+        claim: Option<[u8; 32]>,
+    ) -> Result<Self> {
         let (now, lease) = (database.now(), database.lease().await?);
         let (queue, events, audit) = Default::default();
-        Ok(Self { permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events, audit })
+        Ok(Self { reach, permit, now, lease, claim, is_begun: false, is_commit_sent: false, queue, events, audit })
     }
 
     /// Returns the time of the unit of work, which its rows and events have in common.
@@ -276,7 +283,7 @@ impl Work {
     async fn begin_with<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
         // Also if `statements` are dropped before the response to the BEGIN.
         self.is_begun = true;
-        let begin = self.lease.begin();
+        let begin = self.lease.begin(self.reach);
         let (events, claim, now) = (mem::take(&mut self.events), self.claim, self.now);
         let connection: &Connection = self.lease.connection();
         let claiming = async {
@@ -341,12 +348,14 @@ async fn in_order(mut statements: Vec<BoxFuture<'_, Result<()>>>) -> Result<()> 
 }
 
 impl Database {
-    /// Runs a transaction, which commits everything that `run` did or, if it fails or its caller disconnects, nothing.
+    /// Runs a transaction, which commits everything that `run` did or, if it fails or its caller disconnects, nothing. It has no
+    /// caller and reaches the rows of all accounts: of sign-ins, jobs and commands.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
     pub async fn transaction<T>(&self, run: impl AsyncFnOnce(&mut Work) -> Result<T>) -> Result<T> {
-        let mut work = Work::open(self, None, None).await?;
+        let reach = Reach::across_accounts("no caller");
+        let mut work = Work::open(self, reach, None, None).await?;
         let outcome = self.watch(async {
             let value = run(&mut work).await?;
             work.commit(None).await?;

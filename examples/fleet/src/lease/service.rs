@@ -63,7 +63,11 @@ impl LeaseService for Leases {
     async fn get_lease(&self, request: Request<pb::GetLeaseRequest>) -> Reply<pb::GetLeaseResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, LeaseId::parse(&call.message.lease_id)?);
-        let lease = self.app.database.query(async move |connection| ops::get(connection, permit, id).await).await?;
+        let lease = self
+            .app
+            .database
+            .query(call.reach(), async move |connection| ops::get(connection, permit, id).await)
+            .await?;
         call.read(pb::GetLeaseResponse { data: Some(render(lease)) })
     }
 

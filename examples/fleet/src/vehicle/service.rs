@@ -67,7 +67,11 @@ impl VehicleService for Vehicles {
     async fn get_vehicle(&self, request: Request<pb::GetVehicleRequest>) -> Reply<pb::GetVehicleResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
-        let vehicle = self.app.database.query(async move |connection| ops::get(connection, permit, id).await).await?;
+        let vehicle = self
+            .app
+            .database
+            .query(call.reach(), async move |connection| ops::get(connection, permit, id).await)
+            .await?;
         call.read(pb::GetVehicleResponse { data: Some(render(vehicle)) })
     }
 

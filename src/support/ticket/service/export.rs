@@ -17,6 +17,7 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     context,
+    database::Reach,
     error::{Error, Reason, Result},
     fault,
     page::Key,
@@ -115,8 +116,8 @@ fn next_limit(tickets: &[Ticket]) -> usize {
 
 async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>, limit: usize) -> Result<Vec<Ticket>> {
     let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let (permit, filter) = (permit.clone(), filter.clone());
-    app.database.query(async move |connection| ops::export(connection, permit, filter, after, limit).await).await
+    let (reach, permit, filter) = (Reach::of(permit), permit.clone(), filter.clone());
+    app.database.query(reach, async move |connection| ops::export(connection, permit, filter, after, limit).await).await
 }
 
 async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {

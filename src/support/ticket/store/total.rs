@@ -8,7 +8,7 @@ use crate::{
     schema::ticket_counts as counts,
     support::ticket::{
         model::Filter,
-        store::{Boxed, WORDS, filtered_query, tickets},
+        store::{Boxed, OWN, WORDS, filtered_query, tickets},
     },
 };
 use mainstay_kernel::{
@@ -72,7 +72,10 @@ pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
 pub(crate) fn matching_ids<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
     let mut query = filtered_query(visibility, filter);
     if !filter.query.is_empty() {
-        query = query.filter(Condition::matches(WORDS, filter.query.clone()));
+        query = query.filter(match visibility {
+            Visibility::Account(_) => Condition::matches("words", filter.query.clone()).within(OWN),
+            _ => Condition::matches(WORDS, filter.query.clone()),
+        });
     }
     query.limit(count::BOUND + 1).select(tickets::id)
 }

@@ -25,3 +25,6 @@ CREATE INDEX sample_items_account_idx ON sample_items (account_id, created_at DE
 {% for field in references %}
 CREATE INDEX sample_items_{{ field.name }}_idx ON sample_items ({{ field.name }});
 {% endfor %}
+
+-- Callers of an account reach its rows only.
+SELECT isolate_rows('sample_items');

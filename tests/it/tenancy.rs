@@ -1,0 +1,165 @@
+//! Postgres isolates accounts: by policies on the tables, and by the role and the account of each transaction.
+
+mod product;
+
+use serde_json::json;
+
+use crate::{
+    cases::{Scene, ticket, unknown_id},
+    support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
+};
+
+/// Tables with an account that are not isolated, with the reasons.
+const SHARED: [(&str, &str); 4] = [
+    ("file_links", "whether a file is used, or hidden, depends on the references of all accounts"),
+    ("file_usage", "the removal of a reference may free the space of another account"),
+    ("files", "a file of one account is attached to the ticket of another, and the last reference removes it"),
+    ("stored_objects", "names of objects, which the removal of the last reference releases"),
+];
+
+/// Isolated tables without a column for the account: they have a parent, or no account reaches them.
+const OF_PARENTS: [&str; 12] = [
+    "accounts",
+    "activities",
+    "comments",
+    "deletion_notices",
+    "erased_rows",
+    "operation_errors",
+    "order_items",
+    "system_logs",
+    "ticket_links",
+    "upload_chunks",
+    "webhook_attempts",
+    "webhook_deliveries",
+];
+
+/// Rows that every account reads: what is published, the counters of all accounts, and what belongs to the platform.
+const OF_ALL: [(&str, &str); 4] = [
+    ("posts", "status = 3"),
+    ("roles", "account_id IS NULL"),
+    ("ticket_counts", "account_id = '00000000-0000-0000-0000-000000000000'"),
+    ("webhook_endpoints", "account_id IS NULL"),
+];
+
+const ISOLATED: &str =
+    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity ORDER BY 1";
+
+async fn names(database: &TestDatabase, query: &str) -> Vec<String> {
+    database.sql(query).await.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+/// Runs a statement as the role of an account.
+fn bound(account: &str, statement: &str) -> String {
+    format!("BEGIN; SET LOCAL ROLE mainstay_account; SET LOCAL mainstay.account TO '{account}'; {statement}; COMMIT")
+}
+
+#[tokio::test]
+async fn every_table_with_an_account_is_isolated() {
+    let database = TestDatabase::new().await;
+    let with_account = "SELECT relname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+            AND attname = 'account_id' ORDER BY 1";
+    let mut expected: Vec<_> = names(&database, with_account).await;
+    assert!(expected.len() > 20, "nothing was checked");
+    for (table, reason) in SHARED {
+        let place = expected.iter().position(|name| name == table);
+        expected.remove(place.unwrap_or_else(|| panic!("{table} has no account ({reason})")));
+    }
+    expected.extend(OF_PARENTS.map(str::to_owned));
+    expected.sort();
+    assert_eq!(names(&database, ISOLATED).await, expected);
+
+    let policies = "SELECT tablename FROM pg_policies WHERE schemaname = 'public' GROUP BY 1
+        HAVING array_agg(policyname ORDER BY policyname) @> '{of_account,of_reader,of_server}' ORDER BY 1";
+    assert_eq!(names(&database, policies).await, expected);
+    // A partition has no policy, so that it is reached through its table only.
+    let partitions = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'
+        AND has_table_privilege('mainstay_account', oid, 'SELECT')";
+    assert_eq!(names(&database, partitions).await, [""; 0]);
+    let roles =
+        "SELECT rolname FROM pg_roles WHERE rolname IN ('mainstay_account', 'mainstay_reader', 'mainstay_server')
+        AND NOT (rolsuper OR rolbypassrls OR rolcanlogin OR rolcreaterole) ORDER BY 1";
+    assert_eq!(names(&database, roles).await, ["mainstay_account", "mainstay_reader", "mainstay_server"]);
+    let writes = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        AND has_table_privilege('mainstay_reader', oid, 'INSERT, UPDATE, DELETE, TRUNCATE')";
+    assert_eq!(names(&database, writes).await, [""; 0], "the reader writes nothing");
+}
+
+/// A new month of an isolated table is as closed as the table.
+#[tokio::test]
+async fn a_new_partition_is_closed_to_accounts() {
+    let database = TestDatabase::new().await;
+    database.sql("SELECT add_partition('audit_entries', now() + interval '40 months')").await;
+    let open = "SELECT count(*) FROM pg_class WHERE relispartition AND relname LIKE 'audit\\_entries\\_%'
+        AND relkind = 'r' AND has_table_privilege('mainstay_account', oid, 'SELECT')";
+    assert_eq!(database.number(open).await, 0);
+    let all =
+        "SELECT count(*) FROM pg_class WHERE relispartition AND relname LIKE 'audit\\_entries\\_%' AND relkind = 'r'";
+    assert!(database.number(all).await >= 2, "the month was added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_an_account_reaches_its_rows_and_no_others() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let database = &app.database;
+    let own = scene.ticket().await;
+    scene.comment(&own).await;
+    let other = ticket(&scene.cast.stranger).await;
+    let (account, stranger) = (scene.account(), scene.cast.stranger.as_user().account.to_string());
+
+    // Without an account, with an unknown one, and with the own one for comparison.
+    let mut found = 0;
+    for table in names(database, ISOLATED).await {
+        let shared = OF_ALL.iter().find(|(name, _)| *name == table).map_or("false", |(_, condition)| *condition);
+        let count = format!("SELECT count(*) FROM {table} WHERE NOT coalesce({shared}, false)");
+        let none = format!("BEGIN; SET LOCAL ROLE mainstay_account; {count}; COMMIT");
+        assert_eq!(database.number(&none).await, 0, "{table} without an account");
+        let unknown = bound(&unknown_id(), &count);
+        assert_eq!(database.number(&unknown).await, 0, "{table} with an unknown account");
+        found += i64::from(database.number(&bound(&account, &count)).await > 0);
+    }
+    assert!(found >= 5, "the account has rows in {found} tables");
+    let tickets = bound(&account, "SELECT id FROM tickets");
+    assert_eq!(names(database, &tickets).await, [own.as_str()]);
+    assert_eq!(names(database, &bound(&account, "SELECT id FROM own_tickets")).await, [own.as_str()]);
+    assert_eq!(names(database, &bound(&stranger, "SELECT id FROM tickets")).await, [other.as_str()]);
+
+    let client = connect(&database.url).await;
+    let foreign = [
+        format!("UPDATE tickets SET account_id = '{stranger}'"),
+        format!("INSERT INTO gateway_customers VALUES ('{stranger}', 'sandbox', 'c', now())"),
+        format!(
+            "INSERT INTO comments (id, ticket_id, author_role, body, attachment_ids, created_at)
+             VALUES (gen_random_uuid(), '{other}', 1, 'Mine', '{{}}', now())"
+        ),
+    ];
+    for statement in foreign {
+        let error = client.batch_execute(&bound(&account, &statement)).await.expect_err(&statement);
+        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{statement}: {error:?}");
+        client.batch_execute("ROLLBACK").await.expect("rolled back");
+    }
+    client.batch_execute(&bound(&account, "UPDATE tickets SET subject = 'Taken'")).await.expect("of the account");
+    let taken = "SELECT id FROM tickets WHERE subject = 'Taken'";
+    assert_eq!(names(database, taken).await, [own.as_str()]);
+    let left = client.query_one("SELECT current_user = session_user, current_setting('mainstay.account')", &[]).await;
+    let left = left.expect("the settings");
+    assert!(left.get::<_, bool>(0) && left.get::<_, String>(1).is_empty(), "nothing remains after a transaction");
+}
+
+/// Reads by key run as the reader, on the connections that they share.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_by_key_have_a_policy_of_their_role() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    let get = json!({ "ticketId": ticket(&customer).await });
+    let read = async || customer.call(Protocol::Rest, "TicketService.GetTicket", get.clone()).await;
+    // The first read opens the shared connections, and has another one itself.
+    eventually("the policy of the reader applies", async || {
+        app.database.sql("ALTER POLICY of_reader ON tickets USING (true)").await;
+        read().await.success();
+        app.database.sql("ALTER POLICY of_reader ON tickets USING (false)").await;
+        read().await.status == 404
+    })
+    .await;
+}

@@ -1,0 +1,191 @@
+//! The server under the policies: with the account of another caller, after the transaction of another caller, and with a login
+//! that owns nothing.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    cases::{self, Scene, draft, ticket},
+    support::{Actor, Process, Protocol, TestApp, TestDatabase, database::connect, unique},
+};
+
+/// The reads of an account that run in a transaction of the account.
+const READS: [&str; 14] = [
+    "ActivityService.ListActivities",
+    "AuditService.ExportAuditEntries",
+    "AuditService.ListAuditEntries",
+    "CommentService.ListComments",
+    "MemberService.ListMembers",
+    "OrderService.ListOrders",
+    "PaymentService.ListPayments",
+    "RefundService.ListRefunds",
+    "RoleService.ListRoles",
+    "SubscriptionService.ListSubscriptions",
+    "TicketLinkService.ListTicketLinks",
+    "TicketService.BatchGetTickets",
+    "TicketService.ExportTickets",
+    "TicketService.ListTickets",
+];
+
+/// Makes the policies take another account for that of each transaction; `None` restores them.
+async fn bind_to(database: &TestDatabase, account: Option<&str>) {
+    let account =
+        account.map_or("nullif(current_setting('mainstay.account', true), '')".to_owned(), |id| format!("'{id}'"));
+    let sql = "CREATE OR REPLACE FUNCTION bound_account() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS";
+    database.sql(&format!("{sql} $$ SELECT ({account})::uuid $$")).await;
+}
+
+/// Returns whether a response has any of these ids.
+fn leaks(response: &Value, ids: &[String]) -> bool {
+    let text = response.to_string();
+    ids.iter().any(|id| text.contains(id.as_str()))
+}
+
+/// The statements keep their conditions. Under the account of another caller, the policies hide every row of the own account.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_is_empty_under_the_account_of_another_caller() {
+    let app = TestApp::start().await;
+    let mut faults = Vec::new();
+    for method in READS {
+        let scene = Scene::new(&app).await;
+        let stranger = scene.cast.stranger.as_user().account.to_string();
+        let (case, account) = (cases::good_case(method), scene.account());
+        let call = (case.call)(scene).await;
+        let query = format!(
+            "SELECT id::text FROM tickets WHERE account_id = '{account}' UNION ALL SELECT id::text FROM orders WHERE account_id = \
+             '{account}' UNION ALL SELECT id::text FROM members WHERE account_id = '{account}' UNION ALL SELECT id::text FROM \
+             roles WHERE account_id = '{account}' UNION ALL SELECT id::text FROM payments WHERE account_id = '{account}' \
+             UNION ALL SELECT id::text FROM subscriptions WHERE account_id = '{account}' UNION ALL SELECT id::text FROM \
+             audit_entries WHERE account_id = '{account}' UNION ALL SELECT id::text FROM invitations WHERE account_id = \
+             '{account}'"
+        );
+        let ids = super::names(&app.database, &query).await;
+        assert!(!ids.is_empty(), "{method}: the account has members");
+        let asked = |id: &String| call.request.to_string().contains(id.as_str());
+        let ids: Vec<_> = ids.into_iter().filter(|id| !asked(id)).collect();
+        let usual = call.send(Protocol::Rest, method).await.success();
+        bind_to(&app.database, Some(&stranger)).await;
+        let response = call.send(Protocol::Rest, method).await;
+        bind_to(&app.database, None).await;
+        // A list without a parent shows rows of the account otherwise.
+        let is_closed = response.status == 404 || leaks(&usual.body, &ids) && !leaks(&response.body, &ids);
+        if !is_closed {
+            faults.push(format!("{method}: {:#}", response.body));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A unit of work changes and locks no row of another account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let (ticket, order) = (scene.ticket().await, cases::order::order(&scene).await);
+    let stranger = scene.cast.stranger.as_user().account.to_string();
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "Changed" } });
+    let customer = &scene.cast.customer;
+    let member = json!({ "accountId": scene.account(), "account": { "name": "Changed" } });
+    bind_to(&app.database, Some(&stranger)).await;
+    for (method, request) in [
+        ("TicketService.UpdateTicket", change.clone()),
+        ("TicketService.ResolveTicket", json!({ "ticketId": ticket })),
+        ("CommentService.CreateComment", json!({ "ticketId": ticket, "body": "Mine" })),
+        ("OrderService.CancelOrder", json!({ "orderId": order })),
+        ("AccountService.UpdateAccount", member),
+    ] {
+        customer.call(Protocol::Rest, method, request).await.failure("NOT_FOUND");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 1);
+    // A row of an account can't be inserted under another.
+    customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.failure("INTERNAL_ERROR");
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 1);
+    bind_to(&app.database, None).await;
+    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+}
+
+/// One connection serves callers of two accounts and the staff in turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_keeps_neither_role_nor_account() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
+    let cast = app.cast().await;
+    let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+    let list = async |who: &Actor| {
+        let page = who.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
+        let rows = page.data().as_array().expect("a list").iter();
+        rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        assert_eq!(list(&cast.customer).await, [own.as_str()]);
+        assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
+        assert_eq!(list(&cast.stranger).await, [other.as_str()]);
+        let change = json!({ "ticketId": own, "ticket": { "subject": format!("Change {}", unique()) } });
+        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        // A failed transaction, too.
+        cast.stranger
+            .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": own }))
+            .await
+            .failure("NOT_FOUND");
+    }
+}
+
+/// The words and tags of tickets are found under the policies, and those of another account are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_finds_its_tickets_by_words_and_tags() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut ids = Vec::new();
+    for who in [&cast.customer, &cast.stranger] {
+        let request = json!({ "subject": "A rare zeppelin", "body": "It flies.", "tags": ["airship"] });
+        ids.push(who.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success().id());
+    }
+    for (who, id) in [(&cast.customer, &ids[0]), (&cast.stranger, &ids[1])] {
+        for filter in [
+            json!({ "query": "zeppelin" }),
+            json!({ "tags": ["airship"] }),
+            json!({ "query": "zeppelin", "tags": ["airship"] }),
+        ] {
+            let page = who.call(Protocol::Rest, "TicketService.ListTickets", filter.clone()).await.success();
+            let found = page.data().as_array().expect("a list");
+            assert!(found.len() == 1 && found[0]["id"] == id.as_str(), "{filter}: {found:?}");
+            assert_eq!(page.text("/meta/total"), "1", "{filter}");
+        }
+    }
+}
+
+/// The separation of duties of docs/database-roles.md: the login of the server is a member of the roles, and owns nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_serves_with_a_login_that_owns_nothing() {
+    let database = Arc::new(TestDatabase::new().await);
+    let login = format!("mainstay_login_{}", unique());
+    database.sql(&format!("CREATE ROLE {login} LOGIN PASSWORD 'hunter2' IN ROLE mainstay_server")).await;
+    let mut url = Url::parse(&database.url).expect("a URL");
+    url.set_username(&login).and_then(|()| url.set_password(Some("hunter2"))).expect("a URL with a host");
+    let server = Process::with(&database, &[("DATABASE_URL", url.as_str())]).await;
+    let scene = Scene::at(&server, &database).await;
+    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    let id = scene.ticket().await;
+    scene.comment(&id).await;
+    for who in [customer, agent] {
+        who.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+        let page = who.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        assert_eq!(page.data().as_array().map(Vec::len), Some(1), "{}", page.body);
+    }
+    let owned = format!("SELECT count(*) FROM pg_class WHERE relowner = '{login}'::regrole");
+    let used = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{login}'");
+    assert_eq!(database.number(&owned).await, 0);
+    assert!(database.number(&used).await > 0, "the server has this login");
+    // What takes the owner of the tables.
+    let client = connect(url.as_str()).await;
+    let maintain = "SELECT add_partition('activities', now() + interval '40 months'), drop_detached('activities'), \
+                    detach_partition('activities', now(), interval '1 year', 'false'), rotate_system_logs(0, '0s')";
+    client.batch_execute(maintain).await.expect("maintained");
+    client.batch_execute("DELETE FROM audit_entries").await.expect_err("the log is append-only");
+    client.batch_execute("CREATE TABLE own (id uuid)").await.expect_err("no table of the server");
+    drop((client, server));
+    let ended = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'");
+    database.sql(&ended).await;
+    database.sql(&format!("DROP ROLE {login}")).await;
+}
