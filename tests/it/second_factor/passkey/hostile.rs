@@ -15,8 +15,10 @@ use crate::{
     },
 };
 
-/// The ways in which an authenticator or its page is wrong.
-const FAULTS: [(&str, fn(&mut Authenticator)); 7] = [
+/// A way in which an authenticator or its page is wrong, with its name.
+type Fault = (&'static str, fn(&mut Authenticator));
+
+const FAULTS: [Fault; 7] = [
     ("another origin", |faulty| faulty.origin = "https://evil.example".to_owned()),
     ("another port", |faulty| faulty.origin = "http://localhost:1".to_owned()),
     ("a host below the domain that is not configured", |faulty| faulty.origin = "http://a.localhost:0".to_owned()),
@@ -31,10 +33,9 @@ async fn a_new_passkey_with_a_fault_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let me = caller(&app, &new_session(&app, &cast.customer).await);
-    let algorithm: (&str, fn(&mut Authenticator)) =
-        ("an algorithm that was not offered", |faulty| faulty.algorithm = -65_535);
-    let unknown: (&str, fn(&mut Authenticator)) = ("ES384, which the library knows", |faulty| faulty.algorithm = -35);
-    let long: (&str, fn(&mut Authenticator)) = ("a long id", |faulty| faulty.credential = vec![1; 1024]);
+    let algorithm: Fault = ("an algorithm that was not offered", |faulty| faulty.algorithm = -65_535);
+    let unknown: Fault = ("ES384, which the library knows", |faulty| faulty.algorithm = -35);
+    let long: Fault = ("a long id", |faulty| faulty.credential = vec![1; 1024]);
     for (name, fault) in FAULTS.into_iter().chain([algorithm, unknown, long]) {
         let (token, options) = begin(&me).await;
         let mut faulty = Authenticator::new();
@@ -52,9 +53,9 @@ async fn a_proof_with_a_fault_is_refused_and_audited() {
     let cast = app.cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let right = (added.authenticator.origin.clone(), added.authenticator.flags);
-    let foreign_handle: (&str, fn(&mut Authenticator)) =
+    let foreign_handle: Fault =
         ("the handle of another user", |faulty| faulty.user_handle = Some(URL_SAFE_NO_PAD.encode([1; 16])));
-    let no_handle: (&str, fn(&mut Authenticator)) = ("no handle", |faulty| faulty.user_handle = None);
+    let no_handle: Fault = ("no handle", |faulty| faulty.user_handle = None);
     let handle = added.authenticator.user_handle.clone();
     for (name, fault) in FAULTS.into_iter().chain([foreign_handle, no_handle]) {
         fault(&mut added.authenticator);
@@ -213,7 +214,7 @@ async fn a_counter_that_does_not_increase_is_refused_and_told() {
 async fn a_passkey_without_a_counter_is_accepted_again() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
+    let added = add(&app, &new_session(&app, &cast.customer).await).await;
     for _ in 0..3 {
         let (token, options) = begin_login(&app).await;
         let request = json!({ "token": token, "credential": added.authenticator.sign(&options) });
