@@ -4,5 +4,5 @@ DROP VIEW own_tickets;
 -- The kernel isolates two tables itself.
 SELECT share_rows(polrelid) FROM (
     SELECT DISTINCT polrelid::regclass FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
-    WHERE relnamespace = 'public'::regnamespace AND relname NOT IN ('audit_entries', 'changes')
+    WHERE polrelid NOT IN ('public.audit_entries'::regclass, 'public.changes'::regclass)
 ) AS isolated (polrelid);

@@ -1,3 +1,3 @@
 DROP TABLE domain_exclusions;
 DROP TABLE account_domains;
-ALTER TABLE users DROP COLUMN has_confirmed_email;
+ALTER TABLE users DROP COLUMN email_confirmed_at;

@@ -2,13 +2,11 @@
 -- be confirmed or not.
 -- Lock: ACCESS EXCLUSIVE on users for a moment, because it is not rewritten; SHARE ROW EXCLUSIVE on accounts and users, because
 -- the new tables refer to them.
--- Rollout: before the first server of this version starts. A user who registers at a server of the version before counts as
--- unconfirmed until the next password reset, or the next change of the address.
+-- Rollout: before the first server of this version starts. The users of the version before count as unconfirmed until the next
+-- password reset, or the next change of the address.
 
--- Whether mail to the address reached the user, or a provider has verified it. Users of the version before count as confirmed,
--- because they registered with a token.
-ALTER TABLE users ADD COLUMN has_confirmed_email boolean NOT NULL DEFAULT true;
-ALTER TABLE users ALTER COLUMN has_confirmed_email SET DEFAULT false;
+-- When mail to the address last reached the user, or a provider had verified it; null if that is not known.
+ALTER TABLE users ADD COLUMN email_confirmed_at timestamptz;
 
 CREATE TABLE account_domains (
     id uuid PRIMARY KEY,

@@ -10,3 +10,6 @@ CREATE TABLE audit_export (
     sent_at timestamptz
 );
 INSERT INTO audit_export (link_id, number) VALUES ('00000000-0000-0000-0000-000000000000', 0);
+
+-- As audit_links and audit_chain: no caller of an account moves the position.
+REVOKE ALL ON audit_export FROM mainstay_account;

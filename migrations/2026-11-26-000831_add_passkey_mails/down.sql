@@ -1,10 +1,10 @@
-DELETE FROM mails WHERE kind > 31;
+DELETE FROM mails WHERE kind > 32;
 DROP INDEX mails_urgent_due_idx, mails_bulk_due_idx;
 CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28);
 CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28);
 ALTER TABLE mails
     DROP CONSTRAINT mails_kind_check,
-    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 31),
+    ADD CONSTRAINT mails_kind_check CHECK (kind BETWEEN 1 AND 32),
     DROP CONSTRAINT mails_parent_check,
     ADD CONSTRAINT mails_parent_check
-        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 21, 22, 23, 24, 27, 28, 31)) = (parent_id IS NOT NULL));
+        CHECK ((kind IN (1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 27, 28, 31, 32)) = (parent_id IS NOT NULL));

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
-use mainstay_kernel::config::{Config, Reader, Section, Variable};
+use mainstay_kernel::config::{Config, Reader, Section, Variable, is_https_or_loopback};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -73,7 +73,7 @@ fn export(read: &mut Reader) -> Option<ExportTarget> {
     let (is_tls, port) = match url.scheme() {
         "syslog+tls" => (true, 6514),
         "syslog+tcp" => (false, 601),
-        "https" | "http" => {
+        "https" | "http" if is_https_or_loopback(&url) => {
             let Some(secret) = secret.filter(|secret| signing_key(secret).is_some()) else {
                 let fault = "must be whsec_ and 24 to 64 bytes in base64 for the webhook in AUDIT_EXPORT_URL";
                 read.fault("AUDIT_EXPORT_SECRET", fault);
@@ -82,7 +82,10 @@ fn export(read: &mut Reader) -> Option<ExportTarget> {
             return Some(ExportTarget::Webhook { url: url.into(), secret });
         }
         _ => {
-            read.fault("AUDIT_EXPORT_URL", "must begin with syslog+tls://, syslog+tcp:// or https://");
+            read.fault(
+                "AUDIT_EXPORT_URL",
+                "must begin with syslog+tls://, syslog+tcp:// or https:// (http:// for this machine alone)",
+            );
             return None;
         }
     };

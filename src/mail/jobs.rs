@@ -69,7 +69,7 @@ mod tests {
         let urgent = urgent.join(", ");
         assert_eq!(UrgentMails::CONDITION, format!("kind IN ({urgent})"));
         assert_eq!(BulkMails::CONDITION, format!("kind NOT IN ({urgent})"));
-        let table = include_str!("../../migrations/2026-11-26-000622_add_identity_mails/up.sql");
+        let table = include_str!("../../migrations/2026-11-26-000831_add_passkey_mails/up.sql");
         for condition in [UrgentMails::CONDITION, BulkMails::CONDITION] {
             let index = format!("ON mails (due_at) WHERE due_at IS NOT NULL AND {condition};");
             assert!(table.contains(&index), "no index {index}");

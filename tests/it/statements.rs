@@ -42,7 +42,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("AuthService.RequestEmailChange", 8),
     ("AuthService.RequestPasswordReset", 4),
     ("AuthService.SwitchAccount", 3),
-    ("AuthService.UndoEmailChange", 15),
+    ("AuthService.UndoEmailChange", 16),
     ("AuthService.VerifySecondFactor", 10),
     ("CannedAnswerService.CreateCannedAnswer", 4),
     ("CannedAnswerService.DeleteCannedAnswer", 5),

@@ -96,6 +96,24 @@ async fn a_new_partition_is_closed_to_accounts() {
     let all =
         "SELECT count(*) FROM pg_class WHERE relispartition AND relname LIKE 'audit\\_entries\\_%' AND relkind = 'r'";
     assert!(database.number(all).await >= 2, "the month was added");
+    // The triggers of the append-only log guard statements on the log alone.
+    let writable = "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r' AND (
+        has_table_privilege('mainstay_server', oid, 'INSERT, UPDATE, DELETE') OR
+        has_table_privilege('mainstay_account', oid, 'INSERT, UPDATE, DELETE'))";
+    assert_eq!(database.number(writable).await, 0);
+}
+
+/// The functions of the owner run the triggers of the table that their caller names.
+#[tokio::test]
+async fn the_functions_of_the_owner_take_tables_of_the_owner_only() {
+    let database = TestDatabase::new().await;
+    database.sql("CREATE TABLE p (id uuid) PARTITION BY RANGE (id); CREATE TABLE p_rest PARTITION OF p DEFAULT").await;
+    database.sql("ALTER TABLE p OWNER TO mainstay_server").await;
+    for call in ["add_partition('p', now())", "detach_month('p', 'p_rest')", "drop_detached('p')"] {
+        let refused = format!("PERFORM {call}; RAISE 'it ran'; EXCEPTION WHEN insufficient_privilege THEN NULL");
+        let refused = format!("DO $$ BEGIN {refused}; END $$");
+        database.sql(&refused).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ pub(crate) use entry::Entry;
 pub use entry::Outcome;
 pub use image::Audited;
 pub(crate) use image::Image;
-pub use record::{IMPERSONATOR, Record};
+pub use record::Record;
 pub use refusals::Refusals;
 pub(crate) use store::insert;
 

@@ -20,6 +20,10 @@ use crate::{
     id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
 
+/// The name of the fact of an audit entry that staff acts in the name of the actor. It is part of the changes, whose digest the
+/// chain has.
+pub const IMPERSONATOR: &str = "impersonator";
+
 /// What a user has proved at the sign-in or since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignIn {

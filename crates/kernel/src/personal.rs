@@ -335,7 +335,7 @@ impl PersonalTables {
         const SQL: &str = "SELECT attrelid::regclass::text || '.' || attname AS line FROM pg_attribute \
             JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace \
             WHERE relkind IN ('r', 'p') AND NOT relispartition AND attnum > 0 AND NOT attisdropped \
-            AND nspname <> 'information_schema' AND nspname !~ '^pg_' \
+            AND nspname <> 'information_schema' AND nspname !~ '^pg_' AND atttypid <> 'bool'::regtype \
             AND (attname ~ '(^|_)(user|account|author|assignee|requester|owner|actor|principal|customer|person)_id$|_by$\
                 |(^|_)(email|address|phone)$' \
               OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey) \

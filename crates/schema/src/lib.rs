@@ -27,7 +27,7 @@ diesel::table! {
         password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz, deactivated_at -> Nullable<Timestamptz>, deactivation_reason -> Nullable<Text>,
         kept_session_id -> Nullable<Uuid>, staff_role_id -> Nullable<Uuid>, deletion_at -> Nullable<Timestamptz>,
-        second_factor_at -> Nullable<Timestamptz>, has_password -> Bool, has_confirmed_email -> Bool,
+        second_factor_at -> Nullable<Timestamptz>, has_password -> Bool, email_confirmed_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

@@ -5,8 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use mainstay_kernel::{
     app::App,
-    audit::IMPERSONATOR,
-    caller::Permit,
+    caller::{IMPERSONATOR, Permit},
     context,
     database::Reach,
     error::{Reason, Result},

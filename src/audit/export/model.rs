@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use data_encoding::HEXLOWER;
-use mainstay_kernel::{audit::IMPERSONATOR, id::AccountId};
+use mainstay_kernel::{caller::IMPERSONATOR, id::AccountId};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{

@@ -42,9 +42,32 @@ pub(super) fn fill(text: &str, values: &minijinja::Value) -> anyhow::Result<Stri
     Ok(environment.render_str(text, values)?)
 }
 
-/// Replaces the words, the longest first, because a word may contain another.
+/// Replaces the words in one pass, because a name may contain a word: `todo_item` has `do_it`. Of several words at a place, the
+/// longest counts, because a word may contain another.
 fn rename(text: &str, names: &Names) -> String {
     let mut names: Vec<_> = names.iter().collect();
     names.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-    names.iter().fold(text.to_owned(), |text, (word, name)| text.replace(word, name))
+    let (mut renamed, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let found = names.iter().find_map(|(word, name)| Some((rest.strip_prefix(word)?, name)));
+        if let Some((behind, name)) = found {
+            renamed.push_str(name);
+            rest = behind;
+        } else {
+            renamed.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    renamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_contains_a_word_is_inserted_whole() {
+        let names = vec![("do_it", "complete".to_owned()), ("sample_item", "todo_item".to_owned())];
+        assert_eq!(rename("sample_item/do_it_sample_items", &names), "todo_item/complete_todo_items");
+    }
 }

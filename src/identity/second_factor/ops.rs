@@ -6,6 +6,7 @@ mod enroll;
 mod factors;
 mod login;
 mod passkeys;
+pub mod removal;
 mod reset;
 
 use secrecy::ExposeSecret as _;
@@ -32,9 +33,7 @@ pub use ceremony::{Begun, begin_reauthentication, challenge_options};
 pub use check::{Answer, Evidence, reauthenticate, verify};
 pub use enroll::{confirm, enroll, regenerate, remove};
 pub use login::{begin_login, login};
-pub use passkeys::{
-    confirm_passkey, enroll_passkey, list_passkeys, remove_added_since, remove_passkey, rename_passkey,
-};
+pub use passkeys::{confirm_passkey, enroll_passkey, list_passkeys, remove_passkey, rename_passkey};
 pub use reset::{perform_due_resets, request_reset, reset};
 
 /// Returns the second factors of the calling user.

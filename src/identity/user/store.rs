@@ -142,7 +142,7 @@ async fn insert_with(connection: &Connection, user: &User, password_hash: &str, 
         users::language.eq(user.language.as_str()),
         users::password_hash.eq(password_hash),
         users::session_epoch.eq(user.epoch.number),
-        users::has_confirmed_email.eq(is_confirmed),
+        users::email_confirmed_at.eq(is_confirmed.then_some(user.created_at)),
         users::version.eq(user.version),
         users::created_at.eq(user.created_at),
         users::updated_at.eq(user.updated_at),
@@ -389,7 +389,7 @@ pub async fn set_email(connection: &mut Connection, user: &User, password_hash: 
     let values = (
         users::email.eq(user.email.as_str()),
         // A token from a mail to the address changes it.
-        users::has_confirmed_email.eq(true),
+        users::email_confirmed_at.eq(user.updated_at),
         users::session_epoch.eq(user.epoch.number),
         users::kept_session_id.eq(user.epoch.kept),
         // The given hash is one that no password matches.
@@ -415,11 +415,16 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 
 /// Sets the password of an active user by a token from a mail, and ends every session. Returns the user's address; `None` when there is no such
 /// user.
-pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<Option<EmailAddress>> {
+pub async fn set_password(
+    connection: &mut Connection,
+    id: UserId,
+    hash: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<EmailAddress>> {
     let active = users::table.filter(users::id.eq(id)).filter(users::deactivated_at.is_null());
     let epoch = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
     let password = (users::password_hash.eq(hash), users::has_password.eq(true));
-    let update = diesel::update(active).set((password, users::has_confirmed_email.eq(true), epoch));
+    let update = diesel::update(active).set((password, users::email_confirmed_at.eq(now), epoch));
     let update = update.returning((users::email, users::session_epoch));
     let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
     let Some((email, number)) = row else { return Ok(None) };
@@ -459,9 +464,11 @@ pub async fn has_password(connection: &Connection, id: UserId) -> Result<bool> {
     Ok(users::table.find(id).select(users::has_password).first(&mut &*connection).await?)
 }
 
-/// Returns whether mail to the address has reached the user, or a provider has verified it.
-pub async fn has_confirmed_email(connection: &Connection, id: UserId) -> Result<bool> {
-    Ok(users::table.find(id).select(users::has_confirmed_email).first(&mut &*connection).await?)
+/// Returns whether, since a time, mail to the address has reached the user, or a provider has verified it.
+pub async fn has_confirmed_email_since(connection: &Connection, id: UserId, since: DateTime<Utc>) -> Result<bool> {
+    let confirmed_at: Option<DateTime<Utc>> =
+        users::table.find(id).select(users::email_confirmed_at).first(&mut &*connection).await?;
+    Ok(confirmed_at.is_some_and(|at| at >= since))
 }
 
 /// Replaces a hash with a stronger hash of the same password, unless the password was changed meanwhile.

@@ -49,7 +49,7 @@ numbered! {
         PasskeyRefused = 43 => "passkey_refused",
         DeletionScheduled = 15 => "deletion_scheduled",
         DeletionDone = 16 => "deletion_done",
-        DomainLapsed = 17 => "domain_lapsed",
+        DomainLapsed = 32 => "domain_lapsed",
     }
 }
 

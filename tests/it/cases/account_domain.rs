@@ -40,7 +40,7 @@ pub(crate) async fn verify_domain(who: &Actor, domain: &str) -> Value {
 pub(crate) async fn set_address(database: &TestDatabase, who: &Actor, email: &str) {
     who.token().await.expect("a sign-in");
     let id = who.as_user().id;
-    let update = format!("UPDATE users SET email = '{email}', has_confirmed_email = true WHERE id = '{id}'");
+    let update = format!("UPDATE users SET email = '{email}', email_confirmed_at = now() WHERE id = '{id}'");
     database.sql(&update).await;
 }
 

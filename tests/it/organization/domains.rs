@@ -43,7 +43,7 @@ async fn state(app: &TestApp, domain: &Value) -> (i64, i64) {
     (of("state").await, of("failures").await)
 }
 
-const MAILS: &str = "SELECT count(*) FROM mails WHERE kind = 17";
+const MAILS: &str = "SELECT count(*) FROM mails WHERE kind = 32";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
@@ -63,7 +63,7 @@ async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
         let email = format!("Ada@{}", name.to_uppercase());
         assert_eq!(register(&app, &scene, protocol, &email).await, scene.account());
         let joined = format!(
-            "SELECT role FROM members JOIN users ON users.id = user_id WHERE email = '{}' AND account_id = '{}'",
+            "SELECT members.role FROM members JOIN users ON users.id = user_id WHERE email = '{}' AND account_id = '{}'",
             email.to_lowercase(),
             scene.account()
         );
@@ -120,7 +120,7 @@ async fn an_unconfirmed_address_joins_nothing() {
     // As an operator or an import creates users.
     let who = &scene.cast.stranger;
     set_address(&app.database, who, &format!("ada@{name}")).await;
-    app.database.sql("UPDATE users SET has_confirmed_email = false").await;
+    app.database.sql("UPDATE users SET email_confirmed_at = now() - interval '25 hours'").await;
     for protocol in PROTOCOLS {
         who.call(protocol, JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
     }

@@ -173,5 +173,5 @@ async fn requests_other_than_sign_ins_are_refused() {
     post("{}".to_owned()).await.failure("MALFORMED_REQUEST");
     post(json!({ "email": "no address", "password": "p" }).to_string()).await.failure("VALIDATION_FAILED");
     post(json!({ "email": "nobody@example.com", "password": "p" }).to_string()).await.failure("INVALID_CREDENTIALS");
-    post("x".repeat(5000)).await.failure("PAYLOAD_TOO_LARGE");
+    post("x".repeat(9000)).await.failure("PAYLOAD_TOO_LARGE");
 }

@@ -99,6 +99,8 @@ impl Response {
         let vary = self.header("vary").unwrap_or_default().to_lowercase();
         let mut vary: Vec<_> = vary.split(',').map(str::trim).collect();
         vary.sort_unstable();
+        // Envoy repeats a name that another line of the header has (RFC 9110, 12.5.5: a set of names).
+        vary.dedup();
         value["headers"]["vary"] = vary.into();
         let foreign = self.headers.keys().filter(|name| name.starts_with("grpc-") || name.starts_with("x-"));
         value["foreign"] = foreign.map(String::as_str).collect();
@@ -149,7 +151,7 @@ impl Names {
             _ if text.contains("signature=") => {
                 text.split('?').map(|part| self.text("", part)).next().unwrap_or_default()
             }
-            _ => text.split_inclusive(['/', '"', ' ', ',', '\n']).map(|part| self.part(part)).collect(),
+            _ => text.split_inclusive(['/', '"', ' ', ',', '=', '\n']).map(|part| self.part(part)).collect(),
         }
     }
 
@@ -157,6 +159,10 @@ impl Names {
         let word = part.trim_end_matches(['/', '"', ' ', ',', '.', '\r', '\n']);
         if chrono::DateTime::parse_from_rfc3339(word).is_ok() {
             return part.replace(word, "<time>");
+        }
+        // A domain may have an id.
+        if word.contains('.') {
+            return part.split_inclusive('.').map(|label| self.part(label)).collect();
         }
         // An entity tag may end with an id.
         let word = word.get(word.len().saturating_sub(36)..).unwrap_or(word);

@@ -1,4 +1,18 @@
-ALTER FUNCTION drop_detached(regclass) SECURITY INVOKER RESET search_path;
+CREATE OR REPLACE FUNCTION drop_detached(parent regclass) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    old regclass;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
+    SELECT objoid INTO old FROM pg_description JOIN pg_class ON pg_class.oid = objoid
+    WHERE classoid = 'pg_class'::regclass AND objsubid = 0 AND NOT relispartition AND relkind = 'r'
+        AND description = detached_mark(parent)
+    LIMIT 1;
+    IF old IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE %s', old);
+    RETURN true;
+END $$;
 GRANT EXECUTE ON FUNCTION add_partition(regclass, timestamptz, bigint), drop_detached(regclass) TO PUBLIC;
 
 CREATE OR REPLACE FUNCTION detach_partition(parent regclass, at timestamptz, kept interval, unfinished text) RETURNS boolean
@@ -86,6 +100,8 @@ SELECT share_rows('changes');
 DROP FUNCTION share_rows (regclass);
 DROP FUNCTION isolate_rows (regclass, text, text);
 DROP FUNCTION bound_account ();
+DROP FUNCTION check_owner (regclass);
+DROP FUNCTION open_later_tables ();
 
 ALTER DEFAULT PRIVILEGES REVOKE USAGE ON SCHEMAS FROM mainstay_server, mainstay_reader, mainstay_account;
 ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM mainstay_server, mainstay_reader, mainstay_account;

@@ -33,17 +33,23 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    IF NOT pg_has_role(current_user, 'mainstay_server', 'MEMBER') THEN
+    -- Since Postgres 16, the creator of a role is a member that may not assume it.
+    IF NOT pg_has_role(current_user, 'mainstay_server',
+        CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END)
+    THEN
         BEGIN
             EXECUTE format('GRANT mainstay_server TO %I', current_user);
-        EXCEPTION WHEN insufficient_privilege THEN
+        EXCEPTION WHEN unique_violation OR internal_error THEN
+            NULL; -- The same.
+        WHEN insufficient_privilege THEN
             RAISE EXCEPTION '% is no member of the role mainstay_server', current_user
                 USING ERRCODE = 'insufficient_privilege', HINT = 'docs/database-roles.md: Existing deployments';
         END;
     END IF;
 END $$;
 
--- Privileges on the present tables, and on later ones of the same owner. Partitions are reached through their table only.
+-- Privileges on the present tables, and on later ones of the same owner. Partitions are written through their table only: the
+-- triggers of an append-only table guard no statement on a partition.
 DO $$
 DECLARE
     target record;
@@ -63,7 +69,8 @@ BEGIN
             EXECUTE format('GRANT USAGE ON SEQUENCE %s TO mainstay_server, mainstay_account', target.name);
             CONTINUE;
         END IF;
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO mainstay_server', target.name);
+        EXECUTE format('GRANT SELECT%s ON %s TO mainstay_server',
+            CASE WHEN target.relispartition THEN '' ELSE ', INSERT, UPDATE, DELETE' END, target.name);
         EXECUTE format('GRANT SELECT ON %s TO mainstay_reader', target.name);
         IF NOT target.relispartition THEN
             EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO mainstay_account', target.name);
@@ -73,10 +80,14 @@ BEGIN
         GRANT SELECT ON public.__diesel_schema_migrations TO mainstay_server;
     END IF;
 END $$;
-ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO mainstay_server, mainstay_reader, mainstay_account;
-ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO mainstay_server, mainstay_account;
-ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO mainstay_reader;
-ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO mainstay_server, mainstay_account;
+-- Default privileges belong to one owner: a restore under another one calls this again (docs/backup.md).
+CREATE FUNCTION open_later_tables() RETURNS void LANGUAGE sql AS $$
+    ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO mainstay_server, mainstay_reader, mainstay_account;
+    ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO mainstay_server, mainstay_account;
+    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO mainstay_reader;
+    ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO mainstay_server, mainstay_account;
+$$;
+SELECT open_later_tables();
 
 -- The account of the transaction; null if it has none. After a transaction, its setting is empty.
 CREATE FUNCTION bound_account() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -98,6 +109,7 @@ BEGIN
         isolated, readable, coalesce(writable, readable));
     FOR part IN SELECT partition FROM partitions_of(isolated) LOOP
         EXECUTE format('REVOKE ALL ON %s FROM mainstay_account', part);
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM mainstay_server', part);
     END LOOP;
 END $$;
 
@@ -121,6 +133,14 @@ REVOKE UPDATE, DELETE ON audit_entries, audit_links FROM mainstay_server, mainst
 GRANT UPDATE (salt, personal) ON audit_entries TO mainstay_server;
 REVOKE ALL ON audit_links, audit_chain FROM mainstay_account;
 
+-- Fails for a table of another owner than that of the function that calls this one.
+CREATE FUNCTION check_owner(owned regclass) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class WHERE oid = owned AND pg_get_userbyid(relowner) = current_user) THEN
+        RAISE EXCEPTION '% is no table of %', owned, current_user USING ERRCODE = 'insufficient_privilege';
+    END IF;
+END $$;
+
 -- A server that does not own the tables maintains their partitions by these functions, and by no other statements of an owner.
 -- The search path is fixed, so that no other object is found under the name of one of them.
 CREATE OR REPLACE FUNCTION add_partition(parent regclass, at timestamptz, max_moved bigint DEFAULT 100000) RETURNS boolean
@@ -141,6 +161,8 @@ DECLARE
     strays bigint;
     child record;
 BEGIN
+    -- The statements below run triggers and checks of the table with the privileges of the owner.
+    PERFORM check_owner(parent);
     PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
     IF EXISTS (
         SELECT FROM partitions_of(parent)
@@ -164,6 +186,7 @@ BEGIN
         INSERT INTO %s.%I SELECT * FROM stray', rest, key, place, new_name) USING first, past;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)', parent, place, new_name, first, past);
     EXECUTE format('REVOKE ALL ON %s.%I FROM mainstay_account', place, new_name);
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s.%I FROM mainstay_server', place, new_name);
     -- As those of the table are named, so that a plan tells which one it reads.
     FOR child IN
         SELECT own.oid::regclass AS index, replace(above.relname, table_name, new_name) AS name
@@ -182,6 +205,8 @@ END $$;
 CREATE FUNCTION detach_month(parent regclass, old regclass) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '200ms' AS $$
 BEGIN
+    -- The statements below run triggers and checks of the table with the privileges of the owner.
+    PERFORM check_owner(parent);
     IF NOT EXISTS (SELECT FROM partitions_of(parent) WHERE partition = old AND end_id <= uuid_floor(now())) THEN
         RAISE EXCEPTION '% has no ended month %', parent, old USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
@@ -213,7 +238,23 @@ BEGIN
     RETURN false;
 END $$;
 
-ALTER FUNCTION drop_detached(regclass) SECURITY DEFINER SET search_path = public, pg_temp;
+CREATE OR REPLACE FUNCTION drop_detached(parent regclass) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '200ms' AS $$
+DECLARE
+    old regclass;
+BEGIN
+    PERFORM check_owner(parent);
+    PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
+    SELECT objoid INTO old FROM pg_description JOIN pg_class ON pg_class.oid = objoid
+    WHERE classoid = 'pg_class'::regclass AND objsubid = 0 AND NOT relispartition AND relkind = 'r'
+        AND description = detached_mark(parent)
+    LIMIT 1;
+    IF old IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE %s', old);
+    RETURN true;
+END $$;
 REVOKE EXECUTE ON FUNCTION add_partition(regclass, timestamptz, bigint), detach_month(regclass, regclass),
     drop_detached(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_partition(regclass, timestamptz, bigint), detach_month(regclass, regclass),

@@ -9,14 +9,12 @@ use super::{
     image::{self, Audited, Image},
 };
 use crate::{
+    caller::IMPERSONATOR,
     context::{ActorKind, Origin},
     contract::policy::{Privacy, Subject, kind_of},
     error::Result,
     id::{AccountId, UserId},
 };
-
-/// The name of the fact that staff acts in the name of the actor. It is part of the changes, whose digest the chain has.
-pub const IMPERSONATOR: &str = "impersonator";
 
 /// An act on one resource.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ use tokio_rustls::TlsConnector;
 
 /// The time limit of the connection, with the handshake of TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a receiver must keep the connection open after the last byte, before this side ends it.
+const STAYS_OPEN: Duration = Duration::from_millis(250);
 /// The most bytes that a receiver may send before the end. A receiver of a one-way stream sends none.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
@@ -70,13 +72,20 @@ impl StreamReceiver {
         let mut stream =
             tokio::time::timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
         stream.write_all(bytes).await?;
+        stream.flush().await?;
+        // A load balancer without a server behind it closes at once.
+        match tokio::time::timeout(STAYS_OPEN, stream.read(&mut [0])).await {
+            Err(_) => {}
+            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Ok(_)) => return Err(io::Error::other("the receiver sends data")),
+            Ok(Err(error)) => return Err(error),
+        }
         stream.shutdown().await?;
-        let end = tokio::io::copy(&mut (&mut stream).take(MAX_ANSWER_BYTES), &mut tokio::io::sink()).await;
-        match end {
-            // A receiver may close TCP without the end of TLS.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.tls.is_some() => Ok(()),
-            Ok(MAX_ANSWER_BYTES) => Err(io::Error::other("the receiver sends data")),
-            end => end.map(drop),
+        // Over TLS, an end without close_notify is an error: a server answers that of the client (RFC 5425, 4.4), and a connection
+        // that was cut on the way looks alike.
+        match tokio::io::copy(&mut (&mut stream).take(MAX_ANSWER_BYTES), &mut tokio::io::sink()).await? {
+            MAX_ANSWER_BYTES => Err(io::Error::other("the receiver sends data")),
+            _ => Ok(()),
         }
     }
 }

@@ -37,3 +37,5 @@ CREATE INDEX leases_vehicle_idx ON leases (vehicle_id);
 CREATE INDEX leases_created_at_idx ON leases (created_at DESC, id DESC);
 CREATE INDEX leases_account_idx ON leases (account_id, created_at DESC, id DESC);
 CREATE INDEX leases_expires_at_idx ON leases (expires_at) WHERE ended_at IS NULL;
+-- Callers of an account reach its rows only.
+SELECT isolate_rows('leases');

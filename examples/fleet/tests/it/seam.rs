@@ -176,7 +176,7 @@ fn a_module_that_says_nothing_of_its_tables() {
     let vehicles = |app: &App| VehicleServiceServer::new(Vehicles::new(app));
     let leases = |app: &App| LeaseServiceServer::new(Leases::new(app));
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS).service(vehicles).service(leases);
-    let cure = "add its folder with `Module::migrations`, or say `Module::without_migrations`";
+    let cure = "add its folder with `Module::migrations`, or call `Module::without_migrations`";
     assert_names(&report(module), &["module fleet registers no migrations", cure]);
     // The report has another fault, and no longer this one.
     let faults = report(Module::new("fleet", fleet::proto::DESCRIPTORS).without_migrations());

@@ -1,5 +1,7 @@
 //! People join the account that has verified the domain of their address.
 
+use chrono::TimeDelta;
+
 use super::joining::joining;
 use crate::{
     identity::{
@@ -15,15 +17,19 @@ use crate::{
 };
 use mainstay_kernel::{caller::Visibility, error::Result, unit_of_work::Work};
 
+/// How recently the address must have been confirmed: a person who has left the company has no mailbox there any more.
+const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(1);
+
 /// Makes the calling user a member of the account that has verified the domain of the user's address.
 ///
 /// # Errors
-/// `NO_ACCOUNT_TO_JOIN`, also for an address that is not confirmed; `ALREADY_EXISTS` if the user is a member.
+/// `NO_ACCOUNT_TO_JOIN`, also for an address that was not confirmed within a day; `ALREADY_EXISTS` if the user is a member.
 pub async fn join(work: &mut Work) -> Result<MemberDetails> {
     let ((id, ..), now) = (session::caller(&work.permit()?)?, work.now());
     let connection = work.connection().await?;
     let user = users::get(connection, Visibility::All, id).await?;
-    if !users::has_confirmed_email(connection, id).await? {
+    let since = now - CONFIRMED_WITHIN;
+    if !users::has_confirmed_email_since(connection, id, since).await? {
         return Err(IdentityReason::NoAccountToJoin.into());
     }
     let domain = joining(connection, &user.email, Some(id)).await?.ok_or(IdentityReason::NoAccountToJoin)?;

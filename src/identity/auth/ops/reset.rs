@@ -9,6 +9,7 @@ use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password, store},
         credential::model as token,
+        second_factor::ops::removal,
         service_key::store as service_keys,
         session::ops as session,
         user::{model::EmailAddress, store as user},
@@ -17,6 +18,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    caller::Visibility,
     error::{Reason, Result},
     id::{self, UserId},
     unit_of_work::Work,
@@ -44,8 +46,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
         .await
 }
 
-/// Sets a new password, ends every session and personal access token, and consumes the token, atomically: a thief of the
-/// password may have made personal access tokens.
+/// Sets a new password, ends every session and personal access token, removes new passkeys, and consumes the token, atomically: a
+/// thief of the password may have made tokens and passkeys.
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the token is unknown, used or expired, or its user is deactivated; `VALIDATION_FAILED`, also for a
@@ -61,7 +63,9 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
-        let email = user::set_password(connection, id, &password_hash).await?;
+        let user = user::lock(connection, Visibility::All, id).await?;
+        removal::remove_added_since(connection, user, now - removal::NEW_PASSKEY, now).await?;
+        let email = user::set_password(connection, id, &password_hash, now).await?;
         service_keys::revoke_of_user(connection, id, now).await?;
         work.audit(of_user(id));
         Ok((id, email.ok_or(Reason::InvalidToken)?))

@@ -3,7 +3,7 @@
 use crate::{
     identity::{
         auth::ops as auth, credential::model as token, email_change::store, linked_identity::ops as identities,
-        registration::ops::no_password, revocation::store as revocation, second_factor::ops as second_factor,
+        registration::ops::no_password, revocation::store as revocation, second_factor::ops::removal,
         service_key::store as service_keys, session::ops as session, user::store as user,
     },
     mail::{model::Topic, ops as mail},
@@ -17,7 +17,7 @@ use mainstay_kernel::{
 };
 
 /// Restores the address of a token's user from before a change, ends every session and personal access token, removes the
-/// linked identities and the passkeys that were added since, voids the password and queues the mail with a password reset, atomically: an unwanted change means that
+/// linked identities and the passkeys that were added since or shortly before, voids the password and queues the mail with a password reset, atomically: an unwanted change means that
 /// a thief has the password, and may have made other ways to sign in. Later changes are undone
 /// too. Earlier ones can still be undone, because they may be the thief's.
 ///
@@ -34,7 +34,8 @@ pub async fn undo(app: &App, token: &str) -> Result<()> {
         // Read again, because a concurrent request may have consumed the token before the lock was acquired.
         let change = store::by_token(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let confirmation = change.confirmation.ok_or(Reason::InvalidToken)?;
-        let user = second_factor::remove_added_since(connection, user, confirmation.at, now).await?;
+        let since = confirmation.at - removal::NEW_PASSKEY;
+        let user = removal::remove_added_since(connection, user, since, now).await?;
         let user = user.recover(confirmation.old, now);
         user::set_email(connection, &user, Some(&no_password())).await?;
         revocation::begin_epoch(connection, user.id, user.epoch).await?;

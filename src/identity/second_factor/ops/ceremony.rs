@@ -13,13 +13,14 @@ use crate::{
             relying_party::{Assertion, RelyingParty},
             store,
         },
+        user::{model::User, store as users},
     },
     mail::{model::Topic, ops as mail},
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
     app::App,
-    caller::Permit,
+    caller::{Permit, Visibility},
     config::Quota,
     database::Connection,
     error::{Reason, Result},
@@ -114,12 +115,7 @@ pub(super) async fn use_up(app: &App, challenge: &[u8]) -> Result<bool> {
 ///
 /// # Errors
 /// `PASSKEYS_UNAVAILABLE`; `UNAVAILABLE` if Postgres is unreachable.
-pub(super) async fn prove(
-    app: &App,
-    of: Option<UserId>,
-    proof: &Assertion,
-    challenge: &[u8],
-) -> Result<Option<UserId>> {
+pub(super) async fn prove(app: &App, of: Option<UserId>, proof: &Assertion, challenge: &[u8]) -> Result<Option<User>> {
     let credential = proof.credential_id.as_slice();
     let read = async move |connection: &mut Connection| store::passkey::by_credential(connection, credential).await;
     let passkey = app.database.autocommit(read).await?;
@@ -142,18 +138,21 @@ pub(super) async fn prove(
         let now = work.now();
         let connection = work.connection().await?;
         let is_accepted = store::passkey::accept(connection, id, counter, now).await?;
-        if is_accepted {
+        // After the lock on the passkey: a removal that commits meanwhile ends the session that begins with this user.
+        let owner = users::get(connection, Visibility::All, user).await?;
+        if is_accepted && owner.is_active() {
             store::cancel_reset(connection, user).await?;
-        } else {
+        }
+        if !is_accepted {
             mail::send(connection, Topic::PasskeyRefused { event: id::new(now), user }, now).await?;
             let record = auth::of_user(user).refused().with("secondFactor", "passkey counter did not increase");
             work.audit(record.with("passkey", id.to_string()));
         }
-        Ok(is_accepted)
+        Ok(is_accepted.then_some(owner))
     });
-    let is_accepted = transaction.await?;
-    if !is_accepted {
+    let owner = transaction.await?;
+    if owner.is_none() {
         tracing::warn!(passkey = %id, %user, counter, "the counter of a passkey did not increase: it may be cloned");
     }
-    Ok(is_accepted.then_some(user))
+    Ok(owner)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::factors;
+use super::{factors, removal};
 use crate::{
     identity::{
         second_factor::{
@@ -99,7 +99,7 @@ pub async fn remove(work: &mut Work) -> Result<()> {
         if has_other {
             store::remove_app(connection, id).await?;
         }
-        let user = factors::after_removal(connection, user, has_other, now).await?;
+        let user = removal::after_removal(connection, user, has_other, now).await?;
         users::update(connection, &user).await?;
         tell_removed(connection, id, now).await?;
     }

@@ -66,20 +66,6 @@ pub(super) async fn settle(app: &App, user: UserId, current: SessionId) {
     }
 }
 
-/// Returns the next version of a locked user after the removal of a factor. Without any other, the recovery codes end, too.
-pub(super) async fn after_removal(
-    connection: &mut Connection,
-    user: User,
-    has_other: bool,
-    now: DateTime<Utc>,
-) -> Result<User> {
-    if !has_other {
-        store::delete(connection, user.id, None).await?;
-    }
-    let since = user.second_factor_at.filter(|_| has_other);
-    Ok(user.with_second_factor(since, now))
-}
-
 /// Returns the record of a change of the factors of a user.
 pub(super) fn record(user: UserId, what: &'static str) -> Record {
     auth::of_user(user).with("secondFactor", what)

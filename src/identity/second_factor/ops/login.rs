@@ -19,7 +19,7 @@ use crate::{
         session::model::{Device, Proof},
         sign_in::{model::Outcome, ops as sign_in},
         tokens::Pair,
-        user::store as users,
+        user::model::User,
     },
     proto::identity::v1::Reason as IdentityReason,
 };
@@ -56,13 +56,12 @@ pub async fn login(
         app.limiter.take_back(attempt).await;
     }
     let user = match proved {
-        Ok(id) => app.database.autocommit(async move |connection| users::with_hash(connection, id).await).await?,
+        Ok(user) => user,
         Err(error) => {
             sign_in::count(app, Outcome::Refused).await;
             return Err(error);
         }
     };
-    let (user, _) = user.ok_or(IdentityReason::InvalidPasskey)?;
     if !user.is_active() {
         sign_in::count(app, Outcome::Refused).await;
         auth::refused(app, &user.email, Some(&user), from).await?;
@@ -74,7 +73,7 @@ pub async fn login(
     auth::complete(app, proved, device, account, from).await
 }
 
-async fn prove(app: &App, token: &str, proof: &Assertion) -> Result<mainstay_kernel::id::UserId> {
+async fn prove(app: &App, token: &str, proof: &Assertion) -> Result<User> {
     let ceremony = ceremony::take(app, token, Purpose::Login).await?;
     let user = ceremony::prove(app, None, proof, ceremony.challenge()).await?;
     user.ok_or_else(|| IdentityReason::InvalidPasskey.into())

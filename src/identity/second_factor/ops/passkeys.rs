@@ -1,10 +1,8 @@
 //! Users list, add, rename and remove their passkeys.
 
-use chrono::{DateTime, Utc};
-
 use super::{
     ceremony::{self, Begun},
-    factors,
+    factors, removal,
 };
 use crate::{
     identity::{
@@ -14,7 +12,7 @@ use crate::{
             id::PasskeyId,
             model::{Ceremony, MAX_PASSKEYS, Passkey, Purpose},
             relying_party::{Attestation, RelyingParty},
-            store::{self as factor, passkey as store},
+            store::passkey as store,
         },
         session::ops as session,
         user::{model::User, store as users},
@@ -128,7 +126,7 @@ pub async fn remove_passkey(work: &mut Work, id: PasskeyId, issuers: &[String]) 
             return Err(IdentityReason::LastSignInMethod.into());
         }
     }
-    let user = without_removed(connection, user, others, now).await?;
+    let user = removal::without_removed(connection, user, others, now).await?;
     let epoch = user.epoch.next(Some(current));
     let user = User { epoch, ..user };
     users::update(connection, &user).await?;
@@ -136,26 +134,4 @@ pub async fn remove_passkey(work: &mut Work, id: PasskeyId, issuers: &[String]) 
     mail::send(connection, Topic::PasskeyRemoved { event: id::new(now), user: user_id }, now).await?;
     work.audit(factors::record(user_id, "passkey removed").with("passkey", id.to_string()));
     Ok(())
-}
-
-/// Removes the passkeys that a locked user has added since a time, and returns the user as it is stored then.
-pub async fn remove_added_since(
-    connection: &mut Connection,
-    user: User,
-    since: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<User> {
-    if store::delete_since(connection, user.id, since).await? == 0 {
-        return Ok(user);
-    }
-    let others = store::count(connection, user.id).await?;
-    let user = without_removed(connection, user, others, now).await?;
-    users::update(connection, &user).await?;
-    Ok(user)
-}
-
-/// Returns the next version of a locked user who has lost a passkey and still has others.
-async fn without_removed(connection: &mut Connection, user: User, others: usize, now: DateTime<Utc>) -> Result<User> {
-    let has_app = factor::find(connection, user.id).await?.is_some_and(|stored| stored.has_app());
-    factors::after_removal(connection, user, has_app || others > 0, now).await
 }

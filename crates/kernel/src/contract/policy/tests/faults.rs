@@ -98,7 +98,7 @@ fn the_policy_of_a_response_must_match_its_message() {
     says(&own("deadline_ms: 0"), &["a deadline must be positive"]);
     says(&own("public_max_age_seconds: 60 replica: true"), &["reads the primary: remove `replica`"]);
     says(&own("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
-    says(&own("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs public_max_age_seconds"]);
+    says(&own("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs a lifetime"]);
     says(&own("cache: CACHE_NO_STORE public_max_age_seconds: 60"), &["go with CACHE_PUBLIC"]);
     says(&own("public_field: \"data.state\""), &["go with CACHE_PUBLIC"]);
     says(
