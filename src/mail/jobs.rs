@@ -23,7 +23,7 @@ pub(super) struct UrgentMails;
 impl DueRows for UrgentMails {
     const NAME: &'static str = "send_urgent_mail";
     const TABLE: &'static str = "mails";
-    const CONDITION: &'static str = "kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28)";
+    const CONDITION: &'static str = "kind IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28, 41, 42, 43)";
     const LANE: Lane = Lane::new("mail", |config| config.section::<MailConfig>().concurrency);
 
     async fn run(app: &App, id: Uuid) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) struct BulkMails;
 impl DueRows for BulkMails {
     const NAME: &'static str = "send_bulk_mail";
     const TABLE: &'static str = "mails";
-    const CONDITION: &'static str = "kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28)";
+    const CONDITION: &'static str = "kind NOT IN (1, 4, 8, 11, 12, 13, 21, 22, 23, 24, 27, 28, 41, 42, 43)";
     const LANE: Lane = Lane::new("mail_bulk", |config| config.section::<MailConfig>().concurrency);
 
     async fn run(app: &App, id: Uuid) -> Result<()> {
