@@ -228,7 +228,7 @@ export const PEOPLE = [
       await dialog.getByLabel("Reason").fill("Left the company");
       await sound(page, "the form of a deactivation");
       await dialog.getByRole("button", { name: "Deactivate" }).click();
-      await page.getByText("Left the company").waitFor();
+      await page.locator("dl").getByText("Left the company").waitFor();
       await page.getByText("No session.").waitFor();
       await sound(page, "a deactivated person");
       same(await signInOnce(), "out", "a deactivated person");

@@ -23,6 +23,7 @@ export const german = {
   "Code that the app shows": "Code, den die App zeigt",
   "Confirm that it is you": "Bestätigen Sie, dass Sie es sind",
   "Each replaces one code of the app, if you lose it.": "Jeder ersetzt einen Code der App, wenn Sie diese verlieren.",
+  "A passkey belongs to a domain: open the console by its domain over HTTPS, or at localhost, in a browser with passkeys.": "Ein Passkey gehört zu einer Domain: Öffnen Sie die Konsole unter ihrer Domain über HTTPS oder unter localhost, in einem Browser mit Passkeys.",
   "A passkey signs you in with your fingerprint, your face or the PIN of a device, without the password.": "Ein Passkey meldet Sie mit Fingerabdruck, Gesicht oder der PIN eines Geräts an, ohne Passwort.",
   "A second factor protects your account.": "Ein zweiter Faktor schützt Ihr Konto.",
   "Add a passkey": "Passkey einrichten",

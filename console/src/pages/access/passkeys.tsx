@@ -38,7 +38,9 @@ export function Passkeys() {
         ))}
       </ul>
       {passkeys.error !== null && <Problem error={passkeys.error} />}
-      {hasPasskeys && <p><button type="button" onClick={() => setOpen(true)}>{t("Add a passkey")}</button></p>}
+      {hasPasskeys
+        ? <p><button type="button" onClick={() => setOpen(true)}>{t("Add a passkey")}</button></p>
+        : <p>{t("A passkey belongs to a domain: open the console by its domain over HTTPS, or at localhost, in a browser with passkeys.")}</p>}
       {open && <Sheet title={t("Add a passkey")} onClose={done}><AddPasskey onDone={done} /></Sheet>}
     </Card>
   );

@@ -1,6 +1,7 @@
 //! Sign-in with a passkey alone, and after a password.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::{Value, json};
 
 use super::{LOGIN, add, begin_login, login};
@@ -112,7 +113,9 @@ async fn a_deactivated_user_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_passkeys_are_limited_per_network() {
-    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "3/15m").start().await;
+    // The network is that of all tests.
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "3/15m").start().await;
     let cast = app.cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     for _ in 0..40 {
