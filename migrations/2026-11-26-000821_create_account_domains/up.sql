@@ -1,5 +1,5 @@
--- Purpose: people with addresses of a mail domain, which an account has proved by DNS, join the account. An address is known to
--- be confirmed or not.
+-- Purpose: people with addresses of a mail domain, which an account has proved by DNS, join the account. Users have the time of
+-- the last confirmation of the address.
 -- Lock: ACCESS EXCLUSIVE on users for a moment, because it is not rewritten; SHARE ROW EXCLUSIVE on accounts and users, because
 -- the new tables refer to them.
 -- Rollout: before the first server of this version starts. The users of the version before count as unconfirmed until the next

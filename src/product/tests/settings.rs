@@ -27,7 +27,7 @@ fn root() -> &'static Path {
 fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("a file").path();
-        // Rust has names of its own, which the compiler checks.
+        // The compiler checks the names in Rust.
         match path.extension() {
             Some(extension) if extension == "rs" => {}
             _ if path.is_dir() => add_files(&path, files),

@@ -121,7 +121,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
         assert!(!has_counted(server, "mainstay_redis_failures_total").await, "no script has keys on two nodes");
     }
 
-    // Each address has keys of its own, which the cluster spreads over its nodes.
+    // Each address has separate keys, which the cluster spreads over its nodes.
     let mut number = 0;
     eventually("each node has some of the keys", async || {
         number += 1;

@@ -10,8 +10,8 @@
 //! that should not count, such as a correct guess, is taken back ([`Limiter::take_back`]).
 //!
 //! While Redis is unavailable, Postgres keeps the log ([`crate::database::attempt_limit`]). While both are, no attempt
-//! is admitted. Attempts are not taken back from Postgres, because a successful one leads to a session, which needs
-//! Redis.
+//! is admitted. Attempts are not taken back from Postgres: without Redis, successful attempts count as well, so
+//! that a network or a person is limited earlier.
 
 #[cfg(test)]
 mod tests;
