@@ -1,6 +1,7 @@
 //! The configuration of the whole product.
 
 mod access;
+pub(crate) mod cost;
 mod events;
 mod masks;
 mod openapi;

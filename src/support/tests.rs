@@ -1,16 +1,13 @@
-//! The work on a text of four times the length takes about four times as long; with quadratic work it would take sixteen
-//! times as long.
+//! The cost of reading and writing texts.
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::hint::black_box;
 
 use super::{
     answer::model::template::{self, Values},
     formula,
     import::model::{Format, ReadOptions, read},
 };
+use crate::product::tests::cost::assert_proportional;
 
 /// What the readers look for: quotes, delimiters, line breaks, signs of formulas, braces, escapes, marks.
 const UNITS: [&str; 30] = [
@@ -80,29 +77,10 @@ const WORK: [Work; 9] = [
 ];
 
 #[test]
-fn a_longer_text_takes_time_in_proportion() {
-    const SHORT: usize = 16 << 10;
-    let cost = |work: fn(&str), unit: &str, bytes: usize| {
-        let text = unit.repeat(bytes / unit.len());
-        let began = Instant::now();
-        work(&text);
-        began.elapsed()
-    };
+fn a_longer_text_costs_in_proportion() {
     for (name, work) in WORK {
         for unit in UNITS {
-            let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-            // The machine may be busy with other work, so the fastest of many tries counts.
-            for attempt in 1..=40 {
-                short = short.min(cost(work, unit, SHORT).max(Duration::from_millis(4)));
-                long = long.min(cost(work, unit, 4 * SHORT));
-                if long < 10 * short {
-                    break;
-                }
-                assert!(
-                    attempt < 40,
-                    "{name}: {short:?} for {SHORT} bytes of {unit:?}, {long:?} for four times as many"
-                );
-            }
+            assert_proportional(&format!("{name}, of {unit:?}"), |bytes| work(&unit.repeat(bytes / unit.len())));
         }
     }
 }

@@ -141,14 +141,11 @@ fn write_html(text: &str) -> (String, Option<&'static str>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::{fault, render};
+    use crate::product::tests::cost::assert_proportional;
 
-    /// A text of four times the length takes about four times as long; with quadratic work it would take sixteen times
-    /// as long.
     #[test]
-    fn a_longer_text_takes_time_in_proportion() {
+    fn a_longer_text_costs_in_proportion() {
         const UNITS: [&str; 30] = [
             "a",
             "[",
@@ -186,24 +183,11 @@ mod tests {
             let (columns, rows) = (bytes / 8, bytes / 4);
             format!("{}\n{}\n{}", "a|".repeat(columns), "-|".repeat(columns), "a\n".repeat(rows))
         };
-        let cost = |unit: &str, bytes: usize| {
-            let text = if unit == "a wide table" { wide_table(bytes) } else { unit.repeat(bytes / unit.len()) };
-            let began = Instant::now();
-            assert!(render(&text).len() < 20 * bytes);
-            began.elapsed()
-        };
-        for unit in UNITS.into_iter().chain(["a wide table"]) {
-            let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-            // The machine may be busy with other work, so the fastest of many tries counts.
-            for attempt in 1..=40 {
-                short = short.min(cost(unit, 16 << 10).max(Duration::from_millis(4)));
-                long = long.min(cost(unit, 64 << 10));
-                if long < 10 * short {
-                    break;
-                }
-                assert!(attempt < 40, "{unit:?}: {short:?} for 16 KiB, {long:?} for 64 KiB");
-            }
+        let bounded = |text: &str, bytes: usize| assert!(render(text).len() < 20 * bytes);
+        for unit in UNITS {
+            assert_proportional(unit, |bytes| bounded(&unit.repeat(bytes / unit.len()), bytes));
         }
+        assert_proportional("a wide table", |bytes| bounded(&wide_table(bytes), bytes));
         assert!(fault(&wide_table(64 << 10)).is_some(), "it is refused");
     }
 }
