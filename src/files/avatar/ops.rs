@@ -24,18 +24,20 @@ use crate::files::{file::ops as objects, storage::Storage};
 
 /// The largest upload, in bytes.
 pub const MAX_BYTES: usize = 5 << 20;
-/// The maximum wait for decoding memory.
-const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The age from which an object that no transaction kept is an orphan: longer than any request takes.
 const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// Draws pictures within [`picture::MEMORY`], which all drawings share; one permit is one MiB.
 #[derive(Debug, Clone)]
-pub(crate) struct Painter(Arc<Semaphore>);
+pub(crate) struct Painter {
+    memory: Arc<Semaphore>,
+    /// The maximum wait for memory.
+    max_wait: Duration,
+}
 
 impl Default for Painter {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(mib(picture::MEMORY) as usize)))
+        Self { memory: Arc::new(Semaphore::new(mib(picture::MEMORY) as usize)), max_wait: Duration::from_secs(10) }
     }
 }
 
@@ -77,8 +79,8 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
 /// the caller has disconnected.
 async fn draw(painter: &Painter, mut file: File) -> Result<Vec<(u32, Vec<u8>)>> {
     let (mut file, original) = blocking(move || picture::find(&mut file).map(|original| (file, original))).await?;
-    let max_wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
-    let memory = painter.0.clone().acquire_many_owned(mib(original.memory()));
+    let max_wait = context::remaining().map_or(painter.max_wait, |budget| budget.min(painter.max_wait));
+    let memory = painter.memory.clone().acquire_many_owned(mib(original.memory()));
     let Ok(Ok(memory)) = tokio::time::timeout(max_wait, memory).await else {
         return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
     };
