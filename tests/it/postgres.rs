@@ -341,8 +341,7 @@ async fn set_read_only(database: &TestDatabase, is_read_only: bool) {
 /// A primary that was demoted refuses writes (25006, read_only_sql_transaction), until a new connection leads to its successor.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_to_a_database_that_is_read_only_are_unavailable() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let create = async |protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
     let id = create(Protocol::Rest).await.success().id();
     set_read_only(&app.database, true).await;

@@ -309,8 +309,7 @@ async fn a_page_costs_the_same_whatever_its_length() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
-    let app = app.start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = app.start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let one = json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut costs = Vec::new();

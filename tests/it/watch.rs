@@ -157,8 +157,7 @@ pub(crate) const TICKETS: &str = "TicketService.WatchTickets";
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_complete_beside_an_open_watch_on_their_connection() {
     const CALLS: usize = 400;
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let mut watches = Vec::new();
     for _ in 0..2 {
@@ -226,8 +225,7 @@ async fn a_change_on_one_instance_is_seen_on_another() {
 /// Batches and imports too, each with its own statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_make_a_ticket_is_seen() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let mut reader = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let account = cast.customer.as_user().account.to_string();
     let mut one = draft();

@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_has_the_changed_fields_before_and_after() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let id = ticket(&cast.customer).await;
         let request =
@@ -57,8 +56,7 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_or_repeated_request_adds_no_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (key, request) = (unique(), draft());
     let create = || cast.customer.keyed(Protocol::Rest, "TicketService.CreateTicket", request.clone(), &key);
     let id = create().await.success().id();
@@ -73,8 +71,7 @@ async fn a_refused_or_repeated_request_adds_no_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_sees_nothing_of_internal_notes() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let note = json!({ "ticketId": id, "body": "They pay late", "internal": true });
     let note = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", note).await.success().id();
@@ -88,8 +85,7 @@ async fn an_account_sees_nothing_of_internal_notes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reason_and_a_role_are_in_the_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = cast.agent.as_user().id.to_string();
     let role = json!({ "userId": id, "role": "ROLE_ADMIN" });
     cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
@@ -104,8 +100,7 @@ async fn a_reason_and_a_role_are_in_the_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn personal_values_are_erased_and_entries_stay() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let stored = "SELECT count(*) FROM audit_entries WHERE personal IS NOT NULL AND actor_id = ";
     let stored = format!("{stored}'{}'", cast.customer.as_user().id);
@@ -122,8 +117,7 @@ async fn personal_values_are_erased_and_entries_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_sign_ins_with_the_address_of_a_user_are_erased() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (customer, stranger) = (cast.customer.as_user(), cast.stranger.as_user());
     for user in [customer, stranger] {
         let request = json!({ "email": user.email, "password": "a wrong password" });
@@ -144,8 +138,7 @@ async fn refused_sign_ins_with_the_address_of_a_user_are_erased() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_has_the_entries_of_the_account_oldest_first() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(ticket(&cast.customer).await);
@@ -170,8 +163,7 @@ async fn an_export_has_the_entries_of_the_account_oldest_first() {
 /// The page tells the entries of a job from those of a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_the_actor_of_its_changes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let id = post(&cast.agent).await;
     let soon = app.app.clock.now() + chrono::TimeDelta::seconds(1);
     let schedule = json!({ "postId": id, "publishTime": soon.to_rfc3339() });

@@ -27,8 +27,7 @@ const TASK: &str = "export_audit_log";
 
 /// Starts an app with a receiver, and a few chained entries.
 async fn start(url: &str) -> TestApp {
-    let app = TestApp::builder().set("AUDIT_EXPORT_URL", url).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("AUDIT_EXPORT_URL", url).start_with_cast().await;
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }

@@ -38,8 +38,7 @@ fn is_of_page(entry: &Value, page: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_and_a_refused_one_have_their_client() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.agent.as_user();
     assert_eq!(sign_in(&app, &user.email, &user.password).await, 200);
     let signed_in = about(&cast.admin, &user.id.to_string()).await;

@@ -15,8 +15,7 @@ async fn link(who: &Actor, id: &str) -> String {
 
 #[tokio::test]
 async fn a_download_is_saved_and_not_run() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let page = "<html><script>alert(1)</script></html>";
     let request = json!({ "name": "a\"; x=é.html", "file": body("text/html", page) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
@@ -38,8 +37,7 @@ async fn a_download_is_saved_and_not_run() {
 
 #[tokio::test]
 async fn an_image_is_shown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
     let got = app.endpoint.http.get(format!("{}{}", app.endpoint.base(), link(&cast.customer, &id).await));
@@ -51,8 +49,7 @@ async fn an_image_is_shown() {
 
 #[tokio::test]
 async fn a_part_of_a_file_can_be_had() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let url = link(&cast.customer, &upload(&cast.customer).await).await;
     let get = |range: &str| Raw::new("GET", &url).header("range", range);
     let address = app.endpoint.address;
@@ -89,8 +86,7 @@ async fn a_part_of_a_file_can_be_had() {
 
 #[tokio::test]
 async fn a_link_is_for_one_file_and_ends_with_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (one, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
     let url = link(&cast.customer, &one).await;
     let address = app.endpoint.address;

@@ -14,8 +14,7 @@ async fn usage(database: &TestDatabase) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_uploads_share_the_space() {
-    let app = TestApp::builder().set("FILES_QUOTA", "1KiB").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_QUOTA", "1KiB").start_with_cast().await;
     let mut request = upload_request();
     request["sizeBytes"] = "100".into();
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
@@ -39,8 +38,7 @@ async fn concurrent_uploads_share_the_space() {
 
 #[tokio::test]
 async fn deleting_a_file_gives_its_space_back() {
-    let app = TestApp::builder().set("FILES_QUOTA", "150B").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_QUOTA", "150B").start_with_cast().await;
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
     let call = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small.clone());
     let id = call().await.success().id();
@@ -58,8 +56,7 @@ async fn deleting_a_file_gives_its_space_back() {
 async fn an_upload_takes_space_until_it_is_deleted() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = format!("file://{}", directory.path().display());
-    let app = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start_with_cast().await;
     let who = &cast.customer;
     let call = |method: &'static str, id: &str| who.call(Protocol::Rest, method, json!({ "fileId": id }));
     let create = || who.call(Protocol::Rest, "FileService.CreateUpload", upload_request());

@@ -15,8 +15,7 @@ async fn download(who: &Actor, id: &str) -> Response {
 #[tokio::test(flavor = "multi_thread")]
 async fn contents_go_to_the_bucket_and_come_from_it() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", s3.url()).start_with_cast().await;
     // More than one part of a multipart upload.
     let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at % 251) as u8).collect();
     let mut request = upload_request();
@@ -61,8 +60,8 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start_with_cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
     let id = cast.customer.call(Protocol::Envoy, "FileService.UploadFile", request).await.success().id();
     let link = download(&cast.customer, &id).await.success().text("/data/url");
@@ -77,8 +76,7 @@ async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_away_is_said_to_be() {
     let mut s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start_with_cast().await;
     let file = upload(&cast.customer).await;
     s3.kill();
     let upload = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small());
@@ -105,8 +103,8 @@ async fn a_bucket_that_is_away_is_said_to_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_hangs_holds_nothing_else_up() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start_with_cast().await;
     let file = upload(&cast.customer).await;
     s3.hang(true);
     let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());

@@ -104,8 +104,7 @@ async fn the_last_bytes_are_not_waited_for_either() {
 /// The connection may be that of a proxy, with the requests of others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_leaves_the_last_bytes_is_cut_off_alone() {
-    let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("WRITE_TIMEOUT", "1s").start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 2, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("accept-encoding", "identity")];
@@ -121,8 +120,7 @@ async fn a_reader_that_leaves_the_last_bytes_is_cut_off_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_holds_to_the_last_byte() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("x-request-timeout", "1")];
@@ -222,8 +220,8 @@ async fn an_unread_download_ends_for_another() {
 /// A list costs much more than its rejection, and a client that does not read the first list would not read the second.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_response_is_produced_for_callers_that_do_not_read() {
-    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
     let mut tokens = Vec::new();
@@ -256,8 +254,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const MOST: usize = 8;
     /// The number of tickets of some 19 kB each: large, while all lists together stay below the caller's unread budget.
     const TICKETS: usize = 20;
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), TICKETS, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str())];
@@ -351,8 +348,8 @@ async fn unread_responses_are_bounded() {
 /// A watch whose reader has stalled retains its encoded messages, which count against the budget.
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_watches_end_for_others_which_continue() {
-    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start_with_cast().await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("accept", "text/event-stream")];
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, "TicketService.WatchTickets", "").await;

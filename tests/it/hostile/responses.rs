@@ -18,8 +18,7 @@ fn batch(account: Value, count: usize, bytes: usize) -> Value {
 /// A committed change whose response can't be received would be sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = json!(cast.customer.as_user().account);
     let count = async || app.database.number("SELECT count(*) FROM tickets").await;
     for key in [None, Some("one")] {
@@ -55,8 +54,7 @@ async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_grpc_would_refuse_says_what_to_do() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, 1).await;
     // Three bytes each.
     app.database.sql("UPDATE tickets SET body = repeat('烟', 19000)").await;

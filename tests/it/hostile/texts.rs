@@ -105,8 +105,7 @@ async fn a_line_is_one_line_that_can_be_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_every_script_are_good() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = cast.customer.as_user().id.to_string();
     let names = ["José", "\u{200f}\u{5d0}\u{5d1}", "नीलिमा", "山田", "👩\u{200d}🔬", "O'Neil"].map(|name| (name, name));
     let normalized = [(" \u{202e}Ada\tB ", "Ada B"), ("Zoe\u{308}", "Zoë")];
@@ -159,8 +158,7 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_one_user_however_it_is_written() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let address = format!("ada+{}@xn--bcher-kva.example", unique());
     app.database.sql(&format!("UPDATE users SET email = '{address}' WHERE id = '{}'", user.id)).await;

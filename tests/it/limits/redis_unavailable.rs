@@ -86,8 +86,7 @@ async fn the_report_of_an_idle_instance_notices_that_redis_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_and_stay_signed_in_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REDIS_URL", redis.url()).start_with_cast().await;
     let (user, anonymous) = (cast.customer.as_user(), Actor::anonymous(&app.endpoint));
     let refresh = async |pair: &Response, protocol: Protocol| {
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
@@ -120,8 +119,7 @@ async fn people_sign_in_and_stay_signed_in_without_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_without_redis_is_not_reported_by_mail() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REDIS_URL", redis.url()).start_with_cast().await;
     let (user, reports) = (cast.customer.as_user(), "SELECT count(*) FROM mails");
     sign_in(&app.endpoint, user).await.success();
     // The first sign-in of a new user is never reported.

@@ -23,8 +23,7 @@ async fn cancel(who: &Actor, operation: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_operation_never_starts_after_its_cancellation() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     cancel(&cast.service, &operation).await.failure("NOT_FOUND");
     let cancelled = cancel(&cast.agent, &operation).await.success();
@@ -46,8 +45,7 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF (SELECT rows_done FROM operations) > 0 THEN PERFORM pg_advisory_xact_lock(7); END IF;
@@ -89,8 +87,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notification() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });

@@ -10,8 +10,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_recognized_in_either_format() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
     let request = json!({ "accountId": account, "file": file(csv), "unescape": "newlines" });
@@ -42,8 +41,7 @@ async fn a_row_is_recognized_in_either_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_file_fails_as_a_whole() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, "subject,answer\nOne,Two\n", "one").await;
     let result = wait_for_end(&cast.agent, &operation).await;
@@ -55,8 +53,7 @@ async fn an_invalid_file_fails_as_a_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_rows_are_listed_in_pages() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let rows: String = (0..7).map(|_| "x,\n").collect();
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &format!("subject,body\n{rows}"), "one").await;

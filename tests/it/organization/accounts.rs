@@ -6,8 +6,7 @@ use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
 
 #[tokio::test]
 async fn accounts_are_found_by_name_and_membership() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     for protocol in PROTOCOLS {
         let name = format!("Äpfel 100% {}", unique());
@@ -37,8 +36,7 @@ async fn accounts_are_found_by_name_and_membership() {
 /// The limit holds for concurrent requests on one user.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_owns_a_bounded_number_of_accounts() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let create = |number: usize| {
         let name = format!("Company {number}");
         cast.customer.call(PROTOCOLS[number % 2], "AccountService.CreateAccount", json!({ "name": name }))
@@ -59,8 +57,7 @@ async fn a_user_owns_a_bounded_number_of_accounts() {
 /// An account that the user has created and given to another owner still counts.
 #[tokio::test]
 async fn a_transfer_makes_no_room_for_another_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (user, other) = (cast.stranger.as_user().id, cast.customer.as_user().id);
     let found = |count: usize| {
         format!(

@@ -62,8 +62,7 @@ async fn member_of_account(app: &TestApp, who: &Actor, account_of: &Actor) -> St
 /// Postgres forgets the end of the session: it failed over to a replica that had received the end of the membership only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_other_data_revives_no_removed_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.colleague).await;
     keep_sessions(&app.database).await;
     let id = member_of(&app.database, &cast.colleague).await;
@@ -125,8 +124,7 @@ async fn another_role_outdates_the_tokens_and_keeps_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_lists_the_colleagues_only() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let list = cast.customer.call(protocol, "MemberService.ListMembers", json!({})).await.success();
         let mut emails: Vec<_> =
@@ -190,8 +188,7 @@ async fn an_invitation_ends_with_the_authority_of_its_inviter() {
 /// A deactivated person has no access to any account, and the memberships stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivated_member_is_out_and_remains_a_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.colleague).await;
     let request = json!({ "userId": cast.colleague.as_user().id.to_string(), "reason": "Left the company" });
     cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
@@ -240,8 +237,7 @@ async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
 /// A session that leaves the account in time continues in the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let own = cast.stranger.as_user().account.to_string();
     for round in 0..20 {
         let id = join(&app.database, &cast.stranger, &cast.customer, 3).await;

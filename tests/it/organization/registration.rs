@@ -14,8 +14,7 @@ const REGISTER: &str = "AuthService.Register";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_addresses_of_the_configured_domains_register() {
-    let app = TestApp::builder().set("REGISTRATION", "Shop.example,bücher.example").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REGISTRATION", "Shop.example,bücher.example").start_with_cast().await;
     for protocol in PROTOCOLS {
         for domain in ["shop.example", "xn--bcher-kva.example"] {
             let request = json!({ "email": format!("{}@{domain}", unique()) });

@@ -61,8 +61,7 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_credential_is_refused_even_where_none_is_needed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, _) = publish_post(&cast.agent).await;
     let bad = crate::support::Actor::bearer(&app.endpoint, "nonsense");
     for protocol in PROTOCOLS {

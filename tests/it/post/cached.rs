@@ -156,8 +156,7 @@ async fn readers_get_the_same_answers_without_redis() {
 /// CDNs and browsers may store a post, and ask whether it has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_post_is_not_sent_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, _) = publish_post(&cast.agent).await;
     let request = json!({ "postId": id });
     for who in [&cast.anonymous, &cast.agent] {

@@ -90,8 +90,7 @@ async fn the_links_of_the_feed_are_absolute() {
 /// Readers poll the feed, which rarely changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_feed_is_not_sent_again_and_a_changed_one_is_compressed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let summary = "About the printer. ".repeat(20);
     let publish = async |title: &str| {
         let request = json!({ "title": title, "body": "Text", "summary": summary });

@@ -21,8 +21,7 @@ async fn change(author: &Actor, what: &str, post: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_public_while_a_published_post_shows_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let image = image(&cast.agent).await;
     let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&image)).await.success();
     let (post, address) = (create.id(), format!("/images/{image}"));
@@ -51,8 +50,7 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_changes_what_is_shown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (first, second) = (image(&cast.agent).await, image(&cast.agent).await);
     let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&first)).await.success().id();
     change(&cast.agent, "Publish", &post).await;
@@ -69,8 +67,7 @@ async fn an_edit_changes_what_is_shown() {
 
 #[tokio::test]
 async fn nothing_but_images_is_shown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let file = upload(&cast.agent).await;
     cast.agent
         .call(Protocol::Rest, "PostService.CreatePost", post_with_image(&file))

@@ -81,8 +81,7 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
     let (by_id, by_slug) = (json!({ "postId": id }), json!({ "slug": slug }));
     let listed = async || {
@@ -102,8 +101,7 @@ async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_publish_is_replayed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = post(&cast.agent).await;
     let request = json!({ "postId": id });
     let first = cast.agent.keyed(Protocol::Rest, "PostService.PublishPost", request.clone(), "once").await.success();

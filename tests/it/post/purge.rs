@@ -14,8 +14,7 @@ async fn app(format: &'static str, receiver: &Receiver) -> TestApp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_public_response_has_the_tags_by_which_it_is_purged() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
     let tags = async |method: &str, request: serde_json::Value| {
         let answer = cast.anonymous.call(Protocol::Rest, &format!("PostService.{method}"), request).await;

@@ -12,8 +12,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_with_one_title_at_once_have_slugs_of_their_own() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let protocols = [Protocol::Grpc, Protocol::Rest];
     let create = |number: usize| {
         cast.agent.call(
@@ -30,8 +29,7 @@ async fn posts_with_one_title_at_once_have_slugs_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_gets_the_slug_that_all_ask_for() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut posts = Vec::new();
     for _ in 0..6 {
         posts.push(crate::cases::post::post(&cast.agent).await);
@@ -64,8 +62,7 @@ async fn change(author: &Actor, method: &str, request: serde_json::Value) -> Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (first, old) = publish_post(&cast.agent).await;
     let rename = async |id: &str, slug: &str| {
         change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
@@ -103,8 +100,7 @@ async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
 /// A caller that follows the redirection gets what it asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirection_keeps_the_query() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, old) = publish_post(&cast.agent).await;
     change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": "second-name" } })).await;
     for protocol in [Protocol::Rest, Protocol::Envoy] {
@@ -124,8 +120,7 @@ async fn a_redirection_keeps_the_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_slug_of_a_draft_was_never_public() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let rename = async |id: &str, slug: &str| {
         change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
     };
@@ -148,8 +143,7 @@ async fn the_slug_of_a_draft_was_never_public() {
 /// A cache that holds an earlier post of the slug, at the same version, must not be told that nothing has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tag_of_a_slug_belongs_to_its_post() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (first, slug) = publish_post(&cast.agent).await;
     let request = json!({ "slug": slug });
     let read = async |headers: &[(&str, &str)]| {

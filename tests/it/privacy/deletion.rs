@@ -22,8 +22,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_is_scheduled_and_canceled_with_the_token_of_its_mail() {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().set_all(provider.variables()).start_with_cast().await;
     for (number, (who, protocol)) in
         [&cast.customer, &cast.stranger, &cast.agent].into_iter().zip(PROTOCOLS).enumerate()
     {
@@ -67,8 +66,7 @@ async fn a_deletion_is_scheduled_and_canceled_with_the_token_of_its_mail() {
 /// An account without another member goes and returns with its owner; one with members is handed over first.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_leaves_no_account_behind() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.stranger.as_user().account;
     let scheduled = format!("SELECT count(*) FROM accounts WHERE id = '{account}' AND deletion_at IS NOT NULL");
     let id = request(&cast.stranger, of_user(&cast.stranger)).await;
@@ -159,8 +157,7 @@ async fn a_user_whose_account_is_billed_is_postponed() {
 /// A job that failed too often is given up, and forgotten after a month.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_erasure_without_a_job_is_queued_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let late = request(&cast.customer, of_user(&cast.customer)).await;
     let begun = request(&cast.agent, of_user(&cast.agent)).await;
     let dead = request(&cast.stranger, of_user(&cast.stranger)).await;

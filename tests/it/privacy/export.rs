@@ -154,8 +154,7 @@ async fn an_export_of_staff_has_no_rows_of_customers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_for_its_user_and_for_some_minutes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let own = export(&cast.customer, json!({})).await;
     for other in [&cast.colleague, &cast.stranger, &cast.admin] {
         other.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.failure("NOT_FOUND");
@@ -182,8 +181,7 @@ async fn an_archive_is_for_its_user_and_for_some_minutes() {
 
 #[tokio::test]
 async fn exports_are_limited() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     cast.customer.call(Protocol::Rest, CREATE, json!({})).await.success();
     cast.customer.call(Protocol::Rest, CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
     for _ in 0..2 {

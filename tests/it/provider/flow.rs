@@ -90,8 +90,7 @@ async fn over_tls_the_cookie_belongs_to_this_host_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_a_second_factor_types_a_code() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     link_to(&app, &provider, &cast.customer).await;
     let (page, mut browser) = sign_in(&app).await;
@@ -112,8 +111,7 @@ async fn a_user_with_a_second_factor_types_a_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_staff_needs_the_second_factor_of_the_policy() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     link_to(&app, &provider, &cast.admin).await;
     let (_, mut browser) = sign_in(&app).await;
     let refreshed = browser.post("/session/refresh", &json!({})).await;

@@ -118,8 +118,8 @@ async fn an_unverified_address_of_a_user_is_of_no_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_links_the_customers_of_its_domains_and_never_the_staff() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com,corp.example").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com,corp.example").start_with_cast().await;
     let domain = |who: &Actor| who.as_user().email.split('@').nth(1).expect("a domain").to_owned();
     for who in [&cast.customer, &cast.agent, &cast.admin] {
         assert_eq!(domain(who), "example.com", "the cast has addresses of one domain");
@@ -149,8 +149,7 @@ async fn a_provider_links_the_customers_of_its_domains_and_never_the_staff() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_joins_the_staff_meanwhile_is_not_linked() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let user = cast.customer.as_user();
     provider.claim("email", user.email.clone());
     let mut browser = Browser::new(&app.endpoint);
@@ -173,8 +172,7 @@ async fn a_customer_who_joins_the_staff_meanwhile_is_not_linked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_joins_the_staff_loses_the_identities() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let user = cast.customer.as_user();
     provider.claim("email", user.email.clone());
     let (page, mut browser) = sign_in(&app).await;

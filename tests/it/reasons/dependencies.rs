@@ -14,8 +14,7 @@ use crate::{
 
 #[tokio::test]
 async fn internal_error() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
     let mut coverage = ReasonCoverage::of("INTERNAL_ERROR");
@@ -29,8 +28,7 @@ async fn internal_error() {
 
 #[tokio::test]
 async fn unavailable() {
-    let app = TestApp::builder().set("DATABASE_POOL_WAIT", "800ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("DATABASE_POOL_WAIT", "800ms").start_with_cast().await;
     cast.customer.token().await;
     let name = app.database.url.rsplit('/').next().expect("a name").to_owned();
     let name = name.split('?').next().expect("a name");

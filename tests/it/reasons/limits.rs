@@ -15,8 +15,7 @@ use crate::{
 
 #[tokio::test]
 async fn rate_limit_exceeded() {
-    let app = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start_with_cast().await;
     let mut last = None;
     for _ in 0..4 {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
@@ -49,8 +48,7 @@ fn lock(principal: uuid::Uuid, key: &str) -> i64 {
 
 #[tokio::test]
 async fn idempotency_in_progress() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.as_user().id, "one");
@@ -67,8 +65,7 @@ async fn idempotency_in_progress() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflict() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let mut coverage = ReasonCoverage::of("CONFLICT");
     for protocol in PROTOCOLS {
@@ -91,8 +88,7 @@ async fn conflict() {
 
 #[tokio::test]
 async fn deadline_exceeded() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let other = connect(&app.database.url).await;
     other

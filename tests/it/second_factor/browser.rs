@@ -13,8 +13,7 @@ async fn post(app: &TestApp, path: &str, body: Value) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cookie_is_set_after_the_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let first = post(&app, "/session", json!({ "email": user.email, "password": user.password })).await.success();
     assert_eq!((first.header("set-cookie"), first.header("cache-control")), (None, Some("no-store")), "{first:#?}");

@@ -18,8 +18,7 @@ async fn assert_challenged(app: &TestApp, user: &User, password: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_reset_keeps_the_second_factor() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.customer).await;
     let user = cast.customer.as_user();
     let token = reset::create_token(&app.database, user).await;
@@ -31,8 +30,7 @@ async fn a_password_reset_keeps_the_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_address_and_its_undo_keep_the_second_factor() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.customer).await;
     let (user, email) = (cast.customer.as_user(), email_change::new_address());
     let token = email_change::create_token(&app.database, user, &email).await;
@@ -77,8 +75,7 @@ async fn an_invitation_and_a_registration_begin_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn earlier_sessions_end_when_the_factor_is_added() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (own, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     add(&app, &own).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");

@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_challenge_is_no_access_token_and_the_reverse() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let token = challenge(&app, user).await;
     for protocol in PROTOCOLS {
@@ -31,8 +30,7 @@ async fn a_challenge_is_no_access_token_and_the_reverse() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_challenge_expires_and_ends_with_the_sessions_of_its_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let token = challenge(&app, user).await;
     app.app.clock.advance(TimeDelta::seconds(300));

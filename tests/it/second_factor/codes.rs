@@ -12,8 +12,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_takes_the_password_and_a_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let other = new_session(&app, &cast.customer).await;
     let before = caller(&app, &other).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(before.data().get("secondFactorTime"), None);
@@ -39,8 +38,7 @@ async fn a_sign_in_takes_the_password_and_a_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_accepted_once_also_of_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     let user = cast.customer.as_user();
     let mut challenges = Vec::new();
@@ -61,8 +59,7 @@ async fn a_code_is_accepted_once_also_of_requests_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_code_works_once_also_of_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     assert_eq!(factor.recovery.len(), 10);
     let user = cast.customer.as_user();
@@ -88,8 +85,7 @@ async fn a_recovery_code_works_once_also_of_requests_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_of_one_person() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (mine, theirs) = (add_to(&app, &cast.customer).await, add_to(&app, &cast.stranger).await);
     let challenge = challenge(&app, cast.customer.as_user()).await;
     verify(&app, &challenge, &theirs.code(&app)).await.failure("WRONG_CODE");
@@ -102,8 +98,7 @@ async fn a_code_is_of_one_person() {
 /// The holder of the password guesses codes; the owner signs in once the password is reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_are_limited_per_challenge_and_per_person() {
-    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "10/15m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_LOGIN", "10/15m").start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let [first, second, third] =
         [challenge(&app, user).await, challenge(&app, user).await, challenge(&app, user).await];
@@ -131,8 +126,7 @@ async fn wrong_codes_are_limited_per_challenge_and_per_person() {
 /// The thief of a mailbox resets the password, and has a new epoch for codes each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_are_limited_per_person_and_day_whatever_the_password() {
-    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "1000/15m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_LOGIN", "1000/15m").start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     let mut user = cast.customer.as_user().clone();
     for round in 0..2 {

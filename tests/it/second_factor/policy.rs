@@ -39,8 +39,7 @@ async fn assert_full(app: &TestApp, pair: &Response) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_without_a_factor_can_only_add_one() {
-    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     assert_full(&app, &new_session(&app, &cast.customer).await).await;
     for who in [&cast.agent, &cast.admin] {
         let pair = new_session(&app, who).await;
@@ -62,8 +61,7 @@ async fn staff_without_a_factor_can_only_add_one() {
 /// A session from before the factor, such as one whose mark was lost, proves it once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_the_proof_authenticates_again() {
-    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     let factor = add(&app, &new_session(&app, &cast.agent).await).await;
     let id = mainstay_kernel::id::UserId(cast.agent.as_user().id);
     let read = async move |connection: &mut mainstay_kernel::database::Connection| {
@@ -85,8 +83,7 @@ async fn a_session_without_the_proof_authenticates_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_requires_it_of_the_members() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     let login = json!({ "email": cast.stranger.as_user().email, "password": cast.stranger.as_user().password, "accountId": other });

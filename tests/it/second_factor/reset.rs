@@ -15,8 +15,7 @@ const TASK: &str = "reset_second_factors";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_resets_a_factor_a_day_later() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let pair = sign_in_fully(&app, user, &factor).await;
     let request = json!({ "userId": user.id.to_string() });
@@ -41,8 +40,7 @@ async fn an_admin_resets_a_factor_a_day_later() {
 /// A thief who has talked an admin into a reset loses to the user, who still has the app.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_of_the_app_cancels_a_reset() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     cast.admin.call(Protocol::Rest, RESET, json!({ "userId": user.id.to_string() })).await.success();
     // A recovery code may be in the hands of the thief.
@@ -59,8 +57,7 @@ async fn a_code_of_the_app_cancels_a_reset() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_resets_a_factor_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.admin).await;
     let email = &cast.admin.as_user().email;
     ops::reset(&app.app, email).await.expect("it is removed");

@@ -81,8 +81,7 @@ async fn an_old_sign_in_is_refused_over_every_protocol_and_renewed() {
 /// An invitation as an owner has the effect of a transfer, and an account without its policy that of a removed factor.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_method_makes_an_owner_or_lifts_the_policy_with_an_old_sign_in() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let me = caller(&app, &aged(&app, new_session(&app, &cast.customer).await).await);
     let invite = |role: &str| json!({ "email": "thief@example.com", "role": role });
@@ -102,8 +101,7 @@ async fn new_session_of(app: &TestApp, who: &Actor) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_authentication_takes_the_password_and_the_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.admin).await;
     let pair = aged(&app, sign_in_fully(&app, cast.admin.as_user(), &factor).await).await;
     let (me, key) = (caller(&app, &pair), json!({ "name": "A key", "scopes": ["support.tickets.read"] }));
@@ -125,8 +123,7 @@ async fn a_repeated_authentication_takes_the_password_and_the_code() {
 /// A refresh and a switch renew the tokens, not the authentication.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_refresh_nor_a_switch_is_an_authentication() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut pair = aged(&app, new_session(&app, &cast.customer).await).await;
     let account = cast.customer.as_user().account.to_string();
     let role = json!({ "accountId": account, "name": "A role", "scopes": ["support.tickets.read"] });
@@ -141,8 +138,7 @@ async fn neither_a_refresh_nor_a_switch_is_an_authentication() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_and_an_address_change_with_a_recent_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let change = json!({ "currentPassword": PASSWORD, "password": "a brand new password" });
     let address = json!({ "currentPassword": PASSWORD, "email": email_change::new_address() });
     let requests = [("AuthService.RequestEmailChange", address), ("AuthService.ChangePassword", change)];

@@ -13,8 +13,7 @@ use crate::{
 
 #[tokio::test]
 async fn an_export_has_every_ticket_of_the_caller() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let one = |account: String| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(cast.customer.as_user().account.to_string()); 480];
     tickets.extend(vec![one(cast.stranger.as_user().account.to_string()); 20]);
@@ -35,8 +34,7 @@ async fn an_export_has_every_ticket_of_the_caller() {
 
 #[tokio::test]
 async fn an_export_is_sent_as_events_on_request() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     crate::cases::ticket(&cast.customer).await;
     let token = cast.customer.token().await.expect("a token");
     let request = app.endpoint.http.get(format!("{}/api/v1/tickets/export", app.endpoint.base())).bearer_auth(token);
@@ -48,8 +46,7 @@ async fn an_export_is_sent_as_events_on_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csv_file_of_any_protocol_is_imported_again() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let draft = json!({
         "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
@@ -107,8 +104,7 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_lines_are_imported_again() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let draft = json!({
         "subject": "One", "body": "a\r\n=b;\"c\"", "kind": "TICKET_KIND_CHANGE", "priority": "TICKET_PRIORITY_HIGH",
         "queue": "IT", "language": "de-AT", "tags": ["Smith, John", "\"c\""],

@@ -29,8 +29,7 @@ async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "accountId": account, "file": file(ROWS) });
@@ -96,8 +95,7 @@ fn many_tickets() -> String {
 async fn many_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let tickets = many_tickets();
     let (total, stored) = (MANY.to_string(), (MANY - 1).to_string());
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(&tickets) });
     for (rows_created, rows_known) in [(&*stored, "0"), ("0", &*stored)] {
         let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
@@ -205,8 +203,7 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
 
 #[tokio::test]
 async fn a_file_of_another_type_is_refused_by_name() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.as_user().account);
     let send = async |content_type: &str, body: &[u8]| {
@@ -269,8 +266,7 @@ async fn a_backslash_is_a_character_unless_the_import_says_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_may_be_compressed() {
     use std::io::Write as _;
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(ROWS.as_bytes()).expect("memory");
@@ -292,8 +288,7 @@ async fn an_upload_may_be_compressed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_is_answered_with_the_current_state() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(ROWS) });
     let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.success();
     wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
@@ -308,8 +303,7 @@ async fn the_same_key_is_answered_with_the_current_state() {
 /// Idle uploads block further uploads of their own principal only.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_uploads_leave_space_to_others() {
-    let app = TestApp::builder().set("MAX_UPLOADS", "2").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("MAX_UPLOADS", "2").start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let account = cast.customer.as_user().account.to_string();
     let url = format!("{}/api/v1/tickets/import?accountId={account}", app.endpoint.base());

@@ -73,8 +73,7 @@ async fn a_deactivated_user_is_out_on_every_instance() {
 /// The mail of a reset that was requested before the deactivation is composed after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_reaches_no_deactivated_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "email": cast.customer.as_user().email });
     cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", request).await.success();
     cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.customer)).await.success();
@@ -86,8 +85,7 @@ async fn a_reset_reaches_no_deactivated_user() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_deactivated_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     keep_sessions(&app.database).await;
     cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.customer)).await.success();
@@ -99,8 +97,7 @@ async fn a_session_store_with_older_data_revives_no_deactivated_user() {
 
 #[tokio::test]
 async fn the_first_reason_is_kept_and_versions_are_compared() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (protocol, who) in PROTOCOLS.into_iter().zip([&cast.customer, &cast.colleague, &cast.stranger]) {
         let old = [("if-match", "\"9\"")];
         cast.admin.call_with(protocol, DEACTIVATE, deactivation(who), &old).await.failure("ETAG_MISMATCH");
@@ -128,8 +125,7 @@ async fn the_first_reason_is_kept_and_versions_are_compared() {
 
 #[tokio::test]
 async fn the_list_is_filtered_by_state() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.colleague)).await.success();
     for protocol in PROTOCOLS {
         let list = async |request| {

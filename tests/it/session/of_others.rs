@@ -73,8 +73,7 @@ async fn an_admin_ends_a_session_of_another_user_on_every_instance() {
 /// Without their rows, sessions can't be listed, but their access tokens end.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_ends_sessions_that_were_removed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let pair = new_session(&app, &cast.customer).await;
         app.database.sql("DELETE FROM sessions").await;

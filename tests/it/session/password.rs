@@ -77,8 +77,7 @@ async fn a_change_ends_every_session_but_its_own() {
 /// Postgres forgets the last change of the sessions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_other_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     keep_sessions(&app.database).await;
@@ -120,8 +119,8 @@ async fn two_instances_on(redis: &Redis) -> (TestApp, TestApp) {
 async fn an_access_token_permits_no_more_guesses_than_an_address() {
     const TRIES: usize = 2;
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "2/15m").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) =
+        TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "2/15m").start_with_cast().await;
     for (protocol, who) in PROTOCOLS.into_iter().zip([&cast.customer, &cast.colleague, &cast.agent]) {
         let user = who.as_user();
         // Right passwords do not count, however often.

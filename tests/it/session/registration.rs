@@ -68,8 +68,7 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     // A single connection, so that all prepared statements exist before counting.
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let existing = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let register = async |protocol, request: &Value| {

@@ -88,8 +88,7 @@ async fn a_change_of_a_role_takes_effect_within_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_custom_role_replaces_the_scopes_of_agents() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     specialize(&cast, &[READ]).await;
     for protocol in PROTOCOLS {
         cast.agent.call(protocol, "TicketService.ListTickets", json!({})).await.success();
@@ -173,8 +172,7 @@ async fn a_caller_gives_and_takes_only_what_it_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_of_roles_holds_for_concurrent_requests() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let fill = format!(
         "INSERT INTO roles (id, account_id, name, description, scopes, created_at, updated_at)
          SELECT gen_random_uuid(), account, 'Role ' || n, '', '{{orders.read}}', now(), now()
@@ -197,8 +195,7 @@ async fn the_limit_of_roles_holds_for_concurrent_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn existing_service_keys_keep_what_they_may_do() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "name": "A key", "scopes": ["payments.write", READ, "support.tickets.write"] });
     let key = cast.admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success().id();
     app.database.sql(include_str!("../../../migrations/2026-11-26-000502_split_scopes/up.sql")).await;
@@ -212,8 +209,7 @@ async fn existing_service_keys_keep_what_they_may_do() {
 /// An open invitation is a use of a role; an expired one, which waits for its removal, is not.
 #[tokio::test]
 async fn an_expired_invitation_does_not_keep_a_role() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let role = role(&cast.customer, &[READ]).await;
     let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role });
     cast.customer.call(Protocol::Rest, "InvitationService.CreateInvitation", request).await.success();

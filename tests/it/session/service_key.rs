@@ -59,8 +59,7 @@ fn again(who: &Actor) -> Actor {
 
 #[tokio::test]
 async fn the_id_of_a_key_with_another_secret_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let secret = create(&cast.admin, None).await.text("/secret");
     let (id, _) = secret.split_at(secret.len() - RANDOM - CHECKSUM);
     for protocol in PROTOCOLS {
@@ -79,8 +78,7 @@ async fn the_id_of_a_key_with_another_secret_is_refused() {
 
 #[tokio::test]
 async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let secret = create(&cast.admin, None).await.text("/secret");
     let creator = cast.admin.as_user().id.to_string();
     for protocol in PROTOCOLS {
@@ -98,8 +96,7 @@ async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
 
 #[tokio::test]
 async fn an_expired_key_is_refused_whether_it_was_used_before_or_not() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let end = app.app.clock.now() + TimeDelta::seconds(6);
     let secrets = [
         create(&cast.admin, Some(end.to_rfc3339())).await.text("/secret"),

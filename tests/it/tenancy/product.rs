@@ -109,8 +109,7 @@ async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
 /// One connection serves callers of two accounts and the staff in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_keeps_neither_role_nor_account() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
     let list = async |who: &Actor| {
         let page = who.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
@@ -134,8 +133,7 @@ async fn a_connection_keeps_neither_role_nor_account() {
 /// The words and tags of tickets are found under the policies, and those of another account are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_finds_its_tickets_by_words_and_tags() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut ids = Vec::new();
     for who in [&cast.customer, &cast.stranger] {
         let request = json!({ "subject": "A rare zeppelin", "body": "It flies.", "tags": ["airship"] });

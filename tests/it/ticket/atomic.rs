@@ -40,8 +40,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
 
 #[tokio::test]
 async fn a_batch_is_all_or_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let one = |account: &str| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(&account); 20];
@@ -54,8 +53,7 @@ async fn a_batch_is_all_or_nothing() {
 
 #[tokio::test]
 async fn every_change_is_recorded_once_and_permanently() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let step = async |who: &crate::support::Actor, name: &str, request: serde_json::Value| {
         who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.success();

@@ -6,8 +6,7 @@ use crate::support::{PROTOCOLS, Protocol, TestApp};
 
 #[tokio::test]
 async fn filters_select_tickets() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let create = async |subject: &str, queue: &str, tags: &[&str], kind: &str| {
         let draft = json!({ "subject": subject, "body": "Text", "queue": queue, "tags": tags, "kind": kind });
         cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success()

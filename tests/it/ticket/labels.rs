@@ -8,8 +8,7 @@ const LABELS: &str = "TicketService.GetTicketLabels";
 
 #[tokio::test]
 async fn queues_and_tags_are_those_that_tickets_have() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let labels = async |protocol| cast.agent.call(protocol, LABELS, json!({})).await.success().data().clone();
     assert_eq!(labels(Protocol::Rest).await, json!({ "queues": [], "tags": [] }));
     let create = async |queue: &str, tags: Value| {
@@ -36,8 +35,7 @@ async fn queues_and_tags_are_those_that_tickets_have() {
 /// Customers choose queues and tags freely, so one of them must not displace those of all others.
 #[tokio::test]
 async fn labels_of_many_accounts_come_before_those_of_one() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for who in [&cast.customer, &cast.stranger] {
         let request = json!({ "subject": "Toner", "body": "It is empty.", "queue": "Sales", "tags": ["toner"] });
         who.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success();

@@ -28,8 +28,7 @@ async fn ten_of_thirty_two_concurrent_creates_succeed() {
 
 #[tokio::test]
 async fn resolving_makes_room_and_reopening_needs_it() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start_with_cast().await;
     let (first, _) = (ticket(&cast.customer).await, ticket(&cast.customer).await);
     let first = json!({ "ticketId": first });
     cast.customer
@@ -50,8 +49,7 @@ async fn resolving_makes_room_and_reopening_needs_it() {
 /// Batches and imports are made by staff and do not count as opened by one customer.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_and_imports_are_exempt() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     ticket(&cast.customer).await;
     let one = json!({ "subject": "One of many", "body": "Text", "accountId": account });
@@ -68,8 +66,7 @@ async fn batches_and_imports_are_exempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_customer_does_not_wait_for_another() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (one, account) = (cast.customer.as_user().id, cast.customer.as_user().account);
     cast.colleague.token().await;
     // A create by the customer that has updated its counters and stays open.
@@ -98,8 +95,8 @@ async fn one_customer_does_not_wait_for_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_customer_does_not_exhaust_the_pool() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start_with_cast().await;
     cast.colleague.token().await;
     cast.customer.token().await;
     let locker = connect(&app.database.url).await;

@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test]
 async fn paging_returns_every_ticket_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let drafts: Vec<_> = (0..23)
         .map(|number| {
@@ -44,8 +43,7 @@ async fn paging_returns_every_ticket_once() {
 
 #[tokio::test]
 async fn a_token_is_valid_only_for_its_own_list() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }
@@ -67,8 +65,7 @@ async fn a_token_is_valid_only_for_its_own_list() {
 /// Only the server issues tokens: a token with a changed position is rejected and never reaches Postgres.
 #[tokio::test]
 async fn a_forged_token_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for _ in 0..2 {
         ticket(&cast.customer).await;
     }
@@ -89,8 +86,7 @@ async fn a_forged_token_is_refused() {
 
 #[tokio::test]
 async fn totals_are_exact() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = ticket(&cast.customer).await;
     ticket(&cast.colleague).await;
     ticket(&cast.stranger).await;
@@ -109,8 +105,7 @@ async fn totals_are_exact() {
 /// The last numbered page begins at row 10,000; the error for deeper pages names the alternative.
 #[tokio::test]
 async fn a_page_that_is_too_deep_points_to_the_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let page = async |page: u32| {
             let request = json!({ "page": page, "pageSize": 100 });

@@ -9,8 +9,7 @@ const OPERATIONS: &str = "OperationService.WatchOperations";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_caller_that_began_an_operation_sees_its_end() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let other = app.cast().await.agent;
     let mut theirs = Vec::new();
     for protocol in PROTOCOLS {

@@ -15,8 +15,7 @@ const REMOVE: &str = "PasskeyService.RemovePasskey";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_factor_ends_other_sessions_and_gives_recovery_codes() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (other, pair) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let added = add(&app, &pair).await;
     assert_eq!(added.recovery.len(), 10);
@@ -32,8 +31,7 @@ async fn the_first_factor_ends_other_sessions_and_gives_recovery_codes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_and_passkeys_are_removed_one_by_one() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let first = add(&app, &pair).await;
     let pair = refresh(&app, &pair, 0).await.success();
@@ -64,8 +62,7 @@ async fn an_app_and_passkeys_are_removed_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_passkey_ends_the_sessions_that_it_began() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let mut added = add(&app, &pair).await;
     let stolen = login(&app, &mut added.authenticator).await.success();
@@ -79,8 +76,7 @@ async fn a_removed_passkey_ends_the_sessions_that_it_began() {
 /// The thief of a password may have added a passkey, whose mail the owner answers by a reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_reset_removes_new_passkeys_and_keeps_others() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let pair = new_session(&app, &cast.customer).await;
     let mut own = add(&app, &pair).await;
@@ -99,8 +95,7 @@ async fn a_password_reset_removes_new_passkeys_and_keeps_others() {
 /// The thief of a password can add a passkey, and change the address before or after.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_undo_of_an_address_removes_new_passkeys() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let undo = async |old: &str| {
         let token = email_change::create_undo_token(&app.database, cast.customer.as_user(), old, 0).await;
         cast.anonymous.call(Protocol::Rest, "AuthService.UndoEmailChange", json!({ "token": token })).await.success();
@@ -124,8 +119,7 @@ async fn the_undo_of_an_address_removes_new_passkeys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_by_the_staff_removes_passkeys_unless_one_is_used() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string() });
     for is_used in [true, false] {
@@ -146,8 +140,7 @@ async fn a_reset_by_the_staff_removes_passkeys_unless_one_is_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_twenty_passkeys_at_most() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let me = caller(&app, &pair);
     let (token, options) = begin(&me).await;

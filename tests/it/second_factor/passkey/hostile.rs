@@ -30,8 +30,7 @@ const FAULTS: [Fault; 7] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_passkey_with_a_fault_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let me = caller(&app, &new_session(&app, &cast.customer).await);
     let algorithm: Fault = ("an algorithm that was not offered", |faulty| faulty.algorithm = -65_535);
     let unknown: Fault = ("ES384, which the library knows", |faulty| faulty.algorithm = -35);
@@ -49,8 +48,7 @@ async fn a_new_passkey_with_a_fault_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_with_a_fault_is_refused_and_audited() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let right = (added.authenticator.origin.clone(), added.authenticator.flags);
     let foreign_handle: Fault =
@@ -80,8 +78,7 @@ async fn a_proof_with_a_fault_is_refused_and_audited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_and_oversized_responses_are_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let me = caller(&app, &new_session(&app, &cast.customer).await);
     let authenticator = Authenticator::new();
     let data = authenticator.attested(&json!("localhost"));
@@ -122,8 +119,7 @@ async fn malformed_and_oversized_responses_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ceremony_is_completed_once_also_by_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let (token, options) = begin_login(&app).await;
     let request = json!({ "token": token, "credential": added.authenticator.get(&options) });
@@ -140,8 +136,7 @@ async fn a_ceremony_is_completed_once_also_by_requests_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ceremony_belongs_to_the_session_that_began_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = caller(&app, &new_session(&app, &cast.customer).await);
     let (token, options) = begin(&first).await;
     let mut authenticator = Authenticator::new();
@@ -160,8 +155,7 @@ async fn a_ceremony_belongs_to_the_session_that_began_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_of_another_user_proves_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let own = new_session(&app, &cast.customer).await;
     add(&app, &own).await;
     let mut other = add(&app, &new_session(&app, &cast.stranger).await).await;
@@ -186,8 +180,7 @@ async fn a_passkey_of_another_user_proves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_counter_that_does_not_increase_is_refused_and_told() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     added.authenticator.counter = 6;
     login(&app, &mut added.authenticator).await.success();
@@ -212,8 +205,7 @@ async fn a_counter_that_does_not_increase_is_refused_and_told() {
 /// Synced passkeys do not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_without_a_counter_is_accepted_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let added = add(&app, &new_session(&app, &cast.customer).await).await;
     for _ in 0..3 {
         let (token, options) = begin_login(&app).await;

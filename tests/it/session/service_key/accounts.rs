@@ -67,8 +67,7 @@ async fn a_creator_gives_a_key_only_what_the_creator_has() {
 
 #[tokio::test]
 async fn a_key_of_an_account_expires_after_90_days_and_one_of_the_platform_never() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let time = |text: String| DateTime::parse_from_rfc3339(&text).expect("a time");
     let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
     let life = time(key.text("/data/expireTime")) - time(key.text("/data/createTime"));
@@ -82,8 +81,7 @@ async fn a_key_of_an_account_expires_after_90_days_and_one_of_the_platform_never
 /// A scanner finds the secret, and excludes other texts by the checksum.
 #[tokio::test]
 async fn a_secret_has_a_prefix_and_a_checksum() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
     let secret = key.text("/secret");
     assert!(secret.starts_with("msk_") && secret.len() == 4 + 32 + 1 + 43 + 6, "{secret}");
@@ -96,8 +94,7 @@ async fn a_secret_has_a_prefix_and_a_checksum() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_an_account_share_one_limit_of_open_tickets() {
     const WRITE: &str = "TicketService.CreateTicket";
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start_with_cast().await;
     let scopes = ["support.tickets.read", "support.tickets.write"];
     let (_, one) = key_of(&cast.customer, draft(&scopes)).await;
     let (_, other) = key_of(&cast.customer, draft(&scopes)).await;
@@ -115,8 +112,7 @@ async fn the_keys_of_an_account_share_one_limit_of_open_tickets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_and_a_user_have_a_maximum_of_keys() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut personal = draft(&["support.tickets.read"]);
     personal["kind"] = PERSON.into();
     for (request, max) in [(draft(&["support.tickets.read"]), 100), (personal, 20)] {
@@ -137,8 +133,7 @@ async fn an_account_and_a_user_have_a_maximum_of_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_an_account_share_the_watches_of_one_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (_, one) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let (_, other) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let mut watches = Vec::new();

@@ -13,8 +13,7 @@ async fn call_from(key: &Actor, protocol: Protocol, address: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_accepted_only_from_its_networks() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut request = draft(&["support.tickets.read"]);
     request["allowedNetworks"] = json!(["203.0.113.0/24", "2001:db8::/32"]);
     let (_, key) = key_of(&cast.customer, request).await;
@@ -38,8 +37,7 @@ async fn uses(admin: &Actor, id: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_use_from_a_new_network_is_an_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, key) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     // Two addresses of a network, then another network, although the key is cached by then.
     for address in ["203.0.113.7", "203.0.113.8", "203.0.113.7", "198.51.100.1", "203.0.113.9", "198.51.100.2"] {
@@ -61,8 +59,7 @@ async fn the_use_from_a_new_network_is_an_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_use_is_stored_once_per_hour() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, key) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let last_use = async || {
         let get = json!({ "serviceKeyId": id });

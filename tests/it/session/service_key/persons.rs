@@ -24,8 +24,7 @@ async fn token(who: &Actor) -> Actor {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_acts_as_the_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.customer).await;
     let user = cast.customer.as_user();
     for protocol in PROTOCOLS {
@@ -56,8 +55,7 @@ async fn a_token_acts_as_the_member() {
 /// The policy of an account is changed with a recent sign-in, which the creation of the token is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_token_does_not_count_as_a_recent_sign_in() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (_, token) = key_of(&cast.customer, personal(&["identity.account.manage"])).await;
     let update =
         |account: Value| json!({ "accountId": cast.customer.as_user().account.to_string(), "account": account });
@@ -72,8 +70,7 @@ async fn a_new_token_does_not_count_as_a_recent_sign_in() {
 /// Staff is staff by its sessions: a token of an admin is one of a member.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_staff_reaches_only_the_account_of_the_membership() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let ticket = json!({ "ticketId": crate::cases::ticket(&cast.customer).await });
     cast.admin.call(Protocol::Rest, "TicketService.GetTicket", ticket.clone()).await.success();
     let token = token(&cast.admin).await;
@@ -146,8 +143,7 @@ async fn a_token_ends_with_a_deactivation_and_is_not_revived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_rests_while_the_deletion_of_its_user_is_scheduled() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.colleague).await;
     token.call(Protocol::Rest, LIST, json!({})).await.success();
     let user = cast.colleague.as_user();
@@ -163,8 +159,7 @@ async fn a_token_rests_while_the_deletion_of_its_user_is_scheduled() {
 /// The policy of an account is that of sessions: without the factor, the token has no scope.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_needs_the_second_factor_that_the_account_requires() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.colleague).await;
     let account = cast.colleague.as_user().account;
     app.database.sql(&format!("UPDATE accounts SET requires_second_factor = true WHERE id = '{account}'")).await;
@@ -173,8 +168,7 @@ async fn a_token_needs_the_second_factor_that_the_account_requires() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     grant(&app.database, &cast.colleague, 3).await;
     let (of_owner, _) = key_of(&cast.customer, personal(&["support.tickets.read"])).await;
     let (of_member, _) = key_of(&cast.colleague, personal(&["support.tickets.read"])).await;
@@ -200,8 +194,7 @@ async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
 /// The deactivation revokes the tokens of its snapshot, and commits while the creation waits for the user's row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivation_at_once_leaves_no_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user().id;
     cast.customer.token().await;
     let outside = connect(&app.database.url).await;
