@@ -107,14 +107,8 @@ impl OrderService for Orders {
         };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (orders, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                |itemized: &ItemizedOrder| itemized.order.key(),
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.start, pager.size).await;
+        let (orders, meta) = call.list(&self.app, pager, list, |itemized: &ItemizedOrder| itemized.order.key()).await?;
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
     }
 

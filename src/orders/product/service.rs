@@ -89,14 +89,8 @@ impl ProductService for Products {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (products, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Product::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.start, pager.size).await;
+        let (products, meta) = call.list(&self.app, pager, list, Product::key).await?;
         call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })
     }
 

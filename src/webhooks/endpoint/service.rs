@@ -163,14 +163,8 @@ impl WebhookEndpointService for Webhooks {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (endpoints, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Endpoint::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.start, pager.size).await;
+        let (endpoints, meta) = call.list(&self.app, pager, list, Endpoint::key).await?;
         call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
     }
 
