@@ -28,7 +28,7 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 
     let dearer = json!({ "productId": one, "product": { "price": euro(9999), "name": "Dearer" } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.success();
+    scene.cast.admin.rest("ProductService.UpdateProduct", dearer).await.success();
     let read = scene
         .cast
         .customer
@@ -65,8 +65,7 @@ async fn the_database_refuses_invalid_orders() {
     for statement in statements {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
-    let read =
-        scene.cast.customer.call(Protocol::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.success();
+    let read = scene.cast.customer.rest("OrderService.GetOrder", json!({ "orderId": id })).await.success();
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 

@@ -37,7 +37,7 @@ async fn a_patch_changes_what_it_names() {
 #[tokio::test]
 async fn a_profile_has_no_tag() {
     let (_app, cast) = TestApp::start_with_cast().await;
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!((me.header("etag"), me.header("cache-control")), (None, Some("no-store")));
 }
 
@@ -68,7 +68,7 @@ async fn an_admin_gets_the_password_of_a_file() {
         let output = command.stdin(stdin).output().await.expect("the binary runs");
         assert_eq!(output.status.success(), is_created, "{arguments} {variable:?}: {output:?}");
         let request = json!({ "email": email, "password": PASSWORD });
-        let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await;
+        let answer = cast.anonymous.rest("AuthService.Login", request).await;
         if is_created {
             answer.success();
         } else {
@@ -81,7 +81,7 @@ async fn an_admin_gets_the_password_of_a_file() {
 async fn an_operator_makes_a_user_an_admin() {
     let (app, cast) = TestApp::start_with_cast().await;
     let (agent, session) = (cast.agent.as_user(), cast.agent.clone());
-    session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    session.rest("UserService.GetMe", json!({})).await.success();
     let deactivated = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left'";
     app.database.sql(&format!("{deactivated} WHERE id = '{}'", agent.id)).await;
     let make_admin = async |email: &str| {
@@ -96,13 +96,13 @@ async fn an_operator_makes_a_user_an_admin() {
         "{output:?}"
     );
     eventually("the old session has ended", async || {
-        session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "SESSION_REVOKED"
+        session.rest("UserService.GetMe", json!({})).await.reason == "SESSION_REVOKED"
     })
     .await;
     let admin = Actor::user(&app.endpoint, agent.clone());
-    let me = admin.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = admin.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!((&me.data()["role"], &me.data()["state"]), (&json!("ROLE_ADMIN"), &json!("USER_STATE_ACTIVE")));
-    admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({})).await.success();
+    admin.rest("ServiceKeyService.ListServiceKeys", json!({})).await.success();
 }
 
 /// Two admins revoke each other's role on two instances. An external lock ensures that both have begun.

@@ -85,7 +85,7 @@ fn figures(value: &Value) -> [i64; 4] {
 
 /// Returns the figures by currency and first day, from the API.
 async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
-    let answer = who.call(Protocol::Rest, REVENUE, request).await.success();
+    let answer = who.rest(REVENUE, request).await.success();
     let mut by_day = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         let code = currency["currencyCode"].as_str().expect("a code");

@@ -15,7 +15,7 @@ use crate::{
 };
 
 async fn send(who: &Actor, method: &str, request: Value) -> Response {
-    who.call(Protocol::Rest, method, request).await
+    who.rest(method, request).await
 }
 
 async fn ticket_with(who: &Actor, files: &[String]) -> String {

@@ -42,9 +42,9 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
         assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
     }
     let me = json!({ "userId": cast.customer.as_user().id.to_string() });
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.success();
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.success();
-    let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    cast.customer.rest("UserService.DeleteUserAvatar", me.clone()).await.success();
+    cast.customer.rest("UserService.DeleteUserAvatar", me).await.success();
+    let user = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(user.data()["avatarUrl"], Value::Null);
     app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
@@ -73,7 +73,7 @@ async fn files_other_than_pictures_are_refused() {
     set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.failure("PAYLOAD_TOO_LARGE");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
     let other = json!({ "userId": cast.colleague.as_user().id.to_string(), "image": body("image/png", PNG) });
-    cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
+    cast.customer.rest("UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }
 
 fn jpeg() -> Vec<u8> {

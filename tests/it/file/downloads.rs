@@ -8,7 +8,7 @@ use crate::{
 };
 
 async fn link(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let answer = who.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     assert_eq!(answer.header("location").map(str::to_owned), Some(answer.text("/data/url")));
     answer.text("/data/url")
 }
@@ -95,12 +95,12 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     get(url.replace("expires=", "expires=9")).await.failure("PERMISSION_DENIED");
     get(format!("/files/{one}")).await.failure("PERMISSION_DENIED");
     get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.failure("NOT_FOUND");
-    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let upload = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     // An upload link is not valid for downloads, and vice versa.
     get(upload.text("/data/url").replace("/uploads", "")).await.failure("PERMISSION_DENIED");
     let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));
     Raw { body: TEXT.into(), ..put }.send(address).await.failure("PERMISSION_DENIED");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": one })).await.success();
     get(url).await.failure("NOT_FOUND");
 }
 

@@ -100,7 +100,7 @@ async fn a_media_type_has_a_limit() {
     };
     let post_body = async |content_type: &str| {
         let request = json!({ "name": "a", "file": body(content_type, TEXT) });
-        cast.customer.call(Protocol::Rest, "FileService.UploadFile", request).await
+        cast.customer.rest("FileService.UploadFile", request).await
     };
     let long = of_length(128);
     for refused in [post_form(&long).await, post_body(&long).await] {

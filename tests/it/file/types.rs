@@ -51,7 +51,7 @@ async fn a_type_is_accepted_under_all_its_names() {
         });
         let id = announce_and_upload(&cast.customer, request, content).await;
         let complete = json!({ "fileId": id });
-        let file = cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", complete).await.success();
+        let file = cast.customer.rest("FileService.CompleteUpload", complete).await.success();
         assert_eq!(file.text("/data/contentType"), expected, "{declared}, announced");
     }
     for (declared, content) in [
@@ -74,7 +74,7 @@ async fn a_text_is_never_shown() {
         let content = b"+ADw-script+AD4-alert(1)+ADw-/script+AD4-";
         let file = upload(&cast.customer, Protocol::Rest, "a", declared, content).await.success().id();
         let request = json!({ "fileId": file });
-        let url = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", request).await.success();
+        let url = cast.customer.rest("FileService.DownloadFile", request).await.success();
         let url = format!("{}{}", app.endpoint.base(), url.text("/data/url"));
         let got = app.endpoint.http.get(url).send().await.expect("an answer");
         let header = |name: &str| got.headers()[name].to_str().expect("ASCII").to_owned();

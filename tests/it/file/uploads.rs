@@ -8,11 +8,11 @@ use crate::{
 };
 
 async fn complete(who: &Actor, id: &str) -> crate::support::Response {
-    who.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await
+    who.rest("FileService.CompleteUpload", json!({ "fileId": id })).await
 }
 
 async fn content(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let answer = who.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     let url = format!("{}{}", who.endpoint.base(), answer.text("/data/url"));
     who.endpoint.http.get(url).send().await.expect("an answer").text().await.expect("text")
 }
@@ -25,7 +25,7 @@ pub(super) async fn make_orphans_due(database: &TestDatabase) {
 #[tokio::test]
 async fn a_completed_upload_can_not_be_replaced() {
     let (app, cast) = TestApp::start_with_cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert_eq!(put(&cast.customer, &url, "Something before.").await, 204);
     assert_eq!(put(&cast.customer, &url, TEXT).await, 204, "until then it may be");
@@ -40,7 +40,7 @@ async fn a_completed_upload_can_not_be_replaced() {
 #[tokio::test]
 async fn only_what_was_announced_is_taken() {
     let (app, cast) = TestApp::start_with_cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let url = announced.text("/data/url");
     for other in ["", "short", "This is longer than what was announced."] {
         assert_eq!(put(&cast.customer, &url, other).await, 422, "{other}");
@@ -84,7 +84,7 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     std::fs::remove_file(&path).expect("the object");
     std::fs::create_dir_all(path.join("inside")).expect("a directory");
     for id in ids {
-        cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+        cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     }
     let run = || app.run_task("delete_objects");
     run().await.expect_err("one can't be deleted");
@@ -104,7 +104,7 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
     let (id, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
     run(&app, "delete_objects").await;
     assert_eq!(count_files(), 2, "what is needed stays");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     run(&app, "delete_objects").await;
     assert_eq!(count_files(), 1);
     assert_eq!(content(&cast.customer, &other).await, TEXT);
@@ -129,7 +129,7 @@ async fn one_upload_is_completed_once() {
 #[tokio::test]
 async fn a_slow_upload_ends() {
     let (app, cast) = TestApp::start_with_cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let request = app.endpoint.http.put(format!("{}{}", app.endpoint.base(), announced.text("/data/url")));
     let answer = request.body(reqwest::Body::wrap_stream(nothing)).send().await.expect("an answer");

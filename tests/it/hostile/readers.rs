@@ -162,7 +162,7 @@ async fn large_file(app: &TestApp) -> String {
     let cast = app.cast().await;
     let request = json!({ "name": "large.bin", "file": body("application/octet-stream", vec![1; 2 << 20]) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
-    let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let link = cast.customer.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     link.text("/data/url")
 }
 
@@ -375,7 +375,7 @@ async fn unread_watches_end_for_others_which_continue() {
         assert!(since.elapsed() < TIMEOUT, "{} watches after {number} changes", open().await);
         let body = format!("{number} {}", "smoke ".repeat(BODY_BYTES / 6));
         let change = json!({ "ticketId": id, "ticket": { "body": body } });
-        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        cast.customer.rest("TicketService.UpdateTicket", change).await.success();
         number += 1;
         while !reader.item().await.to_string().contains(&format!("{} smoke", number - 1)) {}
     }

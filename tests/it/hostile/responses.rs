@@ -64,10 +64,10 @@ async fn a_page_that_grpc_would_refuse_says_what_to_do() {
     for request in [json!({ "pageSize": 50 }), json!({ "pageSize": 100, "readMask": "id,subject" })] {
         list(request).await.success();
     }
-    let rest = cast.agent.call(Protocol::Rest, LIST, json!({ "pageSize": 100 })).await.success();
+    let rest = cast.agent.rest(LIST, json!({ "pageSize": 100 })).await.success();
     assert_eq!(rest.data().as_array().map(Vec::len), Some(100));
     let ids: Vec<_> = rest.data().as_array().expect("a list").iter().map(|ticket| ticket["id"].clone()).collect();
     let get = json!({ "ids": ids });
     cast.agent.call(Protocol::Grpc, "TicketService.BatchGetTickets", get.clone()).await.failure("PAYLOAD_TOO_LARGE");
-    cast.agent.call(Protocol::Rest, "TicketService.BatchGetTickets", get).await.success();
+    cast.agent.rest("TicketService.BatchGetTickets", get).await.success();
 }

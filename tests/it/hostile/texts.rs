@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::Scene,
     session,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, unique},
+    support::{Actor, PROTOCOLS, TestApp, unique},
 };
 
 const BLANK: [&str; 9] =
@@ -98,8 +98,8 @@ async fn a_line_is_one_line_that_can_be_seen() {
     }
     // A multi-line text may contain line breaks, but must have a visible character.
     let ticket = |body: &str| json!({ "subject": "s", "body": body });
-    scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
-    let blank = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
+    scene.cast.customer.rest("TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
+    let blank = scene.cast.customer.rest("TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
     blank.failure("VALIDATION_FAILED");
 }
 
@@ -111,11 +111,11 @@ async fn names_of_every_script_are_good() {
     let normalized = [(" \u{202e}Ada\tB ", "Ada B"), ("Zoe\u{308}", "Zoë")];
     for (name, kept) in names.into_iter().chain(normalized) {
         let patch = json!({ "userId": id, "user": { "name": name } });
-        let user = cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+        let user = cast.customer.rest("UserService.UpdateUser", patch).await.success();
         assert_eq!(user.text("/data/name"), kept);
     }
     let tags = json!({ "subject": "s", "body": "b", "tags": [" a", "a"] });
-    let twice = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", tags).await;
+    let twice = cast.customer.rest("TicketService.CreateTicket", tags).await;
     assert_eq!(twice.failure("VALIDATION_FAILED").text("/error/fields/tags"), "must not have the same item twice");
 }
 
@@ -147,12 +147,12 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     // An earlier version accepted these addresses; their owners can still sign in, and reset the password if mail can be
     // sent, as within a network whose mail server has a name without a dot.
     let request = json!({ "email": "ada@intranet" });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", request).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", request).await.success();
     let user = scene.cast.customer.as_user();
     app.database.sql(&format!("UPDATE users SET email = 'a..b@example.com' WHERE id = '{}'", user.id)).await;
     let request = json!({ "email": "A..b@example.com", "password": user.password });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.success();
-    let me = scene.cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    scene.cast.anonymous.rest("AuthService.Login", request).await.success();
+    let me = scene.cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), "a..b@example.com");
 }
 

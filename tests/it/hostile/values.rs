@@ -144,7 +144,7 @@ async fn any_text_is_a_search() {
     queries.extend(["-".repeat(200), "- ".repeat(100), "-\"".repeat(100), "\"-".repeat(100), "-a".repeat(100)]);
     for query in queries {
         let query: String = query.chars().take(200).collect();
-        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": query })).await.success();
+        customer.rest("TicketService.ListTickets", json!({ "query": query })).await.success();
     }
 }
 

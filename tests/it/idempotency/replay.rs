@@ -92,7 +92,7 @@ async fn a_key_belongs_to_the_account_of_the_session() {
     let in_account_of = async |who: &Actor| {
         let login =
             json!({ "email": user.email, "password": user.password, "accountId": who.as_user().account.to_string() });
-        let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+        let pair = cast.anonymous.rest("AuthService.Login", login).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
     };
     let (own, other) = (in_account_of(&cast.stranger).await, in_account_of(&cast.customer).await);
@@ -111,7 +111,7 @@ async fn a_key_belongs_to_the_account_of_the_session() {
 #[tokio::test]
 async fn a_caller_with_less_reach_gets_no_earlier_response() {
     let (app, cast) = TestApp::start_with_cast().await;
-    let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
+    let ticket = cast.customer.rest(CREATE, draft()).await.success().id();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "By an agent" } });
     let agent = cast.agent.as_user();
     cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.success();
@@ -163,11 +163,11 @@ async fn a_request_has_one_key() {
 #[tokio::test]
 async fn a_refusal_by_the_operation_is_stored_too() {
     let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start_with_cast().await;
-    let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
+    let open = cast.customer.rest(CREATE, draft()).await.success().id();
     let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
     // The limit has room again, and the key still returns the stored error.
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
+    cast.customer.rest("TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
     for protocol in PROTOCOLS {
         let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
         assert!(again.is_replayed(), "{again:#?}");

@@ -6,7 +6,7 @@ use super::{FAILED, PENDING, SENT, count_in_state, header, text, wait_for_at_lea
 use crate::{
     cases::{Scene, order::order},
     support::{
-        Protocol, TestApp, eventually,
+        TestApp, eventually,
         mail::{MailProvider, token, well},
         people::PASSWORD,
         unique,
@@ -138,7 +138,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
         [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
     {
         provider.behave(&json!({ "wait": 2.5 }));
-        anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.success();
+        anonymous.rest(method, json!({ "email": email })).await.success();
         wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
         provider.behave(&well());
         wait_for_mails(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
@@ -146,9 +146,9 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     }
     let token = |number: usize| token(&provider.mails()[number]);
     let register = json!({ "token": token(0), "password": PASSWORD, "name": "Zoë" });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", register).await.success();
+    anonymous.rest("AuthService.ConfirmRegistration", register).await.success();
     let reset = json!({ "token": token(1), "password": PASSWORD });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+    anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
 }
 
 /// Resend rejects a mail whose first attempt is in progress, or was accepted with other content.

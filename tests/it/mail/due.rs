@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{PENDING, SENT, count_in_state};
 use crate::{
     cases::{Scene, order::order},
-    support::{Protocol, TestApp, eventually, modules, unique},
+    support::{TestApp, eventually, modules, unique},
 };
 
 /// Starts an app whose transport takes no time, so that only the queue causes delay.
@@ -49,7 +49,7 @@ async fn many_mails_do_not_wait_for_polls() {
     let one = json!({ "subject": "One", "body": "Text", "accountId": scene.account() });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 80] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
+        scene.cast.agent.rest("TicketService.BatchCreateTickets", some).await.success();
     }
     wait_until_none_is_pending(&app).await;
     // Four at each poll would take 15 s at least.
@@ -66,7 +66,7 @@ async fn each_mail_is_due_in_its_lane() {
         order(&scene).await;
     }
     let register = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.success();
+    scene.cast.anonymous.rest("AuthService.Register", register).await.success();
     let work = modules().work();
     let depths = depth::by_lane(&app.app, work.jobs, work.rows).await.expect("counted");
     let due = |lane: &str| depths.iter().find(|depth| depth.lane == lane).map(|depth| depth.due);
@@ -88,13 +88,13 @@ async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
     }
     let admin = &scene.cast.admin;
     let list = json!({ "kind": "send_bulk_mail" });
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.success();
+    let listed = admin.rest("DeadJobService.ListDeadJobs", list).await.success();
     assert_eq!(listed.data()[0]["attempts"], 8);
     assert!(listed.text("/data/0/failure").contains("mails"), "{listed:#?}");
 
     app.database.sql(&format!("UPDATE mails SET kind = {kind}")).await;
     let redrive = json!({ "ids": [listed.text("/data/0/id")] });
-    admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.success();
+    admin.rest("DeadJobService.RedriveDeadJobs", redrive).await.success();
     worker::run_due(modules().work(), &app.app).await.expect("the queue");
     assert_eq!(count_in_state(&app.database, SENT).await, 1);
 }

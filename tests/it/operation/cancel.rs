@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, large, wait_for_end};
 use crate::{
     cases::Scene,
-    support::{Actor, Protocol, Response, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Actor, Response, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 async fn cancel(who: &Actor, operation: &str) -> Response {
-    who.call(Protocol::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
+    who.rest("OperationService.CancelOperation", json!({ "operationId": operation })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
     let account = cast.customer.as_user().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
@@ -116,7 +116,7 @@ async fn endpoints_are_notified_of_every_outcome() {
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
     let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let (agent, account) = (&scene.cast.agent, scene.account());
     let mut ids = Vec::new();
     for (key, text) in [("good", "body\nOne\n"), ("bad", "subject\nOne\n"), ("unwanted", "body\nTwo\n")] {

@@ -34,7 +34,7 @@ async fn a_row_is_recognized_in_either_format() {
     let result = wait_for_end(&cast.agent, &second).await;
     assert_eq!((&result["progress"]["rowsKnown"], &result["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
     let request = json!({ "operationId": second });
-    let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
+    let errors = cast.agent.rest("OperationService.ListOperationErrors", request).await.success();
     assert_eq!(errors.data()[0]["message"], "line ends in the middle");
     assert_eq!(errors.data()[0]["line"], "2");
 }
@@ -61,7 +61,7 @@ async fn invalid_rows_are_listed_in_pages() {
     let (mut lines, mut token) = (Vec::new(), String::new());
     loop {
         let request = json!({ "operationId": operation, "pageSize": 3, "pageToken": token });
-        let page = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
+        let page = cast.agent.rest("OperationService.ListOperationErrors", request).await.success();
         lines.extend(page.data().as_array().expect("a list").iter().map(|error| error["line"].clone()));
         match page.body["meta"]["nextPageToken"].as_str() {
             Some(next) => token = next.to_owned(),

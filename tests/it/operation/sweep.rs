@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{begin, wait_for_end};
-use crate::support::{Protocol, TestApp};
+use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
@@ -52,7 +52,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
     assert_eq!(app.database.number(query).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
-    cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.failure("NOT_FOUND");
+    cast.agent.rest("OperationService.GetOperation", get).await.failure("NOT_FOUND");
 }
 
 /// An operation may have any number of invalid rows; no statement removes more than a batch.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
+use crate::support::{PROTOCOLS, TestApp, unique};
 
 #[tokio::test]
 async fn accounts_are_found_by_name_and_membership() {
@@ -49,7 +49,7 @@ async fn a_user_owns_a_bounded_number_of_accounts() {
     assert!(refused.iter().all(|answer| limits.contains(&answer.reason.as_str())), "{refused:#?}");
     assert_eq!(refused.iter().filter(|answer| answer.reason == limits[0]).count(), 1, "20 calls a day are counted");
     create(25).await.failure("RATE_LIMIT_EXCEEDED");
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.body["memberships"].as_array().map(Vec::len), Some(20));
     assert_eq!(me.text("/accountId"), cast.customer.as_user().account.to_string(), "the session keeps its account");
 }
@@ -70,9 +70,7 @@ async fn a_transfer_makes_no_room_for_another_account() {
         )
     };
     app.database.sql(&found(18)).await;
-    let create = async || {
-        cast.stranger.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "One more" })).await
-    };
+    let create = async || cast.stranger.rest("AccountService.CreateAccount", json!({ "name": "One more" })).await;
     create().await.success();
     create().await.failure("ACCOUNT_LIMIT_REACHED");
     // A membership in the account of another founder does not.

@@ -19,7 +19,7 @@ const UPDATE: &str = "MemberService.UpdateMember";
 async fn session_of(app: &TestApp, who: &Actor, account_of: &Actor) -> Response {
     let (user, account) = (who.as_user(), account_of.as_user().account.to_string());
     let request = json!({ "email": user.email, "password": user.password, "accountId": account });
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await.success()
+    Actor::anonymous(&app.endpoint).rest("AuthService.Login", request).await.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn a_session_store_with_other_data_revives_no_removed_member() {
     let pair = new_session(&app, &cast.colleague).await;
     keep_sessions(&app.database).await;
     let id = member_of(&app.database, &cast.colleague).await;
-    cast.customer.call(Protocol::Rest, REMOVE, member(&id)).await.success();
+    cast.customer.rest(REMOVE, member(&id)).await.success();
     caller(&app, &pair).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     restore_sessions(&app.database).await;
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
@@ -74,20 +74,19 @@ async fn a_session_store_with_other_data_revives_no_removed_member() {
     let pair = new_session(&app, &cast.colleague).await;
     assert_eq!(pair.data().get("accountId").and_then(serde_json::Value::as_str), None);
     let alone = caller(&app, &pair);
-    let me = alone.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = alone.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.body["memberships"], json!([]));
     for (method, request) in [("TicketService.ListTickets", json!({})), ("TicketService.CreateTicket", draft())] {
-        alone.call(Protocol::Rest, method, request).await.failure("PERMISSION_DENIED");
+        alone.rest(method, request).await.failure("PERMISSION_DENIED");
     }
     let named =
         json!({ "subject": "Printer", "body": "Text", "accountId": cast.customer.as_user().account.to_string() });
     alone.call(Protocol::Grpc, "TicketService.CreateTicket", named).await.failure("PERMISSION_DENIED");
     // A refresh takes the account that the person has created.
-    let account =
-        alone.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "My own" })).await.success();
+    let account = alone.rest("AccountService.CreateAccount", json!({ "name": "My own" })).await.success();
     let next = refresh(&app, &pair, 1).await.success();
     assert_eq!(next.text("/data/accountId"), account.id());
-    caller(&app, &next).call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    caller(&app, &next).rest("TicketService.CreateTicket", draft()).await.success();
 }
 
 /// A client answers `TOKEN_EXPIRED` with a refresh, which yields a token in the present role.
@@ -158,9 +157,8 @@ async fn the_invitations_of_a_member_end_with_the_right_to_invite() {
             "demote" => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_MEMBER" } })),
             _ => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_OWNER" } })),
         };
-        cast.colleague.call(Protocol::Rest, method, request).await.success();
-        let preview =
-            cast.anonymous.call(Protocol::Rest, "InvitationService.PreviewInvitation", json!({ "token": token }));
+        cast.colleague.rest(method, request).await.success();
+        let preview = cast.anonymous.rest("InvitationService.PreviewInvitation", json!({ "token": token }));
         assert_eq!(preview.await.reason, expected, "{change}");
     }
 }
@@ -176,7 +174,7 @@ async fn an_invitation_ends_with_the_authority_of_its_inviter() {
     ] {
         let scene = Scene::new(&app).await;
         let token = create_token(&scene, &scene.cast.stranger.as_user().email).await;
-        scene.cast.stranger.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+        scene.cast.stranger.rest("UserService.GetMe", json!({})).await.success();
         app.database.sql(&format!("{change} '{}'", scene.cast.customer.as_user().id)).await;
         let accept = json!({ "token": token });
         for method in ["InvitationService.AcceptInvitation", "InvitationService.PreviewInvitation"] {
@@ -191,14 +189,14 @@ async fn a_deactivated_member_is_out_and_remains_a_member() {
     let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.colleague).await;
     let request = json!({ "userId": cast.colleague.as_user().id.to_string(), "reason": "Left the company" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     caller(&app, &pair).call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
     sign_in(&app.endpoint, cast.colleague.as_user()).await.failure("USER_DEACTIVATED");
     let id = member_of(&app.database, &cast.colleague).await;
-    cast.customer.call(Protocol::Rest, "MemberService.GetMember", member(&id)).await.success();
+    cast.customer.rest("MemberService.GetMember", member(&id)).await.success();
     // A deactivated owner does not count.
     let own = member_of(&app.database, &cast.customer).await;
-    cast.customer.call(Protocol::Rest, "MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
+    cast.customer.rest("MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
 }
 
 /// A custom role is of one account, grants its scopes to its members, and is not deleted while a member has it.
@@ -211,23 +209,23 @@ async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
     let assign =
         |role: &str| json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role } });
     let foreign = role(&cast.stranger, &["support.tickets.read"]).await;
-    cast.customer.call(Protocol::Rest, UPDATE, assign(&foreign)).await.failure("NOT_FOUND");
+    cast.customer.rest(UPDATE, assign(&foreign)).await.failure("NOT_FOUND");
     let changed = cast.customer.call(Protocol::Grpc, UPDATE, assign(&custom)).await.success();
     assert_eq!(changed.text("/data/customRoleId"), custom);
     let pair = new_session(&here, &cast.colleague).await;
     for app in [&here, &there] {
         let who = caller(app, &pair);
-        who.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        who.rest("TicketService.ListTickets", json!({})).await.success();
         who.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
         let invite = json!({ "email": new_address(), "role": "MEMBER_ROLE_VIEWER" });
-        who.call(Protocol::Rest, "InvitationService.CreateInvitation", invite).await.failure("PERMISSION_DENIED");
+        who.rest("InvitationService.CreateInvitation", invite).await.failure("PERMISSION_DENIED");
     }
     let delete = json!({ "roleId": custom });
-    cast.customer.call(Protocol::Rest, "RoleService.DeleteRole", delete).await.failure("ROLE_IN_USE");
+    cast.customer.rest("RoleService.DeleteRole", delete).await.failure("ROLE_IN_USE");
     let more = json!({ "roleId": custom, "role": { "scopes": ["support.tickets.read", "support.tickets.write"] } });
-    cast.customer.call(Protocol::Rest, "RoleService.UpdateRole", more).await.success();
+    cast.customer.rest("RoleService.UpdateRole", more).await.success();
     eventually("the token is outdated", async || {
-        caller(&there, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+        caller(&there, &pair).rest("UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
     })
     .await;
     let next = refresh(&there, &pair, 0).await.success();

@@ -29,10 +29,7 @@ async fn only_addresses_of_the_configured_domains_register() {
     // A token from before the configuration does not count either.
     let token = registration::create_token(&app.database, &new_address()).await;
     let confirm = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
-    cast.anonymous
-        .call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm)
-        .await
-        .failure("REGISTRATION_CLOSED");
+    cast.anonymous.rest("AuthService.ConfirmRegistration", confirm).await.failure("REGISTRATION_CLOSED");
     let page = post(&app, "/register", &[("email", &new_address())], "same-origin").await;
     assert!(page.status == 422 && page.html.contains("with an invitation"), "{}", page.html);
 }
@@ -43,10 +40,10 @@ async fn an_invited_address_needs_no_registration() {
     let scene = Scene::new(&app).await;
     let email = new_address();
     let request = json!({ "email": email });
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.failure("REGISTRATION_CLOSED");
+    scene.cast.anonymous.rest(REGISTER, request).await.failure("REGISTRATION_CLOSED");
     let accept = json!({ "token": create_token(&scene, &email).await, "password": PASSWORD, "name": "Zoë" });
     let method = "InvitationService.AcceptInvitationAsNewUser";
-    scene.cast.anonymous.call(Protocol::Rest, method, accept).await.success();
+    scene.cast.anonymous.rest(method, accept).await.success();
     let login = json!({ "email": email, "password": PASSWORD });
     let pair = scene.cast.anonymous.call(Protocol::Grpc, "AuthService.Login", login).await.success();
     assert_eq!(pair.text("/data/accountId"), scene.account());

@@ -134,7 +134,7 @@ async fn a_page_switches_with_the_cookie() {
     let expected = send("/session/refresh", &cookie(&switched), json!({ "accountId": other })).await.success();
     let refreshed = send("/session/refresh", &cookie(&expected), json!({})).await.success();
     assert_eq!(refreshed.text("/data/accountId"), other);
-    let me = caller(&app, &refreshed).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = caller(&app, &refreshed).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/accountId"), other);
     for (cookie, body, reason) in [
         (cookie(&refreshed), json!({ "accountId": cast.agent.as_user().account.to_string() }), "NOT_FOUND"),

@@ -246,7 +246,7 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
         let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.success();
         assert_eq!(listed.text("/data/0/failureCode"), code);
         let get = json!({ "paymentId": listed.text("/data/0/id") });
-        let response = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.success();
+        let response = who.rest("PaymentService.GetPayment", get).await.success();
         assert_eq!(response.text("/data/failureCode"), code);
     }
 }
@@ -259,7 +259,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let buy = async |product: String| {
         let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
-        let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success().id();
+        let order = scene.cast.customer.rest("OrderService.CreateOrder", order).await.success().id();
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await
     };
@@ -283,12 +283,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
         let product = crate::cases::order::product(&scene, minor, currency).await;
         let odd = json!({ "amountMinor": (minor + 1).to_string(), "currencyCode": currency });
         let change = json!({ "productId": product, "product": { "price": odd } });
-        scene
-            .cast
-            .admin
-            .call(Protocol::Rest, "ProductService.UpdateProduct", change)
-            .await
-            .failure("VALIDATION_FAILED");
+        scene.cast.admin.rest("ProductService.UpdateProduct", change).await.failure("VALIDATION_FAILED");
         let earlier = format!("UPDATE products SET price_minor = price_minor + 1 WHERE id = '{product}'");
         app.database.sql(&earlier).await;
         buy(product).await.failure("PAYMENT_FAILED");

@@ -27,12 +27,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 3, 100));
-    let list = scene
-        .cast
-        .admin
-        .call(Protocol::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment }))
-        .await
-        .success();
+    let list = scene.cast.admin.rest("RefundService.ListRefunds", json!({ "paymentId": payment })).await.success();
     let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
     // One refund through the API, then the rest at the console.

@@ -60,8 +60,7 @@ async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let settled = json!({ "paymentId": pending.id() });
-    let settled =
-        scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.success().body;
+    let settled = scene.cast.customer.rest("PaymentService.GetPayment", settled.clone()).await.success().body;
     scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.success();
     for protocol in PROTOCOLS {
         let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.success();

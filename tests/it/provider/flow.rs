@@ -14,7 +14,7 @@ use crate::{
     },
     second_factor::add_to,
     support::{
-        Actor, PROTOCOLS, Protocol, TestApp,
+        Actor, PROTOCOLS, TestApp,
         oidc::{Browser, Provider, app_with, builder_with},
     },
 };
@@ -102,7 +102,7 @@ async fn a_user_with_a_second_factor_types_a_code() {
     assert_eq!(done.status, 200, "{done:#?}");
     assert!(!browser.cookies.keys().any(|name| name.contains("challenge")), "{browser:#?}");
     let token = done.body["data"]["accessToken"].as_str().expect("a token");
-    Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    Actor::bearer(&app.endpoint, token).rest("UserService.GetMe", json!({})).await.success();
     // Without the cookie there is no challenge.
     let none = Browser::new(&app.endpoint).post("/session/second-factor", &json!({ "code": "123456" })).await;
     assert_eq!(none.reason(), "INVALID_TOKEN");
@@ -136,7 +136,7 @@ async fn a_deactivated_user_does_not_sign_in() {
     let cast = app.cast().await;
     link_to(&app, &provider, &cast.customer).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "reason": "Left" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     let (page, browser) = sign_in(&app).await;
     assert_failed(&page, &browser, "USER_DEACTIVATED");
 }

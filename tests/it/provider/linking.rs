@@ -86,7 +86,7 @@ async fn a_link_needs_a_recent_sign_in_and_the_session_at_its_end() {
     let mut browser = browser_of(&app, &cast.customer).await;
     let started = browser.post("/session/oidc/corp", &json!({})).await;
     let back = browser.authorize(started.body["data"]["url"].as_str().expect("a URL")).await;
-    cast.customer.call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.success();
+    cast.customer.rest("SessionService.RevokeAllSessions", json!({})).await.success();
     assert_eq!(browser.open(&back).await.location, "/console/?sign_in_error=SESSION_REVOKED");
     let mut browser = browser_of(&app, &cast.customer).await;
     app.app.clock.advance(TimeDelta::minutes(11));
@@ -178,13 +178,13 @@ async fn a_customer_who_joins_the_staff_loses_the_identities() {
     let (page, mut browser) = sign_in(&app).await;
     assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
     let role = |role: &str| json!({ "userId": user.id.to_string(), "role": role });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_AGENT")).await.success();
+    cast.admin.rest("UserService.SetUserRole", role("ROLE_AGENT")).await.success();
     let (page, browser) = sign_in(&app).await;
     assert_failed(&page, &browser, "ALREADY_EXISTS");
     // An agent who links a person keeps the person as an admin.
     let agent = Actor::user(&app.endpoint, user.clone());
     link(&mut browser_of(&app, &agent).await).await;
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_ADMIN")).await.success();
+    cast.admin.rest("UserService.SetUserRole", role("ROLE_ADMIN")).await.success();
     let (page, mut browser) = sign_in(&app).await;
     assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
 }
@@ -208,8 +208,8 @@ async fn an_identity_of_a_removed_provider_counts_for_nothing() {
         let one = list.iter().find(|one| one["provider"] == *provider).expect("it is listed");
         json!({ "linkedIdentityId": one["id"] })
     };
-    me.call(Protocol::Rest, DELETE, id(&json!("corp"))).await.failure("LAST_SIGN_IN_METHOD");
-    me.call(Protocol::Rest, DELETE, id(&json!(null))).await.success();
+    me.rest(DELETE, id(&json!("corp"))).await.failure("LAST_SIGN_IN_METHOD");
+    me.rest(DELETE, id(&json!(null))).await.success();
 }
 
 /// A user without a password keeps a way to sign in, and gets a password by a reset.
@@ -226,7 +226,7 @@ async fn the_last_way_to_sign_in_stays() {
     }
     let login = json!({ "email": user["email"], "password": PASSWORD });
     let anonymous = Actor::anonymous(&app.endpoint);
-    anonymous.call(Protocol::Rest, "AuthService.Login", login.clone()).await.failure("INVALID_CREDENTIALS");
+    anonymous.rest("AuthService.Login", login.clone()).await.failure("INVALID_CREDENTIALS");
     let token = format!("mpr_{}", crate::support::unique());
     let insert = format!(
         "INSERT INTO password_resets (token_hash, user_id, expires_at) \
@@ -235,8 +235,8 @@ async fn the_last_way_to_sign_in_stays() {
     );
     app.database.sql(&insert).await;
     let reset = json!({ "token": token, "password": PASSWORD });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
-    let pair = anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+    anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
+    let pair = anonymous.rest("AuthService.Login", login).await.success();
     let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-    me.call(Protocol::Rest, DELETE, id).await.success();
+    me.rest(DELETE, id).await.success();
 }

@@ -18,7 +18,7 @@ async fn rate_limit_exceeded() {
     let (app, cast) = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start_with_cast().await;
     let mut last = None;
     for _ in 0..4 {
-        last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
+        last = Some(cast.customer.rest("UserService.GetMe", json!({})).await);
     }
     let mut coverage = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
     let response = coverage.failure(Protocol::Rest, last.expect("an answer"));
@@ -36,7 +36,7 @@ async fn rate_limit_exceeded() {
     let quota = status.get_details_quota_failure().expect("details");
     assert_eq!(quota.violations.iter().map(|of| of.subject.as_str()).collect::<Vec<_>>(), ["read"]);
     assert_eq!(native.text("/error/metadata/policy"), "read");
-    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    cast.colleague.rest("UserService.GetMe", json!({})).await.success();
 }
 
 /// The transaction lock that a running request holds on its key.
@@ -136,7 +136,7 @@ async fn overloaded() {
     let customer = cast.customer.clone();
     let stuck = tokio::spawn(async move {
         let request = json!({ "subscriptionId": id, "atPeriodEnd": true });
-        customer.call(Protocol::Rest, "SubscriptionService.CancelSubscription", request).await
+        customer.rest("SubscriptionService.CancelSubscription", request).await
     });
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
@@ -148,8 +148,7 @@ async fn overloaded() {
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
     let customer = cast.customer.clone();
-    let patient =
-        tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
+    let patient = tokio::spawn(async move { customer.rest("TicketService.CreateTicket", draft()).await });
     other.batch_execute("ROLLBACK").await.expect("the subscription goes");
     stuck.await.expect("no panic").success();
     patient.await.expect("no panic").success();

@@ -59,7 +59,7 @@ async fn the_domain_of_the_reasons_can_be_set() {
     use tonic_types::StatusExt as _;
     let (app, cast) = TestApp::builder().set("ERROR_DOMAIN", "api.example.com").start_with_cast().await;
     let who = json!({ "email": "nobody@example.com", "password": "wrong password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Login", who).await.failure("INVALID_CREDENTIALS");
+    cast.anonymous.rest("AuthService.Login", who).await.failure("INVALID_CREDENTIALS");
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static("/mainstay.identity.v1.UserService/GetMe");
@@ -179,7 +179,7 @@ async fn unknown_enum_names_are_listed_with_every_other_fault() {
     }
     let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
     let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
-    let response = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
+    let response = cast.agent.rest("TicketService.BatchCreateTickets", batch).await;
     let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
     assert_eq!(response.failure("VALIDATION_FAILED").body["error"]["fields"], fields);
 
@@ -210,7 +210,7 @@ async fn payload_too_large() {
 #[tokio::test]
 async fn token_expired() {
     let (app, cast) = TestApp::start_with_cast().await;
-    cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    cast.customer.rest("UserService.GetMe", json!({})).await.success();
     app.app.clock.advance(TimeDelta::minutes(6));
     let mut coverage = ReasonCoverage::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
@@ -265,7 +265,7 @@ async fn reauthentication_required() {
     let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     app.app.clock.advance(TimeDelta::minutes(11));
     let refresh = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();
+    let pair = cast.anonymous.rest("AuthService.Refresh", refresh).await.success();
     let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let mut coverage = ReasonCoverage::of("REAUTHENTICATION_REQUIRED");
     for protocol in PROTOCOLS {

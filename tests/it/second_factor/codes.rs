@@ -14,7 +14,7 @@ use crate::{
 async fn a_sign_in_takes_the_password_and_a_code() {
     let (app, cast) = TestApp::start_with_cast().await;
     let other = new_session(&app, &cast.customer).await;
-    let before = caller(&app, &other).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let before = caller(&app, &other).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(before.data().get("secondFactorTime"), None);
     let factor = add_to(&app, &cast.customer).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
@@ -78,7 +78,7 @@ async fn a_recovery_code_works_once_also_of_requests_at_once() {
     let used = "SELECT count(*) FROM audit_entries WHERE changes::text LIKE '%recovery code used%'";
     assert_eq!(app.database.number(used).await, 1);
     // New codes replace the others.
-    let new = me.call(Protocol::Rest, "SecondFactorService.RegenerateRecoveryCodes", json!({})).await.success();
+    let new = me.rest("SecondFactorService.RegenerateRecoveryCodes", json!({})).await.success();
     verify(&app, &challenges[0], &factor.recovery[4]).await.failure("WRONG_CODE");
     verify(&app, &challenges[0], &new.text("/data/recoveryCodes/0")).await.success();
 }
@@ -91,7 +91,7 @@ async fn a_code_is_of_one_person() {
     verify(&app, &challenge, &theirs.code(&app)).await.failure("WRONG_CODE");
     verify(&app, &challenge, &theirs.recovery[0]).await.failure("WRONG_CODE");
     let pair = verify(&app, &challenge, &mine.code(&app)).await.success();
-    let me = caller(&app, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = caller(&app, &pair).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.id(), cast.customer.as_user().id.to_string());
 }
 
@@ -118,7 +118,7 @@ async fn wrong_codes_are_limited_per_challenge_and_per_person() {
     super::sign_in_fully(&app, cast.stranger.as_user(), &stranger).await;
     let token = crate::session::reset::create_token(&app.database, user).await;
     let reset = json!({ "token": token, "password": "a brand new password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
     let user = crate::support::people::User { password: "a brand new password".to_owned(), ..user.clone() };
     super::sign_in_fully(&app, &user, &factor).await;
 }
@@ -141,7 +141,7 @@ async fn wrong_codes_are_limited_per_person_and_day_whatever_the_password() {
         let token = crate::session::reset::create_token(&app.database, &user).await;
         let password = format!("a brand new password {round}");
         let reset = json!({ "token": token, "password": password });
-        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+        cast.anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
         user.password = password;
     }
     // The limits of the epoch are new. The 60 wrong codes of the day count for the person.

@@ -52,12 +52,12 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
         "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
         "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft.clone()).await.success();
     let second = json!({
         "subject": "＝1+1", "body": " \\\\server\\new\r\n\"x\"; y\t\u{2028} ", "kind": "TICKET_KIND_REQUEST",
         "priority": "TICKET_PRIORITY_LOW", "queue": "C:\\new", "language": "ja", "tags": ["＠a"],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", second.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", second.clone()).await.success();
     let mut first = None;
     for protocol in PROTOCOLS {
         let export = cast.agent.call(protocol, "TicketService.ExportTicketsCsv", json!({ "accountId": account }));
@@ -85,10 +85,10 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     assert_eq!(Some(&text), first.as_ref());
     let other = cast.stranger.as_user().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
+    cast.agent.rest("TicketService.ImportTickets", request).await.success();
     let mut list = None;
     eventually("the import", async || {
-        let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        let tickets = cast.stranger.rest("TicketService.ListTickets", json!({})).await.success();
         let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 2);
         list = Some(tickets);
         has_one
@@ -109,7 +109,7 @@ async fn json_lines_are_imported_again() {
         "subject": "One", "body": "a\r\n=b;\"c\"", "kind": "TICKET_KIND_CHANGE", "priority": "TICKET_PRIORITY_HIGH",
         "queue": "IT", "language": "de-AT", "tags": ["Smith, John", "\"c\""],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft.clone()).await.success();
     let (token, base) = (cast.agent.token().await.expect("a token"), app.endpoint.base());
     let http = &app.endpoint.http;
     let export = http.get(format!("{base}/api/v1/tickets/export")).bearer_auth(&token).send().await.expect("an answer");
@@ -120,7 +120,7 @@ async fn json_lines_are_imported_again() {
     assert_eq!(began.status(), 202);
     let mut ticket = serde_json::Value::Null;
     eventually("the import", async || {
-        let list = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        let list = cast.stranger.rest("TicketService.ListTickets", json!({})).await.success();
         ticket = list.data()[0].clone();
         ticket.is_object()
     })

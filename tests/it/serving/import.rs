@@ -56,10 +56,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
     assert_eq!(app.database.number("SELECT count(*) FROM comments").await, 1, "the answer is the first comment");
-    let list = cast
-        .customer
-        .call(Protocol::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
-        .await;
+    let list = cast.customer.rest("TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" })).await;
     let list = list.success();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
@@ -98,14 +95,14 @@ async fn many_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(&tickets) });
     for (rows_created, rows_known) in [(&*stored, "0"), ("0", &*stored)] {
-        let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
+        let began = cast.agent.rest("TicketService.ImportTickets", request.clone()).await.success();
         let response = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         let progress = json!({
             "rowsTotal": total, "rowsDone": total, "rowsCreated": rows_created, "rowsKnown": rows_known, "rowsFailed": "1",
         });
         assert_eq!(response.data()["progress"], progress, "{response:#?}");
         let id = json!({ "operationId": began.id() });
-        let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
+        let errors = cast.agent.rest("OperationService.ListOperationErrors", id).await.success();
         let line = (MANY + 1).to_string();
         let message = "row ends in the middle: 3 of 15 fields";
         assert_eq!(errors.data(), &json!([{ "line": line, "code": "VALIDATION_FAILED", "message": message }]));
@@ -139,9 +136,9 @@ async fn import(app: &TestApp, who: &Actor, content_type: &str, query: &str, bod
     let response = wait_for_end(who, Protocol::Rest, &began.id()).await;
     assert!(response.text("/data/state").ends_with("SUCCEEDED"), "{response:#?}");
     let id = json!({ "operationId": began.id() });
-    let errors = who.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
+    let errors = who.rest("OperationService.ListOperationErrors", id).await.success();
     let oldest = json!({ "order": "TICKET_ORDER_CREATE_TIME_ASC" });
-    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", oldest).await.success();
+    let list = cast.customer.rest("TicketService.ListTickets", oldest).await.success();
     (list.data().as_array().cloned().unwrap_or_default(), errors.data().clone())
 }
 

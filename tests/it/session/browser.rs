@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::support::{Actor, Protocol, Response, TestApp, rest};
+use crate::support::{Actor, Response, TestApp, rest};
 
 /// A request as a page of this origin sends it over HTTP.
 fn own(app: &TestApp, method: Method, path: &str) -> RequestBuilder {
@@ -43,7 +43,7 @@ async fn the_refresh_token_is_only_in_the_cookie() {
     assert_eq!(signed.data().get("refreshToken"), None);
     assert_eq!(signed.header("cache-control"), Some("no-store"));
     let token = signed.text("/data/accessToken");
-    let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = Actor::bearer(&app.endpoint, token).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), cast.customer.as_user().email);
 }
 
@@ -118,7 +118,7 @@ async fn signing_out_ends_the_session_and_clears_the_cookie() {
     assert_eq!(out.status, 204);
     assert!(out.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{out:#?}");
     refresh(&app, &cookie(&signed)).await.failure("SESSION_REVOKED");
-    caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    caller.rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     // Signing out without a session succeeds, too.
     for cookie in ["mainstay_session=nonsense", "other=1"] {
         assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.success().status, 204);

@@ -114,7 +114,7 @@ async fn a_change_ends_with_the_sessions_of_its_time() {
     }
     let token = create_token(&app.database, user, &new_address()).await;
     let deactivation = json!({ "userId": user.id.to_string(), "reason": "Lost the phone" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", deactivation).await.success();
+    cast.admin.rest("UserService.DeactivateUser", deactivation).await.success();
     send(&app, Protocol::Rest, CONFIRM, &token).await.failure("INVALID_TOKEN");
     assert_eq!(address(&app, user).await, user.email);
 }
@@ -165,7 +165,7 @@ async fn an_undone_change_ends_every_other_way_in() {
     other_ways_in(&app, &cast.stranger).await;
     let undo = create_undo_token(&app.database, cast.customer.as_user(), &new_address(), 60).await;
     send(&app, Protocol::Rest, UNDO, &undo).await.success();
-    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    let list = async || token.rest("TicketService.ListTickets", json!({})).await.reason;
     eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
     assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "that of the other user");
     assert_eq!(
@@ -224,7 +224,7 @@ async fn an_address_belongs_to_one_user() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["", "ALREADY_EXISTS"]);
     let confirm = json!({ "token": registered, "password": PASSWORD, "name": "Zoë" });
-    let answer = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await;
+    let answer = cast.anonymous.rest("AuthService.ConfirmRegistration", confirm).await;
     answer.failure("ALREADY_EXISTS");
     // The holder of the address before has registered it again.
     let token = create_undo_token(&here.database, cast.agent.as_user(), &email, 0).await;

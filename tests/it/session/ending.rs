@@ -61,7 +61,7 @@ async fn revoke_all_ends_every_session_of_the_user() {
     let (app, cast) = TestApp::start_with_cast().await;
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let colleague = new_session(&app, &cast.colleague).await;
-    caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.success();
+    caller(&app, &mine).rest("SessionService.RevokeAllSessions", json!({})).await.success();
     for (protocol, pair) in [&mine, &other].into_iter().enumerate() {
         refresh(&app, pair, protocol).await.failure("SESSION_REVOKED");
     }
@@ -73,14 +73,14 @@ async fn revoke_all_ends_every_session_of_the_user() {
 async fn a_new_role_is_in_the_next_token() {
     let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
+    caller(&app, &pair).rest("UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role has ended in both
     // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { new_session(&app, &cast.customer).await };
-    caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.success();
+    caller(&app, &next).rest("UserService.ListUsers", json!({})).await.success();
 }
 
 /// Sessions are rows in Postgres, so that they are listed and end without Redis.
@@ -93,7 +93,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     // Suspended instead of killed, so it resumes with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
-    let list = caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
+    let list = caller(&app, &pair).rest("SessionService.ListSessions", json!({})).await.success();
     assert_eq!(list.data().as_array().map(Vec::len), Some(1), "{list:#?}");
     caller(&app, &pair).call(Protocol::Grpc, "SessionService.RevokeAllSessions", json!({})).await.success();
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");

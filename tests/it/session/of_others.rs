@@ -66,7 +66,7 @@ async fn an_admin_ends_a_session_of_another_user_on_every_instance() {
             cast.admin.call(protocol, method, unknown.clone()).await.failure("NOT_FOUND");
         }
     }
-    let own = cast.admin.call(Protocol::Rest, LIST, of(&cast.admin)).await.success();
+    let own = cast.admin.rest(LIST, of(&cast.admin)).await.success();
     assert_eq!(own.data()[0]["current"], true, "{own:#?}");
 }
 

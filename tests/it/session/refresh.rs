@@ -38,7 +38,7 @@ async fn a_reused_token_ends_its_session_and_no_other() {
     refresh(&app, &latest, 1).await.failure("SESSION_REVOKED");
     refresh(&app, &first, 1).await.failure("SESSION_REVOKED");
     for pair in [&first, &latest] {
-        caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+        caller(&app, pair).rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     }
     // The user's other devices continue.
     caller(&app, &other).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
@@ -90,7 +90,7 @@ async fn a_forged_token_ends_nothing() {
     let token = pair.text("/data/refreshToken");
     let mut forged: String = token[..token.len() - 4].to_owned();
     forged.push_str("AAAA");
-    let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
+    let answer = cast.anonymous.rest("AuthService.Refresh", json!({ "refreshToken": forged })).await;
     assert!(["INVALID_TOKEN", "SESSION_REVOKED"].contains(&answer.reason.as_str()), "{answer:#?}");
     refresh(&app, &pair, 0).await.success();
 }
@@ -100,9 +100,9 @@ async fn an_access_token_refreshes_nothing() {
     let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let request = json!({ "refreshToken": pair.text("/data/accessToken") });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.failure("INVALID_TOKEN");
+    cast.anonymous.rest("AuthService.Refresh", request).await.failure("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
-    refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
+    refresh.rest("UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
 }
 
 const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };

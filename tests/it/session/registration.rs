@@ -46,7 +46,7 @@ async fn a_token_creates_one_user_that_can_sign_in() {
     }
     let late = create_token(&app.database, "late@example.com").await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    anonymous.call(Protocol::Rest, CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
+    anonymous.rest(CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,8 +57,8 @@ async fn a_reset_ends_every_personal_access_token() {
     let token = other_ways_in(&app, &cast.customer).await;
     let reset = create_token(&app.database, cast.customer.as_user()).await;
     let request = json!({ "token": reset, "password": format!("brand new {}", unique()) });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
-    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
+    let list = async || token.rest("TicketService.ListTickets", json!({})).await.reason;
     eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
     assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "the user's own choice");
 }
@@ -73,7 +73,7 @@ async fn one_token_uses_up_the_others_of_its_user() {
     let foreign = create_token(&app.database, cast.stranger.as_user()).await;
     let confirm = |token: &str| json!({ "token": token, "password": format!("brand new {}", unique()) });
     for (token, reason) in [(&second, ""), (&first, "INVALID_TOKEN"), (&foreign, "")] {
-        let response = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", confirm(token)).await;
+        let response = cast.anonymous.rest("AuthService.ConfirmPasswordReset", confirm(token)).await;
         assert_eq!(response.reason, reason, "{response:#?}");
     }
 }
@@ -90,7 +90,7 @@ async fn a_common_password_is_refused() {
         response.failure("VALIDATION_FAILED");
     }
     let request = json!({ "token": token, "password": "four words nobody else has" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
 }
 
 /// An error for lack of a slot must not reveal whether a user exists either.
@@ -102,7 +102,7 @@ async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
     let slot = app.app.part::<Passwords>().place().await.expect("the only slot");
     let sign_in = async |email: &str| {
         let request = json!({ "email": email, "password": "a wrong password" });
-        cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await
+        cast.anonymous.rest("AuthService.Login", request).await
     };
     let (one, other) = tokio::join!(sign_in(&existing), sign_in(&unknown));
     one.failure("OVERLOADED");
@@ -133,7 +133,7 @@ async fn an_expired_token_is_refused() {
     let token = create_token(&app.database, cast.customer.as_user()).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(61));
     let request = json!({ "token": token, "password": "a brand new password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
 }
 
 /// Neither the response nor its cost depends on whether the address is known: for an unknown one, a mail without a
@@ -177,7 +177,7 @@ async fn a_password_is_the_same_in_every_form_of_unicode() {
     for set in [composed, decomposed] {
         let token = create_token(&app.database, user).await;
         let request = json!({ "token": token, "password": set });
-        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+        cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
         for protocol in PROTOCOLS {
             for typed in [composed, decomposed] {
                 sign_in(protocol, typed).await.success();

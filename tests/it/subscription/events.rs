@@ -91,7 +91,7 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, true)).await.success();
     let renewal = gateway.change_subscription(&id, "renewed").await;
     assert_eq!(renewal["status"], "canceled", "its period is over");
     deliver(&scene, &event(DELETED, &renewal)).await;
@@ -164,12 +164,12 @@ async fn endpoints_are_notified_of_changes() {
     let types = ["subscriptions.subscription.updated", "subscriptions.subscription.cancelled"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event(UPDATED, &renewed)).await;
     agrees(&app.database, &id, &renewed).await;
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     let events = app
         .database
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
@@ -262,7 +262,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
         panic!("the gateway knows it")
     };
     gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&response.id(), false)).await.success();
+    let cancelled = scene.cast.customer.rest(CANCEL, cancel(&response.id(), false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);

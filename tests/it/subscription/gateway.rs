@@ -199,7 +199,7 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let ids = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
     gateway.kill();
     for id in &ids {
-        let canceled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(id, false)).await.success();
+        let canceled = scene.cast.customer.rest(CANCEL, cancel(id, false)).await.success();
         assert_eq!(canceled.status, 202, "{canceled:#?}");
     }
     gateway.restart().await;
@@ -218,7 +218,7 @@ async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
     let id = create_subscription(&scene).await.id();
     let alerted = alerts("cancellation_refused");
     gateway.behave_at("DELETE /v1/subscriptions/", json!({ "refuse": 400 }), 1).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    let cancelled = scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     assert!(cancelled.data()["pendingCancellation"].is_string(), "{cancelled:#?}");
     assert_eq!(alerts("cancellation_refused"), alerted + 1);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{CANCEL, FakeGateway, cancel, create_subscription, deliver, event, idle, start_app};
 use crate::{
     payment::{after_scheduled_searches, alerts, check, search},
-    support::{Protocol, TestApp, eventually, unique},
+    support::{TestApp, eventually, unique},
 };
 
 const REFUNDED: &str = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_entries WHERE account = 3";
@@ -53,7 +53,7 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
     // An ongoing subscription is queried within a day anyway.
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     assert!(gateway.refund_at_console(&id, 400).await);
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(!is_ok && output.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{output}");

@@ -25,7 +25,7 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let [goes_on, ends] = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&ends, true)).await.success();
     let mut fails = subscription_request(&scene).await;
     fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
     let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.success().id();

@@ -15,8 +15,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
     let id = ticket(&cast.customer).await;
     let failing = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=error")]).await;
     let customer = cast.customer.at(&failing.endpoint);
-    let before =
-        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+    let before = cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     for protocol in PROTOCOLS {
         for (name, request) in [
             ("TicketService.ResolveTicket", json!({ "ticketId": id })),
@@ -26,8 +25,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
             assert!(!failed.body.to_string().contains("injected"), "nothing else is said: {failed:#?}");
         }
     }
-    let after =
-        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+    let after = cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     assert_eq!(after.body, before.body);
     assert_eq!(database.number("SELECT count(*) FROM activities").await, 1);
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not stored");

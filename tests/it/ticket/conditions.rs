@@ -13,7 +13,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let request = json!({ "ticketId": id });
-    let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
+    let first = cast.customer.rest("TicketService.GetTicket", request.clone()).await.success();
     let tag = first.header("etag").expect("a tag").to_owned();
     let headers = [(IF_NONE_MATCH.as_str(), tag.as_str())];
     let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &headers).await;
@@ -124,7 +124,7 @@ async fn the_tag_of_any_form_names_the_version() {
     change(long(0), "\"1\"").await.success();
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
-    let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.success();
+    let masked = cast.customer.rest("TicketService.GetTicket", masked).await.success();
     let masked = masked.header("etag").expect("a tag").to_owned();
     let token = cast.customer.token().await.expect("a token");
     let path = ticket_path(&id);

@@ -13,7 +13,7 @@ async fn queues_and_tags_are_those_that_tickets_have() {
     assert_eq!(labels(Protocol::Rest).await, json!({ "queues": [], "tags": [] }));
     let create = async |queue: &str, tags: Value| {
         let request = json!({ "subject": "Toner", "body": "It is empty.", "queue": queue, "tags": tags });
-        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success().id()
+        cast.customer.rest("TicketService.CreateTicket", request).await.success().id()
     };
     create("Sales", json!(["toner", "black"])).await;
     create("Billing", json!(["paper"])).await;
@@ -24,10 +24,10 @@ async fn queues_and_tags_are_those_that_tickets_have() {
         assert_eq!(labels(protocol).await, expected, "{protocol:?}");
         cast.customer.call(protocol, LABELS, json!({})).await.failure("PERMISSION_DENIED");
     }
-    let masked = cast.agent.call(Protocol::Rest, LABELS, json!({ "readMask": "queues" })).await.success();
+    let masked = cast.agent.rest(LABELS, json!({ "readMask": "queues" })).await.success();
     assert_eq!(*masked.data(), json!({ "queues": ["Billing", "Sales", "Übersee"] }));
     // The labels include only those of existing tickets.
-    cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", json!({ "ticketId": last })).await.success();
+    cast.admin.rest("TicketService.DeleteTicket", json!({ "ticketId": last })).await.success();
     app.database.sql("DELETE FROM tickets WHERE queue = 'Sales'").await;
     assert_eq!(labels(Protocol::Grpc).await, json!({ "queues": ["Billing", "Übersee"], "tags": ["paper"] }));
 }
@@ -38,7 +38,7 @@ async fn labels_of_many_accounts_come_before_those_of_one() {
     let (app, cast) = TestApp::start_with_cast().await;
     for who in [&cast.customer, &cast.stranger] {
         let request = json!({ "subject": "Toner", "body": "It is empty.", "queue": "Sales", "tags": ["toner"] });
-        who.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success();
+        who.rest("TicketService.CreateTicket", request).await.success();
     }
     let user = cast.customer.as_user();
     let flood = format!(

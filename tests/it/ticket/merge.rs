@@ -14,12 +14,12 @@ async fn merge(scene: &Scene, ticket: &str, target: &str) -> Response {
 
 async fn get(scene: &Scene, id: &str) -> Value {
     let get = json!({ "ticketId": id });
-    scene.cast.customer.call(Protocol::Rest, "TicketService.GetTicket", get).await.success().data().clone()
+    scene.cast.customer.rest("TicketService.GetTicket", get).await.success().data().clone()
 }
 
 async fn history(scene: &Scene, id: &str) -> Vec<(Value, Value)> {
     let list = json!({ "ticketId": id });
-    let list = scene.cast.customer.call(Protocol::Rest, "ActivityService.ListActivities", list).await.success();
+    let list = scene.cast.customer.rest("ActivityService.ListActivities", list).await.success();
     let entries = list.data().as_array().expect("a list");
     entries.iter().map(|entry| (entry["kind"].clone(), entry["detail"].clone())).collect()
 }
@@ -87,9 +87,9 @@ async fn a_merged_ticket_takes_no_change() {
     }
     assert_eq!(get(&scene, &ticket).await, before);
     let delete = json!({ "fileId": file });
-    scene.cast.customer.call(Protocol::Rest, "FileService.DeleteFile", delete).await.success();
+    scene.cast.customer.rest("FileService.DeleteFile", delete).await.success();
     let delete = json!({ "ticketId": ticket, "commentId": comment });
-    scene.cast.customer.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+    scene.cast.customer.rest("CommentService.DeleteComment", delete).await.success();
 }
 
 /// Mail about a ticket goes to its requester, if that user belongs to the account.
@@ -100,7 +100,7 @@ async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() 
     let cast = &scene.cast;
     let open_for = async |who: &Actor| {
         let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
-        who.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id()
+        who.rest("TicketService.CreateTicket", draft).await.success().id()
     };
     let requester = async |ticket: &str| {
         let ticket = get(&scene, ticket).await;
@@ -132,10 +132,10 @@ async fn a_merge_frees_a_place_and_outlives_its_target() {
     let (ticket, target) = scene.merged_ticket().await;
     scene.ticket().await;
     let delete = json!({ "ticketId": target });
-    scene.cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.success();
+    scene.cast.admin.rest("TicketService.DeleteTicket", delete).await.success();
     assert_eq!(get(&scene, &ticket).await["mergedIntoId"], json!(target));
     let reopen = json!({ "ticketId": ticket });
-    scene.cast.admin.call(Protocol::Rest, "TicketService.ReopenTicket", reopen).await.failure("TICKET_MERGED");
+    scene.cast.admin.rest("TicketService.ReopenTicket", reopen).await.failure("TICKET_MERGED");
 }
 
 /// Pairs in opposite directions, each over connections of its own: one of each pair succeeds, and none waits forever.

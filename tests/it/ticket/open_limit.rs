@@ -31,18 +31,12 @@ async fn resolving_makes_room_and_reopening_needs_it() {
     let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start_with_cast().await;
     let (first, _) = (ticket(&cast.customer).await, ticket(&cast.customer).await);
     let first = json!({ "ticketId": first });
-    cast.customer
-        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", first.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.ResolveTicket", first.clone()).await.success();
     ticket(&cast.customer).await;
-    cast.customer
-        .call(Protocol::Rest, "TicketService.ReopenTicket", first.clone())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.ReopenTicket", first.clone()).await.failure("OPEN_TICKET_LIMIT_REACHED");
     // Agents may exceed the limit.
-    cast.agent.call(Protocol::Rest, "TicketService.ReopenTicket", first).await.success();
+    cast.agent.rest("TicketService.ReopenTicket", first).await.success();
     ticket(&cast.colleague).await;
 }
 
@@ -54,14 +48,11 @@ async fn batches_and_imports_are_exempt() {
     ticket(&cast.customer).await;
     let one = json!({ "subject": "One of many", "body": "Text", "accountId": account });
     let batch = json!({ "tickets": vec![one; 3] });
-    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.success();
+    cast.agent.rest("TicketService.BatchCreateTickets", batch).await.success();
     let rows = json!({ "accountId": account, "file": file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n") });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", rows).await.success();
+    cast.agent.rest("TicketService.ImportTickets", rows).await.success();
     eventually("all are there", async || app.database.number("SELECT count(*) FROM tickets").await == 7).await;
-    cast.customer
-        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.CreateTicket", draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +80,7 @@ async fn one_customer_does_not_wait_for_another() {
         .await;
     assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the customer's own creates wait: {slow:#?}");
     locker.batch_execute("COMMIT").await.expect("the slow create ends");
-    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    let list = cast.customer.rest("TicketService.ListTickets", json!({})).await.success();
     assert_eq!(list.text("/meta/total"), "6", "the total includes all of them");
 }
 

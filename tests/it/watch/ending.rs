@@ -28,7 +28,7 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
             Reader::open(&caller(&here), protocol, TICKETS, "").await,
             Reader::open(&caller(&there), protocol, TICKETS, "").await,
         ];
-        caller(&here).call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
+        caller(&here).rest("AuthService.Logout", json!({})).await.success();
         let since = Instant::now();
         for reader in &mut readers {
             assert_eq!(reader.failure().await, "SESSION_REVOKED", "{protocol:?}");
@@ -43,7 +43,7 @@ async fn a_watch_ends_with_the_role_that_it_began_with() {
     let (_app, cast) = TestApp::start_with_cast().await;
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await;
     let role = json!({ "userId": cast.agent.as_user().id.to_string(), "role": "ROLE_CUSTOMER" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
+    cast.admin.rest("UserService.SetUserRole", role).await.success();
     let since = Instant::now();
     assert_eq!(reader.failure().await, "SESSION_REVOKED");
     assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());

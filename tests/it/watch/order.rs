@@ -118,6 +118,6 @@ async fn one_connection_reads_for_all_watchers_and_none_without_watchers() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let request = json!({ "ticketId": id });
-    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.success();
+    cast.agent.rest("TicketService.ResolveTicket", request).await.success();
     assert_eq!(change_of(&reader.item().await), (id, Some("2".to_owned())));
 }

@@ -104,7 +104,7 @@ async fn a_resumed_watch_gets_each_ticket_in_its_present_state() {
     let id = ticket(&cast.customer).await;
     for subject in ["Two", "Three"] {
         let patch = json!({ "ticketId": id, "ticket": { "subject": subject } });
-        cast.agent.call(Protocol::Rest, "TicketService.UpdateTicket", patch).await.success();
+        cast.agent.rest("TicketService.UpdateTicket", patch).await.success();
     }
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&cast.customer, protocol, TICKETS, &token(&first)).await;

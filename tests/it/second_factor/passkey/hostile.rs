@@ -9,7 +9,7 @@ use crate::{
     second_factor::VERIFY,
     session::{caller, new_session, refresh},
     support::{
-        Actor, PROTOCOLS, Protocol, TestApp,
+        Actor, PROTOCOLS, TestApp,
         actor::sign_in,
         authenticator::{Authenticator, attestation_object},
     },
@@ -40,7 +40,7 @@ async fn a_new_passkey_with_a_fault_is_refused() {
         let mut faulty = Authenticator::new();
         fault(&mut faulty);
         let request = confirmation(&token, &faulty.create(&options));
-        let refused = me.call(Protocol::Rest, CONFIRM, request).await;
+        let refused = me.rest(CONFIRM, request).await;
         assert_eq!(refused.reason, "INVALID_PASSKEY", "{name}: {refused:#?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM passkeys").await, 0);
@@ -62,7 +62,7 @@ async fn a_proof_with_a_fault_is_refused_and_audited() {
         let challenge = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
         let passkey = added.authenticator.get(&challenge.text("/challenge/passkeyOptions"));
         let request = json!({ "challengeToken": challenge.text("/challenge/token"), "passkey": passkey });
-        let second = Actor::anonymous(&app.endpoint).call(Protocol::Rest, VERIFY, request).await;
+        let second = Actor::anonymous(&app.endpoint).rest(VERIFY, request).await;
         // After a password, the user is known.
         assert_eq!(second.reason == "INVALID_PASSKEY", name != "no handle", "{name}: {second:#?}");
         let authenticator = &mut added.authenticator;
@@ -100,7 +100,7 @@ async fn malformed_and_oversized_responses_are_refused() {
         let (token, options) = begin(&me).await;
         let options: Value = serde_json::from_str(&options).expect("JSON");
         let request = confirmation(&token, &authenticator.respond(&options, &object));
-        let refused = me.call(Protocol::Rest, CONFIRM, request).await;
+        let refused = me.rest(CONFIRM, request).await;
         assert_eq!(refused.reason, "INVALID_PASSKEY", "{object:x?}: {refused:#?}");
     }
     let (token, options) = begin(&me).await;
@@ -109,12 +109,12 @@ async fn malformed_and_oversized_responses_are_refused() {
         for (method, request) in
             [(CONFIRM, confirmation(&token, credential)), (LOGIN, json!({ "token": token, "credential": credential }))]
         {
-            me.call(Protocol::Rest, method, request).await.failure("VALIDATION_FAILED");
+            me.rest(method, request).await.failure("VALIDATION_FAILED");
         }
     }
     // A text that is no response consumes no ceremony.
     let right = authenticator.respond(&options, &attestation_object(&data));
-    me.call(Protocol::Rest, CONFIRM, confirmation(&token, &right)).await.success();
+    me.rest(CONFIRM, confirmation(&token, &right)).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn a_ceremony_is_completed_once_also_by_requests_at_once() {
     let (token, options) = begin_login(&app).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(5));
     let late = json!({ "token": token, "credential": added.authenticator.get(&options) });
-    anonymous.call(Protocol::Rest, LOGIN, late).await.failure("INVALID_TOKEN");
+    anonymous.rest(LOGIN, late).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,14 +143,14 @@ async fn a_ceremony_belongs_to_the_session_that_began_it() {
     let request = confirmation(&token, &authenticator.create(&options));
     for other in [&cast.customer, &cast.stranger] {
         let other = caller(&app, &new_session(&app, other).await);
-        other.call(Protocol::Rest, CONFIRM, request.clone()).await.failure("INVALID_PASSKEY");
+        other.rest(CONFIRM, request.clone()).await.failure("INVALID_PASSKEY");
     }
     // It is no sign-in either.
     authenticator.rp_id = Some("localhost".to_owned());
     let credential = authenticator.get(&options);
     let as_login = json!({ "token": token, "credential": credential });
-    cast.anonymous.call(Protocol::Rest, LOGIN, as_login).await.failure("INVALID_TOKEN");
-    first.call(Protocol::Rest, CONFIRM, request).await.success();
+    cast.anonymous.rest(LOGIN, as_login).await.failure("INVALID_TOKEN");
+    first.rest(CONFIRM, request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,16 +162,16 @@ async fn a_passkey_of_another_user_proves_nothing() {
     let challenge = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let passkey = other.authenticator.get(&challenge.text("/challenge/passkeyOptions"));
     let request = json!({ "challengeToken": challenge.text("/challenge/token"), "passkey": passkey });
-    cast.anonymous.call(Protocol::Rest, VERIFY, request).await.failure("INVALID_PASSKEY");
+    cast.anonymous.rest(VERIFY, request).await.failure("INVALID_PASSKEY");
     let me = caller(&app, &refresh(&app, &own, 0).await.success());
-    let begun = me.call(Protocol::Rest, "AuthService.BeginPasskeyReauthentication", json!({})).await.success();
+    let begun = me.rest("AuthService.BeginPasskeyReauthentication", json!({})).await.success();
     let credential = other.authenticator.get(&begun.text("/data/options"));
     let proof = json!({ "passkey": { "token": begun.text("/data/token"), "credential": credential } });
-    me.call(Protocol::Rest, "AuthService.Reauthenticate", proof).await.failure("INVALID_PASSKEY");
+    me.rest("AuthService.Reauthenticate", proof).await.failure("INVALID_PASSKEY");
     // Nor can it be added to a second user.
     let (token, options) = begin(&me).await;
     let request = confirmation(&token, &other.authenticator.create(&options));
-    me.call(Protocol::Rest, CONFIRM, request).await.failure("ALREADY_EXISTS");
+    me.rest(CONFIRM, request).await.failure("ALREADY_EXISTS");
     for protocol in PROTOCOLS {
         let foreign = json!({ "passkeyId": other.id });
         me.call(protocol, "PasskeyService.RemovePasskey", foreign).await.failure("NOT_FOUND");
@@ -210,6 +210,6 @@ async fn a_passkey_without_a_counter_is_accepted_again() {
     for _ in 0..3 {
         let (token, options) = begin_login(&app).await;
         let request = json!({ "token": token, "credential": added.authenticator.sign(&options) });
-        cast.anonymous.call(Protocol::Rest, LOGIN, request).await.success();
+        cast.anonymous.rest(LOGIN, request).await.success();
     }
 }

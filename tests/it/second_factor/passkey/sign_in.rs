@@ -8,7 +8,7 @@ use super::{LOGIN, add, begin_login, login};
 use crate::{
     second_factor::{VERIFY, verify},
     session::{caller, new_session, refresh},
-    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, authenticator::Authenticator},
+    support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in, authenticator::Authenticator},
 };
 
 /// Returns the claims of an access token.
@@ -103,7 +103,7 @@ async fn a_deactivated_user_is_refused() {
     let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "reason": "Left" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     login(&app, &mut added.authenticator).await.failure("USER_DEACTIVATED");
 }
 

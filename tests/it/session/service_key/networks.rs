@@ -31,7 +31,7 @@ async fn a_key_is_accepted_only_from_its_networks() {
 /// Returns the entries about the use of a key, newest first.
 async fn uses(admin: &Actor, id: &str) -> Vec<Value> {
     let request = json!({ "resourceId": id, "method": "key use" });
-    let list = admin.call(Protocol::Rest, "AuditService.ListAuditEntries", request).await.success();
+    let list = admin.rest("AuditService.ListAuditEntries", request).await.success();
     list.data().as_array().expect("a list").clone()
 }
 
@@ -63,7 +63,7 @@ async fn the_last_use_is_stored_once_per_hour() {
     let (id, key) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let last_use = async || {
         let get = json!({ "serviceKeyId": id });
-        let key = again(&cast.customer).call(Protocol::Rest, "ServiceKeyService.GetServiceKey", get).await.success();
+        let key = again(&cast.customer).rest("ServiceKeyService.GetServiceKey", get).await.success();
         key.data()["lastUseTime"].clone()
     };
     assert_eq!(last_use().await, Value::Null);
