@@ -153,8 +153,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
 /// Reads by key bypass the pool, and one that waits for a lock delays only itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_share_connections_and_a_lock_holds_up_no_others() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "4").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("DATABASE_POOL_SIZE", "4")).await;
     let ticket = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
     let get = async |protocol| customer.call(protocol, "UserService.GetMe", json!({})).await;
@@ -245,8 +244,7 @@ async fn cancelled_calls_on_a_shared_connection_take_no_other_answer() {
 /// otherwise have another statement canceled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("DATABASE_POOL_SIZE", "1")).await;
     let request = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Later" } });
     let customer = &scene.cast.customer;
     let mut holder = connect(&app.database.url).await;
@@ -278,8 +276,7 @@ async fn a_silent_connection_is_not_lent_out_again() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(builder.set("DATABASE_POOL_SIZE", "1")).await;
     let request = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
     customer.rest("TicketService.GetTicket", request.clone()).await.success();

@@ -118,8 +118,7 @@ async fn the_functions_of_the_owner_take_tables_of_the_owner_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_an_account_reaches_its_rows_and_no_others() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let database = &app.database;
     let own = scene.ticket().await;
     scene.comment(&own).await;

@@ -56,8 +56,7 @@ async fn a_sign_in_and_a_refused_one_have_their_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_forms_of_mails_have_their_client() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (cast, database) = (&scene.cast, &app.database);
     let user = cast.agent.as_user();
     let id = user.id.to_string();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Actor, Endpoint, Process, Protocol, Response, TestApp, TestDatabase,
+    app::Builder,
     people::{Cast, User},
     unique,
 };
@@ -71,6 +72,18 @@ impl Scene {
     /// Creates a scene.
     pub(crate) async fn new(app: &TestApp) -> Self {
         Self { cast: app.cast().await, endpoint: app.endpoint.clone(), database: app.database.clone() }
+    }
+
+    /// Starts an app with the default test configuration, and creates a scene.
+    pub(crate) async fn start() -> (TestApp, Self) {
+        Self::start_with(TestApp::builder()).await
+    }
+
+    /// Starts an app, and creates a scene.
+    pub(crate) async fn start_with(app: Builder) -> (TestApp, Self) {
+        let app = app.start().await;
+        let scene = Self::new(&app).await;
+        (app, scene)
     }
 
     /// Creates a scene at a server process.

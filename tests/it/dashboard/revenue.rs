@@ -210,8 +210,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_and_its_refund_show_at_once() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let charge = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
     let paid =
         scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.success();

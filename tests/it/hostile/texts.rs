@@ -80,8 +80,7 @@ fn filled(value: &Value, text: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_is_one_line_that_can_be_seen() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for (method, field, who, request) in lines(&scene).await {
         let faults = [
             ("must have a visible character", &BLANK[..]),
@@ -121,8 +120,7 @@ async fn names_of_every_script_are_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let product = crate::cases::order::product(&scene, 1, "EUR").await;
     let long = format!("{}@example.com", "a".repeat(65));
     for protocol in PROTOCOLS {

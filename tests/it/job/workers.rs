@@ -78,8 +78,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_worker_runs_a_job() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
-    let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
     let workers = futures_util::future::join_all((0..4).map(|_| ChildProcess::worker(&database, &own))).await;
     for worker in &workers {

@@ -15,13 +15,10 @@ use crate::{
 
 /// Starts an app that sends mail through an API, with a fallback if a second name is given.
 async fn start(provider: &MailProvider, transport: &str, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let app = TestApp::builder()
-        .with_jobs()
-        .set_all(provider.api_variables(transport))
-        .set_all(own.iter().copied())
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder().with_jobs().set_all(provider.api_variables(transport)).set_all(own.iter().copied()),
+    )
+    .await;
     (app, scene)
 }
 
@@ -99,14 +96,14 @@ async fn resend_is_given_a_mail_twice_and_sends_it_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_provider_of_another_kind_takes_over() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::api().await);
-    let app = TestApp::builder()
-        .with_jobs()
-        .set_all(second.api_variables("smtp"))
-        .set("SMTP_URL", first.url())
-        .set("MAIL_FALLBACK", "sendgrid")
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder()
+            .with_jobs()
+            .set_all(second.api_variables("smtp"))
+            .set("SMTP_URL", first.url())
+            .set("MAIL_FALLBACK", "sendgrid"),
+    )
+    .await;
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0));

@@ -13,8 +13,9 @@ use crate::{
 
 /// Starts an app whose transport takes no time, so that only the queue causes delay.
 async fn start_app() -> (TestApp, Scene) {
-    let app = TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) =
+        Scene::start_with(TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100"))
+            .await;
     (app, scene)
 }
 
@@ -60,8 +61,7 @@ async fn many_mails_do_not_wait_for_polls() {
 /// Urgent mail has a separate lane. No mail has a job.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mail_is_due_in_its_lane() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for _ in 0..3 {
         order(&scene).await;
     }
@@ -77,8 +77,7 @@ async fn each_mail_is_due_in_its_lane() {
 /// A mail that can't be composed becomes a dead letter like any other, and is sent once it can be composed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
-    let app = TestApp::builder().set("MAIL_TRANSPORT", "log").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("MAIL_TRANSPORT", "log")).await;
     scene.ticket().await;
     let kind = app.database.number("SELECT kind FROM mails").await;
     app.database.sql("ALTER TABLE mails DROP CONSTRAINT mails_kind_check; UPDATE mails SET kind = 99").await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{FAILED, SENT, count_in_state, give_up, header, process, start, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
-    support::{Actor, PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
+    support::{Actor, PROTOCOLS, Protocol, TestDatabase, mail::MailProvider, unique},
 };
 
 const CREATE: &str = "OrderService.CreateOrder";
@@ -144,8 +144,7 @@ async fn an_owner_is_told_of_the_order_of_a_key_of_the_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_was_given_up_is_removed_after_a_month() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     order(&scene).await;
     let ran = async |task| app.run_task(task).await.expect("done");
     assert_eq!(count_in_state(&app.database, super::PENDING).await, 1);

@@ -112,8 +112,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_are_notified_of_every_outcome() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
     scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();

@@ -47,8 +47,7 @@ const MAILS: &str = "SELECT count(*) FROM mails WHERE kind = 32";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let name = new_domain();
         let domain = add_domain(&scene.cast.customer, &name.to_uppercase(), "MEMBER_ROLE_VIEWER").await;
@@ -83,8 +82,7 @@ async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_very_domain_admits() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     let before = count_members(&scene).await;
@@ -113,8 +111,7 @@ async fn only_the_very_domain_admits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unconfirmed_address_joins_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     verify_domain(&scene.cast.customer, &name).await;
     // As an operator or an import creates users.
@@ -197,8 +194,7 @@ async fn a_domain_that_changed_hands_leaves_its_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_without_its_record_lapses_after_three_look_ups() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     let record = domain["recordName"].as_str().expect("a name");
@@ -232,8 +228,7 @@ async fn a_domain_without_its_record_lapses_after_three_look_ups() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_name_server_holds_a_request_for_seconds_only() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let domain = add_domain(&scene.cast.customer, &new_domain(), "MEMBER_ROLE_MEMBER").await;
     dns::silence(domain["recordName"].as_str().expect("a name"));
     let begun = std::time::Instant::now();
@@ -244,8 +239,7 @@ async fn a_silent_name_server_holds_a_request_for_seconds_only() {
 /// A member whom an admin removed does not join again, neither as the user nor as a new one with the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_member_joins_by_an_invitation_only() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (name, cast) = (new_domain(), &scene.cast);
     verify_domain(&cast.customer, &name).await;
     let email = format!("ada@{name}");
@@ -272,8 +266,7 @@ async fn a_removed_member_joins_by_an_invitation_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_to_be_deleted_admits_no_one() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     set_address(&app.database, &scene.cast.stranger, &format!("ada@{name}")).await;
@@ -291,8 +284,7 @@ async fn an_account_that_is_to_be_deleted_admits_no_one() {
 /// The deletion and the registration lock the account: no person joins after the deletion has answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_person_joins_by_a_deleted_domain() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for number in 0..5 {
         let name = new_domain();
         let domain = verify_domain(&scene.cast.customer, &name).await;
@@ -315,8 +307,7 @@ async fn no_person_joins_by_a_deleted_domain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn look_ups_of_an_account_are_limited() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let domain = add_domain(&scene.cast.customer, &new_domain(), "MEMBER_ROLE_MEMBER").await;
     for _ in 0..60 {
         verify(&scene.cast.customer, &domain).await.failure("DOMAIN_NOT_PROVED");
@@ -332,8 +323,7 @@ async fn look_ups_of_an_account_are_limited() {
 /// The role that people get has no scope that the caller lacks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gives_no_more_than_the_caller_has() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let id = member_of(&app.database, &scene.cast.colleague).await;
     let role = json!({ "name": "Domains", "scopes": ["identity.domains.manage", "identity.members.read"] });
     let role = scene.cast.customer.rest("RoleService.CreateRole", role).await.success().id();
@@ -352,8 +342,7 @@ async fn a_caller_gives_no_more_than_the_caller_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_tell_of_domains() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let types = ["identity.account_domain.verified", "identity.account_domain.lapsed"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });

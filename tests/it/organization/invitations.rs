@@ -23,8 +23,7 @@ const PREVIEW: &str = "InvitationService.PreviewInvitation";
 
 async fn start_with_mail() -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set_all(provider.variables())).await;
     (provider, app, scene)
 }
 
@@ -132,8 +131,7 @@ async fn an_invitation_accepted_at_once_yields_one_member() {
 
 #[tokio::test]
 async fn an_invitation_expires_is_resent_and_revoked() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let id = create_invitation(&scene).await;
     let token = create_token(&scene, &new_address()).await;
     app.app.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(1));
@@ -157,8 +155,7 @@ async fn an_invitation_expires_is_resent_and_revoked() {
 /// The pages of this server, for a new user and for one who has the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_accepted_without_a_script() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let email = new_address();
     let token = create_token(&scene, &email).await;
     let form = get(&app, &format!("/invitation?token={token}")).await;
@@ -187,8 +184,7 @@ async fn an_invitation_is_accepted_without_a_script() {
 
 #[tokio::test]
 async fn a_member_sends_few_invitations_a_day() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let id = create_invitation(&scene).await;
     let mut refused = None;
     for number in 1..=200 {

@@ -255,8 +255,7 @@ async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
 /// An admin's request waits while an owner removes the admin: it acts before the removal, or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_runs_during_the_removal_of_its_member_is_refused() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (cast, account) = (&scene.cast, scene.account());
     grant(&app.database, &cast.colleague, 2).await;
     let id = member_of(&app.database, &cast.colleague).await;

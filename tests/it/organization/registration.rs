@@ -36,8 +36,7 @@ async fn only_addresses_of_the_configured_domains_register() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invited_address_needs_no_registration() {
-    let app = TestApp::builder().set("REGISTRATION", "invitation").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("REGISTRATION", "invitation")).await;
     let email = new_address();
     let request = json!({ "email": email });
     scene.cast.anonymous.rest(REGISTER, request).await.failure("REGISTRATION_CLOSED");

@@ -72,8 +72,7 @@ async fn assert_erased(database: &TestDatabase, scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_erased_and_the_books_stay() {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set_all(provider.variables())).await;
     live(&scene).await;
     let (who, admin) = (&scene.cast.customer, &scene.cast.admin);
     let id = request(who, of_user(who)).await;
@@ -111,8 +110,7 @@ async fn a_user_is_erased_and_the_books_stay() {
 async fn the_keys_of_an_account_end_when_its_erasure_begins() {
     const KEY: &str = "ServiceKeyService.CreateServiceKey";
     const LIST: &str = "TicketService.ListTickets";
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let account = scene.account();
     let draft = json!({ "accountId": account, "name": "A key", "scopes": ["support.tickets.read"] });
     let created = scene.cast.customer.rest(KEY, draft.clone()).await.success();
@@ -144,8 +142,7 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_erased_while_others_write() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     live(&scene).await;
     let (owner, writer, account) = (&scene.cast.customer, scene.cast.colleague.clone(), scene.account());
     writer.token().await;
@@ -185,8 +182,7 @@ async fn an_account_is_erased_while_others_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_goes_on_after_a_crash() {
     let database = Arc::new(TestDatabase::new().await);
-    let app = TestApp::builder().on(&database).start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().on(&database)).await;
     live(&scene).await;
     let id = request(&scene.cast.customer, of_user(&scene.cast.customer)).await;
     for round in 0..3 {

@@ -53,8 +53,7 @@ fn rows(entries: &BTreeMap<String, Vec<u8>>, table: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let who = &scene.cast.customer;
     let (ticket, _) = scene.note().await;
     scene.comment(&ticket).await;
@@ -91,8 +90,7 @@ async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
     const ADDRESS: &str = "198.51.100.77";
-    let app = TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1")).await;
     let (who, colleague, account) = (&scene.cast.customer, scene.cast.colleague.as_user(), scene.account());
     let rename = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Renamed by staff" } });
     let from = [("x-forwarded-for", ADDRESS)];
@@ -126,8 +124,7 @@ async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
 /// What staff did for customers is no data of the staff.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_of_staff_has_no_rows_of_customers() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let (agent, customer) = (&scene.cast.agent, &scene.cast.customer);
     let (ticket, _) = scene.note().await;
     let assign = json!({ "ticketId": ticket, "assigneeId": agent.as_user().id.to_string() });

@@ -123,8 +123,7 @@ async fn deadline_exceeded() {
 
 #[tokio::test]
 async fn overloaded() {
-    let app = TestApp::builder().set("MAX_IN_FLIGHT", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("MAX_IN_FLIGHT", "1")).await;
     let cast = &scene.cast;
     // The method's deadline of 20 seconds leaves the other calls their time.
     let id = create_subscription(&scene).await.id();

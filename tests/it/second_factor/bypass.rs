@@ -47,8 +47,7 @@ async fn a_new_address_and_its_undo_keep_the_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_and_a_registration_begin_no_session() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     add_to(&app, &scene.cast.stranger).await;
     let user = scene.cast.stranger.as_user();
     let token = invitation_token(&scene, &user.email).await;

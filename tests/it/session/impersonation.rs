@@ -41,8 +41,7 @@ async fn wait_until_refused(who: &Actor) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_sees_what_the_user_sees_and_changes_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let started = start(&scene, &scene.cast.admin, json!({})).await;
     assert!(started.body.get("refreshToken").is_none(), "{started:#?}");
     let me = holder(&scene, &started);
@@ -86,8 +85,7 @@ async fn the_policy_refuses_what_needs_the_user_in_person_and_what_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_has_the_actor_and_the_impersonator() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (user, admin) = (scene.cast.customer.as_user(), scene.cast.admin.as_user());
     let started = start(&scene, &scene.cast.admin, json!({ "allowWrites": true })).await;
     let me = holder(&scene, &started);
@@ -140,8 +138,7 @@ async fn the_log_has_the_user_and_the_impersonator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_need_a_second_scope() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let agent = specialist(&scene, &["identity.users.impersonate"]).await;
     for protocol in PROTOCOLS {
         agent.call(protocol, START, draft(&scene, json!({ "allowWrites": true }))).await.failure("PERMISSION_DENIED");
@@ -152,8 +149,7 @@ async fn writes_need_a_second_scope() {
 /// The token neither starts an impersonation, nor renews itself, nor proves who the user is.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impersonation_starts_and_renews_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let started = start(&scene, &scene.cast.admin, json!({ "allowWrites": true })).await;
     let (me, password) = (holder(&scene, &started), scene.cast.customer.as_user().password.clone());
     let other = of(&scene.cast.stranger, &scene.cast.stranger.as_user().account.to_string(), json!({}));
@@ -197,8 +193,7 @@ async fn an_impersonation_ends_on_every_instance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impersonation_expires() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let me = holder(&scene, &start(&scene, &scene.cast.admin, json!({ "minutes": 30 })).await);
     app.app.clock.advance(TimeDelta::minutes(29));
     me.rest(LIST, json!({})).await.success();
@@ -255,8 +250,7 @@ async fn an_impersonation_ends_with_the_membership_and_the_user() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_receives_a_mail_if_it_is_configured() {
     for (is_configured, count) in [("false", 0), ("true", 1)] {
-        let app = TestApp::builder().set("IMPERSONATION_MAIL", is_configured).start().await;
-        let scene = Scene::new(&app).await;
+        let (app, scene) = Scene::start_with(TestApp::builder().set("IMPERSONATION_MAIL", is_configured)).await;
         start(&scene, &scene.cast.admin, json!({})).await;
         let user = scene.cast.customer.as_user().id;
         let mails = format!("SELECT count(*) FROM mails WHERE kind = 31 AND parent_id = '{user}'");

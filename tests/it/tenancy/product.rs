@@ -81,8 +81,7 @@ async fn every_list_is_empty_under_the_account_of_another_caller() {
 /// A unit of work changes and locks no row of another account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (ticket, order) = (scene.ticket().await, cases::order::order(&scene).await);
     let stranger = scene.cast.stranger.as_user().account.to_string();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Changed" } });

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::Scene,
-    support::{PROTOCOLS, Response, TestApp, unique},
+    support::{PROTOCOLS, Response, unique},
 };
 
 async fn create(scene: &Scene, body: &str) -> Response {
@@ -14,8 +14,7 @@ async fn create(scene: &Scene, body: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canned_answer_is_rendered_for_a_ticket() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     app.database
         .sql(&format!(
             "UPDATE users SET name = '{{{{agent.name}}}}' WHERE id = '{}';
@@ -51,8 +50,7 @@ async fn a_canned_answer_is_rendered_for_a_ticket() {
 
 #[tokio::test]
 async fn a_faulty_placeholder_is_refused_with_its_position() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let message = async |body: &str| {
         let refused = create(&scene, body).await.failure("VALIDATION_FAILED");
         refused.body["error"]["fields"]["body"].as_str().unwrap_or_default().to_owned()
@@ -72,8 +70,7 @@ async fn a_faulty_placeholder_is_refused_with_its_position() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn canned_answers_are_found_by_a_part_of_their_name() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for name in ["Refund 100% back", "Refund (partly)", "Under_score", "Größe ändern"] {
         let request = json!({ "name": name, "body": "Text" });
         scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", request).await.success();

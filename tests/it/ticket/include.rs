@@ -4,13 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, draft},
-    support::{PROTOCOLS, Protocol, TestApp},
+    support::{PROTOCOLS, Protocol},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     let comment = scene.comment(&ticket).await;
     for protocol in PROTOCOLS {
@@ -43,8 +42,7 @@ async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
 
 #[tokio::test]
 async fn more_than_is_included_is_on_the_next_page_of_its_own_list() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     let mut comments = Vec::new();
     for _ in 0..7 {

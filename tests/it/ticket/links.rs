@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::Scene,
-    support::{Actor, PROTOCOLS, Protocol, TestApp},
+    support::{Actor, PROTOCOLS, Protocol},
     watch::{Reader, TICKETS, change_of},
 };
 
@@ -16,8 +16,7 @@ async fn links(who: &Actor, protocol: Protocol, ticket: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_seen_and_deleted_from_both_sides() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         for (kind, inverse) in [
             ("RELATED", "RELATED"),
@@ -55,8 +54,7 @@ async fn a_link_is_seen_and_deleted_from_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_listed_in_order_and_go_with_their_tickets() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     let mut others = Vec::new();
     for index in 0..3 {
@@ -83,8 +81,7 @@ async fn links_are_listed_in_order_and_go_with_their_tickets() {
 /// Both of the same pair, from both sides, at once: there is one link, and no deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_is_linked_once() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for _ in 0..4 {
         let (one, other) = (scene.ticket().await, scene.ticket().await);
         let create = async |from: &str, to: &str| {
@@ -100,8 +97,7 @@ async fn a_pair_is_linked_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_a_change_of_both_tickets() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, other) = (scene.ticket().await, scene.ticket().await);
     let mut reader = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, "").await;
     let create = json!({ "ticketId": ticket, "otherId": other, "kind": "TICKET_LINK_KIND_RELATED" });

@@ -26,8 +26,7 @@ async fn history(scene: &Scene, id: &str) -> Vec<(Value, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_resolves_one_ticket_and_is_recorded_on_both() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let (ticket, target) = (scene.ticket().await, scene.ticket().await);
         let comment = scene.comment(&ticket).await;
@@ -61,8 +60,7 @@ async fn a_merge_resolves_one_ticket_and_is_recorded_on_both() {
 /// Staff reads the target. A patch to the present values changes nothing, and a comment can be removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_ticket_takes_no_change() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, target) = (scene.ticket().await, scene.ticket().await);
     let comment = scene.comment(&ticket).await;
     let file = upload(&scene.cast.customer).await;
@@ -95,8 +93,7 @@ async fn a_merged_ticket_takes_no_change() {
 /// Mail about a ticket goes to its requester, if that user belongs to the account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let cast = &scene.cast;
     let open_for = async |who: &Actor| {
         let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
@@ -127,8 +124,7 @@ async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() 
 /// A merged ticket no longer counts against the customer's limit, and its pointer outlives the target.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_frees_a_place_and_outlives_its_target() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("OPEN_TICKET_LIMIT", "2")).await;
     let (ticket, target) = scene.merged_ticket().await;
     scene.ticket().await;
     let delete = json!({ "ticketId": target });
@@ -141,8 +137,7 @@ async fn a_merge_frees_a_place_and_outlives_its_target() {
 /// Pairs in opposite directions, each over connections of its own: one of each pair succeeds, and none waits forever.
 #[tokio::test(flavor = "multi_thread")]
 async fn opposite_merges_at_once_form_no_circle() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for _ in 0..4 {
         let (one, other) = (scene.ticket().await, scene.ticket().await);
         let (there, back) = tokio::join!(merge(&scene, &one, &other), merge(&scene, &other, &one));
@@ -155,8 +150,7 @@ async fn opposite_merges_at_once_form_no_circle() {
 /// Each of three into the next: at least one is refused, and no ticket leads back to itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_merges_at_once_form_no_circle() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for _ in 0..3 {
         let [a, b, c] = [scene.ticket().await, scene.ticket().await, scene.ticket().await];
         let answers = tokio::join!(merge(&scene, &a, &b), merge(&scene, &b, &c), merge(&scene, &c, &a));
@@ -176,8 +170,7 @@ async fn three_merges_at_once_form_no_circle() {
 /// locks, neither is the victim of a deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn merges_lock_in_one_order() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (low, high) = (scene.ticket().await, scene.ticket().await);
     assert!(low < high, "ids are ordered by time");
     let holder = crate::support::database::connect(&app.database.url).await;

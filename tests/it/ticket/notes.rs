@@ -90,8 +90,7 @@ async fn delete(scene: &Scene, ticket: &str, note: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_customer_is_the_same_with_and_without_a_note() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     scene.comment(&ticket).await;
     let second = json!({ "ticketId": ticket, "body": "We are looking into it." });
@@ -129,8 +128,7 @@ async fn every_answer_to_a_customer_is_the_same_with_and_without_a_note() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_sees_notes_and_their_history_in_order() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     scene.comment(&ticket).await;
     let id = note(&scene, &ticket, &[]).await;
@@ -164,8 +162,7 @@ async fn staff_sees_notes_and_their_history_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_sends_no_mail_and_no_webhook() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     create_endpoint(&scene, &receiver, &[]).await;
     let ticket = scene.ticket().await;
@@ -195,8 +192,7 @@ async fn upload_for(who: &Actor, owner: &Actor) -> String {
 /// A customer could not delete such a file, and would lose it with the note.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_takes_no_file_that_any_customer_sees() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (ticket, cast) = (scene.ticket().await, &scene.cast);
     let empty = note(&scene, &ticket, &[]).await;
     let refused = async |file: &String| {
@@ -224,8 +220,7 @@ async fn a_note_takes_no_file_that_any_customer_sees() {
 /// What the customer is told of first, after the note, is the change of another ticket.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_is_a_change_for_the_watches_of_staff_alone() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let (noted, other) = (scene.ticket().await, scene.ticket().await);
         let mut customer = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
@@ -249,8 +244,7 @@ async fn a_note_is_a_change_for_the_watches_of_staff_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_replay_of_a_note_is_for_staff_alone() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     let request = json!({ "ticketId": ticket, "body": SECRET, "internal": true });
     let send = async |who: &Actor, request: &Value| {

@@ -17,8 +17,7 @@ use crate::{
 
 /// An app that runs no jobs by itself.
 async fn start_app() -> (TestApp, Scene) {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     (app, scene)
 }
 

@@ -89,8 +89,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
 
 #[tokio::test]
 async fn an_endpoint_is_public_and_uses_tls() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false")).await;
     let admin = &scene.cast.admin;
     let request = json!({ "url": "https://example.com/hooks" });
     let id = admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
@@ -143,8 +142,7 @@ async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn private_networks_are_not_reachable() {
-    let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&allowed).await;
+    let (allowed, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[200]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     // The same endpoint in an app that does not allow private addresses: the app does not connect to any stored URL
@@ -173,8 +171,7 @@ async fn private_networks_are_not_reachable() {
 /// The scope to manage endpoints does not replace the scopes that permit to read the resources of the events.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_receives_what_the_caller_may_read() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (admin, agent) = (&scene.cast.admin, scene.cast.agent.as_user());
     let role = role(admin, &["webhooks.endpoints.manage", "orders.read"]).await;
     let assign = json!({ "userId": agent.id.to_string(), "role": "ROLE_AGENT", "staffRoleId": role });

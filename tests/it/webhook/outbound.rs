@@ -38,8 +38,7 @@ async fn each_change_is_delivered_once_and_signed() {
 /// The type was stored by a version with another module, and this version does not know it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_event_type_does_not_mean_all_types() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{fleet.vehicle.sold}'").await;
@@ -59,8 +58,8 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_rolled_back_is_not_delivered() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) =
+        Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1")).await;
     let receiver = Receiver::answering(&[204]).await;
     create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
@@ -141,8 +140,7 @@ async fn a_delivery_fails_after_its_last_attempt() {
 
 #[tokio::test]
 async fn a_test_event_is_signed_and_not_recorded() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let receiver = Receiver::answering(&[202]).await;
     let (id, secret) = create_endpoint(&scene, &receiver, &[]).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {

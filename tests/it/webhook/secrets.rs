@@ -53,8 +53,7 @@ async fn every_secret_signs_until_its_time() {
 /// An old secret that can't be unsealed is skipped; the new one signs alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs()).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });

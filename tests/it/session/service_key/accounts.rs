@@ -14,8 +14,7 @@ const GET: &str = "TicketService.GetTicket";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_an_account_reaches_only_its_data_and_is_no_staff() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let cast = &scene.cast;
     let (_, key) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.write"])).await;
     let (with_note, note) = scene.note().await;
@@ -46,8 +45,7 @@ async fn a_key_of_an_account_reaches_only_its_data_and_is_no_staff() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creator_gives_a_key_only_what_the_creator_has() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (cast, database) = (&scene.cast, &scene.database);
     let (strong, _) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.export"])).await;
     let (weak, _) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
