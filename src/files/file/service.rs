@@ -85,7 +85,7 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.start, pager.size).await;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
         let (files, meta) = call.list(&self.app, pager, list, File::key).await?;
         call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
     }

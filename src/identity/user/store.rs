@@ -25,7 +25,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 pub use contact::{contact, contact_or_owner};
@@ -340,15 +340,14 @@ pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, str
     Ok(update.prepared().execute(connection).await? == 1)
 }
 
-/// Returns at most `limit` users, newest first.
+/// Returns a page of users, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<User>> {
-    let query = newest_first!(matching(visibility, filter), users::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), users::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }

@@ -107,7 +107,7 @@ impl OrderService for Orders {
         };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.start, pager.size).await;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
         let (orders, meta) = call.list(&self.app, pager, list, |itemized: &ItemizedOrder| itemized.order.key()).await?;
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
     }

@@ -30,7 +30,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Start, Total},
+    page::{Page, Total},
     queue::rows::traceparent,
 };
 
@@ -166,10 +166,10 @@ pub async fn out_of_line(
     Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
 }
 
-/// Returns at most `limit` refunds of a payment, newest first.
-pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
+/// Returns a page of refunds of a payment, newest first.
+pub async fn list(connection: &mut Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = newest_first!(query, refunds::created_at, start, limit);
+    let query = newest_first!(query, refunds::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Refund::try_from).collect()
 }

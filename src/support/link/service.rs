@@ -74,7 +74,7 @@ impl TicketLinkService for TicketLinks {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.start, pager.size).await;
+        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.page).await;
         let (links, meta) = call.list(&self.app, pager, list, Link::key).await?;
         call.read(pb::ListTicketLinksResponse { data: links.into_iter().map(render).collect(), meta })
     }

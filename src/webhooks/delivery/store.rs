@@ -26,7 +26,7 @@ use mainstay_kernel::{
         statement::{MAX_PREPARED_ROWS, Prepare as _},
     },
     error::{Error, Result},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 /// A delivery without its payload, which never changes and is read only on request.
@@ -171,16 +171,15 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
     }
 }
 
-/// Returns at most `limit` deliveries of an endpoint, newest first, with empty payloads unless they are requested.
+/// Returns a page of deliveries of an endpoint, newest first, with empty payloads unless they are requested.
 pub async fn list(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
-    start: Start,
-    limit: i64,
+    page: Page,
     payloads: bool,
 ) -> Result<Vec<Delivery>> {
-    let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, start, limit);
+    let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, page);
     let query = query.select((Row::as_select(), optional(webhook_deliveries::payload, payloads)));
     let rows: Vec<(Row, String)> = query.load(connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()

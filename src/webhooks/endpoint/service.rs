@@ -163,7 +163,7 @@ impl WebhookEndpointService for Webhooks {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.start, pager.size).await;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
         let (endpoints, meta) = call.list(&self.app, pager, list, Endpoint::key).await?;
         call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
     }
@@ -256,7 +256,7 @@ impl WebhookDeliveryService for Webhooks {
                 pager,
                 async move |connection| {
                     let filter = (endpoint, state);
-                    delivery::list(connection, permit, policies, filter, pager.start, pager.size, payloads).await
+                    delivery::list(connection, permit, policies, filter, pager.page, payloads).await
                 },
                 Delivery::key,
             )

@@ -19,7 +19,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -152,9 +152,9 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
     )
 }
 
-/// Returns at most `limit` endpoints, newest first.
-pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
-    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, start, limit);
+/// Returns a page of endpoints, newest first.
+pub async fn list(connection: &mut Connection, page: Page) -> Result<Vec<Endpoint>> {
+    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
 }
