@@ -255,12 +255,8 @@ pub async fn insert(connection: &Connection, subscription: Subscription) -> Resu
 /// Stores the gateway's id of the account's customer in a locked subscription.
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let customer_id = subscriptions::customer_id.eq(customer);
-    one_row(
-        diesel::update(subscriptions::table.find(id)).set(customer_id).prepared().execute(connection).await?,
-        "introduce",
-        "subscriptions",
-        id,
-    )
+    let rows = diesel::update(subscriptions::table.find(id)).set(customer_id).prepared().execute(connection).await?;
+    one_row(rows, "introduce", "subscriptions", id)
 }
 
 /// Stores the state of a locked subscription, and the latest time of its next query. The query counters do not make a

@@ -227,10 +227,6 @@ pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
 /// Stores the attempt lease of a locked payment, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(
-        diesel::update(payments::table.find(id)).set(values).prepared().execute(connection).await?,
-        "lease",
-        "payments",
-        id,
-    )
+    let rows = diesel::update(payments::table.find(id)).set(values).prepared().execute(connection).await?;
+    one_row(rows, "lease", "payments", id)
 }

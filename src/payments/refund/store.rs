@@ -191,12 +191,8 @@ pub async fn given_back(connection: &Connection, payment: PaymentId) -> Result<i
 /// Stores the intent of a refund.
 pub async fn insert(connection: &Connection, refund: &Refund) -> Result<()> {
     let values = (Row::from(refund), refunds::traceparent.eq(traceparent()));
-    one_row(
-        diesel::insert_into(refunds::table).values(values).execute(&mut &*connection).await?,
-        "insert",
-        "refunds",
-        refund.id,
-    )
+    let rows = diesel::insert_into(refunds::table).values(values).execute(&mut &*connection).await?;
+    one_row(rows, "insert", "refunds", refund.id)
 }
 
 /// Stores the next version of a locked refund.
@@ -209,10 +205,6 @@ pub async fn update(connection: &Connection, refund: &Refund) -> Result<()> {
 /// Stores the attempt lease of a locked refund, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(
-        diesel::update(refunds::table.find(id)).set(values).prepared().execute(connection).await?,
-        "lease",
-        "refunds",
-        id,
-    )
+    let rows = diesel::update(refunds::table.find(id)).set(values).prepared().execute(connection).await?;
+    one_row(rows, "lease", "refunds", id)
 }

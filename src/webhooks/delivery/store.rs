@@ -150,12 +150,8 @@ pub async fn update(connection: &Connection, delivery: &Delivery) -> Result<()> 
     let target = webhook_deliveries::table
         .filter(webhook_deliveries::id.eq(delivery.id))
         .filter(webhook_deliveries::version.eq(delivery.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(delivery)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "webhook_deliveries",
-        delivery.id,
-    )
+    let rows = diesel::update(target).set(Row::from(delivery)).prepared().execute(&mut &*connection).await?;
+    one_row(rows, "update", "webhook_deliveries", delivery.id)
 }
 
 type Boxed<'q> = webhook_deliveries::BoxedQuery<'q, diesel::pg::Pg>;
@@ -215,12 +211,8 @@ pub async fn insert_attempt(connection: &Connection, delivery: WebhookDeliveryId
         failure: attempt.failure.clone(),
     };
     let values = (webhook_attempts::delivery_id.eq(delivery), row);
-    one_row(
-        diesel::insert_into(webhook_attempts::table).values(values).execute(&mut &*connection).await?,
-        "insert",
-        "webhook_attempts",
-        delivery,
-    )
+    let rows = diesel::insert_into(webhook_attempts::table).values(values).execute(&mut &*connection).await?;
+    one_row(rows, "insert", "webhook_attempts", delivery)
 }
 
 /// Returns the latest `limit` attempts of a delivery, oldest first.

@@ -134,22 +134,14 @@ pub async fn update(connection: &Connection, endpoint: &Endpoint) -> Result<()> 
     let target = webhook_endpoints::table
         .filter(webhook_endpoints::id.eq(endpoint.id))
         .filter(webhook_endpoints::version.eq(endpoint.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(endpoint)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "webhook_endpoints",
-        endpoint.id,
-    )
+    let rows = diesel::update(target).set(Row::from(endpoint)).prepared().execute(&mut &*connection).await?;
+    one_row(rows, "update", "webhook_endpoints", endpoint.id)
 }
 
 /// Removes a locked endpoint, without its deliveries.
 pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Result<()> {
-    one_row(
-        diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?,
-        "delete",
-        "webhook_endpoints",
-        id,
-    )
+    let rows = diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?;
+    one_row(rows, "delete", "webhook_endpoints", id)
 }
 
 /// Returns a page of endpoints, newest first.
