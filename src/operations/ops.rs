@@ -12,7 +12,7 @@ use mainstay_kernel::{
     caller::Permit,
     changes::{self, Change},
     database::{Connection, pipeline::pipeline},
-    error::Result,
+    error::{Error, Result},
     page::{Listed, Page, Total},
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -110,6 +110,6 @@ pub async fn errors(
     page: Page,
 ) -> Result<Listed<RowError>> {
     let operation = store::get(connection, permit.visibility(), id).await?;
-    let total = page.total(async { Result::<_>::Ok(Total::exact(operation.progress.failed)) }).await?;
+    let total = page.total(async { Ok::<_, Error>(Total::exact(operation.progress.failed)) }).await?;
     Ok((store::errors(connection, id, page.and_next()).await?, total))
 }
