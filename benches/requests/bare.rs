@@ -19,7 +19,7 @@ use mainstay_kernel::{
     clock::Clock,
     contract::{policy::Role, proto::common::v1::PageMeta},
     id::{AccountId, SessionId, UserId},
-    page::Start,
+    page::Page,
 };
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -70,7 +70,7 @@ impl TicketService for Bare {
         let (filter, all, size) = (Filter::default(), Visibility::All, 20);
         let connection = self.pool.get().await.map_err(failed)?;
         let total = ticket::total(&connection, all, &filter).await.map_err(failed)?;
-        let listed = ticket::list(&connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1, true);
+        let listed = ticket::list(&connection, all, &filter, Order::CreateTimeDesc, Page::first(size + 1), true);
         let listed = listed.await.map_err(failed)?;
         let meta = PageMeta { page: Some(1), page_size: 20, total: Some(total.rows), ..PageMeta::default() };
         let data = listed.into_iter().take(20).map(render).collect();

@@ -93,7 +93,7 @@ async fn measure_statements(world: &World, deep: i64, length: Duration) -> anyho
             if matches!(start, Start::Offset(_)) {
                 ticket::total(&connection, all, &filter).await.map_err(to_anyhow)?;
             }
-            ticket::list(&connection, all, &filter, Order::CreateTimeDesc, *start, 21, true)
+            ticket::list(&connection, all, &filter, Order::CreateTimeDesc, start.page(21), true)
                 .await
                 .map_err(to_anyhow)?;
             times.record(since.elapsed().as_nanos() as u64)?;

@@ -12,8 +12,8 @@ use mainstay_kernel::{
     caller::Permit,
     changes::{self, Change},
     database::{Connection, pipeline::pipeline},
-    error::Result,
-    page::{Start, Total},
+    error::{Error, Result},
+    page::{Listed, Page, Total},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -93,14 +93,9 @@ pub async fn cancel(
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Operation>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Result<Listed<Operation>> {
+    let total = page.total(store::total(connection, permit.visibility())).await?;
+    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }
 
 /// Returns a page of an operation's invalid rows plus one more if another page follows, and the total unless paging by
@@ -112,13 +107,9 @@ pub async fn errors(
     connection: &mut Connection,
     permit: Permit,
     id: OperationId,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<RowError>, Option<Total>)> {
+    page: Page,
+) -> Result<Listed<RowError>> {
     let operation = store::get(connection, permit.visibility(), id).await?;
-    let total = match start {
-        Start::Offset(_) => Some(Total::exact(operation.progress.failed)),
-        Start::After(_) => None,
-    };
-    Ok((store::errors(connection, id, start, limit + 1).await?, total))
+    let total = page.total(async { Ok::<_, Error>(Total::exact(operation.progress.failed)) }).await?;
+    Ok((store::errors(connection, id, page.and_next()).await?, total))
 }

@@ -75,14 +75,8 @@ impl OperationService for Operations {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (operations, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Operation::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (operations, meta) = call.list(&self.app, pager, list, Operation::key).await?;
         call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
     }
 
@@ -104,14 +98,8 @@ impl OperationService for Operations {
         let pb::ListOperationErrorsRequest { operation_id, .. } = &call.message;
         let (permit, id) = (call.permit()?, OperationId::parse(operation_id)?);
         let pager = call.pager(&self.app)?;
-        let (errors, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::errors(connection, permit, id, pager.start, pager.size).await,
-                RowError::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::errors(connection, permit, id, pager.page).await;
+        let (errors, meta) = call.list(&self.app, pager, list, RowError::key).await?;
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
     }
     async fn cancel_operation(

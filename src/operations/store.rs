@@ -24,7 +24,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Start, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -139,14 +139,9 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Opera
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
-/// Returns at most `limit` operations, newest first.
-pub async fn list(
-    connection: &mut Connection,
-    visibility: Visibility,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<Operation>> {
-    let query = newest_first!(visible(visibility), operations::created_at, start, limit);
+/// Returns a page of operations, newest first.
+pub async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<Operation>> {
+    let query = newest_first!(visible(visibility), operations::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }
@@ -191,19 +186,14 @@ struct ErrorRow {
     message: String,
 }
 
-/// Returns at most `limit` invalid rows of an operation, by line.
-pub async fn errors(
-    connection: &mut Connection,
-    operation: OperationId,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<RowError>> {
+/// Returns a page of invalid rows of an operation, by line.
+pub async fn errors(connection: &mut Connection, operation: OperationId, page: Page) -> Result<Vec<RowError>> {
     let mut query = operation_errors::table.filter(operation_errors::operation_id.eq(operation)).into_boxed();
-    query = match start {
+    query = match page.start {
         Start::Offset(offset) => query.offset(offset),
         Start::After(key) => query.filter(operation_errors::line.gt(key.time.timestamp_micros())),
     };
-    let query = query.order(operation_errors::line.asc()).limit(limit).select(ErrorRow::as_select());
+    let query = query.order(operation_errors::line.asc()).limit(page.size).select(ErrorRow::as_select());
     let rows: Vec<ErrorRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }

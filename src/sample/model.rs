@@ -1,22 +1,12 @@
 //! The subjects of the sample data: a shop for office equipment, its agents, and its customers.
 
-pub mod conversations;
-mod english;
-mod german;
-pub mod posts;
+pub mod texts;
 pub mod timeline;
-
-use conversations::Conversation;
 
 use crate::{
     identity::user::model::Role,
     orders::product::model::Interval::{self, Month, Year},
 };
-
-/// Returns the conversations in a language.
-pub fn conversations_in(language: &str) -> &'static [Conversation] {
-    if language == "de" { &german::GERMAN } else { &english::ENGLISH }
-}
 
 /// The domain of all sample people. No mail can be delivered to it (RFC 2606), so no person can confirm an address
 /// there.

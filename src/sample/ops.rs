@@ -31,6 +31,7 @@ use crate::{
     payments,
     sample::model::{
         AGENTS, MARK, NEWCOMER, SERVICE_KEY,
+        texts::Texts,
         timeline::{Story, Subject, stories},
     },
     webhooks::endpoint::ops as endpoint,
@@ -129,6 +130,7 @@ struct Writer {
     now: DateTime<Utc>,
     cast: Cast,
     catalog: Catalog,
+    texts: Texts,
 }
 
 impl Writer {
@@ -137,7 +139,7 @@ impl Writer {
         as_of(&app, now)?;
         let cast = Cast::create(&app, now).await?;
         let catalog = Catalog::create(&app, &cast.admin, now).await?;
-        Ok(Self { app, now, cast, catalog })
+        Ok(Self { app, now, cast, catalog, texts: Texts::read()? })
     }
 
     /// Returns the application as of a time.

@@ -22,7 +22,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     queue as jobs,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -111,11 +111,10 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Subscription>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<Subscription>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Removes the subscriptions of removed accounts, with their jobs, and returns their ids. Foreign keys must be

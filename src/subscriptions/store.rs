@@ -31,7 +31,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Key, Start, Total},
+    page::{Key, Page, Total},
 };
 
 attempt_lease_row!(subscriptions);
@@ -217,15 +217,14 @@ pub async fn find(
     row.map(Subscription::try_from).transpose()
 }
 
-/// Returns at most `limit` subscriptions, newest first.
+/// Returns a page of subscriptions, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Subscription>> {
-    let query = newest_first!(matching(visibility, filter), subscriptions::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), subscriptions::created_at, page);
     let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
 }
@@ -256,12 +255,8 @@ pub async fn insert(connection: &Connection, subscription: Subscription) -> Resu
 /// Stores the gateway's id of the account's customer in a locked subscription.
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let customer_id = subscriptions::customer_id.eq(customer);
-    one_row(
-        diesel::update(subscriptions::table.find(id)).set(customer_id).prepared().execute(connection).await?,
-        "introduce",
-        "subscriptions",
-        id,
-    )
+    let rows = diesel::update(subscriptions::table.find(id)).set(customer_id).prepared().execute(connection).await?;
+    one_row(rows, "introduce", "subscriptions", id)
 }
 
 /// Stores the state of a locked subscription, and the latest time of its next query. The query counters do not make a
@@ -282,10 +277,10 @@ pub async fn set_lease(connection: &mut Connection, subscription: &Subscription)
 }
 
 /// Returns the positions of at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
-pub async fn due(connection: &mut Connection, now: DateTime<Utc>, start: Start, limit: i64) -> Result<Vec<Key>> {
+pub async fn due(connection: &mut Connection, now: DateTime<Utc>, page: Page) -> Result<Vec<Key>> {
     let due = visible(Visibility::All).filter(subscriptions::next_sync_at.le(now));
-    let due = seek(due, start, "(subscriptions.next_sync_at, subscriptions.id)", false);
-    let due = due.order((subscriptions::next_sync_at, subscriptions::id)).limit(limit);
+    let due = seek(due, page, "(subscriptions.next_sync_at, subscriptions.id)", false);
+    let due = due.order((subscriptions::next_sync_at, subscriptions::id));
     let rows: Vec<(Option<DateTime<Utc>>, Uuid)> =
         due.select((subscriptions::next_sync_at, subscriptions::id)).load(connection).await?;
     Ok(rows.into_iter().filter_map(|(time, id)| Some(Key { rank: None, time: time?, id })).collect())

@@ -9,13 +9,13 @@ mod sign_in;
 
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Protocol};
+use crate::support::Actor;
 
 const LIST: &str = "AuditService.ListAuditEntries";
 
 /// Returns the entries about a resource, newest first, as the caller sees them.
 async fn about(who: &Actor, resource: &str) -> Vec<Value> {
-    let list = who.call(Protocol::Rest, LIST, json!({ "resourceId": resource })).await.success();
+    let list = who.rest(LIST, json!({ "resourceId": resource })).await.success();
     list.data().as_array().expect("a list").clone()
 }
 

@@ -50,7 +50,7 @@ async fn the_log_contains_no_secret() {
     ticket(&cast.customer).await;
     let service = cast.service.token().await.expect("a key");
     cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
-    cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
+    cast.service.rest("TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     secrets.extend([service, "not for logs".to_owned()]);
     sign_in(&server.endpoint, cast.agent.as_user()).await.success();
 

@@ -35,16 +35,16 @@ async fn start() -> (MailProvider, TestApp, Scene) {
 /// Does the same as [`start`], with additional variables.
 async fn start_with(own: &[(&str, &str)]) -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) =
+        Scene::start_with(TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()))
+            .await;
     (provider, app, scene)
 }
 
 /// Does the same as [`start`], but mail is sent only when a test requests it.
 async fn start_without_jobs() -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set_all(provider.variables())).await;
     (provider, app, scene)
 }
 

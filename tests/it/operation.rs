@@ -42,8 +42,7 @@ pub(crate) async fn wait_for_end(agent: &Actor, id: &str) -> Value {
     let since = Instant::now();
     loop {
         // A server that is being replaced does not answer.
-        let answer: Response =
-            agent.call(Protocol::Rest, "OperationService.GetOperation", json!({ "operationId": id })).await;
+        let answer: Response = agent.rest("OperationService.GetOperation", json!({ "operationId": id })).await;
         if answer.status == 200 && !answer.data()["finishTime"].is_null() {
             return answer.data().clone();
         }

@@ -4,13 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order},
-    support::{Protocol, TestApp, database::connect, euro},
+    support::{Protocol, database::connect, euro},
 };
 
 #[tokio::test]
 async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
     let token = scene.cast.customer.token().await.expect("a token");
     let place = async |request: Value| {
@@ -28,7 +27,7 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 
     let dearer = json!({ "productId": one, "product": { "price": euro(9999), "name": "Dearer" } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.success();
+    scene.cast.admin.rest("ProductService.UpdateProduct", dearer).await.success();
     let read = scene
         .cast
         .customer
@@ -41,8 +40,7 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
 /// The database rejects invalid orders, which the server never writes.
 #[tokio::test]
 async fn the_database_refuses_invalid_orders() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (id, product) = (order::order(&scene).await, order::product(&scene, 7, "EUR").await);
     let client = connect(&app.database.url).await;
     let statements = [
@@ -65,16 +63,14 @@ async fn the_database_refuses_invalid_orders() {
     for statement in statements {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
-    let read =
-        scene.cast.customer.call(Protocol::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.success();
+    let read = scene.cast.customer.rest("OrderService.GetOrder", json!({ "orderId": id })).await.success();
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 
 /// Only the first cancellation succeeds; all later ones are rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_many_concurrent_cancellations_succeeds() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let id = order::order(&scene).await;
     let cancel = || scene.cast.customer.call(Protocol::Grpc, "OrderService.CancelOrder", json!({ "orderId": id }));
     let answers = futures_util::future::join_all((0..8).map(|_| cancel())).await;

@@ -50,6 +50,18 @@ pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {
     start_app_with(gateway, &[]).await
 }
 
+/// Starts a gateway, and an app that uses it.
+pub(crate) async fn start_with_gateway() -> (FakeGateway, TestApp, Scene) {
+    start_configured(&[]).await
+}
+
+/// Does the same as [`start_with_gateway`], with additional variables.
+pub(crate) async fn start_configured(own: &[(&str, &str)]) -> (FakeGateway, TestApp, Scene) {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, own).await;
+    (gateway, app, scene)
+}
+
 /// Begins a search of a scheduled task, after the one that the schedule itself may have begun.
 pub(crate) async fn search(app: &TestApp, task: &str) {
     let begin = async || app.run_task(task).await.expect("done") == 1;
@@ -66,9 +78,8 @@ pub(crate) async fn after_scheduled_searches(app: &TestApp) {
 
 /// Does the same as [`start_app`], with additional variables.
 pub(crate) async fn start_app_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let app = TestApp::builder().with_jobs().set_all(gateway.variables()).set_all(own.iter().copied()).start().await;
-    let scene = Scene::new(&app).await;
-    (app, scene)
+    let own = own.iter().copied();
+    Scene::start_with(TestApp::builder().with_jobs().set_all(gateway.variables()).set_all(own)).await
 }
 
 /// Starts a server process that uses a gateway.

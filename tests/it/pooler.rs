@@ -110,7 +110,7 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     timed_out.failure("DEADLINE_EXCEEDED");
     database.locks_waited_for(0).await;
     holder.batch_execute("ROLLBACK").await.expect("released");
-    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+    customer.rest("TicketService.UpdateTicket", change).await.success();
 
     // The sessions have the role's settings, regardless of their earlier users.
     let query = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),

@@ -32,7 +32,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     servers::migrate(&database.url).await;
     let server = Process::with(&database, &[("DATABASE_POOL_WAIT", "800ms")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let response = cast.customer.rest("TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": response.id() });
     let post = json!({ "postId": publish_post(&cast.agent).await.0 });
     // The publication's job invalidates earlier reads.
@@ -45,7 +45,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             postgres.crash();
             // Its sessions end by themselves; until then they may still answer.
             eventually("the sessions have ended", async || {
-                let read = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await;
+                let read = cast.customer.rest("TicketService.GetTicket", request.clone()).await;
                 read.reason == "UNAVAILABLE"
             })
             .await;
@@ -72,7 +72,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         let since = Instant::now();
         loop {
             let began = since.elapsed();
-            let answer = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await;
+            let answer = cast.customer.rest("TicketService.GetTicket", request.clone()).await;
             if answer.reason.is_empty() {
                 break;
             }
@@ -123,7 +123,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     let settings = [("DATABASE_STATEMENT_TIMEOUT", "300ms"), ("DATABASE_POOL_WAIT", "300ms")];
     let server = Process::with(&database, &settings).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let response = cast.customer.rest("TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": response.id(), "ticket": { "subject": "Later" } });
 
     let mut holder = connect(&database.url).await;
@@ -133,18 +133,18 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
         cast.customer.call(protocol, "TicketService.UpdateTicket", request.clone()).await.failure("DEADLINE_EXCEEDED");
     }
     lock.rollback().await.expect("unlocked");
-    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await.success();
+    cast.customer.rest("TicketService.UpdateTicket", request.clone()).await.success();
 
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay'";
     database.sql(end).await;
     // A connection that was closed while idle may be lent once before its end is noticed.
     for _ in 0..20 {
-        let answer = cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await;
+        let answer = cast.customer.rest("TicketService.UpdateTicket", request.clone()).await;
         assert!(["", "UNAVAILABLE"].contains(&&*answer.reason), "{answer:#?}");
     }
     postgres.crash();
     eventually("its sessions have ended", async || {
-        let update = cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await;
+        let update = cast.customer.rest("TicketService.UpdateTicket", request.clone()).await;
         update.reason == "UNAVAILABLE"
     })
     .await;
@@ -153,8 +153,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
 /// Reads by key bypass the pool, and one that waits for a lock delays only itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_share_connections_and_a_lock_holds_up_no_others() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "4").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("DATABASE_POOL_SIZE", "4")).await;
     let ticket = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
     let get = async |protocol| customer.call(protocol, "UserService.GetMe", json!({})).await;
@@ -245,8 +244,7 @@ async fn cancelled_calls_on_a_shared_connection_take_no_other_answer() {
 /// otherwise have another statement canceled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("DATABASE_POOL_SIZE", "1")).await;
     let request = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Later" } });
     let customer = &scene.cast.customer;
     let mut holder = connect(&app.database.url).await;
@@ -266,10 +264,7 @@ async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
     };
     let (late, backend) = tokio::join!(late, backend);
     late.failure("DEADLINE_EXCEEDED");
-    customer
-        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": request["ticketId"] }))
-        .await
-        .success();
+    customer.rest("TicketService.GetTicket", json!({ "ticketId": request["ticketId"] })).await.success();
     let query = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
     eventually("the backend has ended", async || app.database.number(&query).await == 0).await;
 }
@@ -281,11 +276,10 @@ async fn a_silent_connection_is_not_lent_out_again() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(builder.set("DATABASE_POOL_SIZE", "1")).await;
     let request = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
-    customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
+    customer.rest("TicketService.GetTicket", request.clone()).await.success();
 
     proxy.freeze();
     let since = Instant::now();
@@ -341,12 +335,11 @@ async fn set_read_only(database: &TestDatabase, is_read_only: bool) {
 /// A primary that was demoted refuses writes (25006, read_only_sql_transaction), until a new connection leads to its successor.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_to_a_database_that_is_read_only_are_unavailable() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let create = async |protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
     let id = create(Protocol::Rest).await.success().id();
     set_read_only(&app.database, true).await;
-    let list = async || cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
+    let list = async || cast.customer.rest("TicketService.ListTickets", json!({})).await;
     eventually("reads have new connections", async || list().await.reason.is_empty()).await;
     for protocol in PROTOCOLS {
         let refused = create(protocol).await.failure("UNAVAILABLE");
@@ -356,7 +349,7 @@ async fn writes_to_a_database_that_is_read_only_are_unavailable() {
     list().await.success();
     set_read_only(&app.database, false).await;
     eventually("writes succeed again", async || create(Protocol::Rest).await.reason.is_empty()).await;
-    cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+    cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ mod export;
 
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Protocol, TestDatabase, eventually, people::PASSWORD};
+use crate::support::{Actor, TestDatabase, eventually, people::PASSWORD};
 
 const CREATE: &str = "DeletionService.CreateDeletion";
 const CANCEL: &str = "DeletionService.CancelDeletion";
@@ -22,7 +22,7 @@ fn of_account(who: &Actor) -> Value {
 
 /// Requests a deletion; returns its id.
 async fn request(who: &Actor, request: Value) -> String {
-    who.call(Protocol::Rest, CREATE, request).await.success().id()
+    who.rest(CREATE, request).await.success().id()
 }
 
 /// Ends the periods of grace and all waits of the jobs. A job that runs keeps its lease.

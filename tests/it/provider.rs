@@ -9,7 +9,7 @@ mod tokens;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Actor, Protocol, TestApp,
+    Actor, TestApp,
     oidc::{Browser, Page},
 };
 
@@ -31,7 +31,7 @@ fn assert_failed(page: &Page, browser: &Browser, reason: &str) {
 async fn user_of(app: &TestApp, page: &Page, browser: &mut Browser) -> Value {
     assert_eq!((page.status, page.location.as_str()), (303, "/console/"), "{page:#?}");
     let me = Actor::bearer(&app.endpoint, browser.access_token().await);
-    me.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success().data().clone()
+    me.rest("UserService.GetMe", json!({})).await.success().data().clone()
 }
 
 /// Signs the person of the provider `corp` in, in a new browser.

@@ -137,8 +137,8 @@ async fn uploads_downloads_and_watches_pass() {
         let (customer, agent) = (at(&cast.customer, &endpoint).await, at(&cast.agent, &endpoint).await);
         let content: Vec<u8> = (0..5 << 20).map(|number: u32| number.to_le_bytes()[1]).collect();
         let upload = json!({ "name": "large.bin", "file": body("application/octet-stream", content.clone()) });
-        let id = customer.call(Protocol::Rest, "FileService.UploadFile", upload).await.success().id();
-        let link = customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+        let id = customer.rest("FileService.UploadFile", upload).await.success().id();
+        let link = customer.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
         let url = format!("{}{}", endpoint.base(), path(&link.text("/data/url")));
         let whole = endpoint.http.get(&url).send().await.expect("an answer");
         let tag = whole.headers()["etag"].clone();
@@ -152,7 +152,7 @@ async fn uploads_downloads_and_watches_pass() {
         let mut fastest = Duration::MAX;
         for number in 0..20 {
             let draft = json!({ "subject": format!("Number {number}"), "body": "It burns." });
-            customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+            customer.rest("TicketService.CreateTicket", draft).await.success();
             let since = Instant::now();
             let event = tokio::time::timeout(Duration::from_secs(5), events.item()).await;
             fastest = fastest.min(since.elapsed());
@@ -219,7 +219,7 @@ async fn a_weakened_tag_is_good_for_the_next_change() {
         let (app, _proxy, endpoint) = behind(kind, more).await;
         let customer = at(&app.cast().await.customer, &endpoint).await;
         let draft = json!({ "subject": "The printer is on fire", "body": "It burns. ".repeat(50) });
-        let id = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+        let id = customer.rest("TicketService.CreateTicket", draft).await.success().id();
         let url = format!("{}/api/v1/tickets/{id}", endpoint.base());
         let token = customer.token().await.expect("a token");
         // The proxy compresses instead of the server.
@@ -255,7 +255,7 @@ async fn a_page_signs_in_with_a_cookie_and_limits_count_the_client() {
         let again = send("/session/refresh", &first, json!({})).await.success();
         assert_ne!(cookie(again.header("set-cookie").expect("a cookie")), first, "{kind:?}");
         let sessions = Actor::bearer(&endpoint, again.text("/data/accessToken"));
-        let sessions = sessions.call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
+        let sessions = sessions.rest("SessionService.ListSessions", json!({})).await.success();
         // The client's claim is replaced.
         let text = sessions.body.to_string();
         assert!(text.contains("127.0.0.1") && !text.contains("192.0.2.1"), "{kind:?}: {text}");
@@ -440,9 +440,9 @@ async fn a_watch_and_a_download_survive_a_rolling_restart() {
         let cast = Cast::new(&fleet.endpoint, &fleet.database).await;
         let content: Vec<u8> = (0..5 << 20).map(|number: u32| number.to_le_bytes()[1]).collect();
         let upload = json!({ "name": "large.bin", "file": body("application/octet-stream", content.clone()) });
-        let id = cast.customer.call(Protocol::Rest, "FileService.UploadFile", upload).await.success().id();
+        let id = cast.customer.rest("FileService.UploadFile", upload).await.success().id();
         let link = json!({ "fileId": id });
-        let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", link).await.success();
+        let link = cast.customer.rest("FileService.DownloadFile", link).await.success();
         let url = format!("{}{}", fleet.endpoint.base(), path(&link.text("/data/url")));
         let stop = Arc::new(AtomicBool::new(false));
         let mut changes = Reader::open(&cast.agent, Protocol::Rest, "TicketService.WatchTickets", "").await;

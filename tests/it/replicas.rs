@@ -111,7 +111,7 @@ async fn callers_of_a_timed_out_write_read_the_primary() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let response = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let response = customer.rest("TicketService.CreateTicket", draft()).await.success();
     let (ticket, original) = (response.id(), response.text("/data/subject"));
     agent.token().await;
     pair.catch_up().await;
@@ -140,14 +140,14 @@ async fn callers_whose_commit_was_not_answered_read_the_primary() {
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let customer = app.cast().await.customer;
     let create = "TicketService.CreateTicket";
-    let response = customer.call(Protocol::Rest, create, draft()).await.success();
+    let response = customer.rest(create, draft()).await.success();
     let (ticket, original) = (response.id(), response.text("/data/subject"));
     pair.catch_up().await;
     pair.pause().await;
     pair.rename_tickets("Renamed").await;
     from_replica(&customer, Protocol::Rest, &ticket, &[], &original).await;
     proxy.cut(Cut::AfterCommit, r#"INSERT INTO "tickets""#);
-    customer.call(Protocol::Rest, create, draft()).await.failure("UNAVAILABLE");
+    customer.rest(create, draft()).await.failure("UNAVAILABLE");
     for protocol in PROTOCOLS {
         let list = customer.call(protocol, "TicketService.ListTickets", json!({})).await.success();
         assert_eq!(list.body["data"].as_array().map(Vec::len), Some(2), "{list:#?}");
@@ -178,7 +178,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     }
 
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let response = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.success();
+    let response = customer.rest("TicketService.UpdateTicket", change.clone()).await.success();
     let second = response.header(TOKEN).expect("a token").to_owned();
     for at in [&app, &other] {
         let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
@@ -195,7 +195,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     }
 
     // A resource that is missing on the replica may not have been replicated yet.
-    let new = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
+    let new = customer.rest("TicketService.CreateTicket", draft()).await.success().id();
     get(&agent, Protocol::Rest, &new, &[]).await.success();
     // A caller whose write was rejected because of current data reads that data.
     let outdated =
@@ -215,7 +215,7 @@ async fn a_replica_that_lags_is_not_read() {
     let pair = Pair::start().await;
     let app = pair.app("1s").await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
+    let ticket = customer.rest("TicketService.CreateTicket", draft()).await.success().id();
     agent.token().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     pair.pause().await;
@@ -249,7 +249,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let (owner, other) = (customer.at(&patient.endpoint), agent.at(&patient.endpoint));
     from_replica(&other, Protocol::Rest, &ticket, &[], &original).await;
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let response = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+    let response = owner.rest("TicketService.UpdateTicket", change).await.success();
     let token = response.header(TOKEN).expect("a token");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&owner, protocol, &ticket, &[]).await, "Mine");
@@ -290,7 +290,7 @@ async fn a_replica_that_hangs_or_is_gone_costs_no_request() {
     let mut pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
+    let ticket = customer.rest("TicketService.CreateTicket", draft()).await.success().id();
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     for protocol in PROTOCOLS {
         get(&agent, protocol, &ticket, &[]).await.success();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     session::{caller, new_session},
-    support::{Actor, Protocol, Response, TestApp, actor::sign_in, people::User, totp},
+    support::{Actor, Response, TestApp, actor::sign_in, people::User, totp},
 };
 
 const VERIFY: &str = "AuthService.VerifySecondFactor";
@@ -42,10 +42,10 @@ impl Factor {
 /// Adds a second factor in a session.
 async fn add(app: &TestApp, pair: &Response) -> Factor {
     let me = caller(app, pair);
-    let enrolled = me.call(Protocol::Rest, "SecondFactorService.EnrollTotp", json!({})).await.success();
+    let enrolled = me.rest("SecondFactorService.EnrollTotp", json!({})).await.success();
     let factor = Factor { secret: enrolled.text("/data/secret"), recovery: Vec::new() };
     let request = json!({ "code": factor.code(app) });
-    let codes = me.call(Protocol::Rest, "SecondFactorService.ConfirmTotp", request).await.success();
+    let codes = me.rest("SecondFactorService.ConfirmTotp", request).await.success();
     let recovery = codes.data()["recoveryCodes"].as_array().expect("codes").iter();
     Factor { recovery: recovery.map(|code| code.as_str().expect("a code").to_owned()).collect(), ..factor }
 }
@@ -67,7 +67,7 @@ fn answer(challenge: &str, code: &str) -> Value {
 }
 
 async fn verify(app: &TestApp, challenge: &str, code: &str) -> Response {
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, VERIFY, answer(challenge, code)).await
+    Actor::anonymous(&app.endpoint).rest(VERIFY, answer(challenge, code)).await
 }
 
 /// Signs a user with a second factor in.

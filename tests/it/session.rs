@@ -18,7 +18,7 @@ mod service_key;
 
 use serde_json::json;
 
-use crate::support::{Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase, actor::sign_in, unique};
+use crate::support::{Actor, PROTOCOLS, Response, TestApp, TestDatabase, actor::sign_in, unique};
 
 /// Signs a user in.
 pub(crate) async fn new_session(app: &TestApp, who: &Actor) -> Response {
@@ -49,7 +49,7 @@ pub(crate) fn caller(app: &TestApp, pair: &Response) -> Actor {
 /// Returns a personal access token of a user, and links a person at a provider to the user.
 pub(crate) async fn other_ways_in(app: &TestApp, who: &Actor) -> Actor {
     let request = json!({ "name": "A token", "scopes": ["support.tickets.read"], "kind": "SERVICE_KEY_KIND_PERSON" });
-    let token = who.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success();
+    let token = who.rest("ServiceKeyService.CreateServiceKey", request).await.success();
     let insert = format!(
         "INSERT INTO linked_identities (id, user_id, issuer, subject, created_at) \
          VALUES (gen_random_uuid(), '{}', 'https://id.example', '{}', now())",
@@ -58,6 +58,6 @@ pub(crate) async fn other_ways_in(app: &TestApp, who: &Actor) -> Actor {
     );
     app.database.sql(&insert).await;
     let token = Actor::bearer(&app.endpoint, token.text("/secret"));
-    token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    token.rest("TicketService.ListTickets", json!({})).await.success();
     token
 }

@@ -309,8 +309,7 @@ async fn a_page_costs_the_same_whatever_its_length() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
-    let app = app.start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = app.start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let one = json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut costs = Vec::new();
@@ -318,21 +317,16 @@ async fn a_page_costs_the_same_whatever_its_length() {
     for count in [1, 1, 40] {
         let batch = json!({ "tickets": vec![one.clone(); count] });
         let (response, batch) =
-            count_statements(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
+            count_statements(&proxy, cast.agent.rest("TicketService.BatchCreateTickets", batch)).await;
         response.success();
-        let (list, read) = count_statements(
-            &proxy,
-            cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })),
-        )
-        .await;
+        let (list, read) =
+            count_statements(&proxy, cast.customer.rest("TicketService.ListTickets", json!({ "pageSize": 100 }))).await;
         list.success();
         let request = json!({ "pageSize": 100, "include": "comments,activities,requester" });
-        let (list, included) =
-            count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request)).await;
+        let (list, included) = count_statements(&proxy, cast.customer.rest("TicketService.ListTickets", request)).await;
         list.success();
         let (export, streamed) =
-            count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({})))
-                .await;
+            count_statements(&proxy, cast.customer.rest("TicketService.ExportTickets", json!({}))).await;
         export.success();
         costs.push((batch, read, included, streamed));
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order::create_recurring_product, webhook::webhook_request},
-    payment::{UNFINISHED_WORK, call_until_final, start_app},
+    payment::{UNFINISHED_WORK, call_until_final, start_app, start_with_gateway},
     support::{
         Protocol, Response, TestApp, TestDatabase, eventually,
         gateway::{FakeGateway, event},

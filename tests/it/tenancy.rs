@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, ticket, unknown_id},
-    support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
+    support::{TestApp, TestDatabase, database::connect, eventually},
 };
 
 /// Tables with an account that are not isolated, with the reasons.
@@ -118,8 +118,7 @@ async fn the_functions_of_the_owner_take_tables_of_the_owner_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_an_account_reaches_its_rows_and_no_others() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let database = &app.database;
     let own = scene.ticket().await;
     scene.comment(&own).await;
@@ -171,7 +170,7 @@ async fn reads_by_key_have_a_policy_of_their_role() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
     let get = json!({ "ticketId": ticket(&customer).await });
-    let read = async || customer.call(Protocol::Rest, "TicketService.GetTicket", get.clone()).await;
+    let read = async || customer.rest("TicketService.GetTicket", get.clone()).await;
     // The first read opens the shared connections, and has another one itself.
     eventually("the policy of the reader applies", async || {
         app.database.sql("ALTER POLICY of_reader ON tickets USING (true)").await;

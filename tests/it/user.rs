@@ -13,8 +13,7 @@ fn role(who: &Actor, role: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_patch_changes_what_it_names() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = cast.customer.as_user().id.to_string();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let name = format!("Name {number}");
@@ -37,9 +36,8 @@ async fn a_patch_changes_what_it_names() {
 /// The memberships change without the user, so that a browser must not revalidate them by the version of the user.
 #[tokio::test]
 async fn a_profile_has_no_tag() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let (_app, cast) = TestApp::start_with_cast().await;
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!((me.header("etag"), me.header("cache-control")), (None, Some("no-store")));
 }
 
@@ -47,8 +45,7 @@ async fn a_profile_has_no_tag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_gets_the_password_of_a_file() {
     const PASSWORD: &str = "measure twice, cut once";
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), format!("{PASSWORD}\n")).expect("written");
     let path = file.path().to_str().expect("text");
@@ -71,7 +68,7 @@ async fn an_admin_gets_the_password_of_a_file() {
         let output = command.stdin(stdin).output().await.expect("the binary runs");
         assert_eq!(output.status.success(), is_created, "{arguments} {variable:?}: {output:?}");
         let request = json!({ "email": email, "password": PASSWORD });
-        let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await;
+        let answer = cast.anonymous.rest("AuthService.Login", request).await;
         if is_created {
             answer.success();
         } else {
@@ -82,10 +79,9 @@ async fn an_admin_gets_the_password_of_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_makes_a_user_an_admin() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (agent, session) = (cast.agent.as_user(), cast.agent.clone());
-    session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    session.rest("UserService.GetMe", json!({})).await.success();
     let deactivated = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left'";
     app.database.sql(&format!("{deactivated} WHERE id = '{}'", agent.id)).await;
     let make_admin = async |email: &str| {
@@ -100,13 +96,13 @@ async fn an_operator_makes_a_user_an_admin() {
         "{output:?}"
     );
     eventually("the old session has ended", async || {
-        session.call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "SESSION_REVOKED"
+        session.rest("UserService.GetMe", json!({})).await.reason == "SESSION_REVOKED"
     })
     .await;
     let admin = Actor::user(&app.endpoint, agent.clone());
-    let me = admin.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = admin.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!((&me.data()["role"], &me.data()["state"]), (&json!("ROLE_ADMIN"), &json!("USER_STATE_ACTIVE")));
-    admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({})).await.success();
+    admin.rest("ServiceKeyService.ListServiceKeys", json!({})).await.success();
 }
 
 /// Two admins revoke each other's role on two instances. An external lock ensures that both have begun.
@@ -139,8 +135,7 @@ async fn two_admins_cannot_depose_each_other() {
 
 #[tokio::test]
 async fn a_user_is_found_by_address() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let address = &cast.customer.as_user().email;
     for protocol in PROTOCOLS {
         let find = async |request| {
@@ -158,8 +153,7 @@ async fn a_user_is_found_by_address() {
 
 #[tokio::test]
 async fn the_list_is_paged_by_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     cast.agent.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
     for protocol in PROTOCOLS {
         let (mut token, mut ids) = (String::new(), Vec::new());

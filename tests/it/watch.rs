@@ -157,8 +157,7 @@ pub(crate) const TICKETS: &str = "TicketService.WatchTickets";
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_complete_beside_an_open_watch_on_their_connection() {
     const CALLS: usize = 400;
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let mut watches = Vec::new();
     for _ in 0..2 {
@@ -193,7 +192,7 @@ async fn a_change_on_one_instance_is_seen_on_another() {
 
         let id = ticket(&cast.customer).await;
         let message = reader.item().await;
-        let listed = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await;
+        let listed = cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await;
         assert_eq!(&message["data"], listed.success().data(), "{protocol:?}: as GetTicket has it");
 
         let patch = json!({ "ticketId": id, "ticket": { "subject": "Two printers" } });
@@ -203,14 +202,14 @@ async fn a_change_on_one_instance_is_seen_on_another() {
         assert_eq!(message["data"]["subject"], "Two printers");
 
         let resolve = json!({ "ticketId": id });
-        cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", resolve).await.success();
+        cast.agent.rest("TicketService.ResolveTicket", resolve).await.success();
         assert_eq!(change_of(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}");
 
         let comment = json!({ "ticketId": id, "body": "It prints again." });
-        let comment = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", comment).await.success().id();
+        let comment = cast.agent.rest("CommentService.CreateComment", comment).await.success().id();
         assert_eq!(change_of(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: commented on");
         let delete = json!({ "ticketId": id, "commentId": comment });
-        cast.agent.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+        cast.agent.rest("CommentService.DeleteComment", delete).await.success();
         assert_eq!(
             change_of(&reader.item().await),
             (id.clone(), Some("3".to_owned())),
@@ -218,7 +217,7 @@ async fn a_change_on_one_instance_is_seen_on_another() {
         );
 
         let delete = json!({ "ticketId": id });
-        cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.success();
+        cast.admin.rest("TicketService.DeleteTicket", delete).await.success();
         assert_eq!(change_of(&reader.item().await), (id, None), "{protocol:?}");
     }
 }
@@ -226,19 +225,18 @@ async fn a_change_on_one_instance_is_seen_on_another() {
 /// Batches and imports too, each with its own statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_make_a_ticket_is_seen() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let mut reader = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let account = cast.customer.as_user().account.to_string();
     let mut one = draft();
     one["accountId"] = account.clone().into();
     let batch = json!({ "tickets": [one.clone(), one] });
-    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.success();
+    cast.agent.rest("TicketService.BatchCreateTickets", batch).await.success();
     let (first, second) = (change_of(&reader.item().await), change_of(&reader.item().await));
     assert!(first.0 != second.0 && first.1 == second.1, "{first:?} {second:?}");
     let file = crate::cases::file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n");
     let import = json!({ "accountId": account, "file": file });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.success();
+    cast.agent.rest("TicketService.ImportTickets", import).await.success();
     let mut subjects = Vec::new();
     for _ in 0..3 {
         subjects.push(reader.item().await["data"]["subject"].as_str().expect("a subject").to_owned());

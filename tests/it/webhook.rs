@@ -35,8 +35,7 @@ async fn start_app(variables: &[(&str, &str)]) -> TestApp {
 /// Creates an endpoint and returns its id and secret.
 pub(crate) async fn create_endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-    let response =
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
+    let response = scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
     (response.id(), response.text("/secret"))
 }
 
@@ -69,7 +68,7 @@ async fn wait_for_delivery(scene: &Scene, endpoint: &str, state: &str) -> Value 
             return scene
                 .cast
                 .admin
-                .call(Protocol::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
+                .rest("WebhookDeliveryService.GetWebhookDelivery", request)
                 .await
                 .success()
                 .data()
@@ -82,7 +81,6 @@ async fn wait_for_delivery(scene: &Scene, endpoint: &str, state: &str) -> Value 
 
 async fn endpoint_status(scene: &Scene, endpoint: &str) -> Value {
     let request = json!({ "endpointId": endpoint });
-    let got =
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.success();
+    let got = scene.cast.admin.rest("WebhookEndpointService.GetWebhookEndpoint", request).await.success();
     got.data()["status"].clone()
 }

@@ -68,8 +68,9 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
                 for round in 0..ROUNDS {
                     let filter = filter.clone();
                     let read = server.database.autocommit(async move |connection| {
-                        let page =
-                            async |start| entry::list(connection, visibility, &filter, order, start, LIMIT).await;
+                        let page = async |start: Start| {
+                            entry::list(connection, visibility, &filter, order, start.page(LIMIT)).await
+                        };
                         if let Some(last) = page(Start::Offset(0)).await?.last() {
                             page(Start::After(last.key())).await?;
                         }

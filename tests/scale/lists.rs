@@ -94,7 +94,7 @@ async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: O
     let page = |start: Start| {
         let conditions = filter.clone();
         let read = server.database.autocommit(async move |connection| {
-            ticket::list(connection, visibility, &conditions, order, start, LIMIT, true).await
+            ticket::list(connection, visibility, &conditions, order, start.page(LIMIT), true).await
         });
         async move {
             let began = Instant::now();

@@ -23,7 +23,7 @@ use mainstay_kernel::{
     caller::Visibility,
     database::idempotency,
     id::{AccountId, ServiceKeyId, UserId},
-    page::{Key, Start},
+    page::{Key, Page, Start},
     unit_of_work::Work,
 };
 
@@ -51,13 +51,13 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             let row = comment::get(connection, Audience::Customer, id, comment, true).await?;
             let key = Key { rank: None, time: row.created_at, id: row.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
-                link::list(connection, id, start, 21).await?;
+                link::list(connection, id, start.page(21)).await?;
             }
             link::total(connection, id).await?;
             for audience in [Audience::Staff, Audience::Customer] {
                 for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
-                    comment::list(connection, audience, id, start, 21, true).await?;
-                    comment::activities(connection, audience, id, start, 21).await?;
+                    comment::list(connection, audience, id, start.page(21), true).await?;
+                    comment::activities(connection, audience, id, start.page(21)).await?;
                 }
                 comment::total(connection, audience, id).await?;
                 comment::total_activities(connection, audience, id).await?;
@@ -112,7 +112,7 @@ async fn people(server: &Server) -> anyhow::Result<()> {
                         for state in [None, Some(State::Deactivated)] {
                             let filter = Filter { account: of, roles: roles.clone(), state, email: None };
                             for start in starts(key) {
-                                user::list(connection, visibility, &filter, start, 21).await?;
+                                user::list(connection, visibility, &filter, start.page(21)).await?;
                             }
                             user::total(connection, visibility, &filter).await?;
                         }
@@ -120,7 +120,7 @@ async fn people(server: &Server) -> anyhow::Result<()> {
                 }
             }
             let by_address = Filter { email: Some(email), ..Filter::default() };
-            user::list(connection, Visibility::All, &by_address, Start::Offset(0), 21).await?;
+            user::list(connection, Visibility::All, &by_address, Page::first(21)).await?;
             user::total(connection, Visibility::All, &by_address).await?;
             Ok(())
         });
@@ -150,7 +150,7 @@ async fn services(server: &Server) -> anyhow::Result<()> {
             ];
             for (visibility, filter) in lists {
                 for start in starts(Key { rank: None, time: key.created_at, id: id.0 }) {
-                    service_key::list(connection, visibility, filter, start, 21).await?;
+                    service_key::list(connection, visibility, filter, start.page(21)).await?;
                 }
                 service_key::total(connection, visibility, filter).await?;
             }
@@ -170,9 +170,9 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
             let (account, owner) = (Visibility::Account(operation.account), Visibility::Principal(operation.owner));
             for start in starts(Key { rank: None, time: operation.created_at, id: id.0 }) {
                 for visibility in [Visibility::All, account, owner] {
-                    operation::list(connection, visibility, start, 21).await?;
+                    operation::list(connection, visibility, start.page(21)).await?;
                 }
-                operation::errors(connection, id, start, 21).await?;
+                operation::errors(connection, id, start.page(21)).await?;
             }
             for visibility in [Visibility::All, account, owner] {
                 operation::total(connection, visibility).await?;

@@ -64,14 +64,14 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
         product::get(connection, offered).await?;
         product::total(connection).await?;
         for start in starts(price.key()) {
-            product::list(connection, start, 21).await?;
+            product::list(connection, start.page(21)).await?;
         }
         let back = refund::lock(connection, refund).await?;
         refund::get(connection, Visibility::Account(back.account), refund).await?;
         let paid = payment::lock(connection, Visibility::All, back.payment).await?;
         payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
         for start in starts(back.page_key()) {
-            refund::list(connection, paid.id, start, 21).await?;
+            refund::list(connection, paid.id, start.page(21)).await?;
         }
         refund::total(connection, paid.id).await?;
         refund::given_back(connection, paid.id).await?;
@@ -83,7 +83,7 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
                 for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
                     let filter = orders::Filter { statuses, account, number: None };
                     for start in starts(current.key()) {
-                        order::list(connection, visibility, &filter, start, 21).await?;
+                        order::list(connection, visibility, &filter, start.page(21)).await?;
                     }
                     order::total(connection, visibility, &filter).await?;
                 }
@@ -91,7 +91,7 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
                     for statuses in [vec![], vec![effect::Status::Pending], vec![effect::Status::Succeeded]] {
                         let filter = payments::Filter { statuses, account, order };
                         for start in starts(paid.page_key()) {
-                            payment::list(connection, visibility, &filter, start, 21).await?;
+                            payment::list(connection, visibility, &filter, start.page(21)).await?;
                         }
                         payment::total(connection, visibility, &filter).await?;
                     }
@@ -111,7 +111,7 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
         subscription::find(connection, "stripe", Some(id), None).await?;
         subscription::find(connection, "stripe", None, subscription.state.gateway_id()).await?;
         for start in [Start::Offset(0), Start::After(subscription.page_key())] {
-            subscription::due(connection, subscription.created_at, start, 500).await?;
+            subscription::due(connection, subscription.created_at, start.page(500)).await?;
         }
         sandbox::subscription::find(connection, id.0).await?;
         sandbox::subscription::invoices(connection, id.0).await?;
@@ -120,7 +120,7 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
                 for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]] {
                     let filter = subscriptions::Filter { statuses, account };
                     for start in starts(subscription.page_key()) {
-                        subscription::list(connection, visibility, &filter, start, 21).await?;
+                        subscription::list(connection, visibility, &filter, start.page(21)).await?;
                     }
                     subscription::total(connection, visibility, &filter).await?;
                 }

@@ -10,7 +10,7 @@ use mainstay::{
         id::WebhookEndpointId,
     },
 };
-use mainstay_kernel::page::Start;
+use mainstay_kernel::page::{Page, Start};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -61,9 +61,9 @@ async fn list(
     state: Option<DeliveryState>,
 ) -> anyhow::Result<Vec<Delivery>> {
     let read = server.database.autocommit(async move |connection| {
-        let first = delivery::list(connection, endpoint, state, Start::Offset(0), LIMIT, false).await?;
+        let first = delivery::list(connection, endpoint, state, Page::first(LIMIT), false).await?;
         if let Some(last) = first.last() {
-            delivery::list(connection, endpoint, state, Start::After(last.key()), LIMIT, false).await?;
+            delivery::list(connection, endpoint, state, Start::After(last.key()).page(LIMIT), false).await?;
         }
         if matches!(state, Some(DeliveryState::Pending | DeliveryState::Failed)) {
             delivery::total(connection, endpoint, state).await?;

@@ -7,7 +7,11 @@ use mainstay::content::{
         store as post,
     },
 };
-use mainstay_kernel::{caller::Visibility, id::UserId, page::Start};
+use mainstay_kernel::{
+    caller::Visibility,
+    id::UserId,
+    page::{Page, Start},
+};
 use uuid::Uuid;
 
 use crate::server::{Server, plain};
@@ -67,12 +71,12 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
         for list in &lists {
             let list = list.clone();
             let read = server.database.autocommit(async move |connection| {
-                let first = post::list(connection, &list, Start::Offset(0), LIMIT).await?;
+                let first = post::list(connection, &list, Page::first(LIMIT)).await?;
                 if let Some(last) = first.last() {
-                    post::list(connection, &list, Start::After(last.key()), LIMIT).await?;
+                    post::list(connection, &list, Start::After(last.key()).page(LIMIT)).await?;
                 }
                 if round == 0 {
-                    post::list(connection, &list, Start::Offset(10_000), LIMIT).await?;
+                    post::list(connection, &list, Start::Offset(10_000).page(LIMIT)).await?;
                 }
                 post::total(connection, &list).await
             });

@@ -7,7 +7,7 @@ use mainstay::support::ticket::{
 use mainstay_kernel::{
     caller::Visibility,
     id::{AccountId, UserId},
-    page::Start,
+    page::Page,
     unit_of_work::Work,
 };
 use uuid::Uuid;
@@ -30,7 +30,7 @@ async fn change(server: &Server) -> anyhow::Result<()> {
         let connection = work.connection().await?;
         let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
         let all = Visibility::All;
-        let tickets = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90, true).await?;
+        let tickets = ticket::list(connection, all, &open, Order::CreateTimeDesc, Page::first(90), true).await?;
         for (number, ticket) in tickets.into_iter().enumerate() {
             let now = ticket.updated_at;
             match number % 3 {

@@ -41,7 +41,7 @@ use crate::{
     error::{Error, Reason, Result},
     http::middleware::protocol::X_TRANSCODED,
     large_responses::{Admission, Requester},
-    page::{Key, Total},
+    page::{Key, Listed},
     rate_limit::Network,
     unit_of_work::{self, Claim, Committed, Work},
     version::ExpectedVersions,
@@ -342,10 +342,10 @@ impl<M> Call<M> {
         &self,
         app: &App,
         pager: Pager,
-        list: impl AsyncFnOnce(&mut Connection) -> Result<(Vec<T>, Option<Total>)> + Clone,
+        list: impl AsyncFnOnce(&mut Connection) -> Result<Listed<T>> + Clone,
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
-        let admission = self.admit_rows(app, usize::try_from(pager.size).unwrap_or(usize::MAX)).await?;
+        let admission = self.admit_rows(app, usize::try_from(pager.page.size).unwrap_or(usize::MAX)).await?;
         let (mut rows, total) = app.database.query(self.reach, list).await?;
         let meta = pager.meta(&app.page_tokens, &mut rows, total, key);
         self.rows.set((admission, rows.len())).ok();

@@ -14,6 +14,7 @@
 ///
 /// assert_eq!(Stage::ALL.map(Stage::number), [1, 3]);
 /// assert_eq!([1, 2, 3].map(Stage::from_number), [Some(Stage::First), None, Some(Stage::Last)]);
+/// assert_eq!(Stage::from_name("last"), Some(Stage::Last));
 /// assert_eq!(Stage::NAMES, Stage::ALL.map(Stage::name));
 /// ```
 #[doc(hidden)]
@@ -56,6 +57,11 @@ macro_rules! __numbered {
 
             /// The names of all variants.
             pub const NAMES: [&'static str; Self::ALL.len()] = [$($text),*];
+
+            /// Returns the variant with a name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|variant| variant.name() == name)
+            }
 
             /// Returns the name, for logs, metrics and paths.
             pub const fn name(self) -> &'static str {

@@ -28,17 +28,47 @@ pub enum Start {
 }
 
 impl Start {
+    /// Returns the page of at most `size` rows from here.
+    pub fn page(self, size: i64) -> Page {
+        Page { start: self, size }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The beginning.
+    pub start: Start,
+    /// The maximum number of rows.
+    pub size: i64,
+}
+
+impl Page {
+    /// Returns the first page.
+    pub fn first(size: i64) -> Self {
+        Start::Offset(0).page(size)
+    }
+
+    /// Returns the page with one more row, whose presence means that another page follows.
+    #[must_use]
+    pub fn and_next(self) -> Self {
+        Self { size: self.size + 1, ..self }
+    }
+
     /// Counts the rows of the list, unless the page starts after a key: the count would cost more than such a page.
     ///
     /// # Errors
     /// Any error of `count`.
     pub async fn total<E>(self, count: impl Future<Output = Result<Total, E>>) -> Result<Option<Total>, E> {
-        match self {
-            Self::Offset(_) => count.await.map(Some),
-            Self::After(_) => Ok(None),
+        match self.start {
+            Start::Offset(_) => count.await.map(Some),
+            Start::After(_) => Ok(None),
         }
     }
 }
+
+/// The rows of a page, plus one more if another page follows, and the number of all rows unless the page starts after a key.
+pub type Listed<T> = (Vec<T>, Option<Total>);
 
 /// The number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

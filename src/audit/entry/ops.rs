@@ -7,7 +7,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Reason, Result},
     id::UserId,
-    page::{Key, Start, Total},
+    page::{Key, Listed, Page, Start},
 };
 
 use crate::{
@@ -22,17 +22,11 @@ use crate::{
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a kind of resource without its id.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Entry>, Option<Total>)> {
+pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Entry>> {
     check(&filter)?;
     let (connection, visibility) = (&*connection, permit.visibility());
-    let total = start.total(store::total(connection, visibility, &filter));
-    let entries = store::list(connection, visibility, &filter, Order::NewestFirst, start, limit + 1);
+    let total = page.total(store::total(connection, visibility, &filter));
+    let entries = store::list(connection, visibility, &filter, Order::NewestFirst, page.and_next());
     let (total, entries) = pipeline!(total, entries)?;
     Ok((as_seen_by(connection, visibility, entries).await?, total))
 }
@@ -49,8 +43,8 @@ pub async fn export(
     limit: i64,
 ) -> Result<Vec<Entry>> {
     check(&filter)?;
-    let (start, visibility) = (after.map_or(Start::Offset(0), Start::After), permit.visibility());
-    let entries = store::list(connection, visibility, &filter, Order::OldestFirst, start, limit).await?;
+    let (page, visibility) = (after.map_or(Start::Offset(0), Start::After).page(limit), permit.visibility());
+    let entries = store::list(connection, visibility, &filter, Order::OldestFirst, page).await?;
     as_seen_by(connection, visibility, entries).await
 }
 

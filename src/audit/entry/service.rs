@@ -86,14 +86,8 @@ impl AuditService for AuditEntries {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let filter = filter(same_export(call.message.clone()))?;
-        let (entries, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                Entry::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (entries, meta) = call.list(&self.app, pager, list, Entry::key).await?;
         call.read(pb::ListAuditEntriesResponse { data: entries.into_iter().map(render).collect(), meta })
     }
 

@@ -11,7 +11,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, schema::audit_entries, visibility::visible},
     error::{Error, Result},
     id::{self, AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Start, Total},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -94,11 +94,10 @@ pub async fn list(
     visibility: Visibility,
     filter: &Filter,
     order: Order,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Entry>> {
-    let mut query = matching(visibility, filter).limit(limit);
-    query = match (start, order) {
+    let mut query = matching(visibility, filter).limit(page.size);
+    query = match (page.start, order) {
         (Start::Offset(0), _) => query,
         (Start::Offset(offset), _) => query.offset(offset),
         (Start::After(key), Order::NewestFirst) => query.filter(audit_entries::id.lt(key.id)),

@@ -26,7 +26,7 @@ const CRATES: &str = "alloc build buf chrono console core deps diesel examples g
 /// Names that the code of a resource uses for files, types and variables.
 const TAKEN: &str = "account app body call change changes client clone collection condition config connection count \
                      created customer date_time debug default delete deleted earlier err error event events expected \
-                     field first found from get id ids inserted into job jobs key latest lib limit list lock main \
+                     field first found from get id ids inserted into job jobs key latest lib limit list listed lock main \
                      mask message migration model module money naive_date name next none now ok ops option page \
                      pager parse patch path permit personal proto query reason record render reply request require \
                      result row schema seek server service some start store stranger stream string time topic total \

@@ -13,7 +13,7 @@ use mainstay_kernel::{
     events::{Event, EventKind as _},
     fault,
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Listed, Page},
     personal, queue,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -148,7 +148,7 @@ pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<O
 
 /// Returns the newest published posts without their texts.
 pub async fn newest(connection: &mut Connection, count: i64) -> Result<Vec<Post>> {
-    store::list(connection, &List::Published(Filter::default()), Start::Offset(0), count).await
+    store::list(connection, &List::Published(Filter::default()), Page::first(count)).await
 }
 
 /// Returns the posts that were published earlier under the slug that a post has now.
@@ -162,14 +162,9 @@ pub async fn earlier_owners(connection: &mut Connection, id: PostId) -> Result<V
 
 /// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
 /// key.
-pub async fn list(
-    connection: &mut Connection,
-    list: &List,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Post>, Option<Total>)> {
-    let total = start.total(store::total(connection, list)).await?;
-    Ok((store::list(connection, list, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, list: &List, page: Page) -> Result<Listed<Post>> {
+    let total = page.total(store::total(connection, list)).await?;
+    Ok((store::list(connection, list, page.and_next()).await?, total))
 }
 
 /// The post to change, and the conditions of the change.

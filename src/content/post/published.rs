@@ -114,7 +114,7 @@ async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Option<V
 
 async fn page(app: &App, filter: Filter, pager: Pager) -> Result<pb::ListPostsResponse> {
     let list = List::Published(filter);
-    let read = async move |connection: &mut Connection| ops::list(connection, &list, pager.start, pager.size).await;
+    let read = async move |connection: &mut Connection| ops::list(connection, &list, pager.page).await;
     let (mut posts, total) = app.database.autocommit(read).await?;
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
     Ok(pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta })

@@ -17,7 +17,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 use crate::{
@@ -202,8 +202,8 @@ pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
     count::bounded(connection, Box::new(matching_ids(list))).await
 }
 
-/// Returns at most `limit` posts without their texts, newest first.
-pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
+/// Returns a page of posts without their texts, newest first.
+pub async fn list(connection: &mut Connection, list: &List, page: Page) -> Result<Vec<Post>> {
     let mut query = filtered_query(list);
     if let Some(words) = words(list) {
         // A few matches are found first and then sorted. Many matches are found early in the index of the order, which would
@@ -215,12 +215,11 @@ pub async fn list(connection: &mut Connection, list: &List, start: Start, limit:
             query.filter(Condition::matches_many(WORDS, words))
         };
     }
-    query = query.limit(limit);
     let columns = match list {
         List::Published(_) => "(posts.published_at, posts.id)",
         List::Drafts(..) => "(posts.created_at, posts.id)",
     };
-    query = seek(query, start, columns, true);
+    query = seek(query, page, columns, true);
     query = match list {
         List::Published(_) => query.order((posts::published_at.desc(), posts::id.desc())),
         List::Drafts(..) => query.order((posts::created_at.desc(), posts::id.desc())),

@@ -14,11 +14,11 @@ use uuid::Uuid;
 numbered! {
     /// The severity of a line, the most severe first.
     Level {
-        Error = 1,
-        Warning = 2,
-        Info = 3,
-        Debug = 4,
-        Trace = 5,
+        Error = 1 => "ERROR",
+        Warning = 2 => "WARN",
+        Info = 3 => "INFO",
+        Debug = 4 => "DEBUG",
+        Trace = 5 => "TRACE",
     }
 }
 
@@ -30,17 +30,6 @@ impl Level {
         let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
         let name = line.get(at + MEMBER.len()..)?.split(|&byte| byte == b'"').next()?;
         Self::from_name(str::from_utf8(name).ok()?)
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "ERROR" => Self::Error,
-            "WARN" => Self::Warning,
-            "INFO" => Self::Info,
-            "DEBUG" => Self::Debug,
-            "TRACE" => Self::Trace,
-            _ => return None,
-        })
     }
 }
 

@@ -3,7 +3,7 @@
 use mainstay_kernel::{
     caller::Permit,
     error::{Error, Result},
-    page::Start,
+    page,
 };
 
 use crate::dashboard::system_log::{
@@ -26,18 +26,18 @@ pub struct Page {
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the end is not after the start.
-pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, start: Start, limit: i64, texts: bool) -> Result<Page> {
+pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, page: page::Page, texts: bool) -> Result<Page> {
     if filter.from.zip(filter.until).is_some_and(|(from, until)| from >= until) {
         return Err(Error::field("startTime", "must be before endTime"));
     }
     let conditions = &filter;
     let searches = filter.text.is_some() || filter.method.is_some();
-    let read = async |connection: &mut _| store::list(connection, conditions, start, limit + 1, texts).await;
+    let read = async |connection: &mut _| store::list(connection, conditions, page.and_next(), texts).await;
     Ok(match logs.run(searches, read).await {
         Ok(lines) => Page { lines, is_degraded: false },
         Err(_) => {
-            let limit = usize::try_from(limit + 1).unwrap_or(0);
-            let lines = logs.recent(|recent| filter.select(recent.iter(), start, limit));
+            let size = usize::try_from(page.and_next().size).unwrap_or(0);
+            let lines = logs.recent(|recent| filter.select(recent.iter(), page.start, size));
             Page { lines, is_degraded: true }
         }
     })

@@ -84,7 +84,7 @@ impl SystemLogService for SystemLogRpcs {
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let filter = filter(call.message.clone())?;
         let (logs, texts) = (self.app.part::<SystemLogs>(), call.asks_for("line"));
-        let page = ops::list(logs, permit, filter, pager.start, pager.size, texts).await?;
+        let page = ops::list(logs, permit, filter, pager.page, texts).await?;
         let mut lines = page.lines;
         let paging = pager.meta(&self.app.page_tokens, &mut lines, None, Line::key);
         let meta = pb::SystemLogsMeta {

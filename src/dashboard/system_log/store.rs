@@ -18,7 +18,7 @@ use crate::{
 use mainstay_kernel::{
     database::{Connection, condition::Condition, optional_column::optional, seek::seek},
     error::{Error, Result},
-    page::Start,
+    page::Page,
 };
 
 pub use follow::follow;
@@ -101,19 +101,13 @@ pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDe
     Ok(rotated.rotated)
 }
 
-/// Returns at most `limit` lines, newest first, without their whole texts unless these are requested.
+/// Returns a page of lines, newest first, without their whole texts unless these are requested.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(
-    connection: &mut Connection,
-    filter: &Filter,
-    start: Start,
-    limit: i64,
-    texts: bool,
-) -> Result<Vec<Line>> {
-    let query = logs::table.select((Row::as_select(), optional(logs::line, texts))).limit(limit).into_boxed();
-    let mut query = seek(query, start, "(system_logs.logged_at, system_logs.id)", true);
+pub async fn list(connection: &mut Connection, filter: &Filter, page: Page, texts: bool) -> Result<Vec<Line>> {
+    let query = logs::table.select((Row::as_select(), optional(logs::line, texts))).into_boxed();
+    let mut query = seek(query, page, "(system_logs.logged_at, system_logs.id)", true);
     if let Some(from) = filter.from {
         query = query.filter(logs::logged_at.ge(from));
     }

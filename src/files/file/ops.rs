@@ -17,7 +17,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     personal,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -204,15 +204,9 @@ pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<F
 }
 
 /// Returns a page of files plus one more if another page follows, and the total unless paging by key.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<File>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<File>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Deletes a file without references.

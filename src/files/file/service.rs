@@ -85,14 +85,8 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
-        let (files, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                File::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (files, meta) = call.list(&self.app, pager, list, File::key).await?;
         call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
     }
 

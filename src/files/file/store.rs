@@ -24,7 +24,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 use uuid::Uuid;
 
@@ -240,15 +240,14 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     }
 }
 
-/// Returns at most `limit` files that are ready, newest first.
+/// Returns a page of files that are ready, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<File>> {
-    let query = newest_first!(matching(visibility, filter), files::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), files::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }

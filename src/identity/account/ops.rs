@@ -29,7 +29,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     rate_limit::AttemptLimit,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -106,12 +106,11 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     name_prefix: Option<String>,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Account>, Option<Total>)> {
+    page: Page,
+) -> Result<Listed<Account>> {
     let (visibility, prefix) = (permit.visibility(), name_prefix.as_deref());
-    let total = start.total(store::total(connection, visibility, prefix)).await?;
-    Ok((store::list(connection, visibility, prefix, start, limit + 1).await?, total))
+    let total = page.total(store::total(connection, visibility, prefix)).await?;
+    Ok((store::list(connection, visibility, prefix, page.and_next()).await?, total))
 }
 
 /// Updates an account. A patch that changes nothing keeps the version. Whether members need a second factor is up to the

@@ -13,7 +13,7 @@ use mainstay_kernel::{
     database::{Connection, count, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -105,15 +105,14 @@ pub async fn update(connection: &Connection, account: &Account) -> Result<()> {
     Ok(())
 }
 
-/// Returns at most `limit` accounts, newest first.
+/// Returns a page of accounts, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     name_prefix: Option<&str>,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Account>> {
-    let query = newest_first!(matching(visibility, name_prefix), accounts::created_at, start, limit);
+    let query = newest_first!(matching(visibility, name_prefix), accounts::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(Account::from).collect())
 }

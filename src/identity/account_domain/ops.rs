@@ -15,7 +15,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
 };
 
 pub use join::join;
@@ -42,9 +42,8 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     account: Option<AccountId>,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<AccountDomain>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), account)).await?;
-    Ok((store::list(connection, permit.visibility(), account, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<AccountDomain>> {
+    let total = page.total(store::total(connection, permit.visibility(), account)).await?;
+    Ok((store::list(connection, permit.visibility(), account, page.and_next()).await?, total))
 }

@@ -23,7 +23,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -196,15 +196,14 @@ pub async fn delete(connection: &Connection, id: AccountDomainId) -> Result<()> 
     Ok(())
 }
 
-/// Returns at most `limit` domains, newest first.
+/// Returns a page of domains, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     account: Option<AccountId>,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<AccountDomain>> {
-    let query = newest_first!(matching(visibility, account), account_domains::created_at, start, limit);
+    let query = newest_first!(matching(visibility, account), account_domains::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(AccountDomain::try_from).collect()
 }

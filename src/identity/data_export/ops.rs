@@ -9,7 +9,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Listed, Page},
     personal, queue,
     unit_of_work::Work,
 };
@@ -87,14 +87,9 @@ pub async fn download_url(app: &App, export: &DataExport) -> Result<Option<Strin
 }
 
 /// Returns a page of exports plus one more if another page follows, and the total unless paging by key.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<DataExport>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Result<Listed<DataExport>> {
+    let total = page.total(store::total(connection, permit.visibility())).await?;
+    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }
 
 /// Removes exports by a user, or of an account, with their archives; returns how many.

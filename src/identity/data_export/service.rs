@@ -72,14 +72,8 @@ impl DataExportService for DataExports {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (exports, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                DataExport::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (exports, meta) = call.list(&self.app, pager, list, DataExport::key).await?;
         call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(render).collect(), meta })
     }
 }

@@ -21,7 +21,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -135,14 +135,9 @@ pub async fn count_since(connection: &Connection, user: UserId, since: DateTime<
     Ok(begun.count().get_result(&mut &*connection).await?)
 }
 
-/// Returns at most `limit` exports, newest first.
-pub async fn list(
-    connection: &mut Connection,
-    visibility: Visibility,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<DataExport>> {
-    let query = newest_first!(visible(visibility), data_exports::created_at, start, limit);
+/// Returns a page of exports, newest first.
+pub async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<DataExport>> {
+    let query = newest_first!(visible(visibility), data_exports::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(DataExport::try_from).collect()
 }

@@ -13,7 +13,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Reason, Result},
     id::UserId,
-    page::{Start, Total},
+    page::{Listed, Page},
 };
 
 use crate::identity::{
@@ -41,15 +41,9 @@ pub async fn get(connection: &Connection, permit: &Permit, id: DeletionId) -> Re
 }
 
 /// Returns a page of deletions plus one more if another page follows, and the total unless paging by key.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Deletion>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Deletion>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Locks a user with the accounts that the user owns, and returns the ownerships, the user, and the number of active admins who

@@ -24,7 +24,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, violated_unique},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -157,15 +157,14 @@ pub async fn late(connection: &Connection, before: DateTime<Utc>, limit: i64) ->
     Ok(query.limit(limit).select(deletions::id).load(&mut &*connection).await?)
 }
 
-/// Returns at most `limit` deletions, newest first.
+/// Returns a page of deletions, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Deletion>> {
-    let query = newest_first!(matching(visibility, filter), deletions::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), deletions::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Deletion::try_from).collect()
 }

@@ -32,7 +32,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Reason, Result},
     id::{SessionId, UserId},
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
 };
 
@@ -101,16 +101,10 @@ async fn target(connection: &Connection, draft: &Draft) -> Result<(User, Member)
 }
 
 /// Returns a page of the impersonations that last, plus one more if another page follows, and the total unless paging by key.
-pub async fn list(
-    app: &App,
-    connection: &mut Connection,
-    _: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Impersonation>, Option<Total>)> {
+pub async fn list(app: &App, connection: &mut Connection, _: Permit, page: Page) -> Result<Listed<Impersonation>> {
     let now = app.clock.now();
-    let total = start.total(store::total(connection, now)).await?;
-    Ok((store::list(connection, now, start, limit + 1).await?, total))
+    let total = page.total(store::total(connection, now)).await?;
+    Ok((store::list(connection, now, page.and_next()).await?, total))
 }
 
 /// Ends an impersonation, and revokes its access token; the first end stays.

@@ -12,7 +12,7 @@ use mainstay_kernel::{
     database::{Connection, count, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -84,14 +84,9 @@ fn lasting<'q>(now: DateTime<Utc>) -> impersonations::BoxedQuery<'q, diesel::pg:
     query.filter(impersonations::expires_at.gt(now)).into_boxed()
 }
 
-/// Returns at most `limit` impersonations that last, newest first.
-pub async fn list(
-    connection: &mut Connection,
-    now: DateTime<Utc>,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<Impersonation>> {
-    let query = newest_first!(lasting(now), impersonations::created_at, start, limit);
+/// Returns a page of impersonations that last, newest first.
+pub async fn list(connection: &mut Connection, now: DateTime<Utc>, page: Page) -> Result<Vec<Impersonation>> {
+    let query = newest_first!(lasting(now), impersonations::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(Impersonation::from).collect())
 }

@@ -15,7 +15,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
 };
 
 pub use accept::{NewMember, accept, accept_as_new_user, accept_with_password, preview};
@@ -36,9 +36,8 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     account: Option<AccountId>,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Invitation>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), account)).await?;
-    Ok((store::list(connection, permit.visibility(), account, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<Invitation>> {
+    let total = page.total(store::total(connection, permit.visibility(), account)).await?;
+    Ok((store::list(connection, permit.visibility(), account, page.and_next()).await?, total))
 }

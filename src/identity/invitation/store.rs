@@ -22,7 +22,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable)]
@@ -188,15 +188,14 @@ pub async fn count_open(connection: &Connection, account: AccountId, now: DateTi
     Ok(open.count().get_result(&mut &*connection).await?)
 }
 
-/// Returns at most `limit` invitations, newest first.
+/// Returns a page of invitations, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     account: Option<AccountId>,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Invitation>> {
-    let query = newest_first!(matching(visibility, account), invitations::created_at, start, limit);
+    let query = newest_first!(matching(visibility, account), invitations::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Invitation::try_from).collect()
 }

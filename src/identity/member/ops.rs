@@ -15,7 +15,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     id::UserId,
-    page::{Start, Total},
+    page::{Listed, Page},
 };
 
 pub use change::change_role;
@@ -38,11 +38,10 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<MemberDetails>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<MemberDetails>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Returns the memberships of a user, oldest first.

@@ -115,14 +115,8 @@ impl MemberService for Members {
     async fn list_members(&self, request: Request<pb::ListMembersRequest>) -> Reply<pb::ListMembersResponse> {
         let call = Call::admit(request)?;
         let (permit, pager, filter) = (call.permit()?, call.pager(&self.app)?, filter(&call.message)?);
-        let (members, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                MemberDetails::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (members, meta) = call.list(&self.app, pager, list, MemberDetails::key).await?;
         call.read(pb::ListMembersResponse { data: members.into_iter().map(render).collect(), meta })
     }
 

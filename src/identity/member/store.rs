@@ -24,7 +24,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 /// A member's row.
@@ -279,15 +279,14 @@ pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
     Ok(())
 }
 
-/// Returns at most `limit` members, newest first.
+/// Returns a page of members, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<MemberDetails>> {
-    let query = newest_first!(matching(visibility, filter), members::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), members::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     let members = rows.into_iter().map(Member::try_from).collect::<Result<_>>()?;
     with_people(connection, members).await

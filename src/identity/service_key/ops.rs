@@ -25,7 +25,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Reason, Result},
     id::ServiceKeyId,
-    page::{Start, Total},
+    page::{Listed, Page},
     secret::random,
     unit_of_work::Work,
 };
@@ -150,12 +150,11 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<ServiceKey>, Option<Total>)> {
+    page: Page,
+) -> Result<Listed<ServiceKey>> {
     let visibility = permit.visibility();
-    let total = start.total(store::total(connection, visibility, filter)).await?;
-    Ok((store::list(connection, visibility, filter, start, limit + 1).await?, total))
+    let total = page.total(store::total(connection, visibility, filter)).await?;
+    Ok((store::list(connection, visibility, filter, page.and_next()).await?, total))
 }
 
 /// Returns a key.

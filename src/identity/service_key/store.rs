@@ -21,7 +21,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
     id::{AccountId, ServiceKeyId, UserId},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -191,15 +191,14 @@ pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uu
     Ok(keys.into_iter().map(|id| id.0).collect())
 }
 
-/// Returns at most `limit` keys, newest first.
+/// Returns a page of keys, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<ServiceKey>> {
-    let query = newest_first!(matching(visibility, filter), service_keys::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), service_keys::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(ServiceKey::try_from).collect()
 }

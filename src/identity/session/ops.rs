@@ -1,25 +1,26 @@
 //! Sessions: started by a sign-in, extended by refreshes, and ended by the user, by reuse of a refresh token, or by a
 //! new epoch. They are rows in Postgres, which each of these reads anyway, so that a cache in front would save nothing.
 
-use crate::identity::config::IdentityConfig;
-use crate::identity::session::store::{self as sessions, StoredSession};
-use crate::identity::tokens::Tokens;
+mod end;
+mod exchange;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 
 use crate::identity::{
-    config::SecondFactorPolicy,
+    config::{IdentityConfig, SecondFactorPolicy},
     member::{
-        id::MemberId,
         model::{Member, Membership},
         store as members,
     },
-    revocation::ops as revocation,
     role::{model::Granted, ops as role},
     second_factor::model::MAX_AUTH_AGE,
-    session::model::{Device, Proof, Refresh, Session, SessionLife},
+    session::{
+        model::{Device, Proof, Refresh, Session, SessionLife},
+        store::{self as sessions, StoredSession},
+    },
     signing_key::ops as signing_key,
-    tokens::Pair,
+    tokens::{Pair, Tokens},
     user::{
         model::{Role, User},
         store::{self, Wanted},
@@ -27,16 +28,14 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
-    contract::Policies,
-    database::Connection,
+    caller::Permit,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
-    unit_of_work::Work,
 };
 
-/// The number of times an operation is retried after a concurrent change of the session.
-const MAX_ATTEMPTS: usize = 8;
+pub use end::{end, end_all, leave, leave_by_token, remove_member, remove_outdated};
+pub(crate) use exchange::{prove_second_factor, renew};
+pub use exchange::{refresh, switch};
 
 /// Returns the calling user.
 ///
@@ -127,115 +126,6 @@ async fn membership(app: &App, user: UserId, account: Option<AccountId>) -> Resu
     Ok(members.into_iter().nth(place.unwrap_or(0)))
 }
 
-/// Exchanges a refresh token for a new pair. The user is read before the token is consumed, so that the client can
-/// retry with the same token if Postgres is unreachable.
-///
-/// # Errors
-/// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, also
-/// with the membership in its account, or if the token was used before, which ends the session; `UNAVAILABLE` if Postgres is unreachable; `CONFLICT` if the session has another account than `expected`, in which case nothing
-/// changes.
-pub async fn refresh(app: &App, token: &str, expected: Option<AccountId>) -> Result<Pair> {
-    exchange(app, token, expected.map_or(Target::Same, Target::Expected)).await
-}
-
-/// Exchanges a refresh token for a pair of another account.
-///
-/// # Errors
-/// As [`refresh`]; `NOT_FOUND` if the user is not a member of the account, in which case the token stays valid; `CONFLICT`
-/// if a concurrent refresh was faster.
-pub async fn switch(app: &App, token: &str, account: AccountId) -> Result<Pair> {
-    exchange(app, token, Target::Other(account)).await
-}
-
-/// The account of the pair that an exchange of a refresh token yields.
-#[derive(Clone, Copy)]
-enum Target {
-    /// That of the session.
-    Same,
-    /// That of the session, which the client takes for this one. Another tab may have switched it.
-    Expected(AccountId),
-    /// Another one, from now on.
-    Other(AccountId),
-}
-
-impl Target {
-    /// Returns whether a session that stays as it is has the account.
-    fn is_met(self, session: &Session) -> bool {
-        let is_own = |account| session.account.is_some_and(|own| own.account == account);
-        match self {
-            Self::Same => true,
-            Self::Expected(account) | Self::Other(account) => is_own(account),
-        }
-    }
-
-    /// Returns the account to switch to.
-    fn other(self) -> Option<AccountId> {
-        match self {
-            Self::Other(account) => Some(account),
-            Self::Same | Self::Expected(_) => None,
-        }
-    }
-}
-
-async fn exchange(app: &App, token: &str, target: Target) -> Result<Pair> {
-    let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
-    for _ in 0..MAX_ATTEMPTS {
-        let entry = read(app, claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
-        let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
-            Refresh::Over => return Err(Reason::SessionRevoked.into()),
-            Refresh::Again(session) => {
-                // Its token is the response, which can't be of two accounts.
-                if !target.is_met(&session) {
-                    return Err(Reason::Conflict.into());
-                }
-                return owner(app, &session, None).await?.issue(app, &session).await;
-            }
-            Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
-            Refresh::Rotated(session) => session,
-        };
-        if target.other().is_none() && !target.is_met(&next) {
-            return Err(Reason::Conflict.into());
-        }
-        let owner = owner(app, &next, target.other()).await?;
-        let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
-        if replace(app, &entry, &next).await? {
-            return owner.issue(app, &next).await;
-        }
-    }
-    Err(Reason::Conflict.into())
-}
-
-/// Records in a session that its user has proved again who they are. Returns a pair with a new access token, and with the
-/// refresh token that the client has.
-///
-/// # Errors
-/// `SESSION_REVOKED`; `UNAVAILABLE` if Postgres is unreachable.
-pub(crate) async fn renew(app: &App, user: UserId, id: SessionId, proof: Proof) -> Result<Pair> {
-    for _ in 0..MAX_ATTEMPTS {
-        let (entry, now) = (read(app, user, id).await?.ok_or(Reason::SessionRevoked)?, app.clock.now());
-        if !entry.session.is_alive(now) {
-            return Err(Reason::SessionRevoked.into());
-        }
-        let owner = owner(app, &entry.session, None).await?;
-        let next = entry.session.clone().renew(proof);
-        let next = Session { epoch: owner.user.epoch.number, ..next }.of_account(owner.member.as_ref());
-        if replace(app, &entry, &next).await? {
-            return owner.issue(app, &next).await;
-        }
-    }
-    Err(Reason::Conflict.into())
-}
-
-/// Records in a session that its user has just proved a second factor.
-///
-/// # Errors
-/// As [`renew`].
-pub(crate) async fn prove_second_factor(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    let session = read(app, user, id).await?.ok_or(Reason::SessionRevoked)?.session;
-    let proof = Proof { at: app.clock.now(), method: session.method, has_second_factor: true };
-    renew(app, user, id, proof).await.map(drop)
-}
-
 /// Returns the session of a refresh token, which stays valid.
 ///
 /// # Errors
@@ -290,17 +180,6 @@ fn needs_second_factor(app: &App, user: &User, session: &Session, account_requir
     let of_staff = app.config.section::<IdentityConfig>().second_factor_staff == SecondFactorPolicy::Required;
     let is_required = account_requires || (of_staff && user.role != Role::Customer);
     is_required && !(session.has_second_factor && user.second_factor_at.is_some())
-}
-
-/// Ends a session, one of whose refresh tokens was used twice (RFC 9700, 4.14.2): either use may be a thief's. The
-/// usual cause is a client that lost the response, so the user's other sessions continue. Returns the error to respond
-/// with.
-async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
-    let (id, user) = (session.id, session.user);
-    leave_session(app, user, id).await?;
-    tracing::warn!(session = %id, user = %user, "a refresh token was reused; its session was ended");
-    metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
-    Ok(Reason::SessionRevoked.into())
 }
 
 /// Returns the user of a session with the current role, and the membership: that of the session or, if an account is named,
@@ -384,85 +263,4 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>> {
     sessions.retain(|session| session.is_alive(now) && epoch.admits(session.id, session.epoch));
     sessions.sort_by_key(|session| std::cmp::Reverse((session.created_at, session.id)));
     Ok(sessions)
-}
-
-/// Checks that the caller may end sessions of a user, and logs it if the user is another one.
-async fn check_power(work: &mut Work, policies: &Policies, user: UserId, what: &'static str) -> Result<()> {
-    let permit = work.permit()?;
-    let admin = permit.caller().principal();
-    if admin != user.0 {
-        let connection = work.connection().await?;
-        let target = store::get(connection, Visibility::All, user).await?;
-        role::check_power(connection, policies, permit, &target).await?;
-        tracing::info!(%user, %admin, "{what}");
-    }
-    Ok(())
-}
-
-/// Ends a session of a user and its access tokens. Idempotent.
-///
-/// # Errors
-/// `PERMISSION_DENIED` if the user is another one of the staff with a scope that the caller lacks; `NOT_FOUND` if the user has
-/// no such session.
-pub async fn end(work: &mut Work, policies: &Policies, user: UserId, id: SessionId) -> Result<()> {
-    check_power(work, policies, user, "an admin ended a session of a user").await?;
-    let connection = work.connection().await?;
-    if !sessions::end(connection, user, id).await? {
-        return Err(Error::not_found("session"));
-    }
-    revocation::revoke_session(connection, id).await
-}
-
-/// Ends the caller's current session. Idempotent, also for a session that was removed.
-///
-/// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
-pub async fn leave(app: &App, permit: &Permit) -> Result<()> {
-    let (user, _, session) = caller(permit)?;
-    leave_session(app, user, session).await
-}
-
-/// Ends the session of a refresh token, the latest or an earlier one, like [`leave`].
-///
-/// # Errors
-/// `INVALID_TOKEN` if the text is not a refresh token of this service; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
-    let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
-    leave_session(app, claim.user, claim.session).await
-}
-
-async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    // The revocation is first: it alone ends the session, also if the process dies in between.
-    revocation::end_session(app, id).await?;
-    app.database.autocommit(async move |connection| sessions::end(connection, user, id).await).await.map(drop)
-}
-
-/// Ends all sessions of a user by beginning a new epoch, which each refresh compares.
-///
-/// # Errors
-/// `PERMISSION_DENIED` as for [`end`]; `NOT_FOUND` if there is no such user.
-pub async fn end_all(work: &mut Work, policies: &Policies, user: UserId) -> Result<()> {
-    check_power(work, policies, user, "an admin ended all sessions of a user").await?;
-    store::begin_epoch(work.connection().await?, user).await
-}
-
-/// Removes outdated state after the commit of a membership's end: drops its verified tokens from this instance's cache, and
-/// ends its sessions, except one that a concurrent request has switched to another account. Correctness does not depend on
-/// it, so a failure is only logged.
-pub async fn remove_member(app: &App, user: UserId, member: MemberId) {
-    app.part::<Tokens>().invalidate_member(member);
-    let end = async move |connection: &mut Connection| sessions::end_of_member(connection, user, member).await;
-    if let Err(error) = app.database.autocommit(end).await {
-        tracing::debug!(error = error.detail(), "sessions of a membership that ended were left to expire");
-    }
-}
-
-/// Removes outdated state after the commit of a new epoch: drops the user's verified tokens from this instance's cache,
-/// and removes the user's ended sessions. Correctness does not depend on it, so a failure is only logged.
-pub async fn remove_outdated(app: &App, user: UserId) {
-    app.part::<Tokens>().invalidate_user(user);
-    let delete = async move |connection: &mut Connection| sessions::delete_outdated(connection, user).await;
-    if let Err(error) = app.database.autocommit(delete).await {
-        tracing::debug!(error = error.detail(), "sessions of an earlier epoch were left to expire");
-    }
 }

@@ -1,16 +1,39 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::EncodingKey;
-use mainstay_kernel::config::Source;
+use chrono::{DateTime, TimeDelta};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use mainstay_kernel::{
+    caller::{Caller, SignIn},
+    clock::Clock,
+    config::Source,
+    contract::policy::{self, BuiltInRole, Scope},
+    error::{Error, Reason},
+    id::AccountId,
+    secret::SecretKey,
+};
 use secrecy::ExposeSecret as _;
+use uuid::Uuid;
 
 use crate::identity::{
-    member::model::MemberRole,
-    session::model::{Device, Method, Proof, SessionLife},
-    signing_key::{keys::SealedKey, model::Life},
-    tokens::*,
-    user::model::EmailAddress,
+    config::IdentityConfig,
+    credential::model::RefreshClaim,
+    member::model::{Member, MemberRole},
+    revocation::model::SubjectVersion,
+    role::{id::RoleId, model::Granted},
+    session::model::{Device, Method, Proof, Session, SessionLife},
+    signing_key::{
+        keys::{KeyRing, SealedKey},
+        model::Life,
+    },
+    tokens::{
+        claims::{Claims, TYPE},
+        *,
+    },
+    user::model::{EmailAddress, Role, User},
 };
 
 const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };

@@ -10,10 +10,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use moka::sync::Cache;
 
 use crate::identity::{
     revocation::known::KnownRevocations,
-    tokens::{Access, Cache, LEEWAY},
+    tokens::{Access, LEEWAY},
 };
 use mainstay_kernel::caller::Caller;
 

@@ -26,7 +26,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::UserId,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -61,15 +61,9 @@ pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<Use
 }
 
 /// Returns a page of users plus one more if another page follows, and the total unless paging by key.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<User>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<User>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Locks a user until the transaction ends.

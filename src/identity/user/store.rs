@@ -1,37 +1,35 @@
 //! Users in SQL.
 
+mod contact;
+mod standing;
+
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
     files::avatar::model::Avatar,
     identity::{
-        member::{
-            id::MemberId,
-            model::{AccountRole, Member},
-            store as member,
-        },
-        revocation::{
-            model::{Epoch, SubjectVersion, TokenClaims},
-            store as revocation,
-        },
+        revocation::{model::Epoch, store as revocation},
         role::id::RoleId,
-        user::model::{Contact, Deactivation, EmailAddress, Filter, Language, Role, State, User},
+        user::model::{Deactivation, EmailAddress, Filter, Language, Role, State, User},
     },
     schema::{
-        accounts, data_exports, deletion_notices, deletions, invitations, linked_identities, members, revocations,
-        roles, service_keys, users,
+        accounts, data_exports, deletion_notices, deletions, invitations, linked_identities, members, roles,
+        service_keys, users,
     },
 };
 use mainstay_kernel::{
     caller::Visibility,
     database::{Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _},
     error::{Error, Reason, Result},
-    id::{AccountId, ServiceKeyId, SessionId, UserId},
-    page::{Start, Total},
+    id::{AccountId, SessionId, UserId},
+    page::{Page, Total},
 };
+
+pub use contact::{contact, contact_or_owner};
+pub use standing::{Standing, Wanted, begin_epoch, epoch, owner, standing};
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users)]
@@ -200,130 +198,6 @@ pub async fn with_hash(connection: &mut Connection, id: UserId) -> Result<Option
     row.map(|(row, hash)| Ok((row.try_into()?, hash))).transpose()
 }
 
-/// Returns the mail address and language of a principal, if it is a member of the account.
-pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
-    let query = users::table.find(UserId(principal)).filter(users::id.eq_any(members_of(account)));
-    let row: Option<(String, String)> =
-        query.select((users::email, users::language)).first(connection).await.optional()?;
-    row.map(|(email, language)| {
-        let language = Language::parse(&language).map_err(|_| corrupt("users", principal, "language"))?;
-        Ok(Contact { email, language })
-    })
-    .transpose()
-}
-
-/// Returns the mail address and language of a principal or, if it is a customer who has left the account, or a key of the account,
-/// of the longest-standing active owner: mail about money must reach the account. Staff and services of the platform have none.
-pub async fn contact_or_owner(
-    connection: &mut Connection,
-    principal: Uuid,
-    account: AccountId,
-) -> Result<Option<Contact>> {
-    if let Some(contact) = contact(connection, principal, account).await? {
-        return Ok(Some(contact));
-    }
-    let customer =
-        users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
-    let key = service_keys::table.find(ServiceKeyId(principal)).filter(service_keys::account_id.eq(account));
-    let is_of_account = diesel::select(exists(customer).or(exists(key.select(service_keys::id))));
-    if !is_of_account.get_result::<bool>(connection).await? {
-        return Ok(None);
-    }
-    let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
-    let owners = owners.filter(members::account_id.eq(account)).filter(members::role.eq(AccountRole::Owner.number()));
-    let owners = owners.filter(users::deactivated_at.is_null()).order((members::created_at, members::id));
-    let owner: Option<UserId> = owners.select(users::id).first(connection).await.optional()?;
-    match owner {
-        Some(owner) => contact(connection, owner.0, account).await,
-        None => Ok(None),
-    }
-}
-
-/// Returns a user's epoch; `None` when there is no such user.
-pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<Epoch>> {
-    let query = users::table.find(id).select((users::session_epoch, users::kept_session_id));
-    let row: Option<(i32, Option<SessionId>)> = query.first(connection).await.optional()?;
-    Ok(row.map(|(number, kept)| Epoch { number, kept }))
-}
-
-/// What Postgres says about an access token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The user's epoch.
-    pub epoch: Epoch,
-    /// Whether the session has been revoked.
-    pub is_revoked: bool,
-    /// Whether the custom role of the token has a later version.
-    pub is_outdated: bool,
-    /// The version of the membership that the token names; `None` if it ended, or the token names none.
-    pub member_version: Option<i64>,
-}
-
-type StandingColumns = (i32, Option<SessionId>, bool, bool, Option<i64>);
-
-/// Returns the standing of an access token; `None` when there is no such user.
-pub async fn standing(connection: &mut Connection, token: TokenClaims) -> Result<Option<Standing>> {
-    let revoked = diesel::dsl::exists(revocations::table.find(token.session.0));
-    // No role and no member has the nil UUID.
-    let none = SubjectVersion { subject: Uuid::nil(), number: 0 };
-    let (role, member) = (token.role.unwrap_or(none), token.member.unwrap_or(none));
-    let outdated = revocations::table.find(role.subject).filter(revocations::epoch.gt(role.number));
-    let version = members::table.filter(members::id.eq(MemberId(member.subject)));
-    let version = version.filter(members::user_id.eq(token.user)).select(members::version).single_value();
-    let columns = (users::session_epoch, users::kept_session_id, revoked, diesel::dsl::exists(outdated), version);
-    let row: Option<StandingColumns> =
-        users::table.find(token.user).select(columns).first(connection).await.optional()?;
-    Ok(row.map(|(number, kept, is_revoked, is_outdated, member_version)| Standing {
-        epoch: Epoch { number, kept },
-        is_revoked,
-        is_outdated,
-        member_version,
-    }))
-}
-
-/// The membership that a session is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// This one.
-    Member(MemberId),
-    /// That in an account.
-    Account(AccountId),
-    /// The oldest one.
-    Oldest,
-}
-
-/// Returns the user of a session, with the wanted membership if there is one, and whether its account requires a second
-/// factor; `None` when there is no such user, or the session has been revoked.
-pub async fn owner(
-    connection: &mut Connection,
-    id: UserId,
-    session: SessionId,
-    wanted: Wanted,
-) -> Result<Option<(User, Option<Member>, bool)>> {
-    // The condition is part of the statement's type.
-    macro_rules! first {
-        ($($condition:expr)?) => {{
-            let is_wanted = members::user_id.eq(users::id)$(.and($condition))?;
-            let query = users::table.left_join(members::table.on(is_wanted)).filter(users::id.eq(id));
-            let revoked = diesel::dsl::exists(revocations::table.find(session.0));
-            let query = query.filter(diesel::dsl::not(revoked)).order((members::created_at, members::id));
-            let requires = accounts::table.filter(accounts::id.nullable().eq(members::account_id.nullable()));
-            let requires = requires.select(accounts::requires_second_factor).single_value();
-            let columns = (Row::as_select(), Option::<member::Row>::as_select(), requires);
-            query.select(columns).first(connection).await.optional()?
-        }};
-    }
-    let row: Option<(Row, Option<member::Row>, Option<bool>)> = match wanted {
-        Wanted::Member(member) => first!(members::id.eq(member)),
-        Wanted::Account(account) => first!(members::account_id.eq(account)),
-        Wanted::Oldest => first!(),
-    };
-    row.map(|(user, member, requires)| {
-        Ok((user.try_into()?, member.map(Member::try_from).transpose()?, requires.unwrap_or(false)))
-    })
-    .transpose()
-}
-
 /// Returns one user that is visible to the caller, locked against changes until the transaction ends.
 ///
 /// # Errors
@@ -401,18 +275,6 @@ pub async fn set_email(connection: &mut Connection, user: &User, password_hash: 
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("users {}: {updated} rows", user.id))) }
 }
 
-/// Begins a new epoch, which ends every session of the user.
-///
-/// # Errors
-/// `NOT_FOUND` when the user does not exist.
-pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
-    let next = (users::session_epoch.eq(users::session_epoch + 1), users::kept_session_id.eq(None::<SessionId>));
-    let query = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
-    let number: Option<i32> = query.prepared().get_result(connection).await.optional()?;
-    let number = number.ok_or_else(|| Error::not_found("user"))?;
-    revocation::begin_epoch(connection, id, Epoch { number, kept: None }).await
-}
-
 /// Sets the password of an active user by a token from a mail, and ends every session. Returns the user's address; `None` when there is no such
 /// user.
 pub async fn set_password(
@@ -478,15 +340,14 @@ pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, str
     Ok(update.prepared().execute(connection).await? == 1)
 }
 
-/// Returns at most `limit` users, newest first.
+/// Returns a page of users, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<User>> {
-    let query = newest_first!(matching(visibility, filter), users::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), users::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }

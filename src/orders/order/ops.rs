@@ -20,7 +20,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     events::{Event, EventKind},
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -95,11 +95,10 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<ItemizedOrder>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<ItemizedOrder>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }
 
 /// Cancels an order.

@@ -26,31 +26,28 @@ pub struct Orders {
     pub app: App,
 }
 
-fn render(ItemizedOrder { order, items }: ItemizedOrder) -> pb::Order {
-    let state = order.state;
-    pb::Order {
-        id: Some(order.id.to_string()),
-        number: Some(order.number.to_string()),
-        account_id: Some(order.account.to_string()),
-        placed_by: Some(order.placed_by.to_string()),
-        status: Some(state.status().number().into()),
-        items: items.into_iter().map(render_item).collect(),
-        total: Some(money(order.total)),
-        payment_id: state.payment().map(|id| id.to_string()),
-        version: Some(order.version),
-        create_time: Some(time(order.created_at)),
-        update_time: Some(time(order.updated_at)),
-        pay_time: state.paid_at().map(time),
-        end_time: state.ended_at().map(time),
-        confirmation_email: order.confirmation_email,
-    }
-}
-
 impl Audited for ItemizedOrder {
     type Message = pb::Order;
 
     fn message(self) -> pb::Order {
-        render(self)
+        let ItemizedOrder { order, items } = self;
+        let state = order.state;
+        pb::Order {
+            id: Some(order.id.to_string()),
+            number: Some(order.number.to_string()),
+            account_id: Some(order.account.to_string()),
+            placed_by: Some(order.placed_by.to_string()),
+            status: Some(state.status().number().into()),
+            items: items.into_iter().map(render_item).collect(),
+            total: Some(money(order.total)),
+            payment_id: state.payment().map(|id| id.to_string()),
+            version: Some(order.version),
+            create_time: Some(time(order.created_at)),
+            update_time: Some(time(order.updated_at)),
+            pay_time: state.paid_at().map(time),
+            end_time: state.ended_at().map(time),
+            confirmation_email: order.confirmation_email,
+        }
     }
 }
 
@@ -85,7 +82,7 @@ impl OrderService for Orders {
         let draft = Draft { account, lines, confirmation_email };
         call.write(&self.app, async move |work: &mut Work| {
             let order = ops::create(work, draft).await?;
-            Ok(pb::CreateOrderResponse { data: Some(render(order)) })
+            Ok(pb::CreateOrderResponse { data: Some(order.message()) })
         })
         .await
     }
@@ -94,7 +91,7 @@ impl OrderService for Orders {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
         let order = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetOrderResponse { data: Some(render(order)) })
+        call.read(pb::GetOrderResponse { data: Some(order.message()) })
     }
 
     async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Reply<pb::ListOrdersResponse> {
@@ -107,15 +104,9 @@ impl OrderService for Orders {
         };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (orders, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                |itemized: &ItemizedOrder| itemized.order.key(),
-            )
-            .await?;
-        call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (orders, meta) = call.list(&self.app, pager, list, |itemized: &ItemizedOrder| itemized.order.key()).await?;
+        call.read(pb::ListOrdersResponse { data: orders.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Reply<pb::CancelOrderResponse> {
@@ -123,7 +114,7 @@ impl OrderService for Orders {
         let (id, expected) = (OrderId::parse(&call.message.order_id)?, call.if_match.clone());
         call.write(&self.app, async move |work: &mut Work| {
             let order = ops::cancel(work, id, expected).await?;
-            Ok(pb::CancelOrderResponse { data: Some(render(order)) })
+            Ok(pb::CancelOrderResponse { data: Some(order.message()) })
         })
         .await
     }

@@ -30,7 +30,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable)]
@@ -177,15 +177,14 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) 
     require(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
-/// Returns at most `limit` orders, newest first.
+/// Returns a page of orders, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<ItemizedOrder>> {
-    let query = newest_first!(matching(visibility, filter), orders::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), orders::created_at, page);
     let rows = query.select(Row::as_select()).load(connection).await?;
     complete(connection, rows).await
 }

@@ -10,7 +10,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     money::Money,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -41,14 +41,9 @@ pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<P
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(
-    connection: &mut Connection,
-    _: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Product>, Option<Total>)> {
-    let total = start.total(store::total(connection)).await?;
-    Ok((store::list(connection, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, _: Permit, page: Page) -> Result<Listed<Product>> {
+    let total = page.total(store::total(connection)).await?;
+    Ok((store::list(connection, page.and_next()).await?, total))
 }
 
 /// Updates a product. A patch that changes nothing keeps the version.

@@ -25,24 +25,20 @@ pub struct Products {
     pub app: App,
 }
 
-fn render(product: Product) -> pb::Product {
-    pb::Product {
-        id: Some(product.id.to_string()),
-        name: Some(product.name),
-        price: Some(money(product.price)),
-        archived: Some(product.archived_at.is_some()),
-        billing_interval: product.interval.map(|interval| interval.number().into()),
-        version: Some(product.version),
-        create_time: Some(time(product.created_at)),
-        update_time: Some(time(product.updated_at)),
-    }
-}
-
 impl Audited for Product {
     type Message = pb::Product;
 
     fn message(self) -> pb::Product {
-        render(self)
+        pb::Product {
+            id: Some(self.id.to_string()),
+            name: Some(self.name),
+            price: Some(money(self.price)),
+            archived: Some(self.archived_at.is_some()),
+            billing_interval: self.interval.map(|interval| interval.number().into()),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+        }
     }
 }
 
@@ -73,7 +69,7 @@ impl ProductService for Products {
         let interval = billing_interval.and_then(Interval::from_number);
         call.write(&self.app, async move |work: &mut Work| {
             let product = ops::create(work, name, price, interval).await?;
-            Ok(pb::CreateProductResponse { data: Some(render(product)) })
+            Ok(pb::CreateProductResponse { data: Some(product.message()) })
         })
         .await
     }
@@ -82,22 +78,16 @@ impl ProductService for Products {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
         let product = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetProductResponse { data: Some(render(product)) })
+        call.read(pb::GetProductResponse { data: Some(product.message()) })
     }
 
     async fn list_products(&self, request: Request<pb::ListProductsRequest>) -> Reply<pb::ListProductsResponse> {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (products, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Product::key,
-            )
-            .await?;
-        call.read(pb::ListProductsResponse { data: products.into_iter().map(render).collect(), meta })
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (products, meta) = call.list(&self.app, pager, list, Product::key).await?;
+        call.read(pb::ListProductsResponse { data: products.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn update_product(&self, request: Request<pb::UpdateProductRequest>) -> Reply<pb::UpdateProductResponse> {
@@ -108,7 +98,7 @@ impl ProductService for Products {
         let patch = patch(&message, &paths)?;
         call.write(&self.app, async move |work: &mut Work| {
             let product = ops::update(work, id, expected, patch).await?;
-            Ok(pb::UpdateProductResponse { data: Some(render(product)) })
+            Ok(pb::UpdateProductResponse { data: Some(product.message()) })
         })
         .await
     }

@@ -16,7 +16,7 @@ use mainstay_kernel::{
     database::{Connection, count, integrity::one_row, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
     money::Money,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -106,10 +106,10 @@ pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
     Ok(())
 }
 
-/// Returns at most `limit` products on offer, newest first.
-pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
+/// Returns a page of products on offer, newest first.
+pub async fn list(connection: &mut Connection, page: Page) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
-    let query = newest_first!(query, products::created_at, start, limit);
+    let query = newest_first!(query, products::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Product::try_from).collect()
 }

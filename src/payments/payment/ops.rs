@@ -20,7 +20,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::Result,
     events::{Event, EventKind},
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
 };
 
@@ -80,13 +80,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: PaymentId) -> Res
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Payment>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
-    Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Payment>> {
+    let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
+    Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }

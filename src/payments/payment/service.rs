@@ -54,14 +54,8 @@ impl PaymentService for Payments {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let (payments, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                Payment::page_key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (payments, meta) = call.list(&self.app, pager, list, Payment::page_key).await?;
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
         call.read(pb::ListPaymentsResponse { data, meta })
     }

@@ -33,7 +33,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Start, Total},
+    page::{Page, Total},
     queue::rows::traceparent,
 };
 
@@ -188,15 +188,14 @@ pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: 
     Ok(query.select(payments::id).first(connection).await.optional()?)
 }
 
-/// Returns at most `limit` payments, newest first.
+/// Returns a page of payments, newest first.
 pub async fn list(
     connection: &mut Connection,
     visibility: Visibility,
     filter: &Filter,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Payment>> {
-    let query = newest_first!(matching(visibility, filter), payments::created_at, start, limit);
+    let query = newest_first!(matching(visibility, filter), payments::created_at, page);
     let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
@@ -228,10 +227,6 @@ pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
 /// Stores the attempt lease of a locked payment, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(
-        diesel::update(payments::table.find(id)).set(values).prepared().execute(connection).await?,
-        "lease",
-        "payments",
-        id,
-    )
+    let rows = diesel::update(payments::table.find(id)).set(values).prepared().execute(connection).await?;
+    one_row(rows, "lease", "payments", id)
 }

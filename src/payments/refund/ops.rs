@@ -19,7 +19,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     events::{Event, EventKind},
     money::Money,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
 };
 
@@ -96,14 +96,8 @@ pub async fn get(connection: &Connection, permit: &Permit, id: RefundId) -> Resu
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    id: PaymentId,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Refund>, Option<Total>)> {
+pub async fn list(connection: &mut Connection, permit: Permit, id: PaymentId, page: Page) -> Result<Listed<Refund>> {
     payment::get(connection, permit.visibility(), id).await?;
-    let total = start.total(store::total(connection, id)).await?;
-    Ok((store::list(connection, id, start, limit + 1).await?, total))
+    let total = page.total(store::total(connection, id)).await?;
+    Ok((store::list(connection, id, page.and_next()).await?, total))
 }

@@ -30,7 +30,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Start, Total},
+    page::{Page, Total},
     queue::rows::traceparent,
 };
 
@@ -166,10 +166,10 @@ pub async fn out_of_line(
     Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
 }
 
-/// Returns at most `limit` refunds of a payment, newest first.
-pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
+/// Returns a page of refunds of a payment, newest first.
+pub async fn list(connection: &mut Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = newest_first!(query, refunds::created_at, start, limit);
+    let query = newest_first!(query, refunds::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Refund::try_from).collect()
 }
@@ -191,12 +191,8 @@ pub async fn given_back(connection: &Connection, payment: PaymentId) -> Result<i
 /// Stores the intent of a refund.
 pub async fn insert(connection: &Connection, refund: &Refund) -> Result<()> {
     let values = (Row::from(refund), refunds::traceparent.eq(traceparent()));
-    one_row(
-        diesel::insert_into(refunds::table).values(values).execute(&mut &*connection).await?,
-        "insert",
-        "refunds",
-        refund.id,
-    )
+    let rows = diesel::insert_into(refunds::table).values(values).execute(&mut &*connection).await?;
+    one_row(rows, "insert", "refunds", refund.id)
 }
 
 /// Stores the next version of a locked refund.
@@ -209,10 +205,6 @@ pub async fn update(connection: &Connection, refund: &Refund) -> Result<()> {
 /// Stores the attempt lease of a locked refund, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(
-        diesel::update(refunds::table.find(id)).set(values).prepared().execute(connection).await?,
-        "lease",
-        "refunds",
-        id,
-    )
+    let rows = diesel::update(refunds::table.find(id)).set(values).prepared().execute(connection).await?;
+    one_row(rows, "lease", "refunds", id)
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use mainstay_kernel::{
     error::Result,
-    page::Start,
+    page::Page,
     unit_of_work::Work,
     upload::{Spool, Upload},
 };
@@ -57,8 +57,7 @@ pub(super) async fn write(writer: &Writer) -> Result<()> {
         file::create(work, id, draft, content, limits).await?;
         let filter = Filter { account: Some(account), ..Filter::default() };
         let order = Order::CreateTimeDesc;
-        let (tickets, _) =
-            ticket::list(work.connection().await?, lists, filter, order, Start::Offset(0), 1, false).await?;
+        let (tickets, _) = ticket::list(work.connection().await?, lists, filter, order, Page::first(1), false).await?;
         if let Some(latest) = tickets.first() {
             work.act_as(comments, at).await?;
             let draft = CommentDraft { body: body.to_owned(), attachments: vec![id], is_internal: false };

@@ -8,7 +8,7 @@ use mainstay_kernel::{
     database::{Connection, Reach},
     error::{Error, Result},
     id::{AccountId, SessionId},
-    page::Start,
+    page::Page,
     unit_of_work::Work,
 };
 use uuid::Uuid;
@@ -87,7 +87,7 @@ impl Cast {
         let permit = agents.first().ok_or_else(no_admin)?.permit("identity.v1.UserService/ListUsers")?;
         let filter = Filter { roles: vec![Role::Admin.number()], ..Filter::default() };
         let list =
-            async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
+            async move |connection: &mut Connection| user::list(connection, permit, filter, Page::first(1)).await;
         let (admins, _) = app.database.query(Reach::across_accounts("sample data"), list).await?;
         let user = admins.into_iter().next().ok_or_else(no_admin)?;
         let id = user.id;

@@ -13,12 +13,12 @@ use crate::{
         ops::{self as post, Target},
     },
     identity::user::model::Language,
-    sample::model::posts::{Article, Fate, POSTS},
+    sample::model::texts::{Article, Fate},
 };
 
 /// Writes the posts.
 pub(super) async fn write(writer: &Writer) -> Result<()> {
-    for (author, article) in writer.cast.agents.iter().cycle().zip(&POSTS) {
+    for (author, article) in writer.cast.agents.iter().cycle().zip(&writer.texts.posts) {
         let permit = |method: &str| author.permit(&format!("content.v1.PostService/{method}"));
         let (create, publish, schedule) = (permit("CreatePost")?, permit("PublishPost")?, permit("SchedulePost")?);
         let at = writer.now - TimeDelta::days(article.days_ago);
@@ -47,11 +47,11 @@ pub(super) async fn write(writer: &Writer) -> Result<()> {
 
 fn draft(article: &Article) -> Result<Draft> {
     let content = Content {
-        title: article.title.to_owned(),
-        summary: article.summary.to_owned(),
-        body: article.body.to_owned(),
-        language: Language::parse(article.language)?,
-        tags: article.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        title: article.title.clone(),
+        summary: article.summary.clone(),
+        body: article.body.clone(),
+        language: Language::parse(&article.language)?,
+        tags: article.tags.clone(),
     };
     Ok(Draft { author: None, slug: None, content })
 }

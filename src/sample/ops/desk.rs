@@ -1,7 +1,7 @@
 //! Canned answers, and a link between two tickets.
 
 use chrono::TimeDelta;
-use mainstay_kernel::{error::Result, page::Start, unit_of_work::Work};
+use mainstay_kernel::{error::Result, page::Page, unit_of_work::Work};
 
 use super::Writer;
 use crate::{
@@ -29,8 +29,7 @@ pub(super) async fn write(writer: &Writer) -> Result<()> {
         let permit = agent.permit("support.v1.TicketService/ListTickets")?;
         let filter = Filter { account: Some(account), ..Filter::default() };
         let order = Order::CreateTimeDesc;
-        let (tickets, _) =
-            ticket::list(work.connection().await?, permit, filter, order, Start::Offset(0), 1, false).await?;
+        let (tickets, _) = ticket::list(work.connection().await?, permit, filter, order, Page::first(1), false).await?;
         if let [latest, before, ..] = tickets.as_slice() {
             work.act_as(agent.permit("support.v1.TicketLinkService/CreateTicketLink")?, latest.updated_at).await?;
             link::create(work, [latest.id, before.id], LinkKind::Related).await?;

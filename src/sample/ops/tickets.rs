@@ -13,8 +13,7 @@ use super::{Writer, cast::Actor};
 use crate::{
     sample::model::{
         IMPORT, NOTE,
-        conversations::Conversation,
-        conversations_in,
+        texts::Conversation,
         timeline::{BUSY, Story, index, minutes, pick},
     },
     support::{
@@ -55,7 +54,7 @@ struct Scene<'a> {
 /// Writes a ticket and its consequences until now; returns the ids of the ticket and of its comments.
 pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let (requester, seed) = (&writer.cast.customers[story.customer], story.number);
-    let conversations = conversations_in(requester.language.as_str());
+    let conversations = writer.texts.conversations(requester.language.as_str());
     let conversation = &conversations[usize::try_from(seed).unwrap_or(0) % conversations.len()];
     let agent = &writer.cast.agents[index(seed + 5, writer.cast.agents.len())];
     let scene = Scene { requester, agent, conversation, seed, now: writer.now };
@@ -79,7 +78,7 @@ impl Scene<'_> {
             work.act_as(self.agent.permit("support.v1.CommentService/CreateComment")?, at).await?;
             ids.push(write_comment(work, ticket.id, NOTE, true).await?);
         }
-        for (turn, body) in (0..).zip(self.conversation.comments) {
+        for (turn, body) in (0..).zip(&self.conversation.comments) {
             at += minutes(self.seed * 5 + turn, 9, 240);
             if at >= self.now {
                 return Ok(ids);
@@ -97,17 +96,9 @@ impl Scene<'_> {
     }
 
     fn draft(&self) -> Draft {
-        let Conversation { subject, body, kind, priority, queue, tags, .. } = *self.conversation;
-        let content = Content {
-            subject: subject.to_owned(),
-            body: body.to_owned(),
-            kind,
-            priority,
-            queue: queue.to_owned(),
-            language: self.requester.language.clone(),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            attachments: Vec::new(),
-        };
+        let Conversation { subject, body, kind, priority, queue, tags, .. } = self.conversation.clone();
+        let language = self.requester.language.clone();
+        let content = Content { subject, body, kind, priority, queue, language, tags, attachments: Vec::new() };
         Draft { account: None, content }
     }
 }

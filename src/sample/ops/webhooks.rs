@@ -10,7 +10,7 @@ use mainstay_kernel::{
     database::{Connection, Reach},
     error::Result,
     outbound::Request,
-    page::Start,
+    page::Page,
     unit_of_work::Work,
 };
 use tokio_util::sync::CancellationToken;
@@ -93,9 +93,9 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
 pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpointId) -> Result<()> {
     let permit = writer.cast.admin.permit("webhooks.v1.WebhookDeliveryService/ListWebhookDeliveries")?;
     let list = async move |connection: &mut Connection| {
-        let (pending, start) = ((endpoint, Some(DeliveryState::Pending)), Start::Offset(0));
+        let (pending, page) = ((endpoint, Some(DeliveryState::Pending)), Page::first(MAX_DELIVERIES));
         let policies = &writer.app.contract.policies;
-        delivery::list(connection, permit, policies, pending, start, MAX_DELIVERIES, false).await
+        delivery::list(connection, permit, policies, pending, page, false).await
     };
     let (pending, _) = writer.app.database.query(Reach::across_accounts("sample data"), list).await?;
     // A working receiver accepts the first attempt.

@@ -260,8 +260,10 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
 pub async fn query_due(app: &App) -> Result<usize> {
     let (now, mut start, mut count) = (app.clock.now(), Start::Offset(0), 0);
     loop {
-        let due =
-            app.database.autocommit(async move |connection| store::due(connection, now, start, BATCH).await).await?;
+        let due = app
+            .database
+            .autocommit(async move |connection| store::due(connection, now, start.page(BATCH)).await)
+            .await?;
         let Some(last) = due.last() else { return Ok(count) };
         // A queued subscription stays due until its query begins, so each batch begins where the last one ended.
         start = Start::After(*last);

@@ -18,7 +18,7 @@ use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -52,12 +52,11 @@ pub async fn list(
     connection: &mut Connection,
     _: Permit,
     name: &str,
-    start: Start,
-    limit: i64,
+    page: Page,
     texts: bool,
-) -> Result<(Vec<CannedAnswer>, Option<Total>)> {
-    let total = start.total(store::total(connection, name)).await?;
-    Ok((store::list(connection, name, start, limit + 1, texts).await?, total))
+) -> Result<Listed<CannedAnswer>> {
+    let total = page.total(store::total(connection, name)).await?;
+    Ok((store::list(connection, name, page.and_next(), texts).await?, total))
 }
 
 /// Locks a canned answer until the transaction ends.

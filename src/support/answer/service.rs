@@ -23,23 +23,19 @@ pub struct CannedAnswers {
     pub app: App,
 }
 
-fn render(answer: CannedAnswer) -> pb::CannedAnswer {
-    pb::CannedAnswer {
-        id: Some(answer.id.to_string()),
-        name: Some(answer.name),
-        body: Some(answer.body),
-        author_id: Some(answer.author.to_string()),
-        version: Some(answer.version),
-        create_time: Some(time(answer.created_at)),
-        update_time: Some(time(answer.updated_at)),
-    }
-}
-
 impl Audited for CannedAnswer {
     type Message = pb::CannedAnswer;
 
     fn message(self) -> pb::CannedAnswer {
-        render(self)
+        pb::CannedAnswer {
+            id: Some(self.id.to_string()),
+            name: Some(self.name),
+            body: Some(self.body),
+            author_id: Some(self.author.to_string()),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+        }
     }
 }
 
@@ -70,7 +66,7 @@ impl CannedAnswerService for CannedAnswers {
         let pb::CreateCannedAnswerRequest { name, body } = call.message.clone();
         call.write(&self.app, async move |work: &mut Work| {
             let answer = ops::create(work, name, body).await?;
-            Ok(pb::CreateCannedAnswerResponse { data: Some(render(answer)) })
+            Ok(pb::CreateCannedAnswerResponse { data: Some(answer.message()) })
         })
         .await
     }
@@ -84,7 +80,7 @@ impl CannedAnswerService for CannedAnswers {
         let texts = call.asks_for("body");
         let read = async move |connection: &_| ops::get(connection, &permit, id, texts).await;
         let answer = self.app.database.read(read).await?;
-        call.read(pb::GetCannedAnswerResponse { data: Some(render(answer)) })
+        call.read(pb::GetCannedAnswerResponse { data: Some(answer.message()) })
     }
 
     async fn list_canned_answers(
@@ -94,15 +90,9 @@ impl CannedAnswerService for CannedAnswers {
         let call = Call::admit(request)?;
         let (permit, pager, name) = (call.permit()?, call.pager(&self.app)?, call.message.name.clone());
         let texts = call.asks_for("body");
-        let (answers, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, &name, pager.start, pager.size, texts).await,
-                CannedAnswer::key,
-            )
-            .await?;
-        call.read(pb::ListCannedAnswersResponse { data: answers.into_iter().map(render).collect(), meta })
+        let list = async move |connection: &mut _| ops::list(connection, permit, &name, pager.page, texts).await;
+        let (answers, meta) = call.list(&self.app, pager, list, CannedAnswer::key).await?;
+        call.read(pb::ListCannedAnswersResponse { data: answers.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn update_canned_answer(
@@ -116,7 +106,7 @@ impl CannedAnswerService for CannedAnswers {
         let patch = patch(&message, &paths)?;
         call.write(&self.app, async move |work: &mut Work| {
             let answer = ops::update(work, id, expected, patch).await?;
-            Ok(pb::UpdateCannedAnswerResponse { data: Some(render(answer)) })
+            Ok(pb::UpdateCannedAnswerResponse { data: Some(answer.message()) })
         })
         .await
     }

@@ -20,7 +20,7 @@ use mainstay_kernel::{
     },
     error::{Error, Reason, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Insertable, AsChangeset)]
@@ -133,16 +133,10 @@ fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
     query.filter(canned_answers::name.ilike(format!("%{escaped}%")))
 }
 
-/// Returns at most `limit` canned answers whose name contains a text, newest first, with empty texts unless these are asked
+/// Returns a page of canned answers whose name contains a text, newest first, with empty texts unless these are asked
 /// for.
-pub async fn list(
-    connection: &mut Connection,
-    name: &str,
-    start: Start,
-    limit: i64,
-    texts: bool,
-) -> Result<Vec<CannedAnswer>> {
-    let query = newest_first!(named(name), canned_answers::created_at, start, limit);
+pub async fn list(connection: &mut Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
+    let query = newest_first!(named(name), canned_answers::created_at, page);
     let rows: Vec<Row> = query.select(columns(texts)).load(connection).await?;
     Ok(rows.into_iter().map(CannedAnswer::from).collect())
 }

@@ -24,7 +24,7 @@ use mainstay_kernel::{
     contract::policy::Role,
     database::Connection,
     error::{Error, Reason, Result},
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
 };
 
@@ -62,14 +62,13 @@ pub async fn list(
     connection: &mut Connection,
     permit: Permit,
     ticket: TicketId,
-    start: Start,
-    limit: i64,
+    page: Page,
     texts: bool,
-) -> Result<(Vec<Comment>, Option<Total>)> {
+) -> Result<Listed<Comment>> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
     let audience = Audience::of(permit.visibility());
-    let total = start.total(store::total(connection, audience, ticket)).await?;
-    Ok((store::list(connection, audience, ticket, start, limit + 1, texts).await?, total))
+    let total = page.total(store::total(connection, audience, ticket)).await?;
+    Ok((store::list(connection, audience, ticket, page.and_next(), texts).await?, total))
 }
 
 /// Locks the ticket of a comment until the transaction ends. The comment has an empty text unless that is asked for.
@@ -170,11 +169,10 @@ pub async fn activities(
     connection: &mut Connection,
     permit: Permit,
     ticket: TicketId,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Activity>, Option<Total>)> {
+    page: Page,
+) -> Result<Listed<Activity>> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
     let audience = Audience::of(permit.visibility());
-    let total = start.total(store::total_activities(connection, audience, ticket)).await?;
-    Ok((store::activities(connection, audience, ticket, start, limit + 1).await?, total))
+    let total = page.total(store::total_activities(connection, audience, ticket)).await?;
+    Ok((store::activities(connection, audience, ticket, page.and_next()).await?, total))
 }

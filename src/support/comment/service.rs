@@ -105,14 +105,8 @@ impl CommentService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (pager, texts) = (call.pager(&self.app)?, call.asks_for("body"));
-        let (rows, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size, texts).await,
-                Comment::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.page, texts).await;
+        let (rows, meta) = call.list(&self.app, pager, list, Comment::key).await?;
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta })
     }
 
@@ -148,14 +142,8 @@ impl ActivityService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
-        let (rows, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::activities(connection, permit, ticket, pager.start, pager.size).await,
-                Activity::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::activities(connection, permit, ticket, pager.page).await;
+        let (rows, meta) = call.list(&self.app, pager, list, Activity::key).await?;
         call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta })
     }
 }

@@ -28,7 +28,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::lower_bound_after,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Queryable, QueryableByName, Insertable)]
@@ -118,19 +118,18 @@ pub async fn get(
     row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
 }
 
-/// Returns at most `limit` comments of a ticket, oldest first, with empty texts unless these are asked for.
+/// Returns a page of comments of a ticket, oldest first, with empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     audience: Audience,
     ticket: TicketId,
-    start: Start,
-    limit: i64,
+    page: Page,
     texts: bool,
 ) -> Result<Vec<Comment>> {
     let query = comments::table.filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
-    let query = query.order((comments::created_at, comments::id)).limit(limit);
+    let query = query.order((comments::created_at, comments::id));
     let query = query.select(columns(texts)).into_boxed();
-    let query = seek(query, start, "(comments.created_at, comments.id)", false);
+    let query = seek(query, page, "(comments.created_at, comments.id)", false);
     let rows: Vec<CommentRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(Comment::from).collect())
 }
@@ -203,19 +202,18 @@ impl TryFrom<ActivityRow> for Activity {
 
 // Activities are partitioned by month. Those of a ticket were made after it, so months before it are not read.
 
-/// Returns at most `limit` activities of a ticket, oldest first.
+/// Returns a page of activities of a ticket, oldest first.
 pub async fn activities(
     connection: &mut Connection,
     audience: Audience,
     ticket: TicketId,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<Activity>> {
     let query = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
     let query = query.filter(activities::kind.ne_all(hidden_kinds(audience)));
-    let query = query.order((activities::created_at, activities::id)).limit(limit);
+    let query = query.order((activities::created_at, activities::id));
     let query = query.select(ActivityRow::as_select()).into_boxed();
-    let query = seek(query, start, "(activities.created_at, activities.id)", false);
+    let query = seek(query, page, "(activities.created_at, activities.id)", false);
     query.load(connection).await?.into_iter().map(Activity::try_from).collect()
 }
 

@@ -15,7 +15,7 @@ use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::{Error, Result},
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
 };
 
@@ -67,16 +67,10 @@ pub async fn get(connection: &Connection, permit: &Permit, ticket: TicketId, id:
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    ticket: TicketId,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Link>, Option<Total>)> {
+pub async fn list(connection: &mut Connection, permit: Permit, ticket: TicketId, page: Page) -> Result<Listed<Link>> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
-    let total = start.total(store::total(connection, ticket)).await?;
-    Ok((store::list(connection, ticket, start, limit + 1).await?, total))
+    let total = page.total(store::total(connection, ticket)).await?;
+    Ok((store::list(connection, ticket, page.and_next()).await?, total))
 }
 
 /// Removes a link of a ticket.

@@ -23,22 +23,18 @@ pub struct TicketLinks {
     pub app: App,
 }
 
-fn render(link: Link) -> pb::TicketLink {
-    pb::TicketLink {
-        id: link.id.to_string(),
-        ticket_id: link.ticket.to_string(),
-        other_id: link.other.to_string(),
-        kind: Some(link.kind.number().into()),
-        author_id: link.author.to_string(),
-        create_time: Some(time(link.created_at)),
-    }
-}
-
 impl Audited for Link {
     type Message = pb::TicketLink;
 
     fn message(self) -> pb::TicketLink {
-        render(self)
+        pb::TicketLink {
+            id: self.id.to_string(),
+            ticket_id: self.ticket.to_string(),
+            other_id: self.other.to_string(),
+            kind: Some(self.kind.number().into()),
+            author_id: self.author.to_string(),
+            create_time: Some(time(self.created_at)),
+        }
     }
 }
 
@@ -53,7 +49,7 @@ impl TicketLinkService for TicketLinks {
         let kind = LinkKind::from_number(call.message.kind).ok_or_else(|| Error::field("kind", "is required"))?;
         call.write(&self.app, async move |work: &mut Work| {
             let link = ops::create(work, ids, kind).await?;
-            Ok(pb::CreateTicketLinkResponse { data: Some(render(link)) })
+            Ok(pb::CreateTicketLinkResponse { data: Some(link.message()) })
         })
         .await
     }
@@ -64,7 +60,7 @@ impl TicketLinkService for TicketLinks {
         let id = TicketLinkId::parse(&call.message.link_id)?;
         let read = async move |connection: &_| ops::get(connection, &permit, ticket, id).await;
         let link = self.app.database.read(read).await?;
-        call.read(pb::GetTicketLinkResponse { data: Some(render(link)) })
+        call.read(pb::GetTicketLinkResponse { data: Some(link.message()) })
     }
 
     async fn list_ticket_links(
@@ -74,15 +70,9 @@ impl TicketLinkService for TicketLinks {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
-        let (links, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await,
-                Link::key,
-            )
-            .await?;
-        call.read(pb::ListTicketLinksResponse { data: links.into_iter().map(render).collect(), meta })
+        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.page).await;
+        let (links, meta) = call.list(&self.app, pager, list, Link::key).await?;
+        call.read(pb::ListTicketLinksResponse { data: links.into_iter().map(Audited::message).collect(), meta })
     }
 
     async fn delete_ticket_link(

@@ -13,7 +13,7 @@ use crate::{
 use mainstay_kernel::{
     database::{Connection, integrity::corrupt, seek::seek, violated_unique},
     error::{Error, Reason, Result},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -75,10 +75,10 @@ pub async fn get(connection: &Connection, ticket: TicketId, id: TicketLinkId) ->
     row.ok_or_else(|| Error::not_found("link"))?.seen_from(ticket)
 }
 
-/// Returns at most `limit` links of a ticket, oldest first.
-pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Link>> {
-    let query = of_ticket(ticket).order((links::created_at, links::id)).limit(limit).select(Row::as_select());
-    let query = seek(query, start, "(ticket_links.created_at, ticket_links.id)", false);
+/// Returns a page of links of a ticket, oldest first.
+pub async fn list(connection: &mut Connection, ticket: TicketId, page: Page) -> Result<Vec<Link>> {
+    let query = of_ticket(ticket).order((links::created_at, links::id)).select(Row::as_select());
+    let query = seek(query, page, "(ticket_links.created_at, ticket_links.id)", false);
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(|row| row.seen_from(ticket)).collect()
 }

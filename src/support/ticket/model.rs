@@ -33,12 +33,12 @@ numbered! {
     /// The priority of a ticket.
     Priority {
         /// Low: the ticket can wait.
-        Low = 1,
-        Medium = 2,
+        Low = 1 => "low",
+        Medium = 2 => "medium",
         /// High: the ticket needs attention soon.
-        High = 3,
+        High = 3 => "high",
         /// Urgent: the ticket needs attention now.
-        Urgent = 4,
+        Urgent = 4 => "urgent",
     }
 }
 
@@ -46,13 +46,13 @@ numbered! {
     /// The kind of request.
     Kind {
         /// Something is broken.
-        Incident = 1,
+        Incident = 1 => "incident",
         /// The customer wants something.
-        Request = 2,
+        Request = 2 => "request",
         /// The cause of one or more incidents.
-        Problem = 3,
+        Problem = 3 => "problem",
         /// Something is to be changed.
-        Change = 4,
+        Change = 4 => "change",
     }
 }
 

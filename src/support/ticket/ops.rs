@@ -32,7 +32,7 @@ use mainstay_kernel::{
     events::{Event, EventKind as _},
     fault,
     id::{AccountId, UserId},
-    page::{Key, Start, Total},
+    page::{Key, Listed, Page, Start},
     personal,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -176,14 +176,13 @@ pub async fn list(
     permit: Permit,
     filter: Filter,
     order: Order,
-    start: Start,
-    limit: i64,
+    page: Page,
     texts: bool,
-) -> Result<(Vec<Ticket>, Option<Total>)> {
+) -> Result<Listed<Ticket>> {
     // Sent together, so that a page costs one round trip.
     let connection = &*connection;
-    let total = start.total(store::total(connection, permit.visibility(), &filter));
-    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1, texts);
+    let total = page.total(store::total(connection, permit.visibility(), &filter));
+    let tickets = store::list(connection, permit.visibility(), &filter, order, page.and_next(), texts);
     let (total, tickets) = pipeline!(total, tickets)?;
     Ok((tickets, total))
 }
@@ -201,8 +200,8 @@ pub async fn export(
     after: Option<Key>,
     limit: i64,
 ) -> Result<Vec<Ticket>> {
-    let start = after.map_or(Start::Offset(0), Start::After);
-    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, start, limit, true).await
+    let page = after.map_or(Start::Offset(0), Start::After).page(limit);
+    store::list(connection, permit.visibility(), &filter, Order::CreateTimeAsc, page, true).await
 }
 
 /// The ticket to change, and the conditions of the change.

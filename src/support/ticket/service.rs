@@ -98,9 +98,7 @@ impl TicketService for Tickets {
             .list(
                 &self.app,
                 pager,
-                async move |connection| {
-                    ops::list(connection, permit, filter, order, pager.start, pager.size, texts).await
-                },
+                async move |connection| ops::list(connection, permit, filter, order, pager.page, texts).await,
                 |ticket| ticket.key(order),
             )
             .await?;

@@ -37,7 +37,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::{AccountId, UserId},
-    page::Start,
+    page::Page,
 };
 
 pub use erase::{erase, erase_activities, erase_some};
@@ -244,14 +244,13 @@ pub async fn lock_pair(
     Ok([find(first)?, find(second)?])
 }
 
-/// Returns at most `limit` tickets, with empty texts unless these are asked for.
+/// Returns a page of tickets, with empty texts unless these are asked for.
 pub async fn list(
     mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     order: Order,
-    start: Start,
-    limit: i64,
+    page: Page,
     texts: bool,
 ) -> Result<Vec<Ticket>> {
     let mut query = filtered_query(visibility, filter);
@@ -270,8 +269,8 @@ pub async fn list(
         Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
         Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
     };
-    query = ordered(seek(query, start, columns, order.descending()).limit(limit), order);
-    if seek::is_far(start) {
+    query = ordered(seek(query, page, columns, order.descending()), order);
+    if seek::is_far(page) {
         query = ordered(tickets::table.filter(tickets::id.eq_any(query.select(tickets::id))).into_boxed(), order);
     }
     load(connection, query, texts).await

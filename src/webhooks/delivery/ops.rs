@@ -47,7 +47,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     fault,
     outbound::{Receivers, Request},
-    page::{Start, Total},
+    page::{Listed, Page},
     queue as jobs,
     secret::SecretKey,
     unit_of_work::Work,
@@ -296,14 +296,13 @@ pub async fn list(
     permit: Permit,
     policies: &Policies,
     (endpoint, state): (WebhookEndpointId, Option<DeliveryState>),
-    start: Start,
-    limit: i64,
+    page: Page,
     payloads: bool,
-) -> Result<(Vec<Delivery>, Option<Total>)> {
+) -> Result<Listed<Delivery>> {
     let kinds = endpoints::get(connection, endpoint).await?.kinds;
     check_readable(&permit, policies, &kinds)?;
-    let total = start.total(store::total(connection, endpoint, state)).await?;
-    let deliveries = store::list(connection, endpoint, state, start, limit + 1, payloads).await?;
+    let total = page.total(store::total(connection, endpoint, state)).await?;
+    let deliveries = store::list(connection, endpoint, state, page.and_next(), payloads).await?;
     // The endpoint may have received others before a change.
     for delivery in &deliveries {
         check_readable(&permit, policies, std::slice::from_ref(&delivery.kind))?;

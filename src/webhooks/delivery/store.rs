@@ -26,7 +26,7 @@ use mainstay_kernel::{
         statement::{MAX_PREPARED_ROWS, Prepare as _},
     },
     error::{Error, Result},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 /// A delivery without its payload, which never changes and is read only on request.
@@ -150,12 +150,8 @@ pub async fn update(connection: &Connection, delivery: &Delivery) -> Result<()> 
     let target = webhook_deliveries::table
         .filter(webhook_deliveries::id.eq(delivery.id))
         .filter(webhook_deliveries::version.eq(delivery.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(delivery)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "webhook_deliveries",
-        delivery.id,
-    )
+    let rows = diesel::update(target).set(Row::from(delivery)).prepared().execute(&mut &*connection).await?;
+    one_row(rows, "update", "webhook_deliveries", delivery.id)
 }
 
 type Boxed<'q> = webhook_deliveries::BoxedQuery<'q, diesel::pg::Pg>;
@@ -171,16 +167,15 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
     }
 }
 
-/// Returns at most `limit` deliveries of an endpoint, newest first, with empty payloads unless they are requested.
+/// Returns a page of deliveries of an endpoint, newest first, with empty payloads unless they are requested.
 pub async fn list(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
-    start: Start,
-    limit: i64,
+    page: Page,
     payloads: bool,
 ) -> Result<Vec<Delivery>> {
-    let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, start, limit);
+    let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, page);
     let query = query.select((Row::as_select(), optional(webhook_deliveries::payload, payloads)));
     let rows: Vec<(Row, String)> = query.load(connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()
@@ -216,12 +211,8 @@ pub async fn insert_attempt(connection: &Connection, delivery: WebhookDeliveryId
         failure: attempt.failure.clone(),
     };
     let values = (webhook_attempts::delivery_id.eq(delivery), row);
-    one_row(
-        diesel::insert_into(webhook_attempts::table).values(values).execute(&mut &*connection).await?,
-        "insert",
-        "webhook_attempts",
-        delivery,
-    )
+    let rows = diesel::insert_into(webhook_attempts::table).values(values).execute(&mut &*connection).await?;
+    one_row(rows, "insert", "webhook_attempts", delivery)
 }
 
 /// Returns the latest `limit` attempts of a delivery, oldest first.

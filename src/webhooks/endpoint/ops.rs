@@ -27,7 +27,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     events::Event,
     id::{self, AccountId},
-    page::{Start, Total},
+    page::{Listed, Page},
     queue as jobs,
     secret::{SecretKey, random},
     unit_of_work::Work,
@@ -125,14 +125,9 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(
-    connection: &mut Connection,
-    _: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Endpoint>, Option<Total>)> {
-    let total = start.total(store::total(connection)).await?;
-    Ok((store::list(connection, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, _: Permit, page: Page) -> Result<Listed<Endpoint>> {
+    let total = page.total(store::total(connection)).await?;
+    Ok((store::list(connection, page.and_next()).await?, total))
 }
 
 /// Updates an endpoint. A patch that changes nothing keeps the version. The caller needs the scopes of the types of events

@@ -48,27 +48,23 @@ impl Webhooks {
     }
 }
 
-fn render(endpoint: Endpoint) -> pb::WebhookEndpoint {
-    pb::WebhookEndpoint {
-        id: Some(endpoint.id.to_string()),
-        account_id: endpoint.account.map(|account| account.to_string()),
-        url: Some(endpoint.url),
-        description: Some(endpoint.description),
-        event_types: endpoint.kinds,
-        status: Some(endpoint.status.number().into()),
-        failing_since_time: endpoint.failing_since.map(time),
-        old_secret_expire_time: endpoint.secrets.old.iter().map(|(_, until)| *until).max().map(time),
-        version: Some(endpoint.version),
-        create_time: Some(time(endpoint.created_at)),
-        update_time: Some(time(endpoint.updated_at)),
-    }
-}
-
 impl Audited for Endpoint {
     type Message = pb::WebhookEndpoint;
 
     fn message(self) -> pb::WebhookEndpoint {
-        render(self)
+        pb::WebhookEndpoint {
+            id: Some(self.id.to_string()),
+            account_id: self.account.map(|account| account.to_string()),
+            url: Some(self.url),
+            description: Some(self.description),
+            event_types: self.kinds,
+            status: Some(self.status.number().into()),
+            failing_since_time: self.failing_since.map(time),
+            old_secret_expire_time: self.secrets.old.iter().map(|(_, until)| *until).max().map(time),
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+        }
     }
 }
 
@@ -141,7 +137,7 @@ impl WebhookEndpointService for Webhooks {
         call.write(&self.app, async move |work: &mut Work| {
             let (endpoint, secret) = ops::create(work, policies, context, draft).await?;
             let secret = secret.expose_secret().to_owned();
-            Ok(pb::CreateWebhookEndpointResponse { data: Some(render(endpoint)), secret })
+            Ok(pb::CreateWebhookEndpointResponse { data: Some(endpoint.message()), secret })
         })
         .await
     }
@@ -153,7 +149,7 @@ impl WebhookEndpointService for Webhooks {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
         let endpoint = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
+        call.read(pb::GetWebhookEndpointResponse { data: Some(endpoint.message()) })
     }
 
     async fn list_webhook_endpoints(
@@ -163,15 +159,12 @@ impl WebhookEndpointService for Webhooks {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (endpoints, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Endpoint::key,
-            )
-            .await?;
-        call.read(pb::ListWebhookEndpointsResponse { data: endpoints.into_iter().map(render).collect(), meta })
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (endpoints, meta) = call.list(&self.app, pager, list, Endpoint::key).await?;
+        call.read(pb::ListWebhookEndpointsResponse {
+            data: endpoints.into_iter().map(Audited::message).collect(),
+            meta,
+        })
     }
 
     async fn update_webhook_endpoint(
@@ -186,7 +179,7 @@ impl WebhookEndpointService for Webhooks {
         let (patch, context) = (patch(policies, &message, &paths)?, self.context());
         call.write(&self.app, async move |work: &mut Work| {
             let endpoint = ops::update(work, policies, context, id, expected, patch).await?;
-            Ok(pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) })
+            Ok(pb::UpdateWebhookEndpointResponse { data: Some(endpoint.message()) })
         })
         .await
     }
@@ -227,7 +220,7 @@ impl WebhookEndpointService for Webhooks {
         call.write(&self.app, async move |work: &mut Work| {
             let (endpoint, secret) = ops::rotate(work, context, id, overlap).await?;
             let secret = secret.expose_secret().to_owned();
-            Ok(pb::RotateWebhookSecretResponse { data: Some(render(endpoint)), secret })
+            Ok(pb::RotateWebhookSecretResponse { data: Some(endpoint.message()), secret })
         })
         .await
     }
@@ -262,7 +255,7 @@ impl WebhookDeliveryService for Webhooks {
                 pager,
                 async move |connection| {
                     let filter = (endpoint, state);
-                    delivery::list(connection, permit, policies, filter, pager.start, pager.size, payloads).await
+                    delivery::list(connection, permit, policies, filter, pager.page, payloads).await
                 },
                 Delivery::key,
             )

@@ -19,7 +19,7 @@ use mainstay_kernel::{
     },
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -134,27 +134,19 @@ pub async fn update(connection: &Connection, endpoint: &Endpoint) -> Result<()> 
     let target = webhook_endpoints::table
         .filter(webhook_endpoints::id.eq(endpoint.id))
         .filter(webhook_endpoints::version.eq(endpoint.version - 1));
-    one_row(
-        diesel::update(target).set(Row::from(endpoint)).prepared().execute(&mut &*connection).await?,
-        "update",
-        "webhook_endpoints",
-        endpoint.id,
-    )
+    let rows = diesel::update(target).set(Row::from(endpoint)).prepared().execute(&mut &*connection).await?;
+    one_row(rows, "update", "webhook_endpoints", endpoint.id)
 }
 
 /// Removes a locked endpoint, without its deliveries.
 pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Result<()> {
-    one_row(
-        diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?,
-        "delete",
-        "webhook_endpoints",
-        id,
-    )
+    let rows = diesel::delete(webhook_endpoints::table.find(id)).execute(connection).await?;
+    one_row(rows, "delete", "webhook_endpoints", id)
 }
 
-/// Returns at most `limit` endpoints, newest first.
-pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
-    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, start, limit);
+/// Returns a page of endpoints, newest first.
+pub async fn list(connection: &mut Connection, page: Page) -> Result<Vec<Endpoint>> {
+    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
 }

@@ -20,13 +20,6 @@ numbered! {
     }
 }
 
-impl Provider {
-    /// Returns the provider with a name in the path.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|provider| provider.name() == name)
-    }
-}
-
 numbered! {
     /// The state of an event.
     State {

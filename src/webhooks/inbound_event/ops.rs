@@ -15,7 +15,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::{Error, Reason, Result},
     fault,
-    page::{Start, Total},
+    page::{Listed, Page},
     queue as jobs,
     unit_of_work::Work,
 };
@@ -129,15 +129,9 @@ pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId, pay
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(
-    connection: &mut Connection,
-    _: Permit,
-    filter: Filter,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<InboundEvent>, Option<Total>)> {
-    let total = start.total(store::total(connection, filter)).await?;
-    Ok((store::list(connection, filter, start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, _: Permit, filter: Filter, page: Page) -> Result<Listed<InboundEvent>> {
+    let total = page.total(store::total(connection, filter)).await?;
+    Ok((store::list(connection, filter, page.and_next()).await?, total))
 }
 
 /// Queues an event to be processed again.
@@ -166,7 +160,7 @@ pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result
     let ids = store::redrive(connection, provider, MAX_REDRIVEN, now).await?;
     let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
     jobs::enqueue_all(connection, &jobs).await?;
-    let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
+    let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Page::first(1)).await?;
     Ok((ids.len(), !rest.is_empty()))
 }
 

@@ -111,14 +111,8 @@ impl InboundEventService for InboundEvents {
             Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (events, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                InboundEvent::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let (events, meta) = call.list(&self.app, pager, list, InboundEvent::key).await?;
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
     }
 

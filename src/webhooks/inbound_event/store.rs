@@ -14,7 +14,7 @@ use mainstay_kernel::{
         Connection, count, integrity::corrupt, optional_column::optional, seek::newest_first, statement::Prepare as _,
     },
     error::{Error, Result},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 /// An event without its payload, which lists do not need.
@@ -146,9 +146,9 @@ fn matching<'q>(filter: Filter) -> Boxed<'q> {
     query
 }
 
-/// Returns at most `limit` events, newest first, without their payloads.
-pub async fn list(connection: &mut Connection, filter: Filter, start: Start, limit: i64) -> Result<Vec<InboundEvent>> {
-    let query = newest_first!(matching(filter), inbound_events::received_at, start, limit);
+/// Returns a page of events, newest first, without their payloads.
+pub async fn list(connection: &mut Connection, filter: Filter, page: Page) -> Result<Vec<InboundEvent>> {
+    let query = newest_first!(matching(filter), inbound_events::received_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(|row| row.with(Vec::new())).collect()
 }

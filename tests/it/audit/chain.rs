@@ -27,8 +27,7 @@ pub(super) async fn chain(app: &TestApp) {
 
 /// Starts an app with a few chained entries.
 async fn start() -> TestApp {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for _ in 0..2 {
         for _ in 0..3 {
             ticket(&cast.customer).await;

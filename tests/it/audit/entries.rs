@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_has_the_changed_fields_before_and_after() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let id = ticket(&cast.customer).await;
         let request =
@@ -57,44 +56,38 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_or_repeated_request_adds_no_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (key, request) = (unique(), draft());
     let create = || cast.customer.keyed(Protocol::Rest, "TicketService.CreateTicket", request.clone(), &key);
     let id = create().await.success().id();
     create().await.success();
     assert_eq!(about(&cast.customer, &id).await.len(), 1);
-    cast.agent
-        .call(Protocol::Rest, "TicketService.ReopenTicket", json!({ "ticketId": id }))
-        .await
-        .failure("TICKET_NOT_RESOLVED");
+    cast.agent.rest("TicketService.ReopenTicket", json!({ "ticketId": id })).await.failure("TICKET_NOT_RESOLVED");
     assert_eq!(about(&cast.customer, &id).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_sees_nothing_of_internal_notes() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let note = json!({ "ticketId": id, "body": "They pay late", "internal": true });
-    let note = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", note).await.success().id();
+    let note = cast.agent.rest("CommentService.CreateComment", note).await.success().id();
     let edit = json!({ "ticketId": id, "commentId": note, "comment": { "body": "They always pay late" } });
-    cast.agent.call(Protocol::Rest, "CommentService.UpdateComment", edit).await.success();
+    cast.agent.rest("CommentService.UpdateComment", edit).await.success();
     let delete = json!({ "ticketId": id, "commentId": note });
-    cast.agent.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+    cast.agent.rest("CommentService.DeleteComment", delete).await.success();
     assert_eq!(about(&cast.admin, &note).await.len(), 3);
     assert!(about(&cast.customer, &note).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reason_and_a_role_are_in_the_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = cast.agent.as_user().id.to_string();
     let role = json!({ "userId": id, "role": "ROLE_ADMIN" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
+    cast.admin.rest("UserService.SetUserRole", role).await.success();
     let deactivate = json!({ "userId": id, "reason": "Left the company" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", deactivate).await.success();
+    cast.admin.rest("UserService.DeactivateUser", deactivate).await.success();
     let entries = about(&cast.admin, &id).await;
     let find = |method: &str| entries.iter().find(|entry| entry["method"] == method).expect("an entry");
     assert_eq!(find("UserService.DeactivateUser")["reason"], "Left the company");
@@ -104,8 +97,7 @@ async fn a_reason_and_a_role_are_in_the_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn personal_values_are_erased_and_entries_stay() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let stored = "SELECT count(*) FROM audit_entries WHERE personal IS NOT NULL AND actor_id = ";
     let stored = format!("{stored}'{}'", cast.customer.as_user().id);
@@ -122,12 +114,11 @@ async fn personal_values_are_erased_and_entries_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_sign_ins_with_the_address_of_a_user_are_erased() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (customer, stranger) = (cast.customer.as_user(), cast.stranger.as_user());
     for user in [customer, stranger] {
         let request = json!({ "email": user.email, "password": "a wrong password" });
-        cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.failure("INVALID_CREDENTIALS");
+        cast.anonymous.rest("AuthService.Login", request).await.failure("INVALID_CREDENTIALS");
     }
     let addresses = async || {
         let rows = "SELECT personal #>> '{fields,email,after}' FROM audit_entries WHERE outcome = 2 ORDER BY id";
@@ -144,8 +135,7 @@ async fn refused_sign_ins_with_the_address_of_a_user_are_erased() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_has_the_entries_of_the_account_oldest_first() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(ticket(&cast.customer).await);
@@ -160,9 +150,9 @@ async fn an_export_has_the_entries_of_the_account_oldest_first() {
         assert_eq!(found, ids);
     }
     // Pages by key, with the filters of an index each.
-    let first = cast.customer.call(Protocol::Rest, LIST, json!({ "pageSize": 2 })).await.success();
+    let first = cast.customer.rest(LIST, json!({ "pageSize": 2 })).await.success();
     let next = json!({ "pageSize": 2, "pageToken": first.text("/meta/nextPageToken") });
-    let second = cast.customer.call(Protocol::Rest, LIST, next).await.success();
+    let second = cast.customer.rest(LIST, next).await.success();
     let id = |list: &crate::support::Response, at: usize| list.data()[at]["id"].clone();
     assert!(id(&first, 1).as_str() > id(&second, 0).as_str());
 }
@@ -170,12 +160,11 @@ async fn an_export_has_the_entries_of_the_account_oldest_first() {
 /// The page tells the entries of a job from those of a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_the_actor_of_its_changes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let id = post(&cast.agent).await;
     let soon = app.app.clock.now() + chrono::TimeDelta::seconds(1);
     let schedule = json!({ "postId": id, "publishTime": soon.to_rfc3339() });
-    cast.agent.call(Protocol::Rest, "PostService.SchedulePost", schedule).await.success();
+    cast.agent.rest("PostService.SchedulePost", schedule).await.success();
     crate::support::eventually("the job has an entry", async || {
         let entries = about(&cast.admin, &id).await;
         entries.iter().any(|entry| {

@@ -15,7 +15,7 @@ use super::{LIST, chain::chain};
 use crate::{
     cases::ticket,
     support::{
-        Protocol, TestApp,
+        TestApp,
         receiver::Receiver,
         syslog::{Behavior, SyslogServer},
         webhook::signature,
@@ -27,8 +27,7 @@ const TASK: &str = "export_audit_log";
 
 /// Starts an app with a receiver, and a few chained entries.
 async fn start(url: &str) -> TestApp {
-    let app = TestApp::builder().set("AUDIT_EXPORT_URL", url).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("AUDIT_EXPORT_URL", url).start_with_cast().await;
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }
@@ -67,7 +66,7 @@ async fn a_syslog_server_gets_each_entry_as_the_api_has_it() {
     assert_eq!(app.run_task(TASK).await.expect("nothing is left"), 0);
 
     let admin = app.cast().await.admin;
-    let list = admin.call(Protocol::Rest, LIST, json!({ "pageSize": 100 })).await.success();
+    let list = admin.rest(LIST, json!({ "pageSize": 100 })).await.success();
     let listed = list.data().as_array().expect("entries").clone();
     for mut entry in sent {
         let object = entry.as_object_mut().expect("an object");

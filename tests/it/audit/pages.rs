@@ -38,8 +38,7 @@ fn is_of_page(entry: &Value, page: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_and_a_refused_one_have_their_client() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.agent.as_user();
     assert_eq!(sign_in(&app, &user.email, &user.password).await, 200);
     let signed_in = about(&cast.admin, &user.id.to_string()).await;
@@ -57,8 +56,7 @@ async fn a_sign_in_and_a_refused_one_have_their_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_forms_of_mails_have_their_client() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (cast, database) = (&scene.cast, &app.database);
     let user = cast.agent.as_user();
     let id = user.id.to_string();

@@ -9,13 +9,12 @@ const LOGIN: &str = "AuthService.Login";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_is_an_entry_of_the_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (user, anonymous) = (cast.customer.as_user(), Actor::anonymous(&app.endpoint));
     let request = json!({ "email": user.email, "password": user.password });
-    let session = anonymous.call(Protocol::Rest, LOGIN, request).await.success().text("/data/sessionId");
+    let session = anonymous.rest(LOGIN, request).await.success().text("/data/sessionId");
     let change = json!({ "currentPassword": user.password, "password": "correct horse battery" });
-    cast.customer.call(Protocol::Rest, "AuthService.ChangePassword", change).await.success();
+    cast.customer.rest("AuthService.ChangePassword", change).await.success();
     let entries = about(&cast.customer, &user.id.to_string()).await;
     let find =
         |method: &str| entries.iter().find(|entry| entry["method"] == method).unwrap_or_else(|| panic!("{method}"));

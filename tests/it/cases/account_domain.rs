@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Actor, Protocol, TestDatabase, dns, unique};
+use crate::support::{Actor, TestDatabase, dns, unique};
 
 /// A name that no other test uses.
 pub(crate) fn new_domain() -> String {
@@ -17,7 +17,7 @@ pub(crate) fn new_domain() -> String {
 /// Adds a domain to the account of a customer; returns it.
 pub(crate) async fn add_domain(who: &Actor, domain: &str, role: &str) -> Value {
     let request = json!({ "domain": domain, "role": role });
-    let added = who.call(Protocol::Rest, "AccountDomainService.CreateAccountDomain", request).await.success();
+    let added = who.rest("AccountDomainService.CreateAccountDomain", request).await.success();
     added.data().clone()
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn verify_domain(who: &Actor, domain: &str) -> Value {
     publish(&added);
     let request = json!({ "accountDomainId": added["id"] });
     let verify = "AccountDomainService.VerifyAccountDomain";
-    who.call(Protocol::Rest, verify, request).await.success().data().clone()
+    who.rest(verify, request).await.success().data().clone()
 }
 
 /// Gives a user a confirmed address. The user has signed in before, because the test signs in with the earlier address.

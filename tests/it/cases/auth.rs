@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     session::{email_change, registration, reset},
-    support::{Actor, Protocol, actor::sign_in, people::PASSWORD, unique},
+    support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -56,7 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "a deactivated user" => Reason("USER_DEACTIVATED"), |scene| {
                 let user = scene.cast.customer.as_user();
                 let request = json!({ "userId": user.id.to_string(), "reason": "Left the company" });
-                scene.cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+                scene.cast.admin.rest("UserService.DeactivateUser", request).await.success();
                 call(&scene.cast.anonymous, json!({ "email": user.email, "password": user.password }))
             };
             "an unknown user" => Reason("INVALID_CREDENTIALS"), |scene| {
@@ -119,7 +119,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "AuthService.SwitchAccount" {
             "to another account" => Status(200), |scene| {
                 let request = json!({ "name": "Zoë & Co" });
-                let other = scene.cast.customer.call(Protocol::Rest, "AccountService.CreateAccount", request).await.success();
+                let other = scene.cast.customer.rest("AccountService.CreateAccount", request).await.success();
                 let pair = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
                 call(&scene.cast.anonymous, json!({
                     "refreshToken": pair.text("/data/refreshToken"), "accountId": other.id(),

@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Protocol, unique};
+use crate::support::unique;
 
 /// A request that creates a canned answer, with a name that no other one has.
 pub(crate) fn answer_draft() -> Value {
@@ -17,7 +17,7 @@ pub(crate) fn answer_draft() -> Value {
 impl Scene {
     /// Creates a canned answer of the agent.
     pub(crate) async fn answer(&self) -> String {
-        let created = self.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", answer_draft());
+        let created = self.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", answer_draft());
         created.await.success().id()
     }
 }
@@ -41,7 +41,7 @@ fn changes() -> Vec<Case> {
             "no name" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "name": "", "body": "Text" }));
             "a name that is taken" => Reason("ALREADY_EXISTS"), |scene| {
                 let mut draft = answer_draft();
-                scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
+                scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
                 draft["name"] = draft["name"].as_str().unwrap_or_default().to_uppercase().into();
                 call(&scene.cast.admin, draft)
             };
@@ -56,7 +56,7 @@ fn changes() -> Vec<Case> {
             }));
             "a name that is taken" => Reason("ALREADY_EXISTS"), |scene| {
                 let draft = answer_draft();
-                scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
+                scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
                 call(&scene.cast.agent, json!({ "cannedAnswerId": scene.answer().await, "cannedAnswer": { "name": draft["name"] } }))
             };
             "no name" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
@@ -92,7 +92,7 @@ fn reads() -> Vec<Case> {
             // All staff shares them: a case asks for what no other one has made.
             "by a part of the name" => Status(200), |scene| {
                 let draft = answer_draft();
-                scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
+                scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", draft.clone()).await.success();
                 let part = draft["name"].as_str().and_then(|name| name.split_once(' ')).map(|(_, part)| part.to_uppercase());
                 call(&scene.cast.agent, json!({ "name": part, "readMask": "name,body" }))
             };

@@ -10,7 +10,6 @@ use super::{
     ticket::with_files,
     unknown_id,
 };
-use crate::support::Protocol;
 
 /// A request for an internal comment.
 fn internal(ticket: &str, files: &[String]) -> Value {
@@ -126,7 +125,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let (ticket, target) = (scene.ticket().await, scene.ticket().await);
                 let comment = scene.comment(&ticket).await;
                 let merge = json!({ "ticketId": ticket, "targetId": target });
-                scene.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", merge).await.success();
+                scene.cast.agent.rest("TicketService.MergeTicket", merge).await.success();
                 call(&scene.cast.customer, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "More." } }))
             };
             "a colleague's" => Reason("PERMISSION_DENIED"), |scene| {

@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases,
 };
-use crate::support::{Protocol, unique};
+use crate::support::unique;
 
 /// Stores three lines of a request; returns its id.
 async fn lines(scene: &Scene) -> String {
@@ -67,7 +67,7 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "the second page" => Status(200), |scene| {
                 let mut request = json!({ "requestId": lines(&scene).await, "pageSize": 2 });
-                let page = scene.cast.admin.call(Protocol::Rest, "SystemLogService.ListSystemLogs", request.clone()).await;
+                let page = scene.cast.admin.rest("SystemLogService.ListSystemLogs", request.clone()).await;
                 request["pageToken"] = page.text("/meta/nextPageToken").into();
                 call(&scene.cast.admin, request)
             };

@@ -39,12 +39,12 @@ pub(crate) fn upload_request() -> Value {
 
 /// Uploads a small file of a caller.
 pub(crate) async fn upload(who: &Actor) -> String {
-    who.call(Protocol::Rest, "FileService.UploadFile", small()).await.success().id()
+    who.rest("FileService.UploadFile", small()).await.success().id()
 }
 
 /// Announces a file of a caller and uploads a content to its URL; returns its id.
 pub(crate) async fn announce_and_upload(who: &Actor, request: Value, content: impl Into<Vec<u8>>) -> String {
-    let announced = who.call(Protocol::Rest, "FileService.CreateUpload", request).await.success();
+    let announced = who.rest("FileService.CreateUpload", request).await.success();
     let status = put(who, &announced.text("/data/url"), content).await;
     assert!(status.is_success(), "{status}");
     announced.text("/data/file/id")
@@ -60,12 +60,12 @@ pub(crate) async fn put(who: &Actor, url: &str, content: impl Into<Vec<u8>>) -> 
 /// Uploads an image of a caller.
 pub(crate) async fn image(who: &Actor) -> String {
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
-    who.call(Protocol::Rest, "FileService.UploadFile", request).await.success().id()
+    who.rest("FileService.UploadFile", request).await.success().id()
 }
 
 /// Announces a file of a caller, which is not uploaded.
 pub(crate) async fn announce(who: &Actor) -> String {
-    who.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success().text("/data/file/id")
+    who.rest("FileService.CreateUpload", upload_request()).await.success().text("/data/file/id")
 }
 
 impl Scene {
@@ -177,7 +177,7 @@ fn direct_uploads() -> Vec<Case> {
             };
             "once more" => Status(200), |scene| {
                 let request = json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await });
-                scene.cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", request.clone()).await.success();
+                scene.cast.customer.rest("FileService.CompleteUpload", request.clone()).await.success();
                 call(&scene.cast.customer, request)
             };
             "nothing was uploaded" => Reason("UPLOAD_INCOMPLETE"), |scene| call(&scene.cast.customer, scene.announce().await);
@@ -225,7 +225,7 @@ fn reads() -> Vec<Case> {
             };
             "of a ticket" => Status(200), |scene| {
                 let ticket = with(draft(), "attachmentIds", vec![upload(&scene.cast.customer).await]);
-                let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.success().id();
+                let ticket = scene.cast.customer.rest("TicketService.CreateTicket", ticket).await.success().id();
                 call(&scene.cast.colleague, json!({ "parentId": ticket }))
             };
             "of what does not exist" => Status(200), |scene| call(&scene.cast.customer, json!({ "parentId": unknown_id() }));
@@ -244,7 +244,7 @@ fn reads() -> Vec<Case> {
                 let request = scene.upload().await;
                 let mut ticket = draft();
                 ticket["attachmentIds"] = json!([request["fileId"]]);
-                scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.success();
+                scene.cast.customer.rest("TicketService.CreateTicket", ticket).await.success();
                 call(&scene.cast.customer, request)
             };
             "another version" => Reason("ETAG_MISMATCH"), |scene| {

@@ -26,7 +26,7 @@ pub(crate) fn of(who: &Actor, account: &str, more: Value) -> Value {
 
 async fn start(scene: &Scene) -> String {
     let request = draft(scene, json!({}));
-    scene.cast.admin.call(Protocol::Rest, "ImpersonationService.StartImpersonation", request).await.success().id()
+    scene.cast.admin.rest("ImpersonationService.StartImpersonation", request).await.success().id()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -67,7 +67,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     start(&scene).await;
                 }
                 let list = "ImpersonationService.ListImpersonations";
-                let page = scene.cast.admin.call(Protocol::Rest, list, json!({ "pageSize": 1 })).await;
+                let page = scene.cast.admin.rest(list, json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
         }

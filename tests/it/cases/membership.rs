@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cases::scene::Scene,
-    support::{Actor, Protocol, TestDatabase, unique},
+    support::{Actor, TestDatabase, unique},
 };
 
 pub(crate) fn new_address() -> String {
@@ -42,7 +42,7 @@ pub(crate) async fn join(database: &TestDatabase, who: &Actor, account_of: &Acto
 /// Invites a new address to the customer's account; returns the id of the invitation.
 pub(crate) async fn create_invitation(scene: &Scene) -> String {
     let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_MEMBER" });
-    scene.cast.customer.call(Protocol::Rest, "InvitationService.CreateInvitation", request).await.success().id()
+    scene.cast.customer.rest("InvitationService.CreateInvitation", request).await.success().id()
 }
 
 /// Creates the token that the mail of the customer's invitation would contain, without sending a mail.

@@ -7,11 +7,10 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::Protocol;
 
 async fn cancel_operation(scene: &Scene) -> String {
     let request = json!({ "operationId": scene.operation().await });
-    scene.cast.agent.call(Protocol::Rest, "OperationService.CancelOperation", request).await.success().id()
+    scene.cast.agent.rest("OperationService.CancelOperation", request).await.success().id()
 }
 
 pub(crate) fn cases() -> Vec<Case> {

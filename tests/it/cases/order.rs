@@ -12,7 +12,7 @@ use crate::support::{Protocol, euro};
 /// Creates a product at this price.
 pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": "A thing", "price": { "amountMinor": price_minor, "currencyCode": currency } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
+    scene.cast.admin.rest("ProductService.CreateProduct", request).await.success().id()
 }
 
 /// Creates a product of 9.00 EUR billed each month or year.
@@ -20,7 +20,7 @@ pub(crate) async fn create_recurring_product(scene: &Scene, interval: &str) -> S
     let request = json!({
         "name": "A box", "price": euro("900"), "billingInterval": interval,
     });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
+    scene.cast.admin.rest("ProductService.CreateProduct", request).await.success().id()
 }
 
 fn lines(lines: &[(String, i32)]) -> Value {
@@ -30,12 +30,12 @@ fn lines(lines: &[(String, i32)]) -> Value {
 /// Creates an order of the customer for 4.50 EUR.
 pub(crate) async fn order(scene: &Scene) -> String {
     let request = json!({ "items": lines(&[(product(scene, 150, "EUR").await, 3)]) });
-    scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", request).await.success().id()
+    scene.cast.customer.rest("OrderService.CreateOrder", request).await.success().id()
 }
 
 async fn cancel_order(scene: &Scene) -> String {
     let id = order(scene).await;
-    scene.cast.customer.call(Protocol::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.success();
+    scene.cast.customer.rest("OrderService.CancelOrder", json!({ "orderId": id })).await.success();
     id
 }
 
@@ -114,7 +114,7 @@ fn products() -> Vec<Case> {
                 for _ in 0..3 {
                     product(&scene, 1, "EUR").await;
                 }
-                let page = scene.cast.customer.call(Protocol::Rest, "ProductService.ListProducts", json!({ "pageSize": 1 })).await;
+                let page = scene.cast.customer.rest("ProductService.ListProducts", json!({ "pageSize": 1 })).await;
                 let token = page.text("/meta/nextPageToken");
                 call(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": token, "readMask": "id,createTime" }))
             };
@@ -191,7 +191,7 @@ fn creates() -> Vec<Case> {
             "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let product = product(&scene, 1, "EUR").await;
                 let archive = json!({ "productId": product, "product": { "archived": true } });
-                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.success();
+                scene.cast.admin.rest("ProductService.UpdateProduct", archive).await.success();
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
             "a recurring product" => Reason("PRODUCT_SOLD_OTHERWISE"), |scene| {
@@ -229,7 +229,7 @@ fn others() -> Vec<Case> {
                 order(&scene).await;
                 cancel_order(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["ORDER_STATUS_OPEN"], "pageSize": 1 });
-                let page = scene.cast.agent.call(Protocol::Rest, "OrderService.ListOrders", first.clone()).await;
+                let page = scene.cast.agent.rest("OrderService.ListOrders", first.clone()).await;
                 let mut second = first;
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
                 call(&scene.cast.agent, second)

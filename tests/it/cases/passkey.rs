@@ -7,11 +7,11 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Actor, Protocol, actor::sign_in, authenticator::Authenticator};
+use crate::support::{Actor, actor::sign_in, authenticator::Authenticator};
 
 /// Begins adding a passkey. Returns the request that adds it.
 async fn begin(who: &Actor, authenticator: &mut Authenticator) -> Value {
-    let begun = who.call(Protocol::Rest, "PasskeyService.EnrollPasskey", json!({})).await.success();
+    let begun = who.rest("PasskeyService.EnrollPasskey", json!({})).await.success();
     let credential = authenticator.create(&begun.text("/data/options"));
     json!({ "token": begun.text("/data/token"), "credential": credential, "name": "Phone" })
 }
@@ -20,20 +20,20 @@ async fn begin(who: &Actor, authenticator: &mut Authenticator) -> Value {
 async fn add(who: &Actor) -> (Authenticator, String) {
     let mut authenticator = Authenticator::new();
     let request = begin(who, &mut authenticator).await;
-    let added = who.call(Protocol::Rest, "PasskeyService.ConfirmPasskey", request).await.success();
+    let added = who.rest("PasskeyService.ConfirmPasskey", request).await.success();
     (authenticator, added.text("/data/passkey/id"))
 }
 
 /// Returns the request that signs in with a passkey.
 async fn login(scene: &Scene, authenticator: &mut Authenticator) -> Value {
-    let begun = scene.cast.anonymous.call(Protocol::Rest, "AuthService.BeginPasskeyLogin", json!({})).await.success();
+    let begun = scene.cast.anonymous.rest("AuthService.BeginPasskeyLogin", json!({})).await.success();
     json!({ "token": begun.text("/data/token"), "credential": authenticator.get(&begun.text("/data/options")) })
 }
 
 /// Returns the request that proves the customer again.
 async fn prove(scene: &Scene, authenticator: &mut Authenticator) -> Value {
     let method = "AuthService.BeginPasskeyReauthentication";
-    let begun = scene.cast.customer.call(Protocol::Rest, method, json!({})).await.success();
+    let begun = scene.cast.customer.rest(method, json!({})).await.success();
     let credential = authenticator.get(&begun.text("/data/options"));
     json!({ "passkey": { "token": begun.text("/data/token"), "credential": credential } })
 }
@@ -58,7 +58,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "once more" => Reason("INVALID_PASSKEY"), |scene| {
                 let request = begin(&scene.cast.customer, &mut Authenticator::new()).await;
                 let first = request.clone();
-                scene.cast.customer.call(Protocol::Rest, "PasskeyService.ConfirmPasskey", first).await.success();
+                scene.cast.customer.rest("PasskeyService.ConfirmPasskey", first).await.success();
                 call(&scene.cast.customer, request)
             };
             "a passkey that is there" => Reason("ALREADY_EXISTS"), |scene| {

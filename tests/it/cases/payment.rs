@@ -34,7 +34,7 @@ async fn decline_payment(scene: &Scene) -> String {
     let call = charge(scene, "pm_card_visa_chargeDeclined").await;
     call.send(Protocol::Rest, CHARGE).await.failure("CARD_DECLINED");
     let filter = json!({ "orderId": call.request["orderId"] });
-    scene.cast.customer.call(Protocol::Rest, "PaymentService.ListPayments", filter).await.success().text("/data/0/id")
+    scene.cast.customer.rest("PaymentService.ListPayments", filter).await.success().text("/data/0/id")
 }
 
 fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
@@ -195,7 +195,7 @@ fn reads() -> Vec<Case> {
                 pay(&scene).await;
                 decline_payment(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["PAYMENT_STATUS_SUCCEEDED"], "pageSize": 1 });
-                let page = scene.cast.agent.call(Protocol::Rest, "PaymentService.ListPayments", first.clone()).await;
+                let page = scene.cast.agent.rest("PaymentService.ListPayments", first.clone()).await;
                 let mut second = first;
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
                 call(&scene.cast.agent, second)

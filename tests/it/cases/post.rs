@@ -23,13 +23,13 @@ pub(crate) fn post_with_image(image: &str) -> Value {
 
 /// Creates a draft of a caller.
 pub(crate) async fn post(author: &Actor) -> String {
-    author.call(Protocol::Rest, "PostService.CreatePost", draft()).await.success().id()
+    author.rest("PostService.CreatePost", draft()).await.success().id()
 }
 
 /// Creates a post of a caller and publishes it; returns its id and its slug.
 pub(crate) async fn publish_post(author: &Actor) -> (String, String) {
     let id = post(author).await;
-    let answer = author.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": id })).await.success();
+    let answer = author.rest("PostService.PublishPost", json!({ "postId": id })).await.success();
     (id, answer.text("/data/slug"))
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn publish_post(author: &Actor) -> (String, String) {
 async fn moved_post(author: &Actor) -> String {
     let (id, slug) = publish_post(author).await;
     let request = json!({ "postId": id, "post": { "slug": unique() } });
-    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
+    author.rest("PostService.UpdatePost", request).await.success();
     slug
 }
 
@@ -120,7 +120,7 @@ fn creates() -> Vec<Case> {
             "a title whose slug another post has" => Status(201), |scene| {
                 let title = unique();
                 let first = json!({ "title": title, "body": "Text" });
-                scene.cast.agent.call(Protocol::Rest, "PostService.CreatePost", first).await.success();
+                scene.cast.agent.rest("PostService.CreatePost", first).await.success();
                 call(&scene.cast.agent, json!({ "title": title, "body": "Text", "slug": unique() }))
             };
             "every field is wrong" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({

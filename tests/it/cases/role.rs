@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Actor, Protocol, unique};
+use crate::support::{Actor, unique};
 
 /// A request that creates a role, with a name that no other one has.
 pub(crate) fn role_draft(scopes: &[&str]) -> Value {
@@ -16,7 +16,7 @@ pub(crate) fn role_draft(scopes: &[&str]) -> Value {
 
 /// Creates a role with these scopes: of the account of a customer, or of the staff.
 pub(crate) async fn role(who: &Actor, scopes: &[&str]) -> String {
-    who.call(Protocol::Rest, "RoleService.CreateRole", role_draft(scopes)).await.success().id()
+    who.rest("RoleService.CreateRole", role_draft(scopes)).await.success().id()
 }
 
 async fn of_account(scene: &Scene) -> String {
@@ -50,7 +50,7 @@ fn changes() -> Vec<Case> {
             };
             "a name that is taken" => Reason("ALREADY_EXISTS"), |scene| {
                 let mut draft = role_draft(&["support.tickets.read"]);
-                scene.cast.customer.call(Protocol::Rest, "RoleService.CreateRole", draft.clone()).await.success();
+                scene.cast.customer.rest("RoleService.CreateRole", draft.clone()).await.success();
                 draft["name"] = draft["name"].as_str().unwrap_or_default().to_uppercase().into();
                 call(&scene.cast.customer, draft)
             };
@@ -91,7 +91,7 @@ fn changes() -> Vec<Case> {
             }));
             "a name that is taken" => Reason("ALREADY_EXISTS"), |scene| {
                 let draft = role_draft(&["support.tickets.read"]);
-                scene.cast.customer.call(Protocol::Rest, "RoleService.CreateRole", draft.clone()).await.success();
+                scene.cast.customer.rest("RoleService.CreateRole", draft.clone()).await.success();
                 call(&scene.cast.customer, json!({ "roleId": of_account(&scene).await, "role": { "name": draft["name"] } }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
@@ -110,7 +110,7 @@ fn changes() -> Vec<Case> {
                 let role = role(&scene.cast.admin, &["support.tickets.read"]).await;
                 let agent = scene.cast.agent.as_user().id.to_string();
                 let request = json!({ "userId": agent, "role": "ROLE_AGENT", "staffRoleId": role });
-                scene.cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.success();
+                scene.cast.admin.rest("UserService.SetUserRole", request).await.success();
                 call(&scene.cast.admin, json!({ "roleId": role }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Actor, Endpoint, Process, Protocol, Response, TestApp, TestDatabase,
+    app::Builder,
     people::{Cast, User},
     unique,
 };
@@ -73,6 +74,18 @@ impl Scene {
         Self { cast: app.cast().await, endpoint: app.endpoint.clone(), database: app.database.clone() }
     }
 
+    /// Starts an app with the default test configuration, and creates a scene.
+    pub(crate) async fn start() -> (TestApp, Self) {
+        Self::start_with(TestApp::builder()).await
+    }
+
+    /// Starts an app, and creates a scene.
+    pub(crate) async fn start_with(app: Builder) -> (TestApp, Self) {
+        let app = app.start().await;
+        let scene = Self::new(&app).await;
+        (app, scene)
+    }
+
     /// Creates a scene at a server process.
     pub(crate) async fn at(server: &Process, database: &Arc<TestDatabase>) -> Self {
         let cast = Cast::new(&server.endpoint, database).await;
@@ -92,28 +105,28 @@ impl Scene {
     /// Creates a ticket of the customer and resolves it.
     pub(crate) async fn resolved_ticket(&self) -> String {
         let id = self.ticket().await;
-        self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.success();
+        self.cast.agent.rest("TicketService.ResolveTicket", json!({ "ticketId": id })).await.success();
         id
     }
 
     /// Creates a comment of the customer on a ticket.
     pub(crate) async fn comment(&self, ticket: &str) -> String {
         let request = json!({ "ticketId": ticket, "body": "It still does." });
-        self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.success().id()
+        self.cast.customer.rest("CommentService.CreateComment", request).await.success().id()
     }
 
     /// Creates a ticket of the customer with an internal note of the agent; returns the ids of both.
     pub(crate) async fn note(&self) -> (String, String) {
         let ticket = self.ticket().await;
         let request = json!({ "ticketId": ticket, "body": "They are late with paying.", "internal": true });
-        let note = self.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", request).await.success().id();
+        let note = self.cast.agent.rest("CommentService.CreateComment", request).await.success().id();
         (ticket, note)
     }
 
     /// Starts an import by the agent, with one invalid row.
     pub(crate) async fn operation(&self) -> String {
         let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });
-        self.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success().id()
+        self.cast.agent.rest("TicketService.ImportTickets", request).await.success().id()
     }
 }
 
@@ -138,7 +151,7 @@ pub(crate) async fn add_tickets(database: &TestDatabase, user: &User, count: usi
 
 /// Creates a ticket for a caller who has an account.
 pub(crate) async fn ticket(who: &Actor) -> String {
-    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id()
+    who.rest("TicketService.CreateTicket", draft()).await.success().id()
 }
 
 /// A request that creates a ticket.

@@ -9,7 +9,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Actor, Protocol, actor::sign_in, people::PASSWORD, totp};
+use crate::support::{Actor, actor::sign_in, people::PASSWORD, totp};
 
 /// The confirmation takes the code of the present step, so that the next one is left for the case.
 fn next_step() -> DateTime<Utc> {
@@ -17,7 +17,7 @@ fn next_step() -> DateTime<Utc> {
 }
 
 async fn enroll(who: &Actor) -> String {
-    let enrolled = who.call(Protocol::Rest, "SecondFactorService.EnrollTotp", json!({})).await.success();
+    let enrolled = who.rest("SecondFactorService.EnrollTotp", json!({})).await.success();
     enrolled.text("/data/secret")
 }
 
@@ -25,7 +25,7 @@ async fn enroll(who: &Actor) -> String {
 async fn add(who: &Actor) -> (String, String) {
     let secret = enroll(who).await;
     let request = json!({ "code": totp(&secret, Clock::default().now()) });
-    let codes = who.call(Protocol::Rest, "SecondFactorService.ConfirmTotp", request).await.success();
+    let codes = who.rest("SecondFactorService.ConfirmTotp", request).await.success();
     (totp(&secret, next_step()), codes.text("/data/recoveryCodes/0"))
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let (code, _) = add(&scene.cast.customer).await;
                 let (user, other) = (scene.cast.customer.as_user(), scene.cast.stranger.as_user().account.to_string());
                 let login = json!({ "email": user.email, "password": user.password, "accountId": other });
-                let challenge = scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+                let challenge = scene.cast.anonymous.rest("AuthService.Login", login).await.success();
                 let token = challenge.text("/challenge/token");
                 call(&scene.cast.anonymous, json!({ "challengeToken": token, "code": code }))
             };

@@ -25,7 +25,7 @@ async fn of_person(scene: &Scene) -> String {
 }
 
 async fn create(who: &Actor, more: Value) -> String {
-    who.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", draft(more)).await.success().id()
+    who.rest("ServiceKeyService.CreateServiceKey", draft(more)).await.success().id()
 }
 
 /// A request with a scope, and these fields.
@@ -102,7 +102,7 @@ fn changes() -> Vec<Case> {
                 for _ in 0..3 {
                     key(&scene).await;
                 }
-                let page = scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
+                let page = scene.cast.admin.rest("ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
             "those of an invalid id" => Reason("VALIDATION_FAILED"), |scene| {

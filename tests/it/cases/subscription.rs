@@ -32,7 +32,7 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
 
 async fn cancel_subscription(scene: &Scene, at_period_end: bool) -> String {
     let id = create_subscription(scene).await.id();
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, at_period_end)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, at_period_end)).await.success();
     id
 }
 
@@ -43,13 +43,7 @@ async fn create_pending_subscription(scene: &Scene) -> String {
 async fn fail_subscription(scene: &Scene) -> String {
     subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Protocol::Rest, CREATE).await.failure("CARD_DECLINED");
     let listed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"] });
-    scene
-        .cast
-        .customer
-        .call(Protocol::Rest, "SubscriptionService.ListSubscriptions", listed)
-        .await
-        .success()
-        .text("/data/0/id")
+    scene.cast.customer.rest("SubscriptionService.ListSubscriptions", listed).await.success().text("/data/0/id")
 }
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -108,7 +102,7 @@ fn creates() -> Vec<Case> {
             "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let call = subscribe(&scene, "pm_card_visa").await;
                 let archive = json!({ "productId": call.request["productId"], "product": { "archived": true } });
-                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.success();
+                scene.cast.admin.rest("ProductService.UpdateProduct", archive).await.success();
                 call
             };
             "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
@@ -185,7 +179,7 @@ fn reads() -> Vec<Case> {
                 create_subscription(&scene).await;
                 cancel_subscription(&scene, false).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["SUBSCRIPTION_STATUS_ACTIVE"], "pageSize": 1 });
-                let page = scene.cast.agent.call(Protocol::Rest, "SubscriptionService.ListSubscriptions", first.clone()).await;
+                let page = scene.cast.agent.rest("SubscriptionService.ListSubscriptions", first.clone()).await;
                 let mut second = first;
                 second["pageToken"] = page.text("/meta/nextPageToken").into();
                 call(&scene.cast.agent, second)

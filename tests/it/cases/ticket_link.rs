@@ -7,14 +7,13 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, ticket, unknown_id,
 };
-use crate::support::Protocol;
 
 impl Scene {
     /// Creates two tickets of the customer and links them; returns the ids of the first and of the link.
     async fn link(&self) -> (String, String) {
         let (ticket, other) = (self.ticket().await, self.ticket().await);
         let request = json!({ "ticketId": ticket, "otherId": other, "kind": "TICKET_LINK_KIND_BLOCKS" });
-        let link = self.cast.agent.call(Protocol::Rest, "TicketLinkService.CreateTicketLink", request).await;
+        let link = self.cast.agent.rest("TicketLinkService.CreateTicketLink", request).await;
         (ticket, link.success().id())
     }
 
@@ -22,7 +21,7 @@ impl Scene {
     pub(crate) async fn merged_ticket(&self) -> (String, String) {
         let (ticket, target) = (self.ticket().await, self.ticket().await);
         let request = json!({ "ticketId": ticket, "targetId": target });
-        self.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", request).await.success();
+        self.cast.agent.rest("TicketService.MergeTicket", request).await.success();
         (ticket, target)
     }
 }
@@ -111,7 +110,7 @@ fn links() -> Vec<Case> {
             "the other way round" => Reason("ALREADY_EXISTS"), |scene| {
                 let (ticket, link) = scene.link().await;
                 let get = json!({ "ticketId": ticket, "linkId": link });
-                let link = scene.cast.agent.call(Protocol::Rest, "TicketLinkService.GetTicketLink", get).await.success();
+                let link = scene.cast.agent.rest("TicketLinkService.GetTicketLink", get).await.success();
                 let other = link.text("/data/otherId");
                 call(&scene.cast.agent, json!({ "ticketId": other, "otherId": ticket, "kind": "TICKET_LINK_KIND_RELATED" }))
             };

@@ -7,7 +7,6 @@ use super::{
     Expected::{Reason, Status},
     call, cases,
 };
-use crate::support::Protocol;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
@@ -33,7 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "the page after a token" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.ticket().await;
-                let page = scene.cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await;
+                let page = scene.cast.customer.rest("TicketService.ListTickets", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.customer, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
             "sizes are clamped" => Status(200), |scene| call(&scene.cast.customer, json!({ "page": -3, "pageSize": 100_000 }));

@@ -9,7 +9,6 @@ use super::{
     file::{PNG, body},
     unknown_id,
 };
-use crate::support::Protocol;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
@@ -78,7 +77,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "there is one" => Status(204), |scene| {
                 let user = scene.cast.customer.as_user().id.to_string();
                 let request = json!({ "userId": user, "image": body("image/png", PNG) });
-                scene.cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", request).await.success();
+                scene.cast.customer.rest("UserService.SetUserAvatar", request).await.success();
                 call(&scene.cast.customer, json!({ "userId": user }))
             };
             "there is none" => Status(204), |scene| {
@@ -125,7 +124,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "a deactivated customer" => Status(200), |scene| {
                 let user = scene.cast.customer.as_user().id.to_string();
                 let request = json!({ "userId": user, "reason": "Left the company" });
-                scene.cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+                scene.cast.admin.rest("UserService.DeactivateUser", request).await.success();
                 call(&scene.cast.admin, json!({ "userId": user }))
             };
             "an active customer" => Status(200), |scene| {

@@ -129,7 +129,7 @@ fn reads() -> Vec<Case> {
                     insert_event(&scene, DEAD).await;
                 }
                 let list = json!({ "pageSize": 1, "provider": "WEBHOOK_PROVIDER_STRIPE", "state": "INBOUND_EVENT_STATE_DEAD" });
-                let page = scene.cast.admin.call(Protocol::Rest, "InboundEventService.ListInboundEvents", list.clone()).await.success();
+                let page = scene.cast.admin.rest("InboundEventService.ListInboundEvents", list.clone()).await.success();
                 let mut next = list;
                 next["pageToken"] = page.text("/meta/nextPageToken").into();
                 next["readMask"] = json!("state,attempts");

@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, unknown_id,
 };
-use crate::support::{Protocol, receiver::Receiver};
+use crate::support::receiver::Receiver;
 
 const PENDING: i16 = 1;
 const FAILED: i16 = 3;
@@ -18,7 +18,7 @@ fn draft() -> Value {
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
 async fn create_endpoint(scene: &Scene) -> String {
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.success().id()
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", draft()).await.success().id()
 }
 
 /// Inserts a delivery and returns the ids of its endpoint and of the delivery.
@@ -79,7 +79,7 @@ fn endpoints() -> Vec<Case> {
                 for _ in 0..3 {
                     create_endpoint(&scene).await;
                 }
-                let page = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
+                let page = scene.cast.admin.rest("WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken"), "readMask": "description,status" }))
             };
         }
@@ -117,13 +117,13 @@ fn changes() -> Vec<Case> {
             "one that accepts" => Status(200), |scene| {
                 let receiver = Receiver::answering(&[204]).await;
                 let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
-                let response = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                let response = scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await;
                 call(&scene.cast.admin, json!({ "endpointId": response.id() }))
             };
             "one that refuses" => Reason("UPSTREAM_FAILED"), |scene| {
                 let receiver = Receiver::answering(&[500]).await;
                 let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
-                let response = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                let response = scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await;
                 call(&scene.cast.admin, json!({ "endpointId": response.id() }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
@@ -163,7 +163,7 @@ fn deliveries() -> Vec<Case> {
             "to a disabled endpoint" => Reason("ENDPOINT_DISABLED"), |scene| {
                 let (endpoint, delivery) = insert_delivery(&scene, FAILED).await;
                 let disable = json!({ "endpointId": endpoint, "endpoint": { "enabled": false } });
-                scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
+                scene.cast.admin.rest("WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
                 call(&scene.cast.admin, json!({ "deliveryId": delivery }))
             };
             "a pending one" => Reason("DELIVERY_PENDING"), |scene| {

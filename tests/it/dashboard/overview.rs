@@ -59,7 +59,7 @@ async fn tickets_are_counted_as_by_plain_sql() {
     let app = TestApp::start().await;
     let agent = app.cast().await.agent;
     fill(&app.database).await;
-    let answer = agent.call(Protocol::Rest, "OverviewService.GetTicketOverview", json!({ "days": 5 })).await.success();
+    let answer = agent.rest("OverviewService.GetTicketOverview", json!({ "days": 5 })).await.success();
     let counts: Vec<_> = list(&answer, "counts").iter().map(|count| count["ticketCount"].clone()).collect();
     let query = "SELECT count(*)::text AS n FROM tickets GROUP BY status, priority ORDER BY status, priority";
     let expected: Vec<_> =
@@ -163,7 +163,7 @@ async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
         .await;
     let tries = async |password: &str, email: &str| {
         let request = json!({ "email": email, "password": password });
-        Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await
+        Actor::anonymous(&app.endpoint).rest("AuthService.Login", request).await
     };
     let user = admin.as_user();
     for _ in 0..3 {
@@ -210,7 +210,7 @@ async fn waiting_background_work_is_counted() {
              FROM generate_series(1, 3) AS state, generate_series(1, 3 + state) AS n",
         )
         .await;
-    let answer = admin.call(Protocol::Rest, "OverviewService.GetWorkOverview", json!({})).await.success();
+    let answer = admin.rest("OverviewService.GetWorkOverview", json!({})).await.success();
     let lanes = list(&answer, "lanes");
     let shared = lanes.iter().find(|lane| lane["lane"] == "shared").expect("a lane");
     assert_eq!(shared["dueCount"], "7", "{answer:#?}");

@@ -85,7 +85,7 @@ fn figures(value: &Value) -> [i64; 4] {
 
 /// Returns the figures by currency and first day, from the API.
 async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
-    let answer = who.call(Protocol::Rest, REVENUE, request).await.success();
+    let answer = who.rest(REVENUE, request).await.success();
     let mut by_day = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         let code = currency["currencyCode"].as_str().expect("a code");
@@ -210,8 +210,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_and_its_refund_show_at_once() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let charge = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
     let paid =
         scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.success();

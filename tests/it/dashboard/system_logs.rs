@@ -26,7 +26,7 @@ const LOGS: &str = "SystemLogService.ListSystemLogs";
 const REVENUE: &str = "RevenueService.GetRevenue";
 
 async fn list(who: &Actor, request: Value) -> Vec<Value> {
-    let answer = who.call(Protocol::Rest, LOGS, request).await.success();
+    let answer = who.rest(LOGS, request).await.success();
     assert_eq!((answer.status, &answer.body["meta"]["degraded"]), (200, &json!([])), "{answer:#?}");
     answer.data().as_array().expect("lines").clone()
 }
@@ -36,7 +36,7 @@ async fn log_lines_are_stored_and_found() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let customer = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success().id();
+    let customer = cast.customer.rest("UserService.GetMe", json!({})).await.success().id();
     let id = format!("request-{}", unique());
     let named = [("x-request-id", id.as_str())];
     cast.customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &named).await.success();
@@ -156,7 +156,7 @@ async fn only_the_log_is_degraded(admin: &Actor, id: &str) {
 
 async fn recovers(admin: &Actor, id: &str) {
     eventually("the store is read again", async || {
-        let answer = admin.call(Protocol::Rest, LOGS, json!({ "requestId": id })).await.success();
+        let answer = admin.rest(LOGS, json!({ "requestId": id })).await.success();
         answer.status == 200 && answer.data().as_array().is_some_and(|lines| !lines.is_empty())
     })
     .await;
@@ -276,9 +276,9 @@ async fn connections_to_the_log_that_hang_degrade_nothing_else() {
     }
     for _ in 0..10 {
         // A hanging connection is discarded, and the pool opens others.
-        let answer = admin.call(Protocol::Rest, LOGS, json!({})).await.success();
+        let answer = admin.rest(LOGS, json!({})).await.success();
         assert!(matches!(answer.status, 200 | 206), "{answer:#?}");
-        admin.call(Protocol::Rest, REVENUE, json!({})).await.success();
+        admin.rest(REVENUE, json!({})).await.success();
     }
     drop(stopped);
     recovers(&admin, &id).await;

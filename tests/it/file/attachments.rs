@@ -15,7 +15,7 @@ use crate::{
 };
 
 async fn send(who: &Actor, method: &str, request: Value) -> Response {
-    who.call(Protocol::Rest, method, request).await
+    who.rest(method, request).await
 }
 
 async fn ticket_with(who: &Actor, files: &[String]) -> String {
@@ -40,8 +40,7 @@ async fn of_staff(cast: &Cast) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readers_of_a_ticket_see_its_files() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (own, answer) = (upload(&cast.customer).await, of_staff(&cast).await);
     let ticket = ticket_with(&cast.customer, std::slice::from_ref(&own)).await;
     let comment = comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
@@ -73,8 +72,7 @@ async fn the_readers_of_a_ticket_see_its_files() {
 
 #[tokio::test]
 async fn a_file_that_one_sees_can_be_attached_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let answer = of_staff(&cast).await;
     send(&cast.customer, "TicketService.CreateTicket", with_files(draft(), std::slice::from_ref(&answer)))
         .await
@@ -91,8 +89,7 @@ async fn a_file_that_one_sees_can_be_attached_again() {
 
 #[tokio::test]
 async fn files_are_attached_and_detached_later() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (first, second) = (upload(&cast.customer).await, of_staff(&cast).await);
     let ticket = ticket_with(&cast.customer, std::slice::from_ref(&first)).await;
     let change = async |who: &Actor, files: &[&String]| {
@@ -119,8 +116,7 @@ async fn files_are_attached_and_detached_later() {
 
 #[tokio::test]
 async fn a_deletion_deletes_the_files() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (of_ticket, of_comment, of_other) =
         (upload(&cast.customer).await, of_staff(&cast).await, upload(&cast.customer).await);
     let ticket = ticket_with(&cast.customer, std::slice::from_ref(&of_ticket)).await;
@@ -144,8 +140,7 @@ async fn a_deletion_deletes_the_files() {
 /// A file is attached and deleted concurrently: either it is attached, or it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn attaching_and_deleting_a_file_at_once_leaves_no_loose_end() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for _ in 0..8 {
         let id = upload(&cast.customer).await;
         let ticket = ticket_with(&cast.customer, &[]).await;
@@ -172,8 +167,7 @@ async fn join_agent(app: &TestApp, cast: &Cast) -> Actor {
 /// The files of notes and drafts belong to an account of staff, which a customer joins later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_joins_an_account_of_staff_sees_no_files_of_notes_and_drafts() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (of_note, of_draft, other) = (upload(&cast.agent).await, image(&cast.agent).await, upload(&cast.agent).await);
     let ticket = ticket_with(&cast.customer, &[]).await;
     let note = json!({ "ticketId": ticket, "body": "They pay late.", "internal": true });
@@ -215,8 +209,7 @@ async fn a_customer_who_joins_an_account_of_staff_sees_no_files_of_notes_and_dra
 /// The files of an account are visible to its customers, so staff chooses such an account knowingly.
 #[tokio::test]
 async fn staff_names_the_account_of_a_file_if_customers_share_that_of_the_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     upload(&cast.agent).await;
     join_agent(&app, &cast).await;
     let account = cast.agent.as_user().account.to_string();

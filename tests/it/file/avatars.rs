@@ -19,8 +19,7 @@ async fn get(app: &TestApp, url: &str) -> reqwest::Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut urls = Vec::new();
     for protocol in PROTOCOLS {
         let user = set(&cast.customer, protocol, PNG).await.success();
@@ -43,9 +42,9 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
         assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
     }
     let me = json!({ "userId": cast.customer.as_user().id.to_string() });
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.success();
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.success();
-    let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    cast.customer.rest("UserService.DeleteUserAvatar", me.clone()).await.success();
+    cast.customer.rest("UserService.DeleteUserAvatar", me).await.success();
+    let user = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(user.data()["avatarUrl"], Value::Null);
     app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
@@ -53,8 +52,7 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_comes_from_a_form_too() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = cast.customer.token().await.expect("a token");
     for protocol in [Protocol::Rest, Protocol::Envoy] {
         let url =
@@ -68,15 +66,14 @@ async fn an_avatar_comes_from_a_form_too() {
 
 #[tokio::test]
 async fn files_other_than_pictures_are_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &PNG[..40], b""] {
         set(&cast.customer, Protocol::Grpc, image).await.failure("UNSUPPORTED_MEDIA_TYPE");
     }
     set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.failure("PAYLOAD_TOO_LARGE");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
     let other = json!({ "userId": cast.colleague.as_user().id.to_string(), "image": body("image/png", PNG) });
-    cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
+    cast.customer.rest("UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }
 
 fn jpeg() -> Vec<u8> {
@@ -88,8 +85,7 @@ fn jpeg() -> Vec<u8> {
 /// Trailing data of phones: Samsung's, a second picture, a video. The picture is drawn again, so none of it remains.
 #[tokio::test]
 async fn data_after_a_picture_is_dropped() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for trailer in
         [&b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT"[..], PNG, b"PK\x03\x04<script>alert(1)</script>"]
     {

@@ -8,15 +8,14 @@ use crate::{
 };
 
 async fn link(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let answer = who.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     assert_eq!(answer.header("location").map(str::to_owned), Some(answer.text("/data/url")));
     answer.text("/data/url")
 }
 
 #[tokio::test]
 async fn a_download_is_saved_and_not_run() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let page = "<html><script>alert(1)</script></html>";
     let request = json!({ "name": "a\"; x=é.html", "file": body("text/html", page) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
@@ -38,8 +37,7 @@ async fn a_download_is_saved_and_not_run() {
 
 #[tokio::test]
 async fn an_image_is_shown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
     let got = app.endpoint.http.get(format!("{}{}", app.endpoint.base(), link(&cast.customer, &id).await));
@@ -51,8 +49,7 @@ async fn an_image_is_shown() {
 
 #[tokio::test]
 async fn a_part_of_a_file_can_be_had() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let url = link(&cast.customer, &upload(&cast.customer).await).await;
     let get = |range: &str| Raw::new("GET", &url).header("range", range);
     let address = app.endpoint.address;
@@ -89,8 +86,7 @@ async fn a_part_of_a_file_can_be_had() {
 
 #[tokio::test]
 async fn a_link_is_for_one_file_and_ends_with_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (one, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
     let url = link(&cast.customer, &one).await;
     let address = app.endpoint.address;
@@ -99,12 +95,12 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     get(url.replace("expires=", "expires=9")).await.failure("PERMISSION_DENIED");
     get(format!("/files/{one}")).await.failure("PERMISSION_DENIED");
     get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.failure("NOT_FOUND");
-    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let upload = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     // An upload link is not valid for downloads, and vice versa.
     get(upload.text("/data/url").replace("/uploads", "")).await.failure("PERMISSION_DENIED");
     let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));
     Raw { body: TEXT.into(), ..put }.send(address).await.failure("PERMISSION_DENIED");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": one })).await.success();
     get(url).await.failure("NOT_FOUND");
 }
 

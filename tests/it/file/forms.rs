@@ -27,8 +27,7 @@ fn text() -> Part {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_is_taken_whatever_its_order_of_fields() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in [Protocol::Rest, Protocol::Envoy] {
         let plain = post(&cast.customer, protocol, "", Form::new().part("file", text())).await.success();
         let field = |name: &str| plain.data()[name].clone();
@@ -50,8 +49,7 @@ async fn a_form_is_taken_whatever_its_order_of_fields() {
 /// .NET, urllib3 before 2.0, curl on Windows, and a boundary of a mail library.
 #[tokio::test]
 async fn a_file_keeps_its_name_from_any_client() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let authorization = format!("Bearer {}", cast.customer.token().await.expect("a token"));
     for (parameters, name) in [
         (&b"filename=\"=?utf-8?B?5paw?=\"; filename*=utf-8''%E6%96%B0"[..], "新"),
@@ -70,8 +68,7 @@ async fn a_file_keeps_its_name_from_any_client() {
 
 #[tokio::test]
 async fn a_form_that_is_not_understood_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let post = |form| post(&cast.customer, Protocol::Rest, "", form);
     post(Form::new().text("purpose", "FILE_PURPOSE_IMAGE")).await.failure("VALIDATION_FAILED");
     post(Form::new().text("colour", "red").part("file", text())).await.failure("VALIDATION_FAILED");
@@ -95,8 +92,7 @@ async fn a_form_that_is_not_understood_is_refused() {
 /// No object is stored that its row could not name.
 #[tokio::test]
 async fn a_media_type_has_a_limit() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let of_length = |length: usize| format!("text/{}", "x".repeat(length - 5));
     let part = |content_type: &str| Part::text(TEXT).file_name("a").mime_str(content_type).expect("a media type");
     let post_form = async |content_type: &str| {
@@ -104,7 +100,7 @@ async fn a_media_type_has_a_limit() {
     };
     let post_body = async |content_type: &str| {
         let request = json!({ "name": "a", "file": body(content_type, TEXT) });
-        cast.customer.call(Protocol::Rest, "FileService.UploadFile", request).await
+        cast.customer.rest("FileService.UploadFile", request).await
     };
     let long = of_length(128);
     for refused in [post_form(&long).await, post_body(&long).await] {
@@ -122,8 +118,7 @@ async fn a_media_type_has_a_limit() {
 #[tokio::test]
 async fn a_form_with_much_beside_its_file_is_refused() {
     const TYPE: &str = "multipart/form-data; boundary=x";
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let authorization = format!("Bearer {}", cast.customer.token().await.expect("a token"));
     let file = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--x\r\nx: ";
     for beginning in ["--x\r\nx: ", file] {
@@ -147,8 +142,7 @@ async fn a_form_with_much_beside_its_file_is_refused() {
 /// connection is reusable.
 #[tokio::test]
 async fn the_end_of_a_body_may_come_later() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = cast.customer.token().await.expect("a token");
     let form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--x--\r\n";
     let head = format!(

@@ -14,8 +14,7 @@ async fn usage(database: &TestDatabase) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_uploads_share_the_space() {
-    let app = TestApp::builder().set("FILES_QUOTA", "1KiB").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_QUOTA", "1KiB").start_with_cast().await;
     let mut request = upload_request();
     request["sizeBytes"] = "100".into();
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
@@ -39,18 +38,17 @@ async fn concurrent_uploads_share_the_space() {
 
 #[tokio::test]
 async fn deleting_a_file_gives_its_space_back() {
-    let app = TestApp::builder().set("FILES_QUOTA", "150B").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_QUOTA", "150B").start_with_cast().await;
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
-    let call = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small.clone());
+    let call = || cast.customer.rest("FileService.UploadFile", small.clone());
     let id = call().await.success().id();
     call().await.failure("STORAGE_QUOTA_EXCEEDED");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     assert_eq!(usage(&app.database).await, 0);
     call().await.success();
     // A file larger than the whole quota, for an account without files.
     let large = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(200)) });
-    cast.stranger.call(Protocol::Rest, "FileService.UploadFile", large).await.failure("STORAGE_QUOTA_EXCEEDED");
+    cast.stranger.rest("FileService.UploadFile", large).await.failure("STORAGE_QUOTA_EXCEEDED");
 }
 
 /// Repeated uploads and deletions fill the storage no further than the quota.
@@ -58,11 +56,10 @@ async fn deleting_a_file_gives_its_space_back() {
 async fn an_upload_takes_space_until_it_is_deleted() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = format!("file://{}", directory.path().display());
-    let app = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start_with_cast().await;
     let who = &cast.customer;
-    let call = |method: &'static str, id: &str| who.call(Protocol::Rest, method, json!({ "fileId": id }));
-    let create = || who.call(Protocol::Rest, "FileService.CreateUpload", upload_request());
+    let call = |method: &'static str, id: &str| who.rest(method, json!({ "fileId": id }));
+    let create = || who.rest("FileService.CreateUpload", upload_request());
     let count_files = || std::fs::read_dir(directory.path().join("uploads")).map(Iterator::count).unwrap_or_default();
     let size = i64::try_from(TEXT.len()).expect("short");
     for is_completed in [false, true] {

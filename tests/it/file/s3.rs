@@ -9,14 +9,13 @@ use crate::{
 };
 
 async fn download(who: &Actor, id: &str) -> Response {
-    who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await
+    who.rest("FileService.DownloadFile", json!({ "fileId": id })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contents_go_to_the_bucket_and_come_from_it() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", s3.url()).start_with_cast().await;
     // More than one part of a multipart upload.
     let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at % 251) as u8).collect();
     let mut request = upload_request();
@@ -31,8 +30,7 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     }
     let answer = put.body(content.clone()).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
-    let response =
-        cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
+    let response = cast.customer.rest("FileService.CompleteUpload", json!({ "fileId": id })).await.success();
     assert_eq!(response.text("/data/contentType"), "application/x-own");
     let link = download(&cast.customer, &id).await.success().header("location").expect("a location").to_owned();
     assert!(link.starts_with(&s3.base()), "{link}");
@@ -49,7 +47,7 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     let got = app.endpoint.http.get(&link).send().await.expect("an answer").bytes().await.expect("the content");
     assert_eq!(got, content);
     // It uses quota until the URL has expired, even if the file is deleted.
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     let query = format!(
         "SELECT count(*) FROM stored_objects JOIN file_usage USING (account_id, size_bytes)
          WHERE size_bytes = {} AND delete_at > now() + interval '2 h'",
@@ -61,15 +59,15 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start_with_cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
     let id = cast.customer.call(Protocol::Envoy, "FileService.UploadFile", request).await.success().id();
     let link = download(&cast.customer, &id).await.success().text("/data/url");
     assert!(link.starts_with("/files/"), "{link}");
     let got = app.endpoint.http.get(format!("{}{link}", app.endpoint.base())).header("range", "bytes=0-3");
     assert_eq!(got.send().await.expect("an answer").bytes().await.expect("a part"), PNG[..4]);
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
 }
@@ -77,11 +75,10 @@ async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_away_is_said_to_be() {
     let mut s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start_with_cast().await;
     let file = upload(&cast.customer).await;
     s3.kill();
-    let upload = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small());
+    let upload = || cast.customer.rest("FileService.UploadFile", small());
     let first = upload().await.failure("UPSTREAM_FAILED");
     assert_eq!(first.status, 502, "{first:?}");
     eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
@@ -92,7 +89,7 @@ async fn a_bucket_that_is_away_is_said_to_be() {
     );
     cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": file })).await.success();
     // A deletion waits for the bucket.
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": file })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": file })).await.success();
     app.run_task("delete_objects").await.expect_err("the storage is unavailable");
     let s3 = s3.again().await;
     eventually("it is used again", async || upload().await.reason.is_empty()).await;
@@ -105,8 +102,8 @@ async fn a_bucket_that_is_away_is_said_to_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_hangs_holds_nothing_else_up() {
     let s3 = S3::start().await;
-    let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start_with_cast().await;
     let file = upload(&cast.customer).await;
     s3.hang(true);
     let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());

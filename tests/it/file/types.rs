@@ -22,8 +22,7 @@ async fn upload(who: &Actor, protocol: Protocol, name: &str, content_type: &str,
 /// PowerShell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_type_is_accepted_under_all_its_names() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let utf16: Vec<u8> = "\u{feff}Get-Process\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let cases: [(&str, &[u8], &str); 14] = [
         ("image/heic", HEIC, "image/heic"),
@@ -52,7 +51,7 @@ async fn a_type_is_accepted_under_all_its_names() {
         });
         let id = announce_and_upload(&cast.customer, request, content).await;
         let complete = json!({ "fileId": id });
-        let file = cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", complete).await.success();
+        let file = cast.customer.rest("FileService.CompleteUpload", complete).await.success();
         assert_eq!(file.text("/data/contentType"), expected, "{declared}, announced");
     }
     for (declared, content) in [
@@ -70,13 +69,12 @@ async fn a_type_is_accepted_under_all_its_names() {
 /// A text is served as an attachment, whatever its charset may look like to a browser.
 #[tokio::test]
 async fn a_text_is_never_shown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (declared, served) in [("text/plain;charset=utf-7", "text/plain"), ("text/html", "application/octet-stream")] {
         let content = b"+ADw-script+AD4-alert(1)+ADw-/script+AD4-";
         let file = upload(&cast.customer, Protocol::Rest, "a", declared, content).await.success().id();
         let request = json!({ "fileId": file });
-        let url = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", request).await.success();
+        let url = cast.customer.rest("FileService.DownloadFile", request).await.success();
         let url = format!("{}{}", app.endpoint.base(), url.text("/data/url"));
         let got = app.endpoint.http.get(url).send().await.expect("an answer");
         let header = |name: &str| got.headers()[name].to_str().expect("ASCII").to_owned();
@@ -88,8 +86,7 @@ async fn a_text_is_never_shown() {
 /// Direction marks belong to names in Hebrew, Arabic and Persian; reordering characters do not.
 #[tokio::test]
 async fn a_name_may_be_written_from_right_to_left() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for name in ["\u{200f}\u{200f}צילום מסך 2024.png", "a\u{200e}.txt", "\u{61c}صورة.jpg", "می\u{200c}خواهم.pdf"]
     {
         let file = upload(&cast.customer, Protocol::Rest, name, "image/png", PNG).await.success();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 async fn send(who: &Actor, method: &str, request: Value) -> Response {
-    who.call(Protocol::Rest, method, request).await
+    who.rest(method, request).await
 }
 
 async fn ticket_with(who: &Actor, files: &[String]) -> Response {
@@ -41,8 +41,7 @@ async fn is_there(who: &Actor, id: &str) -> bool {
 
 #[tokio::test]
 async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (who, author) = (&cast.customer, &cast.agent);
     let (unused, attached, detached) = (upload(who).await, upload(who).await, upload(who).await);
     let (current, removed) = (image(author).await, image(author).await);
@@ -84,8 +83,7 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
 
 #[tokio::test]
 async fn an_upload_that_is_completed_has_a_week_to_be_used() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
     pass(&app, "167 hours").await;
@@ -97,8 +95,7 @@ async fn an_upload_that_is_completed_has_a_week_to_be_used() {
 /// Expired files are attached while they are collected: each file ends up attached, or gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attached_file_is_not_collected_at_the_same_time() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start_with_cast().await;
     for _ in 0..8 {
         let mut files = Vec::new();
         for _ in 0..4 {
@@ -121,8 +118,7 @@ async fn an_attached_file_is_not_collected_at_the_same_time() {
 /// The collection runs while a transaction has attached a file and not committed: it neither waits nor takes the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_being_attached_is_skipped() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (used, unused) = (upload(&cast.customer).await, upload(&cast.customer).await);
     app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
     let locker = connect(&app.database.url).await;
@@ -143,8 +139,7 @@ async fn a_file_that_is_being_attached_is_skipped() {
 /// Two tickets exchange their files without a deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_exchanged_are_locked_in_one_order() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let who = &cast.customer;
     let (mut one, mut other) = (upload(who).await, upload(who).await);
     let first = ticket_with(who, from_ref(&one)).await.success().id();
@@ -167,8 +162,7 @@ async fn files_that_are_exchanged_are_locked_in_one_order() {
 /// order. Uploads and contents are locked by different statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_objects_are_locked_in_one_order() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for kind in ["uploads", "files"] {
         for _ in 0..3 {
             let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;

@@ -8,11 +8,11 @@ use crate::{
 };
 
 async fn complete(who: &Actor, id: &str) -> crate::support::Response {
-    who.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await
+    who.rest("FileService.CompleteUpload", json!({ "fileId": id })).await
 }
 
 async fn content(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let answer = who.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     let url = format!("{}{}", who.endpoint.base(), answer.text("/data/url"));
     who.endpoint.http.get(url).send().await.expect("an answer").text().await.expect("text")
 }
@@ -24,9 +24,8 @@ pub(super) async fn make_orphans_due(database: &TestDatabase) {
 
 #[tokio::test]
 async fn a_completed_upload_can_not_be_replaced() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let (app, cast) = TestApp::start_with_cast().await;
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert_eq!(put(&cast.customer, &url, "Something before.").await, 204);
     assert_eq!(put(&cast.customer, &url, TEXT).await, 204, "until then it may be");
@@ -40,9 +39,8 @@ async fn a_completed_upload_can_not_be_replaced() {
 
 #[tokio::test]
 async fn only_what_was_announced_is_taken() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let (app, cast) = TestApp::start_with_cast().await;
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let url = announced.text("/data/url");
     for other in ["", "short", "This is longer than what was announced."] {
         assert_eq!(put(&cast.customer, &url, other).await, 422, "{other}");
@@ -59,8 +57,7 @@ async fn only_what_was_announced_is_taken() {
 
 #[tokio::test]
 async fn an_upload_that_is_not_completed_is_given_up() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
     complete(&cast.customer, &id).await.failure("NOT_FOUND");
@@ -75,8 +72,8 @@ async fn an_upload_that_is_not_completed_is_given_up() {
 #[tokio::test]
 async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start_with_cast().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(upload(&cast.customer).await);
@@ -87,7 +84,7 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     std::fs::remove_file(&path).expect("the object");
     std::fs::create_dir_all(path.join("inside")).expect("a directory");
     for id in ids {
-        cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+        cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     }
     let run = || app.run_task("delete_objects");
     run().await.expect_err("one can't be deleted");
@@ -101,13 +98,13 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
 #[tokio::test]
 async fn a_deleted_file_is_gone_from_the_storage_too() {
     let directory = tempfile::tempdir().expect("a directory");
-    let app = TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start_with_cast().await;
     let count_files = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();
     let (id, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
     run(&app, "delete_objects").await;
     assert_eq!(count_files(), 2, "what is needed stays");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
+    cast.customer.rest("FileService.DeleteFile", json!({ "fileId": id })).await.success();
     run(&app, "delete_objects").await;
     assert_eq!(count_files(), 1);
     assert_eq!(content(&cast.customer, &other).await, TEXT);
@@ -116,8 +113,7 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
 /// Many requests complete one upload concurrently, and one of their copies is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_upload_is_completed_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     let all = futures_util::future::join_all((0..8).map(|_| complete(&cast.customer, &id))).await;
     for answer in all {
@@ -132,9 +128,8 @@ async fn one_upload_is_completed_once() {
 
 #[tokio::test]
 async fn a_slow_upload_ends() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
+    let (app, cast) = TestApp::start_with_cast().await;
+    let announced = cast.customer.rest("FileService.CreateUpload", upload_request()).await.success();
     let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let request = app.endpoint.http.put(format!("{}{}", app.endpoint.base(), announced.text("/data/url")));
     let answer = request.body(reqwest::Body::wrap_stream(nothing)).send().await.expect("an answer");
@@ -179,8 +174,8 @@ async fn a_crash_leaves_nothing_behind() {
 async fn names_lead_nowhere() {
     let directory = tempfile::tempdir().expect("a directory");
     let inside = directory.path().join("a/b");
-    let app = TestApp::builder().set("FILES_URL", format!("file://{}", inside.display())).start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("FILES_URL", format!("file://{}", inside.display())).start_with_cast().await;
     for name in ["%2e%2e%2fescaped", "..%5cescaped", "....", "a\u{2215}b", "~root", "$(id)"] {
         let request = json!({ "name": name, "file": crate::cases::file::body("text/plain", TEXT) });
         let answer = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await;

@@ -118,8 +118,7 @@ async fn floods_of_control_frames_are_cut_off() {
 /// take neither the turns nor the places of requests that arrive completely.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_arrive_block_no_other() {
-    let app = TestApp::builder().set("MAX_IN_FLIGHT", "8").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("MAX_IN_FLIGHT", "8").start_with_cast().await;
     cast.customer.token().await;
     let half = "POST /api/v1/tickets HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nidempotency-key: k\r\n\
                 content-length: 100\r\n\r\n{";
@@ -223,8 +222,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
 /// is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_bodies_of_permitted_callers_are_inflated() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (soon, compressed) = (Duration::from_millis(500), "content-encoding: gzip\r\n".to_owned());
     let [customer, agent] = [cast.customer.token().await, cast.agent.token().await]
         .map(|token| format!("{compressed}authorization: Bearer {}\r\n", token.expect("a token")));

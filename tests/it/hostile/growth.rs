@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use serde_json::json;
 
-use crate::support::{Protocol, TestApp, database::connect};
+use crate::support::{TestApp, database::connect};
 
 /// Patterns that parsers look for: tags, entities, addresses, paths, numbers, quotes, marks, scripts without spaces.
 const UNITS: [&str; 39] = [
@@ -147,8 +147,7 @@ impl Postgres {
 
 #[tokio::test]
 async fn a_longer_text_costs_postgres_in_proportion() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     crate::cases::ticket(&cast.customer).await;
     let postgres = Postgres::of(&app).await;
     let mut checked = 0;
@@ -216,12 +215,11 @@ async fn the_lexemes_of_a_text_are_bounded() {
 /// The longest texts of a post.
 #[tokio::test]
 async fn the_longest_post_of_different_characters_is_stored() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let text: String = (0x20000..0x2a000).chain(0x30000..0x31300).filter_map(char::from_u32).take(45_000).collect();
     let body: String = text.chars().chain(text.chars().rev()).take(65_536).collect();
     let draft = json!({ "title": "Printer", "summary": "Fire", "body": body, "language": "zh" });
-    cast.agent.call(Protocol::Rest, "PostService.CreatePost", draft).await.success();
+    cast.agent.rest("PostService.CreatePost", draft).await.success();
 }
 
 /// A check of the measurement: Postgres' own parser is quadratic for such a text.

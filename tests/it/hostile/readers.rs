@@ -107,8 +107,7 @@ async fn the_last_bytes_are_not_waited_for_either() {
 /// The connection may be that of a proxy, with the requests of others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_leaves_the_last_bytes_is_cut_off_alone() {
-    let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("WRITE_TIMEOUT", "1s").start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 2, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("accept-encoding", "identity")];
@@ -124,8 +123,7 @@ async fn a_reader_that_leaves_the_last_bytes_is_cut_off_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_holds_to_the_last_byte() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("x-request-timeout", "1")];
@@ -167,7 +165,7 @@ async fn large_file(app: &TestApp) -> String {
     let cast = app.cast().await;
     let request = json!({ "name": "large.bin", "file": body("application/octet-stream", vec![1; 2 << 20]) });
     let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
-    let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+    let link = cast.customer.rest("FileService.DownloadFile", json!({ "fileId": id })).await.success();
     link.text("/data/url")
 }
 
@@ -225,8 +223,8 @@ async fn an_unread_download_ends_for_another() {
 /// A list costs much more than its rejection, and a client that does not read the first list would not read the second.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_response_is_produced_for_callers_that_do_not_read() {
-    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
     let mut tokens = Vec::new();
@@ -260,8 +258,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const MOST: usize = 8;
     /// The number of tickets of some 19 kB each: large, while all lists together stay below the caller's unread budget.
     const TICKETS: usize = 20;
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), TICKETS, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str())];
@@ -355,8 +352,8 @@ async fn unread_responses_are_bounded() {
 /// A watch whose reader has stalled retains its encoded messages, which count against the budget.
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_watches_end_for_others_which_continue() {
-    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start_with_cast().await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("accept", "text/event-stream")];
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, "TicketService.WatchTickets", "").await;
@@ -382,7 +379,7 @@ async fn unread_watches_end_for_others_which_continue() {
         assert!(since.elapsed() < TIMEOUT, "{} watches after {number} changes", open().await);
         let body = format!("{number} {}", "smoke ".repeat(BODY_BYTES / 6));
         let change = json!({ "ticketId": id, "ticket": { "body": body } });
-        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        cast.customer.rest("TicketService.UpdateTicket", change).await.success();
         number += 1;
         while !reader.item().await.to_string().contains(&format!("{} smoke", number - 1)) {}
     }

@@ -18,8 +18,7 @@ fn batch(account: Value, count: usize, bytes: usize) -> Value {
 /// A committed change whose response can't be received would be sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = json!(cast.customer.as_user().account);
     let count = async || app.database.number("SELECT count(*) FROM tickets").await;
     for key in [None, Some("one")] {
@@ -55,8 +54,7 @@ async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_grpc_would_refuse_says_what_to_do() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_tickets(&app.database, cast.customer.as_user(), 100, 1).await;
     // Three bytes each.
     app.database.sql("UPDATE tickets SET body = repeat('烟', 19000)").await;
@@ -66,10 +64,10 @@ async fn a_page_that_grpc_would_refuse_says_what_to_do() {
     for request in [json!({ "pageSize": 50 }), json!({ "pageSize": 100, "readMask": "id,subject" })] {
         list(request).await.success();
     }
-    let rest = cast.agent.call(Protocol::Rest, LIST, json!({ "pageSize": 100 })).await.success();
+    let rest = cast.agent.rest(LIST, json!({ "pageSize": 100 })).await.success();
     assert_eq!(rest.data().as_array().map(Vec::len), Some(100));
     let ids: Vec<_> = rest.data().as_array().expect("a list").iter().map(|ticket| ticket["id"].clone()).collect();
     let get = json!({ "ids": ids });
     cast.agent.call(Protocol::Grpc, "TicketService.BatchGetTickets", get.clone()).await.failure("PAYLOAD_TOO_LARGE");
-    cast.agent.call(Protocol::Rest, "TicketService.BatchGetTickets", get).await.success();
+    cast.agent.rest("TicketService.BatchGetTickets", get).await.success();
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::Scene,
     session,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, unique},
+    support::{Actor, PROTOCOLS, TestApp, unique},
 };
 
 const BLANK: [&str; 9] =
@@ -80,8 +80,7 @@ fn filled(value: &Value, text: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_is_one_line_that_can_be_seen() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for (method, field, who, request) in lines(&scene).await {
         let faults = [
             ("must have a visible character", &BLANK[..]),
@@ -98,32 +97,30 @@ async fn a_line_is_one_line_that_can_be_seen() {
     }
     // A multi-line text may contain line breaks, but must have a visible character.
     let ticket = |body: &str| json!({ "subject": "s", "body": body });
-    scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
-    let blank = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
+    scene.cast.customer.rest("TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
+    let blank = scene.cast.customer.rest("TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
     blank.failure("VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_every_script_are_good() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = cast.customer.as_user().id.to_string();
     let names = ["José", "\u{200f}\u{5d0}\u{5d1}", "नीलिमा", "山田", "👩\u{200d}🔬", "O'Neil"].map(|name| (name, name));
     let normalized = [(" \u{202e}Ada\tB ", "Ada B"), ("Zoe\u{308}", "Zoë")];
     for (name, kept) in names.into_iter().chain(normalized) {
         let patch = json!({ "userId": id, "user": { "name": name } });
-        let user = cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+        let user = cast.customer.rest("UserService.UpdateUser", patch).await.success();
         assert_eq!(user.text("/data/name"), kept);
     }
     let tags = json!({ "subject": "s", "body": "b", "tags": [" a", "a"] });
-    let twice = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", tags).await;
+    let twice = cast.customer.rest("TicketService.CreateTicket", tags).await;
     assert_eq!(twice.failure("VALIDATION_FAILED").text("/error/fields/tags"), "must not have the same item twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let product = crate::cases::order::product(&scene, 1, "EUR").await;
     let long = format!("{}@example.com", "a".repeat(65));
     for protocol in PROTOCOLS {
@@ -148,19 +145,18 @@ async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
     // An earlier version accepted these addresses; their owners can still sign in, and reset the password if mail can be
     // sent, as within a network whose mail server has a name without a dot.
     let request = json!({ "email": "ada@intranet" });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", request).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", request).await.success();
     let user = scene.cast.customer.as_user();
     app.database.sql(&format!("UPDATE users SET email = 'a..b@example.com' WHERE id = '{}'", user.id)).await;
     let request = json!({ "email": "A..b@example.com", "password": user.password });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.success();
-    let me = scene.cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    scene.cast.anonymous.rest("AuthService.Login", request).await.success();
+    let me = scene.cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), "a..b@example.com");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_one_user_however_it_is_written() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let address = format!("ada+{}@xn--bcher-kva.example", unique());
     app.database.sql(&format!("UPDATE users SET email = '{address}' WHERE id = '{}'", user.id)).await;

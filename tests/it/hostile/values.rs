@@ -94,8 +94,7 @@ async fn bodies_that_inflate_beyond_the_limit_are_refused() {
 /// Rejected input is echoed in headers, which gRPC clients limit to 8 KiB, and which are not counted here.
 #[tokio::test]
 async fn long_masks_are_refused_in_a_few_words() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let ticket = ticket(&cast.customer).await;
     let (path, paths) = ("x".repeat(20_000), ["comments"; 501].join(","));
     for protocol in [Protocol::Grpc, Protocol::Rest] {
@@ -110,8 +109,7 @@ async fn long_masks_are_refused_in_a_few_words() {
 
 #[tokio::test]
 async fn metacharacters_are_ordinary_characters() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let nasty = [
         "'; DROP TABLE tickets; --",
         "{{7*7}} ${7*7} <%= 7 %>",
@@ -146,14 +144,13 @@ async fn any_text_is_a_search() {
     queries.extend(["-".repeat(200), "- ".repeat(100), "-\"".repeat(100), "\"-".repeat(100), "-a".repeat(100)]);
     for query in queries {
         let query: String = query.chars().take(200).collect();
-        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": query })).await.success();
+        customer.rest("TicketService.ListTickets", json!({ "query": query })).await.success();
     }
 }
 
 #[tokio::test]
 async fn nul_is_refused_everywhere() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let nul = "a\u{0}b";
     let requests: [(&str, Value); 4] = [
         ("TicketService.CreateTicket", json!({ "subject": nul, "body": nul, "tags": [nul], "queue": nul })),
@@ -171,8 +168,7 @@ async fn nul_is_refused_everywhere() {
 
 #[tokio::test]
 async fn numbers_out_of_bounds_are_refused_or_clamped() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         for (page, size) in [(i32::MIN, i32::MIN), (1, i32::MAX), (0, 0), (-1, -1)] {
             let list = cast
@@ -198,8 +194,7 @@ async fn numbers_out_of_bounds_are_refused_or_clamped() {
 
 #[tokio::test]
 async fn excess_violations_are_counted() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let tickets = vec![json!({ "subject": "", "body": "" }); 200];
     for protocol in PROTOCOLS {
         let request = json!({ "tickets": tickets });
@@ -213,8 +208,7 @@ async fn excess_violations_are_counted() {
 /// An item without content takes two bytes in a request, and a hundred times as much once it is decoded.
 #[tokio::test]
 async fn items_are_counted_before_they_are_decoded() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let fields = async |tickets: Value| {
             let request = json!({ "tickets": tickets });

@@ -43,7 +43,7 @@ async fn cut(cut: Cut, statement: &'static str, key: Option<&str>, committed: bo
         proxy.cut(cut, statement);
         let response = match key {
             Some(key) => customer.keyed(Protocol::Rest, CREATE, draft(), key).await,
-            None => customer.call(Protocol::Rest, CREATE, draft()).await,
+            None => customer.rest(CREATE, draft()).await,
         };
         match report {
             Report::Success => assert!(response.clone().success().is_replayed(), "{response:#?}"),

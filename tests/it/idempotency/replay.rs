@@ -12,8 +12,7 @@ const CREATE: &str = "TicketService.CreateTicket";
 
 #[tokio::test]
 async fn a_retry_gets_the_first_answer_through_any_protocol() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!first.is_replayed());
     for protocol in PROTOCOLS {
@@ -57,8 +56,7 @@ async fn a_replay_has_the_rate_limit_of_its_own_request() {
 
 #[tokio::test]
 async fn a_refreshed_token_finds_the_same_key() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let first = before.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
@@ -75,8 +73,7 @@ async fn a_refreshed_token_finds_the_same_key() {
 
 #[tokio::test]
 async fn a_key_belongs_to_its_principal_and_method() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mine = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     let theirs = cast.colleague.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!theirs.is_replayed());
@@ -89,14 +86,13 @@ async fn a_key_belongs_to_its_principal_and_method() {
 /// The account of the session is part of the request.
 #[tokio::test]
 async fn a_key_belongs_to_the_account_of_the_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let user = cast.stranger.as_user();
     let in_account_of = async |who: &Actor| {
         let login =
             json!({ "email": user.email, "password": user.password, "accountId": who.as_user().account.to_string() });
-        let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+        let pair = cast.anonymous.rest("AuthService.Login", login).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
     };
     let (own, other) = (in_account_of(&cast.stranger).await, in_account_of(&cast.customer).await);
@@ -114,9 +110,8 @@ async fn a_key_belongs_to_the_account_of_the_session() {
 /// again.
 #[tokio::test]
 async fn a_caller_with_less_reach_gets_no_earlier_response() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
+    let (app, cast) = TestApp::start_with_cast().await;
+    let ticket = cast.customer.rest(CREATE, draft()).await.success().id();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "By an agent" } });
     let agent = cast.agent.as_user();
     cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.success();
@@ -138,8 +133,7 @@ async fn a_caller_with_less_reach_gets_no_earlier_response() {
 
 #[tokio::test]
 async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let post = async |body: &'static str, name: &'static str, key: &'static str| {
         let token = cast.customer.token().await.expect("a token");
         let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
@@ -168,13 +162,12 @@ async fn a_request_has_one_key() {
 
 #[tokio::test]
 async fn a_refusal_by_the_operation_is_stored_too() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
-    let cast = app.cast().await;
-    let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
+    let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start_with_cast().await;
+    let open = cast.customer.rest(CREATE, draft()).await.success().id();
     let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
     // The limit has room again, and the key still returns the stored error.
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
+    cast.customer.rest("TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
     for protocol in PROTOCOLS {
         let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
         assert!(again.is_replayed(), "{again:#?}");
@@ -185,8 +178,7 @@ async fn a_refusal_by_the_operation_is_stored_too() {
 
 #[tokio::test]
 async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let wrong = json!({ "subject": "", "body": "" });
     cast.customer.keyed(Protocol::Rest, CREATE, wrong, "one").await.failure("VALIDATION_FAILED");
     cast.anonymous.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("UNAUTHENTICATED");
@@ -197,8 +189,7 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
 
 #[tokio::test]
 async fn an_old_key_is_refused_and_does_not_run_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     app.database.sql("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'").await;
     for protocol in PROTOCOLS {
@@ -213,8 +204,7 @@ async fn an_old_key_is_refused_and_does_not_run_again() {
 /// A failure does not determine the next attempt, which runs.
 #[tokio::test]
 async fn a_failure_is_not_stored() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     app.database.sql("ALTER TABLE tickets ADD CONSTRAINT tickets_broken CHECK (false) NOT VALID").await;
     for protocol in PROTOCOLS {
         cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("INTERNAL_ERROR");
@@ -228,8 +218,7 @@ async fn a_failure_is_not_stored() {
 /// A method that ignores keys, such as one whose response has a secret, runs each time, and stores nothing.
 #[tokio::test]
 async fn a_method_that_takes_no_key_stores_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let request = json!({ "name": "A robot", "scopes": ["support.tickets.read"] });
         let mut secrets = Vec::new();

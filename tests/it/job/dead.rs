@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Actor, Protocol, TestApp};
+use crate::support::{Actor, TestApp};
 
 async fn list_dead(admin: &Actor, kind: &str) -> Vec<String> {
-    let answer = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", json!({ "kind": kind })).await.success();
+    let answer = admin.rest("DeadJobService.ListDeadJobs", json!({ "kind": kind })).await.success();
     let jobs = answer.data().as_array().expect("jobs").clone();
     assert!(jobs.iter().all(|job| job["failure"] == "it failed" && job["attempts"] == 5), "{jobs:#?}");
     jobs.iter().map(|job| job["id"].as_str().expect("an id").to_owned()).collect()
@@ -26,7 +26,7 @@ async fn dead_jobs_are_listed_and_run_again() {
     assert_eq!(list_dead(&admin, "").await, ["1001", "1002", "1003", "1004"]);
     assert_eq!(list_dead(&admin, "other").await, ["1003", "1004"]);
     let redrive = async |request| {
-        let answer = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", request).await.success();
+        let answer = admin.rest("DeadJobService.RedriveDeadJobs", request).await.success();
         answer.data()["count"].clone()
     };
     assert_eq!(redrive(json!({ "ids": ["1001", "1003", "7"] })).await, 2);

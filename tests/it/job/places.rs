@@ -15,7 +15,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use super::wait_for_count;
 use crate::{
     cases::{Scene, file, payment},
-    support::{Protocol, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 /// A receiver that accepts requests and never answers.
@@ -75,7 +75,7 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     receiver.holds(PER_ENDPOINT).await;
 
     let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
-    let import = scene.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.success().id();
+    let import = scene.cast.agent.rest("TicketService.ImportTickets", import).await.success().id();
     let payment = payment::unknown(&scene).await.id();
     let query =
         "SELECT (SELECT count(*) FROM operations WHERE state = 3) + (SELECT count(*) FROM payments WHERE status = 2)";
@@ -90,13 +90,13 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
 async fn register_endpoint(scene: &Scene, url: String) {
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
 }
 
 async fn make_tickets(scene: &Scene, count: usize) {
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     let request = json!({ "tickets": vec![one; count] });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", request).await.success();
+    scene.cast.agent.rest("TicketService.BatchCreateTickets", request).await.success();
 }
 
 /// Checks that a responsive receiver gets its deliveries at once.
@@ -157,7 +157,7 @@ async fn imports_do_not_block_payments() {
     keeper.batch_execute("BEGIN; LOCK TABLE activities IN SHARE ROW EXCLUSIVE MODE").await.expect("locked");
     for _ in 0..2 {
         let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.success();
+        scene.cast.agent.rest("TicketService.ImportTickets", import).await.success();
     }
     app.database.locks_waited_for(1).await;
     let payment = payment::unknown(&scene).await.id();

@@ -78,8 +78,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_worker_runs_a_job() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
-    let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
     let workers = futures_util::future::join_all((0..4).map(|_| ChildProcess::worker(&database, &own))).await;
     for worker in &workers {
@@ -90,13 +89,13 @@ async fn only_one_worker_runs_a_job() {
     for _ in 0..4 {
         let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
         let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+        scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
         receivers.push(receiver);
     }
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 25] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
+        scene.cast.agent.rest("TicketService.BatchCreateTickets", some).await.success();
     }
     wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
@@ -156,11 +155,11 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let mut doomed =
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
     let request = json!({ "accountId": cast.customer.as_user().account, "file": crate::cases::file(&large()) });
-    let response = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
+    let response = cast.agent.at(&doomed.endpoint).rest("TicketService.ImportTickets", request).await;
     assert_eq!(response.status, 0, "the caller got a response: {response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = ChildProcess::worker(&database, &[]).await;
-    let list = cast.agent.at(&server.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
+    let list = cast.agent.at(&server.endpoint).rest("OperationService.ListOperations", json!({})).await;
     let operation = list.success().text("/data/0/id");
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
@@ -178,8 +177,8 @@ async fn stop_while_jobs_run(inside_serve: bool) {
     let admin = cast.admin.at(&served.endpoint);
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
-    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.success();
+    admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    cast.customer.rest("TicketService.CreateTicket", crate::cases::draft()).await.success();
     database.sql("DELETE FROM tickets").await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::pair::{BURST, SLOWEST, connect, count_admitted, has_counted, is_healthy, write};
 use crate::{
     cases::{draft, post::publish_post},
-    support::{Actor, Endpoint, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
+    support::{Actor, Endpoint, Process, TestDatabase, actor::sign_in, eventually, people::Cast},
 };
 
 /// How long a slot stays in migration, before and after its keys move, so that requests encounter that state.
@@ -80,7 +80,7 @@ async fn refresh(at: [&Endpoint; 2], mut token: String, stop: &AtomicBool) -> St
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
         let who = Actor::anonymous(at[number % 2]);
-        let answer = who.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": token })).await;
+        let answer = who.rest("AuthService.Refresh", json!({ "refreshToken": token })).await;
         assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
         match answer.reason.as_str() {
             "" => token = answer.text("/data/refreshToken"),
@@ -126,7 +126,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     eventually("each node has some of the keys", async || {
         number += 1;
         let unknown = json!({ "email": format!("unknown{number}@example.com"), "password": "wrong" });
-        Actor::anonymous(at[0]).call(Protocol::Rest, "AuthService.Login", unknown).await.failure("INVALID_CREDENTIALS");
+        Actor::anonymous(at[0]).rest("AuthService.Login", unknown).await.failure("INVALID_CREDENTIALS");
         let mut has_keys = true;
         for redis in cluster.nodes() {
             has_keys &= !Node::new(redis).await.keys("*").await.is_empty();
@@ -192,19 +192,19 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst: what was counted is still known");
     let refreshed = json!({ "refreshToken": token });
-    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", refreshed).await.success();
+    Actor::anonymous(at[1]).rest("AuthService.Refresh", refreshed).await.success();
 }
 
 /// A session that is ended at one server is ended at the other.
 async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
     let session = sign_in(at[0], user.as_user()).await.success();
     let [here, there] = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
-    there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
+    there.rest("TicketService.CreateTicket", draft()).await.success();
+    here.rest("AuthService.Logout", json!({})).await.success();
     let token = json!({ "refreshToken": session.text("/data/refreshToken") });
-    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", token).await.failure("SESSION_REVOKED");
+    Actor::anonymous(at[1]).rest("AuthService.Refresh", token).await.failure("SESSION_REVOKED");
     eventually("the access token is refused", async || {
-        there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.reason == "SESSION_REVOKED"
+        there.rest("TicketService.CreateTicket", draft()).await.reason == "SESSION_REVOKED"
     })
     .await;
 }
@@ -215,11 +215,11 @@ async fn posts_follow_on_both(at: [&Endpoint; 2], author: &Actor) {
     let reader = Actor::anonymous(at[1]);
     for number in 0..3 {
         let title = format!("Number {number}");
-        reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
+        reader.rest("PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
         let change = json!({ "postId": id, "post": { "title": title } });
-        author.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
+        author.rest("PostService.UpdatePost", change).await.success();
         eventually("the other server follows", async || {
-            let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.success();
+            let read = reader.rest("PostService.GetPost", json!({ "postId": id })).await.success();
             read.text("/data/title") == title
         })
         .await;

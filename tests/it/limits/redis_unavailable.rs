@@ -40,9 +40,9 @@ async fn limits_hold_when_redis_dies() {
     assert!((10..=20).contains(&count), "{count}");
 
     // Writes still work, and so do sessions, which are in Postgres.
-    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    who.rest("TicketService.CreateTicket", draft()).await.success();
     let again = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    who.call(Protocol::Rest, "AuthService.Refresh", again).await.success();
+    who.rest("AuthService.Refresh", again).await.success();
     // The customer's reads are used up, so another caller reads.
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         cast.colleague.call(protocol, "SessionService.ListSessions", json!({})).await.success();
@@ -86,8 +86,7 @@ async fn the_report_of_an_idle_instance_notices_that_redis_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_and_stay_signed_in_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REDIS_URL", redis.url()).start_with_cast().await;
     let (user, anonymous) = (cast.customer.as_user(), Actor::anonymous(&app.endpoint));
     let refresh = async |pair: &Response, protocol: Protocol| {
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
@@ -105,23 +104,22 @@ async fn people_sign_in_and_stay_signed_in_without_redis() {
         }
     }
     let list = Actor::bearer(&app.endpoint, pairs[0].text("/data/accessToken"));
-    let list = list.call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
+    let list = list.rest("SessionService.ListSessions", json!({})).await.success();
     assert_eq!(list.data().as_array().map(Vec::len), Some(2), "{list:#?}");
     for pair in &pairs {
         let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-        me.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
+        me.rest("AuthService.Logout", json!({})).await.success();
         refresh(pair, Protocol::Rest).await.failure("SESSION_REVOKED");
     }
     let wrong = json!({ "email": user.email, "password": "not this one" });
-    anonymous.call(Protocol::Rest, "AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
+    anonymous.rest("AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
 }
 
 /// The known networks of all users are in Redis, so that each sign-in would cause a mail about an unknown one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_without_redis_is_not_reported_by_mail() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REDIS_URL", redis.url()).start_with_cast().await;
     let (user, reports) = (cast.customer.as_user(), "SELECT count(*) FROM mails");
     sign_in(&app.endpoint, user).await.success();
     // The first sign-in of a new user is never reported.

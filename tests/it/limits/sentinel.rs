@@ -10,7 +10,7 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use super::pair::{BURST, connect, count_admitted, has_counted, is_healthy, write};
-use crate::support::{Actor, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast};
+use crate::support::{Actor, Process, TestDatabase, actor::sign_in, eventually, people::Cast};
 
 /// The name under which Sentinel knows the primary.
 const NAME: &str = "shop";
@@ -91,6 +91,6 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let more = count_admitted(&before, endpoints).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
-    writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();
+    writers[1].rest("AuthService.Refresh", refresh).await.success();
     assert!(is_healthy(&first).await && is_healthy(&second).await);
 }

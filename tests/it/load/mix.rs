@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::world::World;
 use crate::{
     cases::post,
-    support::{Actor, Protocol, euro, people, unique, webhook},
+    support::{Actor, euro, people, unique, webhook},
 };
 
 /// The outcome of a request.
@@ -94,12 +94,12 @@ impl Mix {
         let (agent, admin) = (&actors[0].1, &actors[1].1);
         let (post, _) = post::publish_post(agent).await;
         let product = json!({ "name": "A thing", "price": euro(150) });
-        let product = admin.call(Protocol::Rest, "ProductService.CreateProduct", product).await.success().id();
+        let product = admin.rest("ProductService.CreateProduct", product).await.success().id();
         let mut customers = Vec::new();
         for (account, actor) in &actors[2..] {
             let hook =
                 json!({ "url": world.receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": account });
-            admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", hook).await.success();
+            admin.rest("WebhookEndpointService.CreateWebhookEndpoint", hook).await.success();
             customers.push(Customer { token: token(actor).await, account: account.clone() });
         }
         let http = Client::builder().no_proxy().http1_only().build().expect("a client");

@@ -63,10 +63,10 @@ async fn the_mail_to_an_address_in_use_has_no_token() {
     let (provider, app, scene) = start().await;
     let cast = &scene.cast;
     let german = json!({ "userId": cast.stranger.as_user().id.to_string(), "user": { "language": "de" } });
-    cast.stranger.call(Protocol::Rest, "UserService.UpdateUser", german).await.success();
+    cast.stranger.rest("UserService.UpdateUser", german).await.success();
     let taken = cast.stranger.as_user().email.clone();
     let request = json!({ "currentPassword": PASSWORD, "email": taken });
-    cast.customer.call(Protocol::Rest, REQUEST, request).await.success();
+    cast.customer.rest(REQUEST, request).await.success();
     let mails = provider.wait_for(1).await;
     assert_eq!(mails[0]["to"], json!([taken]));
     assert!(text(&mails[0]).contains("wird schon verwendet") && !mails[0].to_string().contains("mec_"), "{mails:#?}");
@@ -93,7 +93,7 @@ async fn an_address_is_confirmed_and_restored_without_a_script() {
     let (provider, app, scene) = start().await;
     let who = &scene.cast.customer;
     let new = new_address();
-    who.call(Protocol::Rest, REQUEST, json!({ "currentPassword": PASSWORD, "email": new })).await.success();
+    who.rest(REQUEST, json!({ "currentPassword": PASSWORD, "email": new })).await.success();
     let steps = [
         ("/confirm-email", new.as_str(), "has this address now"),
         ("/undo-email-change", &who.as_user().email, "has this address back"),

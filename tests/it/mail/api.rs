@@ -6,7 +6,7 @@ use super::{FAILED, PENDING, SENT, count_in_state, header, text, wait_for_at_lea
 use crate::{
     cases::{Scene, order::order},
     support::{
-        Protocol, TestApp, eventually,
+        TestApp, eventually,
         mail::{MailProvider, token, well},
         people::PASSWORD,
         unique,
@@ -15,13 +15,10 @@ use crate::{
 
 /// Starts an app that sends mail through an API, with a fallback if a second name is given.
 async fn start(provider: &MailProvider, transport: &str, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let app = TestApp::builder()
-        .with_jobs()
-        .set_all(provider.api_variables(transport))
-        .set_all(own.iter().copied())
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder().with_jobs().set_all(provider.api_variables(transport)).set_all(own.iter().copied()),
+    )
+    .await;
     (app, scene)
 }
 
@@ -99,14 +96,14 @@ async fn resend_is_given_a_mail_twice_and_sends_it_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_provider_of_another_kind_takes_over() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::api().await);
-    let app = TestApp::builder()
-        .with_jobs()
-        .set_all(second.api_variables("smtp"))
-        .set("SMTP_URL", first.url())
-        .set("MAIL_FALLBACK", "sendgrid")
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder()
+            .with_jobs()
+            .set_all(second.api_variables("smtp"))
+            .set("SMTP_URL", first.url())
+            .set("MAIL_FALLBACK", "sendgrid"),
+    )
+    .await;
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0));
@@ -138,7 +135,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
         [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
     {
         provider.behave(&json!({ "wait": 2.5 }));
-        anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.success();
+        anonymous.rest(method, json!({ "email": email })).await.success();
         wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
         provider.behave(&well());
         wait_for_mails(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
@@ -146,9 +143,9 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     }
     let token = |number: usize| token(&provider.mails()[number]);
     let register = json!({ "token": token(0), "password": PASSWORD, "name": "Zoë" });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", register).await.success();
+    anonymous.rest("AuthService.ConfirmRegistration", register).await.success();
     let reset = json!({ "token": token(1), "password": PASSWORD });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+    anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
 }
 
 /// Resend rejects a mail whose first attempt is in progress, or was accepted with other content.

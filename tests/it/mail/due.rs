@@ -8,13 +8,14 @@ use serde_json::json;
 use super::{PENDING, SENT, count_in_state};
 use crate::{
     cases::{Scene, order::order},
-    support::{Protocol, TestApp, eventually, modules, unique},
+    support::{TestApp, eventually, modules, unique},
 };
 
 /// Starts an app whose transport takes no time, so that only the queue causes delay.
 async fn start_app() -> (TestApp, Scene) {
-    let app = TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) =
+        Scene::start_with(TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100"))
+            .await;
     (app, scene)
 }
 
@@ -49,7 +50,7 @@ async fn many_mails_do_not_wait_for_polls() {
     let one = json!({ "subject": "One", "body": "Text", "accountId": scene.account() });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 80] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
+        scene.cast.agent.rest("TicketService.BatchCreateTickets", some).await.success();
     }
     wait_until_none_is_pending(&app).await;
     // Four at each poll would take 15 s at least.
@@ -60,13 +61,12 @@ async fn many_mails_do_not_wait_for_polls() {
 /// Urgent mail has a separate lane. No mail has a job.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mail_is_due_in_its_lane() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for _ in 0..3 {
         order(&scene).await;
     }
     let register = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.success();
+    scene.cast.anonymous.rest("AuthService.Register", register).await.success();
     let work = modules().work();
     let depths = depth::by_lane(&app.app, work.jobs, work.rows).await.expect("counted");
     let due = |lane: &str| depths.iter().find(|depth| depth.lane == lane).map(|depth| depth.due);
@@ -77,8 +77,7 @@ async fn each_mail_is_due_in_its_lane() {
 /// A mail that can't be composed becomes a dead letter like any other, and is sent once it can be composed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
-    let app = TestApp::builder().set("MAIL_TRANSPORT", "log").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("MAIL_TRANSPORT", "log")).await;
     scene.ticket().await;
     let kind = app.database.number("SELECT kind FROM mails").await;
     app.database.sql("ALTER TABLE mails DROP CONSTRAINT mails_kind_check; UPDATE mails SET kind = 99").await;
@@ -88,13 +87,13 @@ async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
     }
     let admin = &scene.cast.admin;
     let list = json!({ "kind": "send_bulk_mail" });
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.success();
+    let listed = admin.rest("DeadJobService.ListDeadJobs", list).await.success();
     assert_eq!(listed.data()[0]["attempts"], 8);
     assert!(listed.text("/data/0/failure").contains("mails"), "{listed:#?}");
 
     app.database.sql(&format!("UPDATE mails SET kind = {kind}")).await;
     let redrive = json!({ "ids": [listed.text("/data/0/id")] });
-    admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.success();
+    admin.rest("DeadJobService.RedriveDeadJobs", redrive).await.success();
     worker::run_due(modules().work(), &app.app).await.expect("the queue");
     assert_eq!(count_in_state(&app.database, SENT).await, 1);
 }

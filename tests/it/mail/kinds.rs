@@ -29,7 +29,7 @@ async fn use_german(scene: &crate::cases::Scene) {
     let id = scene.cast.customer.as_user().id.to_string();
     for (tag, expected) in [("DE-at", "de-AT"), ("de", "de")] {
         let patch = json!({ "userId": id, "user": { "language": tag } });
-        let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+        let user = scene.cast.customer.rest("UserService.UpdateUser", patch).await.success();
         assert_eq!(user.text("/data/language"), expected);
     }
     let wrong = json!({ "userId": id, "user": { "language": "german!" } });
@@ -91,7 +91,7 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
 async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     let (provider, app, scene) = start().await;
     let draft = json!({ "subject": "Smoke <b> & fire\u{2003}!", "body": "Secret text" });
-    let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+    let ticket = scene.cast.customer.rest("TicketService.CreateTicket", draft).await.success().id();
     let comment = async |who: &crate::support::Actor, body: &str| {
         let request = json!({ "ticketId": ticket, "body": body });
         who.call(Protocol::Grpc, "CommentService.CreateComment", request).await.success().id()
@@ -109,7 +109,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 
     // An agent's own ticket for a customer has no requester in the account, so no mail is sent.
     let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+    scene.cast.agent.rest("TicketService.CreateTicket", draft).await.success();
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
     assert_eq!(provider.mails().len(), 2);
 }
@@ -118,12 +118,12 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 async fn a_customer_whose_ticket_was_merged_is_told_the_answers() {
     let (provider, app, scene) = start().await;
     let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
-    let target = scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+    let target = scene.cast.agent.rest("TicketService.CreateTicket", draft).await.success().id();
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
     let request = json!({ "ticketId": scene.ticket().await, "targetId": target });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.MergeTicket", request).await.success();
+    scene.cast.agent.rest("TicketService.MergeTicket", request).await.success();
     let request = json!({ "ticketId": target, "body": "Leave now." });
-    scene.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", request).await.success();
+    scene.cast.agent.rest("CommentService.CreateComment", request).await.success();
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 2).await;
     let mails = provider.mails();
     let reply = mail_with_subject(&mails, "Re: By phone");
@@ -169,7 +169,7 @@ async fn a_recipient_of_many_mails_gets_the_rest_later() {
     for _ in 0..14 {
         let items = json!([{ "productId": product, "quantity": 1 }]);
         let order = json!({ "accountId": scene.account(), "items": items, "confirmationEmail": victim });
-        scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success();
+        scene.cast.agent.rest("OrderService.CreateOrder", order).await.success();
     }
     let waiting = "SELECT count(*) FROM mails WHERE state = 1 AND failure = 'the recipient has had many mails lately'";
     wait_for_at_least(&app.database, waiting, 4).await;
@@ -179,7 +179,7 @@ async fn a_recipient_of_many_mails_gets_the_rest_later() {
     assert_eq!(provider.mails().len(), 10);
     // These mails delay neither urgent mail nor mail to another recipient.
     let reset = json!({ "email": victim });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", reset).await.success();
     crate::cases::order::order(&scene).await;
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 12).await;
     app.app.clock.advance(TimeDelta::minutes(11));

@@ -111,8 +111,7 @@ async fn the_metrics_do_not_tell_whether_an_address_has_a_user() {
             "smtp" => provider.variables(),
             _ => provider.api_variables(transport),
         };
-        let app = TestApp::builder().with_jobs().set_all(variables).start().await;
-        let scene = Scene::new(&app).await;
+        let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set_all(variables)).await;
         let users = [&scene.cast.customer, &scene.cast.colleague].map(|actor| actor.as_user().email.clone());
         for (user, (behaviour, case)) in users.iter().zip([(well(), "accepted"), (rejecting, "rejected")]) {
             provider.behave(&behaviour);

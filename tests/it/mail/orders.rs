@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::{FAILED, SENT, count_in_state, give_up, header, process, start, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
-    support::{Actor, PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
+    support::{Actor, PROTOCOLS, Protocol, TestDatabase, mail::MailProvider, unique},
 };
 
 const CREATE: &str = "OrderService.CreateOrder";
 
 async fn product(scene: &Scene, name: &str, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": name, "price": { "amountMinor": price_minor, "currencyCode": currency } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
+    scene.cast.admin.rest("ProductService.CreateProduct", request).await.success().id()
 }
 
 async fn one_thing(scene: &Scene) -> Value {
@@ -57,7 +57,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
 async fn a_payment_is_confirmed_once() {
     let (provider, app, scene) = start().await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
-    let order = scene.cast.customer.call(Protocol::Rest, CREATE, json!({ "items": item })).await.success();
+    let order = scene.cast.customer.rest(CREATE, json!({ "items": item })).await.success();
     let (id, number) = (order.id(), order.text("/data/number").to_owned());
     let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
     let customer = &scene.cast.customer;
@@ -96,7 +96,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     let query = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)";
     assert_eq!(database.number(query).await, 0, "neither order nor mail");
     // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
-    scene.cast.customer.call(Protocol::Rest, CREATE, request).await.success();
+    scene.cast.customer.rest(CREATE, request).await.success();
     wait_for_mails(&database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
@@ -135,17 +135,16 @@ async fn an_owner_is_told_of_the_order_of_a_key_of_the_account() {
     let (provider, app, scene) = start().await;
     let (items, owner) = (one_thing(&scene).await, &scene.cast.customer);
     let draft = json!({ "name": "Shop", "scopes": ["orders.write"] });
-    let key = owner.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", draft).await.success();
+    let key = owner.rest("ServiceKeyService.CreateServiceKey", draft).await.success();
     let key = Actor::bearer(&app.endpoint, key.text("/secret"));
-    key.call(Protocol::Rest, CREATE, json!({ "items": items })).await.success();
+    key.rest(CREATE, json!({ "items": items })).await.success();
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!([owner.as_user().email]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_was_given_up_is_removed_after_a_month() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     order(&scene).await;
     let ran = async |task| app.run_task(task).await.expect("done");
     assert_eq!(count_in_state(&app.database, super::PENDING).await, 1);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{SENT, start, wait_for_mails};
-use crate::support::{Protocol, TestApp, mail::token, people::PASSWORD, unique};
+use crate::support::{TestApp, mail::token, people::PASSWORD, unique};
 
 pub(crate) struct Page {
     pub(crate) status: u16,
@@ -66,7 +66,7 @@ async fn a_password_is_reset_without_a_script() {
     let page = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
     assert!(page.status == 200 && page.html.contains("You can sign in"), "{}", page.html);
     let sign_in = json!({ "email": who.email, "password": password });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
+    scene.cast.anonymous.rest("AuthService.Login", sign_in).await.success();
     let again = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
     assert!(again.status == 410 && again.html.contains("type=\"email\"") && !again.html.contains(&token));
 }
@@ -87,7 +87,7 @@ async fn an_account_is_created_without_a_script() {
     let fields = [("token", token.as_str()), ("name", name), ("password", PASSWORD)];
     assert_eq!(post(&app, "/register", &fields, "none").await.status, 200);
     let sign_in = json!({ "email": email, "password": PASSWORD });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
+    scene.cast.anonymous.rest("AuthService.Login", sign_in).await.success();
     wait_for_mails(&app.database, SENT, 1).await;
 }
 

@@ -10,7 +10,6 @@ use super::{
 use crate::{
     cases::order::order,
     support::{
-        Protocol,
         database::connect,
         eventually,
         mail::{token, well},
@@ -61,16 +60,16 @@ async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
     .await;
     provider.behave(&well());
     let list = json!({ "kind": "send_mail" });
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list.clone()).await.success();
+    let listed = admin.rest("DeadJobService.ListDeadJobs", list.clone()).await.success();
     assert_eq!((&listed.data()[0]["attempts"], listed.data().as_array().map(Vec::len)), (&json!(100), Some(1)));
     let why = listed.text("/data/0/failure");
     assert!(why.contains("450") && !why.contains('@'), "{why}");
     let redrive = json!({ "ids": [listed.text("/data/0/id")] });
-    let redriven = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.success();
+    let redriven = admin.rest("DeadJobService.RedriveDeadJobs", redrive).await.success();
     assert_eq!(redriven.data()["count"], 1);
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.success();
+    let listed = admin.rest("DeadJobService.ListDeadJobs", list).await.success();
     assert_eq!(listed.data().as_array().map(Vec::len), Some(0));
 }
 
@@ -80,7 +79,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let (provider, app, scene) = start_without_jobs().await;
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());
-    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.success();
+    who.rest("AuthService.Register", json!({ "email": email })).await.success();
     let id = give_up(&app).await;
     app.app.clock.advance(chrono::TimeDelta::hours(20));
     ops::redrive_given_up(&app.app, id).await.expect("redriven");
@@ -88,7 +87,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let mails = provider.wait_for(1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(10));
     let confirm = json!({ "token": token(&mails[0]), "password": PASSWORD, "name": "Zoë" });
-    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.success();
+    who.rest("AuthService.ConfirmRegistration", confirm).await.success();
 }
 
 /// A dead job that is redriven late must not send a mail that a provider has rejected.

@@ -8,7 +8,7 @@ use super::{FAILED, SENT, count_in_state, start, start_without_jobs, wait_for_at
 use crate::{
     cases::order::order,
     support::{
-        PROTOCOLS, Protocol, TestApp, TestDatabase, eventually,
+        PROTOCOLS, TestApp, TestDatabase, eventually,
         mail::{token, well},
         modules,
         people::PASSWORD,
@@ -44,7 +44,7 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
         scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.success();
     }
     let user = &scene.cast.customer.as_user().email;
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.success();
+    scene.cast.anonymous.rest(REGISTER, json!({ "email": user })).await.success();
     let mails = provider.wait_for(4).await;
     let mail = mails.last().expect("one more");
     assert!(
@@ -94,7 +94,7 @@ async fn tagged_addresses_of_one_mailbox_get_few_mails_together() {
     let (victim, other) = (unique(), unique());
     let register = async |address: String| {
         let request = json!({ "email": format!("{address}@example.com") });
-        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
+        scene.cast.anonymous.rest(REGISTER, request).await.success();
     };
     for number in 0..13 {
         register(format!("{victim}+{number}")).await;
@@ -113,11 +113,11 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     let (provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
+    scene.cast.anonymous.rest(REGISTER, request.clone()).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 0, 1).await;
     provider.behave(&well());
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
+    scene.cast.anonymous.rest(REGISTER, request).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
     // The first mail counts once it is redriven, and by then exceeds the limit.
@@ -135,7 +135,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     let (provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "451 4.3.0 later" }));
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
+    scene.cast.anonymous.rest(REGISTER, request.clone()).await.success();
     run_due(&app).await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE failure LIKE '%451%'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 1);
@@ -147,7 +147,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     .await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 0);
     provider.behave(&well());
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
+    scene.cast.anonymous.rest(REGISTER, request).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
 }
@@ -159,7 +159,7 @@ async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
     let (_provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     for _ in 0..2 {
-        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
+        scene.cast.anonymous.rest(REGISTER, request.clone()).await.success();
     }
     app.database.sql("UPDATE mails SET attempts = 1 WHERE id = (SELECT min(id::text)::uuid FROM mails)").await;
     for row in app.database.sql("SELECT id FROM mails ORDER BY id").await {

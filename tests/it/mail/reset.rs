@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{FAILED, SENT, start, text, wait_for_mails};
-use crate::support::{PROTOCOLS, Protocol, mail::token, unique};
+use crate::support::{PROTOCOLS, mail::token, unique};
 
 const REQUEST: &str = "AuthService.RequestPasswordReset";
 
@@ -39,7 +39,7 @@ async fn the_token_of_the_mail_sets_the_password() {
 async fn an_unknown_address_gets_no_mail() {
     let (provider, app, scene) = start().await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.success();
+    scene.cast.anonymous.rest(REQUEST, unknown).await.success();
     wait_for_mails(&app.database, FAILED, 1).await;
     assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);

@@ -26,13 +26,8 @@ async fn neither_log_nor_table_reveals_the_mail() {
     order(&scene).await;
     let items = json!([{ "productId": product(&scene, 150, "EUR").await, "quantity": 1 }]);
     let named = json!({ "items": items, "accountId": scene.account(), "confirmationEmail": other });
-    scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", named.clone()).await.success();
-    scene
-        .cast
-        .anonymous
-        .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
-        .await
-        .success();
+    scene.cast.agent.rest("OrderService.CreateOrder", named.clone()).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", json!({ "email": email })).await.success();
     wait_for_at_least(&database, "SELECT min(attempts) FROM mails", 2).await;
     provider.behave(&well());
     wait_for_mails(&database, SENT, 3).await;
@@ -65,12 +60,7 @@ async fn the_log_transport_logs_no_text() {
     let scene = Scene::at(&server, &database).await;
     order(&scene).await;
     let email = scene.cast.customer.as_user().email.clone();
-    scene
-        .cast
-        .anonymous
-        .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
-        .await
-        .success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", json!({ "email": email })).await.success();
     wait_for_mails(&database, SENT, 2).await;
     for expected in ["a mail would be sent", "order_confirmation", "password_reset"] {
         server.wait_for_log(expected).await;

@@ -53,7 +53,7 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_removes_it_fr
     assert_eq!(text(&app.database, "SELECT address FROM mail_suppressions").await, email);
     order(&scene).await;
     let reset = json!({ "email": email });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", reset).await.success();
     wait_for_mails(&app.database, FAILED, 2).await;
     let why = text(&app.database, "SELECT DISTINCT failure FROM mails WHERE state = 3").await;
     assert_eq!((why.as_str(), provider.attempts()), ("mail to the address bounced before", 1));

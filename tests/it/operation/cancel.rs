@@ -14,17 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, large, wait_for_end};
 use crate::{
     cases::Scene,
-    support::{Actor, Protocol, Response, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Actor, Response, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
 async fn cancel(who: &Actor, operation: &str) -> Response {
-    who.call(Protocol::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
+    who.rest("OperationService.CancelOperation", json!({ "operationId": operation })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_operation_never_starts_after_its_cancellation() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     cancel(&cast.service, &operation).await.failure("NOT_FOUND");
     let cancelled = cancel(&cast.agent, &operation).await.success();
@@ -46,8 +45,7 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF (SELECT rows_done FROM operations) > 0 THEN PERFORM pg_advisory_xact_lock(7); END IF;
@@ -89,12 +87,11 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notification() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
@@ -115,11 +112,10 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_are_notified_of_every_outcome() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let (agent, account) = (&scene.cast.agent, scene.account());
     let mut ids = Vec::new();
     for (key, text) in [("good", "body\nOne\n"), ("bad", "subject\nOne\n"), ("unwanted", "body\nTwo\n")] {

@@ -18,8 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_imported_through_a_server() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let directory = tempfile::tempdir().expect("a directory");
     let import = |name: &str, content: &str, account: String| {
         let path = directory.path().join(name);
@@ -60,8 +59,7 @@ async fn a_file_is_imported_through_a_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_says_how_a_file_is_to_be_read() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("old.csv").display().to_string();
     std::fs::write(&path, b"subject;body\nGr\xfc\xdfe;one\\ntwo\n").expect("a file");

@@ -58,8 +58,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_shuts_down_hands_its_job_back() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let job = import_job(&operation);
     // Simulates a worker: the job's row has a lease while the job runs.
@@ -78,8 +77,7 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_workers_import_a_file_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let job = import_job(&operation);
     let never = CancellationToken::new();
@@ -99,8 +97,7 @@ async fn concurrent_workers_import_a_file_once() {
 /// continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let (job, never) = (import_job(&operation), CancellationToken::new());
     // A job that has to run again, or whose operation has to be failed, is not complete.

@@ -10,8 +10,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_recognized_in_either_format() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
     let request = json!({ "accountId": account, "file": file(csv), "unescape": "newlines" });
@@ -35,15 +34,14 @@ async fn a_row_is_recognized_in_either_format() {
     let result = wait_for_end(&cast.agent, &second).await;
     assert_eq!((&result["progress"]["rowsKnown"], &result["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
     let request = json!({ "operationId": second });
-    let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
+    let errors = cast.agent.rest("OperationService.ListOperationErrors", request).await.success();
     assert_eq!(errors.data()[0]["message"], "line ends in the middle");
     assert_eq!(errors.data()[0]["line"], "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_file_fails_as_a_whole() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, "subject,answer\nOne,Two\n", "one").await;
     let result = wait_for_end(&cast.agent, &operation).await;
@@ -55,8 +53,7 @@ async fn an_invalid_file_fails_as_a_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_rows_are_listed_in_pages() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let rows: String = (0..7).map(|_| "x,\n").collect();
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &format!("subject,body\n{rows}"), "one").await;
@@ -64,7 +61,7 @@ async fn invalid_rows_are_listed_in_pages() {
     let (mut lines, mut token) = (Vec::new(), String::new());
     loop {
         let request = json!({ "operationId": operation, "pageSize": 3, "pageToken": token });
-        let page = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
+        let page = cast.agent.rest("OperationService.ListOperationErrors", request).await.success();
         lines.extend(page.data().as_array().expect("a list").iter().map(|error| error["line"].clone()));
         match page.body["meta"]["nextPageToken"].as_str() {
             Some(next) => token = next.to_owned(),

@@ -5,12 +5,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{begin, wait_for_end};
-use crate::support::{Protocol, TestApp};
+use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     begin(&cast.agent, &account, "body\nOne\n", "one").await;
     app.database
@@ -37,8 +36,7 @@ async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
     wait_for_end(&cast.agent, &old).await;
@@ -54,7 +52,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
     assert_eq!(app.database.number(query).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
-    cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.failure("NOT_FOUND");
+    cast.agent.rest("OperationService.GetOperation", get).await.failure("NOT_FOUND");
 }
 
 /// An operation may have any number of invalid rows; no statement removes more than a batch.
@@ -70,8 +68,7 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
         UPDATE operations SET finished_at = finished_at - interval '31 days';
         INSERT INTO operation_errors
             SELECT id, 1000 + n, 'INVALID', 'Not valid.' FROM operations, generate_series(1, 2500) AS n";
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
     wait_for_end(&cast.agent, &old).await;
@@ -83,8 +80,7 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_jobs_are_removed_after_a_month() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     for key in ["one", "two", "three"] {
         begin(&cast.agent, &account, "body\nOne\n", key).await;

@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
+use crate::support::{PROTOCOLS, TestApp, unique};
 
 #[tokio::test]
 async fn accounts_are_found_by_name_and_membership() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     for protocol in PROTOCOLS {
         let name = format!("Äpfel 100% {}", unique());
@@ -37,8 +36,7 @@ async fn accounts_are_found_by_name_and_membership() {
 /// The limit holds for concurrent requests on one user.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_owns_a_bounded_number_of_accounts() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let create = |number: usize| {
         let name = format!("Company {number}");
         cast.customer.call(PROTOCOLS[number % 2], "AccountService.CreateAccount", json!({ "name": name }))
@@ -51,7 +49,7 @@ async fn a_user_owns_a_bounded_number_of_accounts() {
     assert!(refused.iter().all(|answer| limits.contains(&answer.reason.as_str())), "{refused:#?}");
     assert_eq!(refused.iter().filter(|answer| answer.reason == limits[0]).count(), 1, "20 calls a day are counted");
     create(25).await.failure("RATE_LIMIT_EXCEEDED");
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.body["memberships"].as_array().map(Vec::len), Some(20));
     assert_eq!(me.text("/accountId"), cast.customer.as_user().account.to_string(), "the session keeps its account");
 }
@@ -59,8 +57,7 @@ async fn a_user_owns_a_bounded_number_of_accounts() {
 /// An account that the user has created and given to another owner still counts.
 #[tokio::test]
 async fn a_transfer_makes_no_room_for_another_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (user, other) = (cast.stranger.as_user().id, cast.customer.as_user().id);
     let found = |count: usize| {
         format!(
@@ -73,9 +70,7 @@ async fn a_transfer_makes_no_room_for_another_account() {
         )
     };
     app.database.sql(&found(18)).await;
-    let create = async || {
-        cast.stranger.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "One more" })).await
-    };
+    let create = async || cast.stranger.rest("AccountService.CreateAccount", json!({ "name": "One more" })).await;
     create().await.success();
     create().await.failure("ACCOUNT_LIMIT_REACHED");
     // A membership in the account of another founder does not.

@@ -47,8 +47,7 @@ const MAILS: &str = "SELECT count(*) FROM mails WHERE kind = 32";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let name = new_domain();
         let domain = add_domain(&scene.cast.customer, &name.to_uppercase(), "MEMBER_ROLE_VIEWER").await;
@@ -83,15 +82,14 @@ async fn a_registered_person_joins_with_the_role_that_the_account_chose() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_very_domain_admits() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     let before = count_members(&scene).await;
     // Cyrillic letters look like the Latin ones. Their name in ASCII, which is the form that addresses have, is another one.
     let homograph = format!("ada@{}", name.replace('a', "\u{430}").replace('e', "\u{435}"));
     let begin = json!({ "email": homograph });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", begin).await.success();
+    scene.cast.anonymous.rest("AuthService.Register", begin).await.success();
     let stored = app.database.sql("SELECT email FROM registrations WHERE email LIKE 'ada@xn--%'").await;
     let homograph = stored[0][0].clone().expect("an address");
     let others =
@@ -101,7 +99,7 @@ async fn only_the_very_domain_admits() {
     }
     for wrong in [format!("ada@{name}."), format!("ada@evil.example@{name}"), format!("ada@{name}%00.evil.example")] {
         let begin = json!({ "email": wrong });
-        scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", begin).await.failure("VALIDATION_FAILED");
+        scene.cast.anonymous.rest("AuthService.Register", begin).await.failure("VALIDATION_FAILED");
     }
     assert_eq!(count_members(&scene).await, before);
     // A subdomain that the account declares and proves is another domain of the account.
@@ -113,8 +111,7 @@ async fn only_the_very_domain_admits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unconfirmed_address_joins_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     verify_domain(&scene.cast.customer, &name).await;
     // As an operator or an import creates users.
@@ -128,11 +125,11 @@ async fn an_unconfirmed_address_joins_nothing() {
     let token = reset::create_token(&app.database, who.as_user()).await;
     let password = format!("brand new {}", unique());
     let request = json!({ "token": token, "password": password });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+    scene.cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
     let login = json!({ "email": format!("ada@{name}"), "password": password });
-    let pair = scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+    let pair = scene.cast.anonymous.rest("AuthService.Login", login).await.success();
     let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-    let joined = me.call(Protocol::Rest, JOIN, json!({})).await.success();
+    let joined = me.rest(JOIN, json!({})).await.success();
     assert_eq!((joined.status, joined.text("/data/accountId")), (201, scene.account()));
     assert_eq!(joined.text("/data/role"), "MEMBER_ROLE_MEMBER");
 }
@@ -197,8 +194,7 @@ async fn a_domain_that_changed_hands_leaves_its_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_without_its_record_lapses_after_three_look_ups() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     let record = domain["recordName"].as_str().expect("a name");
@@ -232,8 +228,7 @@ async fn a_domain_without_its_record_lapses_after_three_look_ups() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_name_server_holds_a_request_for_seconds_only() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let domain = add_domain(&scene.cast.customer, &new_domain(), "MEMBER_ROLE_MEMBER").await;
     dns::silence(domain["recordName"].as_str().expect("a name"));
     let begun = std::time::Instant::now();
@@ -244,60 +239,57 @@ async fn a_silent_name_server_holds_a_request_for_seconds_only() {
 /// A member whom an admin removed does not join again, neither as the user nor as a new one with the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_member_joins_by_an_invitation_only() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (name, cast) = (new_domain(), &scene.cast);
     verify_domain(&cast.customer, &name).await;
     let email = format!("ada@{name}");
     set_address(&app.database, &cast.stranger, &email).await;
-    let joined = cast.stranger.call(Protocol::Rest, JOIN, json!({})).await.success();
+    let joined = cast.stranger.rest(JOIN, json!({})).await.success();
     // A person who leaves may come back.
-    cast.stranger.call(Protocol::Rest, "MemberService.LeaveAccount", member(&joined.id())).await.success();
-    let joined = cast.stranger.call(Protocol::Rest, JOIN, json!({})).await.success();
-    cast.customer.call(Protocol::Rest, "MemberService.RemoveMember", member(&joined.id())).await.success();
+    cast.stranger.rest("MemberService.LeaveAccount", member(&joined.id())).await.success();
+    let joined = cast.stranger.rest(JOIN, json!({})).await.success();
+    cast.customer.rest("MemberService.RemoveMember", member(&joined.id())).await.success();
     for protocol in PROTOCOLS {
         cast.stranger.call(protocol, JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
     }
     // Under another address of the domain, and with a new user who has the address.
     set_address(&app.database, &cast.stranger, &format!("alias@{name}")).await;
-    cast.stranger.call(Protocol::Rest, JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
+    cast.stranger.rest(JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
     assert_ne!(register(&app, &scene, Protocol::Rest, &email).await, scene.account());
     // The account invites the person again.
     let token = create_token(&scene, &format!("alias@{name}")).await;
     let accept = json!({ "token": token });
-    cast.stranger.call(Protocol::Rest, "InvitationService.AcceptInvitation", accept).await.success();
+    cast.stranger.rest("InvitationService.AcceptInvitation", accept).await.success();
     let exclusions = "SELECT count(*) FROM domain_exclusions";
     assert_eq!(app.database.number(exclusions).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_to_be_deleted_admits_no_one() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let name = new_domain();
     let domain = verify_domain(&scene.cast.customer, &name).await;
     set_address(&app.database, &scene.cast.stranger, &format!("ada@{name}")).await;
     let account = scene.account();
     let schedule = format!("UPDATE accounts SET deletion_at = now() + interval '14 days' WHERE id = '{account}'");
     app.database.sql(&schedule).await;
-    scene.cast.stranger.call(Protocol::Rest, JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
+    scene.cast.stranger.rest(JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
     assert_ne!(register(&app, &scene, Protocol::Rest, &format!("bob@{name}")).await, account);
     verify(&scene.cast.customer, &domain).await.failure("DELETION_SCHEDULED");
     let more = json!({ "domain": new_domain(), "role": "MEMBER_ROLE_MEMBER" });
     let create = "AccountDomainService.CreateAccountDomain";
-    scene.cast.customer.call(Protocol::Rest, create, more).await.failure("DELETION_SCHEDULED");
+    scene.cast.customer.rest(create, more).await.failure("DELETION_SCHEDULED");
 }
 
 /// The deletion and the registration lock the account: no person joins after the deletion has answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_person_joins_by_a_deleted_domain() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for number in 0..5 {
         let name = new_domain();
         let domain = verify_domain(&scene.cast.customer, &name).await;
         let delete = json!({ "accountDomainId": domain["id"] });
-        let delete = scene.cast.customer.call(Protocol::Rest, "AccountDomainService.DeleteAccountDomain", delete);
+        let delete = scene.cast.customer.rest("AccountDomainService.DeleteAccountDomain", delete);
         let email = format!("ada{number}@{name}");
         let outside = connect(&app.database.url).await;
         let lock = format!("BEGIN; SELECT id FROM accounts WHERE id = '{}' FOR UPDATE", scene.account());
@@ -315,8 +307,7 @@ async fn no_person_joins_by_a_deleted_domain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn look_ups_of_an_account_are_limited() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let domain = add_domain(&scene.cast.customer, &new_domain(), "MEMBER_ROLE_MEMBER").await;
     for _ in 0..60 {
         verify(&scene.cast.customer, &domain).await.failure("DOMAIN_NOT_PROVED");
@@ -332,19 +323,18 @@ async fn look_ups_of_an_account_are_limited() {
 /// The role that people get has no scope that the caller lacks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gives_no_more_than_the_caller_has() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let id = member_of(&app.database, &scene.cast.colleague).await;
     let role = json!({ "name": "Domains", "scopes": ["identity.domains.manage", "identity.members.read"] });
-    let role = scene.cast.customer.call(Protocol::Rest, "RoleService.CreateRole", role).await.success().id();
+    let role = scene.cast.customer.rest("RoleService.CreateRole", role).await.success().id();
     let change = json!({ "memberId": id, "member": { "customRoleId": role } });
-    scene.cast.customer.call(Protocol::Rest, "MemberService.UpdateMember", change).await.success();
+    scene.cast.customer.rest("MemberService.UpdateMember", change).await.success();
     let login = json!({ "email": scene.cast.colleague.as_user().email, "password": PASSWORD });
-    let pair = scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+    let pair = scene.cast.anonymous.rest("AuthService.Login", login).await.success();
     let colleague = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let create = json!({ "domain": new_domain(), "role": "MEMBER_ROLE_MEMBER" });
     let method = "AccountDomainService.CreateAccountDomain";
-    colleague.call(Protocol::Rest, method, create).await.failure("PERMISSION_DENIED");
+    colleague.rest(method, create).await.failure("PERMISSION_DENIED");
     let domain = add_domain(&scene.cast.customer, &new_domain(), "MEMBER_ROLE_MEMBER").await;
     publish(&domain);
     verify(&colleague, &domain).await.failure("PERMISSION_DENIED");
@@ -352,13 +342,12 @@ async fn a_caller_gives_no_more_than_the_caller_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_tell_of_domains() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let types = ["identity.account_domain.verified", "identity.account_domain.lapsed"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
     let create = "WebhookEndpointService.CreateWebhookEndpoint";
-    scene.cast.admin.call(Protocol::Rest, create, endpoint).await.success();
+    scene.cast.admin.rest(create, endpoint).await.success();
     let domain = verify_domain(&scene.cast.customer, &new_domain()).await;
     // A repeated proof is no event.
     verify(&scene.cast.customer, &domain).await.success();

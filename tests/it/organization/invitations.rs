@@ -23,8 +23,7 @@ const PREVIEW: &str = "InvitationService.PreviewInvitation";
 
 async fn start_with_mail() -> (MailProvider, TestApp, Scene) {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set_all(provider.variables())).await;
     (provider, app, scene)
 }
 
@@ -132,24 +131,23 @@ async fn an_invitation_accepted_at_once_yields_one_member() {
 
 #[tokio::test]
 async fn an_invitation_expires_is_resent_and_revoked() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let id = create_invitation(&scene).await;
     let token = create_token(&scene, &new_address()).await;
     app.app.clock.advance(TimeDelta::days(7) + TimeDelta::minutes(1));
     let anonymous = &scene.cast.anonymous;
-    anonymous.call(Protocol::Rest, PREVIEW, json!({ "token": token })).await.failure("INVALID_TOKEN");
+    anonymous.rest(PREVIEW, json!({ "token": token })).await.failure("INVALID_TOKEN");
     let admin = caller(&app, &new_session(&app, &scene.cast.customer).await);
     let request = json!({ "invitationId": id });
-    let resent = admin.call(Protocol::Rest, "InvitationService.ResendInvitation", request.clone()).await.success();
+    let resent = admin.rest("InvitationService.ResendInvitation", request.clone()).await.success();
     assert_eq!(resent.text("/data/version"), "2");
     // An expired invitation of an address makes room for another one.
     let expired = app.database.sql("SELECT email FROM invitations WHERE version = 1").await[0][0].clone().expect("one");
     let again = json!({ "email": expired, "role": "MEMBER_ROLE_ADMIN" });
     admin.call(Protocol::Grpc, CREATE, again.clone()).await.success();
     admin.call(Protocol::Grpc, CREATE, again).await.failure("ALREADY_EXISTS");
-    admin.call(Protocol::Rest, "InvitationService.RevokeInvitation", request.clone()).await.success();
-    admin.call(Protocol::Rest, "InvitationService.GetInvitation", request).await.failure("NOT_FOUND");
+    admin.rest("InvitationService.RevokeInvitation", request.clone()).await.success();
+    admin.rest("InvitationService.GetInvitation", request).await.failure("NOT_FOUND");
     app.app.clock.advance(TimeDelta::days(38));
     assert_eq!(app.run_task("expire_invitations").await.expect("done"), 1);
 }
@@ -157,8 +155,7 @@ async fn an_invitation_expires_is_resent_and_revoked() {
 /// The pages of this server, for a new user and for one who has the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_accepted_without_a_script() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let email = new_address();
     let token = create_token(&scene, &email).await;
     let form = get(&app, &format!("/invitation?token={token}")).await;
@@ -187,8 +184,7 @@ async fn an_invitation_is_accepted_without_a_script() {
 
 #[tokio::test]
 async fn a_member_sends_few_invitations_a_day() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let id = create_invitation(&scene).await;
     let mut refused = None;
     for number in 1..=200 {
@@ -205,7 +201,7 @@ async fn a_member_sends_few_invitations_a_day() {
     assert_eq!(refused, Some(100));
     // Another account is not affected.
     let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_MEMBER" });
-    scene.cast.stranger.call(Protocol::Rest, CREATE, request).await.success();
+    scene.cast.stranger.rest(CREATE, request).await.success();
 }
 
 /// Mail programs make links of what looks like one, and a stranger chooses the names.
@@ -215,9 +211,9 @@ async fn the_names_in_the_mail_of_an_invitation_are_no_links() {
     let (account, inviter) = ("Pay at https://evil.example/pay", "Eve of www.evil.example or eve@evil.example");
     let (customer, id) = (&scene.cast.customer, scene.account());
     let rename = json!({ "accountId": id, "account": { "name": account } });
-    customer.call(Protocol::Rest, "AccountService.UpdateAccount", rename).await.success();
+    customer.rest("AccountService.UpdateAccount", rename).await.success();
     let rename = json!({ "userId": customer.as_user().id.to_string(), "user": { "name": inviter } });
-    customer.call(Protocol::Rest, "UserService.UpdateUser", rename).await.success();
+    customer.rest("UserService.UpdateUser", rename).await.success();
     create_invitation(&scene).await;
     let mails = provider.wait_for(1).await;
     let mail = mails.last().expect("one");
@@ -230,7 +226,7 @@ async fn the_names_in_the_mail_of_an_invitation_are_no_links() {
         }
     }
     let request = json!({ "token": token(mail) });
-    let preview = Actor::anonymous(&app.endpoint).call(Protocol::Rest, PREVIEW, request).await.success();
+    let preview = Actor::anonymous(&app.endpoint).rest(PREVIEW, request).await.success();
     assert_eq!(
         (preview.text("/data/accountName"), preview.text("/data/inviterName")),
         (account.into(), inviter.into())

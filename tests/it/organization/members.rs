@@ -19,7 +19,7 @@ const UPDATE: &str = "MemberService.UpdateMember";
 async fn session_of(app: &TestApp, who: &Actor, account_of: &Actor) -> Response {
     let (user, account) = (who.as_user(), account_of.as_user().account.to_string());
     let request = json!({ "email": user.email, "password": user.password, "accountId": account });
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await.success()
+    Actor::anonymous(&app.endpoint).rest("AuthService.Login", request).await.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,12 +62,11 @@ async fn member_of_account(app: &TestApp, who: &Actor, account_of: &Actor) -> St
 /// Postgres forgets the end of the session: it failed over to a replica that had received the end of the membership only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_other_data_revives_no_removed_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.colleague).await;
     keep_sessions(&app.database).await;
     let id = member_of(&app.database, &cast.colleague).await;
-    cast.customer.call(Protocol::Rest, REMOVE, member(&id)).await.success();
+    cast.customer.rest(REMOVE, member(&id)).await.success();
     caller(&app, &pair).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     restore_sessions(&app.database).await;
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
@@ -75,20 +74,19 @@ async fn a_session_store_with_other_data_revives_no_removed_member() {
     let pair = new_session(&app, &cast.colleague).await;
     assert_eq!(pair.data().get("accountId").and_then(serde_json::Value::as_str), None);
     let alone = caller(&app, &pair);
-    let me = alone.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = alone.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.body["memberships"], json!([]));
     for (method, request) in [("TicketService.ListTickets", json!({})), ("TicketService.CreateTicket", draft())] {
-        alone.call(Protocol::Rest, method, request).await.failure("PERMISSION_DENIED");
+        alone.rest(method, request).await.failure("PERMISSION_DENIED");
     }
     let named =
         json!({ "subject": "Printer", "body": "Text", "accountId": cast.customer.as_user().account.to_string() });
     alone.call(Protocol::Grpc, "TicketService.CreateTicket", named).await.failure("PERMISSION_DENIED");
     // A refresh takes the account that the person has created.
-    let account =
-        alone.call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "My own" })).await.success();
+    let account = alone.rest("AccountService.CreateAccount", json!({ "name": "My own" })).await.success();
     let next = refresh(&app, &pair, 1).await.success();
     assert_eq!(next.text("/data/accountId"), account.id());
-    caller(&app, &next).call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    caller(&app, &next).rest("TicketService.CreateTicket", draft()).await.success();
 }
 
 /// A client answers `TOKEN_EXPIRED` with a refresh, which yields a token in the present role.
@@ -125,8 +123,7 @@ async fn another_role_outdates_the_tokens_and_keeps_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_lists_the_colleagues_only() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let list = cast.customer.call(protocol, "MemberService.ListMembers", json!({})).await.success();
         let mut emails: Vec<_> =
@@ -160,9 +157,8 @@ async fn the_invitations_of_a_member_end_with_the_right_to_invite() {
             "demote" => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_MEMBER" } })),
             _ => (UPDATE, json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_OWNER" } })),
         };
-        cast.colleague.call(Protocol::Rest, method, request).await.success();
-        let preview =
-            cast.anonymous.call(Protocol::Rest, "InvitationService.PreviewInvitation", json!({ "token": token }));
+        cast.colleague.rest(method, request).await.success();
+        let preview = cast.anonymous.rest("InvitationService.PreviewInvitation", json!({ "token": token }));
         assert_eq!(preview.await.reason, expected, "{change}");
     }
 }
@@ -178,7 +174,7 @@ async fn an_invitation_ends_with_the_authority_of_its_inviter() {
     ] {
         let scene = Scene::new(&app).await;
         let token = create_token(&scene, &scene.cast.stranger.as_user().email).await;
-        scene.cast.stranger.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+        scene.cast.stranger.rest("UserService.GetMe", json!({})).await.success();
         app.database.sql(&format!("{change} '{}'", scene.cast.customer.as_user().id)).await;
         let accept = json!({ "token": token });
         for method in ["InvitationService.AcceptInvitation", "InvitationService.PreviewInvitation"] {
@@ -190,18 +186,17 @@ async fn an_invitation_ends_with_the_authority_of_its_inviter() {
 /// A deactivated person has no access to any account, and the memberships stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivated_member_is_out_and_remains_a_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.colleague).await;
     let request = json!({ "userId": cast.colleague.as_user().id.to_string(), "reason": "Left the company" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     caller(&app, &pair).call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.failure("SESSION_REVOKED");
     sign_in(&app.endpoint, cast.colleague.as_user()).await.failure("USER_DEACTIVATED");
     let id = member_of(&app.database, &cast.colleague).await;
-    cast.customer.call(Protocol::Rest, "MemberService.GetMember", member(&id)).await.success();
+    cast.customer.rest("MemberService.GetMember", member(&id)).await.success();
     // A deactivated owner does not count.
     let own = member_of(&app.database, &cast.customer).await;
-    cast.customer.call(Protocol::Rest, "MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
+    cast.customer.rest("MemberService.LeaveAccount", member(&own)).await.failure("LAST_OWNER");
 }
 
 /// A custom role is of one account, grants its scopes to its members, and is not deleted while a member has it.
@@ -214,23 +209,23 @@ async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
     let assign =
         |role: &str| json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role } });
     let foreign = role(&cast.stranger, &["support.tickets.read"]).await;
-    cast.customer.call(Protocol::Rest, UPDATE, assign(&foreign)).await.failure("NOT_FOUND");
+    cast.customer.rest(UPDATE, assign(&foreign)).await.failure("NOT_FOUND");
     let changed = cast.customer.call(Protocol::Grpc, UPDATE, assign(&custom)).await.success();
     assert_eq!(changed.text("/data/customRoleId"), custom);
     let pair = new_session(&here, &cast.colleague).await;
     for app in [&here, &there] {
         let who = caller(app, &pair);
-        who.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        who.rest("TicketService.ListTickets", json!({})).await.success();
         who.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
         let invite = json!({ "email": new_address(), "role": "MEMBER_ROLE_VIEWER" });
-        who.call(Protocol::Rest, "InvitationService.CreateInvitation", invite).await.failure("PERMISSION_DENIED");
+        who.rest("InvitationService.CreateInvitation", invite).await.failure("PERMISSION_DENIED");
     }
     let delete = json!({ "roleId": custom });
-    cast.customer.call(Protocol::Rest, "RoleService.DeleteRole", delete).await.failure("ROLE_IN_USE");
+    cast.customer.rest("RoleService.DeleteRole", delete).await.failure("ROLE_IN_USE");
     let more = json!({ "roleId": custom, "role": { "scopes": ["support.tickets.read", "support.tickets.write"] } });
-    cast.customer.call(Protocol::Rest, "RoleService.UpdateRole", more).await.success();
+    cast.customer.rest("RoleService.UpdateRole", more).await.success();
     eventually("the token is outdated", async || {
-        caller(&there, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+        caller(&there, &pair).rest("UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
     })
     .await;
     let next = refresh(&there, &pair, 0).await.success();
@@ -240,8 +235,7 @@ async fn a_member_has_the_scopes_of_a_custom_role_of_the_account() {
 /// A session that leaves the account in time continues in the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let own = cast.stranger.as_user().account.to_string();
     for round in 0..20 {
         let id = join(&app.database, &cast.stranger, &cast.customer, 3).await;
@@ -261,8 +255,7 @@ async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
 /// An admin's request waits while an owner removes the admin: it acts before the removal, or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_runs_during_the_removal_of_its_member_is_refused() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (cast, account) = (&scene.cast, scene.account());
     grant(&app.database, &cast.colleague, 2).await;
     let id = member_of(&app.database, &cast.colleague).await;

@@ -86,7 +86,7 @@ async fn an_ownership_is_transferred_once() {
     let calls = ids.clone().into_iter().zip([&here, &there]).map(|(id, app)| {
         let (who, account) = (Actor::bearer(&app.endpoint, token.clone()), account.to_string());
         let request = json!({ "accountId": account, "memberId": id });
-        tokio::spawn(async move { who.call(Protocol::Rest, "AccountService.TransferOwnership", request).await })
+        tokio::spawn(async move { who.rest("AccountService.TransferOwnership", request).await })
     });
     let calls: Vec<_> = calls.collect();
     here.database.locks_waited_for(2).await;
@@ -105,7 +105,7 @@ async fn an_ownership_is_transferred_once() {
     let id = member_of(&here.database, &cast.customer).await;
     assert_eq!(here.database.number(&format!("SELECT role FROM members WHERE id = '{id}'")).await, 2);
     eventually("the token is outdated", async || {
-        cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+        cast.customer.rest("UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
     })
     .await;
 }

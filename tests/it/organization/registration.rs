@@ -14,8 +14,7 @@ const REGISTER: &str = "AuthService.Register";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_addresses_of_the_configured_domains_register() {
-    let app = TestApp::builder().set("REGISTRATION", "Shop.example,bücher.example").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REGISTRATION", "Shop.example,bücher.example").start_with_cast().await;
     for protocol in PROTOCOLS {
         for domain in ["shop.example", "xn--bcher-kva.example"] {
             let request = json!({ "email": format!("{}@{domain}", unique()) });
@@ -30,24 +29,20 @@ async fn only_addresses_of_the_configured_domains_register() {
     // A token from before the configuration does not count either.
     let token = registration::create_token(&app.database, &new_address()).await;
     let confirm = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
-    cast.anonymous
-        .call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm)
-        .await
-        .failure("REGISTRATION_CLOSED");
+    cast.anonymous.rest("AuthService.ConfirmRegistration", confirm).await.failure("REGISTRATION_CLOSED");
     let page = post(&app, "/register", &[("email", &new_address())], "same-origin").await;
     assert!(page.status == 422 && page.html.contains("with an invitation"), "{}", page.html);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invited_address_needs_no_registration() {
-    let app = TestApp::builder().set("REGISTRATION", "invitation").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("REGISTRATION", "invitation")).await;
     let email = new_address();
     let request = json!({ "email": email });
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.failure("REGISTRATION_CLOSED");
+    scene.cast.anonymous.rest(REGISTER, request).await.failure("REGISTRATION_CLOSED");
     let accept = json!({ "token": create_token(&scene, &email).await, "password": PASSWORD, "name": "Zoë" });
     let method = "InvitationService.AcceptInvitationAsNewUser";
-    scene.cast.anonymous.call(Protocol::Rest, method, accept).await.success();
+    scene.cast.anonymous.rest(method, accept).await.success();
     let login = json!({ "email": email, "password": PASSWORD });
     let pair = scene.cast.anonymous.call(Protocol::Grpc, "AuthService.Login", login).await.success();
     assert_eq!(pair.text("/data/accountId"), scene.account());

@@ -56,8 +56,7 @@ async fn a_session_switches_between_the_accounts_of_its_user() {
 /// A repetition within the grace gets the same pair; a concurrent switch to another account can't.
 #[tokio::test]
 async fn a_concurrent_switch_is_of_the_same_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     let pair = new_session(&app, &cast.stranger).await;
@@ -71,8 +70,7 @@ async fn a_concurrent_switch_is_of_the_same_account() {
 /// Another client of the session has switched its account meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_that_expects_another_account_changes_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     for protocol in PROTOCOLS {
@@ -99,8 +97,7 @@ async fn a_refresh_that_expects_another_account_changes_nothing() {
 /// Without the sessions, the next sign-in takes the oldest membership.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_sessions_the_last_account_is_unknown() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     let pair = new_session(&app, &cast.stranger).await;
@@ -112,8 +109,7 @@ async fn without_sessions_the_last_account_is_unknown() {
 
 #[tokio::test]
 async fn a_page_switches_with_the_cookie() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let (user, other) = (cast.stranger.as_user(), cast.customer.as_user().account.to_string());
     let base = app.endpoint.base();
@@ -138,7 +134,7 @@ async fn a_page_switches_with_the_cookie() {
     let expected = send("/session/refresh", &cookie(&switched), json!({ "accountId": other })).await.success();
     let refreshed = send("/session/refresh", &cookie(&expected), json!({})).await.success();
     assert_eq!(refreshed.text("/data/accountId"), other);
-    let me = caller(&app, &refreshed).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = caller(&app, &refreshed).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/accountId"), other);
     for (cookie, body, reason) in [
         (cookie(&refreshed), json!({ "accountId": cast.agent.as_user().account.to_string() }), "NOT_FOUND"),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, WITHOUT_RETRIES, charge_of, pay, start_app_with};
+use super::{CHARGE, REFUND, WITHOUT_RETRIES, charge_of, pay, start_configured};
 use crate::support::{Protocol, TestApp, unique};
 
 /// From now on, a second attempt begins as soon as the first is stored, as if the first worker had been too slow.
@@ -18,8 +18,7 @@ async fn overtake(app: &TestApp, table: &str) {
 /// The second attempt may still charge the card.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (_gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     overtake(&app, "payments").await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
@@ -31,8 +30,7 @@ async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
 /// The second attempt may still refund.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_rejection_does_not_fail_the_next_attempt_to_refund() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     let payment = pay(&scene).await.id();
     overtake(&app, "refunds").await;
     assert!(gateway.refund_at_console(&payment, 100).await);

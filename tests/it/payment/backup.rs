@@ -11,7 +11,7 @@ use url::Url;
 use super::{FakeGateway, pay};
 use crate::{
     cases::{Scene, post::publish_post},
-    support::{Actor, Process, Protocol, TestDatabase, database::sql, eventually, process, servers::servers},
+    support::{Actor, Process, TestDatabase, database::sql, eventually, process, servers::servers},
 };
 
 /// The title of a post after the backup.
@@ -40,7 +40,7 @@ async fn set_aside(database: &TestDatabase) -> String {
 /// Returns the title of a public post.
 async fn title(server: &Process, post: &str) -> String {
     let reader = Actor::anonymous(&server.endpoint);
-    let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": post })).await;
+    let read = reader.rest("PostService.GetPost", json!({ "postId": post })).await;
     read.success().text("/data/title")
 }
 
@@ -68,7 +68,7 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let policies_before = database.number(policies).await;
     let after = pay(&scene).await.id();
     let change = json!({ "postId": post, "post": { "title": NEWER } });
-    scene.cast.agent.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
+    scene.cast.agent.rest("PostService.UpdatePost", change).await.success();
     assert_eq!(title(&server, &post).await, NEWER);
 
     // Steps 1 and 2: writes stop, and the current data is kept.
@@ -98,8 +98,7 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     own.push(("JOBS_IN_SERVE", "false"));
     let server = Process::with(&database, &own).await;
     let customer = Actor::user(&server.endpoint, scene.cast.customer.as_user().clone());
-    let get =
-        async |id: &str| customer.call(Protocol::Rest, "PaymentService.GetPayment", json!({ "paymentId": id })).await;
+    let get = async |id: &str| customer.rest("PaymentService.GetPayment", json!({ "paymentId": id })).await;
     get(&before).await.success();
     get(&after).await.failure("NOT_FOUND");
     assert_eq!(title(&server, &post).await, title_before);

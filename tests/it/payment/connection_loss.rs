@@ -18,14 +18,14 @@ use crate::{
 async fn start_app_behind_proxy(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
-    let app = TestApp::builder()
-        .on(&database)
-        .with_jobs()
-        .set("DATABASE_URL", proxy.url.clone())
-        .set_all(gateway.variables())
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder()
+            .on(&database)
+            .with_jobs()
+            .set("DATABASE_URL", proxy.url.clone())
+            .set_all(gateway.variables()),
+    )
+    .await;
     (app, scene, proxy)
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, pay, start_app};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, pay, start_app, start_with_gateway};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, euro, eventually, unique},
@@ -13,8 +13,7 @@ use crate::{
 /// The gateway is called again under the same key within one call, transparently for the caller.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_failure_is_hidden_from_the_caller() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let behaviours =
         [json!("hang_up_before"), json!("hang_up_after"), json!({ "refuse": 500 }), json!({ "refuse": 429 })];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -29,8 +28,7 @@ async fn a_short_failure_is_hidden_from_the_caller() {
 /// Failures that outlast the request: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_pending_until_it_is_known() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let behaviours =
         [json!("hang_up_after"), json!({ "refuse": 503 }), json!({ "delay_after": 1500 }), json!("hang_up_before")];
     for (number, behaviour) in behaviours.into_iter().enumerate() {
@@ -66,8 +64,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_settles_an_unknown_outcome() {
     let gateway = FakeGateway::start().await;
-    let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(crate::support::TestApp::builder().set_all(gateway.variables())).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 3).await;
     let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one").await.success();
@@ -80,8 +77,7 @@ async fn a_retry_settles_an_unknown_outcome() {
 /// The work continues when the caller disconnects.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnected_caller_is_charged_once() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     gateway.behave(json!({ "delay_before": 900 }), 1).await;
@@ -100,13 +96,10 @@ async fn a_disconnected_caller_is_charged_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_deadline_returns_a_pending_payment() {
     let gateway = FakeGateway::start().await;
-    let app = crate::support::TestApp::builder()
-        .with_jobs()
-        .set_all(gateway.variables())
-        .set("GATEWAY_TIMEOUT", "3s")
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        crate::support::TestApp::builder().with_jobs().set_all(gateway.variables()).set("GATEWAY_TIMEOUT", "3s"),
+    )
+    .await;
     let request = charge_of(&scene).await;
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
@@ -117,8 +110,7 @@ async fn a_short_deadline_returns_a_pending_payment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_the_order_open() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
     let first =
@@ -195,8 +187,7 @@ async fn payments_settle_after_the_gateway_restarts() {
 async fn an_idle_app_notices_that_the_gateway_is_back() {
     let mut gateway = FakeGateway::start().await;
     // Without jobs, so that only the requests of this test call the gateway.
-    let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(crate::support::TestApp::builder().set_all(gateway.variables())).await;
     gateway.kill();
     let since = Instant::now();
     for number in 0.. {
@@ -236,8 +227,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
 /// A bank's suspicion is visible to staff only; a caller with a stolen card just sees a decline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
-    let gateway = FakeGateway::start().await;
-    let (_app, scene) = start_app(&gateway).await;
+    let (_gateway, _app, scene) = start_with_gateway().await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
     let response = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.failure("CARD_DECLINED");
@@ -246,7 +236,7 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
         let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.success();
         assert_eq!(listed.text("/data/0/failureCode"), code);
         let get = json!({ "paymentId": listed.text("/data/0/id") });
-        let response = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.success();
+        let response = who.rest("PaymentService.GetPayment", get).await.success();
         assert_eq!(response.text("/data/failureCode"), code);
     }
 }
@@ -254,12 +244,11 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
 /// The smallest unit of a currency is Stripe's on the wire and ISO 4217's in this API.
 #[tokio::test(flavor = "multi_thread")]
 async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.tells(&[&app.endpoint], json!("once")).await;
     let buy = async |product: String| {
         let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
-        let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success().id();
+        let order = scene.cast.customer.rest("OrderService.CreateOrder", order).await.success().id();
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await
     };
@@ -283,12 +272,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
         let product = crate::cases::order::product(&scene, minor, currency).await;
         let odd = json!({ "amountMinor": (minor + 1).to_string(), "currencyCode": currency });
         let change = json!({ "productId": product, "product": { "price": odd } });
-        scene
-            .cast
-            .admin
-            .call(Protocol::Rest, "ProductService.UpdateProduct", change)
-            .await
-            .failure("VALIDATION_FAILED");
+        scene.cast.admin.rest("ProductService.UpdateProduct", change).await.failure("VALIDATION_FAILED");
         let earlier = format!("UPDATE products SET price_minor = price_minor + 1 WHERE id = '{product}'");
         app.database.sql(&earlier).await;
         buy(product).await.failure("PAYMENT_FAILED");

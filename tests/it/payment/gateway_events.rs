@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     CHARGE, FakeGateway, UNFINISHED_WORK, WITHOUT_RETRIES, alerts, charge_of,
     ledger::{charge_past_the_app, check},
-    pay, start_app, start_app_with,
+    pay, start_app_with, start_configured, start_with_gateway,
 };
 use crate::{
     cases::{Scene, unknown_id, webhook::webhook_request},
@@ -62,8 +62,7 @@ pub(super) async fn state(app: &TestApp) -> (i64, i64, i64) {
 /// Every response of the gateway is lost and no request is repeated: the webhook event settles the payment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_event_settles_the_payment() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
@@ -80,8 +79,7 @@ async fn a_success_event_settles_the_payment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_event_makes_the_app_query_the_gateway() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
-        let gateway = FakeGateway::start().await;
-        let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+        let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
@@ -127,8 +125,7 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     let id = charge.id();
@@ -167,8 +164,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
 /// Only the gateway where a payment was begun knows its outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     assert_eq!(charge.status, 202);
@@ -189,8 +185,7 @@ fn dispute(charge: &str) -> String {
 /// are unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_raises_an_alert() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     pay(&scene).await;
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     let alerted = alerts("disputed");
@@ -206,8 +201,7 @@ async fn a_dispute_raises_an_alert() {
 /// The gateway charged a payment twice: the second charge, which is not booked, may be disputed too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_of_a_charge_that_is_not_booked_raises_an_alert() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     let second = charge_past_the_app(&gateway, &payment, 450).await;
     // And a charge of another database that uses the same account of the gateway.

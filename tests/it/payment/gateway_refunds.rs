@@ -9,7 +9,7 @@ use super::{
     FakeGateway, MAKE_DUE, REFUND, UNFINISHED_WORK, WITHOUT_RETRIES, after_scheduled_searches, alerts,
     gateway_events::{deliver, state},
     ledger::check,
-    pay, search, start_app, start_app_with,
+    pay, search, start_app_with, start_with_gateway,
 };
 use crate::{
     cases::Scene,
@@ -20,19 +20,13 @@ const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failur
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_is_adopted_once() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = pay(&scene).await.id();
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 3, 100));
-    let list = scene
-        .cast
-        .admin
-        .call(Protocol::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment }))
-        .await
-        .success();
+    let list = scene.cast.admin.rest("RefundService.ListRefunds", json!({ "paymentId": payment })).await.success();
     let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
     // One refund through the API, then the rest at the console.
@@ -51,8 +45,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
 /// room to adopt the refund from the console.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amount": euro("300") });
@@ -77,8 +70,7 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
 /// Concurrent refunds through the API and at the console.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = pay(&scene).await.id();
     scene.cast.admin.token().await;
@@ -105,8 +97,7 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
 /// once, and the books agree before and after.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_returned_refund_is_reversed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment });
@@ -144,8 +135,7 @@ async fn a_returned_refund_is_reversed() {
 /// No webhook event reports the returned refund; a scheduled task finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_returned_refund_without_an_event_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let find = async || {
@@ -169,8 +159,7 @@ async fn a_returned_refund_without_an_event_is_found() {
 /// first answer, a success; in the end the refund is reversed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
     let refund = json!({ "paymentId": payment });
@@ -194,8 +183,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
 /// A refund in the ledger can't be marked as failed without a reversal in the ledger.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (_gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let failed =
@@ -281,8 +269,7 @@ async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
 /// A hundred refunds exceed a page of the gateway's list.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     for _ in 0..105 {
         assert!(gateway.refund_at_console(&payment, 1).await);
@@ -295,8 +282,7 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
 /// The app recovers from a lost webhook event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_without_an_event_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let (payment, other) = (pay(&scene).await.id(), pay(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
@@ -327,8 +313,7 @@ async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
 async fn a_search_continues_soon_after_an_outage_of_the_gateway() {
     const REPEATED: &str = "kind = 'find_refunds' AND (payload ->> 'repetitions')::int >= 8";
 
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     after_scheduled_searches(&app).await;
     assert!(gateway.refund_at_console(&payment, 100).await);

@@ -7,7 +7,9 @@ use mainstay::payments::{
 };
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, WITHOUT_RETRIES, alerts, charge_of, is_theirs, overtaken, start_app_with};
+use super::{
+    CHARGE, FakeGateway, WITHOUT_RETRIES, alerts, charge_of, is_theirs, overtaken, start_app_with, start_configured,
+};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, modules, unique},
@@ -108,8 +110,7 @@ async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
 async fn a_retry_waits_by_the_clock_of_postgres() {
     // The first lease is written by the clock of the process: behind that of Postgres, another worker would take it over.
     for skew in [TimeDelta::seconds(90), TimeDelta::minutes(4)] {
-        let gateway = FakeGateway::start().await;
-        let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+        let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let charge = charge_of(&scene).await;
         app.app.clock.advance(skew);

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, UNFINISHED_WORK, alerts, pay, search, start_app};
+use super::{FakeGateway, REFUND, UNFINISHED_WORK, alerts, pay, search, start_with_gateway};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, app::environment, database::connect, euro, eventually, unique},
@@ -36,8 +36,7 @@ async fn run(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_refuses_an_inconsistent_ledger() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
     let refund = scene.cast.admin.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success().id();
@@ -138,8 +137,7 @@ pub(super) async fn charge_past_the_app(gateway: &FakeGateway, payment: &str, am
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_finds_differences_from_the_gateway() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     pay(&scene).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
@@ -171,8 +169,7 @@ async fn a_check_finds_differences_from_the_gateway() {
 /// The remedy for a second charge: an operator refunds it at the gateway. Neither movement is ever booked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_charge_that_was_refunded_in_full_is_no_difference() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     charge_past_the_app(&gateway, &payment, 450).await;
     // The console refunds the latest charge.
@@ -192,8 +189,7 @@ async fn a_second_charge_that_was_refunded_in_full_is_no_difference() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
     scene.cast.admin.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
@@ -215,8 +211,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
 async fn a_recent_check_reads_what_is_recent() {
     use mainstay::payments::ledger::ops;
 
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let payment = pay(&scene).await.id();
     let recent = async || ops::recent::check(&app.app).await.expect("checked");
     let report = recent().await;

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     CHARGE, FakeGateway, WITHOUT_RETRIES, alerts, call_until_final, charge_of, ledger::charge_past_the_app, process,
-    start_app, start_app_with,
+    start_configured, start_with_gateway,
 };
 use crate::{
     cases::Scene,
@@ -51,8 +51,7 @@ async fn wait_for_more_postponements() {
 /// A 500 stored under the key says nothing about the money; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_failure_that_moved_the_money_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
@@ -65,8 +64,7 @@ async fn a_stored_failure_that_moved_the_money_is_found() {
 /// If no money moved, the payment gets another attempt under another key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
@@ -80,8 +78,7 @@ async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
 /// After a day the gateway has forgotten the key: the app looks the payment up and never charges again blindly.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_key_expired_is_looked_up() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
@@ -92,8 +89,7 @@ async fn a_payment_whose_key_expired_is_looked_up() {
 /// For a payment that never reached the gateway, the lookup finds nothing, and nothing is charged any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_was_lost_fails_when_its_key_expired() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.behave(json!("hang_up_before"), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
@@ -113,8 +109,7 @@ async fn settled_after_a_day(app: &TestApp, gateway: &FakeGateway) -> usize {
 /// The attempt may have started long ago, but a charge that happened just now is not in the search index yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &LAGS).await;
+    let (gateway, app, scene) = start_configured(&LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
@@ -144,8 +139,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
 /// The last call before the key became too old moved the money; the look-up that follows must not come too early.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &LAGS).await;
+    let (gateway, app, scene) = start_configured(&LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
@@ -173,8 +167,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
 /// canceled.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unconfirmed_intent_is_cancelled() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.behave(json!("leave_open"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
@@ -209,8 +202,7 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
 /// Another attempt days after the order would surprise the cardholder, even if the last attempt is recent.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_attempt_begins_a_day_after_the_request() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
@@ -224,8 +216,7 @@ async fn no_attempt_begins_a_day_after_the_request() {
 /// The search lags longer than configured, so only the list of charges shows that the money moved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_the_search_does_not_return_is_found_in_the_list() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
@@ -237,8 +228,7 @@ async fn a_charge_that_the_search_does_not_return_is_found_in_the_list() {
 /// A charge that names the payment, and has another amount, was not made by its request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_of_another_amount_than_requested_settles_nothing() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
@@ -253,8 +243,7 @@ async fn a_charge_of_another_amount_than_requested_settles_nothing() {
 /// Two charges of the requested amount name the payment: one is booked, and an operator refunds the other one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_charge_that_a_look_up_finds_raises_an_alert() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);

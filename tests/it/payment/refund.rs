@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, pay, start_app};
+use super::{REFUND, pay, start_with_gateway};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, TestApp, database::connect, euro, unique},
@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_refunds_never_exceed_the_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     scene.cast.admin.token().await;
     let refunds = (0..12).map(|number| {
@@ -37,8 +36,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
 /// An amount in a message is human-readable: 4.50 EUR, not 450.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_too_much_says_how_much_is_left() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("451") });
     let response = scene.cast.admin.keyed(Protocol::Rest, REFUND, request, &unique()).await;
     let message = response.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
@@ -48,8 +46,7 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
 /// A rejected refund releases its reserved amount.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_releases_its_amount() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let payment = pay(&scene).await.id();
     // A refund that bypasses the API, so the gateway has nothing left.
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
@@ -70,8 +67,7 @@ async fn a_refused_refund_releases_its_amount() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sandbox_keeps_the_charge_of_each_refund() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let payment = pay(&scene).await.id();
     for amount in ["100", "50"] {
         let request = json!({ "paymentId": payment, "amount": euro(amount) });

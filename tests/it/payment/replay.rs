@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app};
+use super::{CHARGE, REFUND, call_until_final, charge_of, start_with_gateway};
 use crate::{
     cases::order::create_recurring_product,
     support::{
@@ -27,8 +27,7 @@ async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_after_a_refund_repeats_the_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let (customer, admin) = (&scene.cast.customer, &scene.cast.admin);
     let request = charge_of(&scene).await;
     let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
@@ -51,8 +50,7 @@ async fn a_replay_after_a_refund_repeats_the_charge() {
 /// Here the job learns the outcome, and the request is repeated only after the refund.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let pending = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
@@ -60,8 +58,7 @@ async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let settled = json!({ "paymentId": pending.id() });
-    let settled =
-        scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.success().body;
+    let settled = scene.cast.customer.rest("PaymentService.GetPayment", settled.clone()).await.success().body;
     scene.cast.admin.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.success();
     for protocol in PROTOCOLS {
         let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.success();
@@ -71,8 +68,7 @@ async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decline_is_repeated_as_each_caller_saw_it() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (_gateway, app, scene) = start_with_gateway().await;
     for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
@@ -96,8 +92,7 @@ async fn a_decline_is_repeated_as_each_caller_saw_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_repeats_its_beginning_and_its_end() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (_gateway, app, scene) = start_with_gateway().await;
     let customer = &scene.cast.customer;
     let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
     let request = json!({ "productId": product, "paymentMethod": "pm_card_visa" });

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::{post, publish_post},
-    support::{PROTOCOLS, Protocol, TestApp},
+    support::{PROTOCOLS, TestApp},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,8 +61,7 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_credential_is_refused_even_where_none_is_needed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, _) = publish_post(&cast.agent).await;
     let bad = crate::support::Actor::bearer(&app.endpoint, "nonsense");
     for protocol in PROTOCOLS {
@@ -86,9 +85,7 @@ async fn drafts_are_listed_for_their_managers() {
             .map(|post| post["id"].as_str().unwrap_or_default().to_owned())
             .collect()
     };
-    let list = async |who: &crate::support::Actor, request| {
-        ids(who.call(Protocol::Rest, "PostService.ListDrafts", request).await)
-    };
+    let list = async |who: &crate::support::Actor, request| ids(who.rest("PostService.ListDrafts", request).await);
     assert_eq!(list(&cast.agent, json!({})).await, [own.as_str()]);
     let author = |who: &crate::support::Actor| json!({ "authorId": who.as_user().id.to_string() });
     assert_eq!(list(&cast.agent, author(&others.agent)).await, [""; 0]);

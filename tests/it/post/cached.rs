@@ -21,7 +21,7 @@ async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
 }
 
 async fn read(app: &TestApp, id: &str) -> Response {
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await
+    Actor::anonymous(&app.endpoint).rest("PostService.GetPost", json!({ "postId": id })).await
 }
 
 fn title(answer: &Response) -> String {
@@ -30,7 +30,7 @@ fn title(answer: &Response) -> String {
 
 async fn rename(author: &Actor, id: &str, title: &str) {
     let request = json!({ "postId": id, "post": { "title": title } });
-    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
+    author.rest("PostService.UpdatePost", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,9 +41,9 @@ async fn changes_of_authors_are_read_on_both_servers() {
     let cast = apps[0].cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
     let reader = Actor::anonymous(&apps[1].endpoint);
-    let by_slug = async || reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
+    let by_slug = async || reader.rest("PostService.GetPostBySlug", json!({ "slug": slug })).await;
     let listed = async || {
-        let list = reader.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.success();
+        let list = reader.rest("PostService.ListPosts", json!({})).await.success();
         list.data().as_array().and_then(|posts| Some(posts.first()?["title"].as_str()?.to_owned()))
     };
     for number in 0..5_u128 {
@@ -59,7 +59,7 @@ async fn changes_of_authors_are_read_on_both_servers() {
         })
         .await;
     }
-    cast.agent.call(Protocol::Rest, "PostService.UnpublishPost", json!({ "postId": id })).await.success();
+    cast.agent.rest("PostService.UnpublishPost", json!({ "postId": id })).await.success();
     assert_eq!(read(&apps[0], &id).await.status, 404);
     eventually("it is gone on the other server too", async || {
         read(&apps[1], &id).await.status == 404 && by_slug().await.status == 404 && listed().await.is_none()
@@ -76,13 +76,13 @@ async fn a_slug_that_moves_to_another_post_leads_there() {
     let ((first, slug), (second, _)) = (publish_post(&cast.agent).await, publish_post(&cast.agent).await);
     let reader = Actor::anonymous(&apps[1].endpoint);
     let lead = async || {
-        let answer = reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
+        let answer = reader.rest("PostService.GetPostBySlug", json!({ "slug": slug })).await;
         (answer.status, answer.id())
     };
     assert_eq!(lead().await, (200, first.clone()));
     let rename = async |id: &str, slug: &str| {
         let request = json!({ "postId": id, "post": { "slug": slug } });
-        cast.agent.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
+        cast.agent.rest("PostService.UpdatePost", request).await.success();
     };
     rename(&first, "elsewhere").await;
     eventually("the slug leads to its earlier post", async || lead().await == (301, first.clone())).await;
@@ -141,7 +141,7 @@ async fn readers_get_the_same_answers_without_redis() {
     }
     let by_slug = json!({ "slug": slug });
     let reader = Actor::anonymous(&apps[0].endpoint);
-    assert_eq!(reader.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug).await.success().body, with.body);
+    assert_eq!(reader.rest("PostService.GetPostBySlug", by_slug).await.success().body, with.body);
     rename(&cast.agent, &id, "Without Redis").await;
     assert_eq!(title(&read(&apps[0], &id).await.success()), "Without Redis");
     redis.restart().await.expect("it comes back");
@@ -156,12 +156,11 @@ async fn readers_get_the_same_answers_without_redis() {
 /// CDNs and browsers may store a post, and ask whether it has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_post_is_not_sent_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, _) = publish_post(&cast.agent).await;
     let request = json!({ "postId": id });
     for who in [&cast.anonymous, &cast.agent] {
-        let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.success();
+        let first = who.rest("PostService.GetPost", request.clone()).await.success();
         let tag = first.header("etag").expect("a tag").to_owned();
         let headers = [("if-none-match", tag.as_str())];
         // Also for the reused response.
@@ -171,6 +170,6 @@ async fn a_known_post_is_not_sent_again() {
         }
     }
     rename(&cast.agent, &id, "Another title").await;
-    let response = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.success();
+    let response = cast.anonymous.rest("PostService.GetPost", request).await.success();
     assert_eq!((response.status, title(&response).as_str()), (200, "Another title"));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::post,
-    support::{Protocol, TestApp, eventually},
+    support::{TestApp, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,8 +21,8 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     for title in ["First <b>", "Second & last"] {
         let request =
             json!({ "title": title, "body": "Text", "summary": "About \"it\" <i>", "tags": ["a&b"], "language": "de" });
-        let response = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
-        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": response.id() })).await.success();
+        let response = cast.agent.rest("PostService.CreatePost", request).await.success();
+        cast.agent.rest("PostService.PublishPost", json!({ "postId": response.id() })).await.success();
         slugs.push(response.text("/data/slug"));
     }
     let url = format!("{}/feed.atom", app.endpoint.base());
@@ -61,9 +61,9 @@ async fn the_links_of_the_feed_are_absolute() {
     let publish = async |app: &TestApp| {
         let agent = app.cast().await.agent;
         let request = json!({ "title": "One", "body": "Text" });
-        let post = agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
+        let post = agent.rest("PostService.CreatePost", request).await.success();
         let id = json!({ "postId": post.id() });
-        agent.call(Protocol::Rest, "PostService.PublishPost", id).await.success();
+        agent.rest("PostService.PublishPost", id).await.success();
         post.text("/data/slug")
     };
     let links = |base: &str, slug: &str| (format!("{base}/feed.atom"), format!("{base}/api/v1/post-slugs/{slug}"));
@@ -90,13 +90,12 @@ async fn the_links_of_the_feed_are_absolute() {
 /// Readers poll the feed, which rarely changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_feed_is_not_sent_again_and_a_changed_one_is_compressed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let summary = "About the printer. ".repeat(20);
     let publish = async |title: &str| {
         let request = json!({ "title": title, "body": "Text", "summary": summary });
-        let id = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success().id();
-        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": id })).await.success();
+        let id = cast.agent.rest("PostService.CreatePost", request).await.success().id();
+        cast.agent.rest("PostService.PublishPost", json!({ "postId": id })).await.success();
     };
     let get = async |headers: &[(&'static str, &str)]| {
         let mut request = app.endpoint.http.get(format!("{}/feed.atom", app.endpoint.base()));

@@ -16,7 +16,7 @@ const EVENTS: &str = "SELECT count(*) FROM webhook_deliveries WHERE kind = 'cont
 async fn listen(app: &TestApp) {
     let cast = app.cast().await;
     let request = json!({ "url": "https://example.com/hooks", "eventTypes": ["content.post.published"] });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
+    cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +45,7 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
     for _ in 0..5 {
         let id = post(&cast.agent).await;
         let request = json!({ "postId": id, "publishTime": at.to_rfc3339() });
-        let answer = cast.agent.call(Protocol::Rest, "PostService.SchedulePost", request).await.success();
+        let answer = cast.agent.rest("PostService.SchedulePost", request).await.success();
         assert_eq!(answer.data()["status"], "POST_STATUS_SCHEDULED");
         posts.push(id);
     }
@@ -58,18 +58,14 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
             .for_each(|ran| ran.expect("it runs"));
     };
     publish().await;
-    cast.anonymous
-        .call(Protocol::Rest, "PostService.GetPost", json!({ "postId": posts[0] }))
-        .await
-        .failure("NOT_FOUND");
+    cast.anonymous.rest("PostService.GetPost", json!({ "postId": posts[0] })).await.failure("NOT_FOUND");
     // By the clock of Postgres, regardless of the host's clock.
     app.database.sql("UPDATE posts SET published_at = published_at - interval '3 minutes'").await;
     app.app.clock.advance(TimeDelta::hours(-1));
     publish().await;
     assert_eq!(app.database.number(EVENTS).await, 5);
     for id in posts {
-        let answer =
-            cast.anonymous.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.success();
+        let answer = cast.anonymous.rest("PostService.GetPost", json!({ "postId": id })).await.success();
         assert_eq!(
             (answer.data()["status"].as_str(), answer.data()["version"].as_str()),
             (Some("POST_STATUS_PUBLISHED"), Some("3"))
@@ -81,19 +77,18 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
     let (by_id, by_slug) = (json!({ "postId": id }), json!({ "slug": slug }));
     let listed = async || {
-        let list = cast.anonymous.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.success();
+        let list = cast.anonymous.rest("PostService.ListPosts", json!({})).await.success();
         list.data().as_array().is_some_and(|posts| posts.iter().any(|post| post["id"] == id.as_str()))
     };
     for step in ["UnpublishPost", "PublishPost", "DeletePost"] {
-        cast.agent.call(Protocol::Rest, &format!("PostService.{step}"), by_id.clone()).await.success();
+        cast.agent.rest(&format!("PostService.{step}"), by_id.clone()).await.success();
         let visible = step == "PublishPost";
         for (method, request) in [("GetPost", &by_id), ("GetPostBySlug", &by_slug)] {
-            let answer = cast.anonymous.call(Protocol::Rest, &format!("PostService.{method}"), request.clone()).await;
+            let answer = cast.anonymous.rest(&format!("PostService.{method}"), request.clone()).await;
             assert_eq!(answer.status, if visible { 200 } else { 404 }, "{method} after {step}");
         }
         assert_eq!(listed().await, visible, "{step}");
@@ -102,8 +97,7 @@ async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_publish_is_replayed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = post(&cast.agent).await;
     let request = json!({ "postId": id });
     let first = cast.agent.keyed(Protocol::Rest, "PostService.PublishPost", request.clone(), "once").await.success();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::{post, publish_post},
-    support::{Protocol, TestApp, receiver::Receiver},
+    support::{TestApp, receiver::Receiver},
 };
 
 async fn app(format: &'static str, receiver: &Receiver) -> TestApp {
@@ -14,11 +14,10 @@ async fn app(format: &'static str, receiver: &Receiver) -> TestApp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_public_response_has_the_tags_by_which_it_is_purged() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
     let tags = async |method: &str, request: serde_json::Value| {
-        let answer = cast.anonymous.call(Protocol::Rest, &format!("PostService.{method}"), request).await;
+        let answer = cast.anonymous.rest(&format!("PostService.{method}"), request).await;
         let header = |name: &str| answer.header(name).map(str::to_owned);
         (header("surrogate-key"), header("cache-tag"))
     };
@@ -32,7 +31,7 @@ async fn each_public_response_has_the_tags_by_which_it_is_purged() {
     }
     // A draft is in no shared cache.
     let draft = post(&cast.agent).await;
-    let answer = cast.agent.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": draft })).await.success();
+    let answer = cast.agent.rest("PostService.GetPost", json!({ "postId": draft })).await.success();
     assert_eq!((answer.header("surrogate-key"), answer.header("cache-tag")), (None, None));
 }
 
@@ -51,7 +50,7 @@ async fn each_change_of_a_published_post_is_purged_until_that_succeeds() {
     assert_eq!([0, 1].map(|number| keys(number, &deliveries)), [expected.clone(), expected.clone()], "tried again");
 
     let change = async |method: &str, request: serde_json::Value| {
-        cast.agent.call(Protocol::Rest, &format!("PostService.{method}"), request).await.success();
+        cast.agent.rest(&format!("PostService.{method}"), request).await.success();
     };
     change("UpdatePost", json!({ "postId": id, "post": { "slug": "renamed" } })).await;
     assert_eq!(keys(2, &receiver.wait_for(3).await), expected);

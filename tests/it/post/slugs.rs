@@ -12,8 +12,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts_with_one_title_at_once_have_slugs_of_their_own() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let protocols = [Protocol::Grpc, Protocol::Rest];
     let create = |number: usize| {
         cast.agent.call(
@@ -30,19 +29,18 @@ async fn posts_with_one_title_at_once_have_slugs_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_gets_the_slug_that_all_ask_for() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut posts = Vec::new();
     for _ in 0..6 {
         posts.push(crate::cases::post::post(&cast.agent).await);
     }
     let update = |id: String| {
         let request = json!({ "postId": id, "post": { "slug": "wanted" } });
-        cast.agent.call(Protocol::Rest, "PostService.UpdatePost", request)
+        cast.agent.rest("PostService.UpdatePost", request)
     };
     let create = || {
         let request = json!({ "title": "A", "body": "Text", "slug": "wanted" });
-        cast.agent.call(Protocol::Rest, "PostService.CreatePost", request)
+        cast.agent.rest("PostService.CreatePost", request)
     };
     let (updates, creates) = tokio::join!(join_all(posts.into_iter().map(update)), join_all((0..6).map(|_| create())));
     let answers: Vec<_> = updates.into_iter().chain(creates).collect();
@@ -59,13 +57,12 @@ async fn lookup(reader: &Actor, protocol: Protocol, slug: &str) -> (u16, Option<
 }
 
 async fn change(author: &Actor, method: &str, request: serde_json::Value) -> Response {
-    author.call(Protocol::Rest, &format!("PostService.{method}"), request).await.success()
+    author.rest(&format!("PostService.{method}"), request).await.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (first, old) = publish_post(&cast.agent).await;
     let rename = async |id: &str, slug: &str| {
         change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
@@ -83,7 +80,7 @@ async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
     }
     // Only for as long as the response itself: another post may have the slug later.
     let by_slug = json!({ "slug": old });
-    let answer = cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug.clone()).await;
+    let answer = cast.anonymous.rest("PostService.GetPostBySlug", by_slug.clone()).await;
     assert!(answer.header("cache-control").is_some_and(|text| text.starts_with("public, max-age=60")), "{answer:#?}");
 
     let (second, _) = publish_post(&cast.agent).await;
@@ -96,15 +93,14 @@ async fn an_earlier_slug_leads_to_the_post_until_another_post_has_it() {
     rename(&second, &old).await;
     assert_eq!(lookup(&cast.agent, Protocol::Grpc, &old).await, (200, None, second));
     change(&cast.agent, "DeletePost", json!({ "postId": first })).await;
-    let gone = cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": "second-name" })).await;
+    let gone = cast.anonymous.rest("PostService.GetPostBySlug", json!({ "slug": "second-name" })).await;
     gone.failure("NOT_FOUND");
 }
 
 /// A caller that follows the redirection gets what it asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirection_keeps_the_query() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, old) = publish_post(&cast.agent).await;
     change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": "second-name" } })).await;
     for protocol in [Protocol::Rest, Protocol::Envoy] {
@@ -124,8 +120,7 @@ async fn a_redirection_keeps_the_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_slug_of_a_draft_was_never_public() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let rename = async |id: &str, slug: &str| {
         change(&cast.agent, "UpdatePost", json!({ "postId": id, "post": { "slug": slug } })).await
     };
@@ -133,9 +128,7 @@ async fn the_slug_of_a_draft_was_never_public() {
     rename(&id, "secret-plan").await;
     rename(&id, "announcement").await;
     change(&cast.agent, "PublishPost", json!({ "postId": id })).await;
-    let read = async |slug: &str| {
-        cast.anonymous.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await
-    };
+    let read = async |slug: &str| cast.anonymous.rest("PostService.GetPostBySlug", json!({ "slug": slug })).await;
     read("secret-plan").await.failure("NOT_FOUND");
     // A name under which it was published is kept, although it changed while the post was a draft again.
     change(&cast.agent, "UnpublishPost", json!({ "postId": id })).await;
@@ -148,8 +141,7 @@ async fn the_slug_of_a_draft_was_never_public() {
 /// A cache that holds an earlier post of the slug, at the same version, must not be told that nothing has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tag_of_a_slug_belongs_to_its_post() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (first, slug) = publish_post(&cast.agent).await;
     let request = json!({ "slug": slug });
     let read = async |headers: &[(&str, &str)]| {

@@ -22,8 +22,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_is_scheduled_and_canceled_with_the_token_of_its_mail() {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().set_all(provider.variables()).start_with_cast().await;
     for (number, (who, protocol)) in
         [&cast.customer, &cast.stranger, &cast.agent].into_iter().zip(PROTOCOLS).enumerate()
     {
@@ -67,29 +66,25 @@ async fn a_deletion_is_scheduled_and_canceled_with_the_token_of_its_mail() {
 /// An account without another member goes and returns with its owner; one with members is handed over first.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_leaves_no_account_behind() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.stranger.as_user().account;
     let scheduled = format!("SELECT count(*) FROM accounts WHERE id = '{account}' AND deletion_at IS NOT NULL");
     let id = request(&cast.stranger, of_user(&cast.stranger)).await;
     assert_eq!(app.database.number(&scheduled).await, 1, "the account is scheduled with its only member");
     let stranger = Actor::user(&app.endpoint, cast.stranger.as_user().clone());
     let of_the_account = json!({ "accountId": account.to_string(), "state": "DELETION_STATE_SCHEDULED" });
-    let listed = stranger.call(Protocol::Rest, "DeletionService.ListDeletions", of_the_account).await.success();
+    let listed = stranger.rest("DeletionService.ListDeletions", of_the_account).await.success();
     let own = json!({ "deletionId": listed.text("/data/0/id") });
-    stranger.call(Protocol::Rest, CANCEL, own).await.failure("LAST_OWNER");
-    stranger
-        .call(Protocol::Rest, "AccountService.CreateAccount", json!({ "name": "New" }))
-        .await
-        .failure("DELETION_SCHEDULED");
-    stranger.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
-    stranger.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+    stranger.rest(CANCEL, own).await.failure("LAST_OWNER");
+    stranger.rest("AccountService.CreateAccount", json!({ "name": "New" })).await.failure("DELETION_SCHEDULED");
+    stranger.rest(CANCEL, json!({ "deletionId": id })).await.success();
+    stranger.rest(CANCEL, json!({ "deletionId": id })).await.success();
     assert_eq!(app.database.number(&scheduled).await, 0, "both are canceled");
 
     let member = join(&app.database, &cast.customer, &stranger, 3).await;
-    stranger.call(Protocol::Rest, CREATE, of_user(&stranger)).await.failure("SOLE_OWNER");
+    stranger.rest(CREATE, of_user(&stranger)).await.failure("SOLE_OWNER");
     let transfer = json!({ "accountId": account.to_string(), "memberId": member });
-    stranger.call(Protocol::Rest, "AccountService.TransferOwnership", transfer).await.success();
+    stranger.rest("AccountService.TransferOwnership", transfer).await.success();
     let stranger = Actor::user(&app.endpoint, cast.stranger.as_user().clone());
     request(&stranger, of_user(&stranger)).await;
     assert_eq!(app.database.number(&scheduled).await, 0);
@@ -98,9 +93,9 @@ async fn an_owner_leaves_no_account_behind() {
     let tokens = json!({
         "email": new_owner.as_user().email, "password": PASSWORD, "accountId": account.to_string(),
     });
-    let tokens = cast.anonymous.call(Protocol::Rest, "AuthService.Login", tokens).await.success();
+    let tokens = cast.anonymous.rest("AuthService.Login", tokens).await.success();
     let new_owner = Actor::bearer(&app.endpoint, tokens.text("/data/accessToken"));
-    new_owner.call(Protocol::Rest, "AccountService.TransferOwnership", back).await.failure("VALIDATION_FAILED");
+    new_owner.rest("AccountService.TransferOwnership", back).await.failure("VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,17 +106,14 @@ async fn an_account_that_is_scheduled_takes_no_members_and_the_last_admin_stays(
     let token = create_token(&scene, &cast.stranger.as_user().email).await;
     let id = request(&cast.customer, of_account(&cast.customer)).await;
     let accept = json!({ "token": token });
-    cast.stranger
-        .call(Protocol::Rest, "InvitationService.AcceptInvitation", accept.clone())
-        .await
-        .failure("DELETION_SCHEDULED");
+    cast.stranger.rest("InvitationService.AcceptInvitation", accept.clone()).await.failure("DELETION_SCHEDULED");
     // The other owner cancels it.
-    cast.colleague.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
-    cast.stranger.call(Protocol::Rest, "InvitationService.AcceptInvitation", accept).await.success();
+    cast.colleague.rest(CANCEL, json!({ "deletionId": id })).await.success();
+    cast.stranger.rest("InvitationService.AcceptInvitation", accept).await.success();
     let admins = people::users(&app.database, &[(Role::Admin, None)]).await;
     let other = Actor::user(&app.endpoint, admins.into_iter().next().expect("one"));
     request(&other, of_user(&cast.admin)).await;
-    other.call(Protocol::Rest, CREATE, of_user(&other)).await.failure("LAST_ADMIN");
+    other.rest(CREATE, of_user(&other)).await.failure("LAST_ADMIN");
 }
 
 /// The account of a user who is its only member is billed: its erasure waits, and so does that of the user, without whom the
@@ -152,15 +144,14 @@ async fn a_user_whose_account_is_billed_is_postponed() {
     assert_eq!(database.number(&same_time).await, 1, "the time that the user sees is postponed, too");
     let members = format!("SELECT count(*) FROM members WHERE user_id = '{}'", user.id);
     assert_eq!((database.number(&members).await, state(database, &id).await), (1, 1));
-    again.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
-    again.call(Protocol::Rest, CANCEL, json!({ "deletionId": id })).await.success();
+    again.rest("UserService.GetMe", json!({})).await.success();
+    again.rest(CANCEL, json!({ "deletionId": id })).await.success();
 }
 
 /// A job that failed too often is given up, and forgotten after a month.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_erasure_without_a_job_is_queued_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let late = request(&cast.customer, of_user(&cast.customer)).await;
     let begun = request(&cast.agent, of_user(&cast.agent)).await;
     let dead = request(&cast.stranger, of_user(&cast.stranger)).await;
@@ -228,24 +219,19 @@ async fn no_one_stores_data_in_an_account_that_is_erased() {
     at("now() - interval '1 s'").await;
     let admin = &scene.cast.admin;
     let name = json!({ "accountId": account, "account": { "name": "A name" } });
-    admin.call(Protocol::Rest, "AccountService.UpdateAccount", name).await.failure("DELETION_BEGUN");
+    admin.rest("AccountService.UpdateAccount", name).await.failure("DELETION_BEGUN");
     let mut role = crate::cases::role::role_draft(&["support.tickets.read"]);
     role["accountId"] = account.clone().into();
-    admin.call(Protocol::Rest, "RoleService.CreateRole", role).await.failure("DELETION_BEGUN");
+    admin.rest("RoleService.CreateRole", role).await.failure("DELETION_BEGUN");
     let key = json!({ "accountId": account, "name": "A key", "scopes": ["support.tickets.read"] });
-    admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", key).await.failure("DELETION_SCHEDULED");
+    admin.rest("ServiceKeyService.CreateServiceKey", key).await.failure("DELETION_SCHEDULED");
     let user = scene.cast.colleague.as_user().id;
     app.database.sql(&format!("UPDATE users SET deletion_at = now() - interval '1 s' WHERE id = '{user}'")).await;
     let name = json!({ "userId": user.to_string(), "user": { "name": "A name" } });
-    admin.call(Protocol::Rest, "UserService.UpdateUser", name).await.failure("DELETION_BEGUN");
+    admin.rest("UserService.UpdateUser", name).await.failure("DELETION_BEGUN");
     at("now() + interval '1 day'").await;
     let invite = json!({ "accountId": account, "email": "new@example.com", "role": "MEMBER_ROLE_MEMBER" });
-    scene
-        .cast
-        .customer
-        .call(Protocol::Rest, "InvitationService.CreateInvitation", invite)
-        .await
-        .failure("DELETION_SCHEDULED");
+    scene.cast.customer.rest("InvitationService.CreateInvitation", invite).await.failure("DELETION_SCHEDULED");
 }
 
 async fn two_apps() -> (TestApp, TestApp) {
@@ -274,7 +260,7 @@ async fn a_transfer_at_once_with_a_deletion_leaves_an_owner() {
         let first = tokio::spawn(async move {
             owner.call(Protocol::Grpc, "AccountService.TransferOwnership", transfer).await.reason
         });
-        let second = tokio::spawn(async move { leaver.call(Protocol::Rest, CREATE, deletion).await.reason });
+        let second = tokio::spawn(async move { leaver.rest(CREATE, deletion).await.reason });
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         outside.batch_execute("COMMIT").await.expect("the lock goes");
         let reasons = [first.await.expect("no panic"), second.await.expect("no panic")];
@@ -313,7 +299,7 @@ async fn a_cancellation_at_once_with_the_job_is_all_or_nothing() {
         outside.batch_execute(&lock).await.expect("the lock");
         hurry(&app.database).await;
         let cancel = json!({ "deletionId": id });
-        let call = tokio::spawn(async move { again.call(Protocol::Rest, CANCEL, cancel).await.reason });
+        let call = tokio::spawn(async move { again.rest(CANCEL, cancel).await.reason });
         app.database.locks_waited_for(2).await;
         outside.batch_execute("COMMIT").await.expect("the lock goes");
         let reason = call.await.expect("no panic");
@@ -321,12 +307,12 @@ async fn a_cancellation_at_once_with_the_job_is_all_or_nothing() {
         match reason.as_str() {
             "" => {
                 assert_eq!(state(&app.database, &id).await, 4);
-                cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
+                cast.anonymous.rest("AuthService.Login", sign_in).await.success();
             }
             // The begun job has ended the session.
             "DELETION_BEGUN" | "SESSION_REVOKED" => {
                 wait_until_done(&app.database, &id).await;
-                cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.failure("INVALID_CREDENTIALS");
+                cast.anonymous.rest("AuthService.Login", sign_in).await.failure("INVALID_CREDENTIALS");
             }
             other => panic!("{other}"),
         }

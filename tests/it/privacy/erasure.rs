@@ -38,9 +38,9 @@ async fn live(scene: &Scene) {
     let user = who.as_user();
     let name = format!("Ada {}", user.id.simple());
     let patch = json!({ "userId": user.id.to_string(), "user": { "name": name } });
-    who.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+    who.rest("UserService.UpdateUser", patch).await.success();
     let wrong = json!({ "email": user.email, "password": "not this password" });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
+    scene.cast.anonymous.rest("AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
     let ticket = scene.ticket().await;
     scene.comment(&ticket).await;
     file::upload(who).await;
@@ -48,9 +48,9 @@ async fn live(scene: &Scene) {
     let address = format!("UPDATE orders SET confirmation_email = '{}' WHERE id = '{order}'", user.email);
     scene.database.sql(&address).await;
     let change = json!({ "currentPassword": user.password, "email": format!("new-{}", user.email) });
-    who.call(Protocol::Rest, "AuthService.RequestEmailChange", change).await.success();
+    who.rest("AuthService.RequestEmailChange", change).await.success();
     let reset = json!({ "email": user.email });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
+    scene.cast.anonymous.rest("AuthService.RequestPasswordReset", reset).await.success();
 }
 
 async fn assert_erased(database: &TestDatabase, scene: &Scene) {
@@ -72,8 +72,7 @@ async fn assert_erased(database: &TestDatabase, scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_erased_and_the_books_stay() {
     let provider = MailProvider::start().await;
-    let app = TestApp::builder().with_jobs().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set_all(provider.variables())).await;
     live(&scene).await;
     let (who, admin) = (&scene.cast.customer, &scene.cast.admin);
     let id = request(who, of_user(who)).await;
@@ -96,7 +95,7 @@ async fn a_user_is_erased_and_the_books_stay() {
     .await;
     // The user does not return.
     let reactivate = json!({ "userId": who.as_user().id.to_string() });
-    admin.call(Protocol::Rest, "UserService.ReactivateUser", reactivate).await.failure("DELETION_BEGUN");
+    admin.rest("UserService.ReactivateUser", reactivate).await.failure("DELETION_BEGUN");
     // The address of the last mail goes a day later, and can register again.
     app.app.clock.advance(chrono::TimeDelta::hours(25));
     assert_eq!(app.run_task("forget_deletion_addresses").await.expect("a run"), 1);
@@ -111,16 +110,15 @@ async fn a_user_is_erased_and_the_books_stay() {
 async fn the_keys_of_an_account_end_when_its_erasure_begins() {
     const KEY: &str = "ServiceKeyService.CreateServiceKey";
     const LIST: &str = "TicketService.ListTickets";
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let account = scene.account();
     let draft = json!({ "accountId": account, "name": "A key", "scopes": ["support.tickets.read"] });
-    let created = scene.cast.customer.call(Protocol::Rest, KEY, draft.clone()).await.success();
+    let created = scene.cast.customer.rest(KEY, draft.clone()).await.success();
     let key = Actor::bearer(&app.endpoint, created.text("/secret"));
-    key.call(Protocol::Rest, LIST, json!({})).await.success();
+    key.rest(LIST, json!({})).await.success();
     let id = request(&scene.cast.customer, of_account(&scene.cast.customer)).await;
-    scene.cast.admin.call(Protocol::Rest, KEY, draft).await.failure("DELETION_SCHEDULED");
-    key.call(Protocol::Rest, LIST, json!({})).await.success();
+    scene.cast.admin.rest(KEY, draft).await.failure("DELETION_SCHEDULED");
+    key.rest(LIST, json!({})).await.success();
     eventually("the erasure begins", async || {
         app.database.sql("UPDATE deletions SET erase_at = now() WHERE state = 1 AND erase_at > now()").await;
         app.database
@@ -135,10 +133,7 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
     );
     assert_eq!(app.database.number(&revoked).await, 1);
     let since = std::time::Instant::now();
-    eventually("the key is refused", async || {
-        key.call(Protocol::Rest, LIST, json!({})).await.reason == "INVALID_TOKEN"
-    })
-    .await;
+    eventually("the key is refused", async || key.rest(LIST, json!({})).await.reason == "INVALID_TOKEN").await;
     assert!(since.elapsed() < std::time::Duration::from_secs(5), "before the cache asks Postgres by itself");
     let waits = "SELECT count(*) FROM jobs WHERE kind = 'erase_data' AND due_at > now() + interval '2 minutes'";
     assert_eq!(app.database.number(waits).await, 1, "longer than an upload takes");
@@ -147,8 +142,7 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_erased_while_others_write() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     live(&scene).await;
     let (owner, writer, account) = (&scene.cast.customer, scene.cast.colleague.clone(), scene.account());
     writer.token().await;
@@ -157,7 +151,7 @@ async fn an_account_is_erased_while_others_write() {
         let mut tickets = 0;
         loop {
             let ticket = json!({ "subject": "Still here", "body": "It burns." });
-            let answer = writer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await;
+            let answer = writer.rest("TicketService.CreateTicket", ticket).await;
             match answer.reason.as_str() {
                 "" => tickets += 1,
                 "OPEN_TICKET_LIMIT_REACHED" => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
@@ -181,15 +175,14 @@ async fn an_account_is_erased_while_others_write() {
     assert_eq!(name[0][0].as_deref(), Some("Deleted account"));
     // The people stay.
     let me = Actor::user(&app.endpoint, owner.as_user().clone());
-    me.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    me.rest("UserService.GetMe", json!({})).await.success();
 }
 
 /// A server is killed after each of the first steps; the next one goes on, and the end is the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_goes_on_after_a_crash() {
     let database = Arc::new(TestDatabase::new().await);
-    let app = TestApp::builder().on(&database).start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().on(&database)).await;
     live(&scene).await;
     let id = request(&scene.cast.customer, of_user(&scene.cast.customer)).await;
     for round in 0..3 {

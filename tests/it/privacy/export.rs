@@ -16,7 +16,7 @@ const GET: &str = "DataExportService.GetDataExport";
 
 /// Requests an export, and waits for its end; returns the response of a read.
 async fn export(who: &Actor, request: Value) -> Value {
-    let created = who.call(Protocol::Rest, CREATE, request).await.success();
+    let created = who.rest(CREATE, request).await.success();
     assert_eq!(created.status, 202);
     let id = created.id();
     let mut last = Value::Null;
@@ -53,8 +53,7 @@ fn rows(entries: &BTreeMap<String, Vec<u8>>, table: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let who = &scene.cast.customer;
     let (ticket, _) = scene.note().await;
     scene.comment(&ticket).await;
@@ -91,17 +90,16 @@ async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
     const ADDRESS: &str = "198.51.100.77";
-    let app = TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1")).await;
     let (who, colleague, account) = (&scene.cast.customer, scene.cast.colleague.as_user(), scene.account());
     let rename = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Renamed by staff" } });
     let from = [("x-forwarded-for", ADDRESS)];
     scene.cast.agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", rename, &from).await.success();
     let member = member_of(&app.database, &scene.cast.colleague).await;
     let demote = json!({ "memberId": member, "member": { "role": "MEMBER_ROLE_VIEWER" } });
-    who.call(Protocol::Rest, "MemberService.UpdateMember", demote).await.success();
+    who.rest("MemberService.UpdateMember", demote).await.success();
     let name = json!({ "userId": who.as_user().id.to_string(), "user": { "name": "Ada of the export" } });
-    who.call(Protocol::Rest, "UserService.UpdateUser", name).await.success();
+    who.rest("UserService.UpdateUser", name).await.success();
     // What is to be left out is there.
     let count = async |condition: &str| {
         app.database.number(&format!("SELECT count(*) FROM audit_entries WHERE {condition}")).await
@@ -126,12 +124,11 @@ async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
 /// What staff did for customers is no data of the staff.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_of_staff_has_no_rows_of_customers() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let (agent, customer) = (&scene.cast.agent, &scene.cast.customer);
     let (ticket, _) = scene.note().await;
     let assign = json!({ "ticketId": ticket, "assigneeId": agent.as_user().id.to_string() });
-    agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
+    agent.rest("TicketService.AssignTicket", assign).await.success();
     let product = product(&scene, 100, "EUR").await;
     let order = json!({
         "accountId": scene.account(), "confirmationEmail": "customer@example.com",
@@ -154,13 +151,12 @@ async fn an_export_of_staff_has_no_rows_of_customers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_for_its_user_and_for_some_minutes() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let own = export(&cast.customer, json!({})).await;
     for other in [&cast.colleague, &cast.stranger, &cast.admin] {
-        other.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.failure("NOT_FOUND");
+        other.rest(GET, json!({ "dataExportId": own["id"] })).await.failure("NOT_FOUND");
     }
-    cast.anonymous.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.failure("UNAUTHENTICATED");
+    cast.anonymous.rest(GET, json!({ "dataExportId": own["id"] })).await.failure("UNAUTHENTICATED");
     let url = own["downloadUrl"].as_str().expect("a URL").to_owned();
     assert_eq!(download(&app, &url).await.0, 200);
     let (path, query) = url.split_once('?').expect("a query");
@@ -174,7 +170,7 @@ async fn an_archive_is_for_its_user_and_for_some_minutes() {
     assert_eq!(download(&app, &url).await.0, 403, "after the expiry");
     app.app.clock.advance(TimeDelta::days(7));
     let cast_again = Actor::user(&app.endpoint, cast.customer.as_user().clone());
-    let read = cast_again.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.success();
+    let read = cast_again.rest(GET, json!({ "dataExportId": own["id"] })).await.success();
     assert!(read.data()["downloadUrl"].is_null(), "the archive has expired: {read:?}");
     app.run_task("delete_objects").await.expect("a run");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects WHERE key LIKE 'archives/%'").await, 0);
@@ -182,15 +178,14 @@ async fn an_archive_is_for_its_user_and_for_some_minutes() {
 
 #[tokio::test]
 async fn exports_are_limited() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.success();
-    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
+    let (app, cast) = TestApp::start_with_cast().await;
+    cast.customer.rest(CREATE, json!({})).await.success();
+    cast.customer.rest(CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
     for _ in 0..2 {
         app.database.sql("UPDATE data_exports SET state = 4, finished_at = now() WHERE state < 3").await;
         cast.customer.call(Protocol::Grpc, CREATE, json!({})).await.success();
     }
     app.database.sql("UPDATE data_exports SET state = 4, finished_at = now() WHERE state < 3").await;
-    cast.customer.call(Protocol::Rest, CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
-    cast.stranger.call(Protocol::Rest, CREATE, json!({})).await.success();
+    cast.customer.rest(CREATE, json!({})).await.failure("DATA_EXPORT_LIMIT_REACHED");
+    cast.stranger.rest(CREATE, json!({})).await.success();
 }

@@ -287,8 +287,7 @@ async fn log_line(envoy: &Envoy, text: &str) -> String {
 
 #[tokio::test]
 async fn tokens_are_checked_at_the_edge_if_configured() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut options = envoy_options(&[app.endpoint.address]);
     options.issuer = Some("mainstay".to_owned());
     let envoy = start_envoy(options).await;

@@ -18,7 +18,7 @@ async fn a_plus_in_a_query_is_a_space() {
     let sender = Sender::new().await;
     for (subject, queue) in [("Printer on fire", "General Inquiry"), ("C++ on fire", "General+Inquiry")] {
         let draft = json!({ "subject": subject, "body": "Smoke.", "queue": queue });
-        sender.scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+        sender.scene.cast.customer.rest("TicketService.CreateTicket", draft).await.success();
     }
     let queries: [(&str, &[&str]); 12] = [
         ("queues=General+Inquiry", &["Printer on fire"]),
@@ -231,7 +231,7 @@ async fn accept_selects_nothing_where_success_is_a_redirection_or_a_204() {
     let bearer = format!("Bearer {}", sender.token);
     let upload = async || {
         let upload = json!({ "name": "a.bin", "file": body("application/octet-stream", "The bytes.") });
-        sender.scene.cast.customer.call(Protocol::Rest, "FileService.UploadFile", upload).await.success().id()
+        sender.scene.cast.customer.rest("FileService.UploadFile", upload).await.success().id()
     };
     for address in [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()] {
         for accept in ["application/pdf", "image/*", "application/octet-stream", "text/html", "application/json;q=0"] {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, draft},
-    support::{PROTOCOLS, Raw, Response, TestApp},
+    support::{PROTOCOLS, Raw, Response},
 };
 
 /// The fields of a resource that is masked in the query, directly and through Envoy.
@@ -20,8 +20,7 @@ async fn through_rest(scene: &Scene, path: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_outside_a_mask_are_absent() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     let comment = scene.comment(&ticket).await;
     for (path, expected) in [
@@ -51,8 +50,7 @@ async fn fields_outside_a_mask_are_absent() {
 
 #[tokio::test]
 async fn a_field_that_does_not_exist_is_refused() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     for protocol in PROTOCOLS {
         let request = json!({ "ticketId": ticket, "readMask": "subject,colour" });

@@ -28,8 +28,8 @@ impl Sender {
     pub(super) async fn new() -> Self {
         // The feed has absolute links, and Envoy has another port.
         let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example");
-        let app = app.set("PUBLIC_URL", "https://good.example").set("OPEN_TICKET_LIMIT", "100").start().await;
-        let scene = Scene::new(&app).await;
+        let (app, scene) =
+            Scene::start_with(app.set("PUBLIC_URL", "https://good.example").set("OPEN_TICKET_LIMIT", "100")).await;
         let token = scene.cast.customer.token().await.expect("a token");
         Self { app, scene, token }
     }

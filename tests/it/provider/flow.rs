@@ -14,7 +14,7 @@ use crate::{
     },
     second_factor::add_to,
     support::{
-        Actor, PROTOCOLS, Protocol, TestApp,
+        Actor, PROTOCOLS, TestApp,
         oidc::{Browser, Provider, app_with, builder_with},
     },
 };
@@ -90,8 +90,7 @@ async fn over_tls_the_cookie_belongs_to_this_host_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_a_second_factor_types_a_code() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     link_to(&app, &provider, &cast.customer).await;
     let (page, mut browser) = sign_in(&app).await;
@@ -103,7 +102,7 @@ async fn a_user_with_a_second_factor_types_a_code() {
     assert_eq!(done.status, 200, "{done:#?}");
     assert!(!browser.cookies.keys().any(|name| name.contains("challenge")), "{browser:#?}");
     let token = done.body["data"]["accessToken"].as_str().expect("a token");
-    Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    Actor::bearer(&app.endpoint, token).rest("UserService.GetMe", json!({})).await.success();
     // Without the cookie there is no challenge.
     let none = Browser::new(&app.endpoint).post("/session/second-factor", &json!({ "code": "123456" })).await;
     assert_eq!(none.reason(), "INVALID_TOKEN");
@@ -112,8 +111,7 @@ async fn a_user_with_a_second_factor_types_a_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_staff_needs_the_second_factor_of_the_policy() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     link_to(&app, &provider, &cast.admin).await;
     let (_, mut browser) = sign_in(&app).await;
     let refreshed = browser.post("/session/refresh", &json!({})).await;
@@ -138,7 +136,7 @@ async fn a_deactivated_user_does_not_sign_in() {
     let cast = app.cast().await;
     link_to(&app, &provider, &cast.customer).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "reason": "Left" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     let (page, browser) = sign_in(&app).await;
     assert_failed(&page, &browser, "USER_DEACTIVATED");
 }

@@ -86,7 +86,7 @@ async fn a_link_needs_a_recent_sign_in_and_the_session_at_its_end() {
     let mut browser = browser_of(&app, &cast.customer).await;
     let started = browser.post("/session/oidc/corp", &json!({})).await;
     let back = browser.authorize(started.body["data"]["url"].as_str().expect("a URL")).await;
-    cast.customer.call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.success();
+    cast.customer.rest("SessionService.RevokeAllSessions", json!({})).await.success();
     assert_eq!(browser.open(&back).await.location, "/console/?sign_in_error=SESSION_REVOKED");
     let mut browser = browser_of(&app, &cast.customer).await;
     app.app.clock.advance(TimeDelta::minutes(11));
@@ -118,8 +118,8 @@ async fn an_unverified_address_of_a_user_is_of_no_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_links_the_customers_of_its_domains_and_never_the_staff() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com,corp.example").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com,corp.example").start_with_cast().await;
     let domain = |who: &Actor| who.as_user().email.split('@').nth(1).expect("a domain").to_owned();
     for who in [&cast.customer, &cast.agent, &cast.admin] {
         assert_eq!(domain(who), "example.com", "the cast has addresses of one domain");
@@ -149,8 +149,7 @@ async fn a_provider_links_the_customers_of_its_domains_and_never_the_staff() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_joins_the_staff_meanwhile_is_not_linked() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let user = cast.customer.as_user();
     provider.claim("email", user.email.clone());
     let mut browser = Browser::new(&app.endpoint);
@@ -173,20 +172,19 @@ async fn a_customer_who_joins_the_staff_meanwhile_is_not_linked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_joins_the_staff_loses_the_identities() {
     let provider = Provider::start().await;
-    let app = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
     let user = cast.customer.as_user();
     provider.claim("email", user.email.clone());
     let (page, mut browser) = sign_in(&app).await;
     assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
     let role = |role: &str| json!({ "userId": user.id.to_string(), "role": role });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_AGENT")).await.success();
+    cast.admin.rest("UserService.SetUserRole", role("ROLE_AGENT")).await.success();
     let (page, browser) = sign_in(&app).await;
     assert_failed(&page, &browser, "ALREADY_EXISTS");
     // An agent who links a person keeps the person as an admin.
     let agent = Actor::user(&app.endpoint, user.clone());
     link(&mut browser_of(&app, &agent).await).await;
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role("ROLE_ADMIN")).await.success();
+    cast.admin.rest("UserService.SetUserRole", role("ROLE_ADMIN")).await.success();
     let (page, mut browser) = sign_in(&app).await;
     assert_eq!(user_of(&app, &page, &mut browser).await["id"], json!(user.id.to_string()));
 }
@@ -210,8 +208,8 @@ async fn an_identity_of_a_removed_provider_counts_for_nothing() {
         let one = list.iter().find(|one| one["provider"] == *provider).expect("it is listed");
         json!({ "linkedIdentityId": one["id"] })
     };
-    me.call(Protocol::Rest, DELETE, id(&json!("corp"))).await.failure("LAST_SIGN_IN_METHOD");
-    me.call(Protocol::Rest, DELETE, id(&json!(null))).await.success();
+    me.rest(DELETE, id(&json!("corp"))).await.failure("LAST_SIGN_IN_METHOD");
+    me.rest(DELETE, id(&json!(null))).await.success();
 }
 
 /// A user without a password keeps a way to sign in, and gets a password by a reset.
@@ -228,7 +226,7 @@ async fn the_last_way_to_sign_in_stays() {
     }
     let login = json!({ "email": user["email"], "password": PASSWORD });
     let anonymous = Actor::anonymous(&app.endpoint);
-    anonymous.call(Protocol::Rest, "AuthService.Login", login.clone()).await.failure("INVALID_CREDENTIALS");
+    anonymous.rest("AuthService.Login", login.clone()).await.failure("INVALID_CREDENTIALS");
     let token = format!("mpr_{}", crate::support::unique());
     let insert = format!(
         "INSERT INTO password_resets (token_hash, user_id, expires_at) \
@@ -237,8 +235,8 @@ async fn the_last_way_to_sign_in_stays() {
     );
     app.database.sql(&insert).await;
     let reset = json!({ "token": token, "password": PASSWORD });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
-    let pair = anonymous.call(Protocol::Rest, "AuthService.Login", login).await.success();
+    anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
+    let pair = anonymous.rest("AuthService.Login", login).await.success();
     let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-    me.call(Protocol::Rest, DELETE, id).await.success();
+    me.rest(DELETE, id).await.success();
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{LIST, user_of};
 use crate::support::{
-    Actor, Protocol,
+    Actor,
     oidc::{Browser, RealProvider},
 };
 
@@ -22,7 +22,7 @@ async fn people_of_a_certified_provider_register_and_sign_in() {
         let user = user_of(&app, &page, &mut browser).await;
         assert_eq!((&user["email"], &user["name"]), (&json!("grace@real.example"), &json!("Grace")));
         let me = Actor::bearer(&app.endpoint, browser.access_token().await);
-        let identities = me.call(Protocol::Rest, LIST, json!({})).await.success();
+        let identities = me.rest(LIST, json!({})).await.success();
         assert_eq!(identities.data()[0]["provider"], "real");
         ids.push(user["id"].clone());
     }

@@ -14,8 +14,7 @@ use crate::{
 
 #[tokio::test]
 async fn internal_error() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
     let mut coverage = ReasonCoverage::of("INTERNAL_ERROR");
@@ -29,8 +28,7 @@ async fn internal_error() {
 
 #[tokio::test]
 async fn unavailable() {
-    let app = TestApp::builder().set("DATABASE_POOL_WAIT", "800ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("DATABASE_POOL_WAIT", "800ms").start_with_cast().await;
     cast.customer.token().await;
     let name = app.database.url.rsplit('/').next().expect("a name").to_owned();
     let name = name.split('?').next().expect("a name");
@@ -48,7 +46,7 @@ async fn unavailable() {
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft()).await.success();
 }
 
 /// No caller is left to receive the response, so the reason appears in the log and the metrics.
@@ -78,10 +76,7 @@ async fn client_closed_request() {
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
     let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.success();
     assert!(!again.is_replayed());
-    cast.customer
-        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": unknown_id() }))
-        .await
-        .failure("NOT_FOUND");
+    cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": unknown_id() })).await.failure("NOT_FOUND");
 }
 
 /// A receiver that accepts the connection and does not answer.

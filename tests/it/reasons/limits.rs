@@ -15,11 +15,10 @@ use crate::{
 
 #[tokio::test]
 async fn rate_limit_exceeded() {
-    let app = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_READ", "2/1h").start_with_cast().await;
     let mut last = None;
     for _ in 0..4 {
-        last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
+        last = Some(cast.customer.rest("UserService.GetMe", json!({})).await);
     }
     let mut coverage = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
     let response = coverage.failure(Protocol::Rest, last.expect("an answer"));
@@ -37,7 +36,7 @@ async fn rate_limit_exceeded() {
     let quota = status.get_details_quota_failure().expect("details");
     assert_eq!(quota.violations.iter().map(|of| of.subject.as_str()).collect::<Vec<_>>(), ["read"]);
     assert_eq!(native.text("/error/metadata/policy"), "read");
-    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    cast.colleague.rest("UserService.GetMe", json!({})).await.success();
 }
 
 /// The transaction lock that a running request holds on its key.
@@ -49,8 +48,7 @@ fn lock(principal: uuid::Uuid, key: &str) -> i64 {
 
 #[tokio::test]
 async fn idempotency_in_progress() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.as_user().id, "one");
@@ -67,8 +65,7 @@ async fn idempotency_in_progress() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflict() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let mut coverage = ReasonCoverage::of("CONFLICT");
     for protocol in PROTOCOLS {
@@ -91,8 +88,7 @@ async fn conflict() {
 
 #[tokio::test]
 async fn deadline_exceeded() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let other = connect(&app.database.url).await;
     other
@@ -127,8 +123,7 @@ async fn deadline_exceeded() {
 
 #[tokio::test]
 async fn overloaded() {
-    let app = TestApp::builder().set("MAX_IN_FLIGHT", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("MAX_IN_FLIGHT", "1")).await;
     let cast = &scene.cast;
     // The method's deadline of 20 seconds leaves the other calls their time.
     let id = create_subscription(&scene).await.id();
@@ -140,7 +135,7 @@ async fn overloaded() {
     let customer = cast.customer.clone();
     let stuck = tokio::spawn(async move {
         let request = json!({ "subscriptionId": id, "atPeriodEnd": true });
-        customer.call(Protocol::Rest, "SubscriptionService.CancelSubscription", request).await
+        customer.rest("SubscriptionService.CancelSubscription", request).await
     });
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
@@ -152,8 +147,7 @@ async fn overloaded() {
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
     let customer = cast.customer.clone();
-    let patient =
-        tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
+    let patient = tokio::spawn(async move { customer.rest("TicketService.CreateTicket", draft()).await });
     other.batch_execute("ROLLBACK").await.expect("the subscription goes");
     stuck.await.expect("no panic").success();
     patient.await.expect("no panic").success();

@@ -57,10 +57,9 @@ async fn route_not_found() {
 #[tokio::test]
 async fn the_domain_of_the_reasons_can_be_set() {
     use tonic_types::StatusExt as _;
-    let app = TestApp::builder().set("ERROR_DOMAIN", "api.example.com").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("ERROR_DOMAIN", "api.example.com").start_with_cast().await;
     let who = json!({ "email": "nobody@example.com", "password": "wrong password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Login", who).await.failure("INVALID_CREDENTIALS");
+    cast.anonymous.rest("AuthService.Login", who).await.failure("INVALID_CREDENTIALS");
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static("/mainstay.identity.v1.UserService/GetMe");
@@ -72,8 +71,7 @@ async fn the_domain_of_the_reasons_can_be_set() {
 
 #[tokio::test]
 async fn refusals_name_what_would_do() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let metadata = |answer: &Response, key: &str| answer.text(&format!("/error/metadata/{key}"));
     for protocol in PROTOCOLS {
         let response = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
@@ -144,8 +142,7 @@ async fn unsupported_media_type() {
 
 #[tokio::test]
 async fn malformed_request() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone()).header("content-type", "application/json");
     for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": true}", "{\"subject\":\"\\ud800\"}"] {
@@ -166,8 +163,7 @@ async fn malformed_request() {
 /// An unknown name of an enum is reported together with the request's other faults, with the list of valid names.
 #[tokio::test]
 async fn unknown_enum_names_are_listed_with_every_other_fault() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let kinds = "must be one of TICKET_KIND_INCIDENT, TICKET_KIND_REQUEST, TICKET_KIND_PROBLEM, TICKET_KIND_CHANGE";
     let priorities =
         "must be one of TICKET_PRIORITY_LOW, TICKET_PRIORITY_MEDIUM, TICKET_PRIORITY_HIGH, TICKET_PRIORITY_URGENT";
@@ -183,7 +179,7 @@ async fn unknown_enum_names_are_listed_with_every_other_fault() {
     }
     let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
     let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
-    let response = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
+    let response = cast.agent.rest("TicketService.BatchCreateTickets", batch).await;
     let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
     assert_eq!(response.failure("VALIDATION_FAILED").body["error"]["fields"], fields);
 
@@ -203,8 +199,7 @@ async fn unknown_enum_names_are_listed_with_every_other_fault() {
 
 #[tokio::test]
 async fn payload_too_large() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
     let mut coverage = ReasonCoverage::of("PAYLOAD_TOO_LARGE");
     for protocol in PROTOCOLS {
@@ -214,9 +209,8 @@ async fn payload_too_large() {
 
 #[tokio::test]
 async fn token_expired() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let (app, cast) = TestApp::start_with_cast().await;
+    cast.customer.rest("UserService.GetMe", json!({})).await.success();
     app.app.clock.advance(TimeDelta::minutes(6));
     let mut coverage = ReasonCoverage::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
@@ -227,8 +221,7 @@ async fn token_expired() {
 
 #[tokio::test]
 async fn invalid_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let good = cast.customer.token().await.expect("a token");
     let parts: Vec<_> = good.split('.').collect();
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
@@ -253,8 +246,7 @@ async fn invalid_token() {
 
 #[tokio::test]
 async fn session_revoked() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut coverage = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
         let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
@@ -269,12 +261,11 @@ async fn session_revoked() {
 
 #[tokio::test]
 async fn reauthentication_required() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     app.app.clock.advance(TimeDelta::minutes(11));
     let refresh = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    let pair = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();
+    let pair = cast.anonymous.rest("AuthService.Refresh", refresh).await.success();
     let me = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let mut coverage = ReasonCoverage::of("REAUTHENTICATION_REQUIRED");
     for protocol in PROTOCOLS {

@@ -11,8 +11,7 @@ use crate::{
 /// An inbound event that can't be accepted becomes dead at once; no caller waits for the response.
 #[tokio::test(flavor = "multi_thread")]
 async fn business_rule_violation() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("payment_intent.succeeded")).await.success();
     let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
@@ -44,8 +43,7 @@ async fn registration_closed() {
 /// No passkey belongs to an address.
 #[tokio::test]
 async fn passkeys_unavailable() {
-    let app = TestApp::builder().set("PUBLIC_URL", "https://192.0.2.1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("PUBLIC_URL", "https://192.0.2.1").start_with_cast().await;
     let mut coverage = ReasonCoverage::of("PASSKEYS_UNAVAILABLE");
     for protocol in PROTOCOLS {
         coverage.failure(protocol, cast.anonymous.call(protocol, "AuthService.BeginPasskeyLogin", json!({})).await);

@@ -16,8 +16,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resume_token_expired() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let sealed = |minutes| {
         let then = Clock::default().now() - TimeDelta::minutes(minutes);
         let snapshot = Snapshot::parse("5:5:", then).expect("a snapshot");
@@ -40,8 +39,7 @@ async fn watch_lagged() {
     const CHANGES: usize = 90_000;
 
     // A busy machine may leave the connection unread for longer than the default.
-    let app = TestApp::builder().set("WRITE_TIMEOUT", "10m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("WRITE_TIMEOUT", "10m").start_with_cast().await;
     let mut slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     let mut last = token(&slow.message().await);
     let many = format!(
@@ -82,8 +80,7 @@ async fn metric(app: &TestApp, name: &str) -> f64 {
 /// Watches are counted, and a caller who disconnects frees its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_watches() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut watches = Vec::new();
     for _ in 0..32 {
         watches.push(Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await);

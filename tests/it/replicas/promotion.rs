@@ -110,7 +110,7 @@ async fn a_standby_that_was_promoted_is_no_replica() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let response = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let response = customer.rest("TicketService.CreateTicket", draft()).await.success();
     agent.token().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     pair.catch_up().await;

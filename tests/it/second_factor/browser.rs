@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::add_to;
-use crate::support::{Actor, Protocol, Response, TestApp, rest};
+use crate::support::{Actor, Response, TestApp, rest};
 
 async fn post(app: &TestApp, path: &str, body: Value) -> Response {
     let base = app.endpoint.base();
@@ -13,8 +13,7 @@ async fn post(app: &TestApp, path: &str, body: Value) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cookie_is_set_after_the_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let first = post(&app, "/session", json!({ "email": user.email, "password": user.password })).await.success();
     assert_eq!((first.header("set-cookie"), first.header("cache-control")), (None, Some("no-store")), "{first:#?}");
@@ -27,7 +26,7 @@ async fn the_cookie_is_set_after_the_code() {
     assert!(done.header("set-cookie").is_some_and(|line| line.starts_with("mainstay_session=")), "{done:#?}");
     assert_eq!(done.data()["secondFactorRequired"], false);
     let me = Actor::bearer(&app.endpoint, done.text("/data/accessToken"));
-    me.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    me.rest("UserService.GetMe", json!({})).await.success();
     // A page of another origin can't complete a sign-in.
     let base = app.endpoint.base();
     let foreign =

@@ -18,54 +18,46 @@ async fn assert_challenged(app: &TestApp, user: &User, password: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_reset_keeps_the_second_factor() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.customer).await;
     let user = cast.customer.as_user();
     let token = reset::create_token(&app.database, user).await;
     let request = json!({ "token": token, "password": NEW });
-    let done = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+    let done = cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
     assert!(!done.body.to_string().contains("oken"), "a reset begins no session: {done:#?}");
     assert_challenged(&app, user, NEW).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_address_and_its_undo_keep_the_second_factor() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.customer).await;
     let (user, email) = (cast.customer.as_user(), email_change::new_address());
     let token = email_change::create_token(&app.database, user, &email).await;
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmEmailChange", json!({ "token": token })).await.success();
+    cast.anonymous.rest("AuthService.ConfirmEmailChange", json!({ "token": token })).await.success();
     let moved = User { email, ..user.clone() };
     assert_challenged(&app, &moved, &user.password).await;
     let undo = email_change::create_undo_token(&app.database, user, &user.email, 5).await;
-    cast.anonymous.call(Protocol::Rest, "AuthService.UndoEmailChange", json!({ "token": undo })).await.success();
+    cast.anonymous.rest("AuthService.UndoEmailChange", json!({ "token": undo })).await.success();
     // The undo voids the password, and sends a reset.
     let reset = json!({ "token": reset::create_token(&app.database, user).await, "password": NEW });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
     assert_challenged(&app, user, NEW).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_and_a_registration_begin_no_session() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     add_to(&app, &scene.cast.stranger).await;
     let user = scene.cast.stranger.as_user();
     let token = invitation_token(&scene, &user.email).await;
     let accept = json!({ "token": token });
-    let done = scene.cast.stranger.call(Protocol::Rest, "InvitationService.AcceptInvitation", accept).await.success();
+    let done = scene.cast.stranger.rest("InvitationService.AcceptInvitation", accept).await.success();
     assert!(!done.body.to_string().contains("Token"), "an invitation begins no session: {done:#?}");
     assert_challenged(&app, user, &user.password).await;
     let token = registration::create_token(&app.database, &user.email).await;
     let request = json!({ "token": token, "password": NEW, "name": "Zoë" });
-    scene
-        .cast
-        .anonymous
-        .call(Protocol::Rest, "AuthService.ConfirmRegistration", request)
-        .await
-        .failure("ALREADY_EXISTS");
+    scene.cast.anonymous.rest("AuthService.ConfirmRegistration", request).await.failure("ALREADY_EXISTS");
     assert_challenged(&app, user, &user.password).await;
     for name in ["AuthService.ConfirmRegistration", "InvitationService.AcceptInvitationAsNewUser"] {
         let case = cases::good_case(name);
@@ -77,14 +69,13 @@ async fn an_invitation_and_a_registration_begin_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn earlier_sessions_end_when_the_factor_is_added() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (own, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     add(&app, &own).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
     let account = cast.customer.as_user().account.to_string();
     let switch = json!({ "refreshToken": other.text("/data/refreshToken"), "accountId": account });
-    let switched = cast.anonymous.call(Protocol::Rest, "AuthService.SwitchAccount", switch).await;
+    let switched = cast.anonymous.rest("AuthService.SwitchAccount", switch).await;
     assert_eq!(switched.reason, "SESSION_REVOKED", "{switched:#?}");
     refresh(&app, &own, 0).await.success();
 }

@@ -12,10 +12,9 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_takes_the_password_and_a_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let other = new_session(&app, &cast.customer).await;
-    let before = caller(&app, &other).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let before = caller(&app, &other).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(before.data().get("secondFactorTime"), None);
     let factor = add_to(&app, &cast.customer).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
@@ -39,8 +38,7 @@ async fn a_sign_in_takes_the_password_and_a_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_accepted_once_also_of_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     let user = cast.customer.as_user();
     let mut challenges = Vec::new();
@@ -61,8 +59,7 @@ async fn a_code_is_accepted_once_also_of_requests_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_code_works_once_also_of_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     assert_eq!(factor.recovery.len(), 10);
     let user = cast.customer.as_user();
@@ -81,29 +78,27 @@ async fn a_recovery_code_works_once_also_of_requests_at_once() {
     let used = "SELECT count(*) FROM audit_entries WHERE changes::text LIKE '%recovery code used%'";
     assert_eq!(app.database.number(used).await, 1);
     // New codes replace the others.
-    let new = me.call(Protocol::Rest, "SecondFactorService.RegenerateRecoveryCodes", json!({})).await.success();
+    let new = me.rest("SecondFactorService.RegenerateRecoveryCodes", json!({})).await.success();
     verify(&app, &challenges[0], &factor.recovery[4]).await.failure("WRONG_CODE");
     verify(&app, &challenges[0], &new.text("/data/recoveryCodes/0")).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_of_one_person() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (mine, theirs) = (add_to(&app, &cast.customer).await, add_to(&app, &cast.stranger).await);
     let challenge = challenge(&app, cast.customer.as_user()).await;
     verify(&app, &challenge, &theirs.code(&app)).await.failure("WRONG_CODE");
     verify(&app, &challenge, &theirs.recovery[0]).await.failure("WRONG_CODE");
     let pair = verify(&app, &challenge, &mine.code(&app)).await.success();
-    let me = caller(&app, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = caller(&app, &pair).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.id(), cast.customer.as_user().id.to_string());
 }
 
 /// The holder of the password guesses codes; the owner signs in once the password is reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_are_limited_per_challenge_and_per_person() {
-    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "10/15m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_LOGIN", "10/15m").start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let [first, second, third] =
         [challenge(&app, user).await, challenge(&app, user).await, challenge(&app, user).await];
@@ -123,7 +118,7 @@ async fn wrong_codes_are_limited_per_challenge_and_per_person() {
     super::sign_in_fully(&app, cast.stranger.as_user(), &stranger).await;
     let token = crate::session::reset::create_token(&app.database, user).await;
     let reset = json!({ "token": token, "password": "a brand new password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
     let user = crate::support::people::User { password: "a brand new password".to_owned(), ..user.clone() };
     super::sign_in_fully(&app, &user, &factor).await;
 }
@@ -131,8 +126,7 @@ async fn wrong_codes_are_limited_per_challenge_and_per_person() {
 /// The thief of a mailbox resets the password, and has a new epoch for codes each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_codes_are_limited_per_person_and_day_whatever_the_password() {
-    let app = TestApp::builder().set("RATE_LIMIT_LOGIN", "1000/15m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("RATE_LIMIT_LOGIN", "1000/15m").start_with_cast().await;
     let factor = add_to(&app, &cast.customer).await;
     let mut user = cast.customer.as_user().clone();
     for round in 0..2 {
@@ -147,7 +141,7 @@ async fn wrong_codes_are_limited_per_person_and_day_whatever_the_password() {
         let token = crate::session::reset::create_token(&app.database, &user).await;
         let password = format!("a brand new password {round}");
         let reset = json!({ "token": token, "password": password });
-        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
+        cast.anonymous.rest("AuthService.ConfirmPasswordReset", reset).await.success();
         user.password = password;
     }
     // The limits of the epoch are new. The 60 wrong codes of the day count for the person.

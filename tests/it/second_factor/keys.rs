@@ -10,8 +10,7 @@ use crate::support::{TestApp, servers::SECRET_KEY};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_factors_outlive_a_rotation_of_the_secret_key() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let plain = BASE32.decode(factor.secret.as_bytes()).expect("Base32");
     let hex: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     session::caller,
-    support::{Actor, Protocol, Response, TestApp, authenticator::Authenticator},
+    support::{Actor, Response, TestApp, authenticator::Authenticator},
 };
 
 const CONFIRM: &str = "PasskeyService.ConfirmPasskey";
@@ -17,7 +17,7 @@ const LOGIN: &str = "AuthService.LoginWithPasskey";
 
 /// Begins adding a passkey. Returns the token and the options.
 async fn begin(who: &Actor) -> (String, String) {
-    let begun = who.call(Protocol::Rest, "PasskeyService.EnrollPasskey", json!({})).await.success();
+    let begun = who.rest("PasskeyService.EnrollPasskey", json!({})).await.success();
     (begun.text("/data/token"), begun.text("/data/options"))
 }
 
@@ -37,7 +37,7 @@ async fn add(app: &TestApp, pair: &Response) -> Added {
     let (who, mut authenticator) = (caller(app, pair), Authenticator::new());
     let (token, options) = begin(&who).await;
     let request = confirmation(&token, &authenticator.create(&options));
-    let added = who.call(Protocol::Rest, CONFIRM, request).await.success();
+    let added = who.rest(CONFIRM, request).await.success();
     let recovery = added.data()["recoveryCodes"].as_array().expect("codes").iter();
     let recovery = recovery.map(|code| code.as_str().expect("a code").to_owned()).collect();
     Added { authenticator, id: added.text("/data/passkey/id"), recovery }
@@ -46,7 +46,7 @@ async fn add(app: &TestApp, pair: &Response) -> Added {
 /// Begins a sign-in. Returns the token and the options.
 async fn begin_login(app: &TestApp) -> (String, String) {
     let anonymous = Actor::anonymous(&app.endpoint);
-    let begun = anonymous.call(Protocol::Rest, "AuthService.BeginPasskeyLogin", json!({})).await.success();
+    let begun = anonymous.rest("AuthService.BeginPasskeyLogin", json!({})).await.success();
     (begun.text("/data/token"), begun.text("/data/options"))
 }
 
@@ -54,5 +54,5 @@ async fn begin_login(app: &TestApp) -> (String, String) {
 async fn login(app: &TestApp, authenticator: &mut Authenticator) -> Response {
     let (token, options) = begin_login(app).await;
     let request = json!({ "token": token, "credential": authenticator.get(&options) });
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, LOGIN, request).await
+    Actor::anonymous(&app.endpoint).rest(LOGIN, request).await
 }

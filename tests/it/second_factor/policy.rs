@@ -34,13 +34,12 @@ async fn assert_limited(app: &TestApp, pair: &Response) {
 
 async fn assert_full(app: &TestApp, pair: &Response) {
     assert_eq!(pair.body["data"]["secondFactorRequired"], false, "{pair:#?}");
-    caller(app, pair).call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    caller(app, pair).rest("TicketService.ListTickets", json!({})).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_without_a_factor_can_only_add_one() {
-    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     assert_full(&app, &new_session(&app, &cast.customer).await).await;
     for who in [&cast.agent, &cast.admin] {
         let pair = new_session(&app, who).await;
@@ -53,7 +52,7 @@ async fn staff_without_a_factor_can_only_add_one() {
         let pair = sign_in_fully(&app, who.as_user(), &factor).await;
         assert_full(&app, &pair).await;
         // A user who removes the factor must add another.
-        caller(&app, &pair).call(Protocol::Rest, "SecondFactorService.RemoveTotp", json!({})).await.success();
+        caller(&app, &pair).rest("SecondFactorService.RemoveTotp", json!({})).await.success();
         assert_limited(&app, &refresh(&app, &pair, 0).await.success()).await;
         assert_limited(&app, &new_session(&app, who).await).await;
     }
@@ -62,8 +61,7 @@ async fn staff_without_a_factor_can_only_add_one() {
 /// A session from before the factor, such as one whose mark was lost, proves it once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_the_proof_authenticates_again() {
-    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     let factor = add(&app, &new_session(&app, &cast.agent).await).await;
     let id = mainstay_kernel::id::UserId(cast.agent.as_user().id);
     let read = async move |connection: &mut mainstay_kernel::database::Connection| {
@@ -78,27 +76,23 @@ async fn a_session_without_the_proof_authenticates_again() {
     me.call(Protocol::Grpc, ENROLL, json!({})).await.failure("ALREADY_EXISTS");
     let password = &cast.agent.as_user().password;
     let proof = json!({ "currentPassword": password, "code": factor.code(&app) });
-    let renewed = me.call(Protocol::Rest, "AuthService.Reauthenticate", proof).await.success();
+    let renewed = me.rest("AuthService.Reauthenticate", proof).await.success();
     let me = Actor::bearer(&app.endpoint, renewed.text("/data/accessToken"));
     me.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_requires_it_of_the_members() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     join(&app.database, &cast.stranger, &cast.customer, 3).await;
     let [own, other] = [&cast.stranger, &cast.customer].map(|who| who.as_user().account.to_string());
     let login = json!({ "email": cast.stranger.as_user().email, "password": cast.stranger.as_user().password, "accountId": other });
-    let member = cast.anonymous.call(Protocol::Rest, "AuthService.Login", login.clone()).await.success();
+    let member = cast.anonymous.rest("AuthService.Login", login.clone()).await.success();
     assert_full(&app, &member).await;
     let require = json!({ "accountId": other, "account": { "requireSecondFactor": true } });
     grant(&app.database, &cast.colleague, 2).await;
-    cast.colleague
-        .call(Protocol::Rest, "AccountService.UpdateAccount", require.clone())
-        .await
-        .failure("PERMISSION_DENIED");
-    let account = cast.customer.call(Protocol::Rest, "AccountService.UpdateAccount", require).await.success();
+    cast.colleague.rest("AccountService.UpdateAccount", require.clone()).await.failure("PERMISSION_DENIED");
+    let account = cast.customer.rest("AccountService.UpdateAccount", require).await.success();
     assert_eq!(account.data()["requireSecondFactor"], true);
     // At the refresh, at the sign-in, and at the switch.
     let member = refresh(&app, &member, 0).await.success();
@@ -107,7 +101,7 @@ async fn an_owner_requires_it_of_the_members() {
     let switch = |pair: &Response, account: &str| json!({ "refreshToken": pair.text("/data/refreshToken"), "accountId": account });
     let mine = cast.anonymous.call(Protocol::Grpc, "AuthService.SwitchAccount", switch(&member, &own)).await.success();
     assert_full(&app, &mine).await;
-    let back = cast.anonymous.call(Protocol::Rest, "AuthService.SwitchAccount", switch(&mine, &other)).await.success();
+    let back = cast.anonymous.rest("AuthService.SwitchAccount", switch(&mine, &other)).await.success();
     assert_limited(&app, &back).await;
     add(&app, &back).await;
     assert_full(&app, &refresh(&app, &back, 0).await.success()).await;

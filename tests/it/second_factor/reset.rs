@@ -15,12 +15,11 @@ const TASK: &str = "reset_second_factors";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_resets_a_factor_a_day_later() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
     let pair = sign_in_fully(&app, user, &factor).await;
     let request = json!({ "userId": user.id.to_string() });
-    let first = cast.admin.call(Protocol::Rest, RESET, request.clone()).await.success();
+    let first = cast.admin.rest(RESET, request.clone()).await.success();
     app.app.clock.advance(TimeDelta::minutes(1));
     let again = cast.admin.call(Protocol::Grpc, RESET, request).await.success();
     assert_eq!(first.text("/data/resetTime"), again.text("/data/resetTime"), "a repetition postpones nothing");
@@ -41,16 +40,15 @@ async fn an_admin_resets_a_factor_a_day_later() {
 /// A thief who has talked an admin into a reset loses to the user, who still has the app.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_of_the_app_cancels_a_reset() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (factor, user) = (add_to(&app, &cast.customer).await, cast.customer.as_user());
-    cast.admin.call(Protocol::Rest, RESET, json!({ "userId": user.id.to_string() })).await.success();
+    cast.admin.rest(RESET, json!({ "userId": user.id.to_string() })).await.success();
     // A recovery code may be in the hands of the thief.
     let token = challenge(&app, user).await;
     super::verify(&app, &token, &factor.recovery[0]).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM second_factors WHERE reset_at IS NOT NULL").await, 1);
     let pair = sign_in_fully(&app, user, &factor).await;
-    let state = caller(&app, &pair).call(Protocol::Rest, "SecondFactorService.GetSecondFactor", json!({})).await;
+    let state = caller(&app, &pair).rest("SecondFactorService.GetSecondFactor", json!({})).await;
     assert_eq!(state.success().data().get("resetTime"), None);
     app.app.clock.advance(TimeDelta::hours(25));
     assert_eq!(app.run_task(TASK).await.expect("runs"), 0);
@@ -59,8 +57,7 @@ async fn a_code_of_the_app_cancels_a_reset() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_resets_a_factor_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     add_to(&app, &cast.admin).await;
     let email = &cast.admin.as_user().email;
     ops::reset(&app.app, email).await.expect("it is removed");

@@ -67,7 +67,7 @@ async fn an_old_sign_in_is_refused_over_every_protocol_and_renewed() {
             assert_eq!(refused.body["error"]["metadata"]["maxAgeSeconds"], "600", "{refused:#?}");
         }
         let proof = json!({ "currentPassword": PASSWORD });
-        let renewed = me.call(Protocol::Rest, "AuthService.Reauthenticate", proof).await.success();
+        let renewed = me.rest("AuthService.Reauthenticate", proof).await.success();
         let me = Actor::bearer(&app.endpoint, renewed.text("/data/accessToken"));
         let done = call.send_as(&me, Protocol::Grpc, &method.name).await;
         assert_ne!(done.reason, REQUIRED, "{}: {done:#?}", method.name);
@@ -81,8 +81,7 @@ async fn an_old_sign_in_is_refused_over_every_protocol_and_renewed() {
 /// An invitation as an owner has the effect of a transfer, and an account without its policy that of a removed factor.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_method_makes_an_owner_or_lifts_the_policy_with_an_old_sign_in() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let me = caller(&app, &aged(&app, new_session(&app, &cast.customer).await).await);
     let invite = |role: &str| json!({ "email": "thief@example.com", "role": role });
@@ -91,7 +90,7 @@ async fn no_other_method_makes_an_owner_or_lifts_the_policy_with_an_old_sign_in(
         me.call(protocol, "InvitationService.CreateInvitation", invite("MEMBER_ROLE_OWNER")).await.failure(REQUIRED);
         me.call(protocol, "AccountService.UpdateAccount", policy.clone()).await.failure(REQUIRED);
     }
-    me.call(Protocol::Rest, "InvitationService.CreateInvitation", invite("MEMBER_ROLE_VIEWER")).await.success();
+    me.rest("InvitationService.CreateInvitation", invite("MEMBER_ROLE_VIEWER")).await.success();
 }
 
 /// Signs in with the password alone, although the case may have added a second factor.
@@ -102,8 +101,7 @@ async fn new_session_of(app: &TestApp, who: &Actor) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_authentication_takes_the_password_and_the_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let factor = add_to(&app, &cast.admin).await;
     let pair = aged(&app, sign_in_fully(&app, cast.admin.as_user(), &factor).await).await;
     let (me, key) = (caller(&app, &pair), json!({ "name": "A key", "scopes": ["support.tickets.read"] }));
@@ -125,24 +123,22 @@ async fn a_repeated_authentication_takes_the_password_and_the_code() {
 /// A refresh and a switch renew the tokens, not the authentication.
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_refresh_nor_a_switch_is_an_authentication() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut pair = aged(&app, new_session(&app, &cast.customer).await).await;
     let account = cast.customer.as_user().account.to_string();
     let role = json!({ "accountId": account, "name": "A role", "scopes": ["support.tickets.read"] });
     for turn in 0..2 {
-        caller(&app, &pair).call(Protocol::Rest, "RoleService.CreateRole", role.clone()).await.failure(REQUIRED);
+        caller(&app, &pair).rest("RoleService.CreateRole", role.clone()).await.failure(REQUIRED);
         pair = refresh(&app, &pair, turn).await.success();
     }
     let switch = json!({ "refreshToken": pair.text("/data/refreshToken"), "accountId": account });
-    let pair = cast.anonymous.call(Protocol::Rest, "AuthService.SwitchAccount", switch).await.success();
-    caller(&app, &pair).call(Protocol::Rest, "RoleService.CreateRole", role).await.failure(REQUIRED);
+    let pair = cast.anonymous.rest("AuthService.SwitchAccount", switch).await.success();
+    caller(&app, &pair).rest("RoleService.CreateRole", role).await.failure(REQUIRED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_and_an_address_change_with_a_recent_code() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let change = json!({ "currentPassword": PASSWORD, "password": "a brand new password" });
     let address = json!({ "currentPassword": PASSWORD, "email": email_change::new_address() });
     let requests = [("AuthService.RequestEmailChange", address), ("AuthService.ChangePassword", change)];
@@ -159,7 +155,7 @@ async fn a_password_and_an_address_change_with_a_recent_code() {
     let recent = sign_in_fully(&app, cast.customer.as_user(), &factor).await;
     for (method, request) in requests {
         for pair in [&recent, &without] {
-            caller(&app, pair).call(Protocol::Rest, method, request.clone()).await.success();
+            caller(&app, pair).rest(method, request.clone()).await.success();
         }
     }
 }

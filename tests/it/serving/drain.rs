@@ -81,8 +81,7 @@ async fn requests_beyond_the_drain_are_cut_off() {
     let locker = connect(&database.url).await;
     locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("the table");
     let agent = cast.agent.clone();
-    let export =
-        tokio::spawn(async move { agent.call(Protocol::Rest, "TicketService.ExportTickets", json!({})).await });
+    let export = tokio::spawn(async move { agent.rest("TicketService.ExportTickets", json!({})).await });
     database.locks_waited_for(1).await;
     let since = Instant::now();
     server.signal(Signal::SIGTERM);

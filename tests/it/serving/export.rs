@@ -13,8 +13,7 @@ use crate::{
 
 #[tokio::test]
 async fn an_export_has_every_ticket_of_the_caller() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let one = |account: String| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(cast.customer.as_user().account.to_string()); 480];
     tickets.extend(vec![one(cast.stranger.as_user().account.to_string()); 20]);
@@ -35,8 +34,7 @@ async fn an_export_has_every_ticket_of_the_caller() {
 
 #[tokio::test]
 async fn an_export_is_sent_as_events_on_request() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     crate::cases::ticket(&cast.customer).await;
     let token = cast.customer.token().await.expect("a token");
     let request = app.endpoint.http.get(format!("{}/api/v1/tickets/export", app.endpoint.base())).bearer_auth(token);
@@ -48,19 +46,18 @@ async fn an_export_is_sent_as_events_on_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csv_file_of_any_protocol_is_imported_again() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let draft = json!({
         "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
         "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft.clone()).await.success();
     let second = json!({
         "subject": "＝1+1", "body": " \\\\server\\new\r\n\"x\"; y\t\u{2028} ", "kind": "TICKET_KIND_REQUEST",
         "priority": "TICKET_PRIORITY_LOW", "queue": "C:\\new", "language": "ja", "tags": ["＠a"],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", second.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", second.clone()).await.success();
     let mut first = None;
     for protocol in PROTOCOLS {
         let export = cast.agent.call(protocol, "TicketService.ExportTicketsCsv", json!({ "accountId": account }));
@@ -88,10 +85,10 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     assert_eq!(Some(&text), first.as_ref());
     let other = cast.stranger.as_user().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
+    cast.agent.rest("TicketService.ImportTickets", request).await.success();
     let mut list = None;
     eventually("the import", async || {
-        let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        let tickets = cast.stranger.rest("TicketService.ListTickets", json!({})).await.success();
         let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 2);
         list = Some(tickets);
         has_one
@@ -107,13 +104,12 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_lines_are_imported_again() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let draft = json!({
         "subject": "One", "body": "a\r\n=b;\"c\"", "kind": "TICKET_KIND_CHANGE", "priority": "TICKET_PRIORITY_HIGH",
         "queue": "IT", "language": "de-AT", "tags": ["Smith, John", "\"c\""],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft.clone()).await.success();
     let (token, base) = (cast.agent.token().await.expect("a token"), app.endpoint.base());
     let http = &app.endpoint.http;
     let export = http.get(format!("{base}/api/v1/tickets/export")).bearer_auth(&token).send().await.expect("an answer");
@@ -124,7 +120,7 @@ async fn json_lines_are_imported_again() {
     assert_eq!(began.status(), 202);
     let mut ticket = serde_json::Value::Null;
     eventually("the import", async || {
-        let list = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        let list = cast.stranger.rest("TicketService.ListTickets", json!({})).await.success();
         ticket = list.data()[0].clone();
         ticket.is_object()
     })

@@ -29,8 +29,7 @@ async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "accountId": account, "file": file(ROWS) });
@@ -57,10 +56,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
     assert_eq!(app.database.number("SELECT count(*) FROM comments").await, 1, "the answer is the first comment");
-    let list = cast
-        .customer
-        .call(Protocol::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
-        .await;
+    let list = cast.customer.rest("TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" })).await;
     let list = list.success();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
@@ -96,18 +92,17 @@ fn many_tickets() -> String {
 async fn many_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let tickets = many_tickets();
     let (total, stored) = (MANY.to_string(), (MANY - 1).to_string());
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(&tickets) });
     for (rows_created, rows_known) in [(&*stored, "0"), ("0", &*stored)] {
-        let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
+        let began = cast.agent.rest("TicketService.ImportTickets", request.clone()).await.success();
         let response = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         let progress = json!({
             "rowsTotal": total, "rowsDone": total, "rowsCreated": rows_created, "rowsKnown": rows_known, "rowsFailed": "1",
         });
         assert_eq!(response.data()["progress"], progress, "{response:#?}");
         let id = json!({ "operationId": began.id() });
-        let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
+        let errors = cast.agent.rest("OperationService.ListOperationErrors", id).await.success();
         let line = (MANY + 1).to_string();
         let message = "row ends in the middle: 3 of 15 fields";
         assert_eq!(errors.data(), &json!([{ "line": line, "code": "VALIDATION_FAILED", "message": message }]));
@@ -141,9 +136,9 @@ async fn import(app: &TestApp, who: &Actor, content_type: &str, query: &str, bod
     let response = wait_for_end(who, Protocol::Rest, &began.id()).await;
     assert!(response.text("/data/state").ends_with("SUCCEEDED"), "{response:#?}");
     let id = json!({ "operationId": began.id() });
-    let errors = who.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
+    let errors = who.rest("OperationService.ListOperationErrors", id).await.success();
     let oldest = json!({ "order": "TICKET_ORDER_CREATE_TIME_ASC" });
-    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", oldest).await.success();
+    let list = cast.customer.rest("TicketService.ListTickets", oldest).await.success();
     (list.data().as_array().cloned().unwrap_or_default(), errors.data().clone())
 }
 
@@ -205,8 +200,7 @@ async fn a_file_of_another_charset_or_delimiter_is_imported() {
 
 #[tokio::test]
 async fn a_file_of_another_type_is_refused_by_name() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.as_user().account);
     let send = async |content_type: &str, body: &[u8]| {
@@ -269,8 +263,7 @@ async fn a_backslash_is_a_character_unless_the_import_says_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_may_be_compressed() {
     use std::io::Write as _;
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(ROWS.as_bytes()).expect("memory");
@@ -292,8 +285,7 @@ async fn an_upload_may_be_compressed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_is_answered_with_the_current_state() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(ROWS) });
     let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.success();
     wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
@@ -308,8 +300,7 @@ async fn the_same_key_is_answered_with_the_current_state() {
 /// Idle uploads block further uploads of their own principal only.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_uploads_leave_space_to_others() {
-    let app = TestApp::builder().set("MAX_UPLOADS", "2").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("MAX_UPLOADS", "2").start_with_cast().await;
     let token = cast.agent.token().await.expect("a token");
     let account = cast.customer.as_user().account.to_string();
     let url = format!("{}/api/v1/tickets/import?accountId={account}", app.endpoint.base());

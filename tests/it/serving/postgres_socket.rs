@@ -28,7 +28,7 @@ async fn a_server_reaches_postgres_through_a_socket() {
     for url in [database.url.clone(), format!("postgres://{sign_in}@{encoded}:{port}/mainstay?sslmode=require")] {
         let server = Process::with(&database, &[("DATABASE_URL", url.as_str())]).await;
         let cast = Cast::new(&server.endpoint, &database).await;
-        let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+        let response = cast.customer.rest("TicketService.CreateTicket", draft()).await.success();
 
         // A caller that gives up cancels its statement, which takes a separate connection.
         let holder = connect(&database.url).await;
@@ -39,7 +39,7 @@ async fn a_server_reaches_postgres_through_a_socket() {
         timed_out.await.failure("DEADLINE_EXCEEDED");
         database.locks_waited_for(0).await;
         holder.batch_execute("ROLLBACK").await.expect("released");
-        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        cast.customer.rest("TicketService.UpdateTicket", change).await.success();
 
         let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mainstay%' AND client_addr IS";
         assert!(database.number(&format!("{ours} NULL")).await > 0, "no session uses the socket");

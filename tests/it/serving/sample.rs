@@ -193,8 +193,7 @@ async fn tables(database: &TestDatabase) -> BTreeMap<String, i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_leaves_what_is_no_sample() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let ticket = json!({ "subject": "Mine", "body": "It stays." });
     let ticket = cast.customer.call(Rest, "TicketService.CreateTicket", ticket).await.success().id();
     let before = tables(&app.database).await;

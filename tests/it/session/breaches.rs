@@ -14,7 +14,7 @@ use axum::{
 use serde_json::json;
 
 use super::reset;
-use crate::support::{Protocol, Response, TestApp, people::Cast, unique};
+use crate::support::{Response, TestApp, people::Cast, unique};
 
 /// Returns a hash in hexadecimal digits.
 fn sha1(text: &str) -> String {
@@ -65,7 +65,7 @@ async fn start(known: &str) -> (TestApp, Shared) {
 async fn choose(app: &TestApp, cast: &Cast, password: &str) -> Response {
     let token = reset::create_token(&app.database, cast.customer.as_user()).await;
     let request = json!({ "token": token, "password": password });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

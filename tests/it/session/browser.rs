@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::support::{Actor, Protocol, Response, TestApp, rest};
+use crate::support::{Actor, Response, TestApp, rest};
 
 /// A request as a page of this origin sends it over HTTP.
 fn own(app: &TestApp, method: Method, path: &str) -> RequestBuilder {
@@ -33,8 +33,7 @@ async fn refresh(app: &TestApp, cookie: &str) -> Response {
 
 #[tokio::test]
 async fn the_refresh_token_is_only_in_the_cookie() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let signed = sign_in(&app, &cast.customer).await;
     let line = signed.header("set-cookie").expect("a cookie").to_owned();
     for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/session", "; Max-Age=2592000"] {
@@ -44,14 +43,13 @@ async fn the_refresh_token_is_only_in_the_cookie() {
     assert_eq!(signed.data().get("refreshToken"), None);
     assert_eq!(signed.header("cache-control"), Some("no-store"));
     let token = signed.text("/data/accessToken");
-    let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = Actor::bearer(&app.endpoint, token).rest("UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), cast.customer.as_user().email);
 }
 
 #[tokio::test]
 async fn the_cookie_is_secure_if_the_page_came_over_tls() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let who = cast.customer.as_user();
     let base = app.endpoint.base();
     let line = async |origin: String| {
@@ -100,8 +98,7 @@ async fn over_tls_the_plain_cookie_is_not_accepted() {
 
 #[tokio::test]
 async fn a_refresh_rotates_the_cookie_and_a_stolen_one_ends_the_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = cookie(&sign_in(&app, &cast.customer).await);
     let second = cookie(&refresh(&app, &first).await.success());
     assert_ne!(first, second);
@@ -114,15 +111,14 @@ async fn a_refresh_rotates_the_cookie_and_a_stolen_one_ends_the_session() {
 
 #[tokio::test]
 async fn signing_out_ends_the_session_and_clears_the_cookie() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let signed = sign_in(&app, &cast.customer).await;
     let caller = Actor::bearer(&app.endpoint, signed.text("/data/accessToken"));
     let out = send(own(&app, Method::DELETE, "/session").header("cookie", cookie(&signed))).await.success();
     assert_eq!(out.status, 204);
     assert!(out.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{out:#?}");
     refresh(&app, &cookie(&signed)).await.failure("SESSION_REVOKED");
-    caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    caller.rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     // Signing out without a session succeeds, too.
     for cookie in ["mainstay_session=nonsense", "other=1"] {
         assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.success().status, 204);
@@ -131,8 +127,7 @@ async fn signing_out_ends_the_session_and_clears_the_cookie() {
 
 #[tokio::test]
 async fn a_page_of_another_origin_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let cookie = cookie(&sign_in(&app, &cast.customer).await);
     let base = app.endpoint.base();
     for (method, path) in [(Method::POST, "/session"), (Method::POST, "/session/refresh"), (Method::DELETE, "/session")]
@@ -154,8 +149,7 @@ async fn a_page_of_another_origin_is_refused() {
 
 #[tokio::test]
 async fn the_cookie_is_no_credential_anywhere_else() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let cookie = cookie(&sign_in(&app, &cast.admin).await);
     for path in ["/api/v1/me", "/api/v1/tickets", "/api/v1/sessions"] {
         send(own(&app, Method::GET, path).header("cookie", &cookie)).await.failure("UNAUTHENTICATED");

@@ -73,11 +73,10 @@ async fn a_deactivated_user_is_out_on_every_instance() {
 /// The mail of a reset that was requested before the deactivation is composed after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_reaches_no_deactivated_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "email": cast.customer.as_user().email });
-    cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", request).await.success();
-    cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.customer)).await.success();
+    cast.anonymous.rest("AuthService.RequestPasswordReset", request).await.success();
+    cast.admin.rest(DEACTIVATE, deactivation(&cast.customer)).await.success();
     mainstay_kernel::queue::worker::run_due(crate::support::modules().work(), &app.app).await.expect("the queue");
     let withheld = "SELECT count(*) FROM mails WHERE failure = 'there is no recipient'";
     assert_eq!(app.database.number(withheld).await, 1);
@@ -86,21 +85,19 @@ async fn a_reset_reaches_no_deactivated_user() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_deactivated_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     keep_sessions(&app.database).await;
-    cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.customer)).await.success();
+    cast.admin.rest(DEACTIVATE, deactivation(&cast.customer)).await.success();
     restore_sessions(&app.database).await;
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
-    cast.admin.call(Protocol::Rest, REACTIVATE, of(&cast.customer)).await.success();
+    cast.admin.rest(REACTIVATE, of(&cast.customer)).await.success();
     refresh(&app, &pair, 1).await.failure("SESSION_REVOKED");
 }
 
 #[tokio::test]
 async fn the_first_reason_is_kept_and_versions_are_compared() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (protocol, who) in PROTOCOLS.into_iter().zip([&cast.customer, &cast.colleague, &cast.stranger]) {
         let old = [("if-match", "\"9\"")];
         cast.admin.call_with(protocol, DEACTIVATE, deactivation(who), &old).await.failure("ETAG_MISMATCH");
@@ -128,9 +125,8 @@ async fn the_first_reason_is_kept_and_versions_are_compared() {
 
 #[tokio::test]
 async fn the_list_is_filtered_by_state() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    cast.admin.call(Protocol::Rest, DEACTIVATE, deactivation(&cast.colleague)).await.success();
+    let (_app, cast) = TestApp::start_with_cast().await;
+    cast.admin.rest(DEACTIVATE, deactivation(&cast.colleague)).await.success();
     for protocol in PROTOCOLS {
         let list = async |request| {
             let response = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
@@ -201,12 +197,12 @@ async fn a_deactivated_admin_does_not_count_as_an_admin() {
     let app = TestApp::start().await;
     let admins = people::users(&app.database, &[(Role::Admin, None), (Role::Admin, None)]).await;
     let [one, two] = <[_; 2]>::try_from(admins).expect("two").map(|user| Actor::user(&app.endpoint, user));
-    one.call(Protocol::Rest, DEACTIVATE, deactivation(&two)).await.success();
+    one.rest(DEACTIVATE, deactivation(&two)).await.success();
     for protocol in PROTOCOLS {
         one.call(protocol, DEACTIVATE, deactivation(&one)).await.failure("LAST_ADMIN");
         one.call(protocol, "UserService.SetUserRole", demotion(&one)).await.failure("LAST_ADMIN");
     }
-    one.call(Protocol::Rest, "UserService.SetUserRole", demotion(&two)).await.success();
-    one.call(Protocol::Rest, REACTIVATE, of(&two)).await.success();
-    one.call(Protocol::Rest, DEACTIVATE, deactivation(&one)).await.failure("LAST_ADMIN");
+    one.rest("UserService.SetUserRole", demotion(&two)).await.success();
+    one.rest(REACTIVATE, of(&two)).await.success();
+    one.rest(DEACTIVATE, deactivation(&one)).await.failure("LAST_ADMIN");
 }

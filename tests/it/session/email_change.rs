@@ -67,8 +67,7 @@ async fn send(app: &TestApp, protocol: Protocol, method: &str, token: &str) -> R
 
 #[tokio::test]
 async fn a_token_changes_the_address_once_and_sessions_go_on() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let who = [&cast.customer, &cast.agent, &cast.admin][number];
         let user = who.as_user();
@@ -103,8 +102,7 @@ async fn a_token_changes_the_address_once_and_sessions_go_on() {
 /// A thief of the password has asked for a change.
 #[tokio::test]
 async fn a_change_ends_with_the_sessions_of_its_time() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     for protocol in PROTOCOLS {
         let token = create_token(&app.database, user, &new_address()).await;
@@ -116,15 +114,14 @@ async fn a_change_ends_with_the_sessions_of_its_time() {
     }
     let token = create_token(&app.database, user, &new_address()).await;
     let deactivation = json!({ "userId": user.id.to_string(), "reason": "Lost the phone" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", deactivation).await.success();
+    cast.admin.rest("UserService.DeactivateUser", deactivation).await.success();
     send(&app, Protocol::Rest, CONFIRM, &token).await.failure("INVALID_TOKEN");
     assert_eq!(address(&app, user).await, user.email);
 }
 
 #[tokio::test]
 async fn an_undone_change_leaves_nothing_to_a_thief() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let who = [&cast.customer, &cast.agent, &cast.admin][number];
         let user = who.as_user();
@@ -163,13 +160,12 @@ async fn an_undone_change_leaves_nothing_to_a_thief() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undone_change_ends_every_other_way_in() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = other_ways_in(&app, &cast.customer).await;
     other_ways_in(&app, &cast.stranger).await;
     let undo = create_undo_token(&app.database, cast.customer.as_user(), &new_address(), 60).await;
     send(&app, Protocol::Rest, UNDO, &undo).await.success();
-    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    let list = async || token.rest("TicketService.ListTickets", json!({})).await.reason;
     eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
     assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "that of the other user");
     assert_eq!(
@@ -181,8 +177,7 @@ async fn an_undone_change_ends_every_other_way_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_steps_take_effect_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let token = create_token(&app.database, user, &new_address()).await;
     let answers = join_all((0..6).map(|number| send(&app, PROTOCOLS[number % 2], CONFIRM, &token))).await;
@@ -229,7 +224,7 @@ async fn an_address_belongs_to_one_user() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["", "ALREADY_EXISTS"]);
     let confirm = json!({ "token": registered, "password": PASSWORD, "name": "Zoë" });
-    let answer = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await;
+    let answer = cast.anonymous.rest("AuthService.ConfirmRegistration", confirm).await;
     answer.failure("ALREADY_EXISTS");
     // The holder of the address before has registered it again.
     let token = create_undo_token(&here.database, cast.agent.as_user(), &email, 0).await;
@@ -244,8 +239,7 @@ async fn a_request_does_not_reveal_whether_a_user_exists() {
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     // A single connection, so that all prepared statements exist before counting.
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let request = async |protocol, email: &str| {
         let request = json!({ "currentPassword": PASSWORD, "email": email });
         let before = proxy.statements();
@@ -263,8 +257,7 @@ async fn a_request_does_not_reveal_whether_a_user_exists() {
 
 #[tokio::test]
 async fn a_request_takes_the_password_and_another_address() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let own = &cast.customer.as_user().email;
     for protocol in PROTOCOLS {
         let request = async |current: &str, email: &str| -> Value {

@@ -8,8 +8,7 @@ use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
 
 #[tokio::test]
 async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pairs = [new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await];
     new_session(&app, &cast.colleague).await;
     for protocol in PROTOCOLS {
@@ -26,8 +25,7 @@ async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
 
 #[tokio::test]
 async fn revoking_a_session_ends_only_that_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
         let request = json!({ "sessionId": other.text("/data/sessionId") });
@@ -42,8 +40,7 @@ async fn revoking_a_session_ends_only_that_session() {
 #[tokio::test]
 async fn a_reused_key_ends_no_session() {
     const REVOKE: &str = "SessionService.RevokeSession";
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let mine = new_session(&app, &cast.customer).await;
         let (first, second) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
@@ -61,11 +58,10 @@ async fn a_reused_key_ends_no_session() {
 
 #[tokio::test]
 async fn revoke_all_ends_every_session_of_the_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let colleague = new_session(&app, &cast.colleague).await;
-    caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.success();
+    caller(&app, &mine).rest("SessionService.RevokeAllSessions", json!({})).await.success();
     for (protocol, pair) in [&mine, &other].into_iter().enumerate() {
         refresh(&app, pair, protocol).await.failure("SESSION_REVOKED");
     }
@@ -75,17 +71,16 @@ async fn revoke_all_ends_every_session_of_the_user() {
 
 #[tokio::test]
 async fn a_new_role_is_in_the_next_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
+    caller(&app, &pair).rest("UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role has ended in both
     // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { new_session(&app, &cast.customer).await };
-    caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.success();
+    caller(&app, &next).rest("UserService.ListUsers", json!({})).await.success();
 }
 
 /// Sessions are rows in Postgres, so that they are listed and end without Redis.
@@ -93,13 +88,12 @@ async fn a_new_role_is_in_the_next_token() {
 async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     use mainstay_dev_servers::{Redis, RedisOptions};
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("REDIS_URL", redis.url()).start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     // Suspended instead of killed, so it resumes with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
-    let list = caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
+    let list = caller(&app, &pair).rest("SessionService.ListSessions", json!({})).await.success();
     assert_eq!(list.data().as_array().map(Vec::len), Some(1), "{list:#?}");
     caller(&app, &pair).call(Protocol::Grpc, "SessionService.RevokeAllSessions", json!({})).await.success();
     refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
@@ -110,8 +104,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
 /// Postgres forgets the last change of a session: it failed over to a replica that had received the revocation only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     keep_sessions(&app.database).await;
     caller(&app, &mine).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();

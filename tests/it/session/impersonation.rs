@@ -25,7 +25,7 @@ const LIST: &str = "TicketService.ListTickets";
 const WRITE: &str = "TicketService.CreateTicket";
 
 async fn start(scene: &Scene, who: &Actor, more: Value) -> Response {
-    who.call(Protocol::Rest, START, draft(scene, more)).await.success()
+    who.rest(START, draft(scene, more)).await.success()
 }
 
 fn holder(scene: &Scene, started: &Response) -> Actor {
@@ -35,17 +35,13 @@ fn holder(scene: &Scene, started: &Response) -> Actor {
 /// Waits until a token is refused, before the cache would ask Postgres by itself.
 async fn wait_until_refused(who: &Actor) {
     let since = Instant::now();
-    eventually("the token is refused", async || {
-        who.call(Protocol::Rest, LIST, json!({})).await.reason == "SESSION_REVOKED"
-    })
-    .await;
+    eventually("the token is refused", async || who.rest(LIST, json!({})).await.reason == "SESSION_REVOKED").await;
     assert!(since.elapsed() < MAX_NEWS_DELAY, "after {:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_sees_what_the_user_sees_and_changes_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let started = start(&scene, &scene.cast.admin, json!({})).await;
     assert!(started.body.get("refreshToken").is_none(), "{started:#?}");
     let me = holder(&scene, &started);
@@ -89,13 +85,12 @@ async fn the_policy_refuses_what_needs_the_user_in_person_and_what_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_has_the_actor_and_the_impersonator() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (user, admin) = (scene.cast.customer.as_user(), scene.cast.admin.as_user());
     let started = start(&scene, &scene.cast.admin, json!({ "allowWrites": true })).await;
     let me = holder(&scene, &started);
     let entries = async |who: &Actor, id: &str| -> Value {
-        let list = who.call(Protocol::Rest, "AuditService.ListAuditEntries", json!({ "resourceId": id })).await;
+        let list = who.rest("AuditService.ListAuditEntries", json!({ "resourceId": id })).await;
         list.success().data().clone()
     };
     for protocol in PROTOCOLS {
@@ -119,7 +114,7 @@ async fn each_change_has_the_actor_and_the_impersonator() {
 async fn specialist(scene: &Scene, scopes: &[&str]) -> Actor {
     let (role, agent) = (role(&scene.cast.admin, scopes).await, scene.cast.agent.as_user().clone());
     let assign = json!({ "userId": agent.id.to_string(), "role": "ROLE_AGENT", "staffRoleId": role });
-    scene.cast.admin.call(Protocol::Rest, "UserService.SetUserRole", assign).await.success();
+    scene.cast.admin.rest("UserService.SetUserRole", assign).await.success();
     Actor::user(&scene.endpoint, agent)
 }
 
@@ -131,8 +126,8 @@ async fn the_log_has_the_user_and_the_impersonator() {
     let cast = Cast::new(&server.endpoint, &database).await;
     let (user, admin) = (cast.customer.as_user(), cast.admin.as_user().id);
     let request = of(&cast.customer, &user.account.to_string(), json!({}));
-    let token = cast.admin.call(Protocol::Rest, START, request).await.success().text("/accessToken");
-    Actor::bearer(&server.endpoint, token.clone()).call(Protocol::Rest, LIST, json!({})).await.success();
+    let token = cast.admin.rest(START, request).await.success().text("/accessToken");
+    Actor::bearer(&server.endpoint, token.clone()).rest(LIST, json!({})).await.success();
     let (principal, impersonator) = (format!("\"principal\":\"{}\"", user.id), format!("\"impersonator\":\"{admin}\""));
     eventually("the line is written", async || {
         server.log().lines().any(|line| [&principal, &impersonator].iter().all(|field| line.contains(field.as_str())))
@@ -143,8 +138,7 @@ async fn the_log_has_the_user_and_the_impersonator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_need_a_second_scope() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let agent = specialist(&scene, &["identity.users.impersonate"]).await;
     for protocol in PROTOCOLS {
         agent.call(protocol, START, draft(&scene, json!({ "allowWrites": true }))).await.failure("PERMISSION_DENIED");
@@ -155,8 +149,7 @@ async fn writes_need_a_second_scope() {
 /// The token neither starts an impersonation, nor renews itself, nor proves who the user is.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impersonation_starts_and_renews_nothing() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let started = start(&scene, &scene.cast.admin, json!({ "allowWrites": true })).await;
     let (me, password) = (holder(&scene, &started), scene.cast.customer.as_user().password.clone());
     let other = of(&scene.cast.stranger, &scene.cast.stranger.as_user().account.to_string(), json!({}));
@@ -184,29 +177,28 @@ async fn an_impersonation_ends_on_every_instance() {
     let mine = holder(&scene, &started);
     let elsewhere = mine.at(&there.endpoint);
     for who in [&mine, &elsewhere] {
-        who.call(Protocol::Rest, LIST, json!({})).await.success();
+        who.rest(LIST, json!({})).await.success();
     }
     let lasting = async || {
-        let list = scene.cast.admin.call(Protocol::Rest, "ImpersonationService.ListImpersonations", json!({})).await;
+        let list = scene.cast.admin.rest("ImpersonationService.ListImpersonations", json!({})).await;
         list.success().data().as_array().expect("a list").iter().any(|one| one["id"] == started.id())
     };
     assert!(lasting().await);
     let end = json!({ "impersonationId": started.id() });
-    scene.cast.admin.call(Protocol::Rest, END, end).await.success();
+    scene.cast.admin.rest(END, end).await.success();
     assert!(!lasting().await);
-    mine.call(Protocol::Rest, LIST, json!({})).await.failure("SESSION_REVOKED");
+    mine.rest(LIST, json!({})).await.failure("SESSION_REVOKED");
     wait_until_refused(&elsewhere).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impersonation_expires() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let me = holder(&scene, &start(&scene, &scene.cast.admin, json!({ "minutes": 30 })).await);
     app.app.clock.advance(TimeDelta::minutes(29));
-    me.call(Protocol::Rest, LIST, json!({})).await.success();
+    me.rest(LIST, json!({})).await.success();
     app.app.clock.advance(TimeDelta::minutes(3));
-    me.call(Protocol::Rest, LIST, json!({})).await.failure("TOKEN_EXPIRED");
+    me.rest(LIST, json!({})).await.failure("TOKEN_EXPIRED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,14 +207,14 @@ async fn an_impersonation_ends_with_the_session_and_the_role_of_the_staff() {
     for ending in ["logout", "role", "deactivation"] {
         let (scene, others) = (Scene::new(&app).await, app.cast().await);
         let me = holder(&scene, &start(&scene, &scene.cast.admin, json!({})).await);
-        me.call(Protocol::Rest, LIST, json!({})).await.success();
+        me.rest(LIST, json!({})).await.success();
         let admin = scene.cast.admin.as_user().id.to_string();
         let (who, method, request) = match ending {
             "logout" => (&scene.cast.admin, "AuthService.Logout", json!({})),
             "role" => (&others.admin, "UserService.SetUserRole", json!({ "userId": admin, "role": "ROLE_AGENT" })),
             _ => (&others.admin, "UserService.DeactivateUser", json!({ "userId": admin, "reason": "Left" })),
         };
-        who.call(Protocol::Rest, method, request).await.success();
+        who.rest(method, request).await.success();
         wait_until_refused(&me).await;
     }
 }
@@ -235,11 +227,11 @@ async fn an_impersonation_ends_with_the_membership_and_the_user() {
         let scene = Scene::new(&here).await;
         let colleague = scene.cast.colleague.as_user().id.to_string();
         let request = of(&scene.cast.colleague, &scene.account(), json!({}));
-        let started = scene.cast.admin.call(Protocol::Rest, START, request).await.success();
+        let started = scene.cast.admin.rest(START, request).await.success();
         let mine = holder(&scene, &started);
         let elsewhere = mine.at(&there.endpoint);
         for who in [&mine, &elsewhere] {
-            who.call(Protocol::Rest, LIST, json!({})).await.success();
+            who.rest(LIST, json!({})).await.success();
         }
         let (who, method, request) = match ending {
             "membership" => {
@@ -248,7 +240,7 @@ async fn an_impersonation_ends_with_the_membership_and_the_user() {
             }
             _ => (&scene.cast.admin, "UserService.DeactivateUser", json!({ "userId": colleague, "reason": "Left" })),
         };
-        who.call(Protocol::Rest, method, request).await.success();
+        who.rest(method, request).await.success();
         for who in [&mine, &elsewhere] {
             wait_until_refused(who).await;
         }
@@ -258,8 +250,7 @@ async fn an_impersonation_ends_with_the_membership_and_the_user() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_receives_a_mail_if_it_is_configured() {
     for (is_configured, count) in [("false", 0), ("true", 1)] {
-        let app = TestApp::builder().set("IMPERSONATION_MAIL", is_configured).start().await;
-        let scene = Scene::new(&app).await;
+        let (app, scene) = Scene::start_with(TestApp::builder().set("IMPERSONATION_MAIL", is_configured)).await;
         start(&scene, &scene.cast.admin, json!({})).await;
         let user = scene.cast.customer.as_user().id;
         let mails = format!("SELECT count(*) FROM mails WHERE kind = 31 AND parent_id = '{user}'");

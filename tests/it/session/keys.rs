@@ -8,7 +8,7 @@ use mainstay::identity::signing_key::ops as signing_key;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Actor, Endpoint, PROTOCOLS, Protocol, TestApp, TestDatabase, actor::sign_in, app::environment, database::connect,
+    Actor, Endpoint, PROTOCOLS, TestApp, TestDatabase, actor::sign_in, app::environment, database::connect,
 };
 
 async fn published_keys(endpoint: &Endpoint) -> Vec<String> {
@@ -55,7 +55,7 @@ async fn a_key_rotation_ends_no_session() {
         assert!(published_keys(endpoint).await.contains(&signer(&old)), "published while its tokens are valid");
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    cast.anonymous.at(&second.endpoint).call(Protocol::Rest, "AuthService.Refresh", request).await.success();
+    cast.anonymous.at(&second.endpoint).rest("AuthService.Refresh", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn callers_at_once_with_a_key_that_is_not_loaded_yet_are_all_let_in() {
     holder.batch_execute("BEGIN; LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     let calls = [(); 8].map(|()| {
         let caller = Actor::bearer(&second.endpoint, fresh.clone());
-        tokio::spawn(async move { caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await })
+        tokio::spawn(async move { caller.rest("UserService.GetMe", json!({})).await })
     });
     first.database.locks_waited_for(1).await;
     holder.batch_execute("COMMIT").await.expect("unlocked");

@@ -66,15 +66,14 @@ async fn an_admin_ends_a_session_of_another_user_on_every_instance() {
             cast.admin.call(protocol, method, unknown.clone()).await.failure("NOT_FOUND");
         }
     }
-    let own = cast.admin.call(Protocol::Rest, LIST, of(&cast.admin)).await.success();
+    let own = cast.admin.rest(LIST, of(&cast.admin)).await.success();
     assert_eq!(own.data()[0]["current"], true, "{own:#?}");
 }
 
 /// Without their rows, sessions can't be listed, but their access tokens end.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_ends_sessions_that_were_removed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let pair = new_session(&app, &cast.customer).await;
         app.database.sql("DELETE FROM sessions").await;

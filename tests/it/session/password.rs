@@ -19,7 +19,7 @@ fn change(current: &str, new: &str) -> Value {
 
 async fn sign_in(app: &TestApp, user: &User, password: &str) -> Response {
     let request = json!({ "email": user.email, "password": password });
-    Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await
+    Actor::anonymous(&app.endpoint).rest("AuthService.Login", request).await
 }
 
 fn new_password() -> String {
@@ -77,12 +77,11 @@ async fn a_change_ends_every_session_but_its_own() {
 /// Postgres forgets the last change of the sessions.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_store_with_older_data_revives_no_other_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     keep_sessions(&app.database).await;
-    caller(&app, &mine).call(Protocol::Rest, CHANGE, change(&user.password, &new_password())).await.success();
+    caller(&app, &mine).rest(CHANGE, change(&user.password, &new_password())).await.success();
     restore_sessions(&app.database).await;
     refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
     refresh(&app, &mine, 1).await.success();
@@ -105,7 +104,7 @@ async fn a_session_that_has_ended_changes_no_password() {
     let pair = new_session(&here, &cast.customer).await;
     here.database.sql("DELETE FROM sessions").await;
     let request = change(&user.password, &new_password());
-    caller(&here, &pair).call(Protocol::Rest, CHANGE, request).await.failure("SESSION_REVOKED");
+    caller(&here, &pair).rest(CHANGE, request).await.failure("SESSION_REVOKED");
     sign_in(&here, user, &user.password).await.success();
 }
 
@@ -120,8 +119,8 @@ async fn two_instances_on(redis: &Redis) -> (TestApp, TestApp) {
 async fn an_access_token_permits_no_more_guesses_than_an_address() {
     const TRIES: usize = 2;
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "2/15m").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) =
+        TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "2/15m").start_with_cast().await;
     for (protocol, who) in PROTOCOLS.into_iter().zip([&cast.customer, &cast.colleague, &cast.agent]) {
         let user = who.as_user();
         // Right passwords do not count, however often.
@@ -153,7 +152,7 @@ async fn of_two_changes_at_once_one_takes_effect() {
     let changers =
         [who.clone(), Actor::bearer(&there.endpoint, new_session(&there, &who).await.text("/data/accessToken"))];
     for changer in &changers {
-        changer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+        changer.rest("UserService.GetMe", json!({})).await.success();
     }
     let outside = connect(&here.database.url).await;
     outside

@@ -13,8 +13,7 @@ use crate::support::{Protocol, TestApp};
 
 #[tokio::test]
 async fn each_refresh_gives_a_new_pair() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut pair = new_session(&app, &cast.customer).await;
     let session = pair.text("/data/sessionId");
     for turn in 0..4 {
@@ -28,8 +27,7 @@ async fn each_refresh_gives_a_new_pair() {
 
 #[tokio::test]
 async fn a_reused_token_ends_its_session_and_no_other() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = new_session(&app, &cast.customer).await;
     let other = new_session(&app, &cast.customer).await;
     // The response of the first refresh is lost, and the client repeats it past the grace period.
@@ -40,7 +38,7 @@ async fn a_reused_token_ends_its_session_and_no_other() {
     refresh(&app, &latest, 1).await.failure("SESSION_REVOKED");
     refresh(&app, &first, 1).await.failure("SESSION_REVOKED");
     for pair in [&first, &latest] {
-        caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+        caller(&app, pair).rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     }
     // The user's other devices continue.
     caller(&app, &other).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
@@ -52,8 +50,7 @@ async fn a_reused_token_ends_its_session_and_no_other() {
 /// A thief uses a token of an earlier generation, within the grace period of concurrent refreshes.
 #[tokio::test]
 async fn an_older_token_ends_the_session_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let stolen = new_session(&app, &cast.customer).await;
     let other = new_session(&app, &cast.customer).await;
     let latest = refresh(&app, &stolen, 0).await.success();
@@ -65,8 +62,8 @@ async fn an_older_token_ends_the_session_at_once() {
 
 #[tokio::test]
 async fn a_session_ends_however_often_it_is_refreshed() {
-    let app = TestApp::builder().set("REFRESH_TOKEN_TTL", "2h").set("SESSION_MAX_AGE", "3h").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("REFRESH_TOKEN_TTL", "2h").set("SESSION_MAX_AGE", "3h").start_with_cast().await;
     let mut pair = new_session(&app, &cast.customer).await;
     for turn in 0..2 {
         app.app.clock.advance(TimeDelta::minutes(80));
@@ -78,8 +75,7 @@ async fn a_session_ends_however_often_it_is_refreshed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let answers = futures_util::future::join_all((0..8).map(|turn| refresh(&app, &pair, turn))).await;
     let tokens: std::collections::BTreeSet<_> =
@@ -89,26 +85,24 @@ async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
 
 #[tokio::test]
 async fn a_forged_token_ends_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let token = pair.text("/data/refreshToken");
     let mut forged: String = token[..token.len() - 4].to_owned();
     forged.push_str("AAAA");
-    let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
+    let answer = cast.anonymous.rest("AuthService.Refresh", json!({ "refreshToken": forged })).await;
     assert!(["INVALID_TOKEN", "SESSION_REVOKED"].contains(&answer.reason.as_str()), "{answer:#?}");
     refresh(&app, &pair, 0).await.success();
 }
 
 #[tokio::test]
 async fn an_access_token_refreshes_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let request = json!({ "refreshToken": pair.text("/data/accessToken") });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.failure("INVALID_TOKEN");
+    cast.anonymous.rest("AuthService.Refresh", request).await.failure("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
-    refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
+    refresh.rest("UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
 }
 
 const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: TimeDelta::days(90) };
@@ -116,8 +110,7 @@ const LIFE: SessionLife = SessionLife { unused: TimeDelta::days(30), whole: Time
 /// Two instances read a session at once, and both decide to rotate it.
 #[tokio::test]
 async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (user, now) = (UserId(cast.customer.as_user().id), app.app.clock.now());
     let session = Session::begin(user, 0, Device::default(), now, LIFE);
     let run = app.app.database.autocommit(async |connection| {
@@ -135,8 +128,7 @@ async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
 
 #[tokio::test]
 async fn the_session_that_was_refreshed_the_longest_ago_makes_room() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (user, now) = (UserId(cast.customer.as_user().id), app.app.clock.now());
     let run = app.app.database.autocommit(async |connection| {
         let mut ids = Vec::new();
@@ -162,8 +154,7 @@ async fn the_session_that_was_refreshed_the_longest_ago_makes_room() {
 
 #[tokio::test]
 async fn expired_sessions_are_removed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     new_session(&app, &cast.customer).await;
     assert_eq!(app.run_task("expire_sessions").await.expect("a run"), 0);
     app.app.clock.advance(TimeDelta::days(32));

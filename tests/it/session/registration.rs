@@ -46,7 +46,7 @@ async fn a_token_creates_one_user_that_can_sign_in() {
     }
     let late = create_token(&app.database, "late@example.com").await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    anonymous.call(Protocol::Rest, CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
+    anonymous.rest(CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,8 +68,7 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     // A single connection, so that all prepared statements exist before counting.
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let existing = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let register = async |protocol, request: &Value| {

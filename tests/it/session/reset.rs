@@ -28,8 +28,7 @@ pub(crate) async fn create_token(database: &TestDatabase, user: &User) -> String
 
 #[tokio::test]
 async fn a_reset_sets_the_password_once_and_ends_every_session() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let who = [&cast.customer, &cast.colleague, &cast.stranger][number];
         let pairs = [new_session(&app, who).await, new_session(&app, who).await];
@@ -54,21 +53,19 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
 /// A thief of the password may have made a personal access token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_ends_every_personal_access_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = other_ways_in(&app, &cast.customer).await;
     let reset = create_token(&app.database, cast.customer.as_user()).await;
     let request = json!({ "token": reset, "password": format!("brand new {}", unique()) });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
-    let list = async || token.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.reason;
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
+    let list = async || token.rest("TicketService.ListTickets", json!({})).await.reason;
     eventually("the token is refused", async || list().await == "INVALID_TOKEN").await;
     assert_eq!(app.database.number("SELECT count(*) FROM linked_identities").await, 1, "the user's own choice");
 }
 
 #[tokio::test]
 async fn one_token_uses_up_the_others_of_its_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let [first, second] = [
         create_token(&app.database, cast.customer.as_user()).await,
         create_token(&app.database, cast.customer.as_user()).await,
@@ -76,15 +73,14 @@ async fn one_token_uses_up_the_others_of_its_user() {
     let foreign = create_token(&app.database, cast.stranger.as_user()).await;
     let confirm = |token: &str| json!({ "token": token, "password": format!("brand new {}", unique()) });
     for (token, reason) in [(&second, ""), (&first, "INVALID_TOKEN"), (&foreign, "")] {
-        let response = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", confirm(token)).await;
+        let response = cast.anonymous.rest("AuthService.ConfirmPasswordReset", confirm(token)).await;
         assert_eq!(response.reason, reason, "{response:#?}");
     }
 }
 
 #[tokio::test]
 async fn a_common_password_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = create_token(&app.database, cast.customer.as_user()).await;
     let email = cast.customer.as_user().email.as_str();
     let common = ["password1234", "qwertyuiop12", "aaaaaaaaaaaa", email];
@@ -94,20 +90,19 @@ async fn a_common_password_is_refused() {
         response.failure("VALIDATION_FAILED");
     }
     let request = json!({ "token": token, "password": "four words nobody else has" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
 }
 
 /// An error for lack of a slot must not reveal whether a user exists either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
-    let app = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start_with_cast().await;
     let existing = cast.customer.as_user().email.clone();
     let unknown = format!("{}@example.com", unique());
     let slot = app.app.part::<Passwords>().place().await.expect("the only slot");
     let sign_in = async |email: &str| {
         let request = json!({ "email": email, "password": "a wrong password" });
-        cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await
+        cast.anonymous.rest("AuthService.Login", request).await
     };
     let (one, other) = tokio::join!(sign_in(&existing), sign_in(&unknown));
     one.failure("OVERLOADED");
@@ -134,12 +129,11 @@ async fn an_unknown_user_costs_a_hash() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = create_token(&app.database, cast.customer.as_user()).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(61));
     let request = json!({ "token": token, "password": "a brand new password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
+    cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
 }
 
 /// Neither the response nor its cost depends on whether the address is known: for an unknown one, a mail without a
@@ -150,8 +144,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     // A single connection, so that all prepared statements exist before counting.
-    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let existing = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let request_reset = async |protocol, who: &serde_json::Value| {
@@ -173,8 +166,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
 /// A password is set on one operating system and entered on another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_the_same_in_every_form_of_unicode() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user();
     let (composed, decomposed) =
         ("gr\u{fc}ne Stra\u{df}e 12 \u{e9}t\u{e9}", "gru\u{308}ne\u{a0}Stra\u{df}e 12 e\u{301}te\u{301}");
@@ -185,7 +177,7 @@ async fn a_password_is_the_same_in_every_form_of_unicode() {
     for set in [composed, decomposed] {
         let token = create_token(&app.database, user).await;
         let request = json!({ "token": token, "password": set });
-        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+        cast.anonymous.rest("AuthService.ConfirmPasswordReset", request).await.success();
         for protocol in PROTOCOLS {
             for typed in [composed, decomposed] {
                 sign_in(protocol, typed).await.success();

@@ -16,7 +16,7 @@ pub(crate) async fn two_instances() -> (TestApp, TestApp) {
 /// Uses an access token on each instance, so that each has it in its cache.
 pub(crate) async fn use_token(apps: [&TestApp; 2], pair: &Response) {
     for app in apps {
-        caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+        caller(app, pair).rest("UserService.GetMe", json!({})).await.success();
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn wait_until_both_poll(app: &TestApp) {
 /// Waits until an access token is rejected by an instance that polls.
 pub(crate) async fn wait_until_refused(app: &TestApp, pair: &Response) {
     eventually("the access token is refused", async || {
-        let answer = caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await;
+        let answer = caller(app, pair).rest("UserService.GetMe", json!({})).await;
         answer.reason == "SESSION_REVOKED"
     })
     .await;
@@ -73,7 +73,7 @@ async fn a_logout_ends_the_access_token_elsewhere_within_a_second() {
         let pair = &pairs[number];
         caller(&here, pair).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();
         eventually("the access token is refused", async || {
-            let answer = caller(&there, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await;
+            let answer = caller(&there, pair).rest("UserService.GetMe", json!({})).await;
             answer.reason == "SESSION_REVOKED"
         })
         .await;
@@ -90,12 +90,12 @@ async fn a_logout_ends_the_access_token() {
         use_token([&here, &there], pair).await;
     }
     caller(&here, &pair).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();
-    caller(&here, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    caller(&here, &pair).rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     wait_until_refused(&there, &pair).await;
     use_token([&here, &there], &other).await;
     // An instance that starts later knows it too.
     let later = TestApp::builder().on(&here.database).start().await;
-    caller(&later, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
+    caller(&later, &pair).rest("UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +107,10 @@ async fn a_revoked_session_ends_its_access_token() {
     let request = json!({ "sessionId": other.text("/data/sessionId") });
     // Only its user can end the session.
     let stranger = new_session(&here, &cast.stranger).await;
-    let response = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
+    let response = caller(&here, &stranger).rest("SessionService.RevokeSession", request.clone()).await;
     response.failure("NOT_FOUND");
     use_token([&here, &there], &other).await;
-    caller(&here, &mine).call(Protocol::Rest, "SessionService.RevokeSession", request).await.success();
+    caller(&here, &mine).rest("SessionService.RevokeSession", request).await.success();
     for app in [&here, &there] {
         wait_until_refused(app, &other).await;
     }
@@ -140,6 +140,6 @@ async fn another_role_ends_the_access_tokens_of_the_old_one() {
     let pair = new_session(&here, &cast.customer).await;
     use_token([&here, &there], &pair).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.success();
+    cast.admin.rest("UserService.SetUserRole", request).await.success();
     wait_until_refused(&there, &pair).await;
 }

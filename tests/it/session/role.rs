@@ -21,7 +21,7 @@ const REFUND: &str = "payments.refunds.create";
 
 async fn set_role(who: &Actor, user: &Actor, name: &str, custom: Option<&str>) -> Response {
     let request = json!({ "userId": user.as_user().id.to_string(), "role": name, "staffRoleId": custom });
-    who.call(Protocol::Rest, "UserService.SetUserRole", request).await
+    who.rest("UserService.SetUserRole", request).await
 }
 
 /// Gives the agent of a cast a custom role of the staff with these scopes; returns its id.
@@ -33,7 +33,7 @@ async fn specialize(cast: &Cast, scopes: &[&str]) -> String {
 }
 
 async fn scopes(app: &TestApp, pair: &Response) -> Value {
-    let access = caller(app, pair).call(Protocol::Rest, "RoleService.GetMyAccess", json!({})).await.success();
+    let access = caller(app, pair).rest("RoleService.GetMyAccess", json!({})).await.success();
     access.data()["scopes"].clone()
 }
 
@@ -48,8 +48,8 @@ async fn a_change_of_a_role_takes_effect_on_every_instance() {
         use_token([&here, &there], pair).await;
     }
     let request = json!({ "roleId": role, "role": { "scopes": [READ, REFUND] } });
-    cast.admin.call(Protocol::Rest, "RoleService.UpdateRole", request).await.success();
-    let get_me = async |app: &TestApp| caller(app, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await;
+    cast.admin.rest("RoleService.UpdateRole", request).await.success();
+    let get_me = async |app: &TestApp| caller(app, &pair).rest("UserService.GetMe", json!({})).await;
     get_me(&here).await.failure("TOKEN_EXPIRED");
     eventually("the other instance refuses the token", async || get_me(&there).await.reason == "TOKEN_EXPIRED").await;
     wait_until_both_poll(&there).await;
@@ -76,9 +76,9 @@ async fn a_change_of_a_role_takes_effect_within_a_second() {
     assert_within_a_second(&there, async |number| {
         use_token([&there, &here], &pair).await;
         let request = json!({ "roleId": role, "role": { "scopes": every[number % 2] } });
-        cast.admin.call(Protocol::Rest, "RoleService.UpdateRole", request).await.success();
+        cast.admin.rest("RoleService.UpdateRole", request).await.success();
         eventually("the other instance refuses the token", async || {
-            caller(&there, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
+            caller(&there, &pair).rest("UserService.GetMe", json!({})).await.reason == "TOKEN_EXPIRED"
         })
         .await;
         pair = refresh(&here, &pair, 0).await.success();
@@ -88,8 +88,7 @@ async fn a_change_of_a_role_takes_effect_within_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_custom_role_replaces_the_scopes_of_agents() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     specialize(&cast, &[READ]).await;
     for protocol in PROTOCOLS {
         cast.agent.call(protocol, "TicketService.ListTickets", json!({})).await.success();
@@ -101,7 +100,7 @@ async fn a_custom_role_replaces_the_scopes_of_agents() {
     let assigned = set_role(&cast.admin, &cast.agent, "ROLE_AGENT", None).await.success();
     assert_eq!(assigned.data().get("staffRoleId"), None);
     let again = Actor::user(&app.endpoint, cast.agent.as_user().clone());
-    again.call(Protocol::Rest, "PostService.ListDrafts", json!({})).await.success();
+    again.rest("PostService.ListDrafts", json!({})).await.success();
     let wrong = set_role(&cast.admin, &cast.agent, "ROLE_ADMIN", Some(&role(&cast.admin, &[READ]).await)).await;
     wrong.failure("VALIDATION_FAILED");
 }
@@ -125,7 +124,7 @@ async fn a_caller_gives_and_takes_only_what_it_holds() {
         let text = response.failure("PERMISSION_DENIED").body.to_string();
         assert!(text.contains(scope), "{text}");
     };
-    let call = async |method: &str, request: Value| lead.call(Protocol::Rest, method, request).await;
+    let call = async |method: &str, request: Value| lead.rest(method, request).await;
     refused(call("RoleService.CreateRole", role_draft(&[READ, REFUND])).await, REFUND);
     let own = role(lead, &[READ]).await;
     refused(call("RoleService.UpdateRole", json!({ "roleId": own, "role": { "scopes": [REFUND] } })).await, REFUND);
@@ -168,13 +167,12 @@ async fn a_caller_gives_and_takes_only_what_it_holds() {
     }
     // An owner changes the roles of the account, and never those of the staff.
     let of_staff = json!({ "roleId": own, "role": { "name": "Mine" } });
-    others.colleague.call(Protocol::Rest, "RoleService.UpdateRole", of_staff).await.failure("NOT_FOUND");
+    others.colleague.rest("RoleService.UpdateRole", of_staff).await.failure("NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_of_roles_holds_for_concurrent_requests() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let fill = format!(
         "INSERT INTO roles (id, account_id, name, description, scopes, created_at, updated_at)
          SELECT gen_random_uuid(), account, 'Role ' || n, '', '{{orders.read}}', now(), now()
@@ -197,13 +195,12 @@ async fn the_limit_of_roles_holds_for_concurrent_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn existing_service_keys_keep_what_they_may_do() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let request = json!({ "name": "A key", "scopes": ["payments.write", READ, "support.tickets.write"] });
-    let key = cast.admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success().id();
+    let key = cast.admin.rest("ServiceKeyService.CreateServiceKey", request).await.success().id();
     app.database.sql(include_str!("../../../migrations/2026-11-26-000502_split_scopes/up.sql")).await;
     let request = json!({ "serviceKeyId": key });
-    let read = cast.admin.call(Protocol::Rest, "ServiceKeyService.GetServiceKey", request).await.success();
+    let read = cast.admin.rest("ServiceKeyService.GetServiceKey", request).await.success();
     let added = ["payments.payments.charge_any", REFUND, "support.tickets.export", "support.tickets.delete"];
     let expected: Vec<_> = ["payments.write", READ, "support.tickets.write"].into_iter().chain(added).collect();
     assert_eq!(read.data()["scopes"], json!(expected));
@@ -212,15 +209,14 @@ async fn existing_service_keys_keep_what_they_may_do() {
 /// An open invitation is a use of a role; an expired one, which waits for its removal, is not.
 #[tokio::test]
 async fn an_expired_invitation_does_not_keep_a_role() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let role = role(&cast.customer, &[READ]).await;
     let request = json!({ "email": new_address(), "role": "MEMBER_ROLE_CUSTOM", "customRoleId": role });
-    cast.customer.call(Protocol::Rest, "InvitationService.CreateInvitation", request).await.success();
-    let delete = async || cast.customer.call(Protocol::Rest, "RoleService.DeleteRole", json!({ "roleId": role })).await;
+    cast.customer.rest("InvitationService.CreateInvitation", request).await.success();
+    let delete = async || cast.customer.rest("RoleService.DeleteRole", json!({ "roleId": role })).await;
     delete().await.failure("ROLE_IN_USE");
     app.app.clock.advance(chrono::TimeDelta::days(7));
     let again = Actor::user(&app.endpoint, cast.customer.as_user().clone());
-    again.call(Protocol::Rest, "RoleService.DeleteRole", json!({ "roleId": role })).await.success();
+    again.rest("RoleService.DeleteRole", json!({ "roleId": role })).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM invitations").await, 0);
 }

@@ -36,19 +36,19 @@ async fn create(admin: &Actor, expire_time: Option<String>) -> Response {
     if let Some(time) = expire_time {
         request["expireTime"] = Value::String(time);
     }
-    admin.call(Protocol::Rest, CREATE, request).await.success()
+    admin.rest(CREATE, request).await.success()
 }
 
 /// Creates a key, and returns its id and its holder at an instance.
 async fn key_of(creator: &Actor, request: Value) -> (String, Actor) {
-    let key = creator.call(Protocol::Rest, CREATE, request).await.success();
+    let key = creator.rest(CREATE, request).await.success();
     (key.id(), Actor::bearer(&creator.endpoint, key.text("/secret")))
 }
 
 /// Waits until a credential is refused for a reason, before the cache would ask Postgres by itself.
 async fn wait_until(who: &Actor, reason: &str) {
     let since = Instant::now();
-    eventually("the key is refused", async || who.call(Protocol::Rest, LIST, json!({})).await.reason == reason).await;
+    eventually("the key is refused", async || who.rest(LIST, json!({})).await.reason == reason).await;
     assert!(since.elapsed() < MAX_NEWS_DELAY, "after {:?}", since.elapsed());
 }
 
@@ -59,8 +59,7 @@ fn again(who: &Actor) -> Actor {
 
 #[tokio::test]
 async fn the_id_of_a_key_with_another_secret_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let secret = create(&cast.admin, None).await.text("/secret");
     let (id, _) = secret.split_at(secret.len() - RANDOM - CHECKSUM);
     for protocol in PROTOCOLS {
@@ -79,8 +78,7 @@ async fn the_id_of_a_key_with_another_secret_is_refused() {
 
 #[tokio::test]
 async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let secret = create(&cast.admin, None).await.text("/secret");
     let creator = cast.admin.as_user().id.to_string();
     for protocol in PROTOCOLS {
@@ -93,19 +91,18 @@ async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
         }
     }
     app.database.sql(&format!("UPDATE users SET role = 2 WHERE id = '{creator}'")).await;
-    Actor::bearer(&app.endpoint, secret).call(Protocol::Rest, LIST, json!({})).await.success();
+    Actor::bearer(&app.endpoint, secret).rest(LIST, json!({})).await.success();
 }
 
 #[tokio::test]
 async fn an_expired_key_is_refused_whether_it_was_used_before_or_not() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let end = app.app.clock.now() + TimeDelta::seconds(6);
     let secrets = [
         create(&cast.admin, Some(end.to_rfc3339())).await.text("/secret"),
         create(&cast.admin, Some(end.to_rfc3339())).await.text("/secret"),
     ];
-    Actor::bearer(&app.endpoint, secrets[0].clone()).call(Protocol::Rest, LIST, json!({})).await.success();
+    Actor::bearer(&app.endpoint, secrets[0].clone()).rest(LIST, json!({})).await.success();
     // Less than the cache's maximum age.
     app.app.clock.advance(TimeDelta::seconds(7));
     for secret in secrets {
@@ -131,8 +128,8 @@ async fn a_revoked_key_is_refused_at_once_here_and_within_a_second_elsewhere() {
     assert_within_a_second(&there, async |number| {
         let (id, mine, elsewhere) = &keys[number];
         let request = json!({ "serviceKeyId": id });
-        cast.admin.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", request).await.success();
-        mine.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+        cast.admin.rest("ServiceKeyService.RevokeServiceKey", request).await.success();
+        mine.rest(LIST, json!({})).await.failure("INVALID_TOKEN");
         // By the clock of the app, nothing has expired.
         wait_until(elsewhere, "INVALID_TOKEN").await;
     })

@@ -3,9 +3,9 @@
 use mainstay::{payments::settlement::ops::run_detached, subscriptions::model::Subscription};
 use serde_json::json;
 
-use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, subscription_request};
+use super::{CREATE, call_until_final, create_subscription, start_with_gateway, subscription_request};
 use crate::{
-    payment::{WITHOUT_RETRIES, charge_of, is_theirs, overtaken, start_app_with},
+    payment::{WITHOUT_RETRIES, charge_of, is_theirs, overtaken, start_configured},
     support::{Protocol, unique},
 };
 
@@ -13,8 +13,7 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_pays_for_everything_of_its_account() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let (card, other) = (gateway.card().await, gateway.card().await);
     for card in [&card, &card, &other] {
         let mut request = subscription_request(&scene).await;
@@ -42,8 +41,7 @@ async fn a_card_pays_for_everything_of_its_account() {
 /// Concurrent requests find or create a single customer, and a card stays with its account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_belongs_to_one_account() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let (one, two) = (subscription_request(&scene).await, subscription_request(&scene).await);
     let customer = &scene.cast.customer;
     let (key, another) = (unique(), unique());
@@ -68,8 +66,7 @@ async fn a_card_belongs_to_one_account() {
 /// A retried charge is the same charge, even if its account became a customer in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_from_before_the_customer_existed_stays_the_same() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
@@ -84,8 +81,7 @@ async fn a_charge_from_before_the_customer_existed_stays_the_same() {
 /// A customer that was created but never stored is found by a search once the key is forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_customer_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     create_subscription(&scene).await;
     let rows = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
     // Creating a customer fails; besides, the key would return the same customer.
@@ -98,8 +94,7 @@ async fn an_existing_customer_is_found() {
 /// An operator deleted the customer in the gateway's console: the charge fails with a specific code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     create_subscription(&scene).await;
     app.database.sql("UPDATE gateway_customers SET customer_id = 'cus_deleted'").await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await;
@@ -114,8 +109,7 @@ async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
 /// The other worker may be creating one under the same key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_overtaken_attaches_no_customer() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
     let response = scene
         .cast

@@ -11,12 +11,12 @@ use mainstay_kernel::{caller::Visibility, unit_of_work::Work};
 use serde_json::json;
 
 use super::{
-    CANCEL, CREATE, FakeGateway, agrees, cancel, create_subscription, deliver, event, idle, start_app, stored_state,
-    subscription_request,
+    CANCEL, CREATE, FakeGateway, agrees, cancel, create_subscription, deliver, event, idle, start_with_gateway,
+    stored_state, subscription_request,
 };
 use crate::{
     cases::Scene,
-    payment::{MAKE_DUE, process, start_app_with},
+    payment::{MAKE_DUE, process, start_configured},
     support::{Protocol, TestDatabase, eventually, unique},
 };
 
@@ -27,8 +27,7 @@ const DELETED: &str = "customer.subscription.deleted";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_is_booked_once_however_many_events_arrive() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
@@ -45,8 +44,7 @@ async fn a_renewal_is_booked_once_however_many_events_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let due = gateway.change_subscription(&id, "unpaid").await;
     let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
@@ -62,8 +60,7 @@ async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
 /// Events out of order: an ended subscription stays ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_cancels_and_older_events_do_not_revive() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     let deleted = gateway.change_subscription(&id, "deleted").await;
@@ -88,10 +85,9 @@ async fn a_deletion_cancels_and_older_events_do_not_revive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_cancellation_takes_effect_at_period_end() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, true)).await.success();
     let renewal = gateway.change_subscription(&id, "renewed").await;
     assert_eq!(renewal["status"], "canceled", "its period is over");
     deliver(&scene, &event(DELETED, &renewal)).await;
@@ -103,8 +99,7 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
 /// period.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_task_makes_up_for_a_lost_event() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let (deleted, renewed) = (create_subscription(&scene).await.id(), create_subscription(&scene).await.id());
     let deletion = gateway.change_subscription(&deleted, "deleted").await;
     app.run_task("ask_about_subscriptions").await.expect("done");
@@ -126,8 +121,7 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
 /// once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_settles_a_pending_subscription() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     let request = super::subscription_request(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
     let response = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.success();
@@ -141,8 +135,7 @@ async fn an_event_settles_a_pending_subscription() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_subscriptions_are_ignored() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (_gateway, app, scene) = start_with_gateway().await;
     create_subscription(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
@@ -159,17 +152,16 @@ async fn foreign_subscriptions_are_ignored() {
 /// A webhook endpoint is notified of each change once.
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_are_notified_of_changes() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let types = ["subscriptions.subscription.updated", "subscriptions.subscription.cancelled"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event(UPDATED, &renewed)).await;
     agrees(&app.database, &id, &renewed).await;
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     let events = app
         .database
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
@@ -181,8 +173,7 @@ async fn endpoints_are_notified_of_changes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_is_consistent_with_subscriptions() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     crate::cases::payment::pay(&scene).await;
     let id = create_subscription(&scene).await.id();
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
@@ -202,8 +193,7 @@ async fn the_ledger_is_consistent_with_subscriptions() {
 /// check names the unbooked invoices.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_reports_a_second_subscription_at_the_gateway() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let again = gateway.change_subscription(&id, "again").await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
@@ -250,8 +240,7 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
 /// meanwhile: the cancellation's job stays. If that job is lost, the next query makes up for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_leaves_a_later_cancellation_its_job() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let (gateway, app, scene) = start_configured(&WITHOUT_RETRIES).await;
     let response = create_subscription(&scene).await;
     let id = SubscriptionId(response.id().parse().expect("an id"));
     let database = &app.app.database;
@@ -262,7 +251,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
         panic!("the gateway knows it")
     };
     gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&response.id(), false)).await.success();
+    let cancelled = scene.cast.customer.rest(CANCEL, cancel(&response.id(), false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);
@@ -292,8 +281,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
 async fn a_query_is_repeated_soon_after_an_outage_of_the_gateway() {
     const REPEATED: &str = "kind = 'sync_subscription' AND (payload ->> 'repetitions')::int >= 8";
 
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     gateway.behave_at("GET /v1/subscriptions", json!({ "refuse": 503 }), 0).await;

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, start_app, stored_state,
-    subscription_request,
+    CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, start_app,
+    start_with_gateway, stored_state, subscription_request,
 };
 use crate::{
     payment::alerts,
@@ -16,8 +16,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_starts_and_its_first_period_is_booked() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = subscription_request(&scene).await;
         let response = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.success();
@@ -34,8 +33,7 @@ async fn a_subscription_starts_and_its_first_period_is_booked() {
 /// Declined at once or at the payment of the first period: no subscription starts, and nothing is left to pay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_card_leaves_no_subscription() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let cards =
         [("pm_card_visa_chargeDeclined", "generic_decline"), ("pm_card_chargeCustomerFail", "insufficient_funds")];
     for (card, code) in cards {
@@ -58,8 +56,7 @@ async fn a_declined_card_leaves_no_subscription() {
 /// Failures that outlast the request, at each step: it answers 202, and the job finishes the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_outcome_is_pending_until_it_is_known() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let behaviours = [
         ("POST /v1/customers", json!("hang_up_after")),
         ("POST /v1/payment_methods", json!("hang_up_after")),
@@ -94,8 +91,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
 /// A 500 stored under the key says nothing about the subscription; only a look-up does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_failure_is_looked_up() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
         let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
@@ -114,8 +110,7 @@ async fn a_stored_failure_is_looked_up() {
 /// blindly.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_whose_keys_expired_is_looked_up() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let requests = [subscription_request(&scene).await, subscription_request(&scene).await];
     let mut ids = Vec::new();
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
@@ -144,8 +139,7 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let later = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, true), "later").await.success();
     assert_eq!(
@@ -199,7 +193,7 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let ids = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
     gateway.kill();
     for id in &ids {
-        let canceled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(id, false)).await.success();
+        let canceled = scene.cast.customer.rest(CANCEL, cancel(id, false)).await.success();
         assert_eq!(canceled.status, 202, "{canceled:#?}");
     }
     gateway.restart().await;
@@ -213,12 +207,11 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
 /// The subscription continues and collects money, so an alert is raised; the cancellation is requested again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let alerted = alerts("cancellation_refused");
     gateway.behave_at("DELETE /v1/subscriptions/", json!({ "refuse": 400 }), 1).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    let cancelled = scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     assert!(cancelled.data()["pendingCancellation"].is_string(), "{cancelled:#?}");
     assert_eq!(alerts("cancellation_refused"), alerted + 1);
@@ -232,8 +225,7 @@ async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
 /// of the card does not mean that nothing happened.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_is_refused_on_a_repetition_does_not_fail_the_subscription() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let card = gateway.card().await;
     let mut request = subscription_request(&scene).await;
     request["paymentMethod"] = card.as_str().into();

@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 
 use super::{
-    FakeGateway, agrees, create_subscription, deliver, event, idle, start_app, state_at_gateway, stored_state,
+    FakeGateway, agrees, create_subscription, deliver, event, idle, start_with_gateway, state_at_gateway, stored_state,
 };
 use crate::{
     cases::Scene,
@@ -17,13 +17,13 @@ use crate::{
 
 /// Starts an app that runs no jobs and has a long gateway timeout.
 async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
-    let app = TestApp::builder()
-        .set_all(gateway.variables())
-        .set("GATEWAY_TIMEOUT", "30s")
-        .set("PAYMENT_SETTLE_TIMEOUT", "40s")
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(
+        TestApp::builder()
+            .set_all(gateway.variables())
+            .set("GATEWAY_TIMEOUT", "30s")
+            .set("PAYMENT_SETTLE_TIMEOUT", "40s"),
+    )
+    .await;
     (app, scene)
 }
 
@@ -56,8 +56,7 @@ async fn an_overtaken_answer_changes_nothing() {
 /// A cancellation is confirmed even if a query that saw the older state overtakes its answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_overtaken_cancellation_is_confirmed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     let subscription = SubscriptionId::parse(&id).expect("an id");
     gateway.behave_at("DELETE", json!({ "delay_before": 700 }), 1).await;
@@ -76,8 +75,7 @@ async fn an_overtaken_cancellation_is_confirmed() {
 /// Events that are duplicated, late and shuffled, while the gateway answers slowly; for several seeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn shuffled_events_lead_to_the_right_state() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let app = Arc::new(app);
     for seed in 0..6 {
         println!("seed {seed}");

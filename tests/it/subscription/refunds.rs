@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{CANCEL, FakeGateway, cancel, create_subscription, deliver, event, idle, start_app};
+use super::{CANCEL, cancel, create_subscription, deliver, event, idle, start_with_gateway};
 use crate::{
     payment::{after_scheduled_searches, alerts, check, search},
-    support::{Protocol, TestApp, eventually, unique},
+    support::{TestApp, eventually, unique},
 };
 
 const REFUNDED: &str = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_entries WHERE account = 3";
@@ -21,8 +21,7 @@ async fn find(app: &TestApp) {
 /// ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_an_invoice_is_booked_once() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let id = create_subscription(&scene).await.id();
     for (number, amount) in [(1, 100), (2, 200), (3, 300)] {
@@ -49,11 +48,10 @@ async fn a_refund_of_an_invoice_is_booked_once() {
 /// No event reports the refund, nor that the bank returned it: the books differ until a search finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     // An ongoing subscription is queried within a day anyway.
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&id, false)).await.success();
     assert!(gateway.refund_at_console(&id, 400).await);
     let (is_ok, output) = check(&app, &gateway).await;
     assert!(!is_ok && output.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{output}");
@@ -79,8 +77,7 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
     const INVOICES: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";
     const REFUNDS: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 5";
 
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     assert!(gateway.refund_at_console(&id, 400).await);
     let refund = gateway.movements().into_iter().find(|movement| movement.amount < 0).expect("a refund");
@@ -98,8 +95,7 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
 /// The event of a dispute names neither the subscription nor the invoice, only the charge.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispute_of_an_invoice_raises_an_alert() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     create_subscription(&scene).await;
     let invoice = app.database.sql("SELECT gateway_id FROM ledger_transactions WHERE kind = 3").await[0][0].clone();
     let invoice = invoice.expect("the first period is booked");
@@ -120,8 +116,7 @@ async fn a_dispute_of_an_invoice_raises_an_alert() {
 /// Events about a refund name the charge, and not the invoice that it paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_an_invoice_is_found_by_its_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let (gateway, app, scene) = start_with_gateway().await;
     let id = create_subscription(&scene).await.id();
     after_scheduled_searches(&app).await;
     assert!(gateway.refund_at_console(&id, 400).await);

@@ -22,10 +22,9 @@ async fn pass(app: &TestApp, days: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_renewed_monthly_until_it_ends() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs()).await;
     let [goes_on, ends] = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.success();
+    scene.cast.customer.rest(CANCEL, cancel(&ends, true)).await.success();
     let mut fails = subscription_request(&scene).await;
     fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
     let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.success().id();
@@ -52,8 +51,7 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_recovers_a_lost_answer() {
-    let app = TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms")).await;
     let mut request = subscription_request(&scene).await;
     request["paymentMethod"] = json!("pm_sandbox_error");
     let response = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.success();
@@ -76,8 +74,7 @@ async fn all_that_are_due_are_queried_in_one_run() {
             subscribed_by, gateway, method, status, gateway_id || n, period_start, period_end,
             created_at - interval '1 hour', attempt_since, created_at, updated_at
         FROM subscriptions, generate_series(1, 1200) AS n";
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     create_subscription(&scene).await;
     app.database.sql(MAKE_DUE).await;
     let run = async || app.run_task("ask_about_subscriptions").await.expect("done");

@@ -223,6 +223,11 @@ impl Actor {
         self.call_with(protocol, name, request, &[]).await
     }
 
+    /// Does the same as [`Actor::call`], over REST.
+    pub(crate) async fn rest(&self, name: &str, request: Value) -> Response {
+        self.call(Protocol::Rest, name, request).await
+    }
+
     /// Does the same as [`Actor::call`], with an idempotency key.
     pub(crate) async fn keyed(&self, protocol: Protocol, name: &str, request: Value, key: &str) -> Response {
         self.call_with(protocol, name, request, &[("idempotency-key", key)]).await
@@ -254,7 +259,7 @@ impl Actor {
 /// Signs a user in.
 pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Response {
     let request = json!({ "email": user.email, "password": user.password });
-    Actor::anonymous(endpoint).call(Protocol::Rest, "AuthService.Login", request).await
+    Actor::anonymous(endpoint).rest("AuthService.Login", request).await
 }
 
 /// Begins a session without a password, and returns its access token.
@@ -271,8 +276,7 @@ async fn service_key(creator: &Actor, request: &Value, key: &OnceCell<(String, S
     let make = || async {
         let mut request = request.clone();
         request["name"] = format!("test {}", unique()).into();
-        let response =
-            Box::pin(creator.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
+        let response = Box::pin(creator.rest("ServiceKeyService.CreateServiceKey", request)).await.success();
         (response.id(), response.text("/secret"))
     };
     key.get_or_init(make).await.clone()

@@ -52,6 +52,11 @@ impl TestApp {
         Self::builder().start().await
     }
 
+    /// Starts an app with the default test configuration, and one caller of each kind.
+    pub(crate) async fn start_with_cast() -> (Self, Cast) {
+        Self::builder().start_with_cast().await
+    }
+
     /// A builder for an app with its own configuration.
     pub(crate) fn builder() -> Builder {
         Builder::default()
@@ -135,6 +140,13 @@ impl Builder {
         readiness.set(true).await;
         let (endpoint, private) = (Endpoint::of(address, &app), Endpoint::new(private_address));
         TestApp { app, endpoint, private, database, _stop: stop.drop_guard() }
+    }
+
+    /// Starts the app, and returns one caller of each kind with it.
+    pub(crate) async fn start_with_cast(self) -> (TestApp, Cast) {
+        let app = self.start().await;
+        let cast = app.cast().await;
+        (app, cast)
     }
 }
 

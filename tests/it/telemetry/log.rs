@@ -41,7 +41,7 @@ async fn a_line_has_the_caller_the_method_and_the_outcome() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     for protocol in [Protocol::Rest, Protocol::Grpc] {
         let id = format!("request-{}", unique());
         let key = unique().to_string();
@@ -107,9 +107,9 @@ async fn a_defect_has_its_causes_and_a_backtrace() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    cast.customer.rest("TicketService.ListTickets", json!({})).await.success();
     database.sql("ALTER TABLE tickets RENAME TO mislaid").await;
-    let answer = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
+    let answer = cast.customer.rest("TicketService.ListTickets", json!({})).await;
     assert!(!answer.body.to_string().contains("mislaid"), "{}", answer.body);
     let line = line(&server, "the failure", |line| line["status"] == 500).await;
     assert_eq!((&line["level"], &line["code"]), (&json!("ERROR"), &json!("INTERNAL_ERROR")), "{line}");
@@ -257,7 +257,7 @@ async fn a_panic_is_one_line_that_no_request_waits_for() {
     let server = Process::with(&database, &[("MAINSTAY_FAULTS", "authenticate=panic")]).await;
     let caller = Actor::bearer(&server.endpoint, "x");
     let panic = async || {
-        let call = caller.call(Protocol::Rest, "UserService.GetMe", json!({}));
+        let call = caller.rest("UserService.GetMe", json!({}));
         let answer = tokio::time::timeout(Duration::from_secs(30), call).await.expect("an answer");
         answer.failure("INTERNAL_ERROR");
     };

@@ -22,11 +22,11 @@ fn traceparent() -> String {
 }
 
 async fn create_endpoint(cast: &Cast, receiver: &Receiver) {
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    let me = cast.customer.rest("UserService.GetMe", json!({})).await.success();
     let request = json!({
         "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/accountId"),
     });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
+    cast.admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

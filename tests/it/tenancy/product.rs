@@ -81,8 +81,7 @@ async fn every_list_is_empty_under_the_account_of_another_caller() {
 /// A unit of work changes and locks no row of another account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (ticket, order) = (scene.ticket().await, cases::order::order(&scene).await);
     let stranger = scene.cast.stranger.as_user().account.to_string();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Changed" } });
@@ -96,21 +95,20 @@ async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
         ("OrderService.CancelOrder", json!({ "orderId": order })),
         ("AccountService.UpdateAccount", member),
     ] {
-        customer.call(Protocol::Rest, method, request).await.failure("NOT_FOUND");
+        customer.rest(method, request).await.failure("NOT_FOUND");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 1);
     // A row of an account can't be inserted under another.
-    customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.failure("INTERNAL_ERROR");
+    customer.rest("TicketService.CreateTicket", draft()).await.failure("INTERNAL_ERROR");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 1);
     bind_to(&app.database, None).await;
-    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+    customer.rest("TicketService.UpdateTicket", change).await.success();
 }
 
 /// One connection serves callers of two accounts and the staff in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_keeps_neither_role_nor_account() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
     let list = async |who: &Actor| {
         let page = who.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
@@ -122,24 +120,20 @@ async fn a_connection_keeps_neither_role_nor_account() {
         assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
         assert_eq!(list(&cast.stranger).await, [other.as_str()]);
         let change = json!({ "ticketId": own, "ticket": { "subject": format!("Change {}", unique()) } });
-        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        cast.customer.rest("TicketService.UpdateTicket", change).await.success();
         // A failed transaction, too.
-        cast.stranger
-            .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": own }))
-            .await
-            .failure("NOT_FOUND");
+        cast.stranger.rest("TicketService.ResolveTicket", json!({ "ticketId": own })).await.failure("NOT_FOUND");
     }
 }
 
 /// The words and tags of tickets are found under the policies, and those of another account are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_finds_its_tickets_by_words_and_tags() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut ids = Vec::new();
     for who in [&cast.customer, &cast.stranger] {
         let request = json!({ "subject": "A rare zeppelin", "body": "It flies.", "tags": ["airship"] });
-        ids.push(who.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success().id());
+        ids.push(who.rest("TicketService.CreateTicket", request).await.success().id());
     }
     for (who, id) in [(&cast.customer, &ids[0]), (&cast.stranger, &ids[1])] {
         for filter in [
@@ -147,7 +141,7 @@ async fn an_account_finds_its_tickets_by_words_and_tags() {
             json!({ "tags": ["airship"] }),
             json!({ "query": "zeppelin", "tags": ["airship"] }),
         ] {
-            let page = who.call(Protocol::Rest, "TicketService.ListTickets", filter.clone()).await.success();
+            let page = who.rest("TicketService.ListTickets", filter.clone()).await.success();
             let found = page.data().as_array().expect("a list");
             assert!(found.len() == 1 && found[0]["id"] == id.as_str(), "{filter}: {found:?}");
             assert_eq!(page.text("/meta/total"), "1", "{filter}");
@@ -169,8 +163,8 @@ async fn a_server_serves_with_a_login_that_owns_nothing() {
     let id = scene.ticket().await;
     scene.comment(&id).await;
     for who in [customer, agent] {
-        who.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
-        let page = who.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+        who.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+        let page = who.rest("TicketService.ListTickets", json!({})).await.success();
         assert_eq!(page.data().as_array().map(Vec::len), Some(1), "{}", page.body);
     }
     let owned = format!("SELECT count(*) FROM pg_class WHERE relowner = '{login}'::regrole");

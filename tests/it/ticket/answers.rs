@@ -4,18 +4,17 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::Scene,
-    support::{PROTOCOLS, Protocol, Response, TestApp, unique},
+    support::{PROTOCOLS, Response, unique},
 };
 
 async fn create(scene: &Scene, body: &str) -> Response {
     let request = json!({ "name": unique(), "body": body });
-    scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", request).await
+    scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canned_answer_is_rendered_for_a_ticket() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     app.database
         .sql(&format!(
             "UPDATE users SET name = '{{{{agent.name}}}}' WHERE id = '{}';
@@ -29,11 +28,11 @@ async fn a_canned_answer_is_rendered_for_a_ticket() {
     let body = "Dear {{customer.name}},\n<{{ticket.title}}> is {{ ticket.subject }} ({{ticket.id}}).\n{{agent.name}}";
     let answer = create(&scene, body).await.success().id();
     let own = json!({ "subject": "<b>{{ticket.id}}</b>", "body": "Text" });
-    let own = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", own).await.success().id();
+    let own = scene.cast.customer.rest("TicketService.CreateTicket", own).await.success().id();
     let by_phone = json!({ "subject": "Call", "body": "Text", "accountId": scene.account() });
-    let by_phone = scene.cast.service.call(Protocol::Rest, "TicketService.CreateTicket", by_phone).await.success().id();
+    let by_phone = scene.cast.service.rest("TicketService.CreateTicket", by_phone).await.success().id();
     let by_agent = json!({ "subject": "Visit", "body": "Text", "accountId": scene.account() });
-    let by_agent = scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", by_agent).await.success().id();
+    let by_agent = scene.cast.agent.rest("TicketService.CreateTicket", by_agent).await.success().id();
     for protocol in PROTOCOLS {
         let render = async |who: &crate::support::Actor, ticket: &str| {
             let request = json!({ "cannedAnswerId": answer, "ticketId": ticket });
@@ -51,8 +50,7 @@ async fn a_canned_answer_is_rendered_for_a_ticket() {
 
 #[tokio::test]
 async fn a_faulty_placeholder_is_refused_with_its_position() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let message = async |body: &str| {
         let refused = create(&scene, body).await.failure("VALIDATION_FAILED");
         refused.body["error"]["fields"]["body"].as_str().unwrap_or_default().to_owned()
@@ -65,18 +63,17 @@ async fn a_faulty_placeholder_is_refused_with_its_position() {
     assert!(fault.starts_with("has a placeholder without an end at line 1, column 1; "), "{fault}");
     let answer = create(&scene, "Text").await.success().id();
     let patch = json!({ "cannedAnswerId": answer, "cannedAnswer": { "body": "{{x}}" } });
-    let refused = scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.UpdateCannedAnswer", patch).await;
+    let refused = scene.cast.agent.rest("CannedAnswerService.UpdateCannedAnswer", patch).await;
     let fields = refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
     assert!(fields.get("cannedAnswer.body").is_some(), "{fields}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn canned_answers_are_found_by_a_part_of_their_name() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for name in ["Refund 100% back", "Refund (partly)", "Under_score", "Größe ändern"] {
         let request = json!({ "name": name, "body": "Text" });
-        scene.cast.agent.call(Protocol::Rest, "CannedAnswerService.CreateCannedAnswer", request).await.success();
+        scene.cast.agent.rest("CannedAnswerService.CreateCannedAnswer", request).await.success();
     }
     for protocol in PROTOCOLS {
         let find = async |name: &str| {

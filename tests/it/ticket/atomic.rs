@@ -15,8 +15,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
     let id = ticket(&cast.customer).await;
     let failing = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=error")]).await;
     let customer = cast.customer.at(&failing.endpoint);
-    let before =
-        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+    let before = cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     for protocol in PROTOCOLS {
         for (name, request) in [
             ("TicketService.ResolveTicket", json!({ "ticketId": id })),
@@ -26,8 +25,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
             assert!(!failed.body.to_string().contains("injected"), "nothing else is said: {failed:#?}");
         }
     }
-    let after =
-        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
+    let after = cast.customer.rest("TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     assert_eq!(after.body, before.body);
     assert_eq!(database.number("SELECT count(*) FROM activities").await, 1);
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not stored");
@@ -40,8 +38,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
 
 #[tokio::test]
 async fn a_batch_is_all_or_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let one = |account: &str| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(&account); 20];
@@ -54,8 +51,7 @@ async fn a_batch_is_all_or_nothing() {
 
 #[tokio::test]
 async fn every_change_is_recorded_once_and_permanently() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let step = async |who: &crate::support::Actor, name: &str, request: serde_json::Value| {
         who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.success();

@@ -9,8 +9,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_has_the_order_of_its_ids_and_all_of_them_or_none() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(ticket(&cast.customer).await);

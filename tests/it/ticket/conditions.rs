@@ -10,11 +10,10 @@ use crate::{
 
 #[tokio::test]
 async fn a_known_version_is_not_sent_again_over_rest() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let request = json!({ "ticketId": id });
-    let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
+    let first = cast.customer.rest("TicketService.GetTicket", request.clone()).await.success();
     let tag = first.header("etag").expect("a tag").to_owned();
     let headers = [(IF_NONE_MATCH.as_str(), tag.as_str())];
     let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &headers).await;
@@ -46,8 +45,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
 
 #[tokio::test]
 async fn a_range_of_a_generated_document_is_ignored() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let path = ticket_path(&ticket(&cast.customer).await);
     let token = cast.customer.token().await.expect("a token");
     let get = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
@@ -63,8 +61,7 @@ fn ticket_path(id: &str) -> String {
 
 #[tokio::test]
 async fn if_match_lets_one_of_two_writers_through() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let change = |subject: &str| json!({ "ticketId": id, "ticket": { "subject": subject } });
     let tag = [("if-match", "\"1\"")];
@@ -97,8 +94,7 @@ async fn if_match_lets_one_of_two_writers_through() {
 /// Several lines form one list.
 #[tokio::test]
 async fn a_tag_that_is_not_ascii_matches_nothing_and_several_lines_are_one_list() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let token = cast.customer.token().await.expect("a token");
     let change = async |tags: &[&[u8]]| {
@@ -117,8 +113,7 @@ async fn a_tag_that_is_not_ascii_matches_nothing_and_several_lines_are_one_list(
 /// has read a part of a resource, or a compressed form of it, can change it.
 #[tokio::test]
 async fn the_tag_of_any_form_names_the_version() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let id = ticket(&cast.customer).await;
     let change = async |text: String, tag: &str| {
         let change = json!({ "ticketId": id, "ticket": { "body": text } });
@@ -129,7 +124,7 @@ async fn the_tag_of_any_form_names_the_version() {
     change(long(0), "\"1\"").await.success();
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
-    let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.success();
+    let masked = cast.customer.rest("TicketService.GetTicket", masked).await.success();
     let masked = masked.header("etag").expect("a tag").to_owned();
     let token = cast.customer.token().await.expect("a token");
     let path = ticket_path(&id);
@@ -149,8 +144,7 @@ async fn the_tag_of_any_form_names_the_version() {
 
 #[tokio::test]
 async fn other_preconditions_of_a_change_are_not_ignored() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let change = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
     let old = "Thu, 01 Jan 1970 00:00:00 GMT";
     for protocol in PROTOCOLS {

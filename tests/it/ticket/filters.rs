@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{PROTOCOLS, Protocol, TestApp};
+use crate::support::{PROTOCOLS, TestApp};
 
 #[tokio::test]
 async fn filters_select_tickets() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let create = async |subject: &str, queue: &str, tags: &[&str], kind: &str| {
         let draft = json!({ "subject": subject, "body": "Text", "queue": queue, "tags": tags, "kind": kind });
-        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success()
+        cast.customer.rest("TicketService.CreateTicket", draft).await.success()
     };
     create("one", "Hardware", &["printer", "fire"], "TICKET_KIND_INCIDENT").await;
     let second = create("two", "Hardware", &["printer"], "TICKET_KIND_REQUEST").await.text("/data/createTime");
@@ -34,12 +33,12 @@ async fn filters_select_tickets() {
             assert_eq!(actual, subjects, "{filter} over {protocol:?}");
             assert_eq!(list.text("/meta/total"), subjects.len().to_string(), "{filter} over {protocol:?}");
         }
-        let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.success();
+        let export = cast.customer.rest("TicketService.ExportTickets", filter.clone()).await.success();
         assert_eq!(export.body.as_array().map_or(0, Vec::len), subjects.len(), "{filter}: {export:#?}");
-        let file = cast.customer.call(Protocol::Rest, "TicketService.ExportTicketsCsv", filter.clone()).await.success();
+        let file = cast.customer.rest("TicketService.ExportTicketsCsv", filter.clone()).await.success();
         let lines = file.body.as_str().map_or(0, |file| file.lines().count());
         assert_eq!(lines, 1 + subjects.len(), "{filter}: {file:#?}");
     }
     let nonsense = json!({ "createdFrom": "yesterday" });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", nonsense).await.failure("MALFORMED_REQUEST");
+    cast.customer.rest("TicketService.ListTickets", nonsense).await.failure("MALFORMED_REQUEST");
 }

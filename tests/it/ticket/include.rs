@@ -4,13 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, draft},
-    support::{PROTOCOLS, Protocol, TestApp},
+    support::{PROTOCOLS, Protocol},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     let comment = scene.comment(&ticket).await;
     for protocol in PROTOCOLS {
@@ -38,21 +37,19 @@ async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
         assert!(plain.data().get("included").is_none() && plain.header("etag").is_some(), "{protocol:?}");
     }
     let request = json!({ "ticketId": ticket, "include": "comments" });
-    scene.cast.stranger.call(Protocol::Rest, "TicketService.GetTicket", request).await.failure("NOT_FOUND");
+    scene.cast.stranger.rest("TicketService.GetTicket", request).await.failure("NOT_FOUND");
 }
 
 #[tokio::test]
 async fn more_than_is_included_is_on_the_next_page_of_its_own_list() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     let mut comments = Vec::new();
     for _ in 0..7 {
         comments.push(scene.comment(&ticket).await);
     }
-    let other = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
-    let list =
-        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "include": "comments" })).await.success();
+    let other = customer.rest("TicketService.CreateTicket", draft()).await.success().id();
+    let list = customer.rest("TicketService.ListTickets", json!({ "include": "comments" })).await.success();
     let ids = |page: &Value| -> Vec<Value> {
         page.as_array().expect("a list").iter().map(|item| item["id"].clone()).collect()
     };
@@ -64,6 +61,6 @@ async fn more_than_is_included_is_on_the_next_page_of_its_own_list() {
     let first = &list.data()[1]["included"]["comments"];
     assert_eq!(ids(&first["data"]), comments[..5]);
     let next = json!({ "ticketId": ticket, "pageToken": first["meta"]["nextPageToken"] });
-    let next = customer.call(Protocol::Rest, "CommentService.ListComments", next).await.success();
+    let next = customer.rest("CommentService.ListComments", next).await.success();
     assert_eq!(ids(next.data()), comments[5..]);
 }

@@ -8,13 +8,12 @@ const LABELS: &str = "TicketService.GetTicketLabels";
 
 #[tokio::test]
 async fn queues_and_tags_are_those_that_tickets_have() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let labels = async |protocol| cast.agent.call(protocol, LABELS, json!({})).await.success().data().clone();
     assert_eq!(labels(Protocol::Rest).await, json!({ "queues": [], "tags": [] }));
     let create = async |queue: &str, tags: Value| {
         let request = json!({ "subject": "Toner", "body": "It is empty.", "queue": queue, "tags": tags });
-        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success().id()
+        cast.customer.rest("TicketService.CreateTicket", request).await.success().id()
     };
     create("Sales", json!(["toner", "black"])).await;
     create("Billing", json!(["paper"])).await;
@@ -25,10 +24,10 @@ async fn queues_and_tags_are_those_that_tickets_have() {
         assert_eq!(labels(protocol).await, expected, "{protocol:?}");
         cast.customer.call(protocol, LABELS, json!({})).await.failure("PERMISSION_DENIED");
     }
-    let masked = cast.agent.call(Protocol::Rest, LABELS, json!({ "readMask": "queues" })).await.success();
+    let masked = cast.agent.rest(LABELS, json!({ "readMask": "queues" })).await.success();
     assert_eq!(*masked.data(), json!({ "queues": ["Billing", "Sales", "Übersee"] }));
     // The labels include only those of existing tickets.
-    cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", json!({ "ticketId": last })).await.success();
+    cast.admin.rest("TicketService.DeleteTicket", json!({ "ticketId": last })).await.success();
     app.database.sql("DELETE FROM tickets WHERE queue = 'Sales'").await;
     assert_eq!(labels(Protocol::Grpc).await, json!({ "queues": ["Billing", "Übersee"], "tags": ["paper"] }));
 }
@@ -36,11 +35,10 @@ async fn queues_and_tags_are_those_that_tickets_have() {
 /// Customers choose queues and tags freely, so one of them must not displace those of all others.
 #[tokio::test]
 async fn labels_of_many_accounts_come_before_those_of_one() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     for who in [&cast.customer, &cast.stranger] {
         let request = json!({ "subject": "Toner", "body": "It is empty.", "queue": "Sales", "tags": ["toner"] });
-        who.call(Protocol::Rest, "TicketService.CreateTicket", request).await.success();
+        who.rest("TicketService.CreateTicket", request).await.success();
     }
     let user = cast.customer.as_user();
     let flood = format!(

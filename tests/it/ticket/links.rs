@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::Scene,
-    support::{Actor, PROTOCOLS, Protocol, TestApp},
+    support::{Actor, PROTOCOLS, Protocol},
     watch::{Reader, TICKETS, change_of},
 };
 
@@ -16,8 +16,7 @@ async fn links(who: &Actor, protocol: Protocol, ticket: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_seen_and_deleted_from_both_sides() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         for (kind, inverse) in [
             ("RELATED", "RELATED"),
@@ -45,9 +44,8 @@ async fn a_link_is_seen_and_deleted_from_both_sides() {
             let kinds: Vec<_> = entries.iter().map(|entry| (&entry["kind"], &entry["detail"])).skip(1).collect();
             let [linked, unlinked] = [json!("ACTIVITY_KIND_LINKED"), json!("ACTIVITY_KIND_UNLINKED")];
             assert_eq!(kinds, [(&linked, &json!(ticket)), (&unlinked, &json!(ticket))], "{protocol:?}");
-            let resolve = async |id: &str| {
-                scene.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await
-            };
+            let resolve =
+                async |id: &str| scene.cast.agent.rest("TicketService.ResolveTicket", json!({ "ticketId": id })).await;
             resolve(&ticket).await.success();
             resolve(&other).await.success();
         }
@@ -56,8 +54,7 @@ async fn a_link_is_seen_and_deleted_from_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_listed_in_order_and_go_with_their_tickets() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     let mut others = Vec::new();
     for index in 0..3 {
@@ -65,28 +62,26 @@ async fn links_are_listed_in_order_and_go_with_their_tickets() {
         let kind = "TICKET_LINK_KIND_RELATED";
         let (from, to) = if index == 1 { (&other, &ticket) } else { (&ticket, &other) };
         let create = json!({ "ticketId": from, "otherId": to, "kind": kind });
-        scene.cast.agent.call(Protocol::Rest, "TicketLinkService.CreateTicketLink", create).await.success();
+        scene.cast.agent.rest("TicketLinkService.CreateTicketLink", create).await.success();
         others.push(json!(other));
     }
     let of = |links: &[Value]| links.iter().map(|link| link["otherId"].clone()).collect::<Vec<_>>();
     assert_eq!(of(&links(&scene.cast.customer, Protocol::Grpc, &ticket).await), others);
-    let page = async |request: Value| {
-        scene.cast.customer.call(Protocol::Rest, "TicketLinkService.ListTicketLinks", request).await.success()
-    };
+    let page =
+        async |request: Value| scene.cast.customer.rest("TicketLinkService.ListTicketLinks", request).await.success();
     let first = page(json!({ "ticketId": ticket, "pageSize": 2 })).await;
     let next = json!({ "ticketId": ticket, "pageSize": 2, "pageToken": first.text("/meta/nextPageToken") });
     let next = page(next).await;
     assert_eq!(of(next.data().as_array().expect("a list")), others[2..]);
     let delete = json!({ "ticketId": others[0] });
-    scene.cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.success();
+    scene.cast.admin.rest("TicketService.DeleteTicket", delete).await.success();
     assert_eq!(of(&links(&scene.cast.customer, Protocol::Rest, &ticket).await), others[1..]);
 }
 
 /// Both of the same pair, from both sides, at once: there is one link, and no deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_is_linked_once() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for _ in 0..4 {
         let (one, other) = (scene.ticket().await, scene.ticket().await);
         let create = async |from: &str, to: &str| {
@@ -102,12 +97,11 @@ async fn a_pair_is_linked_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_a_change_of_both_tickets() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, other) = (scene.ticket().await, scene.ticket().await);
     let mut reader = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, "").await;
     let create = json!({ "ticketId": ticket, "otherId": other, "kind": "TICKET_LINK_KIND_RELATED" });
-    scene.cast.agent.call(Protocol::Rest, "TicketLinkService.CreateTicketLink", create).await.success();
+    scene.cast.agent.rest("TicketLinkService.CreateTicketLink", create).await.success();
     let mut changed = [change_of(&reader.item().await).0, change_of(&reader.item().await).0];
     changed.sort_unstable();
     assert_eq!(changed, [ticket, other]);

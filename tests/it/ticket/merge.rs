@@ -14,20 +14,19 @@ async fn merge(scene: &Scene, ticket: &str, target: &str) -> Response {
 
 async fn get(scene: &Scene, id: &str) -> Value {
     let get = json!({ "ticketId": id });
-    scene.cast.customer.call(Protocol::Rest, "TicketService.GetTicket", get).await.success().data().clone()
+    scene.cast.customer.rest("TicketService.GetTicket", get).await.success().data().clone()
 }
 
 async fn history(scene: &Scene, id: &str) -> Vec<(Value, Value)> {
     let list = json!({ "ticketId": id });
-    let list = scene.cast.customer.call(Protocol::Rest, "ActivityService.ListActivities", list).await.success();
+    let list = scene.cast.customer.rest("ActivityService.ListActivities", list).await.success();
     let entries = list.data().as_array().expect("a list");
     entries.iter().map(|entry| (entry["kind"].clone(), entry["detail"].clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_resolves_one_ticket_and_is_recorded_on_both() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let (ticket, target) = (scene.ticket().await, scene.ticket().await);
         let comment = scene.comment(&ticket).await;
@@ -61,8 +60,7 @@ async fn a_merge_resolves_one_ticket_and_is_recorded_on_both() {
 /// Staff reads the target. A patch to the present values changes nothing, and a comment can be removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merged_ticket_takes_no_change() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, target) = (scene.ticket().await, scene.ticket().await);
     let comment = scene.comment(&ticket).await;
     let file = upload(&scene.cast.customer).await;
@@ -87,20 +85,19 @@ async fn a_merged_ticket_takes_no_change() {
     }
     assert_eq!(get(&scene, &ticket).await, before);
     let delete = json!({ "fileId": file });
-    scene.cast.customer.call(Protocol::Rest, "FileService.DeleteFile", delete).await.success();
+    scene.cast.customer.rest("FileService.DeleteFile", delete).await.success();
     let delete = json!({ "ticketId": ticket, "commentId": comment });
-    scene.cast.customer.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+    scene.cast.customer.rest("CommentService.DeleteComment", delete).await.success();
 }
 
 /// Mail about a ticket goes to its requester, if that user belongs to the account.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let cast = &scene.cast;
     let open_for = async |who: &Actor| {
         let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
-        who.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id()
+        who.rest("TicketService.CreateTicket", draft).await.success().id()
     };
     let requester = async |ticket: &str| {
         let ticket = get(&scene, ticket).await;
@@ -127,22 +124,20 @@ async fn a_target_without_a_requester_of_the_account_takes_that_of_the_ticket() 
 /// A merged ticket no longer counts against the customer's limit, and its pointer outlives the target.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_frees_a_place_and_outlives_its_target() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("OPEN_TICKET_LIMIT", "2")).await;
     let (ticket, target) = scene.merged_ticket().await;
     scene.ticket().await;
     let delete = json!({ "ticketId": target });
-    scene.cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.success();
+    scene.cast.admin.rest("TicketService.DeleteTicket", delete).await.success();
     assert_eq!(get(&scene, &ticket).await["mergedIntoId"], json!(target));
     let reopen = json!({ "ticketId": ticket });
-    scene.cast.admin.call(Protocol::Rest, "TicketService.ReopenTicket", reopen).await.failure("TICKET_MERGED");
+    scene.cast.admin.rest("TicketService.ReopenTicket", reopen).await.failure("TICKET_MERGED");
 }
 
 /// Pairs in opposite directions, each over connections of its own: one of each pair succeeds, and none waits forever.
 #[tokio::test(flavor = "multi_thread")]
 async fn opposite_merges_at_once_form_no_circle() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for _ in 0..4 {
         let (one, other) = (scene.ticket().await, scene.ticket().await);
         let (there, back) = tokio::join!(merge(&scene, &one, &other), merge(&scene, &other, &one));
@@ -155,8 +150,7 @@ async fn opposite_merges_at_once_form_no_circle() {
 /// Each of three into the next: at least one is refused, and no ticket leads back to itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_merges_at_once_form_no_circle() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     for _ in 0..3 {
         let [a, b, c] = [scene.ticket().await, scene.ticket().await, scene.ticket().await];
         let answers = tokio::join!(merge(&scene, &a, &b), merge(&scene, &b, &c), merge(&scene, &c, &a));
@@ -176,8 +170,7 @@ async fn three_merges_at_once_form_no_circle() {
 /// locks, neither is the victim of a deadlock.
 #[tokio::test(flavor = "multi_thread")]
 async fn merges_lock_in_one_order() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (low, high) = (scene.ticket().await, scene.ticket().await);
     assert!(low < high, "ids are ordered by time");
     let holder = crate::support::database::connect(&app.database.url).await;

@@ -72,7 +72,7 @@ fn without_tokens(value: Value) -> Value {
 async fn note(scene: &Scene, ticket: &str, files: &[String]) -> String {
     let request = json!({ "ticketId": ticket, "body": format!("Strictly {SECRET}."), "internal": true });
     let request = with_files(request, files);
-    let answer = scene.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", request).await.success();
+    let answer = scene.cast.agent.rest("CommentService.CreateComment", request).await.success();
     assert_eq!(answer.data()["internal"], json!(true));
     answer.id()
 }
@@ -85,17 +85,16 @@ async fn edit(scene: &Scene, ticket: &str, note: &str) {
 
 async fn delete(scene: &Scene, ticket: &str, note: &str) {
     let delete = json!({ "ticketId": ticket, "commentId": note });
-    scene.cast.agent.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.success();
+    scene.cast.agent.rest("CommentService.DeleteComment", delete).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_customer_is_the_same_with_and_without_a_note() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (ticket, customer) = (scene.ticket().await, &scene.cast.customer);
     scene.comment(&ticket).await;
     let second = json!({ "ticketId": ticket, "body": "We are looking into it." });
-    scene.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", second).await.success();
+    scene.cast.agent.rest("CommentService.CreateComment", second).await.success();
     let before = look(customer, &ticket).await;
     let file = upload(&scene.cast.agent).await;
     let id = note(&scene, &ticket, std::slice::from_ref(&file)).await;
@@ -129,8 +128,7 @@ async fn every_answer_to_a_customer_is_the_same_with_and_without_a_note() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_sees_notes_and_their_history_in_order() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     scene.comment(&ticket).await;
     let id = note(&scene, &ticket, &[]).await;
@@ -164,8 +162,7 @@ async fn staff_sees_notes_and_their_history_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_sends_no_mail_and_no_webhook() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     create_endpoint(&scene, &receiver, &[]).await;
     let ticket = scene.ticket().await;
@@ -179,9 +176,9 @@ async fn a_note_sends_no_mail_and_no_webhook() {
     delete(&scene, &ticket, &id).await;
     assert_eq!(sent().await, before);
     let answer = json!({ "ticketId": ticket, "body": "We are looking into it." });
-    scene.cast.agent.call(Protocol::Rest, "CommentService.CreateComment", answer).await.success();
+    scene.cast.agent.rest("CommentService.CreateComment", answer).await.success();
     assert_eq!(sent().await, before + 100, "a mail about an answer");
-    scene.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
+    scene.cast.agent.rest("TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
     assert_eq!(sent().await, before + 101, "a webhook about the ticket");
 }
 
@@ -189,20 +186,19 @@ async fn a_note_sends_no_mail_and_no_webhook() {
 async fn upload_for(who: &Actor, owner: &Actor) -> String {
     let mut request = small();
     request["accountId"] = owner.as_user().account.to_string().into();
-    who.call(Protocol::Rest, "FileService.UploadFile", request).await.success().id()
+    who.rest("FileService.UploadFile", request).await.success().id()
 }
 
 /// A customer could not delete such a file, and would lose it with the note.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_takes_no_file_that_any_customer_sees() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (ticket, cast) = (scene.ticket().await, &scene.cast);
     let empty = note(&scene, &ticket, &[]).await;
     let refused = async |file: &String| {
         let files = std::slice::from_ref(file);
         let request = json!({ "ticketId": ticket, "body": SECRET, "internal": true });
-        let created = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", with_files(request, files)).await;
+        let created = cast.agent.rest("CommentService.CreateComment", with_files(request, files)).await;
         created.failure("VALIDATION_FAILED");
         let edit = json!({ "ticketId": ticket, "commentId": empty, "comment": with_files(json!({}), files) });
         cast.agent.call(Protocol::Grpc, "CommentService.UpdateComment", edit).await.failure("VALIDATION_FAILED");
@@ -210,7 +206,7 @@ async fn a_note_takes_no_file_that_any_customer_sees() {
     for file in [upload(&cast.stranger).await, upload_for(&cast.agent, &cast.stranger).await] {
         refused(&file).await;
         let delete = json!({ "fileId": file });
-        cast.stranger.call(Protocol::Rest, "FileService.DeleteFile", delete).await.success();
+        cast.stranger.rest("FileService.DeleteFile", delete).await.success();
     }
     for file in [upload_for(&cast.service, &cast.admin).await, upload(&cast.agent).await] {
         note(&scene, &ticket, &[file]).await;
@@ -224,8 +220,7 @@ async fn a_note_takes_no_file_that_any_customer_sees() {
 /// What the customer is told of first, after the note, is the change of another ticket.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_is_a_change_for_the_watches_of_staff_alone() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     for protocol in PROTOCOLS {
         let (noted, other) = (scene.ticket().await, scene.ticket().await);
         let mut customer = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
@@ -249,8 +244,7 @@ async fn a_note_is_a_change_for_the_watches_of_staff_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_replay_of_a_note_is_for_staff_alone() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let ticket = scene.ticket().await;
     let request = json!({ "ticketId": ticket, "body": SECRET, "internal": true });
     let send = async |who: &Actor, request: &Value| {
@@ -264,7 +258,7 @@ async fn the_replay_of_a_note_is_for_staff_alone() {
     // The agent becomes a customer.
     let user = scene.cast.agent.as_user().clone();
     let demote = json!({ "userId": user.id.to_string(), "role": "ROLE_CUSTOMER" });
-    scene.cast.admin.call(Protocol::Rest, "UserService.SetUserRole", demote).await.success();
+    scene.cast.admin.rest("UserService.SetUserRole", demote).await.success();
     let former = Actor::user(&scene.endpoint, User { role: Role::Customer, ..user });
     let refused = send(&former, &request).await.failure("NOT_FOUND");
     assert!(!refused.body.to_string().contains(SECRET));

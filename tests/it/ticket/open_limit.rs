@@ -28,48 +28,36 @@ async fn ten_of_thirty_two_concurrent_creates_succeed() {
 
 #[tokio::test]
 async fn resolving_makes_room_and_reopening_needs_it() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start_with_cast().await;
     let (first, _) = (ticket(&cast.customer).await, ticket(&cast.customer).await);
     let first = json!({ "ticketId": first });
-    cast.customer
-        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", first.clone()).await.success();
+    cast.customer.rest("TicketService.CreateTicket", draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.ResolveTicket", first.clone()).await.success();
     ticket(&cast.customer).await;
-    cast.customer
-        .call(Protocol::Rest, "TicketService.ReopenTicket", first.clone())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.ReopenTicket", first.clone()).await.failure("OPEN_TICKET_LIMIT_REACHED");
     // Agents may exceed the limit.
-    cast.agent.call(Protocol::Rest, "TicketService.ReopenTicket", first).await.success();
+    cast.agent.rest("TicketService.ReopenTicket", first).await.success();
     ticket(&cast.colleague).await;
 }
 
 /// Batches and imports are made by staff and do not count as opened by one customer.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_and_imports_are_exempt() {
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     ticket(&cast.customer).await;
     let one = json!({ "subject": "One of many", "body": "Text", "accountId": account });
     let batch = json!({ "tickets": vec![one; 3] });
-    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.success();
+    cast.agent.rest("TicketService.BatchCreateTickets", batch).await.success();
     let rows = json!({ "accountId": account, "file": file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n") });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", rows).await.success();
+    cast.agent.rest("TicketService.ImportTickets", rows).await.success();
     eventually("all are there", async || app.database.number("SELECT count(*) FROM tickets").await == 7).await;
-    cast.customer
-        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
-        .await
-        .failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest("TicketService.CreateTicket", draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_customer_does_not_wait_for_another() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (one, account) = (cast.customer.as_user().id, cast.customer.as_user().account);
     cast.colleague.token().await;
     // A create by the customer that has updated its counters and stays open.
@@ -92,14 +80,14 @@ async fn one_customer_does_not_wait_for_another() {
         .await;
     assert_eq!(slow.reason, "DEADLINE_EXCEEDED", "the customer's own creates wait: {slow:#?}");
     locker.batch_execute("COMMIT").await.expect("the slow create ends");
-    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
+    let list = cast.customer.rest("TicketService.ListTickets", json!({})).await.success();
     assert_eq!(list.text("/meta/total"), "6", "the total includes all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_customer_does_not_exhaust_the_pool() {
-    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("DATABASE_POOL_SIZE", "3").set("DATABASE_POOL_WAIT", "800ms").start_with_cast().await;
     cast.colleague.token().await;
     cast.customer.token().await;
     let locker = connect(&app.database.url).await;

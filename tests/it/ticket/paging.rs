@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test]
 async fn paging_returns_every_ticket_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account.to_string();
     let drafts: Vec<_> = (0..23)
         .map(|number| {
@@ -20,7 +19,7 @@ async fn paging_returns_every_ticket_once() {
             json!({ "subject": format!("Number {number}"), "body": "Text", "accountId": account, "priority": format!("TICKET_PRIORITY_{priority}") })
         })
         .collect();
-    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.success();
+    cast.agent.rest("TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.success();
     for order in
         ["CREATE_TIME_DESC", "CREATE_TIME_ASC", "UPDATE_TIME_DESC", "UPDATE_TIME_ASC", "PRIORITY_DESC", "PRIORITY_ASC"]
     {
@@ -44,37 +43,30 @@ async fn paging_returns_every_ticket_once() {
 
 #[tokio::test]
 async fn a_token_is_valid_only_for_its_own_list() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }
-    let page =
-        cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.success();
+    let page = cast.customer.rest("TicketService.ListTickets", json!({ "pageSize": 1 })).await.success();
     let token = page.text("/meta/nextPageToken");
     let other = json!({ "pageSize": 1, "pageToken": token, "statuses": ["TICKET_STATUS_RESOLVED"] });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", other).await.failure("VALIDATION_FAILED");
+    cast.customer.rest("TicketService.ListTickets", other).await.failure("VALIDATION_FAILED");
     let both = json!({ "page": 2, "pageToken": token });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", both).await.failure("VALIDATION_FAILED");
+    cast.customer.rest("TicketService.ListTickets", both).await.failure("VALIDATION_FAILED");
     // A page token encodes a position, not permissions.
-    let theirs = cast
-        .stranger
-        .call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token }))
-        .await;
+    let theirs = cast.stranger.rest("TicketService.ListTickets", json!({ "pageSize": 1, "pageToken": token })).await;
     assert!(theirs.data().as_array().is_none_or(Vec::is_empty), "{theirs:#?}");
 }
 
 /// Only the server issues tokens: a token with a changed position is rejected and never reaches Postgres.
 #[tokio::test]
 async fn a_forged_token_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for _ in 0..2 {
         ticket(&cast.customer).await;
     }
     for order in ["TICKET_ORDER_CREATE_TIME_DESC", "TICKET_ORDER_PRIORITY_ASC"] {
-        let list =
-            async |request: Value| cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request).await;
+        let list = async |request: Value| cast.customer.rest("TicketService.ListTickets", request).await;
         let token = list(json!({ "pageSize": 1, "order": order })).await.success().text("/meta/nextPageToken");
         for at in 0..token.len() {
             let mut forged = token.clone().into_bytes();
@@ -89,12 +81,11 @@ async fn a_forged_token_is_refused() {
 
 #[tokio::test]
 async fn totals_are_exact() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = ticket(&cast.customer).await;
     ticket(&cast.colleague).await;
     ticket(&cast.stranger).await;
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
+    cast.customer.rest("TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
     let total = async |who: &crate::support::Actor, request: Value| {
         who.call(Protocol::Grpc, "TicketService.ListTickets", request).await.success().text("/meta/total")
     };
@@ -109,8 +100,7 @@ async fn totals_are_exact() {
 /// The last numbered page begins at row 10,000; the error for deeper pages names the alternative.
 #[tokio::test]
 async fn a_page_that_is_too_deep_points_to_the_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let page = async |page: u32| {
             let request = json!({ "page": page, "pageSize": 100 });

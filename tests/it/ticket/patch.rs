@@ -9,8 +9,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_patch_follows_the_mask_or_changes_the_present_fields() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let id = ticket(&cast.customer).await;
         let patch = async |patch: Value, mask: Option<&str>| {

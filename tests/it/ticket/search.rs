@@ -15,7 +15,7 @@ async fn subjects(who: &Actor, protocol: Protocol, query: &str) -> Vec<String> {
 
 async fn create(who: &Actor, subject: &str, body: &str) {
     let draft = json!({ "subject": subject, "body": body });
-    who.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+    who.rest("TicketService.CreateTicket", draft).await.success();
 }
 
 /// Words in these scripts are not separated by spaces.
@@ -117,7 +117,7 @@ async fn a_text_is_found_in_whichever_form_it_was_typed() {
     let draft = json!({ "subject": "one", "body": "b", "queue": "Bu\u{308}ro", "tags": ["e\u{301}"] });
     customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft).await.success();
     for filter in [json!({ "queues": ["Büro"] }), json!({ "tags": ["é"] }), json!({ "queues": ["Bu\u{308}ro"] })] {
-        let list = customer.call(Protocol::Rest, "TicketService.ListTickets", filter.clone()).await.success();
+        let list = customer.rest("TicketService.ListTickets", filter.clone()).await.success();
         assert_eq!(list.data()[0]["queue"], "Büro", "{filter}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets WHERE subject IS NOT NFC NORMALIZED").await, 0);
@@ -151,13 +151,13 @@ async fn a_text_that_changes_is_found_by_its_new_words_alone() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
     let draft = json!({ "subject": "旧标题", "body": "old text" });
-    let id = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+    let id = customer.rest("TicketService.CreateTicket", draft).await.success().id();
     let patch = json!({ "ticketId": id, "ticket": { "subject": "新标题" } });
-    customer.call(Protocol::Rest, "TicketService.UpdateTicket", patch).await.success();
+    customer.rest("TicketService.UpdateTicket", patch).await.success();
     for (query, expected) in [("新标题", &["新标题"][..]), ("标题", &["新标题"]), ("旧标题", &[]), ("old", &["新标题"])]
     {
         assert_eq!(subjects(&customer, Protocol::Rest, query).await, expected, "{query}");
     }
-    customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.success();
+    customer.rest("TicketService.ResolveTicket", json!({ "ticketId": id })).await.success();
     assert_eq!(subjects(&customer, Protocol::Rest, "新标题").await, ["新标题"], "another change keeps the words");
 }

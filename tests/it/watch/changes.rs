@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Reader, TICKETS, change_of, token};
 use crate::{
     cases::{Scene, ticket, unknown_id},
-    support::{PROTOCOLS, Protocol, TestApp},
+    support::{PROTOCOLS, Protocol},
 };
 
 /// Records changes in one transaction: the topic, the resource, its version, and whether it was deleted.
@@ -35,8 +35,7 @@ async fn changes_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, O
 /// A change is not reported twice if the resource has changed again meanwhile: it is reported with its last change.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let resolved = scene.resolved_ticket().await;
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
@@ -54,8 +53,7 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
 /// For example, several users comment on a ticket at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_changes_that_leave_the_version_are_one_message() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let id = scene.ticket().await;
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
@@ -68,8 +66,7 @@ async fn several_changes_that_leave_the_version_are_one_message() {
 /// More changes than a batch, for a connected reader and for one that resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_changes_of_a_large_transaction_are_told() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let mut there = Reader::open(&scene.cast.customer, Protocol::Grpc, TICKETS, "").await;
     let before: Value = there.message().await;
     let ids: Vec<_> = (0..450).map(|_| unknown_id()).collect();

@@ -46,8 +46,7 @@ async fn the_log_of_every_server_is_live() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_filtered_and_resumed() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let store = async |text: &str| {
         let insert = format!(
             "INSERT INTO system_logs (slot, id, logged_at, level, message, line, number)

@@ -28,7 +28,7 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
             Reader::open(&caller(&here), protocol, TICKETS, "").await,
             Reader::open(&caller(&there), protocol, TICKETS, "").await,
         ];
-        caller(&here).call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
+        caller(&here).rest("AuthService.Logout", json!({})).await.success();
         let since = Instant::now();
         for reader in &mut readers {
             assert_eq!(reader.failure().await, "SESSION_REVOKED", "{protocol:?}");
@@ -40,11 +40,10 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_ends_with_the_role_that_it_began_with() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await;
     let role = json!({ "userId": cast.agent.as_user().id.to_string(), "role": "ROLE_CUSTOMER" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
+    cast.admin.rest("UserService.SetUserRole", role).await.success();
     let since = Instant::now();
     assert_eq!(reader.failure().await, "SESSION_REVOKED");
     assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
@@ -52,8 +51,7 @@ async fn a_watch_ends_with_the_role_that_it_began_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_ends_when_its_access_token_expires() {
-    let app = TestApp::builder().set("ACCESS_TOKEN_TTL", "3s").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("ACCESS_TOKEN_TTL", "3s").start_with_cast().await;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     assert_eq!(reader.failure().await, "TOKEN_EXPIRED");
 }
@@ -61,8 +59,7 @@ async fn a_watch_ends_when_its_access_token_expires() {
 /// It ends without an error, and is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_ends_before_its_deadline() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     // The end precedes the deadline by 2 to 10 percent of it, which is long enough here for a busy machine. A watch that
     // reached its deadline would end with an error.
     let watch = async |protocol| {

@@ -3,14 +3,13 @@
 use serde_json::json;
 
 use super::Reader;
-use crate::support::{PROTOCOLS, Protocol, TestApp};
+use crate::support::{PROTOCOLS, TestApp};
 
 const OPERATIONS: &str = "OperationService.WatchOperations";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_caller_that_began_an_operation_sees_its_end() {
-    let app = TestApp::builder().with_jobs().start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let other = app.cast().await.agent;
     let mut theirs = Vec::new();
     for protocol in PROTOCOLS {
@@ -22,7 +21,7 @@ async fn the_caller_that_began_an_operation_sees_its_end() {
             json!({ "accountId": account.to_string(), "file": file })
         };
         let account = cast.customer.as_user().account;
-        let id = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import(account)).await.success().id();
+        let id = cast.agent.rest("TicketService.ImportTickets", import(account)).await.success().id();
         for (reader, sees_all) in [(&mut own, false), (&mut admin, true)] {
             let mut versions = Vec::new();
             loop {
@@ -42,8 +41,7 @@ async fn the_caller_that_began_an_operation_sees_its_end() {
             assert!(versions.is_sorted_by(|a, b| a < b), "{protocol:?}: {versions:?}");
         }
         let foreign_account = cast.stranger.as_user().account;
-        let latest =
-            other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.success().id();
+        let latest = other.rest("TicketService.ImportTickets", import(foreign_account)).await.success().id();
         theirs.push(latest.clone());
         // An operation begun over the previous protocol may still end.
         let mut id = String::new();

@@ -18,8 +18,7 @@ fn deletion(id: &str, account: uuid::Uuid) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
@@ -49,8 +48,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
 /// A transaction that began before another one may change a resource after it: the versions determine the last change.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_change_is_told_whichever_transaction_began_first() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account;
     let id = ticket(&cast.customer).await;
     let version = app.database.number(&format!("SELECT version FROM tickets WHERE id = '{id}'")).await;
@@ -78,8 +76,7 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
 /// A rolled-back transaction is not a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolled_back_changes_are_not_seen() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let account = cast.customer.as_user().account;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
@@ -99,8 +96,7 @@ async fn readers(database: &TestDatabase) -> i64 {
 /// The changes are read while there are watchers, once for all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_reads_for_all_watchers_and_none_without_watchers() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     ticket(&cast.customer).await;
     assert_eq!(readers(&app.database).await, 0);
     let mut watches = Vec::new();
@@ -122,6 +118,6 @@ async fn one_connection_reads_for_all_watchers_and_none_without_watchers() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let request = json!({ "ticketId": id });
-    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.success();
+    cast.agent.rest("TicketService.ResolveTicket", request).await.success();
     assert_eq!(change_of(&reader.item().await), (id, Some("2".to_owned())));
 }

@@ -69,8 +69,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
 async fn a_large_transaction_is_resumed_in_its_middle() {
     const CHANGES: usize = 1000;
 
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut reader = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let mut last = token(&reader.message().await);
     let many = format!(
@@ -100,13 +99,12 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
 /// Of several changes of one ticket, a reader that was disconnected gets the last.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resumed_watch_gets_each_ticket_in_its_present_state() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let first = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await.message().await;
     let id = ticket(&cast.customer).await;
     for subject in ["Two", "Three"] {
         let patch = json!({ "ticketId": id, "ticket": { "subject": subject } });
-        cast.agent.call(Protocol::Rest, "TicketService.UpdateTicket", patch).await.success();
+        cast.agent.rest("TicketService.UpdateTicket", patch).await.success();
     }
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&cast.customer, protocol, TICKETS, &token(&first)).await;
@@ -120,8 +118,7 @@ async fn a_resumed_watch_gets_each_ticket_in_its_present_state() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_removed_once_no_token_is_good_for_them() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     ticket(&cast.customer).await;
     app.database.sql("UPDATE changes SET noted_at = now() - interval '69 minutes'").await;
     assert_eq!(app.run_task("forget_changes").await.expect("done"), 0);
@@ -132,8 +129,7 @@ async fn changes_are_removed_once_no_token_is_good_for_them() {
 /// A database restored from a copy restarts its transaction numbers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_another_database_has_expired() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let future = Snapshot::parse("9000000000:9000000000:", Clock::default().now()).expect("a snapshot");
     let token = app.app.resume_tokens.seal(&Cursor::whole(future), &method(TICKETS).path);
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &token).await;

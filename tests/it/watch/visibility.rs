@@ -19,8 +19,7 @@ async fn two(reader: &mut Reader) -> [(String, Option<String>); 2] {
 /// customer's own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_sees_the_tickets_of_its_own_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     for protocol in PROTOCOLS {
         let mut colleague = Reader::open(&cast.colleague, protocol, TICKETS, "").await;
         let mut stranger = Reader::open(&cast.stranger, protocol, TICKETS, "").await;

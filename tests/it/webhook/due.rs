@@ -12,13 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::create_endpoint;
 use crate::{
     cases::Scene,
-    support::{Protocol, TestApp, receiver::Receiver},
+    support::{TestApp, receiver::Receiver},
 };
 
 /// An app that runs no jobs by itself.
 async fn start_app() -> (TestApp, Scene) {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     (app, scene)
 }
 
@@ -66,7 +65,7 @@ async fn due_deliveries_to_a_disabled_endpoint_are_given_up() {
     let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
     deliver(&app, job(&app).await).await;
     assert_eq!((delivery_state(&app).await, receiver.deliveries().len()), ((3, 0, 0), 0));
 }

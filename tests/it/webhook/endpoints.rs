@@ -31,27 +31,16 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         assert_eq!(failed["attemptCount"], 1, "{failed}");
         assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
         let resend = json!({ "deliveryId": failed["id"] });
-        let resent =
-            scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
+        let resent = scene.cast.admin.rest("WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
         resent.await.failure("ENDPOINT_DISABLED");
-        scene
-            .cast
-            .agent
-            .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket }))
-            .await
-            .success();
+        scene.cast.agent.rest("TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
         assert_eq!(list_deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
 
         receiver.answers(200);
         let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
-        let enabled = scene
-            .cast
-            .admin
-            .call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable)
-            .await
-            .success();
+        let enabled = scene.cast.admin.rest("WebhookEndpointService.UpdateWebhookEndpoint", enable).await.success();
         assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
-        scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.success();
+        scene.cast.admin.rest("WebhookDeliveryService.ResendWebhookDelivery", resend).await.success();
         wait_for_delivery(&scene, &id, "DELIVERED").await;
     }
 }
@@ -81,20 +70,17 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let holder = connect(&app.database.url).await;
     holder.batch_execute("BEGIN; SELECT FROM webhook_deliveries WHERE state = 2 FOR UPDATE").await.expect("a lock");
     let admin = &scene.cast.admin;
-    admin
-        .call(Protocol::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id }))
-        .await
-        .success();
+    admin.rest("WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id })).await.success();
     assert!(app.database.number(query).await > 0);
     let read = json!({ "deliveryId": delivery });
     for (method, request) in [
         ("WebhookDeliveryService.GetWebhookDelivery", &read),
         ("WebhookDeliveryService.ListWebhookDeliveries", &json!({ "endpointId": id })),
     ] {
-        admin.call(Protocol::Rest, method, request.clone()).await.failure("NOT_FOUND");
+        admin.rest(method, request.clone()).await.failure("NOT_FOUND");
     }
     holder.batch_execute("COMMIT").await.expect("an end");
-    admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.failure("NOT_FOUND");
+    admin.rest("WebhookDeliveryService.ResendWebhookDelivery", read).await.failure("NOT_FOUND");
 
     eventually("the deliveries are removed", async || app.database.number(query).await == 0).await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
@@ -103,11 +89,10 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
 
 #[tokio::test]
 async fn an_endpoint_is_public_and_uses_tls() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false")).await;
     let admin = &scene.cast.admin;
     let request = json!({ "url": "https://example.com/hooks" });
-    let id = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
+    let id = admin.rest("WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
     for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://localhost/"] {
         for protocol in PROTOCOLS {
             let create =
@@ -130,7 +115,7 @@ async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     scene.ticket().await;
     eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
     let update = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", update).await.success();
+    scene.cast.admin.rest("WebhookEndpointService.UpdateWebhookEndpoint", update).await.success();
     let delivered = wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
     assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
@@ -157,8 +142,7 @@ async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn private_networks_are_not_reachable() {
-    let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&allowed).await;
+    let (allowed, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[200]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     // The same endpoint in an app that does not allow private addresses: the app does not connect to any stored URL
@@ -187,15 +171,14 @@ async fn private_networks_are_not_reachable() {
 /// The scope to manage endpoints does not replace the scopes that permit to read the resources of the events.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_receives_what_the_caller_may_read() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let (admin, agent) = (&scene.cast.admin, scene.cast.agent.as_user());
     let role = role(admin, &["webhooks.endpoints.manage", "orders.read"]).await;
     let assign = json!({ "userId": agent.id.to_string(), "role": "ROLE_AGENT", "staffRoleId": role });
-    admin.call(Protocol::Rest, "UserService.SetUserRole", assign).await.success();
+    admin.rest("UserService.SetUserRole", assign).await.success();
     let manager = Actor::user(&app.endpoint, agent.clone());
     let create = |types: &[&str]| json!({ "url": "https://example.com/hooks", "eventTypes": types });
-    let all = admin.call(Protocol::Rest, CREATE, create(&[])).await.success().id();
+    let all = admin.rest(CREATE, create(&[])).await.success().id();
     let delivery = format!(
         "INSERT INTO webhook_deliveries VALUES (gen_random_uuid(), '{all}', gen_random_uuid(), 'support.ticket.created',
              '{{}}', 3, 1, 1, NULL, 1, now(), now()) RETURNING id"

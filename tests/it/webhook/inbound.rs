@@ -256,7 +256,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
         assert_eq!((now.status, now.text("/data/state")), (200, "INBOUND_EVENT_STATE_PROCESSED".to_owned()));
         assert_eq!((now.header("location"), now.header("retry-after")), (None, None), "{now:#?}");
     }
-    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.failure("EVENT_PROCESSED");
+    cast.admin.rest(redrive, json!({ "eventId": id })).await.failure("EVENT_PROCESSED");
     assert_eq!(things(&app.database).await, 1);
 }
 
@@ -271,11 +271,7 @@ async fn many_dead_events_are_redriven_in_batches() {
     app.database.sql(dead).await;
     let redrive = json!({ "provider": "WEBHOOK_PROVIDER_STRIPE" });
     for (count, more) in [(500, true), (200, false), (0, false)] {
-        let answer = cast
-            .admin
-            .call(Protocol::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone())
-            .await
-            .success();
+        let answer = cast.admin.rest("InboundEventService.RedriveInboundEvents", redrive.clone()).await.success();
         assert_eq!(answer.data(), &json!({ "count": count, "more": more }));
     }
     let query = "SELECT count(*) FROM inbound_events WHERE state = 4";
@@ -328,10 +324,7 @@ async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
-    cast.admin
-        .call(Protocol::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id }))
-        .await
-        .success();
+    cast.admin.rest("InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.success();
     event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!(things(&app.database).await, 1);
 }

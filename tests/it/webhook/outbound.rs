@@ -16,7 +16,7 @@ async fn each_change_is_delivered_once_and_signed() {
     let (id, secret) = create_endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
     let ticket = scene.ticket().await;
     let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.as_user().id });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
+    scene.cast.agent.rest("TicketService.AssignTicket", assign).await.success();
     scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
     // An event of another account, which the endpoint does not receive.
     Scene::new(&app).await.ticket().await;
@@ -38,8 +38,7 @@ async fn each_change_is_delivered_once_and_signed() {
 /// The type was stored by a version with another module, and this version does not know it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_event_type_does_not_mean_all_types() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true")).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{fleet.vehicle.sold}'").await;
@@ -50,7 +49,7 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
         "nothing of what it did not ask"
     );
     let get = json!({ "endpointId": id });
-    let get = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", get).await;
+    let get = scene.cast.admin.rest("WebhookEndpointService.GetWebhookEndpoint", get).await;
     assert_eq!(get.success().data()["eventTypes"], json!(["fleet.vehicle.sold"]));
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{}'").await;
     scene.ticket().await;
@@ -59,19 +58,19 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_rolled_back_is_not_delivered() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) =
+        Scene::start_with(TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1")).await;
     let receiver = Receiver::answering(&[204]).await;
     create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let call = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
+    let call = scene.cast.customer.rest("TicketService.CreateTicket", draft());
     call.await.failure("OPEN_TICKET_LIMIT_REACHED");
     let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM jobs WHERE kind = 'deliver_webhook')";
     assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
     app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
     let tickets = app.database.number("SELECT count(*) FROM tickets").await;
     let stranger = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", stranger).await.failure("INTERNAL_ERROR");
+    scene.cast.agent.rest("TicketService.CreateTicket", stranger).await.failure("INTERNAL_ERROR");
     assert_eq!(
         app.database.number("SELECT count(*) FROM tickets").await,
         tickets,
@@ -141,8 +140,7 @@ async fn a_delivery_fails_after_its_last_attempt() {
 
 #[tokio::test]
 async fn a_test_event_is_signed_and_not_recorded() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (app, scene) = Scene::start().await;
     let receiver = Receiver::answering(&[202]).await;
     let (id, secret) = create_endpoint(&scene, &receiver, &[]).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {

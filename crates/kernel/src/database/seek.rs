@@ -1,25 +1,29 @@
 //! The start of a page in SQL: an offset or keyset pagination.
 
-use diesel::query_dsl::methods::{FilterDsl, OffsetDsl};
+use diesel::query_dsl::methods::{FilterDsl, LimitDsl, OffsetDsl};
 
-use crate::{database::condition::Condition, page::Start};
+use crate::{
+    database::condition::Condition,
+    page::{Page, Start},
+};
 
 /// From this offset on, the page is read in two steps: an index-only scan skips to its ids, and a look-up reads its
 /// rows. Below it, a plain offset is cheaper.
 const FAR: i64 = 2000;
 
 /// Returns whether the offset of a page is so large that [`seek`]'s query should select ids only.
-pub fn is_far(start: Start) -> bool {
-    matches!(start, Start::Offset(FAR..))
+pub fn is_far(page: Page) -> bool {
+    matches!(page.start, Start::Offset(FAR..))
 }
 
-/// Applies the start of a page to a query. `columns` is its sort order, all in one direction, written `(a, b)` as
+/// Applies a page to a query. `columns` is its sort order, all in one direction, written `(a, b)` as
 /// [`Condition::beyond`] compares it.
-pub fn seek<Q>(query: Q, start: Start, columns: &'static str, descending: bool) -> Q
+pub fn seek<Q>(query: Q, page: Page, columns: &'static str, descending: bool) -> Q
 where
-    Q: OffsetDsl<Output = Q> + FilterDsl<Condition, Output = Q>,
+    Q: LimitDsl<Output = Q> + OffsetDsl<Output = Q> + FilterDsl<Condition, Output = Q>,
 {
-    match start {
+    let query = query.limit(page.size);
+    match page.start {
         // The first page, which is the most frequent one, needs no OFFSET.
         Start::Offset(0) => query,
         Start::Offset(offset) => query.offset(offset),
@@ -27,22 +31,22 @@ where
     }
 }
 
-/// Applies the start of a page to a boxed query, newest first: ordered by a column of times and then by id, with at
-/// most `limit` rows. The macro derives the keyset columns from the sort column, such as `payments::created_at`, so
-/// that both always agree.
+/// Applies a page to a boxed query, newest first: ordered by a column of times and then by id. The macro derives the
+/// keyset columns from the sort column, such as `payments::created_at`, so that both always agree.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __newest_first {
-    ($query:expr, $table:ident :: $time:ident, $start:expr, $limit:expr) => {{
+    ($query:expr, $table:ident :: $time:ident, $page:expr) => {{
+        let page: $crate::page::Page = $page;
         const COLUMNS: &str =
             concat!("(", stringify!($table), ".", stringify!($time), ", ", stringify!($table), ".id)");
-        let ordered = $query.order(($table::$time.desc(), $table::id.desc())).limit($limit);
-        let page = $crate::database::seek::seek(ordered, $start, COLUMNS, true);
-        if $crate::database::seek::is_far($start) {
-            let ids = page.select($table::id);
+        let ordered = $query.order(($table::$time.desc(), $table::id.desc()));
+        let rows = $crate::database::seek::seek(ordered, page, COLUMNS, true);
+        if $crate::database::seek::is_far(page) {
+            let ids = rows.select($table::id);
             $table::table.filter($table::id.eq_any(ids)).order(($table::$time.desc(), $table::id.desc())).into_boxed()
         } else {
-            page
+            rows
         }
     }};
 }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     contract::proto::common::v1::PageMeta,
     error::{Error, Result},
-    page::{Key, List, PageTokens, Start, Total},
+    page::{Key, List, Page, PageTokens, Start, Total},
 };
 
 const DEFAULT_SIZE: i64 = 20;
@@ -18,10 +18,8 @@ const PAGE_FIELDS: [&str; 5] = ["page", "page_size", "page_token", "read_mask", 
 /// The requested page.
 #[derive(Debug, Clone, Copy)]
 pub struct Pager {
-    /// The start of the page.
-    pub start: Start,
-    /// The maximum number of rows.
-    pub size: i64,
+    /// The page.
+    pub page: Page,
     list: List,
 }
 
@@ -62,18 +60,18 @@ impl Pager {
                 tokens.open(token, &list).ok_or_else(|| Error::field("pageToken", "is not a token of this list"))?,
             ),
         };
-        Ok(Self { start, size, list })
+        Ok(Self { page: Page { start, size }, list })
     }
 
     /// Returns whether this is the page of a request without page fields: the first one, of the default size.
     pub fn is_default(&self) -> bool {
-        self.start == Start::Offset(0) && self.size == DEFAULT_SIZE
+        self.page == Page::first(DEFAULT_SIZE)
     }
 
     /// Returns the first page of another list, whose first rows a response includes.
     pub fn first<M: prost::Message>(method: &MethodDescriptor, request: &M, size: i64) -> Self {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-        Self { start: Start::Offset(0), size, list: list(&path, &request.encode_to_vec()) }
+        Self { page: Page::first(size), list: list(&path, &request.encode_to_vec()) }
     }
 
     /// Describes the page. It drops the extra row, whose presence means that there is a next page.
@@ -84,18 +82,18 @@ impl Pager {
         total: Option<Total>,
         key: impl Fn(&T) -> Key,
     ) -> PageMeta {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let Page { start, size: max_rows } = self.page;
+        let size = usize::try_from(max_rows).unwrap_or(usize::MAX);
         let more = rows.len() > size;
         rows.truncate(size);
-        let page = match self.start {
-            Start::Offset(offset) => i32::try_from(offset / self.size + 1).ok(),
+        let page = match start {
+            Start::Offset(offset) => i32::try_from(offset / max_rows + 1).ok(),
             Start::After(_) => None,
         };
-        let total_pages =
-            total.map(|total| i32::try_from((total.rows + self.size - 1) / self.size).unwrap_or(i32::MAX));
+        let total_pages = total.map(|total| i32::try_from((total.rows + max_rows - 1) / max_rows).unwrap_or(i32::MAX));
         PageMeta {
             page,
-            page_size: i32::try_from(self.size).unwrap_or(i32::MAX),
+            page_size: i32::try_from(max_rows).unwrap_or(i32::MAX),
             total: total.map(|total| total.rows),
             total_pages,
             next_page_token: rows.last().filter(|_| more).map(|row| tokens.seal(key(row), &self.list)),
@@ -131,8 +129,8 @@ mod tests {
 
     #[test]
     fn sizes_and_pages_are_clamped_and_deep_pages_need_a_token() {
-        assert_eq!(pager(-4, 0).expect("a page").start, Start::Offset(0));
-        assert_eq!(pager(2, 5000).expect("a page").start, Start::Offset(100));
+        assert_eq!(pager(-4, 0).expect("a page").page.start, Start::Offset(0));
+        assert_eq!(pager(2, 5000).expect("a page").page.start, Start::Offset(100));
         assert!(pager(102, 100).is_err());
         assert!(pager(101, 100).is_ok());
     }

@@ -11,7 +11,7 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     events::Event,
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     queue::{self, ignore_not_found},
     schedule::BATCH,
     unit_of_work::Work,
@@ -95,14 +95,9 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Re
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(
-    connection: &mut Connection,
-    permit: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Lease>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Result<Listed<Lease>> {
+    let total = page.total(store::total(connection, permit.visibility())).await?;
+    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }
 
 /// Ends a lease.

@@ -75,14 +75,8 @@ impl LeaseService for Leases {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (leases, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                Lease::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (leases, meta) = call.list(&self.app, pager, list, Lease::key).await?;
         call.read(pb::ListLeasesResponse { data: leases.into_iter().map(render).collect(), meta })
     }
 

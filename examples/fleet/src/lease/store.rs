@@ -8,7 +8,7 @@ use mainstay_kernel::{
     database::{Connection, condition::Condition, count, integrity::one_row, seek::newest_first, violated_foreign_key},
     error::{Error, Result},
     id::AccountId,
-    page::{Start, Total},
+    page::{Page, Total},
 };
 use uuid::Uuid;
 
@@ -124,14 +124,9 @@ pub(super) async fn expired(connection: &mut Connection, now: DateTime<Utc>, lim
     Ok(expired.order(leases::expires_at).select(leases::id).limit(limit).load(connection).await?)
 }
 
-/// Returns at most `limit` leases, newest first.
-pub(super) async fn list(
-    connection: &mut Connection,
-    visibility: Visibility,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<Lease>> {
-    let query = newest_first!(visible(visibility), leases::created_at, start, limit);
+/// Returns a page of leases, newest first.
+pub(super) async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<Lease>> {
+    let query = newest_first!(visible(visibility), leases::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(Lease::from).collect())
 }

@@ -5,7 +5,7 @@ use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -42,11 +42,10 @@ pub async fn list(
     connection: &mut Connection,
     _: Permit,
     status: Option<Status>,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<Vehicle>, Option<Total>)> {
-    let total = start.total(store::total(connection, status)).await?;
-    Ok((store::list(connection, status, start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<Vehicle>> {
+    let total = page.total(store::total(connection, status)).await?;
+    Ok((store::list(connection, status, page.and_next()).await?, total))
 }
 
 /// Updates a vehicle. A patch that changes nothing keeps the version.

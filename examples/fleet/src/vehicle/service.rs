@@ -81,14 +81,8 @@ impl VehicleService for Vehicles {
         let status = status.and_then(Status::from_number);
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let (vehicles, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, status, pager.start, pager.size).await,
-                Vehicle::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, status, pager.page).await;
+        let (vehicles, meta) = call.list(&self.app, pager, list, Vehicle::key).await?;
         call.read(pb::ListVehiclesResponse { data: vehicles.into_iter().map(render).collect(), meta })
     }
 

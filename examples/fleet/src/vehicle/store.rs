@@ -11,7 +11,7 @@ use mainstay_kernel::{
         violated_unique,
     },
     error::{Error, Reason, Result},
-    page::{Start, Total},
+    page::{Page, Total},
 };
 
 use super::model::{Status, Vehicle, VehicleId};
@@ -100,14 +100,9 @@ fn of_status<'q>(status: Option<Status>) -> vehicles::BoxedQuery<'q, diesel::pg:
     }
 }
 
-/// Returns at most `limit` vehicles, newest first.
-pub(super) async fn list(
-    connection: &mut Connection,
-    status: Option<Status>,
-    start: Start,
-    limit: i64,
-) -> Result<Vec<Vehicle>> {
-    let query = newest_first!(of_status(status), vehicles::created_at, start, limit);
+/// Returns a page of vehicles, newest first.
+pub(super) async fn list(connection: &mut Connection, status: Option<Status>, page: Page) -> Result<Vec<Vehicle>> {
+    let query = newest_first!(of_status(status), vehicles::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()
 }

@@ -47,16 +47,10 @@ impl Column {
     fn from_name(cell: &[u8]) -> Self {
         let name = name(cell);
         match name.as_str() {
-            "subject" => Self::Subject,
-            "body" => Self::Body,
-            "answer" => Self::Answer,
-            "type" | "kind" => Self::Kind,
-            "queue" => Self::Queue,
-            "priority" => Self::Priority,
-            "language" => Self::Language,
+            "kind" => Self::Kind,
             "tags" | "tag" => Self::Tag,
             _ if name.strip_prefix("tag_").is_some_and(|n| n.parse::<u8>().is_ok()) => Self::Tag,
-            _ => Self::Other,
+            _ => Self::SINGLE.into_iter().find(|column| column.name() == name).unwrap_or(Self::Other),
         }
     }
 

@@ -213,23 +213,11 @@ fn beginning(body: &str) -> String {
 
 /// Reads a name that people write, or the one in the contract, which the export as JSON lines has.
 fn kind(text: &str) -> Option<Kind> {
-    match text.to_ascii_lowercase().trim_start_matches("ticket_kind_") {
-        "incident" => Some(Kind::Incident),
-        "request" => Some(Kind::Request),
-        "problem" => Some(Kind::Problem),
-        "change" => Some(Kind::Change),
-        _ => None,
-    }
+    Kind::from_name(text.to_ascii_lowercase().trim_start_matches("ticket_kind_"))
 }
 
 fn priority(text: &str) -> Option<Priority> {
-    match text.to_ascii_lowercase().trim_start_matches("ticket_priority_") {
-        "low" => Some(Priority::Low),
-        "medium" => Some(Priority::Medium),
-        "high" => Some(Priority::High),
-        "urgent" => Some(Priority::Urgent),
-        _ => None,
-    }
+    Priority::from_name(text.to_ascii_lowercase().trim_start_matches("ticket_priority_"))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use mainstay_kernel::{
     database::Reach,
     error::{Error, Reason, Result},
     fault,
-    page::Key,
+    page::{Key, Page},
 };
 
 pub(crate) type Messages = Responses<ExportTicketsResponse>;

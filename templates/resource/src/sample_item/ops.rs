@@ -8,7 +8,7 @@ use mainstay_kernel::{
     error::Result,
     events::{Event, EventKind},
     id::AccountId,
-    page::{Start, Total},
+    page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
 };
@@ -86,11 +86,10 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SampleItemId) -> 
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
-    start: Start,
-    limit: i64,
-) -> Result<(Vec<SampleItem>, Option<Total>)> {
-    let total = start.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+    page: Page,
+) -> Result<Listed<SampleItem>> {
+    let total = page.total(store::total(connection, permit.visibility())).await?;
+    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }
 
 /// Updates a sample item. A patch that changes nothing keeps the version.

@@ -119,14 +119,8 @@ impl SampleItemService for SampleItems {
     ) -> Reply<pb::ListSampleItemsResponse> {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
-        let (sample_items, meta) = call
-            .list(
-                &self.app,
-                pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
-                SampleItem::key,
-            )
-            .await?;
+        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let (sample_items, meta) = call.list(&self.app, pager, list, SampleItem::key).await?;
         call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(to_message).collect(), meta })
     }
 

@@ -19,7 +19,7 @@ use mainstay_kernel::{
 {% if uses.money %}
     money::Money,
 {% endif %}
-    page::{Start, Total},
+    page::{Page, Total},
 };
 use uuid::Uuid;
 
@@ -139,14 +139,13 @@ pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<
     }
 }
 
-/// Returns at most `limit` sample items, newest first.
+/// Returns a page of sample items, newest first.
 pub(super) async fn list(
     connection: &mut Connection,
     visibility: Visibility,
-    start: Start,
-    limit: i64,
+    page: Page,
 ) -> Result<Vec<SampleItem>> {
-    let query = newest_first!(visible(visibility), sample_items::created_at, start, limit);
+    let query = newest_first!(visible(visibility), sample_items::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()
 }

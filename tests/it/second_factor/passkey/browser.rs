@@ -22,8 +22,7 @@ fn cookie(answer: &Response) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ceremony_belongs_to_the_browser_that_began_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let begun = post(&app, "/session/passkey/options", "", json!({})).await.success();
     assert_eq!(begun.header("cache-control"), Some("no-store"), "{begun:#?}");
@@ -52,8 +51,7 @@ async fn a_ceremony_belongs_to_the_browser_that_began_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_completes_a_sign_in_with_a_passkey() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let user = cast.customer.as_user();
     let credentials = json!({ "email": user.email, "password": user.password });

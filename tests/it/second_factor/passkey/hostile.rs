@@ -9,7 +9,7 @@ use crate::{
     second_factor::VERIFY,
     session::{caller, new_session, refresh},
     support::{
-        Actor, PROTOCOLS, Protocol, TestApp,
+        Actor, PROTOCOLS, TestApp,
         actor::sign_in,
         authenticator::{Authenticator, attestation_object},
     },
@@ -30,8 +30,7 @@ const FAULTS: [Fault; 7] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_passkey_with_a_fault_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let me = caller(&app, &new_session(&app, &cast.customer).await);
     let algorithm: Fault = ("an algorithm that was not offered", |faulty| faulty.algorithm = -65_535);
     let unknown: Fault = ("ES384, which the library knows", |faulty| faulty.algorithm = -35);
@@ -41,7 +40,7 @@ async fn a_new_passkey_with_a_fault_is_refused() {
         let mut faulty = Authenticator::new();
         fault(&mut faulty);
         let request = confirmation(&token, &faulty.create(&options));
-        let refused = me.call(Protocol::Rest, CONFIRM, request).await;
+        let refused = me.rest(CONFIRM, request).await;
         assert_eq!(refused.reason, "INVALID_PASSKEY", "{name}: {refused:#?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM passkeys").await, 0);
@@ -49,8 +48,7 @@ async fn a_new_passkey_with_a_fault_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_with_a_fault_is_refused_and_audited() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let right = (added.authenticator.origin.clone(), added.authenticator.flags);
     let foreign_handle: Fault =
@@ -64,7 +62,7 @@ async fn a_proof_with_a_fault_is_refused_and_audited() {
         let challenge = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
         let passkey = added.authenticator.get(&challenge.text("/challenge/passkeyOptions"));
         let request = json!({ "challengeToken": challenge.text("/challenge/token"), "passkey": passkey });
-        let second = Actor::anonymous(&app.endpoint).call(Protocol::Rest, VERIFY, request).await;
+        let second = Actor::anonymous(&app.endpoint).rest(VERIFY, request).await;
         // After a password, the user is known.
         assert_eq!(second.reason == "INVALID_PASSKEY", name != "no handle", "{name}: {second:#?}");
         let authenticator = &mut added.authenticator;
@@ -80,8 +78,7 @@ async fn a_proof_with_a_fault_is_refused_and_audited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_and_oversized_responses_are_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let me = caller(&app, &new_session(&app, &cast.customer).await);
     let authenticator = Authenticator::new();
     let data = authenticator.attested(&json!("localhost"));
@@ -103,7 +100,7 @@ async fn malformed_and_oversized_responses_are_refused() {
         let (token, options) = begin(&me).await;
         let options: Value = serde_json::from_str(&options).expect("JSON");
         let request = confirmation(&token, &authenticator.respond(&options, &object));
-        let refused = me.call(Protocol::Rest, CONFIRM, request).await;
+        let refused = me.rest(CONFIRM, request).await;
         assert_eq!(refused.reason, "INVALID_PASSKEY", "{object:x?}: {refused:#?}");
     }
     let (token, options) = begin(&me).await;
@@ -112,18 +109,17 @@ async fn malformed_and_oversized_responses_are_refused() {
         for (method, request) in
             [(CONFIRM, confirmation(&token, credential)), (LOGIN, json!({ "token": token, "credential": credential }))]
         {
-            me.call(Protocol::Rest, method, request).await.failure("VALIDATION_FAILED");
+            me.rest(method, request).await.failure("VALIDATION_FAILED");
         }
     }
     // A text that is no response consumes no ceremony.
     let right = authenticator.respond(&options, &attestation_object(&data));
-    me.call(Protocol::Rest, CONFIRM, confirmation(&token, &right)).await.success();
+    me.rest(CONFIRM, confirmation(&token, &right)).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ceremony_is_completed_once_also_by_requests_at_once() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let (token, options) = begin_login(&app).await;
     let request = json!({ "token": token, "credential": added.authenticator.get(&options) });
@@ -135,49 +131,47 @@ async fn a_ceremony_is_completed_once_also_by_requests_at_once() {
     let (token, options) = begin_login(&app).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(5));
     let late = json!({ "token": token, "credential": added.authenticator.get(&options) });
-    anonymous.call(Protocol::Rest, LOGIN, late).await.failure("INVALID_TOKEN");
+    anonymous.rest(LOGIN, late).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ceremony_belongs_to_the_session_that_began_it() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let first = caller(&app, &new_session(&app, &cast.customer).await);
     let (token, options) = begin(&first).await;
     let mut authenticator = Authenticator::new();
     let request = confirmation(&token, &authenticator.create(&options));
     for other in [&cast.customer, &cast.stranger] {
         let other = caller(&app, &new_session(&app, other).await);
-        other.call(Protocol::Rest, CONFIRM, request.clone()).await.failure("INVALID_PASSKEY");
+        other.rest(CONFIRM, request.clone()).await.failure("INVALID_PASSKEY");
     }
     // It is no sign-in either.
     authenticator.rp_id = Some("localhost".to_owned());
     let credential = authenticator.get(&options);
     let as_login = json!({ "token": token, "credential": credential });
-    cast.anonymous.call(Protocol::Rest, LOGIN, as_login).await.failure("INVALID_TOKEN");
-    first.call(Protocol::Rest, CONFIRM, request).await.success();
+    cast.anonymous.rest(LOGIN, as_login).await.failure("INVALID_TOKEN");
+    first.rest(CONFIRM, request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_of_another_user_proves_nothing() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let own = new_session(&app, &cast.customer).await;
     add(&app, &own).await;
     let mut other = add(&app, &new_session(&app, &cast.stranger).await).await;
     let challenge = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let passkey = other.authenticator.get(&challenge.text("/challenge/passkeyOptions"));
     let request = json!({ "challengeToken": challenge.text("/challenge/token"), "passkey": passkey });
-    cast.anonymous.call(Protocol::Rest, VERIFY, request).await.failure("INVALID_PASSKEY");
+    cast.anonymous.rest(VERIFY, request).await.failure("INVALID_PASSKEY");
     let me = caller(&app, &refresh(&app, &own, 0).await.success());
-    let begun = me.call(Protocol::Rest, "AuthService.BeginPasskeyReauthentication", json!({})).await.success();
+    let begun = me.rest("AuthService.BeginPasskeyReauthentication", json!({})).await.success();
     let credential = other.authenticator.get(&begun.text("/data/options"));
     let proof = json!({ "passkey": { "token": begun.text("/data/token"), "credential": credential } });
-    me.call(Protocol::Rest, "AuthService.Reauthenticate", proof).await.failure("INVALID_PASSKEY");
+    me.rest("AuthService.Reauthenticate", proof).await.failure("INVALID_PASSKEY");
     // Nor can it be added to a second user.
     let (token, options) = begin(&me).await;
     let request = confirmation(&token, &other.authenticator.create(&options));
-    me.call(Protocol::Rest, CONFIRM, request).await.failure("ALREADY_EXISTS");
+    me.rest(CONFIRM, request).await.failure("ALREADY_EXISTS");
     for protocol in PROTOCOLS {
         let foreign = json!({ "passkeyId": other.id });
         me.call(protocol, "PasskeyService.RemovePasskey", foreign).await.failure("NOT_FOUND");
@@ -186,8 +180,7 @@ async fn a_passkey_of_another_user_proves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_counter_that_does_not_increase_is_refused_and_told() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     added.authenticator.counter = 6;
     login(&app, &mut added.authenticator).await.success();
@@ -212,12 +205,11 @@ async fn a_counter_that_does_not_increase_is_refused_and_told() {
 /// Synced passkeys do not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_without_a_counter_is_accepted_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let added = add(&app, &new_session(&app, &cast.customer).await).await;
     for _ in 0..3 {
         let (token, options) = begin_login(&app).await;
         let request = json!({ "token": token, "credential": added.authenticator.sign(&options) });
-        cast.anonymous.call(Protocol::Rest, LOGIN, request).await.success();
+        cast.anonymous.rest(LOGIN, request).await.success();
     }
 }

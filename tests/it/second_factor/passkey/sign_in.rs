@@ -8,7 +8,7 @@ use super::{LOGIN, add, begin_login, login};
 use crate::{
     second_factor::{VERIFY, verify},
     session::{caller, new_session, refresh},
-    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, authenticator::Authenticator},
+    support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in, authenticator::Authenticator},
 };
 
 /// Returns the claims of an access token.
@@ -20,8 +20,7 @@ fn claims(pair: &Response) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_signs_in_alone_and_counts_as_two_factors() {
-    let app = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::builder().set("SECOND_FACTOR_STAFF", "required").start_with_cast().await;
     for (who, protocol) in [&cast.customer, &cast.agent, &cast.admin].into_iter().zip(PROTOCOLS) {
         let mut added = add(&app, &new_session(&app, who).await).await;
         let (token, options) = begin_login(&app).await;
@@ -51,8 +50,7 @@ async fn a_passkey_signs_in_alone_and_counts_as_two_factors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_is_a_second_factor_after_the_password() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     for protocol in PROTOCOLS {
         let first = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
@@ -76,8 +74,7 @@ async fn a_passkey_is_a_second_factor_after_the_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_proves_the_user_again() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let pair = new_session(&app, &cast.admin).await;
     let mut added = add(&app, &pair).await;
     let key = json!({ "name": "A key", "scopes": ["support.tickets.read"] });
@@ -103,11 +100,10 @@ async fn a_passkey_proves_the_user_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivated_user_is_refused() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     let request = json!({ "userId": cast.customer.as_user().id.to_string(), "reason": "Left" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     login(&app, &mut added.authenticator).await.failure("USER_DEACTIVATED");
 }
 
@@ -115,8 +111,8 @@ async fn a_deactivated_user_is_refused() {
 async fn wrong_passkeys_are_limited_per_network() {
     // The network is that of all tests.
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    let app = TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "3/15m").start().await;
-    let cast = app.cast().await;
+    let (app, cast) =
+        TestApp::builder().set("REDIS_URL", redis.url()).set("RATE_LIMIT_LOGIN", "3/15m").start_with_cast().await;
     let mut added = add(&app, &new_session(&app, &cast.customer).await).await;
     for _ in 0..40 {
         login(&app, &mut added.authenticator).await.success();

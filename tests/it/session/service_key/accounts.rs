@@ -14,8 +14,7 @@ const GET: &str = "TicketService.GetTicket";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_an_account_reaches_only_its_data_and_is_no_staff() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let cast = &scene.cast;
     let (_, key) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.write"])).await;
     let (with_note, note) = scene.note().await;
@@ -39,22 +38,21 @@ async fn a_key_of_an_account_reaches_only_its_data_and_is_no_staff() {
         }
     }
     let entries = json!({ "method": "TicketService.CreateTicket" });
-    let entries = cast.customer.call(Protocol::Rest, "AuditService.ListAuditEntries", entries).await.success();
+    let entries = cast.customer.rest("AuditService.ListAuditEntries", entries).await.success();
     assert_eq!(entries.text("/data/0/actorKind"), "ACTOR_KIND_SERVICE");
     assert_eq!(entries.text("/data/0/accountId"), scene.account());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creator_gives_a_key_only_what_the_creator_has() {
-    let app = TestApp::start().await;
-    let scene = Scene::new(&app).await;
+    let (_app, scene) = Scene::start().await;
     let (cast, database) = (&scene.cast, &scene.database);
     let (strong, _) = key_of(&cast.customer, draft(&["support.tickets.read", "support.tickets.export"])).await;
     let (weak, _) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let lead = role(&cast.customer, &["identity.service_keys.manage", "support.tickets.read"]).await;
     let member = json!({ "role": "MEMBER_ROLE_CUSTOM", "customRoleId": lead });
     let change = json!({ "memberId": member_of(database, &cast.colleague).await, "member": member });
-    cast.customer.call(Protocol::Rest, "MemberService.UpdateMember", change).await.success();
+    cast.customer.rest("MemberService.UpdateMember", change).await.success();
     let lead = again(&cast.colleague);
     for protocol in PROTOCOLS {
         lead.call(protocol, CREATE, draft(&["support.tickets.read"])).await.success();
@@ -67,14 +65,13 @@ async fn a_creator_gives_a_key_only_what_the_creator_has() {
 
 #[tokio::test]
 async fn a_key_of_an_account_expires_after_90_days_and_one_of_the_platform_never() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let time = |text: String| DateTime::parse_from_rfc3339(&text).expect("a time");
-    let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    let key = cast.customer.rest(CREATE, draft(&["support.tickets.read"])).await.success();
     let life = time(key.text("/data/expireTime")) - time(key.text("/data/createTime"));
     assert_eq!(life, TimeDelta::days(90));
     assert_eq!(key.text("/data/kind"), "SERVICE_KEY_KIND_ACCOUNT");
-    let key = cast.admin.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    let key = cast.admin.rest(CREATE, draft(&["support.tickets.read"])).await.success();
     assert!(key.data()["expireTime"].is_null(), "{key:#?}");
     assert_eq!(key.text("/data/kind"), "SERVICE_KEY_KIND_PLATFORM");
 }
@@ -82,41 +79,38 @@ async fn a_key_of_an_account_expires_after_90_days_and_one_of_the_platform_never
 /// A scanner finds the secret, and excludes other texts by the checksum.
 #[tokio::test]
 async fn a_secret_has_a_prefix_and_a_checksum() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
-    let key = cast.customer.call(Protocol::Rest, CREATE, draft(&["support.tickets.read"])).await.success();
+    let (app, cast) = TestApp::start_with_cast().await;
+    let key = cast.customer.rest(CREATE, draft(&["support.tickets.read"])).await.success();
     let secret = key.text("/secret");
     assert!(secret.starts_with("msk_") && secret.len() == 4 + 32 + 1 + 43 + 6, "{secret}");
     let last = if secret.ends_with('A') { 'B' } else { 'A' };
     let typo = format!("{}{last}", &secret[..secret.len() - 1]);
-    Actor::bearer(&app.endpoint, typo).call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    Actor::bearer(&app.endpoint, typo).rest(LIST, json!({})).await.failure("INVALID_TOKEN");
 }
 
 /// Anyone can create an account, and keys of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_an_account_share_one_limit_of_open_tickets() {
     const WRITE: &str = "TicketService.CreateTicket";
-    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::builder().set("OPEN_TICKET_LIMIT", "2").start_with_cast().await;
     let scopes = ["support.tickets.read", "support.tickets.write"];
     let (_, one) = key_of(&cast.customer, draft(&scopes)).await;
     let (_, other) = key_of(&cast.customer, draft(&scopes)).await;
-    let first = one.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success().id();
+    let first = one.rest(WRITE, crate::cases::draft()).await.success().id();
     other.call(Protocol::Grpc, WRITE, crate::cases::draft()).await.success();
     for key in [&one, &other] {
-        key.call(Protocol::Rest, WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+        key.rest(WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
     }
     // The members are counted separately.
-    cast.customer.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success();
-    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
-    other.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success();
-    one.call(Protocol::Rest, WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
+    cast.customer.rest(WRITE, crate::cases::draft()).await.success();
+    cast.agent.rest("TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
+    other.rest(WRITE, crate::cases::draft()).await.success();
+    one.rest(WRITE, crate::cases::draft()).await.failure("OPEN_TICKET_LIMIT_REACHED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_and_a_user_have_a_maximum_of_keys() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let mut personal = draft(&["support.tickets.read"]);
     personal["kind"] = PERSON.into();
     for (request, max) in [(draft(&["support.tickets.read"]), 100), (personal, 20)] {
@@ -127,18 +121,17 @@ async fn an_account_and_a_user_have_a_maximum_of_keys() {
                     created_at, expires_at FROM service_keys, generate_series(2, {max}) WHERE id = '{id}'"
         );
         app.database.sql(&copies).await;
-        cast.customer.call(Protocol::Rest, CREATE, request.clone()).await.failure("BUSINESS_RULE_VIOLATION");
-        cast.stranger.call(Protocol::Rest, CREATE, request.clone()).await.success();
+        cast.customer.rest(CREATE, request.clone()).await.failure("BUSINESS_RULE_VIOLATION");
+        cast.stranger.rest(CREATE, request.clone()).await.success();
         let revoke = json!({ "serviceKeyId": id });
-        cast.customer.call(Protocol::Rest, "ServiceKeyService.RevokeServiceKey", revoke).await.success();
-        cast.customer.call(Protocol::Rest, CREATE, request).await.success();
+        cast.customer.rest("ServiceKeyService.RevokeServiceKey", revoke).await.success();
+        cast.customer.rest(CREATE, request).await.success();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_an_account_share_the_watches_of_one_user() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (_, one) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let (_, other) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let mut watches = Vec::new();

@@ -13,8 +13,7 @@ async fn call_from(key: &Actor, protocol: Protocol, address: &str) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_accepted_only_from_its_networks() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let mut request = draft(&["support.tickets.read"]);
     request["allowedNetworks"] = json!(["203.0.113.0/24", "2001:db8::/32"]);
     let (_, key) = key_of(&cast.customer, request).await;
@@ -32,14 +31,13 @@ async fn a_key_is_accepted_only_from_its_networks() {
 /// Returns the entries about the use of a key, newest first.
 async fn uses(admin: &Actor, id: &str) -> Vec<Value> {
     let request = json!({ "resourceId": id, "method": "key use" });
-    let list = admin.call(Protocol::Rest, "AuditService.ListAuditEntries", request).await.success();
+    let list = admin.rest("AuditService.ListAuditEntries", request).await.success();
     list.data().as_array().expect("a list").clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_use_from_a_new_network_is_an_entry() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (id, key) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     // Two addresses of a network, then another network, although the key is cached by then.
     for address in ["203.0.113.7", "203.0.113.8", "203.0.113.7", "198.51.100.1", "203.0.113.9", "198.51.100.2"] {
@@ -61,12 +59,11 @@ async fn the_use_from_a_new_network_is_an_entry() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_use_is_stored_once_per_hour() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let (id, key) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let last_use = async || {
         let get = json!({ "serviceKeyId": id });
-        let key = again(&cast.customer).call(Protocol::Rest, "ServiceKeyService.GetServiceKey", get).await.success();
+        let key = again(&cast.customer).rest("ServiceKeyService.GetServiceKey", get).await.success();
         key.data()["lastUseTime"].clone()
     };
     assert_eq!(last_use().await, Value::Null);

@@ -6,7 +6,7 @@ use super::{CREATE, LIST, PERSON, again, draft, key_of, wait_until};
 use crate::{
     cases::{grant, member_of},
     session::revocation::two_instances,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, database::connect, eventually},
+    support::{Actor, PROTOCOLS, TestApp, database::connect, eventually},
 };
 
 const WRITE: &str = "TicketService.CreateTicket";
@@ -24,8 +24,7 @@ async fn token(who: &Actor) -> Actor {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_acts_as_the_member() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.customer).await;
     let user = cast.customer.as_user();
     for protocol in PROTOCOLS {
@@ -56,8 +55,7 @@ async fn a_token_acts_as_the_member() {
 /// The policy of an account is changed with a recent sign-in, which the creation of the token is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_token_does_not_count_as_a_recent_sign_in() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let (_, token) = key_of(&cast.customer, personal(&["identity.account.manage"])).await;
     let update =
         |account: Value| json!({ "accountId": cast.customer.as_user().account.to_string(), "account": account });
@@ -72,14 +70,13 @@ async fn a_new_token_does_not_count_as_a_recent_sign_in() {
 /// Staff is staff by its sessions: a token of an admin is one of a member.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_staff_reaches_only_the_account_of_the_membership() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let ticket = json!({ "ticketId": crate::cases::ticket(&cast.customer).await });
-    cast.admin.call(Protocol::Rest, "TicketService.GetTicket", ticket.clone()).await.success();
+    cast.admin.rest("TicketService.GetTicket", ticket.clone()).await.success();
     let token = token(&cast.admin).await;
-    token.call(Protocol::Rest, "TicketService.GetTicket", ticket).await.failure("NOT_FOUND");
-    token.call(Protocol::Rest, "UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
-    let refused = cast.admin.call(Protocol::Rest, CREATE, personal(&["payments.refunds.create"])).await;
+    token.rest("TicketService.GetTicket", ticket).await.failure("NOT_FOUND");
+    token.rest("UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
+    let refused = cast.admin.rest(CREATE, personal(&["payments.refunds.create"])).await;
     refused.failure("VALIDATION_FAILED");
 }
 
@@ -90,22 +87,22 @@ async fn a_token_has_no_more_than_the_role_has_at_the_time() {
     let mine = token(&cast.colleague).await;
     let elsewhere = mine.at(&there.endpoint);
     for who in [&mine, &elsewhere] {
-        who.call(Protocol::Rest, WRITE, crate::cases::draft()).await.success();
+        who.rest(WRITE, crate::cases::draft()).await.success();
     }
     let member = member_of(&here.database, &cast.colleague).await;
     let change = json!({ "memberId": member, "member": { "role": "MEMBER_ROLE_VIEWER" } });
-    cast.customer.call(Protocol::Rest, "MemberService.UpdateMember", change).await.success();
+    cast.customer.rest("MemberService.UpdateMember", change).await.success();
     for who in [&mine, &elsewhere] {
         eventually("the token only reads", async || {
-            who.call(Protocol::Rest, WRITE, crate::cases::draft()).await.reason == "PERMISSION_DENIED"
+            who.rest(WRITE, crate::cases::draft()).await.reason == "PERMISSION_DENIED"
         })
         .await;
-        who.call(Protocol::Rest, LIST, json!({})).await.success();
+        who.rest(LIST, json!({})).await.success();
     }
     // A viewer creates a token that reads, and no token that writes.
     let viewer = again(&cast.colleague);
-    viewer.call(Protocol::Rest, CREATE, personal(&["support.tickets.read"])).await.success();
-    viewer.call(Protocol::Rest, CREATE, personal(&["support.tickets.write"])).await.failure("PERMISSION_DENIED");
+    viewer.rest(CREATE, personal(&["support.tickets.read"])).await.success();
+    viewer.rest(CREATE, personal(&["support.tickets.write"])).await.failure("PERMISSION_DENIED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,10 +112,10 @@ async fn a_token_ends_with_the_membership_on_every_instance() {
     let mine = token(&cast.colleague).await;
     let elsewhere = mine.at(&there.endpoint);
     for who in [&mine, &elsewhere] {
-        who.call(Protocol::Rest, LIST, json!({})).await.success();
+        who.rest(LIST, json!({})).await.success();
     }
     let member = json!({ "memberId": member_of(&here.database, &cast.colleague).await });
-    cast.customer.call(Protocol::Rest, "MemberService.RemoveMember", member).await.success();
+    cast.customer.rest("MemberService.RemoveMember", member).await.success();
     // By the clock of the apps no time has passed: the feed of revocations has ended the cached use.
     for who in [&mine, &elsewhere] {
         wait_until(who, "INVALID_TOKEN").await;
@@ -132,49 +129,45 @@ async fn a_token_ends_with_a_deactivation_and_is_not_revived() {
     let mine = token(&cast.colleague).await;
     let elsewhere = mine.at(&there.endpoint);
     for who in [&mine, &elsewhere] {
-        who.call(Protocol::Rest, LIST, json!({})).await.success();
+        who.rest(LIST, json!({})).await.success();
     }
     let user = cast.colleague.as_user().id.to_string();
     let request = json!({ "userId": user, "reason": "Left" });
-    cast.admin.call(Protocol::Rest, "UserService.DeactivateUser", request).await.success();
+    cast.admin.rest("UserService.DeactivateUser", request).await.success();
     for who in [&mine, &elsewhere] {
         wait_until(who, "INVALID_TOKEN").await;
     }
-    cast.admin.call(Protocol::Rest, "UserService.ReactivateUser", json!({ "userId": user })).await.success();
-    elsewhere.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    cast.admin.rest("UserService.ReactivateUser", json!({ "userId": user })).await.success();
+    elsewhere.rest(LIST, json!({})).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_rests_while_the_deletion_of_its_user_is_scheduled() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (_app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.colleague).await;
-    token.call(Protocol::Rest, LIST, json!({})).await.success();
+    token.rest(LIST, json!({})).await.success();
     let user = cast.colleague.as_user();
     let request = json!({ "userId": user.id.to_string(), "currentPassword": user.password });
-    let deletion = cast.colleague.call(Protocol::Rest, "DeletionService.CreateDeletion", request).await.success();
+    let deletion = cast.colleague.rest("DeletionService.CreateDeletion", request).await.success();
     wait_until(&token, "SESSION_REVOKED").await;
     let cancel = json!({ "deletionId": deletion.id() });
-    again(&cast.colleague).call(Protocol::Rest, "DeletionService.CancelDeletion", cancel).await.success();
-    eventually("the token is accepted", async || token.call(Protocol::Rest, LIST, json!({})).await.reason.is_empty())
-        .await;
+    again(&cast.colleague).rest("DeletionService.CancelDeletion", cancel).await.success();
+    eventually("the token is accepted", async || token.rest(LIST, json!({})).await.reason.is_empty()).await;
 }
 
 /// The policy of an account is that of sessions: without the factor, the token has no scope.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_needs_the_second_factor_that_the_account_requires() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let token = token(&cast.colleague).await;
     let account = cast.colleague.as_user().account;
     app.database.sql(&format!("UPDATE accounts SET requires_second_factor = true WHERE id = '{account}'")).await;
-    token.call(Protocol::Rest, LIST, json!({})).await.failure("SECOND_FACTOR_REQUIRED");
+    token.rest(LIST, json!({})).await.failure("SECOND_FACTOR_REQUIRED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     grant(&app.database, &cast.colleague, 3).await;
     let (of_owner, _) = key_of(&cast.customer, personal(&["support.tickets.read"])).await;
     let (of_member, _) = key_of(&cast.colleague, personal(&["support.tickets.read"])).await;
@@ -200,8 +193,7 @@ async fn a_member_sees_the_own_tokens_and_a_manager_those_of_the_account() {
 /// The deactivation revokes the tokens of its snapshot, and commits while the creation waits for the user's row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivation_at_once_leaves_no_token() {
-    let app = TestApp::start().await;
-    let cast = app.cast().await;
+    let (app, cast) = TestApp::start_with_cast().await;
     let user = cast.customer.as_user().id;
     cast.customer.token().await;
     let outside = connect(&app.database.url).await;
@@ -209,10 +201,7 @@ async fn a_deactivation_at_once_leaves_no_token() {
         format!("BEGIN; UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE id = '{user}'");
     outside.batch_execute(&deactivate).await.expect("the lock");
     let customer = cast.customer.clone();
-    let create =
-        tokio::spawn(
-            async move { customer.call(Protocol::Rest, CREATE, personal(&["support.tickets.read"])).await.reason },
-        );
+    let create = tokio::spawn(async move { customer.rest(CREATE, personal(&["support.tickets.read"])).await.reason });
     app.database.locks_waited_for(1).await;
     outside.batch_execute("COMMIT").await.expect("the lock goes");
     assert_eq!(create.await.expect("no panic"), "SESSION_REVOKED");

@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{LIST, ROTATE, again, draft, key_of, wait_until};
 use crate::{
     session::revocation::two_instances,
-    support::{Actor, PROTOCOLS, Protocol, Response},
+    support::{Actor, PROTOCOLS, Response},
 };
 
 async fn rotate(who: &Actor, id: &str, overlap: i64) -> Response {
     let request = json!({ "serviceKeyId": id, "overlapSeconds": overlap });
-    who.call(Protocol::Rest, ROTATE, request).await.success()
+    who.rest(ROTATE, request).await.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn the_previous_secret_is_accepted_for_the_overlap_on_every_instance() {
     let cast = here.cast().await;
     let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     for app in [&here, &there] {
-        first.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+        first.at(&app.endpoint).rest(LIST, json!({})).await.success();
     }
     let rotated = rotate(&cast.customer, &id, 3600).await;
     assert!(rotated.data()["earlierSecretExpireTime"].is_string(), "{rotated:#?}");
@@ -34,8 +34,8 @@ async fn the_previous_secret_is_accepted_for_the_overlap_on_every_instance() {
     }
     for app in [&here, &there] {
         app.app.clock.advance(TimeDelta::seconds(3601));
-        first.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
-        second.at(&app.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+        first.at(&app.endpoint).rest(LIST, json!({})).await.failure("INVALID_TOKEN");
+        second.at(&app.endpoint).rest(LIST, json!({})).await.success();
     }
 }
 
@@ -46,12 +46,12 @@ async fn without_an_overlap_the_previous_secret_is_refused() {
     let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let elsewhere = first.at(&there.endpoint);
     for who in [&first, &elsewhere] {
-        who.call(Protocol::Rest, LIST, json!({})).await.success();
+        who.rest(LIST, json!({})).await.success();
     }
     let second = Actor::bearer(&here.endpoint, rotate(&cast.customer, &id, 0).await.text("/secret"));
-    first.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    first.rest(LIST, json!({})).await.failure("INVALID_TOKEN");
     wait_until(&elsewhere, "INVALID_TOKEN").await;
-    second.at(&there.endpoint).call(Protocol::Rest, LIST, json!({})).await.success();
+    second.at(&there.endpoint).rest(LIST, json!({})).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,9 +61,9 @@ async fn the_secret_before_the_previous_one_is_refused() {
     let (id, first) = key_of(&cast.customer, draft(&["support.tickets.read"])).await;
     let second = Actor::bearer(&here.endpoint, rotate(&cast.customer, &id, 3600).await.text("/secret"));
     let third = Actor::bearer(&here.endpoint, rotate(&again(&cast.customer), &id, 3600).await.text("/secret"));
-    first.call(Protocol::Rest, LIST, json!({})).await.failure("INVALID_TOKEN");
+    first.rest(LIST, json!({})).await.failure("INVALID_TOKEN");
     for secret in [second, third] {
-        secret.call(Protocol::Rest, LIST, json!({})).await.success();
+        secret.rest(LIST, json!({})).await.success();
     }
 }
 
@@ -77,7 +77,7 @@ async fn a_rotation_keeps_the_end_of_a_key_of_the_platform() {
         if let Some(time) = expire_time {
             request["expireTime"] = time.into();
         }
-        let key = cast.admin.call(Protocol::Rest, super::CREATE, request).await.success();
+        let key = cast.admin.rest(super::CREATE, request).await.success();
         let rotated = rotate(&cast.admin, &key.id(), 60).await;
         assert_eq!(rotated.data()["expireTime"], key.data()["expireTime"]);
         assert_eq!(rotated.data()["expireTime"].is_string(), is_kept, "{rotated:#?}");

@@ -8,7 +8,7 @@ use csv::{Terminator, Writer, WriterBuilder};
 use crate::proto::support::v1::ExportTicketsCsvResponse;
 use crate::support::{
     formula,
-    ticket::model::{Kind, Priority, Status, Ticket},
+    ticket::model::{Kind, Status, Ticket},
 };
 use mainstay_kernel::{
     contract::proto::google::api::HttpBody,
@@ -94,7 +94,7 @@ fn row(ticket: &Ticket) -> [String; COLUMNS.len()] {
         content.body.clone(),
         kind(content.kind).to_owned(),
         content.queue.clone(),
-        priority(content.priority).to_owned(),
+        content.priority.name().to_owned(),
         content.language.to_string(),
         content.tags.iter().map(|tag| quoted(tag)).collect::<Vec<_>>().join(","),
     ]
@@ -126,15 +126,6 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn priority(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Low => "low",
-        Priority::Medium => "medium",
-        Priority::High => "high",
-        Priority::Urgent => "urgent",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone as _;
@@ -144,7 +135,7 @@ mod tests {
     use crate::identity::user::model::Language;
     use crate::support::{
         import::model::{self, Format, ReadOptions},
-        ticket::model::Content,
+        ticket::model::{Content, Priority},
     };
 
     fn content(subject: &str, body: &str, tags: &[&str]) -> Content {

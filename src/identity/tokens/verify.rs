@@ -1,0 +1,113 @@
+//! Access and refresh tokens are read here.
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use chrono::{DateTime, TimeDelta};
+use jsonwebtoken::Algorithm;
+
+use crate::identity::{
+    credential::model::RefreshClaim,
+    revocation::model::{SubjectVersion, TokenClaims},
+    tokens::{
+        Tokens,
+        access::{Access, TokenError},
+        claims::{Claims, TYPE, built_in_of, role_of},
+    },
+};
+use mainstay_kernel::{
+    caller::{Caller, Means, SignIn},
+    contract::policy::{self, DeclaredScope, Scope},
+    error::Result,
+    id::{AccountId, SessionId, UserId},
+};
+
+/// The tolerated difference between the clocks of instances.
+pub(crate) const LEEWAY: TimeDelta = TimeDelta::seconds(5);
+/// The maximum length of a token: issued tokens have about 500 bytes, and four thirds of the scopes of a custom role.
+const MAX_TOKEN_BYTES: usize = 8192;
+
+impl Tokens {
+    /// Parses a refresh token; `None` if it was not issued by this server. The MAC is compared in constant time.
+    pub fn read_refresh(&self, token: &str) -> Option<RefreshClaim> {
+        let (claim, mac) = RefreshClaim::read(token)?;
+        hmac::verify(&self.0.mac, &claim.bytes(), &mac).is_ok().then_some(claim)
+    }
+
+    /// Verifies an access token by its signature alone; the caller must check whether the token was revoked since.
+    ///
+    /// # Errors
+    /// The reason for the rejection.
+    pub fn verify(&self, token: &str) -> Result<Access, TokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Forged);
+        }
+        let inner = &self.0;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Forged)?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
+            return Err(TokenError::Forged);
+        }
+        let id = header.kid.ok_or(TokenError::Forged)?;
+        let now = inner.clock.now();
+        let ring = self.ring();
+        let key = ring.find(&id, now, inner.life).ok_or(TokenError::UnknownKey)?;
+        let verified = jsonwebtoken::decode::<Claims>(token, key.verifying(), &inner.validation);
+        let claims = verified.map_err(|_| TokenError::Forged)?.claims;
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Forged)?;
+        if now >= expires_at + LEEWAY {
+            return Err(TokenError::Expired);
+        }
+        let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
+        let platform = role_of(&claims.role).ok_or(TokenError::Forged)?;
+        let member = match (claims.acct, claims.mid, claims.mver) {
+            (Some(_), Some(id), Some(version)) => Some(SubjectVersion::new(id, version)),
+            (None, None, None) => None,
+            // A token of an earlier version of the server, which the client exchanges.
+            _ => return Err(TokenError::Expired),
+        };
+        let scopes = self.scopes(platform, &claims).ok_or(TokenError::Forged)?;
+        let role = claims.rid.zip(claims.rver).map(|(id, version)| SubjectVersion::new(id, version));
+        let at = DateTime::from_timestamp(claims.auth_time, 0).ok_or(TokenError::Forged)?;
+        let means = claims
+            .act
+            .as_ref()
+            .map_or(Means::Session, |act| Means::Impersonation { by: UserId(act.sub), allows_writes: act.writes });
+        let impersonator = claims.act.as_ref().map(|act| TokenClaims {
+            user: UserId(act.sub),
+            session: SessionId(act.sid),
+            epoch: act.epoch,
+            member: None,
+            role: act.rid.zip(act.rver).map(|(id, version)| SubjectVersion::new(id, version)),
+            key: None,
+        });
+        let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, means, ..SignIn::at(at) };
+        let account = claims.acct.map(AccountId);
+        let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
+        let (epoch, key, networks) = (claims.epoch, None, None);
+        Ok(Access { caller, user, session, epoch, member, role, key, impersonator, networks, expires_at })
+    }
+
+    /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never
+    /// grants a scope of the staff, not even one that has become one since.
+    fn scopes(&self, platform: policy::Role, claims: &Claims) -> Option<Arc<[Scope]>> {
+        let policies = self.0.policies;
+        let custom = match (&claims.scope, claims.rid, claims.rver) {
+            (Some(scopes), Some(_), Some(_)) => scopes,
+            // A customer without an account holds nothing, as does a user without the second factor that is required.
+            (None, None, None)
+                if claims.needs_second_factor || (platform == policy::Role::Customer && claims.acct.is_none()) =>
+            {
+                return Some([].into());
+            }
+            (None, None, None) => {
+                return built_in_of(platform, claims.arole.as_deref()).map(|role| policies.scopes_of(role));
+            }
+            _ => return None,
+        };
+        let of_accounts = |name: &&str| {
+            let is = |scope: &DeclaredScope| scope.name.as_str() == *name && scope.is_of_accounts();
+            platform != policy::Role::Customer || policies.scopes().any(is)
+        };
+        Some(policies.declared(custom.split(' ').filter(of_accounts)))
+    }
+}

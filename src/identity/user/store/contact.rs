@@ -1,0 +1,60 @@
+//! The mail addresses to which messages about an account go.
+
+use diesel::{dsl::exists, prelude::*};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    identity::{
+        member::model::AccountRole,
+        user::{
+            model::{Contact, Language, Role},
+            store::members_of,
+        },
+    },
+    schema::{members, service_keys, users},
+};
+use mainstay_kernel::{
+    database::{Connection, integrity::corrupt},
+    error::Result,
+    id::{AccountId, ServiceKeyId, UserId},
+};
+
+/// Returns the mail address and language of a principal, if it is a member of the account.
+pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
+    let query = users::table.find(UserId(principal)).filter(users::id.eq_any(members_of(account)));
+    let row: Option<(String, String)> =
+        query.select((users::email, users::language)).first(connection).await.optional()?;
+    row.map(|(email, language)| {
+        let language = Language::parse(&language).map_err(|_| corrupt("users", principal, "language"))?;
+        Ok(Contact { email, language })
+    })
+    .transpose()
+}
+
+/// Returns the mail address and language of a principal or, if it is a customer who has left the account, or a key of the account,
+/// of the longest-standing active owner: mail about money must reach the account. Staff and services of the platform have none.
+pub async fn contact_or_owner(
+    connection: &mut Connection,
+    principal: Uuid,
+    account: AccountId,
+) -> Result<Option<Contact>> {
+    if let Some(contact) = contact(connection, principal, account).await? {
+        return Ok(Some(contact));
+    }
+    let customer =
+        users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
+    let key = service_keys::table.find(ServiceKeyId(principal)).filter(service_keys::account_id.eq(account));
+    let is_of_account = diesel::select(exists(customer).or(exists(key.select(service_keys::id))));
+    if !is_of_account.get_result::<bool>(connection).await? {
+        return Ok(None);
+    }
+    let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let owners = owners.filter(members::account_id.eq(account)).filter(members::role.eq(AccountRole::Owner.number()));
+    let owners = owners.filter(users::deactivated_at.is_null()).order((members::created_at, members::id));
+    let owner: Option<UserId> = owners.select(users::id).first(connection).await.optional()?;
+    match owner {
+        Some(owner) => contact(connection, owner.0, account).await,
+        None => Ok(None),
+    }
+}
