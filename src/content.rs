@@ -13,6 +13,7 @@ pub mod post;
 use mainstay_kernel::{
     module::Module,
     personal::{ANONYMOUS, Personal},
+    retention::Retention,
 };
 
 use self::{
@@ -31,6 +32,7 @@ pub(crate) fn module() -> Module {
                 .erased_by(|connection, account, now| Box::pin(post::ops::erase_some(connection, account, now))),
             Personal::of_user("posts", "author_id").kept(ANONYMOUS),
         ])
+        .retention([Retention::without_age(&["posts", "earlier_post_slugs"], "until the post is deleted")])
         .needs(&["identity", "files"])
         .config::<ContentConfig>()
         .production(config::PRODUCTION)

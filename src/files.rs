@@ -19,6 +19,7 @@ use mainstay_kernel::{
     http::health::Dependency,
     module::Module,
     personal::{ANONYMOUS, Personal},
+    retention::Retention,
     schedule::MINUTE,
     upload::Spool,
 };
@@ -53,6 +54,14 @@ pub(crate) fn module() -> Module {
                 .not_exported(),
             Personal::of_account("file_usage", "account_id").erased(),
             Personal::of_user("files", "owner_id").kept(ANONYMOUS),
+        ])
+        .retention([
+            Retention::without_age(
+                &["files", "file_links"],
+                "until the file is deleted, or 7 days after its upload or the end of its last use",
+            ),
+            Retention::without_age(&["stored_objects"], "until the object is deleted from the storage"),
+            Retention::without_age(&["file_usage"], "until the erasure of the account"),
         ])
         .config::<FilesConfig>()
         .production(config::PRODUCTION)
