@@ -175,7 +175,7 @@ impl Retentions {
     /// # Errors
     /// Any error of Postgres.
     pub async fn undeclared(&self, connection: &mut Connection) -> Result<Vec<String>> {
-        const SQL: &str = "SELECT CASE nspname WHEN 'public' THEN relname ELSE nspname || '.' || relname END AS name \
+        const SQL: &str = "SELECT CASE nspname WHEN 'public' THEN relname::text ELSE nspname || '.' || relname END AS name \
             FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
             WHERE relkind IN ('r', 'p') AND NOT relispartition AND relpersistence <> 't' \
             AND nspname <> 'information_schema' AND nspname !~ '^pg_' \

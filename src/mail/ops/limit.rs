@@ -124,18 +124,3 @@ pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>
         app.limiter.take_back(CountedAttempt::restore(limit, at)).await;
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::without_tag;
-
-    #[test]
-    fn addresses_of_a_mailbox_differ_in_a_tag() {
-        for tagged in ["ada+shop@example.org", "ada+@example.org", "ada+a+b@example.org"] {
-            assert_eq!(without_tag(tagged).as_deref(), Some("ada@example.org"), "{tagged}");
-        }
-        for other in ["ada@example.org", "+shop@example.org", "ada", "ada@a+b.example.org"] {
-            assert_eq!(without_tag(other), None, "{other}");
-        }
-    }
-}

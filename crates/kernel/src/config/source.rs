@@ -312,11 +312,6 @@ impl Reader {
         self.convert(name, positive_duration)
     }
 
-    /// Reads a duration that must be longer than 0; `None` if it is unset.
-    pub fn optional_duration(&mut self, name: &str) -> Option<Duration> {
-        self.convert(name, |text| Some(text).filter(|text| !text.is_empty()).map(positive_duration).transpose())
-    }
-
     /// Reads the retentions, each within its bounds, by the names of their variables.
     pub(super) fn retentions(&mut self, retentions: &Retentions) -> HashMap<&'static str, Option<TimeDelta>> {
         let settings = retentions.all().iter().filter_map(Retention::setting);
