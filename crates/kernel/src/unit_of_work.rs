@@ -41,6 +41,7 @@ use crate::{
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
+    retention::RESPONSES,
 };
 
 pub use work::Work;
