@@ -40,6 +40,9 @@ const TASK: &str = "task check_account_domains";
 /// The look-ups of a domain by people who join while its record is missing.
 const RENEWALS: Quota = Quota { requests: 10, window: Duration::from_secs(3600) };
 
+/// The longest wait of a person who joins for a look-up: a call has 2 s.
+const RENEWAL_WAIT: Duration = Duration::from_secs(1);
+
 /// The most domains of one run, which are looked up within its time limit.
 const BATCH: i64 = 80;
 /// The concurrent look-ups of a run.
@@ -71,7 +74,9 @@ pub(crate) async fn renew(app: &App, email: &EmailAddress) -> Result<()> {
     if app.limiter.attempt(&[limit]).await.is_err() {
         return Ok(());
     }
-    match app.part::<Dns>().texts(&domain.domain.record_name()).await {
+    let record = domain.domain.record_name();
+    let look_up = tokio::time::timeout(RENEWAL_WAIT, app.part::<Dns>().texts(&record)).await;
+    match look_up.unwrap_or_else(|_| Answer::None(format!("no answer within {RENEWAL_WAIT:?}"))) {
         Answer::Texts(texts) if domain.is_proved_by(&texts) => change(app, &domain, AccountDomain::found).await,
         // A first failure is looked up again in a day, and not in a month.
         Answer::Texts(_) if domain.failures == 0 => change(app, &domain, AccountDomain::missing).await,
