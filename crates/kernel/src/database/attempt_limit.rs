@@ -105,9 +105,9 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
 /// # Errors
 /// Any error of Postgres.
 pub async fn release(connection: &mut Connection, slots: &[Slot]) -> Result<()> {
-    const SQL: &str = "DELETE FROM attempt_limits USING unnest($1, $2) AS slot (hash, at) \
-                       WHERE key_hash = hash AND arrives_at = at";
-    let (hashes, times): (Vec<_>, Vec<_>) = slots.iter().map(|slot| (&slot.key_hash, slot.arrives_at)).unzip();
+    const SQL: &str = "DELETE FROM attempt_limits USING unnest($1, $2) AS slot (hash, until) \
+                       WHERE key_hash = hash AND arrives_at = until";
+    let (hashes, times): (Vec<_>, Vec<_>) = slots.iter().map(|slot| (slot.key_hash.clone(), slot.arrives_at)).unzip();
     let release = diesel::sql_query(SQL).bind::<Array<Binary>, _>(hashes).bind::<Array<Timestamptz>, _>(times);
     release.execute(connection).await?;
     Ok(())
