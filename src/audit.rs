@@ -9,7 +9,7 @@ pub mod export;
 mod jobs;
 
 use mainstay_kernel::{
-    module::Module, partitions::PartitionedTable, retention::Retention, schedule::MINUTE, telemetry::metrics::Metric,
+    config::Retention, module::Module, partitions::PartitionedTable, schedule::MINUTE, telemetry::metrics::Metric,
 };
 
 use self::{

@@ -11,9 +11,9 @@ mod jobs;
 pub mod post;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{ANONYMOUS, Personal},
-    retention::Retention,
 };
 
 use self::{

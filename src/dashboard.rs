@@ -8,7 +8,7 @@ pub mod revenue;
 pub mod setting;
 pub mod system_log;
 
-use mainstay_kernel::{module::Module, personal::Personal, retention::Retention, telemetry::metrics::Metric};
+use mainstay_kernel::{config::Retention, module::Module, personal::Personal, telemetry::metrics::Metric};
 
 use self::{
     command::Dashboard,

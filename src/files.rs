@@ -15,11 +15,10 @@ mod storage;
 
 use mainstay_kernel::{
     breaker::Circuit,
-    config::Config,
+    config::{Config, Retention},
     http::health::Dependency,
     module::Module,
     personal::{ANONYMOUS, Personal},
-    retention::Retention,
     schedule::MINUTE,
     upload::Spool,
 };

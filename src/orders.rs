@@ -7,9 +7,9 @@ pub mod order;
 pub mod product;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{BOOKS, Personal},
-    retention::Retention,
 };
 
 use self::{order::service::Orders, product::service::Products};

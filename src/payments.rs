@@ -19,10 +19,10 @@ use mainstay_kernel::{
     app::App,
     breaker::Circuit,
     clock::Clock,
+    config::Retention,
     http::health::Dependency,
     module::Module,
     personal::{BOOKS, Personal},
-    retention::Retention,
     schedule::{HOUR, MINUTE},
     telemetry::metrics::Metric,
 };

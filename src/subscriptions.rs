@@ -16,9 +16,9 @@ pub mod stripe_events;
 use std::sync::Arc;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{BOOKS, Personal},
-    retention::Retention,
     schedule::MINUTE,
 };
 

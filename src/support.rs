@@ -17,10 +17,10 @@ pub mod ticket;
 use std::time::Duration;
 
 use mainstay_kernel::{
+    config::Retention,
     module::{Module, Process, Purpose},
     partitions::PartitionedTable,
     personal::{ANONYMOUS, Personal},
-    retention::Retention,
     schedule::MINUTE,
 };
 

@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mainstay_kernel::{
-    config::{Reader, Section, Variable, is_https_or_loopback},
-    retention::Retention,
-};
+use mainstay_kernel::config::{Reader, Retention, Section, Variable, is_https_or_loopback};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 

@@ -1,9 +1,6 @@
 //! The retention of the servers' logs in the dashboard.
 
-use mainstay_kernel::{
-    config::{Reader, Section, Variable},
-    retention::Retention,
-};
+use mainstay_kernel::config::{Reader, Retention, Section, Variable};
 
 /// The lines of the log.
 pub const SYSTEM_LOGS: Retention = Retention::of(

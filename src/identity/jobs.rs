@@ -49,7 +49,7 @@ impl Handler for ExportData {
 }
 
 pub(super) async fn forget_deletion_addresses(app: App) -> Result<usize> {
-    let before = DELETION_NOTICES.start(&app);
+    let before = DELETION_NOTICES.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(deletions::delete_notices(connection, before, BATCH))).await
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn resume_erasures(app: App) -> Result<usize> {
 }
 
 pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
-    let before = DATA_EXPORTS.start(&app);
+    let before = DATA_EXPORTS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(data_exports::delete_expired(connection, before, BATCH))).await
 }
 
@@ -79,22 +79,22 @@ pub(super) async fn expire_revocations(app: App) -> Result<usize> {
 }
 
 pub(super) async fn expire_sessions(app: App) -> Result<usize> {
-    let before = SESSIONS.start(&app);
+    let before = SESSIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(sessions::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {
-    let before = CONFIRMATIONS.start(&app);
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(registration::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
-    let before = CONFIRMATIONS.start(&app);
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
-    let before = CONFIRMATIONS.start(&app);
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
 }
 
@@ -103,12 +103,12 @@ pub(super) async fn check_account_domains(app: App) -> Result<usize> {
 }
 
 pub(super) async fn expire_invitations(app: App) -> Result<usize> {
-    let before = INVITATIONS.start(&app);
+    let before = INVITATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(invitation::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
-    let before = SIGN_INS.start(&app);
+    let before = SIGN_INS.start(&app.config, app.clock.now());
     app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
 }
 

@@ -1,6 +1,6 @@
 //! How long the rows of the module's tables are kept.
 
-use mainstay_kernel::retention::Retention;
+use mainstay_kernel::config::Retention;
 
 pub(super) const SESSIONS: Retention = Retention::of(
     &["sessions"],

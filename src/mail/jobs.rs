@@ -2,9 +2,9 @@
 
 use mainstay_kernel::{
     app::App,
+    config::Retention,
     error::Result,
     queue::{Handler, Lane, rows::DueRows},
-    retention::Retention,
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ impl Handler for SendMail {
 }
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
-    let before = MAILS.start(&app);
+    let before = MAILS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 

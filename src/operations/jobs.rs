@@ -2,8 +2,8 @@
 
 use mainstay_kernel::{
     app::App,
+    config::Retention,
     error::Result,
-    retention::Retention,
     schedule::{BATCH, in_batches},
 };
 
@@ -19,7 +19,7 @@ pub(super) const OPERATIONS: Retention = Retention::of(
 );
 
 pub(super) async fn forget_operations(app: App) -> Result<usize> {
-    let before = OPERATIONS.start(&app);
+    let before = OPERATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(store::delete_expired_errors(connection, before, BATCH))).await?;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }

@@ -1,9 +1,6 @@
 //! Settings of tickets and their imports.
 
-use mainstay_kernel::{
-    config::{Reader, Section, Variable},
-    retention::Retention,
-};
+use mainstay_kernel::config::{Reader, Retention, Section, Variable};
 
 /// The history of tickets.
 pub const ACTIVITIES: Retention = Retention::of(

@@ -2,9 +2,9 @@
 
 use mainstay_kernel::{
     app::App,
+    config::Retention,
     error::Result,
     queue::Handler,
-    retention::Retention,
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,6 @@ impl Handler for ForgetDeliveries {
 }
 
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
-    let before = EVENTS.start(&app);
+    let before = EVENTS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(inbound_event::store::delete_expired(connection, before, BATCH))).await
 }

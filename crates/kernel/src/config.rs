@@ -12,6 +12,7 @@ mod data_dir;
 mod effective;
 mod on_call;
 mod production;
+mod retention;
 mod section;
 mod source;
 mod tls;
@@ -28,12 +29,11 @@ pub use effective::{Setting, Settings};
 pub use on_call::{OnCall, OnCallFormat};
 pub(crate) use production::KERNEL as PRODUCTION;
 pub use production::{Requirement, Verdict};
+pub use retention::Retention;
 use section::Sections;
 pub use section::{Section, SectionReader};
 pub use source::{ConfigError, Origin, Reader, Source, Variable};
 pub use tls::Tls;
-
-use crate::retention::{Retention, Retentions};
 
 /// The configuration.
 #[derive(Debug, Clone)]
@@ -178,7 +178,7 @@ pub struct Jobs {
 
 impl Config {
     /// Reads the kernel's sections, those of the modules, and the retentions.
-    pub(crate) fn read(source: Source, sections: &[SectionReader], retentions: &Retentions) -> Settings {
+    pub(crate) fn read(source: Source, sections: &[SectionReader], retentions: &[Retention]) -> Settings {
         let variables = Self::variables(sections, retentions);
         let mut read = Reader::new(source, variables.clone());
         let config = Self {
@@ -191,7 +191,7 @@ impl Config {
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
             on_call: OnCall::read(&mut read),
-            retentions: read.retentions(retentions),
+            retentions: retention::read(retentions, &mut read),
             sections: Sections::read(sections, &mut read),
             settings: Vec::new(),
         };
@@ -200,9 +200,9 @@ impl Config {
     }
 
     /// Returns every variable: the kernel's, those of the sections, and those of the retentions.
-    pub(crate) fn variables(sections: &[SectionReader], retentions: &Retentions) -> Vec<Variable> {
+    pub(crate) fn variables(sections: &[SectionReader], retentions: &[Retention]) -> Vec<Variable> {
         let of_modules = sections.iter().flat_map(|section| section.variables.iter());
-        let ages = retentions.all().iter().filter_map(Retention::setting).map(|setting| &setting.variable);
+        let ages = retentions.iter().filter_map(Retention::setting).map(|setting| &setting.variable);
         variables::KERNEL.iter().chain(of_modules).chain(ages).copied().collect()
     }
 

@@ -31,7 +31,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command::{self, Command},
-    config::{Config, ConfigError, Requirement, Section, SectionReader},
+    config::{Config, ConfigError, Requirement, Retention, Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -43,7 +43,6 @@ use crate::{
         rows::{DueRows, Rows},
         worker::Measure,
     },
-    retention::Retention,
     schedule::Task,
     telemetry::metrics::Metric,
 };

@@ -13,117 +13,10 @@
 //! A declaration with a setting is a variable of the configuration. The module's scheduled task removes what is older than
 //! [`Retention::start`].
 
-use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{QueryableByName, sql_types::Text};
 use diesel_async::RunQueryDsl as _;
 
-use crate::{
-    app::App,
-    config::{Config, Variable},
-    database::Connection,
-    error::Result,
-};
-
-/// A declaration about one or more tables.
-#[derive(Debug, Clone, Copy)]
-pub struct Retention {
-    tables: &'static [&'static str],
-    rule: Rule,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Rule {
-    Setting(AgeSetting),
-    Reason(&'static str),
-}
-
-/// A setting with a retention.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AgeSetting {
-    pub(crate) variable: Variable,
-    /// The shortest and the longest retention, as the configuration writes durations.
-    pub(crate) bounds: [&'static str; 2],
-    /// Whether an empty value keeps the rows forever.
-    pub(crate) is_optional: bool,
-}
-
-impl Retention {
-    /// Declares a retention that a variable configures: its name, default, bounds and meaning. Without tables, it is about
-    /// objects in the storage of files.
-    pub const fn of(
-        tables: &'static [&'static str],
-        name: &'static str,
-        default: &'static str,
-        bounds: [&'static str; 2],
-        meaning: &'static str,
-    ) -> Self {
-        let variable = Variable::plain(name, default, meaning);
-        Self { tables, rule: Rule::Setting(AgeSetting { variable, bounds, is_optional: false }) }
-    }
-
-    /// An empty value of the variable keeps the rows forever.
-    #[must_use]
-    pub const fn or_forever(self) -> Self {
-        match self.rule {
-            Rule::Setting(setting) => Self { rule: Rule::Setting(AgeSetting { is_optional: true, ..setting }), ..self },
-            Rule::Reason(_) => self,
-        }
-    }
-
-    /// Declares tables whose rows no setting removes by age, with the reason: when they are removed, or why they are kept.
-    pub const fn without_age(tables: &'static [&'static str], reason: &'static str) -> Self {
-        Self { tables, rule: Rule::Reason(reason) }
-    }
-
-    pub(crate) fn setting(&self) -> Option<&AgeSetting> {
-        match &self.rule {
-            Rule::Setting(setting) => Some(setting),
-            Rule::Reason(_) => None,
-        }
-    }
-
-    /// Returns the name of the variable; `None` for tables whose rows no setting removes.
-    pub fn variable(&self) -> Option<&'static str> {
-        self.setting().map(|setting| setting.variable.name)
-    }
-
-    /// Returns the tables, with their schemas unless these are `public`.
-    pub fn tables(&self) -> &'static [&'static str] {
-        self.tables
-    }
-
-    /// Returns the retention of a configuration; `None` for rows that are kept forever.
-    ///
-    /// # Panics
-    /// If no registered module has this declaration.
-    pub fn kept(&self, config: &Config) -> Option<TimeDelta> {
-        self.variable().and_then(|name| config.retention(name))
-    }
-
-    /// Returns the time before which rows are past their retention; 1970 for rows that are kept forever.
-    ///
-    /// # Panics
-    /// If no registered module has this declaration.
-    pub fn start(&self, app: &App) -> DateTime<Utc> {
-        let kept = self.kept(&app.config);
-        kept.and_then(|kept| app.clock.now().checked_sub_signed(kept)).unwrap_or(DateTime::UNIX_EPOCH)
-    }
-
-    /// Returns the row of the declaration in a table of Markdown.
-    pub fn row(&self) -> String {
-        let tables: Vec<_> = self.tables.iter().map(|table| format!("`{table}`")).collect();
-        let tables = if tables.is_empty() { "the storage of files".to_owned() } else { tables.join(", ") };
-        match &self.rule {
-            Rule::Reason(reason) => format!("| {tables} | | | {reason} |"),
-            Rule::Setting(AgeSetting { variable, bounds: [shortest, longest], is_optional }) => {
-                let forever = if *is_optional { ", or empty" } else { "" };
-                let default = if variable.default.is_empty() { "empty" } else { variable.default };
-                let name = variable.name;
-                format!("| {tables} | `{name}` | {default} ({shortest} to {longest}{forever}) | {} |", variable.meaning)
-            }
-        }
-    }
-}
+use crate::{config::Retention, database::Connection, error::Result};
 
 /// How long the responses under idempotency keys are kept. After that, a key is rejected until its row is removed.
 pub(crate) const RESPONSES: Retention = Retention::of(
@@ -181,7 +74,8 @@ impl Retentions {
             AND nspname <> 'information_schema' AND nspname !~ '^pg_' \
             AND relname <> '__diesel_schema_migrations' ORDER BY 1";
         let tables: Vec<TableName> = diesel::sql_query(SQL).load(connection).await?;
-        let is_declared = |name: &String| self.0.iter().any(|declaration| declaration.tables.contains(&name.as_str()));
+        let is_declared =
+            |name: &String| self.0.iter().any(|declaration| declaration.tables().contains(&name.as_str()));
         Ok(tables.into_iter().map(|table| table.name).filter(|name| !is_declared(name)).collect())
     }
 }

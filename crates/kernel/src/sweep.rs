@@ -40,7 +40,8 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
 }
 
 async fn expire_keys(app: App) -> Result<usize> {
-    let (answers, keys) = (RESPONSES.start(&app), KEYS.start(&app));
+    let now = app.clock.now();
+    let (answers, keys) = (RESPONSES.start(&app.config, now), KEYS.start(&app.config, now));
     let emptied = in_batches(&app, |connection| Box::pin(idempotency::empty(connection, answers, BATCH))).await?;
     let deleted = in_batches(&app, |connection| Box::pin(idempotency::delete_expired(connection, keys, BATCH))).await?;
     Ok(emptied + deleted)

@@ -113,7 +113,7 @@ pub async fn run<M: Message + Default>(
         let scope = claim.scope;
         let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
         if let Some(answer) = existing {
-            return claim.replay(answer, RESPONSES.start(app))?.committed(app);
+            return claim.replay(answer, oldest_response(app))?.committed(app);
         }
     }
     let mut work = Work::open(&app.database, reach, permit, claim.as_ref().map(|claim| claim.scope)).await?;
@@ -170,7 +170,7 @@ fn store(answer: StoredAnswer) -> Queued {
 /// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
 /// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
 async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -> Result<Committed<M>> {
-    let oldest = RESPONSES.start(app);
+    let oldest = oldest_response(app);
     let outcome = app.database.autocommit(async move |connection| {
         // Claim first: once the lock is acquired, the other transaction has ended, so the row exists now or never will.
         let claimed = idempotency::claim(connection, &claim.scope).await;
@@ -206,7 +206,7 @@ pub async fn conclude(
 
 /// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
 async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<Error>) -> Result<Committed<M>> {
-    let (now, oldest) = (app.clock.now(), RESPONSES.start(app));
+    let (now, oldest) = (app.clock.now(), oldest_response(app));
     let earlier = app.database.autocommit(async move |connection| {
         if let Some(error) = refusal {
             let answer = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
@@ -218,6 +218,11 @@ async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<E
         claim.replay(answer.ok_or_else(idempotency::in_progress)?, oldest)
     });
     earlier.await?.committed(app)
+}
+
+/// Returns the time before which responses are past their retention.
+fn oldest_response(app: &App) -> DateTime<Utc> {
+    RESPONSES.start(&app.config, app.clock.now())
 }
 
 impl Claim {

@@ -19,9 +19,9 @@ pub mod vehicle;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay::orders::events::OrderPaid;
 use mainstay_kernel::{
+    config::Retention,
     module::{About, Module},
     personal::{BOOKS, Personal},
-    retention::Retention,
     schedule::MINUTE,
 };
 

@@ -1,7 +1,7 @@
 //! Sources of settings: the environment, a TOML file and secret files, with typed readers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     env::VarError,
     fmt, fs, iter,
     path::{Path, PathBuf},
@@ -9,13 +9,9 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use crate::{
-    config::Quota,
-    retention::{AgeSetting, Retention, Retentions},
-};
+use crate::config::Quota;
 
 /// The definition of a setting.
 #[derive(Debug, Clone, Copy)]
@@ -239,7 +235,7 @@ impl Reader {
 
     /// Converts a value. An invalid value is recorded and replaced by its default, so that all errors are reported
     /// together.
-    fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,
             Err(message) => {
@@ -312,24 +308,6 @@ impl Reader {
         self.convert(name, positive_duration)
     }
 
-    /// Reads the retentions, each within its bounds, by the names of their variables.
-    pub(super) fn retentions(&mut self, retentions: &Retentions) -> HashMap<&'static str, Option<TimeDelta>> {
-        let settings = retentions.all().iter().filter_map(Retention::setting);
-        settings
-            .map(|AgeSetting { variable, bounds: [shortest, longest], is_optional }| {
-                let kept = self.convert(variable.name, |text| {
-                    if text.is_empty() && *is_optional {
-                        return Ok(None);
-                    }
-                    let (value, bounds) = (duration(text)?, duration(shortest)?..=duration(longest)?);
-                    let is_within = bounds.contains(&value);
-                    if is_within { Ok(Some(value)) } else { Err(format!("must be {shortest} to {longest}")) }
-                });
-                (variable.name, kept.and_then(|kept| TimeDelta::from_std(kept).ok()))
-            })
-            .collect()
-    }
-
     /// Reads a number of bytes, with `B`, `KiB` or `MiB` as an optional unit.
     pub fn bytes(&mut self, name: &str) -> usize {
         self.convert(name, bytes)
@@ -378,7 +356,7 @@ impl Reader {
 /// 36,500 days. Added to the present, it stays within the time range of Postgres and of the system clock.
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let wrong = || "must be a number with a unit: ms, s, m, h or d".to_owned();
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -433,30 +411,6 @@ mod tests {
         assert_eq!(duration("36500d"), Ok(LONGEST));
         for text in ["36501d".to_owned(), format!("{}d", u64::MAX), format!("{}ms", u64::MAX)] {
             assert_eq!(duration(&text), Err("must be at most 36500d".to_owned()), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_retention_is_within_its_bounds() {
-        let always = Retention::of(&[], "TRIPS_KEPT", "30d", ["1d", "400d"], "How long trips are kept");
-        for (retention, text, expected) in [
-            (always, "1d", Ok(Some(1))),
-            (always, "400d", Ok(Some(400))),
-            (always, "23h", Err("TRIPS_KEPT: must be 1d to 400d")),
-            (always, "401d", Err("TRIPS_KEPT: must be 1d to 400d")),
-            (always, "", Err("TRIPS_KEPT: must be a number with a unit: ms, s, m, h or d")),
-            (always.or_forever(), "", Ok(None)),
-            (always.or_forever(), "0d", Err("TRIPS_KEPT: must be 1d to 400d")),
-        ] {
-            let retentions = Retentions::new([retention]);
-            let variables = retentions.all().iter().filter_map(Retention::setting).map(|setting| setting.variable);
-            let mut read = Reader::new(Source::of([("TRIPS_KEPT", text)]), variables.collect());
-            let kept = read.retentions(&retentions)["TRIPS_KEPT"];
-            let faults: Vec<_> = read.finish().1.iter().map(ToString::to_string).collect();
-            match expected {
-                Ok(days) => assert_eq!((kept, faults.len()), (days.map(TimeDelta::days), 0), "{text}"),
-                Err(fault) => assert_eq!((kept, faults), (Some(TimeDelta::days(30)), vec![fault.to_owned()]), "{text}"),
-            }
         }
     }
 

@@ -198,12 +198,12 @@ impl Modules {
 
     /// Reads the configuration as it is, for listing it.
     pub fn settings(&self, source: Source) -> Settings {
-        Config::read(source, &self.registered.sections, &self.retentions)
+        Config::read(source, &self.registered.sections, self.retentions.all())
     }
 
     /// Returns every variable of the configuration, in the order of registration.
     pub fn variables(&self) -> Vec<Variable> {
-        Config::variables(&self.registered.sections, &self.retentions)
+        Config::variables(&self.registered.sections, self.retentions.all())
     }
 
     /// Returns the warnings for an operator with this configuration, beside a database that is not the private one.

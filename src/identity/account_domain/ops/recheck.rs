@@ -14,7 +14,6 @@ use crate::{
             store,
         },
         member::store as members,
-        session::ops as session,
         user::{model::EmailAddress, store as users},
     },
     mail::{model::Topic, ops as mail},
@@ -93,7 +92,7 @@ pub(crate) async fn renew(app: &App, email: &EmailAddress) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn renew_of_caller(app: &App, permit: &Permit) -> Result<()> {
-    let (id, ..) = session::caller(permit)?;
+    let Some((id, ..)) = permit.user() else { return Ok(()) };
     let read = app.database.read(async move |connection| users::get(connection, Visibility::All, id).await);
     renew(app, &read.await?.email).await
 }
