@@ -111,7 +111,7 @@ async function live(page, mail) {
     await becomes(() => link.count(), count, `links of the bookkeeper to ${name}`);
   }
   const archive = await exported(page);
-  for (const [text, isIn] of [["members.ndjson", true], [charles, true], [PASSWORD, false]]) same(archive.includes(text), isIn, `${text} in the archive`);
+  for (const [text, isIn] of [["members.ndjson", true], ["Difference Engines", true], [PASSWORD, false]]) same(archive.includes(text), isIn, `${text} in the archive`);
 
   await go(page, "/account");
   await page.getByRole("button", { name: "Delete the account" }).click();
