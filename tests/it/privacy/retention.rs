@@ -88,7 +88,7 @@ const KINDS: [Kind; 12] = [
         hours: 3 * 24,
         task: "forget_deletion_addresses",
         insert: "WITH ended AS (INSERT INTO deletions (id, user_id, requested_by, state, erase_at, created_at, finished_at)
-                     SELECT gen_random_uuid(), id, id, 3, {at}, {at}, {at} FROM users LIMIT 1 RETURNING id, user_id)
+                     SELECT gen_random_uuid(), id, id, 4, {at}, {at}, {at} FROM users LIMIT 1 RETURNING id, user_id)
                  INSERT INTO deletion_notices (id, deletion_id, user_id, email, language)
                  SELECT gen_random_uuid(), id, user_id, 'ann@example.com', 'en' FROM ended",
         rows: "deletion_notices",
