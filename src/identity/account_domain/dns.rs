@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::{NetError, runtime::TokioRuntimeProvider},
+    net::runtime::TokioRuntimeProvider,
     proto::rr::RData,
 };
 use tokio::sync::Semaphore;
@@ -46,9 +46,9 @@ impl Dns {
 
     /// Returns a client for one look-up. Look-ups are rare, and each one reads the name servers of the system, which may have
     /// changed since the start.
-    fn resolver(&self) -> Result<TokioResolver, NetError> {
+    fn resolver(&self) -> Result<TokioResolver, String> {
         let mut builder = match &self.servers[..] {
-            [] => TokioResolver::builder_tokio()?,
+            [] => TokioResolver::builder_tokio().map_err(|error| error.to_string())?,
             servers => {
                 let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -60,7 +60,7 @@ impl Dns {
         options.timeout = ATTEMPT;
         options.attempts = 2;
         options.case_randomization = true;
-        builder.build()
+        builder.build().map_err(|error| error.to_string())
     }
 
     /// Returns the texts of the TXT records of a name.
