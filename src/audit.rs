@@ -8,11 +8,13 @@ mod examples;
 pub mod export;
 mod jobs;
 
-use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE, telemetry::metrics::Metric};
+use mainstay_kernel::{
+    config::Retention, module::Module, partitions::PartitionedTable, schedule::MINUTE, telemetry::metrics::Metric,
+};
 
 use self::{
     chain::command::Audit,
-    config::AuditConfig,
+    config::{AUDIT_LOG, AuditConfig},
     entry::service::AuditEntries,
     export::{receiver, receiver::Receiver},
 };
@@ -21,6 +23,13 @@ use crate::proto::{DESCRIPTOR_SET, audit::v1::audit_service_server::AuditService
 pub(crate) fn module() -> Module {
     Module::new("audit", DESCRIPTOR_SET)
         .config::<AuditConfig>()
+        .retention([
+            AUDIT_LOG,
+            Retention::without_age(
+                &["audit_chain", "audit_export"],
+                "one row: the end of the chain, and of its export",
+            ),
+        ])
         .service(|app| AuditServiceServer::new(AuditEntries { app: app.clone() }))
         .every(MINUTE, "chain_audit_log", "Adds the committed entries of the audit log to its chain", jobs::chain)
         .every(
@@ -40,10 +49,10 @@ pub(crate) fn module() -> Module {
         // An entry without a link is still to be chained, at any age.
         .partitioned(
             PartitionedTable::by_month("audit_entries")
-                .retention(config::retention)
+                .retention(|config| AUDIT_LOG.kept(config))
                 .unless("NOT EXISTS (SELECT FROM (SELECT entry_id FROM audit_links) AS link WHERE entry_id = id)"),
         )
-        .partitioned(PartitionedTable::by_month("audit_links").retention(config::retention))
+        .partitioned(PartitionedTable::by_month("audit_links").retention(|config| AUDIT_LOG.kept(config)))
         .command::<Audit>()
         .examples(examples::by_name)
 }

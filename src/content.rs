@@ -11,6 +11,7 @@ mod jobs;
 pub mod post;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{ANONYMOUS, Personal},
 };
@@ -31,6 +32,7 @@ pub(crate) fn module() -> Module {
                 .erased_by(|connection, account, now| Box::pin(post::ops::erase_some(connection, account, now))),
             Personal::of_user("posts", "author_id").kept(ANONYMOUS),
         ])
+        .retention([Retention::without_age(&["posts", "earlier_post_slugs"], "until the post is deleted")])
         .needs(&["identity", "files"])
         .config::<ContentConfig>()
         .production(config::PRODUCTION)

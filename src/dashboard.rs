@@ -8,11 +8,11 @@ pub mod revenue;
 pub mod setting;
 pub mod system_log;
 
-use mainstay_kernel::{module::Module, personal::Personal, telemetry::metrics::Metric};
+use mainstay_kernel::{config::Retention, module::Module, personal::Personal, telemetry::metrics::Metric};
 
 use self::{
     command::Dashboard,
-    config::DashboardConfig,
+    config::{DashboardConfig, SYSTEM_LOGS},
     overview::{cached::CachedOverviews, service::Overviews},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
@@ -34,6 +34,10 @@ pub(crate) fn module() -> Module {
             .not_exported()])
         .needs(&["identity", "support", "orders", "payments", "webhooks"])
         .config::<DashboardConfig>()
+        .retention([
+            SYSTEM_LOGS,
+            Retention::without_age(&["system_log_ring"], "one row: the partition that is written"),
+        ])
         .part(SystemLogs::open)
         .part(|app| Ok(CachedOverviews::new(&app.cache)))
         .start_first(|process| {

@@ -15,7 +15,7 @@ mod storage;
 
 use mainstay_kernel::{
     breaker::Circuit,
-    config::Config,
+    config::{Config, Retention},
     http::health::Dependency,
     module::Module,
     personal::{ANONYMOUS, Personal},
@@ -53,6 +53,14 @@ pub(crate) fn module() -> Module {
                 .not_exported(),
             Personal::of_account("file_usage", "account_id").erased(),
             Personal::of_user("files", "owner_id").kept(ANONYMOUS),
+        ])
+        .retention([
+            Retention::without_age(
+                &["files", "file_links"],
+                "until the file is deleted, or 7 days after its upload or the end of its last use",
+            ),
+            Retention::without_age(&["stored_objects"], "until the object is deleted from the storage"),
+            Retention::without_age(&["file_usage"], "until the erasure of the account"),
         ])
         .config::<FilesConfig>()
         .production(config::PRODUCTION)

@@ -20,6 +20,7 @@ mod personal;
 mod process;
 pub mod provider;
 pub mod registration;
+mod retention;
 pub mod revocation;
 pub mod role;
 pub mod second_factor;
@@ -92,6 +93,7 @@ pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
         .needs(&["files", "mail"])
         .personal(personal::TABLES)
+        .retention(retention::TABLES)
         .config::<IdentityConfig>()
         .production(config::PRODUCTION)
         .part(|app| Ok(KnownNetworks::new(app.redis.clone(), app.config.section::<IdentityConfig>().refresh_ttl)))
@@ -138,18 +140,23 @@ pub(crate) fn module() -> Module {
             "Removes revocations of sessions that would have ended by now",
             jobs::expire_revocations,
         )
-        .every(HOUR, "expire_sessions", "Removes sessions 1 day after they expired", jobs::expire_sessions)
+        .every(HOUR, "expire_sessions", "Removes sessions SESSIONS_KEPT after they expired", jobs::expire_sessions)
         .every(
             HOUR,
             "expire_registrations",
-            "Removes registrations 1 day after they expired",
+            "Removes registrations CONFIRMATIONS_KEPT after they expired",
             jobs::expire_registrations,
         )
-        .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
+        .every(
+            HOUR,
+            "expire_resets",
+            "Removes password resets CONFIRMATIONS_KEPT after they expired",
+            jobs::expire_resets,
+        )
         .every(
             HOUR,
             "expire_email_changes",
-            "Removes changes of addresses 1 day after they expired",
+            "Removes changes of addresses CONFIRMATIONS_KEPT after they expired",
             jobs::expire_email_changes,
         )
         .every(
@@ -158,21 +165,26 @@ pub(crate) fn module() -> Module {
             "Looks up the records of verified mail domains, 30 days after the last time",
             jobs::check_account_domains,
         )
-        .every(HOUR, "expire_invitations", "Removes invitations 30 days after they expired", jobs::expire_invitations)
+        .every(
+            HOUR,
+            "expire_invitations",
+            "Removes invitations INVITATIONS_KEPT after they expired",
+            jobs::expire_invitations,
+        )
         .every(
             HOUR,
             "forget_deletion_addresses",
-            "Removes the addresses for mail about deletions 1 day after these ended",
+            "Removes the addresses for mail about deletions DELETION_NOTICES_KEPT after these ended",
             jobs::forget_deletion_addresses,
         )
         .every(HOUR, "resume_erasures", "Queues late erasures again whose job was given up", jobs::resume_erasures)
         .every(
             HOUR,
             "forget_data_exports",
-            "Removes exports of data 30 days after they ended",
+            "Removes exports of data DATA_EXPORTS_KEPT after they ended",
             jobs::forget_data_exports,
         )
-        .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
+        .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after SIGN_INS_KEPT", jobs::expire_sign_ins)
         .every(
             MINUTE,
             "reset_second_factors",

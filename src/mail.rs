@@ -41,6 +41,7 @@ pub(crate) fn module() -> Module {
         .personal([Personal::of_user("mail_suppressions", "address")
             .matching("address = (SELECT email FROM users WHERE id = $1)")
             .erased()])
+        .retention(jobs::RETENTIONS)
         .needs(&["identity"])
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())
@@ -55,7 +56,7 @@ pub(crate) fn module() -> Module {
         .due_rows::<BulkMails>()
         .queue::<SendMail>()
         .on_every_event(|_, events, now| Box::pin(ready(Ok(ops::about(events, now)))))
-        .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
+        .every(HOUR, "forget_mails", "Removes mails MAILS_KEPT after they were sent or given up", jobs::forget_mails)
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ResendEvents))
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SendGridEvents))
         .dependency(Dependency {

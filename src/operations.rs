@@ -34,10 +34,16 @@ pub(crate) fn module() -> Module {
             Personal::of_account("operations", "account_id").erased(),
             Personal::of_user("operations", "owner_id").kept(ANONYMOUS),
         ])
+        .retention([jobs::OPERATIONS])
         .part(|app| Ok(Kinds::new(Modules::of(app).contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .command::<Jobs>()
-        .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)
+        .every(
+            HOUR,
+            "forget_operations",
+            "Removes operations OPERATIONS_KEPT after they ended",
+            jobs::forget_operations,
+        )
         .examples(examples::by_name)
 }

@@ -7,6 +7,7 @@ pub mod order;
 pub mod product;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{BOOKS, Personal},
 };
@@ -30,6 +31,10 @@ pub(crate) fn module() -> Module {
             Personal::of_user("orders", "placed_by")
                 .exported_if("t.account_id IN (SELECT members.account_id FROM members WHERE members.user_id = $1)")
                 .anonymized("confirmation_email = NULL", "confirmation_email IS NOT NULL"),
+        ])
+        .retention([
+            Retention::without_age(&["orders", "order_items"], BOOKS),
+            Retention::without_age(&["products"], "kept: orders refer to them"),
         ])
         .needs(&["identity"])
         .service(|app| ProductServiceServer::new(Products { app: app.clone() }))

@@ -19,6 +19,7 @@ use mainstay_kernel::{
     app::App,
     breaker::Circuit,
     clock::Clock,
+    config::Retention,
     http::health::Dependency,
     module::Module,
     personal::{BOOKS, Personal},
@@ -90,6 +91,12 @@ pub(crate) fn module() -> Module {
                 .not_exported(),
             Personal::of_user("payments", "charged_by").kept(BOOKS).not_exported(),
             Personal::of_user("refunds", "refunded_by").kept(BOOKS).not_exported(),
+        ])
+        .retention([
+            Retention::without_age(&["payments", "refunds", "ledger_transactions", "ledger_sums"], BOOKS),
+            Retention::without_age(&["ledger_unsummed"], "until it is added to the sums, within seconds"),
+            Retention::without_age(&["gateway_customers"], "until the erasure of the account"),
+            Retention::without_age(&["sandbox_movements"], "kept: the books of the sandbox, not in production"),
         ])
         .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()

@@ -16,6 +16,7 @@ pub mod stripe_events;
 use std::sync::Arc;
 
 use mainstay_kernel::{
+    config::Retention,
     module::Module,
     personal::{BOOKS, Personal},
     schedule::MINUTE,
@@ -33,6 +34,10 @@ use crate::{
 
 pub(crate) fn module() -> Module {
     Module::new("subscriptions", DESCRIPTOR_SET)
+        .retention([
+            Retention::without_age(&["subscriptions"], BOOKS),
+            Retention::without_age(&["sandbox_subscriptions"], "kept: the books of the sandbox, not in production"),
+        ])
         .needs(&["orders", "payments", "webhooks", "mail"])
         .personal([
             Personal::of_account("subscriptions", "account_id").kept(BOOKS).blocking_while("status <= 3"),

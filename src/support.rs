@@ -16,8 +16,8 @@ pub mod ticket;
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use mainstay_kernel::{
+    config::Retention,
     module::{Module, Process, Purpose},
     partitions::PartitionedTable,
     personal::{ANONYMOUS, Personal},
@@ -27,7 +27,7 @@ use mainstay_kernel::{
 use self::{
     answer::service::CannedAnswers,
     comment::service::Comments,
-    config::SupportConfig,
+    config::{ACTIVITIES, SupportConfig},
     import::{command::Import, job::ImportTickets},
     link::service::TicketLinks,
     ticket::service::Tickets,
@@ -66,9 +66,21 @@ const PERSONAL: [Personal; 11] = [
     Personal::of_user("canned_answers", "author_id").kept(ANONYMOUS).not_exported(),
 ];
 
+const RETENTIONS: [Retention; 5] = [
+    ACTIVITIES,
+    Retention::without_age(&["tickets", "comments", "ticket_links"], "until the ticket is deleted"),
+    Retention::without_age(&["canned_answers"], "until the answer is deleted"),
+    Retention::without_age(&["upload_chunks"], "until the import ends"),
+    Retention::without_age(
+        &["ticket_counts", "imported_rows"],
+        "until the erasure of the account: a row of a file is imported once",
+    ),
+];
+
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
         .personal(PERSONAL)
+        .retention(RETENTIONS)
         .needs(&["identity", "operations", "files", "mail"])
         .config::<SupportConfig>()
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
@@ -92,10 +104,7 @@ pub(crate) fn module() -> Module {
             "Merges the ticket counters of individual writers",
             jobs::fold_ticket_counts,
         )
-        .partitioned(PartitionedTable::by_month("activities").retention(|config| {
-            let retention = config.section::<SupportConfig>().activity_retention;
-            retention.and_then(|retention| TimeDelta::from_std(retention).ok())
-        }))
+        .partitioned(PartitionedTable::by_month("activities").retention(|config| ACTIVITIES.kept(config)))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
         .examples(examples::by_name)
 }

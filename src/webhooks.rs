@@ -47,6 +47,7 @@ pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
         .personal([Personal::of_account("webhook_endpoints", "account_id")
             .erased_by(|connection, account, _| Box::pin(endpoint::ops::erase_of(connection, account)))])
+        .retention(jobs::RETENTIONS)
         .config::<WebhooksConfig>()
         .production(config::PRODUCTION)
         .part(|app| {
@@ -68,18 +69,18 @@ pub(crate) fn module() -> Module {
         .every(
             HOUR,
             "forget_inbound_events",
-            "Removes inbound webhook events after 90 days, dead ones 90 days after they died",
+            "Removes inbound webhook events after INBOUND_EVENTS_KEPT, dead ones that long after they died",
             jobs::forget_inbound_events,
         )
         // A pending delivery (1) is still to be sent, at any age.
         .partitioned(
             PartitionedTable::by_month("webhook_deliveries")
-                .retention(|_| Some(jobs::DELIVERY_RETENTION))
+                .retention(|config| jobs::DELIVERIES.kept(config))
                 .unless("state = 1"),
         )
         .partitioned(
             PartitionedTable::by_month("webhook_attempts")
-                .retention(|_| Some(jobs::DELIVERY_RETENTION))
+                .retention(|config| jobs::DELIVERIES.kept(config))
                 // Attempts are removed together with their deliveries.
                 .unless("EXISTS (SELECT FROM webhook_deliveries WHERE id = delivery_id AND state = 1)"),
         )

@@ -3,6 +3,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -15,13 +16,17 @@ import { becomes } from "./wait.mjs";
 export const WEBHOOK_SECRET = "whsec_Y29uc29sZSBjb25zb2xlIGNvbnNvbGUgY29uc29sZQ==";
 const START_MS = 60_000;
 
-/** Starts the server, with the sample data on request. */
-export async function start({ hasSampleData = false } = {}) {
+/** Starts the server, with the sample data on request. With the URL of an SMTP server, its mails have links to `localhost`. */
+export async function start({ hasSampleData = false, smtp } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "mainstay-console-"));
   // The private Postgres runs as another user if root starts it.
   chmodSync(dir, 0o711);
   const dns = await nameServer();
   const env = { ...process.env, MAINSTAY_DATA_DIR: join(dir, "data"), LISTEN_ADDR: "127.0.0.1:0", METRICS_LISTEN_ADDR: "127.0.0.1:0", WEBHOOK_SECRETS_STANDARD: WEBHOOK_SECRET, DNS_SERVERS: dns.address };
+  if (smtp) {
+    const port = await freePort();
+    Object.assign(env, { LISTEN_ADDR: `127.0.0.1:${port}`, PUBLIC_URL: `http://localhost:${port}`, MAIL_TRANSPORT: "smtp", MAIL_FROM: "Mainstay <no-reply@shop.example>", SMTP_URL: smtp });
+  }
   const options = hasSampleData ? [] : ["--empty"];
   let { child, banner } = await launch(env, options);
   const origin = new URL(banner.docs).origin;
@@ -54,6 +59,16 @@ export async function start({ hasSampleData = false } = {}) {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Returns a port that no other program has. */
+async function freePort() {
+  const socket = createServer().listen(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, "close");
+  return port;
 }
 
 async function gone(child) {

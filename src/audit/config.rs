@@ -1,17 +1,24 @@
 //! Settings of the audit log.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrono::TimeDelta;
-use mainstay_kernel::config::{Config, Reader, Section, Variable, is_https_or_loopback};
+use mainstay_kernel::config::{Reader, Retention, Section, Variable, is_https_or_loopback};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+/// The entries and their chain.
+pub const AUDIT_LOG: Retention = Retention::of(
+    &["audit_entries", "audit_links"],
+    "AUDIT_LOG_KEPT",
+    "400d",
+    ["30d", "36500d"],
+    "How long the audit log is kept, then removed by the month; if empty, it is kept",
+)
+.or_forever();
+
 #[derive(Debug, Clone)]
 pub struct AuditConfig {
-    /// The retention of entries; `None` keeps them forever.
-    pub retention: Option<Duration>,
     /// The receiver of all entries, if any.
     pub export: Option<ExportTarget>,
     /// The certificate authorities of a syslog server, a PEM file; `None`: those of the system.
@@ -31,11 +38,6 @@ pub enum ExportTarget {
 
 impl Section for AuditConfig {
     const VARIABLES: &'static [Variable] = &[
-        Variable::plain(
-            "AUDIT_LOG_KEPT",
-            "400d",
-            "How long the audit log is kept, then removed by the month; if empty, it is kept",
-        ),
         Variable::plain(
             "AUDIT_EXPORT_URL",
             "",
@@ -57,7 +59,6 @@ impl Section for AuditConfig {
         // The module for mail declares this variable, and says what is wrong with it.
         let public_url = read.optional::<String>("PUBLIC_URL").and_then(|url| url.parse::<Url>().ok());
         Self {
-            retention: read.optional_duration("AUDIT_LOG_KEPT"),
             export: export(read),
             export_authorities: (!authorities.as_os_str().is_empty()).then_some(authorities),
             host: public_url.and_then(|url| url.host_str().map(str::to_owned)),
@@ -100,9 +101,4 @@ fn export(read: &mut Reader) -> Option<ExportTarget> {
 pub(super) fn signing_key(secret: &SecretString) -> Option<Vec<u8>> {
     let key = STANDARD.decode(secret.expose_secret().strip_prefix("whsec_")?).ok();
     key.filter(|key| (24..=64).contains(&key.len()))
-}
-
-/// Returns the retention of a configuration.
-pub(super) fn retention(config: &Config) -> Option<TimeDelta> {
-    config.section::<AuditConfig>().retention.and_then(|kept| TimeDelta::from_std(kept).ok())
 }

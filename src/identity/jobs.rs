@@ -15,19 +15,17 @@ use crate::identity::{
     account_domain::ops as account_domain,
     auth::store,
     data_export::{job::ExportData, ops as data_export, store as data_exports},
-    deletion::{job::EraseData, model::NOTICE_RETENTION, ops as deletion, store as deletions},
+    deletion::{job::EraseData, ops as deletion, store as deletions},
     email_change::store as email_change,
     invitation::store as invitation,
     registration::store as registration,
+    retention::{CONFIRMATIONS, DATA_EXPORTS, DELETION_NOTICES, INVITATIONS, SESSIONS, SIGN_INS},
     revocation::store as revocation,
     second_factor::ops as second_factor,
     session::{ops as session, store as sessions},
     sign_in::store as sign_in,
     tokens::Tokens,
 };
-
-/// How long expired tokens are kept: their mails may still be in the queue.
-const TOKEN_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// How much longer a revocation is kept than the tokens and sessions it ends, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
@@ -51,7 +49,7 @@ impl Handler for ExportData {
 }
 
 pub(super) async fn forget_deletion_addresses(app: App) -> Result<usize> {
-    let before = app.clock.now() - NOTICE_RETENTION;
+    let before = DELETION_NOTICES.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(deletions::delete_notices(connection, before, BATCH))).await
 }
 
@@ -68,11 +66,8 @@ pub(super) async fn resume_erasures(app: App) -> Result<usize> {
     app.database.autocommit(resume).await
 }
 
-/// How long ended exports are listed.
-const EXPORT_RETENTION: TimeDelta = TimeDelta::days(30);
-
 pub(super) async fn forget_data_exports(app: App) -> Result<usize> {
-    let before = app.clock.now() - EXPORT_RETENTION;
+    let before = DATA_EXPORTS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(data_exports::delete_expired(connection, before, BATCH))).await
 }
 
@@ -84,22 +79,22 @@ pub(super) async fn expire_revocations(app: App) -> Result<usize> {
 }
 
 pub(super) async fn expire_sessions(app: App) -> Result<usize> {
-    let before = app.clock.now() - TOKEN_RETENTION;
+    let before = SESSIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(sessions::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {
-    let before = app.clock.now() - TOKEN_RETENTION;
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(registration::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
-    let before = app.clock.now() - TOKEN_RETENTION;
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
-    let before = app.clock.now() - TOKEN_RETENTION;
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
 }
 
@@ -107,19 +102,13 @@ pub(super) async fn check_account_domains(app: App) -> Result<usize> {
     account_domain::check_due(&app).await
 }
 
-/// How long expired invitations are kept, so that they can be resent.
-const INVITATION_RETENTION: TimeDelta = TimeDelta::days(30);
-
 pub(super) async fn expire_invitations(app: App) -> Result<usize> {
-    let before = app.clock.now() - INVITATION_RETENTION;
+    let before = INVITATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(invitation::delete_expired(connection, before, BATCH))).await
 }
 
-/// How long the sign-in counts are kept.
-const SIGN_IN_RETENTION: TimeDelta = TimeDelta::days(90);
-
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
-    let before = app.clock.now() - SIGN_IN_RETENTION;
+    let before = SIGN_INS.start(&app.config, app.clock.now());
     app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
 }
 

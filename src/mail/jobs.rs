@@ -1,8 +1,8 @@
 //! Due mails, job handlers and scheduled tasks.
 
-use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
+    config::Retention,
     error::Result,
     queue::{Handler, Lane, rows::DueRows},
     schedule::{BATCH, in_batches},
@@ -12,9 +12,17 @@ use uuid::Uuid;
 
 use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store};
 
-/// How long a mail is kept after it is finished. A kept mail prevents a second mail for the same cause; no cause is
-/// processed again after this time.
-const RETENTION: TimeDelta = TimeDelta::days(30);
+/// A kept mail prevents a second mail for the same cause. No cause is processed again after the shortest retention.
+const MAILS: Retention = Retention::of(
+    &["mails"],
+    "MAILS_KEPT",
+    "30d",
+    ["30d", "400d"],
+    "How long mails are kept after they were sent or given up",
+);
+
+pub(super) const RETENTIONS: [Retention; 2] =
+    [MAILS, Retention::without_age(&["mail_suppressions"], "until the erasure of the user: the address gets no mail")];
 
 /// Mails that [a recipient waits for](crate::mail::model::Kind::is_urgent), in separate slots.
 #[derive(Debug)]
@@ -53,7 +61,7 @@ impl Handler for SendMail {
 }
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
-    let before = app.clock.now() - RETENTION;
+    let before = MAILS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 

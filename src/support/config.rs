@@ -1,8 +1,16 @@
 //! Settings of tickets and their imports.
 
-use std::time::Duration;
+use mainstay_kernel::config::{Reader, Retention, Section, Variable};
 
-use mainstay_kernel::config::{Reader, Section, Variable};
+/// The history of tickets.
+pub const ACTIVITIES: Retention = Retention::of(
+    &["activities"],
+    "ACTIVITIES_KEPT",
+    "",
+    ["30d", "36500d"],
+    "How long the activities of tickets are kept, then removed by the month; if absent, they are kept",
+)
+.or_forever();
 
 #[derive(Debug, Clone)]
 pub struct SupportConfig {
@@ -12,8 +20,6 @@ pub struct SupportConfig {
     pub max_import_bytes: usize,
     /// The number of concurrent imports, which have separate job slots.
     pub imports: usize,
-    /// The retention of activities; `None` keeps them forever.
-    pub activity_retention: Option<Duration>,
 }
 
 impl Section for SupportConfig {
@@ -21,11 +27,6 @@ impl Section for SupportConfig {
         Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer, and of all keys of an account"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
         Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
-        Variable::plain(
-            "ACTIVITIES_KEPT",
-            "",
-            "How long the activities of tickets are kept, then removed by the month; if absent, they are kept",
-        ),
     ];
 
     fn read(read: &mut Reader) -> Self {
@@ -33,7 +34,6 @@ impl Section for SupportConfig {
             open_ticket_limit: read.positive("OPEN_TICKET_LIMIT"),
             max_import_bytes: read.positive_bytes("MAX_IMPORT_BYTES"),
             imports: read.positive("IMPORT_CONCURRENCY"),
-            activity_retention: read.optional_duration("ACTIVITIES_KEPT"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Job handlers and scheduled tasks.
 
-use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
+    config::Retention,
     error::Result,
     queue::Handler,
     schedule::{BATCH, in_batches},
@@ -14,11 +14,26 @@ use crate::webhooks::{
     inbound_event::{self, job::ProcessInboundEvent},
 };
 
-/// How long events are kept: longer than any provider redelivers an event, so that duplicates are recognized. A dead
-/// event can be redriven in this time.
-const EVENT_RETENTION: TimeDelta = TimeDelta::days(90);
-/// How long deliveries are kept, and can be resent.
-pub(super) const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(30);
+/// The shortest retention is longer than any provider redelivers an event, so that duplicates are recognized. A dead event
+/// can be redriven in this time.
+const EVENTS: Retention = Retention::of(
+    &["inbound_events"],
+    "INBOUND_EVENTS_KEPT",
+    "90d",
+    ["30d", "400d"],
+    "How long inbound webhook events are kept, dead ones after they died",
+);
+/// A kept delivery can be resent. Attempts are removed together with their deliveries.
+pub(super) const DELIVERIES: Retention = Retention::of(
+    &["webhook_deliveries", "webhook_attempts"],
+    "WEBHOOK_DELIVERIES_KEPT",
+    "30d",
+    ["1d", "400d"],
+    "How long deliveries of webhooks are kept, then removed by the month",
+);
+
+pub(super) const RETENTIONS: [Retention; 3] =
+    [EVENTS, DELIVERIES, Retention::without_age(&["webhook_endpoints"], "until the erasure of the account")];
 
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
@@ -50,6 +65,6 @@ impl Handler for ForgetDeliveries {
 }
 
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
-    let before = app.clock.now() - EVENT_RETENTION;
+    let before = EVENTS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(inbound_event::store::delete_expired(connection, before, BATCH))).await
 }

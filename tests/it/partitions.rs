@@ -93,6 +93,18 @@ async fn months_past_their_retention_are_dropped_and_nothing_else() {
     assert_eq!(app.database.number(DETACHED).await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_and_their_attempts_have_a_retention_of_their_setting() {
+    let app = TestApp::builder().set("WEBHOOK_DELIVERIES_KEPT", "400d").start().await;
+    for table in ["webhook_deliveries", "webhook_attempts"] {
+        fill(&app.database, table).await;
+    }
+    app.run_task(TASK).await.expect("done");
+    for table in ["webhook_deliveries", "webhook_attempts"] {
+        assert_eq!(rows(&app.database, table).await, 5, "{table}");
+    }
+}
+
 /// The audit trail is kept unless a retention is configured.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_without_retention_are_kept() {

@@ -4,6 +4,7 @@ mod catalogue;
 mod deletion;
 mod erasure;
 mod export;
+mod retention;
 
 use serde_json::{Value, json};
 

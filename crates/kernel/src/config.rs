@@ -12,13 +12,15 @@ mod data_dir;
 mod effective;
 mod on_call;
 mod production;
+mod retention;
 mod section;
 mod source;
 mod tls;
 mod variables;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use address::reachable;
@@ -27,6 +29,7 @@ pub use effective::{Setting, Settings};
 pub use on_call::{OnCall, OnCallFormat};
 pub(crate) use production::KERNEL as PRODUCTION;
 pub use production::{Requirement, Verdict};
+pub use retention::Retention;
 use section::Sections;
 pub use section::{Section, SectionReader};
 pub use source::{ConfigError, Origin, Reader, Source, Variable};
@@ -54,6 +57,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// The service that wakes an operator.
     pub on_call: OnCall,
+    /// By the name of the variable; `None`: forever.
+    retentions: HashMap<&'static str, Option<TimeDelta>>,
     sections: Sections,
     settings: Vec<Setting>,
 }
@@ -172,9 +177,9 @@ pub struct Jobs {
 }
 
 impl Config {
-    /// Reads the kernel's sections and those of the modules.
-    pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Settings {
-        let variables = Self::variables(sections);
+    /// Reads the kernel's sections, those of the modules, and the retentions.
+    pub(crate) fn read(source: Source, sections: &[SectionReader], retentions: &[Retention]) -> Settings {
+        let variables = Self::variables(sections, retentions);
         let mut read = Reader::new(source, variables.clone());
         let config = Self {
             server: Server::read(&mut read),
@@ -186,6 +191,7 @@ impl Config {
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
             on_call: OnCall::read(&mut read),
+            retentions: retention::read(retentions, &mut read),
             sections: Sections::read(sections, &mut read),
             settings: Vec::new(),
         };
@@ -193,15 +199,24 @@ impl Config {
         Settings::new(config, &variables, read.finish())
     }
 
-    /// Returns every variable: the kernel's, then those of the sections.
-    pub(crate) fn variables(sections: &[SectionReader]) -> Vec<Variable> {
+    /// Returns every variable: the kernel's, those of the sections, and those of the retentions.
+    pub(crate) fn variables(sections: &[SectionReader], retentions: &[Retention]) -> Vec<Variable> {
         let of_modules = sections.iter().flat_map(|section| section.variables.iter());
-        variables::KERNEL.iter().chain(of_modules).copied().collect()
+        let ages = retentions.iter().filter_map(Retention::setting).map(|setting| &setting.variable);
+        variables::KERNEL.iter().chain(of_modules).chain(ages).copied().collect()
     }
 
     /// Returns every variable with the value in effect, in the order of declaration. No secrets are in it.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// Returns the retention that a variable configures; `None`: forever.
+    ///
+    /// # Panics
+    /// If no registered module declares it.
+    pub(crate) fn retention(&self, name: &str) -> Option<TimeDelta> {
+        *self.retentions.get(name).unwrap_or_else(|| panic!("no module declares the retention {name}"))
     }
 
     /// Returns the section of a module.

@@ -81,6 +81,7 @@ pub mod personal;
 pub mod queue;
 pub mod rate_limit;
 pub mod redis;
+pub mod retention;
 pub mod schedule;
 pub mod secret;
 mod sweep;

@@ -31,7 +31,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command::{self, Command},
-    config::{Config, ConfigError, Requirement, Section, SectionReader},
+    config::{Config, ConfigError, Requirement, Retention, Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -67,6 +67,7 @@ pub struct Module {
     service_names: Vec<&'static str>,
     partitioned: Vec<PartitionedTable>,
     personal: Vec<Personal>,
+    retentions: Vec<Retention>,
     registered: Registrations,
 }
 
@@ -90,6 +91,7 @@ impl Module {
             service_names: Vec::new(),
             partitioned: Vec::new(),
             personal: Vec::new(),
+            retentions: Vec::new(),
             registered: Registrations::default(),
         }
     }
@@ -255,6 +257,13 @@ impl Module {
     /// rows. The export of all data of a person or an account has the rows, too.
     pub fn personal(mut self, declarations: impl IntoIterator<Item = Personal>) -> Self {
         self.personal.extend(declarations);
+        self
+    }
+
+    /// Declares how long the rows of the module's tables are kept. Each declaration with a setting adds its variable to the
+    /// configuration.
+    pub fn retention(mut self, declarations: impl IntoIterator<Item = Retention>) -> Self {
+        self.retentions.extend(declarations);
         self
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
 use crate::{
     app::App,
     changes,
@@ -11,14 +9,9 @@ use crate::{
     error::Result,
     partitions::{self, PartitionedTable},
     queue,
+    retention::{DEAD_JOBS, KEYS, RESPONSES},
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
-    unit_of_work::ANSWER_RETENTION,
 };
-
-/// Until then, a reused key is rejected rather than executed again.
-const KEY_RETENTION: TimeDelta = TimeDelta::days(30);
-/// Until then, an operator can read the error of a dead job.
-const DEAD_JOB_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// Returns the tasks. One of them maintains the partitions of `tables`.
 pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
@@ -26,7 +19,7 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
         Task::new(
             "expire_keys",
             10 * MINUTE,
-            "Removes stored responses after 1 day, idempotency keys after 30 days",
+            "Removes stored responses after IDEMPOTENT_RESPONSES_KEPT, idempotency keys after IDEMPOTENCY_KEYS_KEPT",
             expire_keys,
         ),
         Task::new(
@@ -36,7 +29,7 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
             expire_attempt_limits,
         ),
         Task::new("forget_changes", 10 * MINUTE, "Removes changes of resources after 70 minutes", forget_changes),
-        Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after they were given up", forget_dead_jobs),
+        Task::new("forget_dead_jobs", HOUR, "Removes jobs DEAD_JOBS_KEPT after they were given up", forget_dead_jobs),
         Task::new(
             "keep_partitions",
             HOUR,
@@ -48,7 +41,7 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
 
 async fn expire_keys(app: App) -> Result<usize> {
     let now = app.clock.now();
-    let (answers, keys) = (now - ANSWER_RETENTION, now - KEY_RETENTION);
+    let (answers, keys) = (RESPONSES.start(&app.config, now), KEYS.start(&app.config, now));
     let emptied = in_batches(&app, |connection| Box::pin(idempotency::empty(connection, answers, BATCH))).await?;
     let deleted = in_batches(&app, |connection| Box::pin(idempotency::delete_expired(connection, keys, BATCH))).await?;
     Ok(emptied + deleted)
@@ -63,5 +56,6 @@ async fn forget_changes(app: App) -> Result<usize> {
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {
-    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, DEAD_JOB_RETENTION, BATCH))).await
+    let Some(age) = DEAD_JOBS.kept(&app.config) else { return Ok(0) };
+    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, age, BATCH))).await
 }

@@ -25,7 +25,7 @@
 
 mod work;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -41,6 +41,7 @@ use crate::{
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
+    retention::RESPONSES,
 };
 
 pub use work::Work;
@@ -112,7 +113,7 @@ pub async fn run<M: Message + Default>(
         let scope = claim.scope;
         let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
         if let Some(answer) = existing {
-            return claim.replay(answer, app.clock.now())?.committed(app);
+            return claim.replay(answer, oldest_response(app))?.committed(app);
         }
     }
     let mut work = Work::open(&app.database, reach, permit, claim.as_ref().map(|claim| claim.scope)).await?;
@@ -169,12 +170,12 @@ fn store(answer: StoredAnswer) -> Queued {
 /// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
 /// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
 async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -> Result<Committed<M>> {
-    let now = app.clock.now();
+    let oldest = oldest_response(app);
     let outcome = app.database.autocommit(async move |connection| {
         // Claim first: once the lock is acquired, the other transaction has ended, so the row exists now or never will.
         let claimed = idempotency::claim(connection, &claim.scope).await;
         match idempotency::find(connection, &claim.scope).await? {
-            Some(answer) => claim.replay(answer, now).map(Some),
+            Some(answer) => claim.replay(answer, oldest).map(Some),
             None => claimed.map(|()| None),
         }
     });
@@ -205,7 +206,7 @@ pub async fn conclude(
 
 /// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
 async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<Error>) -> Result<Committed<M>> {
-    let now = app.clock.now();
+    let (now, oldest) = (app.clock.now(), oldest_response(app));
     let earlier = app.database.autocommit(async move |connection| {
         if let Some(error) = refusal {
             let answer = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
@@ -214,13 +215,15 @@ async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<E
             }
         }
         let answer = idempotency::find(connection, &claim.scope).await?;
-        claim.replay(answer.ok_or_else(idempotency::in_progress)?, now)
+        claim.replay(answer.ok_or_else(idempotency::in_progress)?, oldest)
     });
     earlier.await?.committed(app)
 }
 
-/// How long a response is kept. After that, the key is rejected until the row is swept.
-pub const ANSWER_RETENTION: TimeDelta = TimeDelta::hours(24);
+/// Returns the time before which responses are past their retention.
+fn oldest_response(app: &App) -> DateTime<Utc> {
+    RESPONSES.start(&app.config, app.clock.now())
+}
 
 impl Claim {
     fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> StoredAnswer {
@@ -236,8 +239,8 @@ impl Claim {
     }
 
     /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
-    /// see the response, and the request must not run again either.
-    fn replay(&self, earlier: StoredAnswer, now: DateTime<Utc>) -> Result<EarlierAnswer> {
+    /// see the response, and the request must not run again either. Responses from before `oldest` are past their retention.
+    fn replay(&self, earlier: StoredAnswer, oldest: DateTime<Utc>) -> Result<EarlierAnswer> {
         // A request of another account of the caller is another request, even if its messages are equal.
         if earlier.fingerprint != self.fingerprint || self.visibility.is_of_other_account(&earlier.visibility) {
             return Err(Reason::IdempotencyKeyReused.into());
@@ -246,7 +249,7 @@ impl Claim {
             return Err(Error::not_found("resource"));
         }
         match earlier.answer {
-            Some(bytes) if now - earlier.created_at < ANSWER_RETENTION => {
+            Some(bytes) if earlier.created_at > oldest => {
                 Ok(EarlierAnswer { is_refusal: earlier.error_code.is_some(), bytes, operation: earlier.operation_id })
             }
             _ => Err(Reason::IdempotencyKeyExpired.into()),

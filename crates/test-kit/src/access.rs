@@ -5,6 +5,7 @@ use mainstay_kernel::{
         Method,
         policy::{Access, BuiltInRole, DeclaredScope, Role, Scope},
     },
+    database::Connection,
     module::Modules,
 };
 use tonic::{Code, Request, client::Grpc};
@@ -44,6 +45,18 @@ impl TestServer {
         let personal = Modules::of(self.app()).personal();
         let undeclared = self.app().database.autocommit(async |connection| personal.undeclared(connection).await).await;
         assert_eq!(undeclared.expect("the catalogue"), Vec::<String>::new(), "not declared with Module::personal");
+    }
+
+    /// Checks that every table of the database is declared with
+    /// [`Module::retention`](mainstay_kernel::module::Module::retention): its rows are removed by age, or it has a reason.
+    ///
+    /// # Panics
+    /// Panics with the tables that are not.
+    pub async fn check_retention(&self) {
+        let retentions = Modules::of(self.app()).retentions();
+        let read = async |connection: &mut Connection| retentions.undeclared(connection).await;
+        let undeclared = self.app().database.autocommit(read).await;
+        assert_eq!(undeclared.expect("the catalogue"), Vec::<String>::new(), "not declared with Module::retention");
     }
 
     /// Calls every method of a package as every kind of caller: without credentials, with each built-in role, and with custom

@@ -19,6 +19,7 @@ pub mod vehicle;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay::orders::events::OrderPaid;
 use mainstay_kernel::{
+    config::Retention,
     module::{About, Module},
     personal::{BOOKS, Personal},
     schedule::MINUTE,
@@ -53,6 +54,7 @@ pub fn module() -> Module {
     Module::new("fleet", proto::DESCRIPTORS)
         .migrations(MIGRATIONS)
         .personal([Personal::of_account("fleet.leases", "account_id").kept(BOOKS)])
+        .retention([Retention::without_age(&["fleet.vehicles", "fleet.leases"], BOOKS)])
         .config::<FleetConfig>()
         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))

@@ -1,6 +1,5 @@
 //! Lengthens and verifies the chain.
 
-use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App, config::Config, database::Connection, error::Result, secret::SecretKey, unit_of_work::Work,
 };
@@ -11,7 +10,7 @@ use crate::audit::{
         model::{Fault, Rules, Seals, Verifier},
         store,
     },
-    config::retention,
+    config::AUDIT_LOG,
 };
 
 /// The most links per transaction, and the most transactions per run.
@@ -95,7 +94,7 @@ pub async fn verify(app: &App, earlier: &[SecretKey], expected: Option<(i64, Vec
 
 /// Returns the time before which retention may have removed entries.
 fn removed_before(config: &Config, now: chrono::DateTime<chrono::Utc>) -> Option<chrono::DateTime<chrono::Utc>> {
-    retention(config).and_then(|kept: TimeDelta| now.checked_sub_signed(kept))
+    AUDIT_LOG.kept(config).and_then(|kept| now.checked_sub_signed(kept))
 }
 
 async fn check(app: &App, verifier: &mut Verifier) -> Result<Option<Fault>> {

@@ -21,7 +21,7 @@ use crate::audit::{
 
 /// The time after which a run sends no further batch.
 const MAX_RUN_TIME: Duration = Duration::from_secs(20);
-/// The most links of a batch, and the most bytes after which a batch ends.
+/// The most links of a batch, which a receiver that refuses its size halves, and the most bytes after which a batch ends.
 const BATCH: i64 = 200;
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
@@ -34,21 +34,30 @@ pub async fn run(app: &App) -> Result<usize> {
     if !receiver.is_configured() {
         return Ok(0);
     }
-    let (began, mut total) = (Instant::now(), 0);
+    let (began, mut total, mut limit) = (Instant::now(), 0, BATCH);
     while began.elapsed() < MAX_RUN_TIME {
-        match send_batch(app, receiver).await? {
-            0 => break,
-            count => total += count,
+        match send_batch(app, receiver, limit).await? {
+            Sent::Links(0) => break,
+            Sent::Links(count) => total += count,
+            Sent::TooLarge(count) => limit = (count / 2).max(1),
         }
     }
     Ok(total)
 }
 
-/// Sends the next links; returns their number.
-async fn send_batch(app: &App, receiver: &Receiver) -> Result<usize> {
+/// The outcome of a batch.
+enum Sent {
+    /// The number of links that the cursor has passed.
+    Links(usize),
+    /// The number of links of a batch that the receiver refuses because of its size.
+    TooLarge(i64),
+}
+
+/// Sends the next links, at most `limit`.
+async fn send_batch(app: &App, receiver: &Receiver, limit: i64) -> Result<Sent> {
     let read = async move |connection: &mut Connection| {
         let last = store::last(connection).await?;
-        Ok::<_, Error>((last, chain::links(connection, last, BATCH).await?))
+        Ok::<_, Error>((last, chain::links(connection, last, limit).await?))
     };
     let (last, links) = app.database.autocommit(read).await?;
     let (mut items, mut bytes, mut count, mut end) = (Vec::new(), 0, 0, None);
@@ -62,14 +71,14 @@ async fn send_batch(app: &App, receiver: &Receiver) -> Result<usize> {
             break;
         }
     }
-    let Some(end) = end else { return Ok(0) };
-    if !items.is_empty() {
-        receiver.send(&items, app.clock.now()).await?;
+    let Some(end) = end else { return Ok(Sent::Links(0)) };
+    if !items.is_empty() && !receiver.send(&items, app.clock.now()).await? {
+        return Ok(Sent::TooLarge(i64::try_from(count).unwrap_or(BATCH)));
     }
     let now = app.clock.now();
     let advance = app.database.autocommit(async move |connection| store::advance(connection, last, end, now).await);
     // Another worker, whose run began a minute later, has sent these, too.
-    Ok(if advance.await? { count } else { 0 })
+    Ok(Sent::Links(if advance.await? { count } else { 0 }))
 }
 
 /// Sets the gauge of the oldest link that the receiver has not taken.

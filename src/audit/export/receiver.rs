@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use http::header;
+use http::{StatusCode, header};
 use mainstay_kernel::{
     alert::Alerts,
     config::{Config, ConfigError},
@@ -88,23 +88,26 @@ impl Receiver {
         self.0.is_some()
     }
 
-    /// Sends a batch.
+    /// Sends a batch. Returns `false` if the receiver refuses the size of several items (413).
     ///
     /// # Errors
     /// `UPSTREAM_FAILED` and others unless the receiver has taken it.
-    pub async fn send(&self, items: &[Item], now: DateTime<Utc>) -> Result<()> {
+    pub async fn send(&self, items: &[Item], now: DateTime<Utc>) -> Result<bool> {
         match &self.0 {
-            None => Ok(()),
+            None => Ok(true),
             Some(Target::Syslog(receiver, host)) => {
                 let frames: String = items.iter().map(|item| item.syslog(host)).collect();
                 let sent = tokio::time::timeout(TOTAL, receiver.send(frames.as_bytes())).await;
                 let sent = sent.map_err(|_| Error::from(Reason::UpstreamTimeout))?;
-                sent.map_err(|error| Error::from(Reason::UpstreamFailed).caused_by(error))
+                sent.map(|()| true).map_err(|error| Error::from(Reason::UpstreamFailed).caused_by(error))
             }
             Some(Target::Webhook { client, url, key }) => {
                 let request = request(url, key, items, now).map_err(Error::internal)?;
-                client.send(request).await?;
-                Ok(())
+                match client.send(request).await {
+                    Ok(_) => Ok(true),
+                    Err(error) if items.len() > 1 && error.status() == Some(StatusCode::PAYLOAD_TOO_LARGE) => Ok(false),
+                    Err(error) => Err(error.into()),
+                }
             }
         }
     }

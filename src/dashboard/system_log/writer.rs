@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::dashboard::{
-    config::DashboardConfig,
+    config::{DashboardConfig, SYSTEM_LOGS},
     system_log::{
         logs::SystemLogs,
         model::{Level, Line},
@@ -57,13 +57,13 @@ struct WriterTask {
 impl WriterTask {
     fn new(app: &App, lines: LineReceiver) -> Self {
         let config = app.config.section::<DashboardConfig>();
-        let max_age = TimeDelta::from_std(config.max_age / PARTITIONS).unwrap_or(TimeDelta::MAX);
+        let max_age = SYSTEM_LOGS.kept(&app.config).unwrap_or(TimeDelta::MAX);
         Self {
             logs: app.part::<SystemLogs>().clone(),
             lines,
             waiting: VecDeque::new(),
             max_lines: i64::try_from(config.max_lines).unwrap_or(i64::MAX) / i64::from(PARTITIONS),
-            max_age,
+            max_age: max_age / PARTITIONS.cast_signed(),
             rotate_at: Instant::now(),
         }
     }

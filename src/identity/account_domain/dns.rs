@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-    net::{NetError, runtime::TokioRuntimeProvider},
+    net::runtime::TokioRuntimeProvider,
     proto::rr::RData,
 };
 use tokio::sync::Semaphore;
@@ -34,35 +34,38 @@ pub enum Answer {
 
 /// The client of the name servers.
 pub struct Dns {
-    resolver: Result<TokioResolver, NetError>,
+    servers: Vec<SocketAddr>,
     slots: Semaphore,
 }
 
 impl Dns {
     /// Creates a client of these name servers, or of those of the system if there are none.
     pub fn new(servers: &[SocketAddr]) -> Self {
-        let builder = match servers {
-            [] => TokioResolver::builder_tokio(),
+        Self { servers: servers.to_vec(), slots: Semaphore::new(SLOTS) }
+    }
+
+    /// Returns a client for one look-up. Look-ups are rare, and each one reads the name servers of the system, which may have
+    /// changed since the start.
+    fn resolver(&self) -> Result<TokioResolver, String> {
+        let mut builder = match &self.servers[..] {
+            [] => TokioResolver::builder_tokio().map_err(|error| error.to_string())?,
             servers => {
                 let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
-                Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             }
         };
-        let resolver = builder.and_then(|mut builder| {
-            let options = builder.options_mut();
-            // A record that was just added must not be missing for the lifetime of an earlier answer.
-            options.cache_size = 0;
-            options.timeout = ATTEMPT;
-            options.attempts = 2;
-            options.case_randomization = true;
-            builder.build()
-        });
-        Self { resolver, slots: Semaphore::new(SLOTS) }
+        let options = builder.options_mut();
+        // A record that was just added must not be missing for the lifetime of an earlier answer.
+        options.cache_size = 0;
+        options.timeout = ATTEMPT;
+        options.attempts = 2;
+        options.case_randomization = true;
+        builder.build().map_err(|error| error.to_string())
     }
 
     /// Returns the texts of the TXT records of a name.
     pub async fn texts(&self, name: &str) -> Answer {
-        let resolver = match &self.resolver {
+        let resolver = match self.resolver() {
             Ok(resolver) => resolver,
             Err(error) => return Answer::None(format!("the name servers of the system are unknown: {error}")),
         };

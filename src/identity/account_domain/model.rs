@@ -34,6 +34,8 @@ const PREFIX: &str = "mainstay-verification=";
 
 /// The time between two look-ups of a verified domain.
 const PERIOD: TimeDelta = TimeDelta::days(30);
+/// How recently the record must have been found when a person joins.
+const RECENT: TimeDelta = TimeDelta::days(1);
 /// The time between two look-ups after one that has not found the record.
 const RETRY: TimeDelta = TimeDelta::days(1);
 /// The look-ups in a row without the record after which a domain lapses.
@@ -171,6 +173,11 @@ impl AccountDomain {
         texts.iter().any(|text| text.trim() == value)
     }
 
+    /// Returns whether the record was found so recently that people join.
+    pub fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        self.verified_at.is_some_and(|at| now - at <= RECENT)
+    }
+
     /// Returns the domain after its record was found.
     #[must_use]
     pub fn found(self, now: DateTime<Utc>) -> Self {
@@ -258,6 +265,7 @@ mod tests {
         assert!(new.is_proved_by(&texts(&new.record_value())) && !new.is_proved_by(&texts(PREFIX)));
         let verified = new.found(now);
         assert_eq!((verified.state, verified.due_at), (State::Verified, Some(now + PERIOD)));
+        assert!(verified.is_recent(now + RECENT) && !verified.is_recent(now + RECENT + TimeDelta::seconds(1)));
         let mut failing = verified.clone();
         for failures in 1..MAX_FAILURES {
             failing = failing.missing(now);

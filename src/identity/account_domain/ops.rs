@@ -21,7 +21,8 @@ use mainstay_kernel::{
 pub use join::join;
 pub(crate) use joining::joining;
 pub use manage::{create, delete};
-pub(crate) use recheck::check_due;
+pub use recheck::renew_of_caller;
+pub(crate) use recheck::{check_due, renew};
 // For the mail about lapsed domains.
 pub(crate) use store::lapsed_of_owner;
 pub use verify::{count_look_up, look_up, verify};

@@ -133,6 +133,7 @@ impl AccountDomainService for AccountDomains {
 
     async fn join_account(&self, request: Request<pb::JoinAccountRequest>) -> Reply<pb::JoinAccountResponse> {
         let call = Call::admit(request)?;
+        ops::renew_of_caller(&self.app, &call.permit()?).await?;
         call.write(&self.app, async move |work: &mut Work| {
             let member = ops::join(work).await?;
             Ok(pb::JoinAccountResponse { data: Some(render_member(member)) })

@@ -214,10 +214,11 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, account:
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Excludes a person who was removed from an account, and the person's address.
+/// Excludes a person who was removed from an account, and the person's mailbox: the address without a tag (RFC 5233).
 pub async fn exclude(connection: &Connection, account: AccountId, user: UserId) -> Result<()> {
     const SQL: &str = "INSERT INTO domain_exclusions (account_id, user_id, address_hash) \
-                       SELECT $1, id, sha256(convert_to($1::text || email, 'UTF8')) FROM users WHERE id = $2 \
+                       SELECT $1, id, sha256(convert_to($1::text || regexp_replace(email, '^([^+@]+)[+][^@]*@', '\\1@'), 'UTF8')) \
+                       FROM users WHERE id = $2 \
                        ON CONFLICT (account_id, user_id) DO UPDATE SET address_hash = excluded.address_hash";
     let insert = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0).bind::<SqlUuid, _>(user.0);
     insert.execute(&mut &*connection).await?;
@@ -231,7 +232,7 @@ pub async fn readmit(connection: &Connection, account: AccountId, user: UserId) 
     Ok(())
 }
 
-/// Returns whether a person, or another user with the address, was removed from an account.
+/// Returns whether a person, or another user with the mailbox of the address, was removed from an account.
 pub async fn is_excluded(
     connection: &Connection,
     account: AccountId,
@@ -247,6 +248,7 @@ pub async fn is_excluded(
                        OR address_hash = sha256(convert_to($1::text || $3, 'UTF8')))) AS flag";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<diesel::sql_types::Nullable<SqlUuid>, _>(user.map(|user| user.0));
-    let row: Flag = query.bind::<Text, _>(email.as_str()).get_result(&mut &*connection).await?;
+    let mailbox = email.without_tag().unwrap_or_else(|| email.as_str().to_owned());
+    let row: Flag = query.bind::<Text, _>(mailbox).get_result(&mut &*connection).await?;
     Ok(row.flag)
 }

@@ -14,8 +14,6 @@ use crate::identity::data_export::id::DataExportId;
 pub const MAX_EXPORTS: i64 = 3;
 /// The period of the limit.
 pub const LIMIT_PERIOD: TimeDelta = TimeDelta::days(1);
-/// How long an archive can be downloaded.
-pub const ARCHIVE_LIFE: TimeDelta = TimeDelta::days(7);
 
 numbered! {
     /// The status of an export.

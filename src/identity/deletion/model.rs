@@ -24,9 +24,6 @@ pub(crate) const SETTLING: TimeDelta = TimeDelta::seconds(150);
 /// The time after which an erasure that may not begin yet is tried again.
 pub const POSTPONEMENT: TimeDelta = TimeDelta::days(1);
 
-/// How long the addresses of the notices are kept after the end of a deletion: the lifetime of a mail.
-pub const NOTICE_RETENTION: TimeDelta = TimeDelta::hours(24);
-
 numbered! {
     /// The state of a deletion.
     State {

@@ -6,6 +6,7 @@ use chrono::DateTime;
 
 use crate::{
     identity::{
+        account_domain::ops as account_domain,
         auth::{
             limits,
             networks::KnownNetworks,
@@ -237,6 +238,7 @@ fn verified_address(provider: &Provider, person: &Person) -> Result<EmailAddress
 /// Creates a customer without a password, with an account or in that of the mail domain, for a person.
 async fn register(app: &App, email: EmailAddress, person: Person) -> Result<User> {
     registration::admit(app, &email)?;
+    account_domain::renew(app, &email).await?;
     let local = email.as_str().split('@').next().unwrap_or_default().to_owned();
     let name = person.name.as_deref().and_then(|name| user::name(name).ok()).unwrap_or(local);
     let profile = Profile::new(email, name, Role::Customer);

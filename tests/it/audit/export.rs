@@ -218,6 +218,38 @@ async fn a_webhook_gets_signed_batches_until_it_takes_them() {
     assert_eq!(app.run_task(TASK).await.expect("nothing is left"), 0);
 }
 
+/// A proxy in front of the receiver has a limit on the size of requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_too_large_is_halved() {
+    let receiver = Receiver::answering(&[413, 413, 204]).await;
+    let secret = format!("whsec_{}", BASE64_STANDARD.encode([7_u8; 32]));
+    let app = TestApp::builder().set("AUDIT_EXPORT_URL", receiver.url()).set("AUDIT_EXPORT_SECRET", &secret);
+    let app = app.start().await;
+    let cast = app.cast().await;
+    for _ in 0..5 {
+        ticket(&cast.customer).await;
+    }
+    chain(&app).await;
+    let all = links(&app).await;
+    assert_eq!(app.run_task(TASK).await.expect("sent"), usize::try_from(all).expect("a few"));
+    let sizes_of = |body: &str| {
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        numbers(body["data"].as_array().expect("a list"))
+    };
+    let batches: Vec<_> = receiver.wait_for(3).await.iter().map(|delivery| sizes_of(&delivery.body)).collect();
+    let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+    assert_eq!(sizes[..3], [sizes[0], sizes[0] / 2, sizes[0] / 4]);
+    assert_eq!(batches[2..].concat(), (1..=all).collect::<Vec<_>>(), "in order, without a gap");
+
+    // An entry that is too large alone is an error.
+    let receiver = Receiver::answering(&[413]).await;
+    let refusing = TestApp::builder().set("AUDIT_EXPORT_URL", receiver.url()).set("AUDIT_EXPORT_SECRET", &secret);
+    let refusing = refusing.on(&app.database).start().await;
+    app.database.sql("UPDATE audit_export SET link_id = '00000000-0000-0000-0000-000000000000', number = 0").await;
+    assert_eq!(refusing.run_task(TASK).await.expect_err("413").reason(), Reason::UpstreamFailed);
+    assert_eq!(app.database.number("SELECT number FROM audit_export").await, 0);
+}
+
 /// Entries whose months were dropped leave links without an entry, and erased values are absent.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_value_is_not_sent() {

@@ -280,6 +280,28 @@ async fn no_spelling_of_an_address_has_attempts_of_its_own() {
     assert!(client.batch_execute(&capital).await.is_err(), "the database stores the folded form alone");
 }
 
+/// Only wrong passwords count, also in Postgres.
+#[tokio::test]
+async fn correct_sign_ins_are_not_limited_without_redis() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    redis.crash();
+    for number in 0..3 * TRIES {
+        try_password(&app, PROTOCOLS[number % 2], user, &user.password, "192.0.2.1").await.success();
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM attempt_limits").await, 0);
+    // A correct password takes back its own attempt, and not an earlier one.
+    for number in 0..TRIES {
+        try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.1").await.failure("INVALID_CREDENTIALS");
+        if number + 1 < TRIES {
+            try_password(&app, PROTOCOLS[number % 2], user, &user.password, "192.0.2.1").await.success();
+        }
+    }
+    try_password(&app, PROTOCOLS[0], user, WRONG, "192.0.2.1").await.failure("RATE_LIMIT_EXCEEDED");
+}
+
 #[tokio::test]
 async fn postgres_counts_attempts_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

@@ -24,7 +24,7 @@ async fn decide(app: &TestApp, requests: u32) -> Attempt {
 /// Returns whether an attempt was rejected, until about the end of the window.
 fn is_refused(attempt: &Attempt) -> bool {
     match attempt {
-        Attempt::Admitted => false,
+        Attempt::Admitted(_) => false,
         Attempt::Refused { wait } => {
             assert!(*wait > Duration::from_secs(600), "{wait:?}");
             true

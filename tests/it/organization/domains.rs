@@ -226,6 +226,35 @@ async fn a_domain_without_its_record_lapses_after_three_look_ups() {
     assert_ne!(register(&app, &scene, Protocol::Rest, &format!("ada@{name}")).await, scene.account());
 }
 
+/// The last look-up was up to 30 days ago, and the domain may belong to another company since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_joins_only_while_the_record_is_present() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let name = new_domain();
+    let domain = verify_domain(&scene.cast.customer, &name).await;
+    let record = domain["recordName"].as_str().expect("a name");
+    dns::set_texts(record, Vec::<String>::new());
+    app.app.clock.advance(TimeDelta::hours(23));
+    assert_eq!(register(&app, &scene, Protocol::Rest, &format!("ada@{name}")).await, scene.account(), "a recent proof");
+    app.app.clock.advance(TimeDelta::hours(2));
+    for number in 0..2 {
+        let own = register(&app, &scene, Protocol::Grpc, &format!("ben{number}@{name}")).await;
+        assert_ne!(own, scene.account());
+        assert_eq!(state(&app, &domain).await, (2, 1), "many people are one failure");
+    }
+    set_address(&app.database, &scene.cast.stranger, &format!("cy@{name}")).await;
+    app.database.sql("UPDATE users SET email_confirmed_at = now() + interval '25 hours' WHERE email LIKE 'cy@%'").await;
+    for break_server in [dns::fail as fn(&str), dns::silence] {
+        break_server(record);
+        scene.cast.stranger.call(Protocol::Rest, JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
+        assert_eq!(state(&app, &domain).await, (2, 1), "no answer is no evidence");
+    }
+    publish(&domain);
+    let joined = scene.cast.stranger.call(Protocol::Grpc, JOIN, json!({})).await.success();
+    assert_eq!((joined.text("/data/accountId"), state(&app, &domain).await), (scene.account(), (2, 0)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_name_server_holds_a_request_for_seconds_only() {
     let (_app, scene) = Scene::start().await;
@@ -256,6 +285,12 @@ async fn a_removed_member_joins_by_an_invitation_only() {
     set_address(&app.database, &cast.stranger, &format!("alias@{name}")).await;
     cast.stranger.rest(JOIN, json!({})).await.failure("NO_ACCOUNT_TO_JOIN");
     assert_ne!(register(&app, &scene, Protocol::Rest, &email).await, scene.account());
+    // A tag leads to the same mailbox (RFC 5233), and another local part does not.
+    for tagged in [format!("ada+work@{name}"), format!("ada+a+b@{name}")] {
+        assert_ne!(register(&app, &scene, Protocol::Rest, &tagged).await, scene.account(), "{tagged}");
+    }
+    let other = register(&app, &scene, Protocol::Rest, &format!("adam+ada@{name}")).await;
+    assert_eq!(other, scene.account());
     // The account invites the person again.
     let token = create_token(&scene, &format!("alias@{name}")).await;
     let accept = json!({ "token": token });

@@ -1,7 +1,8 @@
 //! Invitations: the holder of the mail's token joins once, and no other caller.
 
 use chrono::TimeDelta;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::{Value, json};
 
 use super::{count_members, create_invitation, create_token, new_address};
@@ -127,6 +128,48 @@ async fn an_invitation_accepted_at_once_yields_one_member() {
     assert_eq!(reasons.iter().filter(|reason| reason.is_empty()).count(), 1, "{reasons:?}");
     assert_eq!(count_members(&scene).await, before + 2);
     assert_eq!(here.database.number(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await, 1);
+}
+
+/// One instance sends the invitation, Redis loses its data, and requests at once accept it on another instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_outlives_the_data_of_redis() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let provider = MailProvider::start().await;
+    let with_redis = || TestApp::builder().set("REDIS_URL", redis.url()).set_all(provider.variables());
+    let here = with_redis().with_jobs().start().await;
+    let there = with_redis().on(&here.database).start().await;
+    let scene = Scene::new(&here).await;
+    let before = count_members(&scene).await;
+    let (known, new) = (scene.cast.stranger.as_user().email.clone(), new_address());
+    for (number, email) in [&known, &new].into_iter().enumerate() {
+        let request = json!({ "email": email, "role": "MEMBER_ROLE_MEMBER" });
+        scene.cast.customer.call(PROTOCOLS[number], CREATE, request).await.success();
+    }
+    let mails = provider.wait_for(2).await;
+    let token_of = |email: &str| {
+        let mail = mails.iter().find(|mail| mail["to"] == json!([email]));
+        token(mail.expect("a mail to each"))
+    };
+    let pair = new_session(&here, &scene.cast.stranger).await;
+    let client = redis::Client::open(redis.url()).expect("a client");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
+    redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await.expect("emptied");
+
+    let accept = |number: usize| {
+        let (who, request) = (caller(&there, &pair), json!({ "token": token_of(&known) }));
+        async move { who.call(PROTOCOLS[number % 2], ACCEPT, request).await.reason }
+    };
+    let register = |number: usize| {
+        let who = Actor::anonymous(&there.endpoint);
+        let request = json!({ "token": token_of(&new), "password": PASSWORD, "name": "Zoë" });
+        async move { who.call(PROTOCOLS[number % 2], REGISTER, request).await.reason }
+    };
+    let (accepted, registered) = join(join_all((0..4).map(accept)), join_all((0..4).map(register))).await;
+    for reasons in [accepted, registered] {
+        assert_eq!(reasons.iter().filter(|reason| reason.is_empty()).count(), 1, "{reasons:?}");
+        assert!(reasons.iter().all(|reason| reason.is_empty() || reason == "INVALID_TOKEN"), "{reasons:?}");
+    }
+    assert_eq!(count_members(&scene).await, before + 2);
 }
 
 #[tokio::test]

@@ -150,6 +150,19 @@ async fn an_export_of_staff_has_no_rows_of_customers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_archive_is_kept_for_the_time_of_its_setting() {
+    let app = TestApp::builder().set("DATA_EXPORT_ARCHIVES_KEPT", "3h").with_jobs().start().await;
+    let customer = app.cast().await.customer;
+    let own = export(&customer, json!({})).await;
+    for is_expired in [false, true] {
+        app.app.clock.advance(TimeDelta::hours(2));
+        let again = Actor::user(&app.endpoint, customer.as_user().clone());
+        let read = again.call(Protocol::Rest, GET, json!({ "dataExportId": own["id"] })).await.success();
+        assert_eq!(read.data()["downloadUrl"].is_null(), is_expired, "{read:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_archive_is_for_its_user_and_for_some_minutes() {
     let (app, cast) = TestApp::builder().with_jobs().start_with_cast().await;
     let own = export(&cast.customer, json!({})).await;

@@ -235,7 +235,7 @@ impl Reader {
 
     /// Converts a value. An invalid value is recorded and replaced by its default, so that all errors are reported
     /// together.
-    fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,
             Err(message) => {
@@ -308,11 +308,6 @@ impl Reader {
         self.convert(name, positive_duration)
     }
 
-    /// Reads a duration that must be longer than 0; `None` if it is unset.
-    pub fn optional_duration(&mut self, name: &str) -> Option<Duration> {
-        self.convert(name, |text| Some(text).filter(|text| !text.is_empty()).map(positive_duration).transpose())
-    }
-
     /// Reads a number of bytes, with `B`, `KiB` or `MiB` as an optional unit.
     pub fn bytes(&mut self, name: &str) -> usize {
         self.convert(name, bytes)
@@ -361,7 +356,7 @@ impl Reader {
 /// 36,500 days. Added to the present, it stays within the time range of Postgres and of the system clock.
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let wrong = || "must be a number with a unit: ms, s, m, h or d".to_owned();
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;

@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::{
     deserialize::QueryableByName,
-    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable},
+    sql_types::{Array, BigInt, Binary, Integer, Nullable, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use sha2::{Digest as _, Sha256};
@@ -18,15 +19,22 @@ use sha2::{Digest as _, Sha256};
 use crate::{config::Quota, database::Connection, error::Result};
 
 /// The outcome of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The attempt may continue.
-    Admitted,
+    /// The attempt may continue. It occupies the slot.
+    Admitted(Slot),
     /// The quota is used up.
     Refused {
         /// The time until a slot is free. It is one second if concurrent attempts took all free slots.
         wait: Duration,
     },
+}
+
+/// An occupied slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    key_hash: Vec<u8>,
+    arrives_at: DateTime<Utc>,
 }
 
 /// The most slots of one key. While Redis is unavailable, a larger quota is reduced to it, which bounds the size of a
@@ -35,8 +43,10 @@ const MAX_SLOTS: u32 = 100;
 
 #[derive(QueryableByName)]
 struct SlotRow {
-    #[diesel(sql_type = Bool)]
-    taken: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    key_hash: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    arrives_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Integer)]
     free: i32,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -61,9 +71,9 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             FROM slots WHERE free ORDER BY position LIMIT 1 \
             ON CONFLICT (key_hash) DO UPDATE SET arrives_at = excluded.arrives_at \
             WHERE stored.arrives_at < statement_timestamp() \
-            RETURNING 1 \
+            RETURNING key_hash, arrives_at \
         ) \
-        SELECT EXISTS (SELECT FROM took) AS taken, \
+        SELECT (SELECT key_hash FROM took) AS key_hash, (SELECT arrives_at FROM took) AS arrives_at, \
                (count(*) FILTER (WHERE free))::integer AS free, \
                ceil(extract(epoch FROM min(arrives_at) FILTER (WHERE NOT free) - statement_timestamp()) * 1000000)::bigint \
                    AS wait_us \
@@ -78,8 +88,8 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
             .bind::<BigInt, _>(window_us)
             .get_result(connection)
             .await?;
-        if row.taken {
-            return Ok(Attempt::Admitted);
+        if let (Some(key_hash), Some(arrives_at)) = (row.key_hash, row.arrives_at) {
+            return Ok(Attempt::Admitted(Slot { key_hash, arrives_at }));
         }
         if row.free == 0 {
             // One microsecond is added, because a slot is free only after its `arrives_at`.
@@ -88,6 +98,19 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         }
     }
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
+}
+
+/// Frees slots, so that their attempts do not count. A slot that another attempt has taken since is kept.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn release(connection: &mut Connection, slots: &[Slot]) -> Result<()> {
+    const SQL: &str = "DELETE FROM attempt_limits USING unnest($1, $2) AS slot (hash, until) \
+                       WHERE key_hash = hash AND arrives_at = until";
+    let (hashes, times): (Vec<_>, Vec<_>) = slots.iter().map(|slot| (slot.key_hash.clone(), slot.arrives_at)).unzip();
+    let release = diesel::sql_query(SQL).bind::<Array<Binary>, _>(hashes).bind::<Array<Timestamptz>, _>(times);
+    release.execute(connection).await?;
+    Ok(())
 }
 
 /// Deletes at most `limit` expired slots, and returns their number. Expiry is decided by the clock of Postgres, so that

@@ -25,6 +25,7 @@ use crate::{
     partitions::PartitionedTable,
     personal::PersonalTables,
     queue::{Kind, worker::Work},
+    retention::Retentions,
     sweep,
     telemetry::{
         self,
@@ -53,6 +54,7 @@ pub struct Modules {
     authenticator: OpenAuthenticator,
     partitioned: Arc<[PartitionedTable]>,
     personal: PersonalTables,
+    retentions: Retentions,
     registered: Registrations,
 }
 
@@ -112,6 +114,7 @@ impl Modules {
         };
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let personal = modules.iter().flat_map(|module| &module.personal).copied();
+        let retentions = Retentions::new(modules.iter().flat_map(|module| &module.retentions).copied());
         let mut registered = Registrations {
             requirements: [PRODUCTION, telemetry::PRODUCTION].concat(),
             jobs: vec![Kind::of::<HandleEvent>()],
@@ -127,7 +130,7 @@ impl Modules {
             migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
             registered.extend(module.registered);
         }
-        Ok(Self { names, about, contract, migrations, authenticator, partitioned, personal, registered })
+        Ok(Self { names, about, contract, migrations, authenticator, partitioned, personal, retentions, registered })
     }
 
     /// Opens the application: the kernel's dependencies with what the modules registered for them, then the parts of each
@@ -195,12 +198,12 @@ impl Modules {
 
     /// Reads the configuration as it is, for listing it.
     pub fn settings(&self, source: Source) -> Settings {
-        Config::read(source, &self.registered.sections)
+        Config::read(source, &self.registered.sections, self.retentions.all())
     }
 
     /// Returns every variable of the configuration, in the order of registration.
     pub fn variables(&self) -> Vec<Variable> {
-        Config::variables(&self.registered.sections)
+        Config::variables(&self.registered.sections, self.retentions.all())
     }
 
     /// Returns the warnings for an operator with this configuration, beside a database that is not the private one.
@@ -242,6 +245,11 @@ impl Modules {
     /// Returns the declarations of personal data.
     pub fn personal(&self) -> &PersonalTables {
         &self.personal
+    }
+
+    /// Returns the declarations of retentions.
+    pub fn retentions(&self) -> &Retentions {
+        &self.retentions
     }
 
     /// Returns the dependencies beside Postgres and Redis.

@@ -60,7 +60,7 @@ pub struct Error {
 /// The conversion for calls whose failure is the caller's response: the provider failed or timed out.
 impl From<Error> for crate::error::Error {
     fn from(error: Error) -> Self {
-        let status = error.answer.as_ref().map(|answer| answer.status().as_u16().to_string());
+        let status = error.status().map(|status| status.as_u16().to_string());
         let (reason, message) = match (error.kind, &status) {
             (Kind::TimedOut, _) => (Reason::UpstreamTimeout, Reason::UpstreamTimeout.facts().summary.into()),
             (Kind::NotSent, _) => (Reason::CircuitOpen, Reason::CircuitOpen.facts().summary.into()),
@@ -77,6 +77,11 @@ impl From<Error> for crate::error::Error {
 }
 
 impl Error {
+    /// Returns the status of the provider's response, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.answer.as_ref().map(|answer| answer.status())
+    }
+
     /// Returns whether the provider replayed a response that it had stored under the request's idempotency key. Such a
     /// response is permanent, and is evidence that the provider is available.
     pub fn is_replay(&self) -> bool {

@@ -10,8 +10,7 @@
 //! that should not count, such as a correct guess, is taken back ([`Limiter::take_back`]).
 //!
 //! While Redis is unavailable, Postgres keeps the log ([`crate::database::attempt_limit`]). While both are, no attempt
-//! is admitted. Attempts are not taken back from Postgres: without Redis, successful attempts count as well, so
-//! that a network or a person is limited earlier.
+//! is admitted.
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +28,10 @@ use parking_lot::Mutex;
 
 use crate::{
     config::Quota,
-    database::attempt_limit::{self, Attempt},
+    database::{
+        Connection,
+        attempt_limit::{self, Attempt, Slot},
+    },
     error::{Error, Result},
     rate_limit::{
         Limiter,
@@ -81,21 +83,27 @@ impl AttemptLimit {
     }
 }
 
-/// A counted attempt: its limits, and its time under each. Without limits it was counted in Postgres.
+/// A counted attempt.
 #[derive(Debug, Default)]
 #[must_use = "an attempt that succeeded is taken back"]
-pub struct CountedAttempt(Vec<(AttemptLimit, i64)>);
+pub struct CountedAttempt {
+    /// The limits in Redis or in memory, and the time under each.
+    times: Vec<(AttemptLimit, i64)>,
+    /// The slots in Postgres.
+    slots: Vec<Slot>,
+}
 
 impl CountedAttempt {
     /// Restores an attempt from its limit and its time ([`CountedAttempt::at`]), so that any process can take it back
     /// later.
     pub fn restore(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
-        Self(vec![(limit, at.timestamp_micros())])
+        Self { times: vec![(limit, at.timestamp_micros())], slots: Vec::new() }
     }
 
-    /// Returns the time under its first limit, with a precision of microseconds; `None` if it can't be taken back.
+    /// Returns the time under its first limit, with a precision of microseconds; `None` if only this process
+    /// can take it back, because Postgres has counted it.
     pub fn at(&self) -> Option<DateTime<Utc>> {
-        self.0.first().and_then(|(_, at_us)| DateTime::from_timestamp_micros(*at_us))
+        self.times.first().and_then(|(_, at_us)| DateTime::from_timestamp_micros(*at_us))
     }
 }
 
@@ -128,7 +136,7 @@ impl Limiter {
                 Redis::Server(link) => attempt_redis(link, group).await,
             };
             match outcome {
-                Ok(Outcome::Counted(at_us)) => attempt.0.extend(group.iter().map(|limit| (*limit, at_us))),
+                Ok(Outcome::Counted(at_us)) => attempt.times.extend(group.iter().map(|limit| (*limit, at_us))),
                 Ok(Outcome::Refused { limit, wait_us }) => {
                     self.take_back(attempt).await;
                     return Err(refusal(&group[limit], Duration::from_micros(wait_us.unsigned_abs())));
@@ -146,26 +154,41 @@ impl Limiter {
     /// one.
     async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
+        let mut counted = CountedAttempt::default();
         for limit in limits {
             let (key, quota) = (limit.key.0, limit.quota);
             let attempt = self
                 .0
                 .database
                 .autocommit(async move |connection| attempt_limit::attempt(connection, &key, quota).await);
-            // An attempt that was not counted is not admitted, regardless of the error.
-            let attempt = attempt.await.map_err(|error| {
-                Error::unavailable(anyhow::anyhow!("an attempt could not be counted in Postgres: {}", error.detail()))
-            })?;
-            if let Attempt::Refused { wait } = attempt {
-                return Err(refusal(limit, wait));
-            }
+            let refused = match attempt.await {
+                Ok(Attempt::Admitted(slot)) => {
+                    counted.slots.push(slot);
+                    continue;
+                }
+                Ok(Attempt::Refused { wait }) => refusal(limit, wait),
+                // An attempt that was not counted is not admitted, regardless of the error.
+                Err(error) => Error::unavailable(anyhow::anyhow!(
+                    "an attempt could not be counted in Postgres: {}",
+                    error.detail()
+                )),
+            };
+            self.take_back(counted).await;
+            return Err(refused);
         }
-        Ok(CountedAttempt::default())
+        Ok(counted)
     }
 
     /// Takes an attempt back, so that it does not count. If this fails, the attempt counts.
     pub async fn take_back(&self, attempt: CountedAttempt) {
-        let taken_back = attempt.0.into_iter().map(|(limit, at_us)| async move {
+        let CountedAttempt { times, slots } = attempt;
+        if !slots.is_empty() {
+            let release = async move |connection: &mut Connection| attempt_limit::release(connection, &slots).await;
+            if let Err(error) = self.0.database.autocommit(release).await {
+                tracing::debug!(cause = error.detail(), "an attempt could not be taken back");
+            }
+        }
+        let taken_back = times.into_iter().map(|(limit, at_us)| async move {
             match &self.0.redis {
                 Redis::Local(_) => self.0.logs.take_back(&[limit], at_us),
                 Redis::Server(link) => {

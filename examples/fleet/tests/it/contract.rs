@@ -17,6 +17,11 @@ async fn erasures_and_exports_cover_the_tables() {
 }
 
 #[tokio::test]
+async fn each_table_has_a_retention_or_a_reason() {
+    start().await.check_retention().await;
+}
+
+#[tokio::test]
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 11, "the methods of all services");

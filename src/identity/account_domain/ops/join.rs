@@ -23,7 +23,7 @@ const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(1);
 /// Makes the calling user a member of the account that has verified the domain of the user's address.
 ///
 /// # Errors
-/// `NO_ACCOUNT_TO_JOIN`, also for an address that was not confirmed within a day; `ALREADY_EXISTS` if the user is a member.
+/// `NO_ACCOUNT_TO_JOIN`, also for an address or a domain that was not confirmed within a day; `ALREADY_EXISTS` if the user is a member.
 pub async fn join(work: &mut Work) -> Result<MemberDetails> {
     let ((id, ..), now) = (session::caller(&work.permit()?)?, work.now());
     let connection = work.connection().await?;
@@ -32,7 +32,7 @@ pub async fn join(work: &mut Work) -> Result<MemberDetails> {
     if !users::has_confirmed_email_since(connection, id, since).await? {
         return Err(IdentityReason::NoAccountToJoin.into());
     }
-    let domain = joining(connection, &user.email, Some(id)).await?.ok_or(IdentityReason::NoAccountToJoin)?;
+    let domain = joining(connection, &user.email, Some(id), now).await?.ok_or(IdentityReason::NoAccountToJoin)?;
     let member = Member::new(domain.account, id, domain.member_role(), now);
     members::insert(connection, &member).await?;
     tracing::info!(account = %member.account, user = %id, domain = %domain.id, "a user joined an account by its mail domain");

@@ -1,4 +1,6 @@
-//! Looks up verified domains again, and ends those without their record.
+//! Looks up verified domains again, when they are due and before a person joins, and ends those without their record.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -12,23 +14,33 @@ use crate::{
             store,
         },
         member::store as members,
+        user::{model::EmailAddress, store as users},
     },
     mail::{model::Topic, ops as mail},
 };
 use mainstay_kernel::{
     app::App,
     audit::Record,
+    caller::{Permit, Visibility},
+    config::Quota,
     context::{Context, Origin},
     database::Connection,
     error::{Reason, Result},
     events::Event,
     id,
+    rate_limit::AttemptLimit,
     unit_of_work::Work,
 };
 
 /// The name of the task in the audit log, as the schedule writes it. The end of a domain in favor of another account has it
 /// as well: the account must not see the person, the address and the program of the other one.
 const TASK: &str = "task check_account_domains";
+
+/// The look-ups of a domain by people who join while its record is missing.
+const RENEWALS: Quota = Quota { requests: 10, window: Duration::from_secs(3600) };
+
+/// The longest wait of a person who joins for a look-up: a call has 2 s.
+const RENEWAL_WAIT: Duration = Duration::from_secs(1);
 
 /// The most domains of one run, which are looked up within its time limit.
 const BATCH: i64 = 80;
@@ -46,6 +58,43 @@ pub(crate) async fn check_due(app: &App) -> Result<usize> {
         try_join_all(domains.iter().map(|domain| check(app, domain))).await?;
     }
     Ok(due.len())
+}
+
+/// Looks up the domain of an address before a person joins by it, unless its record was found within a day. Without the
+/// record, or without an answer, the person does not join, and the scheduled look-ups decide about the domain.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub(crate) async fn renew(app: &App, email: &EmailAddress) -> Result<()> {
+    let name = email.domain().to_owned();
+    let find = app.database.autocommit(async move |connection| store::verified(connection, &name).await);
+    let Some(domain) = find.await?.filter(|domain| !domain.is_recent(app.clock.now())) else { return Ok(()) };
+    let limit = AttemptLimit::new("domain-renewal", domain.id.0.as_bytes(), RENEWALS).confidential();
+    if app.limiter.attempt(&[limit]).await.is_err() {
+        return Ok(());
+    }
+    let record = domain.domain.record_name();
+    let look_up = tokio::time::timeout(RENEWAL_WAIT, app.part::<Dns>().texts(&record)).await;
+    match look_up.unwrap_or_else(|_| Answer::None(format!("no answer within {RENEWAL_WAIT:?}"))) {
+        Answer::Texts(texts) if domain.is_proved_by(&texts) => change(app, &domain, AccountDomain::found).await,
+        // A first failure is looked up again in a day, and not in a month.
+        Answer::Texts(_) if domain.failures == 0 => change(app, &domain, AccountDomain::missing).await,
+        Answer::Texts(_) => Ok(()),
+        Answer::None(failure) => {
+            tracing::warn!(domain = %domain.id, failure, "a mail domain was not looked up");
+            Ok(())
+        }
+    }
+}
+
+/// Looks up the domain of the calling user's address ([`renew`]).
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn renew_of_caller(app: &App, permit: &Permit) -> Result<()> {
+    let Some((id, ..)) = permit.user() else { return Ok(()) };
+    let read = app.database.read(async move |connection| users::get(connection, Visibility::All, id).await);
+    renew(app, &read.await?.email).await
 }
 
 /// Ends the domain of the account that has verified the name of this one, if its record is missing.

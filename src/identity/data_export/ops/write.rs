@@ -20,10 +20,13 @@ use crate::{
         archive::ops::{self as archive, ArchiveWriter},
         file::ops as file,
     },
-    identity::data_export::{
-        id::DataExportId,
-        model::{ARCHIVE_LIFE, Archive, DataExport},
-        store,
+    identity::{
+        data_export::{
+            id::DataExportId,
+            model::{Archive, DataExport},
+            store,
+        },
+        retention::ARCHIVES,
     },
 };
 
@@ -42,7 +45,7 @@ pub(crate) async fn run(app: &App, id: DataExportId) -> Result<()> {
     let count = async move |connection: &mut Connection| file::count_of(connection, subject).await;
     let files = app.database.autocommit(count).await?;
     let export = set(app, export, |export| export.run(tables.len() as i64 + files)).await?;
-    let expires_at = app.clock.now() + ARCHIVE_LIFE;
+    let expires_at = app.clock.now() + ARCHIVES.kept(&app.config).unwrap_or_default();
     let (archive_id, writer) = archive::begin(app, expires_at).await?;
     let written = async {
         let size_bytes = write(app, &export, tables, writer).await?;

@@ -9,6 +9,7 @@ use super::{
     request::admit,
 };
 use crate::identity::{
+    account_domain::ops as account_domain,
     auth::{networks::KnownNetworks, password::Password},
     credential::model as token,
     passwords::Passwords,
@@ -48,6 +49,7 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
     let email = email.ok_or(Reason::InvalidToken)?;
     // The configuration may have changed since the request.
     admit(app, &email)?;
+    account_domain::renew(app, &email).await?;
     let password_hash = app.part::<Passwords>().hash(password, &email, &name).await?;
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;

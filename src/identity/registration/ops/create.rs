@@ -105,7 +105,7 @@ pub(crate) async fn register(
     hash: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Registered> {
-    let joined_by = joining(connection, &profile.email, None).await?;
+    let joined_by = joining(connection, &profile.email, None, now).await?;
     let (user, account) = profile.into_user(now);
     user::insert_confirmed(connection, &user, hash.unwrap_or(&no_password())).await?;
     if hash.is_none() {

@@ -74,6 +74,14 @@ impl EmailAddress {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
+    /// Returns the address without its tag ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233)): `ada+shop@example.org` and
+    /// `ada@example.org` share a mailbox. `None` for an address without a tag.
+    pub fn without_tag(&self) -> Option<String> {
+        let (local, domain) = self.0.rsplit_once('@')?;
+        let (mailbox, _) = local.split_once('+').filter(|(mailbox, _)| !mailbox.is_empty())?;
+        Some(format!("{mailbox}@{domain}"))
+    }
+
     /// Returns the canonical form.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -106,6 +114,17 @@ mod tests {
         for spelling in ["xn--bcher-kva.example", "bücher.example", "Bu\u{308}cher.Example", "ｂücher。example \t"]
         {
             assert_eq!(folded(&format!(" Ada@{spelling}")).as_deref(), Some("ada@xn--bcher-kva.example"), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_tag_names_no_other_mailbox() {
+        let mailbox = |text: &str| EmailAddress::find(text).expect("an address").without_tag();
+        for text in ["Ada+shop@Example.com", "ada+a+b@example.com", "ada+@example.com"] {
+            assert_eq!(mailbox(text).as_deref(), Some("ada@example.com"), "{text}");
+        }
+        for text in ["ada@example.com", "+ada@example.com", "ada-shop@example.com"] {
+            assert_eq!(mailbox(text), None, "{text}");
         }
     }
 

@@ -1,0 +1,152 @@
+// The first day of a company, as its people see it: each follows the links of mails that an SMTP server has received. The step
+// uses a server of its own, because the links lead to its address.
+
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+
+import { go, same, settled, signIn, sound, WIDE } from "./browser.mjs";
+import { start } from "./server.mjs";
+import { mailServer } from "./smtp.mjs";
+import { becomes } from "./wait.mjs";
+
+const PASSWORD = "a long password for a company";
+
+const row = (page, name) => page.getByRole("row").filter({ hasText: name });
+const newAddress = (name) => `${name}.${crypto.randomUUID().slice(0, 8)}@example.com`;
+
+/** Registers a person with a company. */
+async function register(page, mail, email) {
+  await go(page, "/");
+  await page.getByRole("link", { name: "Register" }).click();
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByRole("button", { name: "Send the link" }).click();
+  await page.goto(await mail.link(email, "/register"));
+  await page.getByLabel("Your name").fill("Ada Lovelace");
+  await page.getByLabel("Your organization").fill("Difference Engines");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Create the account" }).click();
+  await page.getByText("Your account has been created.").waitFor();
+  await signIn(page, email, PASSWORD);
+}
+
+/** Invites a person on the page of the account. */
+async function invite(page, email, role) {
+  await go(page, "/account");
+  const dialog = page.getByRole("dialog");
+  await page.getByRole("button", { name: "Invite" }).click();
+  await dialog.getByLabel("E-mail address").fill(email);
+  await dialog.getByLabel("Role").selectOption({ label: role });
+  await dialog.getByRole("button", { name: "Invite" }).click();
+  await dialog.waitFor({ state: "hidden" });
+}
+
+/** Accepts an invitation as a new person in another browser; returns its page. */
+async function accept(page, mail, email, name) {
+  const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
+  const other = await guest.newPage();
+  other.origin = page.origin;
+  await other.goto(await mail.link(email, "/invitation"));
+  await other.getByText("Difference Engines").waitFor();
+  await other.getByLabel("Your name").fill(name);
+  await other.getByLabel("Password").fill(PASSWORD);
+  await other.getByRole("button", { name: "Accept" }).click();
+  await other.getByText("You are a member now.").waitFor();
+  await signIn(other, email, PASSWORD);
+  return other;
+}
+
+/** Makes a custom role and assigns it to a member. */
+async function assignRole(page, name) {
+  const dialog = page.getByRole("dialog");
+  await go(page, "/account?list=roles");
+  await page.getByRole("button", { name: "New role" }).click();
+  await dialog.getByLabel("Name", { exact: true }).fill("Bookkeeper");
+  for (const scope of ["orders.read", "payments.read"]) await dialog.getByLabel(scope).check();
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("columnheader", { name: "Bookkeeper" }).waitFor();
+  await page.getByRole("link", { name: "Members" }).click();
+  await row(page, name).getByRole("button", { name: "Change role" }).click();
+  await dialog.getByLabel("Role").selectOption({ label: "Bookkeeper" });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await row(page, name).getByText("Bookkeeper").waitFor();
+}
+
+/** Removes a member, whose browser is signed out. */
+async function remove(page, name, other) {
+  await row(page, name).getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await row(page, name).waitFor({ state: "detached" });
+  await becomes(async () => {
+    await other.reload();
+    return other.locator(".sign-in").waitFor({ timeout: 5000 }).then(() => true, () => false);
+  }, true, "whether the removed person is signed out");
+}
+
+/** Downloads the data of the account; returns the text of the archive. */
+async function exported(page) {
+  await go(page, "/account");
+  await page.getByRole("button", { name: "Download the data of the account" }).click();
+  const button = page.getByRole("button", { name: "Download", exact: true });
+  await button.waitFor({ timeout: 60_000 });
+  const download = page.waitForEvent("download");
+  await button.click();
+  return gunzipSync(readFileSync(await (await download).path())).toString("latin1");
+}
+
+async function live(page, mail) {
+  const [ada, charles, mary] = ["ada", "charles", "mary"].map(newAddress);
+  await register(page, mail, ada);
+  await invite(page, charles, "Viewer");
+  await invite(page, mary, "Member");
+  const bookkeeper = await accept(page, mail, charles, "Charles Babbage");
+  const removed = await accept(page, mail, mary, "Mary Somerville");
+
+  await assignRole(page, "Charles Babbage");
+  await sound(page, "the members of a company");
+  await remove(page, "Mary Somerville", removed);
+  await bookkeeper.reload();
+  await settled(bookkeeper);
+  for (const { name, count } of [{ name: "Orders", count: 1 }, { name: "Tickets", count: 0 }]) {
+    const link = bookkeeper.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name, exact: true });
+    await becomes(() => link.count(), count, `links of the bookkeeper to ${name}`);
+  }
+  const archive = await exported(page);
+  for (const [text, isIn] of [["members.ndjson", true], ["Difference Engines", true], [PASSWORD, false]]) same(archive.includes(text), isIn, `${text} in the archive`);
+
+  await go(page, "/account");
+  await page.getByRole("button", { name: "Delete the account" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Your password").fill(PASSWORD);
+  await dialog.getByRole("button", { name: "Delete", exact: true }).click();
+  await dialog.waitFor({ state: "hidden" });
+  await page.goto(await mail.link(ada, "/cancel-deletion"));
+  await page.getByRole("button", { name: "Cancel the deletion" }).click();
+  await page.getByText("The deletion is canceled.").waitFor();
+  await go(page, "/account");
+  await page.locator(".sign-in, .shell h1").first().waitFor();
+  if (await page.locator(".sign-in").count()) await signIn(page, ada, PASSWORD, "/account");
+  await page.getByRole("button", { name: "Delete the account" }).waitFor();
+  await sound(page, "the account whose deletion was canceled");
+  for (const other of [bookkeeper, removed]) await other.context().close();
+}
+
+export const JOURNEY = [
+  {
+    name: "a company is created, grows, exports its data, and is almost deleted, by the links of its mails",
+    options: { signedIn: false, refused: [401, 403] },
+    run: async (page) => {
+      const mail = await mailServer();
+      const server = await start({ smtp: mail.url }).catch((error) => {
+        mail.stop();
+        throw error;
+      });
+      page.origin = server.origin.replace("127.0.0.1", "localhost");
+      try {
+        await live(page, mail);
+      } finally {
+        await server.stop();
+        mail.stop();
+      }
+    },
+  },
+];
