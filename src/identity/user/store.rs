@@ -1,5 +1,7 @@
 //! Users in SQL.
 
+mod import;
+
 use chrono::{DateTime, Utc};
 use diesel::{dsl::exists, prelude::*};
 use diesel_async::RunQueryDsl;
@@ -32,6 +34,8 @@ use mainstay_kernel::{
     id::{AccountId, ServiceKeyId, SessionId, UserId},
     page::{Start, Total},
 };
+
+pub use import::{hash_kinds, insert_missing};
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users)]
