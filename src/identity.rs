@@ -189,9 +189,8 @@ pub(crate) fn module() -> Module {
 /// Loads the keys that sign access tokens, the revocations of tokens and the kinds of password hashes, and keeps them up to
 /// date until the app is dropped.
 pub async fn start(app: &App) {
-    signing_key::ops::start_refresh(app).await;
-    revocation::ops::watch(app).await;
-    passwords::watch_kinds(app).await;
+    // While Postgres is unreachable, each waits.
+    tokio::join!(signing_key::ops::start_refresh(app), revocation::ops::watch(app), passwords::watch_kinds(app));
 }
 
 /// The public keys that verify access tokens (RFC 7517).

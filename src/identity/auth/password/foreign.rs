@@ -10,7 +10,8 @@ use base64::{
 use super::hash::{Digest, Hash, Kind, UNKNOWN};
 
 /// Converts a hash of another program to the stored form: PHC strings of argon2, scrypt and PBKDF2; bcrypt's `$2a$`, `$2b$` and
-/// `$2y$`, which mean the same for a password in UTF-8; and the formats of passlib and Django.
+/// `$2y$`, which mean the same for a password in UTF-8; and the formats of
+/// passlib, Django and ASP.NET Core Identity (version 3).
 ///
 /// # Errors
 /// What is wrong with the hash, as the end of a sentence that begins with its name.
@@ -53,6 +54,9 @@ fn read(text: &str) -> Result<Hash, String> {
             let output = STANDARD.decode(output).map_err(|_| UNKNOWN)?;
             Hash { kind, salt: salt.as_bytes().to_vec(), output }.checked()
         }
+        [bytes] if !bytes.is_empty() => {
+            STANDARD.decode(bytes).ok().and_then(|bytes| aspnet(&bytes)).ok_or(UNKNOWN)?.checked()
+        }
         ["", ..] => Hash::parse(text),
         _ => Err(UNKNOWN.to_owned()),
     }
@@ -62,6 +66,21 @@ fn pbkdf2(name: &str, iterations: &str, salt: Vec<u8>, output: Vec<u8>) -> Resul
     let iterations = iterations.parse().ok().and_then(NonZeroU32::new);
     let (digest, iterations) = Digest::named(name).zip(iterations).ok_or(UNKNOWN)?;
     Hash { kind: Kind::Pbkdf2 { digest, iterations }, salt, output }.checked()
+}
+
+/// Reads version 3 of ASP.NET Core Identity: 1, the number of the hash function, the iterations and the length of the salt as
+/// big-endian numbers, the salt and the output.
+fn aspnet(bytes: &[u8]) -> Option<Hash> {
+    let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    let digest = match (bytes.first()?, number(1)?) {
+        (1, 0) => Digest::Sha1,
+        (1, 1) => Digest::Sha256,
+        (1, 2) => Digest::Sha512,
+        _ => return None,
+    };
+    let (salt, output) = bytes.get(13..)?.split_at_checked(usize::try_from(number(9)?).ok()?)?;
+    let kind = Kind::Pbkdf2 { digest, iterations: NonZeroU32::new(number(5)?)? };
+    Some(Hash { kind, salt: salt.to_vec(), output: output.to_vec() })
 }
 
 #[cfg(test)]
@@ -92,6 +111,7 @@ mod tests {
             "$pbkdf2$1000$c2FsdHNhbHRzYWx0c2FsdA$NcA2jyIs3HUlQRwFRhBCuXxEFJk",
             "$pbkdf2$i=1000$c2FsdHNhbHRzYWx0c2FsdA$NcA2jyIs3HUlQRwFRhBCuXxEFJmhZv4hijtyzu2Gp3+6i8FfEDFQ9tJJUdK1M1qxRwb7PuF1eRl7uyPVDEdEEA",
             "pbkdf2_sha256$1000$saltsaltsalt$GacV8oEzUl3KM0Mwey9yrMcTPKpkL4jXrFpbKB8oOnI=",
+            "AQAAAAIAAAPoAAAAEHNhbHRzYWx0c2FsdHNhbHSViE+F4Cl6LCre0obwD4ocLiJDyaYdcUAppvXLCsnlCA==",
             "pbkdf2_sha1$1000$saltsaltsalt$bXetuqXv3xEiqmlwhuj1G8h56R4=",
         ] {
             assert_eq!(verify(hash, PASSWORD), Some(Match::Normalized), "{hash}");
@@ -149,13 +169,21 @@ mod tests {
             ("$argon2id$v=19$m=1024,t=1,p=1", "a salt or an output"),
             ("$scrypt$ln=20,r=8,p=1$c2FsdHNhbHQ$RdescudvJCsgt3ub", "1048576 KiB of memory"),
             ("$scrypt$ln=17,r=8,p=5$c2FsdHNhbHQ$RdescudvJCsgt3ub", "5 passes"),
+            ("$scrypt$ln=1,r=4096,p=1$c2FsdHNhbHQ$RdescudvJCsgt3ub", "the block size 4096"),
             ("$scrypt$ln=99,r=8,p=1$c2FsdHNhbHQ$RdescudvJCsgt3ub", "parameters of scrypt"),
             ("scrypt$1000$salt$8$1$RdescudvJCsgt3ub", "not a power of two"),
             ("pbkdf2_sha256$2000001$saltsaltsalt$GacV8oEzUl3KM0Mwey9yrMcTPKpkL4jXrFpbKB8oOnI=", "2000001 iterations"),
             ("$pbkdf2-sha256$i=0$c2FsdHNhbHQ$RdescudvJCsgt3ub", "the iterations of PBKDF2"),
             ("$6$rounds=5000$salt$hash", "PHC"),
+            (
+                "AQAAAAkAAAPoAAAAEHNhbHRzYWx0c2FsdHNhbHSViE+F4Cl6LCre0obwD4ocLiJDyaYdcUAppvXLCsnlCA==",
+                "argon2, bcrypt, scrypt or PBKDF2",
+            ),
+            ("AQAAAAIAAAPo/////3NhbHQ=", "argon2, bcrypt, scrypt or PBKDF2"),
             ("5f4dcc3b5aa765d61d8327deb882cf99", "argon2, bcrypt, scrypt or PBKDF2"),
-            ("", "argon2, bcrypt, scrypt or PBKDF2"),
+            ("$argon2id$v=19$m=1024$c29tZXNhbHQ$RdescudvJCsgt3ub", "a parameter of argon2"),
+            ("$scrypt$ln=4,r=2147483648,p=2$c2FsdHNhbHQ$RdescudvJCsgt3ub", "parameters of scrypt"),
+            ("", "PHC"),
         ] {
             let refused = convert(hash).expect_err(hash);
             assert!(refused.contains(fault), "{hash}: {refused}");

@@ -34,12 +34,14 @@ const MAX_MEMORY_KIB: u64 = 128 << 10;
 /// The memory times the passes over it, in KiB.
 const MAX_WORK_KIB: u64 = 512 << 10;
 const MAX_LANES: u32 = 16;
+/// The factor of the memory that scrypt needs per lane beside its table.
+const MAX_BLOCK: u32 = 32;
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_ITERATIONS: u32 = 2_000_000;
 
 /// The scheme of a hash with its parameters. Two hashes of one kind take equally long to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Argon2 { variant: Algorithm, version: Version, memory_kib: u32, passes: u32, lanes: u32 },
     Bcrypt { cost: u32 },
     Scrypt { log_n: u8, block: u32, lanes: u32 },
@@ -48,7 +50,7 @@ pub enum Kind {
 
 /// The hash function of PBKDF2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Digest {
+pub(crate) enum Digest {
     Sha1,
     Sha256,
     Sha512,
@@ -100,6 +102,9 @@ impl Kind {
     pub(super) fn check(self) -> Result<(), String> {
         let (memory, passes, lanes) = match self {
             Self::Argon2 { memory_kib, passes, lanes, .. } => (u64::from(memory_kib), u64::from(passes), lanes),
+            Self::Scrypt { block, .. } if block > MAX_BLOCK => {
+                return Err(format!("has the block size {block} of scrypt; at most {MAX_BLOCK} is accepted"));
+            }
             Self::Scrypt { log_n, block, lanes } => {
                 let memory = 1_u64.checked_shl(log_n.into()).and_then(|n| n.checked_mul(u64::from(block)));
                 (memory.map_or(u64::MAX, |memory| memory.div_ceil(8)), u64::from(lanes), lanes)
@@ -140,10 +145,10 @@ impl fmt::Display for Kind {
 
 /// A stored hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hash {
-    pub kind: Kind,
-    pub salt: Vec<u8>,
-    pub output: Vec<u8>,
+pub(crate) struct Hash {
+    pub(crate) kind: Kind,
+    pub(super) salt: Vec<u8>,
+    pub(super) output: Vec<u8>,
 }
 
 impl Hash {
@@ -151,7 +156,7 @@ impl Hash {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("$2b$").and_then(|rest| rest.split_once('$')) {
             Some((cost, rest)) => Self::bcrypt(cost, rest),
             None => Self::phc(text),
@@ -183,6 +188,7 @@ impl Hash {
                     .zip(number("r"))
                     .zip(number("p"))
                     .map(|((log_n, block), lanes)| (log_n, block, lanes))
+                    .filter(|(_, block, lanes)| block.checked_mul(*lanes).is_some())
                     .filter(|(log_n, block, lanes)| scrypt::Params::new(*log_n, *block, *lanes).is_ok())
                     .ok_or("lacks valid parameters of scrypt: ln, r and p")?;
                 Kind::Scrypt { log_n, block, lanes }
@@ -200,6 +206,9 @@ impl Hash {
     }
 
     fn argon2(hash: &PasswordHash<'_>) -> Result<Kind, String> {
+        if ["m", "t", "p"].iter().any(|name| hash.params.get_decimal(*name).is_none()) {
+            return Err("lacks a parameter of argon2: m, t or p".to_owned());
+        }
         let params = Params::try_from(hash).map_err(|error| format!("has parameters that argon2 lacks: {error}"))?;
         if !params.keyid().is_empty() || !params.data().is_empty() {
             return Err("needs a key or data beside the password".to_owned());
@@ -232,7 +241,7 @@ impl Hash {
     }
 
     /// Returns the stored form of a hash of a kind that no password matches.
-    pub fn dummy(kind: &str) -> Option<String> {
+    pub(crate) fn dummy(kind: &str) -> Option<String> {
         let rest = if kind.starts_with("$2b$") {
             "N2ViOTQ2YzE3ZGYwNTFhYOk1x0rM3TzJv3eQm7cX3o1s5sZs1o9l."
         } else {
@@ -246,7 +255,7 @@ impl Hash {
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if there is not enough memory.
-    pub fn matches(&self, password: &str) -> Result<bool> {
+    pub(crate) fn matches(&self, password: &str) -> Result<bool> {
         let (text, mut output) = (password.as_bytes(), vec![0; self.output.len()]);
         let mut is_readable = true;
         match self.kind {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use mainstay_kernel::{
     app::App,
     command::{for_operator, print},
+    error::Error,
 };
 
 use crate::identity::user::ops::{self, BATCH, Import, Imported};
@@ -37,17 +38,20 @@ pub(super) async fn run(app: &App, path: &Path) -> anyhow::Result<ExitCode> {
     let (mut counts, mut batch, mut number) = (Counts::default(), Vec::new(), 0_u64);
     while let Some(line) = next_line(&mut reader).with_context(|| format!("{} can't be read", path.display()))? {
         number += 1;
-        let line = if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line) } else { &line };
+        let mark = if number == 1 { "\u{feff}" } else { "" };
+        let line = line.strip_prefix(mark.as_bytes()).unwrap_or(&line);
         if line.trim_ascii().is_empty() {
             continue;
         }
         let read = match u64::try_from(line.len()) {
-            Ok(length) if length <= MAX_LINE_BYTES => for_operator(ops::read_import(line, app.clock.now())),
-            _ => Err(anyhow::anyhow!("The line is longer than {MAX_LINE_BYTES} bytes")),
+            Ok(length) if length <= MAX_LINE_BYTES => {
+                ops::read_import(line, app.clock.now()).map_err(|error| fault(&error))
+            }
+            _ => Err(format!("is longer than {MAX_LINE_BYTES} bytes")),
         };
         match read {
             Ok(import) => batch.push((number, import)),
-            Err(error) => refuse(&mut counts, number, &format!("{error:#}"))?,
+            Err(fault) => refuse(&mut counts, number, &fault)?,
         }
         if batch.len() == BATCH {
             store(app, &mut counts, &mut batch).await?;
@@ -75,6 +79,12 @@ async fn store(app: &App, counts: &mut Counts, batch: &mut Vec<(u64, Import)>) -
         }
     }
     Ok(())
+}
+
+/// Returns what is wrong with a line: its fields, or else its JSON.
+fn fault(error: &Error) -> String {
+    let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
+    if fields.is_empty() { error.message().to_owned() } else { fields.join(", ") }
 }
 
 fn refuse(counts: &mut Counts, number: u64, fault: &str) -> io::Result<()> {

@@ -41,6 +41,9 @@ pub async fn insert_missing<'i>(
         )
     };
     let rows: Vec<_> = imported.map(row).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let insert = diesel::insert_into(users::table).values(rows).on_conflict(users::email).do_nothing();
     Ok(insert.returning(users::id).get_results(&mut &*connection).await?)
 }
