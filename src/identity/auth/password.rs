@@ -165,7 +165,7 @@ fn argon2() -> Result<Argon2<'static>> {
 
 /// Returns whether a stored hash was made by another scheme, or with parameters other than the current ones.
 pub fn is_outdated(hash: &str) -> bool {
-    Hash::parse(hash).map_or(true, |hash| hash.kind != KIND)
+    !Hash::parse(hash).is_ok_and(|hash| hash.kind == KIND)
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl Hash {
 
     /// Parses the cost of bcrypt, and the salt with the output.
     pub(super) fn bcrypt(cost: &str, rest: &str) -> Result<Self, String> {
-        let cost = Some(cost).filter(|cost| cost.len() == 2).and_then(|cost| cost.parse().ok());
+        let cost = Some(cost).filter(|cost| cost.len() == 2).and_then(|cost| cost.parse::<u32>().ok());
         let cost = cost.filter(|cost| (4..=31).contains(cost)).ok_or("has no cost of bcrypt from 04 to 31")?;
         let parts = rest
             .split_at_checked(BCRYPT_SALT_CHARS)
