@@ -104,7 +104,7 @@ pub(crate) fn module() -> Module {
         .part(|app| {
             let config = app.config.section::<IdentityConfig>();
             let breaches = Breaches::open(config.breached_passwords_url.as_deref(), &app.alerts)?;
-            Ok(Passwords::new(config.max_hashing).checked_by(breaches))
+            Ok(Passwords::new(config.max_hashing, &app.secret).checked_by(breaches))
         })
         .part(Providers::open)
         .part(|app| Ok(RelyingParty::new(app.config.section())))
@@ -198,11 +198,11 @@ pub(crate) fn module() -> Module {
         .examples(examples::by_name)
 }
 
-/// Loads the keys that sign access tokens and the revocations of tokens, and keeps both up to date until the app is
-/// dropped.
+/// Loads the keys that sign access tokens, the revocations of tokens and the kinds of password hashes, and keeps them up to
+/// date until the app is dropped.
 pub async fn start(app: &App) {
-    signing_key::ops::start_refresh(app).await;
-    revocation::ops::watch(app).await;
+    // While Postgres is unreachable, each waits.
+    tokio::join!(signing_key::ops::start_refresh(app), revocation::ops::watch(app), passwords::watch_kinds(app));
 }
 
 /// The public keys that verify access tokens (RFC 7517).

@@ -33,7 +33,7 @@ pub struct IdentityConfig {
     /// How many wrong passwords of an account are accepted from one network; `auth::limits` derives the other limits
     /// from it.
     pub login_attempts: Quota,
-    /// Maximum concurrent password hashes; each needs 7 MiB.
+    /// Maximum concurrent password hashes; each needs 7 MiB, that of an imported user up to 128 MiB.
     pub max_hashing: usize,
     /// The base URL of a service that knows passwords from breaches.
     pub breached_passwords_url: Option<String>,
@@ -161,7 +161,11 @@ impl Section for IdentityConfig {
         providers::DOMAINS,
         relying_party::RP_ID,
         relying_party::ORIGINS,
-        Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
+        Variable::plain(
+            "MAX_PASSWORD_HASHING",
+            "4",
+            "Maximum concurrent password hashes; each needs 7 MiB, that of an imported user up to 128 MiB",
+        ),
         Variable::plain(
             "BREACHED_PASSWORDS_URL",
             "",

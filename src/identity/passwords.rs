@@ -1,28 +1,46 @@
 //! Password hashing on blocking threads, with a limit on concurrency that bounds its memory and CPU use.
 
-use std::{sync::Arc, time::Duration};
+mod dummies;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::identity::{
     auth::password::{self, Match, Password},
     breaches::Breaches,
-    user::model::EmailAddress,
+    tokens::Tokens,
+    user::{
+        model::{EmailAddress, HashKinds},
+        store,
+    },
 };
 use mainstay_kernel::{
+    app::App,
     context,
+    database::{Connection, Database},
     error::{Error, Reason, Result},
-    secret,
+    secret::{self, SecretKey},
 };
+
+use dummies::Dummies;
 
 /// The longest wait for a slot. A longer queue would only delay every sign-in.
 const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The shortest interval between two counts of the kinds of hashes, and its multiple of the duration of the last count, whose
+/// cost grows with the number of imported users who have not signed in yet.
+const MIN_COUNT_INTERVAL: Duration = Duration::from_secs(60);
+const COUNT_INTERVAL_FACTOR: u32 = 100;
 
 /// The slots for password hashing, and the lists that new passwords are checked against. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Passwords {
     places: Arc<Semaphore>,
     breaches: Breaches,
+    dummies: Dummies,
 }
 
 /// The result of a password check.
@@ -32,15 +50,17 @@ pub enum Verdict {
     Wrong,
     /// The password is right.
     Right,
-    /// The password is right, but its stored hash was made with other parameters or of a text that was not normalized.
+    /// The password is right, but its stored hash was made by another scheme, with other parameters, or of a text that was not normalized.
     /// The hash is to be replaced with this one.
     RightOnceMore(String),
 }
 
 impl Passwords {
-    /// Allows at most `places` concurrent hashes, 7 MiB each.
-    pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places.max(1))), breaches: Breaches::none() }
+    /// Allows at most `places` concurrent hashes, 7 MiB each; the hash of an import may need 128 MiB. The secret chooses the
+    /// dummies of unknown addresses.
+    pub fn new(places: usize, secret: &SecretKey) -> Self {
+        let (places, dummies) = (Arc::new(Semaphore::new(places.max(1))), Dummies::new(secret));
+        Self { places, breaches: Breaches::none(), dummies }
     }
 
     /// Checks new passwords against those of breaches, too.
@@ -66,18 +86,29 @@ impl Passwords {
         self.run(hash).await
     }
 
-    /// Verifies a password. `None` means that the user does not exist; the check takes equally long.
+    /// Takes new proportions of the kinds of hashes.
+    pub fn count(&self, counts: HashKinds) {
+        self.dummies.count(counts);
+    }
+
+    /// Returns the hash that is verified for an address without a user.
+    pub fn dummy(&self, email: &EmailAddress) -> String {
+        self.dummies.of(email)
+    }
+
+    /// Verifies the password of an address. `None` means that no user has the address; the check takes as long as it could
+    /// for a user.
     ///
     /// # Errors
     /// `OVERLOADED` when no slot becomes free in time.
-    pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<Verdict> {
+    pub async fn verify(&self, password: Password, email: &EmailAddress, hash: Option<String>) -> Result<Verdict> {
+        let exists = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.dummy(email));
         self.run(move || {
-            let exists = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(password::DUMMY);
             // The hash is verified first, so that an unknown user takes as long.
-            match password.verify(hash)?.filter(|_| exists) {
+            match password.verify(&hash)?.filter(|_| exists) {
                 None => Ok(Verdict::Wrong),
-                Some(Match::Normalized) if !password::is_outdated(hash) => Ok(Verdict::Right),
+                Some(Match::Normalized) if !password::is_outdated(&hash) => Ok(Verdict::Right),
                 Some(_) => password.hash(secret::random()).map(Verdict::RightOnceMore),
             }
         })
@@ -108,20 +139,68 @@ impl Passwords {
     }
 }
 
+/// Counts the kinds of the users' hashes now and periodically until the app is dropped, so that the dummies of unknown
+/// addresses have the same kinds.
+pub async fn watch_kinds(app: &App) {
+    let (passwords, database) = (app.part::<Passwords>().clone(), app.database.clone());
+    let dropped = app.part::<Tokens>().dropped();
+    let mut delay = passwords.watch_once(&database).await;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = dropped.cancelled() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
+            delay = passwords.watch_once(&database).await;
+        }
+    });
+}
+
+impl Passwords {
+    /// Counts the kinds once, and returns the delay until the next time.
+    async fn watch_once(&self, database: &Database) -> Duration {
+        let began = Instant::now();
+        if let Err(error) = self.count_kinds(database).await {
+            tracing::warn!(
+                error = error.detail(),
+                "the kinds of password hashes could not be counted; the last count stays in use"
+            );
+        }
+        MIN_COUNT_INTERVAL.max(began.elapsed() * COUNT_INTERVAL_FACTOR)
+    }
+
+    /// Counts the kinds of the users' hashes.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if Postgres is unreachable.
+    pub async fn count_kinds(&self, database: &Database) -> Result<()> {
+        let count = async |connection: &mut Connection| store::hash_kinds(connection).await;
+        self.count(database.autocommit(count).await?);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn passwords() -> Passwords {
+        Passwords::new(1, &SecretKey::new([1; 32]))
+    }
+
+    fn email() -> EmailAddress {
+        EmailAddress::parse("ada@example.com").expect("an address")
+    }
+
     #[tokio::test]
     async fn an_unknown_user_has_no_right_password() {
-        let passwords = Passwords::new(1);
-        let verdict = passwords.verify(Password::attempt("whatever it is".into()), None).await;
+        let verdict = passwords().verify(Password::attempt("whatever it is".into()), &email(), None).await;
         assert_eq!(verdict.expect("a verdict"), Verdict::Wrong);
     }
 
     #[tokio::test]
     async fn a_wait_for_a_place_ends() {
-        let passwords = Passwords::new(1);
+        let passwords = passwords();
         let _held = passwords.place().await.expect("the only place");
         let soon = std::time::Instant::now() + Duration::from_millis(5);
         let hurried = context::Context::new("r").with_deadline(soon);
@@ -136,7 +215,7 @@ mod tests {
         let weak = Argon2::new(Default::default(), Default::default(), params);
         let salt = SaltString::from_b64("c2FsdHNhbHQ").expect("a salt");
         let weak = weak.hash_password(b"correct horse", &salt).expect("hashes").to_string();
-        let verdict = Passwords::new(1).verify(Password::attempt("correct horse".into()), Some(weak)).await;
+        let verdict = passwords().verify(Password::attempt("correct horse".into()), &email(), Some(weak)).await;
         let Verdict::RightOnceMore(better) = verdict.expect("a verdict") else { panic!("not replaced") };
         assert!(!password::is_outdated(&better));
     }

@@ -6,6 +6,7 @@ mod deactivation;
 pub(crate) mod email_change;
 mod ending;
 mod impersonation;
+mod import;
 mod keys;
 mod of_others;
 pub(crate) mod password;

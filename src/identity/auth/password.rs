@@ -6,9 +6,12 @@
 //! Hashing takes more than ten milliseconds and 7 MiB, so it must not run on an async thread;
 //! [`identity::Passwords`](crate::identity::passwords::Passwords) runs it on blocking threads and limits concurrency.
 
+mod foreign;
+mod hash;
+
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString},
+    password_hash::{PasswordHasher as _, SaltString},
 };
 use aws_lc_rs::digest;
 use data_encoding::HEXUPPER;
@@ -21,13 +24,28 @@ use mainstay_kernel::{
     error::{Error, Result},
 };
 
+pub use foreign::convert;
+pub(crate) use hash::Hash;
+use hash::Kind;
+
 /// Memory in KiB, passes, lanes.
 const MEMORY_KIB: u32 = 7168;
 const PASSES: u32 = 5;
 const LANES: u32 = 1;
 
-/// The hash that is verified for an unknown user, so that the response takes equally long: a hash of discarded random
-/// bytes, made with the parameters above.
+const KIND: Kind = Kind::Argon2 {
+    variant: Algorithm::Argon2id,
+    version: Version::V0x13,
+    memory_kib: MEMORY_KIB,
+    passes: PASSES,
+    lanes: LANES,
+};
+
+/// The beginning of every hash with the parameters above.
+pub const PREFIX: &str = "$argon2id$v=19$m=7168,t=5,p=1$";
+
+/// The hash that is verified for an unknown user where no user has a hash of another kind, so that the response takes equally
+/// long: a hash of discarded random bytes, made with the parameters above.
 pub const DUMMY: &str =
     "$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE";
 
@@ -118,17 +136,18 @@ impl Password {
         Ok(argon2()?.hash_password(self.normalized.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
     }
 
-    /// Returns which form of the password a PHC string is the hash of; `None` if it is the hash of another password.
+    /// Returns which form of the password a stored hash is that of; `None` if it is the hash of another password.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the string is invalid.
-    pub fn verify(&self, phc: &str) -> Result<Option<Match>> {
-        let hash = PasswordHash::new(phc).map_err(failed)?;
-        if matches(&self.normalized, &hash)? {
+    /// `INTERNAL_ERROR` if the hash is invalid.
+    pub fn verify(&self, hash: &str) -> Result<Option<Match>> {
+        let hash =
+            Hash::parse(hash).map_err(|fault| Error::internal(anyhow::anyhow!("a stored password hash {fault}")))?;
+        if hash.matches(self.normalized.expose_secret())? {
             return Ok(Some(Match::Normalized));
         }
         match &self.sent {
-            Some(sent) if matches(sent, &hash)? => Ok(Some(Match::Sent)),
+            Some(sent) if hash.matches(sent.expose_secret())? => Ok(Some(Match::Sent)),
             _ => Ok(None),
         }
     }
@@ -138,27 +157,15 @@ fn failed(error: argon2::password_hash::Error) -> Error {
     Error::internal(anyhow::anyhow!("argon2: {error}"))
 }
 
-fn matches(text: &SecretString, hash: &PasswordHash<'_>) -> Result<bool> {
-    // The parameters stored in the hash apply, not the current ones.
-    match argon2()?.verify_password(text.expose_secret().as_bytes(), hash) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::Password) => Ok(false),
-        Err(error) => Err(failed(error)),
-    }
-}
-
 fn argon2() -> Result<Argon2<'static>> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None);
     let params = params.map_err(|error| Error::internal(anyhow::anyhow!("argon2: {error}")))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Returns whether a PHC string was made with parameters other than the current ones.
-pub fn is_outdated(phc: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(phc) else { return true };
-    let Ok(params) = Params::try_from(&hash) else { return true };
-    let current = (MEMORY_KIB, PASSES, LANES);
-    hash.algorithm != Algorithm::Argon2id.ident() || (params.m_cost(), params.t_cost(), params.p_cost()) != current
+/// Returns whether a stored hash was made by another scheme, or with parameters other than the current ones.
+pub fn is_outdated(hash: &str) -> bool {
+    !Hash::parse(hash).is_ok_and(|hash| hash.kind == KIND)
 }
 
 #[cfg(test)]
@@ -252,6 +259,7 @@ mod tests {
     #[test]
     fn the_dummy_hash_has_current_parameters_and_matches_nothing() {
         assert!(!is_outdated(DUMMY));
+        assert_eq!((PREFIX, DUMMY.starts_with(PREFIX)), (format!("{KIND}$").as_str(), true));
         assert_eq!(password("correct horse battery").expect("long enough").verify(DUMMY).expect("a hash"), None);
         assert!(is_outdated("$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"));
     }

@@ -1,8 +1,9 @@
 //! `mainstay users`.
 
+mod import;
 mod password;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use mainstay_kernel::command::{Command, Program, for_operator, print};
@@ -28,6 +29,13 @@ pub(crate) enum Users {
         /// The e-mail address of the user.
         email: String,
     },
+    /// Import customers of another program with their password hashes, from lines of JSON (NDJSON). A line has email and name,
+    /// and may have language, isEmailConfirmed, passwordHash, accountId and accountRole. A user whose address exists is left as
+    /// it is, so that a repetition is safe. Each line that is wrong is reported with its number, and the others are imported.
+    Import {
+        /// The file; `-` is the standard input.
+        file: PathBuf,
+    },
     /// Remove the second factor of a user who has lost it, at once. The user's sessions end.
     ResetSecondFactor {
         /// The e-mail address of the user.
@@ -50,6 +58,10 @@ impl Command for Users {
                 let app = program.open().await?;
                 let id = for_operator(ops::make_admin(&app, &email).await)?;
                 print(&format!("{email} ({id}) is an admin now. The user's sessions have ended.\n"))?;
+            }
+            Self::Import { file } => {
+                let app = program.open().await?;
+                return import::run(&app, &file).await;
             }
             Self::ResetSecondFactor { email } => {
                 let app = program.open().await?;

@@ -238,6 +238,26 @@ pub struct Patch {
     pub language: Option<Language>,
 }
 
+/// How many users have the password hashes of each kind: of a scheme with its parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HashKinds {
+    /// The users with hashes of the current kind.
+    pub current: i64,
+    /// The most frequent other kinds, by the beginnings of their hashes.
+    pub others: Vec<(String, i64)>,
+}
+
+/// A user whom an import brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedUser {
+    pub user: User,
+    /// Whether the other program has confirmed the address.
+    pub is_confirmed: bool,
+    /// The stored form of the password hash; that of no password if there is none.
+    pub password_hash: String,
+    pub has_password: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

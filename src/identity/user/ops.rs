@@ -1,4 +1,6 @@
-//! Users: read, renamed by themselves, assigned roles, deactivated and reactivated by admins.
+//! Users: read, renamed by themselves, assigned roles, deactivated and reactivated by admins, and imported.
+
+mod import;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -30,6 +32,8 @@ use mainstay_kernel::{
     unit_of_work::Work,
     version::ExpectedVersions,
 };
+
+pub use import::{BATCH, Import, Imported, import, read_import};
 
 // For other modules, which act without a caller.
 pub(crate) use store::{by_email, contact, contact_or_owner, erase, get as read, of_domain};

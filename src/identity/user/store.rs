@@ -1,6 +1,7 @@
 //! Users in SQL.
 
 mod contact;
+mod import;
 mod standing;
 
 use chrono::{DateTime, Utc};
@@ -29,6 +30,7 @@ use mainstay_kernel::{
 };
 
 pub use contact::{contact, contact_or_owner};
+pub use import::{hash_kinds, insert_missing};
 pub use standing::{Standing, Wanted, begin_epoch, epoch, owner, standing};
 
 #[derive(Debug, Queryable, Selectable)]

@@ -160,7 +160,7 @@ pub(crate) async fn authenticate(
 async fn verify(app: &App, email: &EmailAddress, password: SecretString) -> Result<Option<User>> {
     let row = app.database.autocommit(async move |connection| store::by_email(connection, email).await).await?;
     let (user, hash) = row.unzip();
-    let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
+    let verdict = app.part::<Passwords>().verify(Password::attempt(password), email, hash.clone()).await?;
     Ok(match (verdict, user) {
         (Verdict::Right, Some(user)) => Some(user),
         (Verdict::RightOnceMore(strong), Some(user)) => {

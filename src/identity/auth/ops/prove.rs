@@ -49,7 +49,7 @@ pub(crate) async fn prove_password(
     let (user, hash) = row.ok_or_else(|| Error::not_found("user"))?;
     session::check(app, &user, session).await?;
     let (attempt, _) = limits::sign_in(app, &user.email, from, None).await?;
-    let verdict = app.part::<Passwords>().verify(Password::attempt(password), Some(hash.clone())).await;
+    let verdict = app.part::<Passwords>().verify(Password::attempt(password), &user.email, Some(hash.clone())).await;
     // As at a sign-in: counted in advance, and refunded unless the password was wrong.
     if !matches!(verdict, Ok(Verdict::Wrong)) {
         app.limiter.take_back(attempt).await;

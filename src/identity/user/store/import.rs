@@ -1,0 +1,86 @@
+//! Imported users, and the kinds of their password hashes.
+
+use diesel::{
+    QueryableByName,
+    prelude::*,
+    sql_types::{BigInt, Nullable, Text},
+};
+use diesel_async::RunQueryDsl;
+
+use crate::{
+    identity::{
+        auth::password::PREFIX,
+        user::model::{HashKinds, ImportedUser},
+    },
+    schema::users,
+};
+use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+
+/// The number of kinds of hashes that are told apart.
+const MAX_KINDS: usize = 16;
+
+/// Stores new users, and returns those of them whose addresses no user had.
+pub async fn insert_missing<'i>(
+    connection: &Connection,
+    imported: impl Iterator<Item = &'i ImportedUser>,
+) -> Result<Vec<UserId>> {
+    let row = |ImportedUser { user, is_confirmed, password_hash, has_password }: &'i ImportedUser| {
+        (
+            users::id.eq(user.id),
+            users::email.eq(user.email.as_str()),
+            users::name.eq(&user.name),
+            users::role.eq(user.role.number()),
+            users::language.eq(user.language.as_str()),
+            users::password_hash.eq(password_hash),
+            users::has_password.eq(*has_password),
+            users::session_epoch.eq(user.epoch.number),
+            users::email_confirmed_at.eq(is_confirmed.then_some(user.created_at)),
+            users::version.eq(user.version),
+            users::created_at.eq(user.created_at),
+            users::updated_at.eq(user.updated_at),
+        )
+    };
+    let rows: Vec<_> = imported.map(row).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let insert = diesel::insert_into(users::table).values(rows).on_conflict(users::email).do_nothing();
+    Ok(insert.returning(users::id).get_results(&mut &*connection).await?)
+}
+
+/// Counts the users by the kinds of their password hashes. The number of all users is an estimate if they are many.
+pub async fn hash_kinds(connection: &mut Connection) -> Result<HashKinds> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Text>)]
+        kind: Option<String>,
+        #[diesel(sql_type = BigInt)]
+        users: i64,
+    }
+    // The literal is that of the index.
+    let others = format!(
+        "SELECT substring(password_hash FROM '^\\$[a-z0-9-]+(?:\\$v=[0-9]+)?\\$[a-z0-9=,]+') AS kind, count(*) AS users \
+         FROM users WHERE password_hash NOT LIKE '{PREFIX}%' GROUP BY 1 ORDER BY 2 DESC, 1"
+    );
+    let others: Vec<Row> = diesel::sql_query(others).load(connection).await?;
+    if others.is_empty() {
+        return Ok(HashKinds::default());
+    }
+    const ALL: &str = "SELECT NULL::text AS kind, CASE WHEN reltuples > 100000 THEN reltuples::bigint \
+                       ELSE (SELECT count(*) FROM users) END AS users FROM pg_class WHERE oid = 'users'::regclass";
+    let all: Row = diesel::sql_query(ALL).get_result(connection).await?;
+    let current = (all.users - others.iter().map(|row| row.users).sum::<i64>()).max(0);
+    let others = others.into_iter().take(MAX_KINDS).filter_map(|row| Some((row.kind?, row.users)));
+    Ok(HashKinds { current, others: others.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_has_the_hashes_of_other_kinds() {
+        let migration = include_str!("../../../../migrations/2026-11-27-000862_index_other_hashes/up.sql");
+        assert!(migration.contains(&format!("WHERE password_hash NOT LIKE '{PREFIX}%'")));
+    }
+}
