@@ -10,12 +10,14 @@ pub mod id;
 pub mod import;
 mod jobs;
 pub mod link;
+mod mails;
 #[cfg(test)]
 mod tests;
 pub mod ticket;
 
 use std::time::Duration;
 
+use crate::mail::ops::SendsMail as _;
 use chrono::TimeDelta;
 use mainstay_kernel::{
     module::{Module, Process, Purpose},
@@ -69,7 +71,7 @@ const PERSONAL: [Personal; 11] = [
 pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
         .personal(PERSONAL)
-        .needs(&["identity", "operations", "files", "mail"])
+        .needs(&["identity", "operations", "files"])
         .config::<SupportConfig>()
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
@@ -97,6 +99,8 @@ pub(crate) fn module() -> Module {
             retention.and_then(|retention| TimeDelta::from_std(retention).ok())
         }))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
+        .mail::<mails::TicketReceived>()
+        .mail::<mails::TicketReply>()
         .examples(examples::by_name)
 }
 
