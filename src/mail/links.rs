@@ -33,7 +33,7 @@ impl Links<'_> {
     /// The id of resources in samples.
     pub const SAMPLE_ID: Uuid = Uuid::from_u128(0x0197_b61a_93d4_7c55_a8e2_6d1f_3b5c_7e90);
     /// The token in the links of samples.
-    pub const SAMPLE_TOKEN: &str = "a-sample-of-a-token";
+    pub const SAMPLE_TOKEN: &'static str = "a-sample-of-a-token";
 
     /// Returns the page that sets a new password, with a token.
     pub fn reset(self, token: &str) -> String {

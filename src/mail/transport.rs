@@ -107,7 +107,7 @@ struct Log;
 
 impl Transport for Log {
     fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
-        tracing::info!(mail = %mail.id, kind = mail.kind.name(), "a mail would be sent");
+        tracing::info!(mail = %mail.id, kind = mail.kind.name, "a mail would be sent");
         std::future::ready(Ok(())).boxed()
     }
 }
