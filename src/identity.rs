@@ -14,6 +14,7 @@ pub mod impersonation;
 pub mod invitation;
 mod jobs;
 pub mod linked_identity;
+pub mod mails;
 pub mod member;
 pub mod passwords;
 mod personal;
@@ -75,6 +76,7 @@ use self::{
     tokens::Tokens,
     user::service::Users,
 };
+use crate::mail::ops::SendsMail as _;
 use crate::proto::{
     DESCRIPTOR_SET,
     identity::v1::{
@@ -91,7 +93,7 @@ use crate::proto::{
 
 pub(crate) fn module() -> Module {
     Module::new("identity", DESCRIPTOR_SET)
-        .needs(&["files", "mail"])
+        .needs(&["files"])
         .personal(personal::TABLES)
         .retention(retention::TABLES)
         .config::<IdentityConfig>()
@@ -195,6 +197,26 @@ pub(crate) fn module() -> Module {
             "mainstay_refresh_tokens_reused_total",
             "Reused refresh tokens; each ended its session",
         )])
+        .mail::<mails::PasswordReset>()
+        .mail::<mails::Registration>()
+        .mail::<mails::EmailChange>()
+        .mail::<mails::EmailChanged>()
+        .mail::<mails::Invitation>()
+        .mail::<mails::SignIn>()
+        .mail::<mails::PasswordChanged>()
+        .mail::<mails::SecondFactorAdded>()
+        .mail::<mails::SecondFactorRemoved>()
+        .mail::<mails::RecoveryCodeUsed>()
+        .mail::<mails::SecondFactorReset>()
+        .mail::<mails::IdentityLinked>()
+        .mail::<mails::IdentityUnlinked>()
+        .mail::<mails::PasskeyAdded>()
+        .mail::<mails::PasskeyRemoved>()
+        .mail::<mails::PasskeyRefused>()
+        .mail::<mails::Impersonation>()
+        .mail::<mails::DomainLapsed>()
+        .mail::<mails::DeletionScheduled>()
+        .mail::<mails::DeletionDone>()
         .examples(examples::by_name)
 }
 

@@ -2,11 +2,11 @@
 
 mod command;
 pub mod config;
-pub mod content;
 pub mod id;
 pub mod job;
 mod jobs;
 pub mod links;
+pub mod locale;
 pub mod model;
 pub mod ops;
 mod pages;
@@ -15,13 +15,20 @@ mod provider_events;
 pub mod store;
 pub mod suppression;
 pub mod templates;
+mod text;
 pub mod transport;
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use mainstay_kernel::{
-    breaker::Circuit, config::ConfigError, http::health::Dependency, module::Module, personal::Personal,
-    schedule::HOUR, telemetry::metrics::Metric,
+    breaker::Circuit,
+    config::ConfigError,
+    contribution::Contributions,
+    http::health::Dependency,
+    module::{Module, Modules},
+    personal::Personal,
+    schedule::HOUR,
+    telemetry::metrics::Metric,
 };
 
 use self::{
@@ -29,7 +36,7 @@ use self::{
     config::MailConfig,
     job::SendMail,
     jobs::{BulkMails, UrgentMails},
-    model::Kind,
+    ops::{Kind, Kinds},
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
     transport::Transport,
@@ -46,16 +53,16 @@ pub(crate) fn module() -> Module {
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())
         .production(config::PRODUCTION)
-        .check(|config| check_templates(config.section()))
+        .check(|all, config| check_templates(all, config.section()))
         .part(|app| transport::open(&app.config, &app.clock, &app.alerts))
-        .part(|app| open_templates(app.config.section()))
+        .part(|app| open_kinds(Modules::of(app).contributions()))
+        .part(|app| open_templates(Modules::of(app).contributions(), app.config.section()))
         .pages(preview::pages())
         .pages(pages::pages())
         .command::<Mail>()
         .due_rows::<UrgentMails>()
         .due_rows::<BulkMails>()
         .queue::<SendMail>()
-        .on_every_event(|_, events, now| Box::pin(ready(Ok(ops::about(events, now)))))
         .every(HOUR, "forget_mails", "Removes mails MAILS_KEPT after they were sent or given up", jobs::forget_mails)
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ResendEvents))
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SendGridEvents))
@@ -64,28 +71,28 @@ pub(crate) fn module() -> Module {
             is_available: |app| Box::pin(async move { app.part::<Arc<dyn Transport>>().circuit() == Circuit::Closed }),
         })
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
-        .metrics([
-            Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
-                ("kind", &Kind::NAMES),
-                ("outcome", &["sent", "tried", "suppressed", "rejected", "expired", "given_up"]),
-            ]),
-            Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")
-                .labels(&[("reason", &["bounce", "complaint", "unsubscribed"])]),
-        ])
+        .metrics([Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")
+            .labels(&[("reason", &["bounce", "complaint", "unsubscribed"])])])
 }
 
 /// Returns the errors in the templates, so that they are reported together with all other configuration errors.
-fn check_templates(config: &MailConfig) -> Vec<ConfigError> {
-    let error = open_templates(config).err();
+fn check_templates(all: &Contributions, config: &MailConfig) -> Vec<ConfigError> {
+    let error = open_templates(all, config).err();
     let error = error.map(|error| ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
     error.into_iter().collect()
+}
+
+/// Collects the kinds of mail that the modules declare.
+fn open_kinds(all: &Contributions) -> anyhow::Result<Kinds> {
+    Kinds::new(all.all::<&'static Kind>().copied())
+        .map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
 }
 
 /// Opens the templates.
 ///
 /// # Errors
 /// All errors in the templates.
-fn open_templates(config: &MailConfig) -> anyhow::Result<Templates> {
-    Templates::open(&config.brand, config.templates.as_deref())
+fn open_templates(all: &Contributions, config: &MailConfig) -> anyhow::Result<Templates> {
+    Templates::open(open_kinds(all)?, &config.brand, config.templates.as_deref())
         .map_err(|faults| anyhow::anyhow!("the templates of mail are not usable:\n  {}", faults.join("\n  ")))
 }

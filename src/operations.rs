@@ -35,7 +35,7 @@ pub(crate) fn module() -> Module {
             Personal::of_user("operations", "owner_id").kept(ANONYMOUS),
         ])
         .retention([jobs::OPERATIONS])
-        .part(|app| Ok(Kinds::new(Modules::of(app).contributions::<OperationKind>().copied())))
+        .part(|app| Ok(Kinds::new(Modules::of(app).contributions().all::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .command::<Jobs>()

@@ -3,9 +3,11 @@
 pub mod events;
 mod examples;
 pub mod id;
+mod mails;
 pub mod order;
 pub mod product;
 
+use crate::mail::ops::SendsMail as _;
 use mainstay_kernel::{
     config::Retention,
     module::Module,
@@ -39,5 +41,6 @@ pub(crate) fn module() -> Module {
         .needs(&["identity"])
         .service(|app| ProductServiceServer::new(Products { app: app.clone() }))
         .service(|app| OrderServiceServer::new(Orders { app: app.clone() }))
+        .mail::<mails::OrderConfirmation>()
         .examples(examples::by_name)
 }

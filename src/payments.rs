@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod id;
 mod jobs;
 pub mod ledger;
+mod mails;
 pub mod payment;
 pub mod refund;
 pub mod settlement;
@@ -15,6 +16,7 @@ pub mod stripe_events;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::mail::ops::SendsMail as _;
 use mainstay_kernel::{
     app::App,
     breaker::Circuit,
@@ -143,6 +145,8 @@ pub(crate) fn module() -> Module {
             ),
         ])
         .measure(|app| Box::pin(payment::ops::measure_unsettled(app)))
+        .mail::<mails::PaymentReceipt>()
+        .mail::<mails::Refund>()
         .examples(examples::by_name)
 }
 

@@ -6,6 +6,7 @@ mod examples;
 pub mod id;
 pub mod job;
 mod jobs;
+mod mails;
 pub mod model;
 pub mod ops;
 pub mod service;
@@ -15,6 +16,7 @@ pub mod stripe_events;
 
 use std::sync::Arc;
 
+use crate::mail::ops::SendsMail as _;
 use mainstay_kernel::{
     config::Retention,
     module::Module,
@@ -38,7 +40,7 @@ pub(crate) fn module() -> Module {
             Retention::without_age(&["subscriptions"], BOOKS),
             Retention::without_age(&["sandbox_subscriptions"], "kept: the books of the sandbox, not in production"),
         ])
-        .needs(&["orders", "payments", "webhooks", "mail"])
+        .needs(&["orders", "payments", "webhooks"])
         .personal([
             Personal::of_account("subscriptions", "account_id").kept(BOOKS).blocking_while("status <= 3"),
             Personal::of_account("subscriptions", "customer_id").matching("account_id = $1").kept(BOOKS).not_exported(),
@@ -54,5 +56,7 @@ pub(crate) fn module() -> Module {
             jobs::ask_about_subscriptions,
         )
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SubscriptionEvents))
+        .mail::<mails::SubscriptionReceipt>()
+        .mail::<mails::SubscriptionUnpaid>()
         .examples(examples::by_name)
 }

@@ -10,12 +10,14 @@ pub mod id;
 pub mod import;
 mod jobs;
 pub mod link;
+mod mails;
 #[cfg(test)]
 mod tests;
 pub mod ticket;
 
 use std::time::Duration;
 
+use crate::mail::ops::SendsMail as _;
 use mainstay_kernel::{
     config::Retention,
     module::{Module, Process, Purpose},
@@ -81,7 +83,7 @@ pub(crate) fn module() -> Module {
     Module::new("support", DESCRIPTOR_SET)
         .personal(PERSONAL)
         .retention(RETENTIONS)
-        .needs(&["identity", "operations", "files", "mail"])
+        .needs(&["identity", "operations", "files"])
         .config::<SupportConfig>()
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
@@ -106,6 +108,8 @@ pub(crate) fn module() -> Module {
         )
         .partitioned(PartitionedTable::by_month("activities").retention(|config| ACTIVITIES.kept(config)))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
+        .mail::<mails::TicketReceived>()
+        .mail::<mails::TicketReply>()
         .examples(examples::by_name)
 }
 

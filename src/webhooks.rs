@@ -99,5 +99,5 @@ pub(crate) fn module() -> Module {
 
 /// Collects the handlers of inbound events from all modules.
 fn handlers(modules: &Modules) -> anyhow::Result<Handlers> {
-    Handlers::new(modules.contributions::<Arc<dyn InboundEventHandler>>().cloned()).map_err(anyhow::Error::msg)
+    Handlers::new(modules.contributions().all::<Arc<dyn InboundEventHandler>>().cloned()).map_err(anyhow::Error::msg)
 }

@@ -62,7 +62,7 @@ impl Envoy {
 
     fn configuration(mut self, modules: &Modules, config: &Config) -> anyhow::Result<String> {
         let server = &config.server;
-        let issuer = modules.contributions::<TokenIssuer>().next().filter(|_| self.check_tokens);
+        let issuer = modules.contributions().all::<TokenIssuer>().next().filter(|_| self.check_tokens);
         anyhow::ensure!(issuer.is_some() || !self.check_tokens, "no module issues access tokens that could be checked");
         if self.upstreams.is_empty() {
             self.upstreams.push(server.listen.to_string().parse().expect("a socket address is a host and a port"));

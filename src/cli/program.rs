@@ -8,6 +8,7 @@ use mainstay_kernel::{
     app::App,
     command::{Entry, Program},
     config::{Config, Source},
+    contribution::Contributions,
     module::Modules,
 };
 
@@ -68,6 +69,10 @@ impl Program for LazyProgram {
         }
         let config = super::read(self.modules, self.source.clone())?;
         Ok(self.config.get_or_init(|| config).clone())
+    }
+
+    fn contributions(&self) -> &'static Contributions {
+        self.modules.contributions()
     }
 
     fn open(&mut self) -> LocalBoxFuture<'_, anyhow::Result<App>> {

@@ -85,6 +85,13 @@ pub(crate) enum Add {
         /// The name: a verb in the past tense.
         name: String,
     },
+    /// Add a kind of mail about a resource, to the members of its account: the values, a template and a test.
+    Mail {
+        /// The resource.
+        resource: String,
+        /// The name, such as remind.
+        name: String,
+    },
     /// Add a migration with further columns of a resource.
     Migration {
         /// The resource.
@@ -145,6 +152,7 @@ impl Add {
             Self::Rpc { resource, name } => addition::rpc(root, resource, name)?,
             Self::Job { resource, name } => addition::job(root, resource, name)?,
             Self::Event { resource, name } => addition::event(root, resource, name)?,
+            Self::Mail { resource, name } => addition::mail(root, resource, name)?,
             Self::Migration { resource, fields } => addition::migration(root, resource, fields, now)?,
         };
         report(root, outcome)

@@ -7,11 +7,13 @@ use mainstay_kernel::{
     clock::Clock,
     command::{Command, Program, for_operator, print},
     config::Config,
+    contribution::Contributions,
 };
 use serde_json::json;
 
-use crate::mail::{
-    config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates,
+use crate::{
+    identity::user::model::Language,
+    mail::{config::MailConfig, id::MailId, open_templates, ops, suppression::ops as suppression},
 };
 
 /// The maximum number of mails or addresses that one command lists.
@@ -56,7 +58,7 @@ impl Command for Mail {
 
     async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         if let Self::Preview(preview) = self {
-            preview.run(&program.config()?)?;
+            preview.run(program.contributions(), &program.config()?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let app = program.open().await?;
@@ -68,7 +70,7 @@ impl Command for Mail {
                     database.autocommit(async |connection| ops::list_failed(connection, MAX_LISTED).await).await;
                 for mail in for_operator(failed)? {
                     let line = json!({
-                        "id": mail.id, "kind": mail.topic.kind().name(), "attempts": mail.attempts,
+                        "id": mail.id, "kind": mail.topic.kind, "attempts": mail.attempts,
                         "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
                     });
                     print(&format!("{line}\n"))?;
@@ -102,17 +104,18 @@ impl Command for Mail {
 }
 
 impl Preview {
-    fn run(self, config: &Config) -> anyhow::Result<()> {
+    fn run(self, contributions: &Contributions, config: &Config) -> anyhow::Result<()> {
         let Self { name, language, out } = self;
         let mail = config.section::<MailConfig>();
-        let (templates, now) = (open_templates(mail)?, Clock::default().now());
+        let (templates, now) = (open_templates(contributions, mail)?, Clock::default().now());
         let languages = language.map_or_else(|| templates.languages().map(str::to_owned).collect(), |tag| vec![tag]);
-        let names = templates::names().into_iter().filter(|other| name.as_ref().is_none_or(|name| name == other));
+        let names = templates.names().into_iter().filter(|other| name.as_ref().is_none_or(|name| name == other));
         let names: Vec<_> = names.collect();
-        anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates::names().join(", "));
+        anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates.names().join(", "));
         for name in names {
             for tag in &languages {
-                let rendered = preview::write(&templates, mail, name, tag, now);
+                let language = Language::parse(tag).ok();
+                let rendered = language.and_then(|tag| templates.preview(name, &mail.brand, &tag, now));
                 let rendered = rendered.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
                     None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text))?,

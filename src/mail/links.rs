@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use uuid::Uuid;
+
 use crate::mail::config::Brand;
 
 /// The path of the page that sets a new password.
@@ -28,6 +30,11 @@ pub const UNSUBSCRIBE: &str = "/unsubscribe";
 pub struct Links<'a>(pub &'a Brand);
 
 impl Links<'_> {
+    /// The id of resources in samples.
+    pub const SAMPLE_ID: Uuid = Uuid::from_u128(0x0197_b61a_93d4_7c55_a8e2_6d1f_3b5c_7e90);
+    /// The token in the links of samples.
+    pub const SAMPLE_TOKEN: &'static str = "a-sample-of-a-token";
+
     /// Returns the page that sets a new password, with a token.
     pub fn reset(self, token: &str) -> String {
         format!("{}{RESET}?token={token}", self.0.pages_url())
@@ -68,22 +75,8 @@ impl Links<'_> {
         format!("{}{UNSUBSCRIBE}?token={token}", self.0.public_url)
     }
 
-    /// Returns the front end's page of an order.
-    pub fn order(self, id: impl Display) -> Option<String> {
-        self.app("orders", id)
-    }
-
-    /// Returns the front end's page of a ticket.
-    pub fn ticket(self, id: impl Display) -> Option<String> {
-        self.app("tickets", id)
-    }
-
-    /// Returns the front end's page of a subscription.
-    pub fn subscription(self, id: impl Display) -> Option<String> {
-        self.app("subscriptions", id)
-    }
-
-    fn app(self, page: &str, id: impl Display) -> Option<String> {
+    /// Returns the front end's page of a resource, as in `https://shop.example/orders/…`; `None` without a front end.
+    pub fn app(self, page: &str, id: impl Display) -> Option<String> {
         self.0.app_url.as_ref().map(|url| format!("{url}/{page}/{id}"))
     }
 }

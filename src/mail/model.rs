@@ -1,15 +1,16 @@
 //! Mail: one for each event that a recipient is notified of.
 
-mod topic;
-
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::mail::id::MailId;
-use mainstay_kernel::numbered::numbered;
-
-pub use topic::{Kind, Topic};
+use mainstay_kernel::{
+    error::{Error, Result},
+    id::UserId,
+    numbered::numbered,
+};
 
 numbered! {
     /// The state of a mail.
@@ -26,12 +27,43 @@ numbered! {
     }
 }
 
+/// What a mail is about. There is one mail per topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// The name of the kind, which may be that of another version of the program, or of a module that was removed.
+    pub kind: Cow<'static, str>,
+    /// The id of the cause: of a resource, or of an event.
+    pub id: Uuid,
+    /// The id of what the cause belongs to, such as a user. Its erasure removes the mail.
+    pub parent: Option<Uuid>,
+}
+
+impl Topic {
+    /// Returns the parent.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the mail was sent without one.
+    pub fn parent(&self) -> Result<Uuid> {
+        self.parent.ok_or_else(|| Error::internal(anyhow::anyhow!("a mail of the kind {} has no parent", self.kind)))
+    }
+
+    /// Returns the parent, which is a user.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the mail was sent without a parent.
+    pub fn user(&self) -> Result<UserId> {
+        self.parent().map(UserId)
+    }
+}
+
 /// A mail to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The id, from which the `Message-ID` is derived.
     pub id: MailId,
     pub topic: Topic,
+    /// Whether it is in the lane of mail that its recipient waits for.
+    pub is_urgent: bool,
     pub state: State,
     /// The number of attempts started, without those that were put off.
     pub attempts: i32,
@@ -54,11 +86,12 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Creates a pending mail.
-    pub fn about(topic: Topic, now: DateTime<Utc>) -> Self {
+    /// Creates a pending mail, which expires after `lifetime`.
+    pub fn about(topic: Topic, is_urgent: bool, lifetime: TimeDelta, now: DateTime<Utc>) -> Self {
         Self {
             id: MailId::generate(now),
             topic,
+            is_urgent,
             state: State::Pending,
             attempts: 0,
             failure: None,
@@ -66,7 +99,7 @@ impl Mail {
             leases: 0,
             due_at: Some(now),
             counted_at: None,
-            expires_at: now + topic.kind().lifetime(),
+            expires_at: now + lifetime,
             created_at: now,
             finished_at: None,
         }
@@ -140,13 +173,13 @@ impl Mail {
     /// Makes the mail pending again, as if newly created, except for its id and date. A mail that was counted against
     /// its recipient's limit is not counted again.
     #[must_use]
-    pub fn redrive(self, now: DateTime<Utc>) -> Self {
+    pub fn redrive(self, lifetime: TimeDelta, now: DateTime<Utc>) -> Self {
         Self {
             state: State::Pending,
             attempts: 0,
             failure: None,
             due_at: Some(now),
-            expires_at: now + self.topic.kind().lifetime(),
+            expires_at: now + lifetime,
             finished_at: None,
             ..self
         }
@@ -174,18 +207,20 @@ pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::orders::id::OrderId;
 
     const FIRST_DELAY: Duration = Duration::from_secs(5);
+    const DAY: TimeDelta = TimeDelta::days(1);
+
+    fn mail(now: DateTime<Utc>) -> Mail {
+        Mail::about(Topic { kind: "order_confirmation".into(), id: Uuid::nil(), parent: None }, false, DAY, now)
+    }
 
     #[test]
     fn an_attempt_takes_and_releases_the_lease() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
-        assert_eq!(mail.expires_at, now + TimeDelta::days(1));
+        let mail = mail(now);
+        assert_eq!(mail.expires_at, now + DAY);
         let on_lease = mail.with_attempt(now, FIRST_DELAY);
         assert_eq!((on_lease.attempts, on_lease.leased_until, on_lease.due_at), (1, Some(now), Some(now)));
         assert!(on_lease.is_leased(now - TimeDelta::seconds(1)) && !on_lease.is_leased(now));
@@ -208,7 +243,7 @@ mod tests {
     #[test]
     fn attempts_without_an_outcome_are_due_later_and_later_until_the_mail_is_hopeless() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mut mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mut mail = mail(now);
         let mut delays = Vec::new();
         while !mail.is_hopeless() {
             mail = mail.with_attempt(now, FIRST_DELAY);
@@ -216,20 +251,20 @@ mod tests {
         }
         assert_eq!(delays, [0, 5, 15, 45, 135, 405, 1215]);
         assert!(!mail.clone().with_failure("450".into(), now).is_hopeless(), "an outcome was stored");
-        assert!(!mail.mark_given_up(now).redrive(now).is_hopeless());
+        assert!(!mail.mark_given_up(now).redrive(DAY, now).is_hopeless());
     }
 
     #[test]
     fn a_mail_that_was_redriven_has_all_its_time() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mail = mail(now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
         let mail = Mail { counted_at: Some(now), ..mail.with_attempt(now, FIRST_DELAY) };
-        assert_eq!(mail.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);
-        let again = mail.mark_given_up(now).redrive(later);
+        assert_eq!(mail.clone().mark_rejected("550".into(), now).redrive(DAY, later).counted_at, None);
+        let again = mail.mark_given_up(now).redrive(DAY, later);
         assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
         assert_eq!((again.counted_at, again.due_at), (Some(now), Some(later)));
-        assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));
+        assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + DAY));
     }
 
     #[test]

@@ -19,7 +19,9 @@
 //! sent twice, because SMTP has no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can
 //! recognize the duplicate.
 
-mod compose;
+mod content;
+mod draft;
+mod kind;
 mod limit;
 
 use std::{sync::Arc, time::Duration};
@@ -32,71 +34,95 @@ use mainstay_kernel::{
         pipeline::{Queued, pipeline, queued},
         time,
     },
-    error::{Error, Result},
-    events::{Event, EventKind as _},
+    error::{Error, Reason, Result},
+    events::Event,
     fault,
+    id::AccountId,
     queue::dead,
     unit_of_work::Work,
 };
 use rand::Rng as _;
+use uuid::Uuid;
 
 use crate::{
+    identity::member::ops as members,
     mail::{
         config::MailConfig,
         id::MailId,
         job::SendMail,
-        links::Links,
-        model::{Kind, Mail, State, Topic, max_retry_delay},
+        model::{State, Topic, max_retry_delay},
         store,
         suppression::ops as suppression,
         templates::Templates,
         transport::{Failure, OutgoingMail, Transport},
     },
-    orders::{events::OrderCreated, id::OrderId},
-    payments::{
-        events::{PaymentSucceeded, RefundSucceeded},
-        id::{PaymentId, RefundId},
-    },
-    support::{events::TicketCreated, id::TicketId},
 };
 // For removed topics, and for events too old to send mail about.
 pub(crate) use store::erase;
 
-use compose::Draft;
+// What a module declares its kinds of mail with.
+pub use crate::{
+    __mail_template as template,
+    mail::{
+        links::Links,
+        locale::Locale,
+        model::Mail,
+        text::{one_line, unlinked},
+    },
+};
+pub use content::Content;
+pub use draft::Draft;
+pub use kind::{Compose, Kind, Kinds, MailKind, SendsMail, Template};
 
 /// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 
-/// Queues a mail within the caller's transaction, unless a mail about its topic exists.
+/// The wait of a mail whose kind this program does not declare. Another version of the program may send it meanwhile.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
+/// The lifetime of a redriven mail of such a kind.
+const UNKNOWN_LIFETIME: TimeDelta = TimeDelta::hours(24);
+
+/// Queues a mail within the caller's transaction, unless a mail of the kind about its cause exists. `id` is that of the
+/// cause, and `parent` that of a user, or of what else the cause belongs to: [`erase`] removes the mail with either.
 ///
 /// # Errors
 /// Any database error.
-pub async fn send(connection: &Connection, topic: Topic, now: DateTime<Utc>) -> Result<()> {
-    send_all(connection, &[topic], now).await
+pub async fn send<K: MailKind>(
+    connection: &Connection,
+    id: Uuid,
+    parent: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    store::insert(connection, &[mail_of::<K>(id, parent, now)]).await
 }
 
-/// Returns the statement that queues the mails about these events, in the transaction that publishes them. The recipient
-/// is determined when a mail is sent, so that it reads nothing.
-pub fn about(events: &[Event], now: DateTime<Utc>) -> Option<Queued> {
-    let topics: Vec<_> = events.iter().filter_map(topic_of).collect();
-    (!topics.is_empty())
-        .then(|| queued(move |connection| Box::pin(async move { send_all(connection, &topics, now).await })))
-}
-
-fn topic_of(event: &Event) -> Option<Topic> {
-    match &*event.kind {
-        OrderCreated::NAME => Some(Topic::OrderConfirmation(OrderId(event.resource))),
-        PaymentSucceeded::NAME => Some(Topic::PaymentReceipt(PaymentId(event.resource))),
-        RefundSucceeded::NAME => Some(Topic::Refund(RefundId(event.resource))),
-        TicketCreated::NAME => Some(Topic::TicketReceived(TicketId(event.resource))),
-        _ => None,
-    }
-}
-
-/// Stores mails in one statement. The workers of this process are notified after the commit.
-async fn send_all(connection: &Connection, topics: &[Topic], now: DateTime<Utc>) -> Result<()> {
-    let mails: Vec<_> = topics.iter().map(|topic| Mail::about(*topic, now)).collect();
+/// Queues one mail for each active member of an account: the parent is the user. A second call for the same cause queues
+/// mail for new members only, if the kind is a team's own.
+///
+/// # Errors
+/// Any database error.
+pub async fn send_to_members<K: MailKind>(
+    connection: &Connection,
+    account: AccountId,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let users = members::active(connection, account).await?;
+    let mails: Vec<_> = users.into_iter().map(|user| mail_of::<K>(id, Some(user.0), now)).collect();
     store::insert(connection, &mails).await
+}
+
+fn mail_of<K: MailKind>(id: Uuid, parent: Option<Uuid>, now: DateTime<Utc>) -> Mail {
+    Mail::about(Topic { kind: K::NAME.into(), id, parent }, K::IS_URGENT, K::LIFETIME, now)
+}
+
+/// Returns the statement that queues the mails of a kind about these events, in the transaction that publishes them. The
+/// recipient is determined when a mail is sent, so that it reads nothing.
+fn about<K: MailKind>(events: &[Event], now: DateTime<Utc>) -> Option<Queued> {
+    let events = events.iter().filter(|event| K::EVENT == Some(&*event.kind));
+    let mails: Vec<_> = events.map(|event| mail_of::<K>(event.resource, None, now)).collect();
+    (!mails.is_empty())
+        .then(|| queued(move |connection| Box::pin(async move { store::insert(connection, &mails).await })))
 }
 
 /// The outcome of an attempt.
@@ -132,18 +158,23 @@ impl From<Result<(), Failure>> for Outcome {
 /// error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     let Some(mail) = acquire_lease(app, id).await? else { return Ok(()) };
-    let draft = match draft(app, &mail).await? {
+    let Some(kind) = app.part::<Kinds>().get(&mail.topic.kind) else {
+        let why = format!("no module of this program declares the kind {}", mail.topic.kind);
+        return record(app, mail, Outcome::Postponed(why, UNKNOWN_WAIT)).await.map(drop);
+    };
+    let draft = match draft(app, kind, &mail).await? {
         Ok(draft) => draft,
         Err(withheld) => return record(app, mail, withheld).await.map(drop),
     };
-    let (kind, to) = (mail.topic.kind(), draft.to.clone());
+    let to = draft.to.clone();
     // The mail is counted once, even if it needs several attempts.
-    let (counted_at, result) = match limit::admit(app, &mail, &to).await {
+    let (counted_at, result) = match limit::admit(app, kind, &mail, &to).await {
         Ok(counted_at) => {
-            let draft = compose::complete(app, mail.topic, draft).await;
+            let draft = draft.complete(app, &mail).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
-            let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
-            let rendered = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
+            let notified = draft.user.filter(|_| kind.is_notification);
+            let unsubscribe = notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
+            let rendered = app.part::<Templates>().write(&*draft.content, &draft.language, unsubscribe)?;
             let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, rendered };
             (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
@@ -187,7 +218,7 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     });
     Ok(match transaction.await? {
         Some((mail, Some(outcome))) => {
-            count(&mail, outcome);
+            count(app, &mail, outcome);
             None
         }
         Some((mail, None)) => Some(mail),
@@ -196,16 +227,21 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
 }
 
 /// Composes a leased mail, unless it has no recipient or its recipient is suppressed.
-async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
+async fn draft(app: &App, kind: &'static Kind, mail: &Mail) -> Result<Result<Draft, Outcome>> {
     let (now, links) = (app.clock.now(), Links(&app.config.section::<MailConfig>().brand));
     // No transaction is needed: composing only reads, except that it stores a token, which is the same at the next
     // attempt.
     let composed = app.database.autocommit(async move |connection| {
-        let Some(draft) = compose::draft(connection, &app.secret, mail, links, now).await? else {
+        let compose = Compose { connection: &mut *connection, mail, secret: &app.secret, links, now };
+        let draft = match (kind.compose)(compose).await {
+            // The subject was removed.
+            Err(error) if error.reason() == Reason::NotFound => None,
+            composed => composed?,
+        };
+        let Some(draft) = draft else {
             return Ok(Err(Outcome::Withheld("to_nobody", "there is no recipient".to_owned())));
         };
-        let is_notification = mail.topic.kind().is_notification();
-        Ok::<_, Error>(match suppression::reason(connection, &draft.to, is_notification).await? {
+        Ok::<_, Error>(match suppression::reason(connection, &draft.to, kind.is_notification).await? {
             Some(reason) => Err(Outcome::Withheld("suppressed", reason.failure().to_owned())),
             None => Ok(draft),
         })
@@ -245,7 +281,7 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
         Ok(Some((mail, became)))
     });
     Ok(recorded.await?.map(|(mail, became)| {
-        count(&mail, became);
+        count(app, &mail, became);
         became
     }))
 }
@@ -276,14 +312,15 @@ pub async fn redrive_given_up(app: &App, id: MailId) -> Result<()> {
 }
 
 async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Result<usize> {
-    let now = app.clock.now();
+    let (now, kinds) = (app.clock.now(), app.part::<Kinds>().clone());
     let redriven = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         let mut count = 0;
         for id in ids {
             let mail = store::lock(connection, id).await?;
             if states.contains(&mail.state) {
-                store::update(connection, &mail.redrive(now)).await?;
+                let lifetime = kinds.get(&mail.topic.kind).map_or(UNKNOWN_LIFETIME, |kind| kind.lifetime);
+                store::update(connection, &mail.redrive(lifetime, now)).await?;
                 count += 1;
             }
         }
@@ -293,10 +330,12 @@ async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Re
 }
 
 /// Logs and counts the outcome of a mail, without its content or recipient.
-fn count(mail: &Mail, became: &'static str) {
-    let (id, kind, attempts, why) = (mail.id, mail.topic.kind().name(), mail.attempts, mail.failure.as_deref());
-    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(mail.topic.kind(), became))
-        .increment(1);
+fn count(app: &App, mail: &Mail, became: &'static str) {
+    let kind = app.part::<Kinds>().get(&mail.topic.kind);
+    // The names of unknown kinds, of which there may be any number, are no label.
+    let label = kind.map_or("unknown", |kind| kind.name);
+    metrics::counter!("mainstay_mails_total", "kind" => label, "outcome" => counted_as(kind, became)).increment(1);
+    let (id, kind, attempts, why) = (mail.id, &*mail.topic.kind, mail.attempts, mail.failure.as_deref());
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
@@ -314,10 +353,12 @@ fn count(mail: &Mail, became: &'static str) {
 /// Returns the outcome in the metrics. Sent mails, mails without a recipient, and mails over the limit share one value.
 /// So do all outcomes of a mail that any caller may send to any address. Otherwise the metrics would reveal which
 /// addresses belong to users. The table `mails` has the exact outcomes.
-fn counted_as(kind: Kind, became: &'static str) -> &'static str {
+fn counted_as(kind: Option<&Kind>, became: &'static str) -> &'static str {
     match became {
         "to_nobody" | "withheld" => "sent",
-        "suppressed" | "rejected" | "expired" | "given_up" if kind.is_for_any_address() => "sent",
+        "suppressed" | "rejected" | "expired" | "given_up" if kind.is_some_and(|kind| kind.is_for_any_address) => {
+            "sent"
+        }
         other => other,
     }
 }
@@ -325,15 +366,15 @@ fn counted_as(kind: Kind, became: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::mails::{Registration, SignIn};
 
     #[test]
     fn the_metrics_do_not_tell_whether_a_mail_had_a_recipient() {
         const ENDS: [&str; 7] = ["sent", "to_nobody", "withheld", "suppressed", "rejected", "expired", "given_up"];
-        for kind in [Kind::PasswordReset, Kind::Registration] {
-            assert_eq!(ENDS.map(|end| counted_as(kind, end)), ["sent"; 7], "{kind:?}");
-            assert_eq!(counted_as(kind, "tried"), "tried", "no end: the provider is unavailable");
-        }
+        let any_address = Some(Kind::of::<Registration>());
+        assert_eq!(ENDS.map(|end| counted_as(any_address, end)), ["sent"; 7]);
+        assert_eq!(counted_as(any_address, "tried"), "tried", "no end: the provider is unavailable");
         let others = ["sent", "sent", "sent", "suppressed", "rejected", "expired", "given_up"];
-        assert_eq!(ENDS.map(|end| counted_as(Kind::PaymentReceipt, end)), others);
+        assert_eq!(ENDS.map(|end| counted_as(Some(Kind::of::<SignIn>()), end)), others);
     }
 }

@@ -18,8 +18,7 @@ use crate::{
     identity::user::model::Language,
     mail::{
         config::{MailConfig, MailTransport},
-        links::Links,
-        templates::{self, RenderedMail, Templates},
+        templates::Templates,
     },
 };
 
@@ -51,7 +50,7 @@ async fn index(State(app): State<App>) -> Response {
     }
     let languages: Vec<_> = app.part::<Templates>().languages().collect();
     let mut rows = String::new();
-    for name in templates::names() {
+    for name in app.part::<Templates>().names() {
         write!(rows, "<tr><th scope=\"row\" align=\"left\">{name}</th>").ok();
         for language in &languages {
             let file = |format: &str| format!("<a href=\"/dev/mail/{name}.{language}.{format}\">{format}</a>");
@@ -72,28 +71,16 @@ async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
     if !is_for_developers(&app) {
         return not_found();
     }
-    let mut parts = file.split('.');
-    let (Some(name), Some(tag), Some(format)) = (parts.next(), parts.next(), parts.next()) else {
+    // The name of a kind may have a dot.
+    let mut parts = file.rsplitn(3, '.');
+    let (Some(format), Some(tag), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let preview = write(app.part(), app.config.section(), name, tag, app.clock.now());
+    let (brand, language) = (&app.config.section::<MailConfig>().brand, Language::parse(tag).ok());
+    let preview = language.and_then(|tag| app.part::<Templates>().preview(name, brand, &tag, app.clock.now()));
     match (preview, format) {
         (Some(rendered), "html") => page(Html(rendered.html)),
         (Some(rendered), "txt") => format!("Subject: {}\n\n{}", rendered.subject, rendered.text).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-/// Renders a sample of a mail; `None` if the mail or the language does not exist.
-pub fn write(
-    templates: &Templates,
-    config: &MailConfig,
-    name: &str,
-    tag: &str,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Option<RenderedMail> {
-    let language = Language::parse(tag).ok()?;
-    let content = templates::sample(name, &config.brand, now)?;
-    let unsubscribe = name.starts_with("ticket_").then(|| Links(&config.brand).unsubscribe("a-sample-of-a-token"));
-    templates.write(&content, &language, unsubscribe).ok()
 }

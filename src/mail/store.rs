@@ -1,6 +1,6 @@
 //! Mails, pending and finished.
 
-use std::sync::OnceLock;
+use std::{borrow::Cow, sync::OnceLock};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     mail::{
         id::MailId,
-        model::{Kind, Mail, State, Topic},
+        model::{Mail, State, Topic},
     },
     schema::mails,
 };
@@ -25,12 +25,46 @@ use mainstay_kernel::{
     queue::rows::traceparent,
 };
 
+/// The numbers by which the version before stores its own kinds, and reads them: they keep a mail unique beside its mails.
+/// The next version drops the column.
+const NUMBERS: [(i16, &str); 27] = [
+    (1, "password_reset"),
+    (2, "order_confirmation"),
+    (3, "payment_receipt"),
+    (4, "registration"),
+    (5, "refund"),
+    (6, "subscription_receipt"),
+    (7, "subscription_unpaid"),
+    (8, "sign_in"),
+    (9, "ticket_received"),
+    (10, "ticket_reply"),
+    (11, "password_changed"),
+    (12, "email_change"),
+    (13, "email_changed"),
+    (14, "invitation"),
+    (15, "deletion_scheduled"),
+    (16, "deletion_done"),
+    (21, "second_factor_added"),
+    (22, "second_factor_removed"),
+    (23, "recovery_code_used"),
+    (24, "second_factor_reset"),
+    (27, "identity_linked"),
+    (28, "identity_unlinked"),
+    (31, "impersonation"),
+    (32, "domain_lapsed"),
+    (41, "passkey_added"),
+    (42, "passkey_removed"),
+    (43, "passkey_refused"),
+];
+
 /// A mail without its due time: a new mail is due at once, by the clock of Postgres.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = mails, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: MailId,
-    kind: i16,
+    kind: Option<i16>,
+    kind_name: Option<String>,
+    is_urgent: bool,
     topic_id: Uuid,
     parent_id: Option<Uuid>,
     state: i16,
@@ -46,12 +80,14 @@ struct Row {
 
 impl From<&Mail> for Row {
     fn from(mail: &Mail) -> Self {
-        let (kind, topic_id, parent_id) = mail.topic.parts();
+        let Topic { kind, id, parent } = &mail.topic;
         Self {
             id: mail.id,
-            kind: kind.number(),
-            topic_id,
-            parent_id,
+            kind: NUMBERS.iter().find(|(_, name)| name == kind).map(|(number, _)| *number),
+            kind_name: Some(kind.to_string()),
+            is_urgent: mail.is_urgent,
+            topic_id: *id,
+            parent_id: *parent,
             state: mail.state.number(),
             attempts: mail.attempts,
             failure: mail.failure.clone(),
@@ -72,14 +108,16 @@ impl TryFrom<Stored> for Mail {
     type Error = Error;
 
     fn try_from((row, due_at): Stored) -> Result<Self> {
-        let kind = Kind::from_number(row.kind.into());
-        let topic = kind.and_then(|kind| Topic::of_parts(kind, row.topic_id, row.parent_id));
-        let (Some(topic), Some(state)) = (topic, State::from_number(row.state.into())) else {
+        let named =
+            || NUMBERS.iter().find(|(number, _)| row.kind == Some(*number)).map(|(_, name)| Cow::Borrowed(*name));
+        let kind = row.kind_name.map(Cow::Owned).or_else(named);
+        let (Some(kind), Some(state)) = (kind, State::from_number(row.state.into())) else {
             return Err(corrupt("mails", row.id, "a number"));
         };
         Ok(Self {
             id: row.id,
-            topic,
+            topic: Topic { kind, id: row.topic_id, parent: row.parent_id },
+            is_urgent: row.is_urgent,
             state,
             attempts: row.attempts,
             failure: row.failure,
@@ -94,24 +132,24 @@ impl TryFrom<Stored> for Mail {
     }
 }
 
-/// Stores new mails, which are due at once. A mail with an existing kind and topic is skipped.
+/// Stores new mails, which are due at once. A mail with an existing kind and topic is skipped; one of a team's kind differs
+/// in the parent, too.
 pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
     if mails.is_empty() {
         return Ok(());
     }
-    let target = (mails::kind, mails::topic_id);
     let trace = traceparent();
     let values =
         |mail: &Mail| (Row::from(mail), mails::due_at.eq(diesel::dsl::now), mails::traceparent.eq(trace.clone()));
     match mails {
         [one] => {
             static TEXT: OnceLock<String> = OnceLock::new();
-            let insert = diesel::insert_into(mails::table).values(values(one)).on_conflict(target).do_nothing();
+            let insert = diesel::insert_into(mails::table).values(values(one)).on_conflict_do_nothing();
             insert.fixed(&TEXT).execute(&mut connection).await?
         }
         many => {
             let rows: Vec<_> = many.iter().map(values).collect();
-            let insert = diesel::insert_into(mails::table).values(rows).on_conflict(target).do_nothing();
+            let insert = diesel::insert_into(mails::table).values(rows).on_conflict_do_nothing();
             match many.len() {
                 ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut connection).await?,
                 _ => insert.execute(&mut connection).await?,

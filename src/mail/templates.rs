@@ -11,14 +11,17 @@ mod text;
 
 use std::{collections::BTreeSet, path::Path};
 
+use chrono::{DateTime, Utc};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use crate::{
     identity::user::model::Language,
     mail::{
         config::{Brand, Color},
-        content::{self, Content, one_line, samples},
         links::Links,
+        locale::Locale,
+        ops::{Content, Kinds},
+        text::one_line,
     },
 };
 use mainstay_kernel::error::{Error, Result};
@@ -47,6 +50,7 @@ pub struct RenderedMail {
 pub struct Templates {
     environment: Environment<'static>,
     languages: BTreeSet<String>,
+    kinds: Kinds,
 }
 
 impl Templates {
@@ -54,8 +58,8 @@ impl Templates {
     ///
     /// # Errors
     /// Every fault, with the name of the file.
-    pub fn open(brand: &Brand, directory: Option<&Path>) -> Result<Self, Vec<String>> {
-        let (sources, mut faults) = files::sources(directory);
+    pub fn open(kinds: Kinds, brand: &Brand, directory: Option<&Path>) -> Result<Self, Vec<String>> {
+        let (sources, mut faults) = files::sources(&kinds, directory);
         let mut environment = environment(brand);
         let mut languages = BTreeSet::new();
         for Source { name, text } in sources {
@@ -71,7 +75,7 @@ impl Templates {
             };
             faults.extend(result.err().map(|error| describe(&error, "a template")));
         }
-        let templates = Self { environment, languages };
+        let templates = Self { environment, languages, kinds };
         // A fault in a shared file would make every template fail.
         if files::SHARED.iter().all(|name| templates.environment.get_template(name).is_ok()) {
             faults.extend(templates.check(brand));
@@ -86,12 +90,24 @@ impl Templates {
         self.languages.iter().map(String::as_str)
     }
 
+    /// Returns the names of all templates, in their order.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = files::names(&self.kinds).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Renders a mail in the language of its recipient, in a more general language (RFC 4647), or in English.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if the template fails. The check at startup excludes this except for contents that the samples
     /// do not cover.
-    pub fn write(&self, content: &Content, language: &Language, unsubscribe: Option<String>) -> Result<RenderedMail> {
+    pub fn write(
+        &self,
+        content: &dyn Content,
+        language: &Language,
+        unsubscribe: Option<String>,
+    ) -> Result<RenderedMail> {
         let template = content.template();
         let exists = |tag: &&str| self.environment.get_template(&format!("{template}.{tag}.html")).is_ok();
         let tag = language.lookup().find(exists).unwrap_or(FALLBACK);
@@ -107,11 +123,11 @@ impl Templates {
 
     fn render(
         &self,
-        content: &Content,
+        content: &dyn Content,
         language: &str,
         unsubscribe: Option<String>,
     ) -> std::result::Result<RenderedMail, minijinja::Error> {
-        let footer = context! { unsubscribe, unsubscribe_label => content::unsubscribe_label(language) };
+        let footer = context! { unsubscribe, unsubscribe_label => Locale::of(language).unsubscribe() };
         let (subject, _, text) = self.blocks(content, language, "txt")?;
         let subject: String = one_line(&subject).chars().take(MAX_SUBJECT_CHARS).collect();
         let text = self.layout("txt", context! { subject, language, body => text::tidy(&text), ..footer.clone() })?;
@@ -124,12 +140,12 @@ impl Templates {
 
     fn blocks(
         &self,
-        content: &Content,
+        content: &dyn Content,
         language: &str,
         format: &str,
     ) -> std::result::Result<(String, String, String), minijinja::Error> {
         let template = self.environment.get_template(&format!("{}.{language}.{format}", content.template()))?;
-        let values = context! { language, parts => format!("parts.{format}"), ..content.values(language) };
+        let values = context! { language, parts => format!("parts.{format}"), ..content.values(Locale::of(language)) };
         let mut captured = template.render_captured(values)?;
         captured.with_state_mut(|state| {
             Ok((state.render_block("subject")?, state.render_block("preheader")?, state.render_block("body")?))
@@ -140,9 +156,26 @@ impl Templates {
         self.environment.get_template(&format!("layout.{format}"))?.render(values)
     }
 
+    /// Returns the samples of all kinds.
+    fn samples(&self, brand: &Brand, now: DateTime<Utc>) -> Vec<Box<dyn Content>> {
+        self.kinds.iter().flat_map(|kind| (kind.samples)(Links(brand), now)).collect()
+    }
+
+    /// Renders a sample of a template, with the link by which the recipient of a notification unsubscribes; `None` if the
+    /// template does not exist.
+    pub fn preview(&self, name: &str, brand: &Brand, language: &Language, now: DateTime<Utc>) -> Option<RenderedMail> {
+        let kind = self.kinds.iter().find(|kind| kind.templates.iter().any(|template| template.name == name))?;
+        let content = (kind.samples)(Links(brand), now).into_iter().find(|content| content.template() == name)?;
+        let unsubscribe = kind.is_notification.then(|| Links(brand).unsubscribe(Links::SAMPLE_TOKEN));
+        self.write(&*content, language, unsubscribe).ok()
+    }
+
     /// Renders each template with a sample, and returns the errors.
     fn check(&self, brand: &Brand) -> Vec<String> {
-        let mut faults = Vec::new();
+        let samples = self.samples(brand, DateTime::UNIX_EPOCH);
+        let is_sampled = |name: &&str| samples.iter().any(|content| content.template() == *name);
+        let unsampled = self.names().into_iter().filter(|name| !is_sampled(name));
+        let mut faults: Vec<_> = unsampled.map(|name| format!("{name}: the template has no sample")).collect();
         for page in ["reset", "registration", "email_change", "email_undo", "deletion", "unsubscribe"] {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
@@ -152,17 +185,18 @@ impl Templates {
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
         }
-        for content in samples::all(Links(brand), chrono::DateTime::UNIX_EPOCH) {
+        for content in &samples {
             for language in &self.languages {
                 let file = format!("{}.{language}.j2", content.template());
                 if self.environment.get_template(&format!("{}.{language}.html", content.template())).is_err() {
                     continue;
                 }
-                match self.render(&content, language, Some("https://unsubscribe.example".to_owned())) {
+                match self.render(&**content, language, Some("https://unsubscribe.example".to_owned())) {
                     Err(error) => faults.push(describe(&error, &file)),
                     Ok(rendered) if rendered.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
                     Ok(rendered) => {
-                        let token = content.needed_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
+                        let token =
+                            content.required_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
                         let lacks = |text: &str| token.is_some_and(|token| !text.contains(token));
                         if lacks(&rendered.text) || lacks(&rendered.html) {
                             faults.push(format!("{file}: does not show {{{{ link }}}}"));
@@ -211,20 +245,10 @@ fn describe(error: &minijinja::Error, file: &str) -> String {
     format!("{file}{line}: {}{detail}", error.kind())
 }
 
-/// The names of all templates.
-pub fn names() -> Vec<&'static str> {
-    files::names()
-}
-
 impl std::fmt::Debug for RenderedMail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RenderedMail")
     }
-}
-
-/// Returns sample contents that the template `name` must be able to render.
-pub fn sample(name: &str, brand: &Brand, now: chrono::DateTime<chrono::Utc>) -> Option<Content> {
-    samples::all(Links(brand), now).into_iter().find(|content| content.template() == name)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use lettre::{
 };
 
 use crate::mail::config::MailTransport;
-use crate::mail::{id::MailId, model::Kind, templates::RenderedMail};
+use crate::mail::{id::MailId, ops::Kind, templates::RenderedMail};
 use mainstay_kernel::{alert::Alerts, breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;
@@ -34,7 +34,7 @@ pub use provider::Providers;
 pub struct OutgoingMail {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
-    pub kind: Kind,
+    pub kind: &'static Kind,
     /// When the mail was created.
     pub date: DateTime<Utc>,
     /// The recipient's address.
@@ -44,7 +44,7 @@ pub struct OutgoingMail {
 
 impl fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutgoingMail").field("id", &self.id).field("kind", &self.kind.name()).finish_non_exhaustive()
+        f.debug_struct("OutgoingMail").field("id", &self.id).field("kind", &self.kind.name).finish_non_exhaustive()
     }
 }
 
@@ -107,7 +107,7 @@ struct Log;
 
 impl Transport for Log {
     fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
-        tracing::info!(mail = %mail.id, kind = mail.kind.name(), "a mail would be sent");
+        tracing::info!(mail = %mail.id, kind = mail.kind.name, "a mail would be sent");
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -182,7 +182,7 @@ mod tests {
         let rendered = RenderedMail { subject: subject.into(), text, html, unsubscribe: None };
         OutgoingMail {
             id: MailId(uuid::Uuid::from_u128(7)),
-            kind: Kind::OrderConfirmation,
+            kind: Kind::of::<crate::identity::mails::SignIn>(),
             date,
             to: to.into(),
             rendered,

@@ -33,6 +33,7 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use crate::{
     app::App,
     config::Config,
+    contribution::Contributions,
     error::{Reason, Result},
 };
 
@@ -56,6 +57,9 @@ pub trait Program {
     /// # Errors
     /// Every value that is missing or invalid.
     fn config(&self) -> anyhow::Result<Config>;
+
+    /// Returns the contributions of the program's modules to each other.
+    fn contributions(&self) -> &'static Contributions;
 
     /// Opens the application on a database that has the schema of this program. Without a configured database, it
     /// starts and migrates the private Postgres. The application is closed after the command. A second call returns the

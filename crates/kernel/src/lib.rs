@@ -8,6 +8,7 @@
 //! - [`module`]: the seam; what a domain brings, and the list of all modules of a process.
 //! - [`command`]: what a command of a module is, and what it gets from the program.
 //! - [`contract`]: what is read from the `.proto` files; policies, error reasons, field rules.
+//! - [`contribution`]: values that modules add for each other.
 //! - [`app`]: the dependencies of a request, and the parts that modules add.
 //!
 //! # The request path
@@ -60,6 +61,7 @@ pub mod command;
 pub mod config;
 pub mod context;
 pub mod contract;
+pub mod contribution;
 pub mod database;
 pub mod error;
 pub mod events;

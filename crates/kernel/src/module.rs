@@ -32,6 +32,7 @@ use crate::{
     caller::Authenticator,
     command::{self, Command},
     config::{Config, ConfigError, Requirement, Retention, Section, SectionReader},
+    contribution::Contributions,
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -111,6 +112,8 @@ impl Module {
     /// not start.
     pub fn needs(mut self, modules: &[&'static str]) -> Self {
         self.needs.extend(modules);
+        self.needs.sort_unstable();
+        self.needs.dedup();
         self
     }
 
@@ -148,10 +151,11 @@ impl Module {
         self
     }
 
-    /// Adds a check of the configuration beyond its values, as of the files that it names. What is wrong stops `serve`
+    /// Adds a check of the configuration beyond its values, as of the files that it names, with the contributions of
+    /// other modules. What is wrong stops `serve`
     /// and `worker`, and `config check` lists it, each together with all other faults. In the place of a value that
     /// can't be used stands its default.
-    pub fn check(mut self, check: fn(&Config) -> Vec<ConfigError>) -> Self {
+    pub fn check(mut self, check: fn(&Contributions, &Config) -> Vec<ConfigError>) -> Self {
         self.registered.checks.push(check);
         self
     }
@@ -311,9 +315,9 @@ impl Module {
         self
     }
 
-    /// Adds a value for another module, which collects all of its type with [`Modules::contributions`].
+    /// Adds a value for another module, which collects all of its type with [`Contributions::all`].
     pub fn contribute<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.registered.contributions.push(Box::new(value));
+        self.registered.contributions.add(value);
         self
     }
 }

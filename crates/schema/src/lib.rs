@@ -324,10 +324,11 @@ diesel::table! {
 }
 diesel::table! {
     mails (id) {
-        id -> Uuid, kind -> SmallInt, topic_id -> Uuid, parent_id -> Nullable<Uuid>, state -> SmallInt,
+        id -> Uuid, kind -> Nullable<SmallInt>, topic_id -> Uuid, parent_id -> Nullable<Uuid>, state -> SmallInt,
         attempts -> Integer, failure -> Nullable<Text>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
         due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, counted_at -> Nullable<Timestamptz>,
         expires_at -> Timestamptz, created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+        kind_name -> Nullable<Text>, is_urgent -> Bool,
     }
 }
 diesel::table! {

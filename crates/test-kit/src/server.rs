@@ -1,6 +1,6 @@
 //! The server under test.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use mainstay::Product;
@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use crate::TestDatabase;
+use crate::{TestDatabase, unique::unique};
 
 /// The settings of test servers. The keys are worthless elsewhere; the limits are so high that no test reaches them by
 /// accident.
@@ -47,7 +47,18 @@ pub struct TestServer {
     url: String,
     serving: JoinHandle<()>,
     database: TestDatabase,
+    _data: DataFolder,
     stop: DropGuard,
+}
+
+/// The data directory of a server, which is removed with it.
+#[derive(Debug)]
+struct DataFolder(PathBuf);
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
 }
 
 /// A builder of a server.
@@ -92,6 +103,21 @@ impl TestServer {
     #[must_use]
     pub fn database(&self) -> &TestDatabase {
         &self.database
+    }
+
+    /// Returns the texts of the mails that were sent, oldest first, as their MIME messages (RFC 2045): with the default
+    /// `MAIL_TRANSPORT`, a test server writes them to an outbox. [`TestServer::run_jobs`] sends what is due.
+    ///
+    /// # Panics
+    /// Panics if a mail can't be read.
+    #[must_use]
+    pub fn mails(&self) -> Vec<String> {
+        let files = fs::read_dir(self.app.config.database.data_dir.join("outbox")).into_iter().flatten().flatten();
+        let mut files: Vec<_> = files.map(|file| file.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "eml"));
+        // The ids are UUIDv7, so the names sort by time.
+        files.sort_unstable();
+        files.iter().map(|file| fs::read_to_string(file).expect("a mail")).collect()
     }
 
     /// Stops the server like a signal does, and waits until it has completed its requests and closed the components
@@ -155,7 +181,10 @@ impl Builder {
         show_log();
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(self.modules, migrate).await;
-        let app = open(self.modules, database.url(), &self.settings).await;
+        let data = DataFolder(std::env::temp_dir().join(format!("mainstay-test-{}", unique())));
+        let folder = ("MAINSTAY_DATA_DIR".to_owned(), data.0.display().to_string());
+        let settings: Vec<_> = std::iter::once(folder).chain(self.settings).collect();
+        let app = open(self.modules, database.url(), &settings).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let purpose = Purpose::Server { url: url.clone(), private_database: None };
@@ -171,7 +200,7 @@ impl Builder {
             process.close().await;
         });
         readiness.set(true).await;
-        TestServer { app, url, serving, database, stop: stop.drop_guard() }
+        TestServer { app, url, serving, database, _data: data, stop: stop.drop_guard() }
     }
 }
 

@@ -21,6 +21,11 @@ pub(crate) async fn expire_leases(app: App) -> Result<usize> {
     leases::expire_due(&app).await
 }
 
+/// Announces the leases that end soon, and returns their number.
+pub(crate) async fn announce_ends(app: App) -> Result<usize> {
+    leases::announce_due(&app).await
+}
+
 /// Leases a vehicle to the account that paid an order.
 pub(crate) fn grant_lease<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
     let duration = app.config.section::<FleetConfig>().lease_duration;

@@ -10,6 +10,7 @@ use http::{StatusCode, header};
 use mainstay_kernel::{
     alert::Alerts,
     config::{Config, ConfigError},
+    contribution::Contributions,
     error::{Error, Reason, Result},
     outbound::{Bounds, Client, Request, StreamReceiver},
 };
@@ -48,7 +49,7 @@ enum Target {
 }
 
 /// Returns what is wrong with the file that the configuration names.
-pub(crate) fn check(config: &Config) -> Vec<ConfigError> {
+pub(crate) fn check(_: &Contributions, config: &Config) -> Vec<ConfigError> {
     let error = syslog(config.section::<AuditConfig>()).err();
     let error = error.map(|error| ConfigError { name: "AUDIT_EXPORT_CA".to_owned(), message: format!("{error:#}") });
     error.into_iter().collect()

@@ -129,6 +129,22 @@ pub(super) fn event(root: &Path, resource: &str, name: &str) -> anyhow::Result<O
     addition.changes.finish()
 }
 
+/// Adds a kind of mail about a resource.
+pub(super) fn mail(root: &Path, resource: &str, name: &str) -> anyhow::Result<Outcome> {
+    let (resource, mut addition) = Addition::about(root, resource, name)?;
+    let Resource { name: of, .. } = &resource;
+    addition.create("mail")?;
+    let add_mod = |text: &str| edit::add_mod(text, &format!("pub mod {name}_mail;"));
+    addition.changes.edit(root.join(format!("src/{of}.rs")), add_mod)?;
+    let kind = format!(".mail::<{of}::{name}_mail::{}{}Mail>()", name::camel(name), name::camel(of));
+    addition.changes.edit(root.join("src/lib.rs"), |text| {
+        let text = edit::add_use(text, "use mainstay::mail::ops::SendsMail as _;")?;
+        edit::add_call(&text, &kind, &[".mail::<", ".queue::<", ".service(", ".migrations("])
+    })?;
+    addition.test(&format!("{of}_{name}_mail"))?;
+    addition.changes.finish()
+}
+
 /// Adds a migration with further columns of a resource.
 pub(super) fn migration(root: &Path, resource: &str, fields: &[String], now: DateTime<Utc>) -> anyhow::Result<Outcome> {
     let resource = find(root, resource);

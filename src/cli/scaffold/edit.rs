@@ -23,6 +23,19 @@ pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
     Ok(insert(&lines, first_use, &[line, ""]))
 }
 
+/// Adds a `use` line before the first one that is not less.
+pub(super) fn add_use(text: &str, line: &str) -> anyhow::Result<String> {
+    let lines: Vec<_> = text.lines().collect();
+    if lines.contains(&line) {
+        return Ok(text.to_owned());
+    }
+    let later = lines.iter().position(|other| other.starts_with("use ") && *other > line);
+    let last =
+        || lines.iter().rposition(|other| other.starts_with("use ") && other.ends_with(';')).map(|last| last + 1);
+    let at = later.or_else(last).context("it has no line that begins with `use`")?;
+    Ok(insert(&lines, at, &[line]))
+}
+
 /// Adds a call such as `.service(book::service::server)` on a separate line: after the last line with the first call of `after`
 /// that the text has.
 pub(super) fn add_call(text: &str, call: &str, after: &[&str]) -> anyhow::Result<String> {
@@ -80,6 +93,15 @@ mod tests {
         assert_eq!(add("mod boxes;\n#[cfg(x)]\nmod doors;\n"), "mod boxes;\nmod cases;\n#[cfg(x)]\nmod doors;\n");
         assert_eq!(add("pub mod doors;\nuse a::b;\n"), "pub mod doors;\nmod cases;\n\nuse a::b;\n");
         add_mod("fn main() {}\n", "mod cases;").expect_err("there is no place");
+    }
+
+    #[test]
+    fn a_use_stands_among_the_others() {
+        let add = |text: &str| add_use(text, "use b::B;").expect("a place");
+        assert_eq!(add("use a::A;\nuse c::C;\n"), "use a::A;\nuse b::B;\nuse c::C;\n");
+        assert_eq!(add("use a::A;\n\nfn f() {}\n"), "use a::A;\nuse b::B;\n\nfn f() {}\n");
+        assert_eq!(add("use b::B;\n"), "use b::B;\n");
+        add_use("fn main() {}\n", "use b::B;").expect_err("there is no place");
     }
 
     #[test]

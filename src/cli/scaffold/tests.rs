@@ -214,7 +214,7 @@ fn every_fault_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn methods_jobs_events_and_columns_are_added_once() {
+fn methods_jobs_events_mails_and_columns_are_added_once() {
     let parent = tempfile::tempdir().expect("a folder");
     let root = parent.path().join("shop");
     new(&root).expect("a repository");
@@ -225,6 +225,7 @@ fn methods_jobs_events_and_columns_are_added_once() {
             addition::rpc(&root, "book", "mark_read"),
             addition::job(&root, "book", "index"),
             addition::event(&root, "book", "recommended"),
+            addition::mail(&root, "book", "remind"),
             addition::migration(&root, "book", &columns, DateTime::UNIX_EPOCH),
         ]
     };
@@ -245,6 +246,11 @@ fn methods_jobs_events_and_columns_are_added_once() {
         ("src/book/index_job.rs", "const NAME: &'static str = \"shop.index_book\";"),
         ("src/lib.rs", "        .queue::<book::index_job::IndexBook>()\n"),
         ("src/book.rs", "pub mod events;\npub mod index_job;\npub mod model;\n"),
+        ("src/book.rs", "pub mod ops;\npub mod remind_mail;\npub mod service;\n"),
+        ("src/book/remind_mail.rs", "const NAME: &'static str = \"shop.remind_book\";"),
+        ("src/book/templates/shop.remind_book.en.j2", "{{ p(\"It was changed on \" ~ changed_at ~ \".\") }}\n"),
+        ("src/lib.rs", "use mainstay::mail::ops::SendsMail as _;\nuse mainstay_kernel::module::Module;\n"),
+        ("src/lib.rs", "        .mail::<book::remind_mail::RemindBookMail>()\n"),
         ("src/book/events.rs", "    BookRecommended = \"shop.book.recommended\";\n}\n"),
         ("proto/shop/v1/module.proto", "    name: \"shop.book.recommended\"\n"),
         (
@@ -252,7 +258,10 @@ fn methods_jobs_events_and_columns_are_added_once() {
             "        updated_at -> Timestamptz,\n        isbn -> Nullable<Text>,\n        aliases -> Array<Text>,\n",
         ),
         ("migrations/1970-01-01-000001_add_isbn_and_aliases_to_books/down.sql", "    DROP COLUMN aliases;\n"),
-        ("tests/it/main.rs", "mod book_index_job;\nmod book_mark_read;\nmod book_recommended;\nmod books;\n"),
+        (
+            "tests/it/main.rs",
+            "mod book_index_job;\nmod book_mark_read;\nmod book_recommended;\nmod book_remind_mail;\nmod books;\n",
+        ),
     ] {
         assert!(read(&root, file).contains(part), "{part}: {}", read(&root, file));
     }

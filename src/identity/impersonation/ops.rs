@@ -11,6 +11,7 @@ use crate::{
             model::{Draft, Impersonation},
             store,
         },
+        mails,
         member::{model::Member, store as members},
         revocation::ops as revocation,
         role::{model::Granted, ops as roles},
@@ -24,7 +25,7 @@ use crate::{
             store as users,
         },
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -60,8 +61,7 @@ pub async fn start(app: &App, work: &mut Work, draft: Draft) -> Result<(Imperson
     let impersonation = Impersonation::start(staff, draft, now);
     store::insert(connection, &impersonation).await?;
     if app.config.section::<IdentityConfig>().impersonation_mail {
-        let topic = Topic::Impersonation { impersonation: impersonation.id.0, user: user.id };
-        mail::send(connection, topic, now).await?;
+        mail::send::<mails::Impersonation>(connection, impersonation.id.0, Some(user.id.0), now).await?;
     }
     let life = SessionLife { unused: TimeDelta::hours(1), whole: TimeDelta::hours(1) };
     let begun = Session::begin(user.id, user.epoch.number, Device::default(), now, life);

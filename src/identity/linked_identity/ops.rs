@@ -10,12 +10,13 @@ use crate::{
             model::{LinkedIdentity, MAX_PER_USER},
             store,
         },
+        mails::{IdentityLinked, IdentityUnlinked},
         provider::model::Person,
         second_factor::store::passkey as passkeys,
         session::ops as session,
         user::{model::EmailAddress, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -81,7 +82,7 @@ pub(crate) async fn insert(work: &mut Work, user: UserId, person: &Person) -> Re
 pub(crate) async fn link(work: &mut Work, user: UserId, person: &Person) -> Result<()> {
     insert(work, user, person).await?;
     let now = work.now();
-    mail::send(work.connection().await?, Topic::IdentityLinked { event: id::new(now), user }, now).await?;
+    mail::send::<IdentityLinked>(work.connection().await?, id::new(now), Some(user.0), now).await?;
     work.audit(auth::of_user(user).with("linkedIdentity", "linked").with("issuer", person.issuer.as_str()));
     Ok(())
 }
@@ -91,7 +92,7 @@ pub(crate) async fn delete_all(connection: &Connection, user: UserId, now: DateT
     if store::delete_of_user(connection, user).await? == 0 {
         return Ok(());
     }
-    mail::send(connection, Topic::IdentityUnlinked { event: id::new(now), user }, now).await
+    mail::send::<IdentityUnlinked>(connection, id::new(now), Some(user.0), now).await
 }
 
 /// Removes an identity of the calling user, and queues a mail. The user signs in with the providers that have the issuers.
@@ -115,7 +116,7 @@ pub async fn delete(work: &mut Work, id: LinkedIdentityId, issuers: &[String]) -
         return Err(IdentityReason::LastSignInMethod.into());
     }
     store::delete(connection, id).await?;
-    mail::send(connection, Topic::IdentityUnlinked { event: id::new(now), user }, now).await?;
+    mail::send::<IdentityUnlinked>(connection, id::new(now), Some(user.0), now).await?;
     let record = auth::of_user(user).with("linkedIdentity", "unlinked").with("issuer", identity.issuer.as_str());
     work.audit(record);
     Ok(())

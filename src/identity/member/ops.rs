@@ -22,7 +22,7 @@ pub use change::change_role;
 pub(crate) use grant::{check_grant, may_invite, void_excessive};
 pub use leave::{leave, remove};
 // For other modules, which act without a caller.
-pub(crate) use store::{first_account, founded_by, of_account};
+pub(crate) use store::{active, first_account, founded_by, of_account};
 
 /// Returns a member.
 ///

@@ -200,6 +200,13 @@ pub async fn owned(connection: &Connection, user: UserId) -> Result<Vec<Member>>
     rows.into_iter().map(Member::try_from).collect()
 }
 
+/// Returns the active members of an account, at most [`MAX_LISTED`].
+pub async fn active(connection: &Connection, account: AccountId) -> Result<Vec<UserId>> {
+    let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let query = query.filter(members::account_id.eq(account)).filter(users::deactivated_at.is_null());
+    Ok(query.order(members::created_at).limit(MAX_LISTED).select(users::id).load(&mut &*connection).await?)
+}
+
 /// Returns the active owners of an account, at most [`MAX_LISTED`].
 pub async fn owners(connection: &Connection, account: AccountId) -> Result<Vec<UserId>> {
     let (owner, _) = MemberRole::OWNER.columns();

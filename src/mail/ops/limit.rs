@@ -7,11 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     identity::user::model::EmailAddress,
-    mail::{
-        model::{Kind, Mail},
-        store,
-        transport::Failure,
-    },
+    mail::{model::Mail, ops::kind::Kind, store, transport::Failure},
 };
 use mainstay_kernel::{
     app::App,
@@ -20,36 +16,9 @@ use mainstay_kernel::{
     rate_limit::{AttemptLimit, CountedAttempt},
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// The limit of mails of all kinds to one recipient within a short time. Urgent kinds are exempt, because a flood of
 /// other mails would delay them; the limits of their kinds are low.
 const PACE: Quota = Quota { requests: 10, window: Duration::from_secs(600) };
-
-/// The limit of mails of one kind to one recipient.
-fn quota(kind: Kind) -> Quota {
-    let (requests, window) = match kind {
-        // The address is not confirmed. One mail suffices for the lifetime of the token.
-        Kind::Registration => (1, 24 * HOUR),
-        // Likewise, but the user may have to correct a mistyped address and return to it.
-        Kind::EmailChange => (3, 24 * HOUR),
-        // An account may send many, so that one recipient gets few.
-        Kind::Invitation => (5, 24 * HOUR),
-        Kind::PasswordReset | Kind::SignIn | Kind::PasswordChanged | Kind::EmailChanged => (5, HOUR),
-        // A recovery code works once, and the other changes follow a recent authentication.
-        Kind::SecondFactorAdded
-        | Kind::SecondFactorRemoved
-        | Kind::RecoveryCodeUsed
-        | Kind::SecondFactorReset
-        | Kind::IdentityLinked
-        | Kind::IdentityUnlinked
-        | Kind::PasskeyAdded
-        | Kind::PasskeyRemoved
-        | Kind::PasskeyRefused => (10, HOUR),
-        _ => (20, HOUR),
-    };
-    Quota { requests, window }
-}
 
 /// The limit of registrations, and of invitations, to all tagged addresses of one mailbox ([RFC 5233](https://www.rfc-editor.org/rfc/rfc5233):
 /// `ada+shop@example.org` and `ada@example.org` share a mailbox), because an unauthenticated client, and an account, may name any number of
@@ -65,13 +34,13 @@ fn pace(to: &str) -> AttemptLimit {
     AttemptLimit::new("mail-pace", recipient(to).as_bytes(), PACE).confidential()
 }
 
-fn limits(kind: Kind, to: &str) -> Vec<AttemptLimit> {
+fn limits(kind: &Kind, to: &str) -> Vec<AttemptLimit> {
     let recipient = recipient(to);
     // An address without a user gets no mail, so none is ever withheld from it.
-    let of_kind = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
-    let mut limits = vec![AttemptLimit::new("mail", &of_kind, quota(kind)).confidential()];
+    let of_kind = [kind.name.as_bytes(), &[0], recipient.as_bytes()].concat();
+    let mut limits = vec![AttemptLimit::new("mail", &of_kind, kind.limit).confidential()];
     let mailbox = EmailAddress::find(to).ok().and_then(|address| address.without_tag());
-    if let Some(mailbox) = mailbox.filter(|_| matches!(kind, Kind::Registration | Kind::Invitation)) {
+    if let Some(mailbox) = mailbox.filter(|_| kind.limits_tagged) {
         limits.push(AttemptLimit::new("mail-tagged", mailbox.as_bytes(), TAGGED).confidential());
     }
     limits
@@ -83,12 +52,12 @@ fn limits(kind: Kind, to: &str) -> Vec<AttemptLimit> {
 /// # Errors
 /// [`Failure::Withheld`] if the recipient exceeded the limit of the kind; [`Failure::Postponed`] if the recipient
 /// exceeded the short-term limit; [`Failure::Unavailable`] if the mail can't be counted.
-pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<Utc>, Failure> {
+pub(super) async fn admit(app: &App, kind: &Kind, mail: &Mail, to: &str) -> Result<DateTime<Utc>, Failure> {
     if let Some(at) = mail.counted_at {
         return Ok(at);
     }
     let unavailable = || Failure::Unavailable("the mails of the recipient can't be counted".to_owned());
-    let pace = (!mail.topic.kind().is_urgent()).then(|| pace(to));
+    let pace = (!kind.is_urgent).then(|| pace(to));
     let paced = match app.limiter.attempt(pace.as_slice()).await {
         Ok(paced) => paced,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
@@ -97,7 +66,7 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
         }
         Err(_) => return Err(unavailable()),
     };
-    let attempt = match app.limiter.attempt(&limits(mail.topic.kind(), to)).await {
+    let attempt = match app.limiter.attempt(&limits(kind, to)).await {
         Ok(attempt) => attempt,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
             app.limiter.take_back(paced).await;
@@ -119,7 +88,7 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
 }
 
 /// Refunds the count of a mail that its recipient did not get.
-pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
+pub(super) async fn take_back(app: &App, kind: &Kind, to: &str, at: DateTime<Utc>) {
     for limit in limits(kind, to) {
         app.limiter.take_back(CountedAttempt::restore(limit, at)).await;
     }

@@ -3,11 +3,16 @@ use std::fs;
 use chrono::DateTime;
 
 use super::*;
+use crate::mail::ops::{Compose, Draft, Kind, MailKind, Template};
 use mainstay_kernel::config::Source as Variables;
 
 fn brand(values: &[(&str, &str)]) -> Brand {
     let config = crate::product().modules().expect("they fit").config(Variables::of(values.iter().copied()));
     config.expect("good values").section::<crate::mail::config::MailConfig>().brand.clone()
+}
+
+fn kinds() -> Kinds {
+    crate::mail::open_kinds(crate::product().modules().expect("they fit").contributions()).expect("good kinds")
 }
 
 fn language(tag: &str) -> Language {
@@ -16,25 +21,19 @@ fn language(tag: &str) -> Language {
 
 fn rendered(name: &str, tag: &str) -> RenderedMail {
     let brand = brand(&[("APP_URL", "https://shop.example"), ("APP_NAME", "Oak & Sons")]);
-    let templates = Templates::open(&brand, None).expect("good templates");
-    let content = sample(name, &brand, DateTime::from_timestamp(1_790_000_000, 0).expect("a time"));
-    templates.write(&content.expect("a sample"), &language(tag), None).expect("written")
+    let templates = Templates::open(kinds(), &brand, None).expect("good templates");
+    let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+    templates.preview(name, &brand, &language(tag), now).expect("written")
 }
 
 #[test]
 fn every_mail_is_written_in_every_language() {
     let brand = brand(&[]);
-    let templates = Templates::open(&brand, None).expect("good templates");
+    let templates = Templates::open(kinds(), &brand, None).expect("good templates");
     assert_eq!(templates.languages().collect::<Vec<_>>(), ["de", "en"]);
-    let contents = samples::all(Links(&brand), DateTime::UNIX_EPOCH);
-    let mut kinds: Vec<_> = contents.iter().map(Content::template).collect();
-    kinds.sort_unstable();
-    // A deletion is that of a user or of an account.
-    kinds.dedup();
-    assert_eq!(kinds, names(), "a sample of each");
-    for content in contents {
+    for content in templates.samples(&brand, DateTime::UNIX_EPOCH) {
         let [english, german] =
-            ["en", "de"].map(|tag| templates.write(&content, &language(tag), None).expect("written"));
+            ["en", "de"].map(|tag| templates.write(&*content, &language(tag), None).expect("written"));
         assert_ne!(english.text, german.text, "{}", content.template());
         for rendered in [english, german] {
             assert!(
@@ -81,11 +80,8 @@ fn a_directory_replaces_templates_and_adds_languages() {
                   {% block preheader %}{% endblock %}{% block body %}{{ button('Ici', link) }}{% endblock %}";
     let files = [("layout.txt", "{{ body }}!"), ("password_reset.fr.j2", french), (".gitignore", "")];
     let (directory, brand) = (directory(&files), brand(&[]));
-    let templates = Templates::open(&brand, Some(directory.path())).expect("good templates");
-    let write = |name| {
-        let content = sample(name, &brand, DateTime::UNIX_EPOCH).expect("a sample");
-        templates.write(&content, &language("fr-CA"), None).expect("written")
-    };
+    let templates = Templates::open(kinds(), &brand, Some(directory.path())).expect("good templates");
+    let write = |name| templates.preview(name, &brand, &language("fr-CA"), DateTime::UNIX_EPOCH).expect("written");
     assert_eq!(write("password_reset").subject, "Mot de passe");
     let text = write("password_reset").text;
     assert!(text.ends_with("-token\n!\n"), "{text:?}");
@@ -99,8 +95,9 @@ fn every_fault_of_a_directory_is_named() {
             "{{% block subject %}}x{{% endblock %}}{{% block preheader %}}{{% endblock %}}\n{{% block body %}}{body}{{% endblock %}}"
         )
     };
-    let faults =
-        |files: &[(&str, &str)]| Templates::open(&brand(&[]), Some(directory(files).path())).err().unwrap_or_default();
+    let faults = |files: &[(&str, &str)]| {
+        Templates::open(kinds(), &brand(&[]), Some(directory(files).path())).err().unwrap_or_default()
+    };
     let messages = faults(&[
         ("pasword_reset.de.j2", ""),
         ("refund.german.language.j2", ""),
@@ -123,6 +120,38 @@ fn every_fault_of_a_directory_is_named() {
     assert!(messages[0].starts_with("order_confirmation.en.j2, line 2: undefined value"), "{messages:#?}");
     assert_eq!(messages[1], "password_reset.de.j2: does not show {{ link }}");
     assert!(messages[2].starts_with("refund.en.j2"), "{messages:#?}");
-    let missing = Templates::open(&brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
+    let missing = Templates::open(kinds(), &brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
     assert!(missing.len() == 1 && missing[0].starts_with("/nowhere/at/all: "), "{missing:#?}");
+}
+
+/// A kind that a module could declare by mistake.
+struct Unsampled;
+
+impl MailKind for Unsampled {
+    const NAME: &'static str = "fleet.unsampled";
+    const TEMPLATES: &'static [Template] = &[Template { name: "fleet.unsampled", texts: &[("en", "{{ nothing }}")] }];
+
+    async fn compose(_: Compose<'_>) -> Result<Option<Draft>> {
+        Ok(None)
+    }
+
+    fn samples(_: Links<'_>, _: DateTime<Utc>) -> Vec<Self> {
+        Vec::new()
+    }
+
+    fn values(&self, _: Locale) -> impl serde::Serialize {
+        [0; 0]
+    }
+}
+
+#[test]
+fn every_fault_of_a_kind_is_named() {
+    let unsampled = Kind::of::<Unsampled>();
+    let kinds = Kinds::new([unsampled]).expect("a good name");
+    let faults = Templates::open(kinds, &brand(&[]), None).err().unwrap_or_default();
+    assert_eq!(faults, ["fleet.unsampled: the template has no sample"]);
+    assert_eq!(
+        Kinds::new([unsampled, unsampled]).err(),
+        Some(vec!["fleet.unsampled: two kinds of mail have the name".to_owned()])
+    );
 }

@@ -44,7 +44,7 @@ impl Api {
     /// Sends a mail.
     pub(super) async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         let mut request = self.request(mail, from)?;
-        if mail.kind.is_for_any_address() {
+        if mail.kind.is_for_any_address {
             request.extensions_mut().insert(Confidential);
         }
         match self.client.send(request).await {

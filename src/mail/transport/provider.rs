@@ -149,7 +149,7 @@ impl Provider {
         let failure = |result: &Result<(), Refusal>| result.as_ref().err().map(|refusal| refusal.kind.name());
         let result = outbound::traced(call, failure, client.send(&message)).await;
         let outcome = result.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
-        if !mail.kind.is_for_any_address() || Confidential::is_counted(outcome) {
+        if !mail.kind.is_for_any_address || Confidential::is_counted(outcome) {
             counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
             histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
         }

@@ -1,6 +1,8 @@
 //! Orders. The caller names products and quantities; prices and totals are computed here, in the transaction that
 //! stores them.
 
+mod recipient;
+
 use std::collections::HashMap;
 
 use crate::identity::account::ops as accounts;
@@ -25,6 +27,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
+pub(crate) use recipient::to_customer;
 // For modules that change an order in their own transaction.
 pub(crate) use store::{erase, get as read, items, lock, stats, update};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     payments::{
         Gateway, Lookup,
         ledger::ops as ledger,
@@ -19,6 +19,7 @@ use crate::{
     subscriptions::{
         events::{SubscriptionCancelled, SubscriptionUpdated},
         job::SyncSubscription,
+        mails::{SubscriptionReceipt, SubscriptionUnpaid},
         model::{InvoiceRefund, Observation, Snapshot, State, Status, Subscription},
         store,
     },
@@ -157,7 +158,7 @@ pub(crate) async fn apply_answer(
     let connection = work.connection().await?;
     let booked = ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
     for invoice in booked.paid {
-        mail::send(connection, Topic::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
+        mail::send::<SubscriptionReceipt>(connection, invoice, Some(current.id.0), now).await?;
     }
     for refund in booked.returned {
         settle::alert("refund_returned", current.id.0, &refund_returned(&refund));
@@ -173,8 +174,7 @@ pub(crate) async fn apply_answer(
             };
             pipeline!(store::update(connection, &next, now), store_response)?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
-                let (notice, subscription) = (id::new(now), next.id);
-                mail::send(connection, Topic::SubscriptionUnpaid { notice, subscription }, now).await?;
+                mail::send::<SubscriptionUnpaid>(connection, id::new(now), Some(next.id.0), now).await?;
             }
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mainstay::{mail::model::Kind, webhooks::inbound_event::model::Provider};
+use mainstay::{mail::ops::Kind, webhooks::inbound_event::model::Provider};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -112,7 +112,10 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
     let failures = ["500", "502", "503", "504"].map(|status| {
         format!("mainstay_requests_total{{method=\"TicketService.CreateTicket\",status=\"{status}\"}} == 0")
     });
-    let mails = Kind::NAMES.map(|kind| format!("mainstay_mails_total{{kind=\"{kind}\",outcome=\"rejected\"}} == 0"));
+    let kinds = modules().contributions().all::<&'static Kind>().map(|kind| kind.name);
+    let mails: Vec<_> =
+        kinds.map(|kind| format!("mainstay_mails_total{{kind=\"{kind}\",outcome=\"rejected\"}} == 0")).collect();
+    assert!(mails.len() > 20, "{mails:?}");
     let webhooks = Provider::NAMES
         .map(|one| format!("mainstay_webhooks_received_total{{provider=\"{one}\",outcome=\"refused\"}} == 0"));
     for query in failures.iter().chain(&mails).chain(&webhooks) {

@@ -2,7 +2,7 @@
 
 mod check;
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use tonic::service::Routes;
 
@@ -14,6 +14,7 @@ use crate::{
     command,
     config::{Config, ConfigError, PRODUCTION, Requirement, Settings, Source, Variable},
     contract::Contract,
+    contribution::Contributions,
     database::migrations::{self, Set},
     events::{HandleEvent, Listeners},
     http::{
@@ -213,7 +214,7 @@ impl Modules {
 
     /// Returns the errors that modules find in a configuration beyond its values.
     pub fn config_errors(&self, config: &Config) -> Vec<ConfigError> {
-        self.registered.checks.iter().flat_map(|check| check(config)).collect()
+        self.registered.checks.iter().flat_map(|check| check(&self.registered.contributions, config)).collect()
     }
 
     /// Returns what a configuration needs in production: the kernel's requirements, then those of the modules.
@@ -221,9 +222,9 @@ impl Modules {
         &self.registered.requirements
     }
 
-    /// Returns the contributions of a type by other modules.
-    pub fn contributions<T: Any>(&self) -> impl Iterator<Item = &T> {
-        self.registered.contributions.iter().filter_map(|value| value.downcast_ref())
+    /// Returns the contributions of modules to other modules.
+    pub fn contributions(&self) -> &Contributions {
+        &self.registered.contributions
     }
 
     /// Returns the work of a worker.

@@ -1,7 +1,5 @@
 //! What modules register beside their contract, of one module or of all.
 
-use std::any::Any;
-
 use axum::routing::MethodRouter;
 use futures_util::future::BoxFuture;
 use tonic::service::Routes;
@@ -11,6 +9,7 @@ use crate::{
     app::App,
     command,
     config::{Config, ConfigError, Requirement, SectionReader},
+    contribution::Contributions,
     events::{HandlerEntry, Subscriber},
     http::{health::Dependency, openapi::examples::Examples},
     queue::{Kind, rows::Rows, worker::Measure},
@@ -25,7 +24,7 @@ type Page = (&'static str, MethodRouter<App>);
 /// Returns a warning for an operator about a configuration.
 type Warn = fn(&Config) -> Option<&'static str>;
 /// Returns the errors of a configuration beyond its values.
-type Check = fn(&Config) -> Vec<ConfigError>;
+type Check = fn(&Contributions, &Config) -> Vec<ConfigError>;
 
 /// Each list in the order of registration.
 #[derive(Default)]
@@ -53,7 +52,7 @@ pub(super) struct Registrations {
     pub(super) metrics: Vec<Metric>,
     /// Each with the name of its module.
     pub(super) examples: Vec<(&'static str, Examples)>,
-    pub(super) contributions: Vec<Box<dyn Any + Send + Sync>>,
+    pub(super) contributions: Contributions,
 }
 
 impl Registrations {

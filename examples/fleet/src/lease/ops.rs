@@ -4,6 +4,7 @@
 //! vehicle and the job that recharges it change atomically.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use mainstay::mail::ops as mail;
 use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
@@ -20,6 +21,7 @@ use mainstay_kernel::{
 use uuid::Uuid;
 
 use super::{
+    mail::LeaseEnding,
     model::{Lease, LeaseId},
     store,
 };
@@ -152,6 +154,30 @@ async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) ->
         Ok(lease) => finish(connection, &lease, now).await,
         Err(_) => Ok(()),
     }
+}
+
+/// How long before its end a lease is announced.
+const NOTICE: TimeDelta = TimeDelta::days(3);
+
+/// Queues mail to the members of the accounts whose leases end soon, each in a separate transaction, and returns the number
+/// of leases.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn announce_due(app: &App) -> Result<usize> {
+    let (now, until) = (app.clock.now(), app.clock.now() + NOTICE);
+    let due = app.database.autocommit(async move |connection| store::unannounced(connection, until, BATCH).await);
+    let due = due.await?;
+    for id in due.iter().copied() {
+        let transaction = app.database.transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
+            let lease = store::lock(connection, Visibility::All, id).await?;
+            store::set_announced(connection, id, now).await?;
+            mail::send_to_members::<LeaseEnding>(connection, lease.account, id.0, now).await
+        });
+        ignore_not_found(transaction.await)?;
+    }
+    Ok(due.len())
 }
 
 /// Stores the end of a lease, and enqueues the recharging of its vehicle.

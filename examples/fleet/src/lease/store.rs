@@ -124,6 +124,19 @@ pub(super) async fn expired(connection: &mut Connection, now: DateTime<Utc>, lim
     Ok(expired.order(leases::expires_at).select(leases::id).limit(limit).load(connection).await?)
 }
 
+/// Returns at most `limit` open leases that end before `until`, and were not announced.
+pub(super) async fn unannounced(connection: &mut Connection, until: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
+    let open = leases::table.filter(leases::ended_at.is_null()).filter(leases::announced_at.is_null());
+    let ending = open.filter(leases::expires_at.le(until)).order(leases::expires_at);
+    Ok(ending.select(leases::id).limit(limit).load(connection).await?)
+}
+
+/// Stores that a locked lease was announced. It is no change of the lease for its readers.
+pub(super) async fn set_announced(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) -> Result<()> {
+    let announced = diesel::update(leases::table.find(id)).set(leases::announced_at.eq(now));
+    one_row(announced.execute(connection).await?, "update", "leases", id)
+}
+
 /// Returns a page of leases, newest first.
 pub(super) async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<Lease>> {
     let query = newest_first!(visible(visibility), leases::created_at, page);

@@ -63,7 +63,7 @@ pub(super) async fn insert(connection: &mut Connection, vehicle: &Vehicle) -> Re
     one_row(inserted.map_err(plate_taken)?, "insert", "vehicles", vehicle.id)
 }
 
-pub(super) async fn get(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
+pub(crate) async fn get(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
     require(vehicles::table.find(id).select(Row::as_select()).first(connection).await.optional()?)
 }
 

@@ -86,3 +86,38 @@ async fn paying_an_order_grants_a_lease() {
     server.run_jobs().await;
     assert_eq!(customer.get("/api/v1/leases").await.data()[0]["orderId"], order["id"]);
 }
+
+/// A task sends a mail of the module's own kind to each member of the account, once.
+#[tokio::test]
+async fn members_get_a_mail_about_a_lease_that_ends_soon() {
+    let server = TestServer::builder(product()).set("LEASE_DAYS", "10").start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    lease(&customer, &vehicle(&admin, "M-AI 8").await).await;
+    assert_eq!(server.run_task("fleet.announce_ends").await, 0, "it is too early");
+    server.advance(TimeDelta::days(8));
+    assert_eq!(server.run_task("fleet.announce_ends").await, 1);
+    assert_eq!(server.run_task("fleet.announce_ends").await, 0, "it was announced");
+    server.run_jobs().await;
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1, "{mails:#?}");
+    for part in ["Subject: The lease of M-AI 8 ends soon\r\n", customer.user().email.as_str(), "List-Unsubscribe:"] {
+        assert!(mails[0].contains(part), "{part}: {}", mails[0]);
+    }
+    // The cause and the parent make a mail unique, however often it is queued.
+    server.database().sql("UPDATE fleet.leases SET announced_at = NULL").await;
+    assert_eq!(server.run_task("fleet.announce_ends").await, 1);
+    assert_eq!(server.database().sql("SELECT count(*) FROM mails").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_lease_that_ended_meanwhile_is_not_announced() {
+    let server = TestServer::builder(product()).set("LEASE_DAYS", "2").start().await;
+    let customer = server.customer().await;
+    let lease = lease(&customer, &vehicle(&server.admin().await, "M-AI 9").await).await;
+    assert_eq!(server.run_task("fleet.announce_ends").await, 1);
+    customer.post(&format!("{}/end", path("leases", &lease)), json!({})).await.success();
+    server.run_jobs().await;
+    assert_eq!(server.mails(), Vec::<String>::new());
+    let why = server.database().sql("SELECT kind_name || ': ' || failure FROM mails").await;
+    assert_eq!(why, ["fleet.lease_ending: there is no recipient"]);
+}

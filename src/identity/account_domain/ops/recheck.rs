@@ -13,10 +13,11 @@ use crate::{
             model::{AccountDomain, State},
             store,
         },
+        mails::DomainLapsed,
         member::store as members,
         user::{model::EmailAddress, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -161,8 +162,8 @@ async fn change(
 
 async fn tell_owners(connection: &mut Connection, domain: &AccountDomain) -> Result<()> {
     for user in members::owners(connection, domain.account).await? {
-        let topic = Topic::DomainLapsed { event: id::new(domain.updated_at), user };
-        mail::send(connection, topic, domain.updated_at).await?;
+        let (event, at) = (id::new(domain.updated_at), domain.updated_at);
+        mail::send::<DomainLapsed>(connection, event, Some(user.0), at).await?;
     }
     Ok(())
 }

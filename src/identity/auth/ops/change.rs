@@ -8,11 +8,12 @@ use super::{audited::of_user, prove::prove};
 use crate::{
     identity::{
         auth::{password::Password, store},
+        mails::PasswordChanged,
         passwords::Passwords,
         session::ops as session,
         user::store as users,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -41,7 +42,6 @@ pub async fn change_password(
     let (user, old) = prove(app, permit, current, from).await?;
     let hash = app.part::<Passwords>().hash(new, &user.email, &user.name).await?;
     let now = app.clock.now();
-    let topic = Topic::PasswordChanged { change: id::new(now), user: id };
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         // The proof is about the old hash, and the session about the present epoch.
@@ -49,7 +49,7 @@ pub async fn change_password(
             return Err(Reason::Conflict.into());
         }
         store::use_up(connection, id, now).await?;
-        mail::send(connection, topic, now).await?;
+        mail::send::<PasswordChanged>(connection, id::new(now), Some(id.0), now).await?;
         work.audit(of_user(id));
         Ok(())
     });

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::{
-    identity::user::model::User,
-    mail::{model::Topic, ops as mail},
+    identity::{mails::SignIn, user::model::User},
+    mail::ops as mail,
 };
 use mainstay_kernel::{app::App, error::Result, id::SessionId, unit_of_work::Work};
 
@@ -20,6 +20,9 @@ pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<(
     if now - user.created_at < NEW_USER_AGE {
         return Ok(());
     }
-    let topic = Topic::SignIn { session, user: user.id };
-    app.database.transaction(async move |work: &mut Work| mail::send(work.connection().await?, topic, now).await).await
+    let parent = Some(user.id.0);
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        mail::send::<SignIn>(work.connection().await?, session.0, parent, now).await
+    });
+    transaction.await
 }

@@ -9,12 +9,13 @@ use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password, store},
         credential::model as token,
+        mails::PasswordReset,
         second_factor::ops::removal,
         service_key::store as service_keys,
         session::ops as session,
         user::{model::EmailAddress, store as user},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -41,7 +42,7 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
             let connection = work.connection().await?;
             let row = user::by_email(connection, &email).await?;
             let user = row.map_or(UserId(request), |(user, _)| user.id);
-            mail::send(connection, Topic::PasswordReset { request, user }, now).await
+            mail::send::<PasswordReset>(connection, request, Some(user.0), now).await
         })
         .await
 }

@@ -30,12 +30,13 @@ use crate::{
             model::{Action, Deletion, ErasedRows, SETTLING, State, Subject},
             store,
         },
+        mails::DeletionDone,
         member::store as members,
         service_key::store as service_keys,
         session::ops as session,
         user::{model::User, ops as user, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 
@@ -243,8 +244,7 @@ async fn finish(app: &App, deletion: Deletion) -> Result<Outcome> {
             }
         }
         for notice in store::notices(connection, deletion.id).await? {
-            let topic = Topic::DeletionDone { notice: notice.id, deletion: deletion.id };
-            mail::send(connection, topic, now).await?;
+            mail::send::<DeletionDone>(connection, notice.id.0, Some(deletion.id.0), now).await?;
         }
         let (id, account) = (deletion.id, deletion.subject.account());
         store::update(connection, &deletion.finish(now)).await?;

@@ -22,12 +22,13 @@ use crate::{
             model::{Deletion, Notice, Subject},
             store,
         },
+        mails::DeletionScheduled,
         member::{model::Member, store as members},
         role::ops as roles,
         session::ops as session,
         user::{ops as user, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 
@@ -151,5 +152,5 @@ async fn begin(connection: &mut Connection, deletion: &Deletion) -> Result<()> {
 async fn tell(connection: &mut Connection, deletion: &Deletion, user: UserId, now: DateTime<Utc>) -> Result<()> {
     let notice = Notice::to(&users::get(connection, Visibility::All, user).await?, deletion.id, now);
     store::insert_notice(connection, &notice).await?;
-    mail::send(connection, Topic::DeletionScheduled { notice: notice.id, deletion: deletion.id }, now).await
+    mail::send::<DeletionScheduled>(connection, notice.id.0, Some(deletion.id.0), now).await
 }

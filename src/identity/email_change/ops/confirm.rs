@@ -7,9 +7,10 @@ use crate::{
         auth::{networks::KnownNetworks, ops as auth},
         credential::model as token,
         email_change::store,
+        mails::EmailChanged,
         user::store as user,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -41,7 +42,7 @@ pub async fn confirm(app: &App, token: &str, from: IpAddr) -> Result<()> {
         store::confirm(connection, &change).await?;
         store::delete_waiting(connection, user.id).await?;
         auth::use_up_resets(connection, user.id, now).await?;
-        mail::send(connection, Topic::EmailChanged { change: change.id, user: user.id }, now).await?;
+        mail::send::<EmailChanged>(connection, change.id.0, Some(user.id.0), now).await?;
         work.audit(auth::of_user(user.id));
         Ok(user)
     });

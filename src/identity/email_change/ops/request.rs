@@ -8,9 +8,10 @@ use crate::{
     identity::{
         auth::{limits, ops as auth},
         email_change::{model::EmailChange, store},
+        mails,
         user::model::EmailAddress,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -42,7 +43,7 @@ pub async fn request(
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
         store::insert(connection, &change).await?;
-        mail::send(connection, Topic::EmailChange { change: change.id, user: change.user }, now).await?;
+        mail::send::<mails::EmailChange>(connection, change.id.0, Some(change.user.0), now).await?;
         work.audit(auth::of_user(id));
         Ok(())
     });

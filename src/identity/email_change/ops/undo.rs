@@ -3,10 +3,10 @@
 use crate::{
     identity::{
         auth::ops as auth, credential::model as token, email_change::store, linked_identity::ops as identities,
-        registration::ops::no_password, revocation::store as revocation, second_factor::ops::removal,
-        service_key::store as service_keys, session::ops as session, user::store as user,
+        mails::PasswordReset, registration::ops::no_password, revocation::store as revocation,
+        second_factor::ops::removal, service_key::store as service_keys, session::ops as session, user::store as user,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
 };
 use mainstay_kernel::{
     app::App,
@@ -44,7 +44,7 @@ pub async fn undo(app: &App, token: &str) -> Result<()> {
         store::delete_waiting(connection, user.id).await?;
         store::delete_since(connection, user.id, confirmation.at).await?;
         auth::use_up_resets(connection, user.id, now).await?;
-        mail::send(connection, Topic::PasswordReset { request, user: user.id }, now).await?;
+        mail::send::<PasswordReset>(connection, request, Some(user.id.0), now).await?;
         work.audit(auth::of_user(user.id));
         Ok(user.id)
     });

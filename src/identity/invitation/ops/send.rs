@@ -10,10 +10,11 @@ use crate::{
             model::{Draft, Invitation, MAX_OPEN},
             store,
         },
+        mails,
         member::{ops::check_grant, store as members},
         session::ops as session,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -70,8 +71,7 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
         let message = format!("The account has {MAX_OPEN} open invitations.");
         return Err(Error::with_message(IdentityReason::InvitationLimitReached, message));
     }
-    let topic = Topic::Invitation { mail: ids::new(now), invitation: invitation.id };
-    mail::send(connection, topic, now).await?;
+    mail::send::<mails::Invitation>(connection, ids::new(now), Some(invitation.id.0), now).await?;
     Ok(invitation)
 }
 
@@ -106,7 +106,7 @@ pub async fn resend(
     check_grant(connection, &permit, policies, invitation.account, invitation.role, now).await?;
     let invitation = invitation.resend(now);
     store::update(connection, &invitation).await?;
-    mail::send(connection, Topic::Invitation { mail: ids::new(now), invitation: invitation.id }, now).await?;
+    mail::send::<mails::Invitation>(connection, ids::new(now), Some(invitation.id.0), now).await?;
     Ok(invitation)
 }
 

@@ -6,10 +6,11 @@ use crate::{
     identity::{
         auth::limits,
         config::IdentityConfig,
+        mails,
         registration::{model::Registration, store},
         user::model::{EmailAddress, Language},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{app::App, error::Result, unit_of_work::Work};
@@ -28,7 +29,7 @@ pub async fn request(app: &App, email: EmailAddress, language: Language, from: I
         .transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             store::insert(connection, &registration).await?;
-            mail::send(connection, Topic::Registration(registration.id), now).await
+            mail::send::<mails::Registration>(connection, registration.id.0, None, now).await
         })
         .await
 }

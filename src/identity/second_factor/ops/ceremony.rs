@@ -8,6 +8,7 @@ use super::factors;
 use crate::{
     identity::{
         auth::ops as auth,
+        mails::PasskeyRefused,
         second_factor::{
             model::{CEREMONY_LIFE, Ceremony, Challenge, Credential, Purpose},
             relying_party::{Assertion, RelyingParty},
@@ -15,7 +16,7 @@ use crate::{
         },
         user::{model::User, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -144,7 +145,7 @@ pub(super) async fn prove(app: &App, of: Option<UserId>, proof: &Assertion, chal
             store::cancel_reset(connection, user).await?;
         }
         if !is_accepted {
-            mail::send(connection, Topic::PasskeyRefused { event: id::new(now), user }, now).await?;
+            mail::send::<PasskeyRefused>(connection, id::new(now), Some(user.0), now).await?;
             let record = auth::of_user(user).refused().with("secondFactor", "passkey counter did not increase");
             work.audit(record.with("passkey", id.to_string()));
         }

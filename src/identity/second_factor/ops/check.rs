@@ -13,6 +13,7 @@ use crate::{
             ops::{self as auth, Proved},
         },
         config::IdentityConfig,
+        mails::RecoveryCodeUsed,
         second_factor::{
             model::{Challenge, Code, Purpose, Stored, step_of},
             ops::open,
@@ -27,7 +28,7 @@ use crate::{
         tokens::Pair,
         user::{model::User, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -205,7 +206,7 @@ async fn use_recovery_code(app: &App, user: &User, hash: [u8; 32]) -> Result<boo
         if !store::use_recovery_code(connection, id, &hash).await? {
             return Ok(false);
         }
-        mail::send(connection, Topic::RecoveryCodeUsed { event: id::new(now), user: id }, now).await?;
+        mail::send::<RecoveryCodeUsed>(connection, id::new(now), Some(id.0), now).await?;
         work.audit(auth::of_user(id).with("secondFactor", "recovery code used"));
         Ok(true)
     });

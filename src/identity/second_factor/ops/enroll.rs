@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{factors, removal};
 use crate::{
     identity::{
+        mails::{SecondFactorAdded, SecondFactorRemoved},
         second_factor::{
             model::{self, SECRET_BYTES, Stored},
             ops::open,
@@ -13,7 +14,7 @@ use crate::{
         session::ops as session,
         user::store as users,
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -63,7 +64,7 @@ pub async fn confirm(app: &App, permit: &Permit, code: String) -> Result<Vec<Str
         let step = model::step_of(&opened, &code, stored.last_step, now).ok_or(IdentityReason::WrongCode)?;
         store::accept_step(connection, id, step).await?;
         let codes = factors::add(connection, user, &before, current, now).await?;
-        mail::send(connection, Topic::SecondFactorAdded { event: id::new(now), user: id }, now).await?;
+        mail::send::<SecondFactorAdded>(connection, id::new(now), Some(id.0), now).await?;
         work.audit(factors::record(id, "added"));
         Ok(codes)
     });
@@ -108,5 +109,5 @@ pub async fn remove(work: &mut Work) -> Result<()> {
 
 /// Queues the mail about the end of an app, or of all factors.
 pub(super) async fn tell_removed(connection: &Connection, user: UserId, now: DateTime<Utc>) -> Result<()> {
-    mail::send(connection, Topic::SecondFactorRemoved { event: id::new(now), user }, now).await
+    mail::send::<SecondFactorRemoved>(connection, id::new(now), Some(user.0), now).await
 }

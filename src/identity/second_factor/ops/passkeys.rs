@@ -7,6 +7,7 @@ use super::{
 use crate::{
     identity::{
         linked_identity::store as identities,
+        mails::{PasskeyAdded, PasskeyRemoved},
         revocation::store as revocation,
         second_factor::{
             id::PasskeyId,
@@ -17,7 +18,7 @@ use crate::{
         session::ops as session,
         user::{model::User, store as users},
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -85,7 +86,7 @@ pub async fn confirm_passkey(
             Passkey { id: PasskeyId::generate(now), user: id, name, credential, created_at: now, used_at: None };
         store::insert(connection, &passkey).await?;
         let codes = factors::add(connection, user, &before, current, now).await?;
-        mail::send(connection, Topic::PasskeyAdded { event: id::new(now), user: id }, now).await?;
+        mail::send::<PasskeyAdded>(connection, id::new(now), Some(id.0), now).await?;
         work.audit(factors::record(id, "passkey added").with("passkey", passkey.id.to_string()));
         Ok((passkey, codes))
     });
@@ -131,7 +132,7 @@ pub async fn remove_passkey(work: &mut Work, id: PasskeyId, issuers: &[String]) 
     let user = User { epoch, ..user };
     users::update(connection, &user).await?;
     revocation::begin_epoch(connection, user_id, user.epoch).await?;
-    mail::send(connection, Topic::PasskeyRemoved { event: id::new(now), user: user_id }, now).await?;
+    mail::send::<PasskeyRemoved>(connection, id::new(now), Some(user_id.0), now).await?;
     work.audit(factors::record(user_id, "passkey removed").with("passkey", id.to_string()));
     Ok(())
 }

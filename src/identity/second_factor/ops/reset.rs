@@ -6,6 +6,7 @@ use super::enroll::tell_removed;
 use crate::{
     identity::{
         auth::ops as auth,
+        mails::SecondFactorReset,
         revocation::store as revocation,
         role::ops as roles,
         second_factor::{
@@ -18,7 +19,7 @@ use crate::{
             store as users,
         },
     },
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
@@ -49,7 +50,7 @@ pub async fn request_reset(work: &mut Work, policies: &Policies, id: UserId) -> 
     };
     let reset_at = store::request_reset(connection, id, now + RESET_DELAY).await?;
     if stored.reset_at.is_none() {
-        mail::send(connection, Topic::SecondFactorReset { event: id::new(now), user: id }, now).await?;
+        mail::send::<SecondFactorReset>(connection, id::new(now), Some(id.0), now).await?;
     }
     tracing::info!(user = %id, %admin, "the reset of a second factor was requested");
     let passkeys = store::passkey::count(connection, id).await?;

@@ -2,13 +2,14 @@
 
 use crate::{
     files::file::{model::Purpose, ops as files},
-    mail::{model::Topic, ops as mail},
+    mail::ops as mail,
     support::{
         comment::{
             model::{Audience, Comment, Draft},
             store,
         },
         id::{CommentId, TicketId},
+        mails::TicketReply,
         ticket::store as ticket,
     },
 };
@@ -55,8 +56,8 @@ pub async fn create(work: &mut Work, ticket: TicketId, draft: Draft) -> Result<C
     work.queue(move |connection| Box::pin(async move { store::insert(connection, &new).await }));
     super::record(work, permit, &ticket, &comment, super::ADDED);
     if is_told {
-        let topic = Topic::TicketReply { comment: comment.id, ticket: ticket.id };
-        work.queue(move |connection| Box::pin(mail::send(connection, topic, now)));
+        let (comment, ticket) = (comment.id.0, Some(ticket.id.0));
+        work.queue(move |connection| Box::pin(mail::send::<TicketReply>(connection, comment, ticket, now)));
     }
     Ok(comment)
 }

@@ -6,7 +6,7 @@ use mainstay_kernel::money::Money;
 
 /// The formats of amounts and times in a language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Locale {
+pub enum Locale {
     English,
     German,
 }
@@ -14,11 +14,12 @@ pub(super) enum Locale {
 impl Locale {
     /// Returns the locale of a language. German has a separate locale; all other languages use the English formats, in
     /// which amounts and times are unambiguous.
-    pub(super) fn of(language: &str) -> Self {
+    pub fn of(language: &str) -> Self {
         if language.split('-').next() == Some("de") { Self::German } else { Self::English }
     }
 
-    pub(super) fn money(self, amount: Money) -> String {
+    /// Writes an amount.
+    pub fn money(self, amount: Money) -> String {
         let text = amount.to_string();
         match (self, text.split_once(' ')) {
             (Self::German, Some((currency, number))) => format!("{} {currency}", number.replace('.', ",")),
@@ -26,6 +27,7 @@ impl Locale {
         }
     }
 
+    /// Returns the label of the unsubscribe link.
     pub(super) fn unsubscribe(self) -> &'static str {
         match self {
             Self::English => "Unsubscribe from notifications",
@@ -33,7 +35,8 @@ impl Locale {
         }
     }
 
-    pub(super) fn time(self, time: DateTime<Utc>) -> String {
+    /// Writes a time, in UTC.
+    pub fn time(self, time: DateTime<Utc>) -> String {
         match self {
             Self::English => time.format("%Y-%m-%d %H:%M UTC").to_string(),
             Self::German => time.format("%d.%m.%Y, %H:%M Uhr UTC").to_string(),
