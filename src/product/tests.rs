@@ -9,7 +9,7 @@ mod reasons;
 mod settings;
 mod validation;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use mainstay_kernel::{
     config::{ConfigError, Requirement, Source, Verdict},
@@ -17,7 +17,8 @@ use mainstay_kernel::{
 };
 
 fn modules() -> &'static Modules {
-    crate::product().modules().expect("they fit together")
+    static MODULES: LazyLock<&Modules> = LazyLock::new(|| crate::product().modules().expect("they fit together"));
+    &MODULES
 }
 
 fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {

@@ -447,7 +447,9 @@ def filter_failure(context, failure, case, response):
     beyond = error["code"] == "VALIDATION_FAILED" and BEYOND_SCHEMA.issuperset(faults)
     # The maximum file size is configurable.
     is_too_large = error["code"] == "PAYLOAD_TOO_LARGE" and operation_id(case) == "FileService_CreateUpload"
-    return not (error["code"] in STATE or beyond or is_too_large)
+    # A person creates few accounts a day.
+    is_beyond_a_day = error["code"] == "RATE_LIMIT_EXCEEDED" and error["metadata"].get("policy") == "account-person"
+    return not (error["code"] in STATE or beyond or is_too_large or is_beyond_a_day)
 
 
 @schemathesis.serializer("application/x-ndjson", "text/csv", "text/tab-separated-values")

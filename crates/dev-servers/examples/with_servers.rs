@@ -6,9 +6,14 @@
 //! ```
 //!
 //! The command finds them in `MAINSTAY_TEST_DATABASE_URL` (as the superuser, database `mainstay`) and
-//! `MAINSTAY_TEST_REDIS_URL`. A runner that starts a process per test would otherwise start both for each test.
+//! `MAINSTAY_TEST_REDIS_URL`. A runner that starts a process per test would otherwise start both for each test. `TMPDIR` is a
+//! directory of this run, so that nothing is left over, and users do not meet in one directory.
 
-use std::process::{Command, ExitCode};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, ExitCode},
+};
 
 use anyhow::Context as _;
 use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
@@ -19,8 +24,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let program = words.next().context("usage: with_servers COMMAND [ARGUMENT]...")?;
     let postgres = Postgres::start(Options::in_memory()).await?;
     let redis = Redis::start(RedisOptions::default()).await?;
+    // Postgres runs as another user where this is root, and enters the directory.
+    let temporary = tempfile::Builder::new().permissions(Permissions::from_mode(0o711)).tempdir()?;
     let mut command = Command::new(&program);
-    command.args(words).env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());
+    command.args(words).env("TMPDIR", temporary.path());
+    command.env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());
     let status = tokio::task::spawn_blocking(move || command.status()).await?;
     let status = status.with_context(|| format!("running {}", program.to_string_lossy()))?;
     redis.stop().await;

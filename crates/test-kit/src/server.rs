@@ -23,10 +23,9 @@ use crate::{TestDatabase, unique::unique};
 
 /// The settings of test servers. The keys are worthless elsewhere; the limits are so high that no test reaches them by
 /// accident.
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE="),
     ("SINGLE_INSTANCE", "true"),
-    ("FILES_URL", "file:///tmp/mainstay-test-files"),
     ("LISTEN_ADDR", "127.0.0.1:0"),
     ("METRICS_LISTEN_ADDR", "127.0.0.1:0"),
     // An Envoy may run in front of the server, in addition to direct access.
@@ -217,7 +216,9 @@ async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)
 pub(crate) fn configure(modules: &Modules, url: &str, settings: &[(String, String)]) -> Config {
     let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // The last value of a name takes precedence.
-    let source = Source::of(SETTINGS.into_iter().chain([("DATABASE_URL", url)]).chain(settings));
+    let files = format!("file://{}", std::env::temp_dir().join("mainstay-test-files").display());
+    let here = [("DATABASE_URL", url), ("FILES_URL", files.as_str())];
+    let source = Source::of(SETTINGS.into_iter().chain(here).chain(settings));
     modules.config(source).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 

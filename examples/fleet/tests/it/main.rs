@@ -45,7 +45,7 @@ async fn run(arguments: &[&str], database: &TestDatabase) -> std::process::Outpu
     program.args(arguments).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
     program
         .env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=")
-        .env("FILES_URL", "file:///tmp/mainstay-test-files")
+        .env("FILES_URL", format!("file://{}", std::env::temp_dir().join("mainstay-tests").display()))
         .env("LISTEN_ADDR", "127.0.0.1:0")
         .env("METRICS_LISTEN_ADDR", "127.0.0.1:0");
     program.kill_on_drop(true).output().await.expect("the program runs")

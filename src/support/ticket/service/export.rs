@@ -20,7 +20,7 @@ use mainstay_kernel::{
     database::Reach,
     error::{Error, Reason, Result},
     fault,
-    page::{Key, Page},
+    page::Key,
 };
 
 pub(crate) type Messages = Responses<ExportTicketsResponse>;
