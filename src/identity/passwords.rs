@@ -31,7 +31,7 @@ use dummies::Dummies;
 /// The longest wait for a slot. A longer queue would only delay every sign-in.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The shortest interval between two counts of the kinds of hashes, and its multiple of the duration of the last count, whose
-/// cost grows with the number of imported users who have not signed in yet.
+/// cost grows with the number of users.
 const MIN_COUNT_INTERVAL: Duration = Duration::from_secs(60);
 const COUNT_INTERVAL_FACTOR: u32 = 100;
 
@@ -39,6 +39,8 @@ const COUNT_INTERVAL_FACTOR: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct Passwords {
     places: Arc<Semaphore>,
+    /// Half of the slots, for hashes of other kinds, which may take a second: they leave the others to the current kind.
+    costly: Arc<Semaphore>,
     breaches: Breaches,
     dummies: Dummies,
 }
@@ -59,8 +61,13 @@ impl Passwords {
     /// Allows at most `places` concurrent hashes, 7 MiB each; the hash of an import may need 128 MiB. The secret chooses the
     /// dummies of unknown addresses.
     pub fn new(places: usize, secret: &SecretKey) -> Self {
-        let (places, dummies) = (Arc::new(Semaphore::new(places.max(1))), Dummies::new(secret));
-        Self { places, breaches: Breaches::none(), dummies }
+        let slots = |count: usize| Arc::new(Semaphore::new(count.max(1)));
+        Self {
+            places: slots(places),
+            costly: slots(places / 2),
+            breaches: Breaches::none(),
+            dummies: Dummies::new(secret),
+        }
     }
 
     /// Checks new passwords against those of breaches, too.
@@ -104,7 +111,9 @@ impl Passwords {
     pub async fn verify(&self, password: Password, email: &EmailAddress, hash: Option<String>) -> Result<Verdict> {
         let exists = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy(email));
+        let costly = if password::is_outdated(&hash) { Some(take(&self.costly).await?) } else { None };
         self.run(move || {
+            let _costly = costly;
             // The hash is verified first, so that an unknown user takes as long.
             match password.verify(&hash)?.filter(|_| exists) {
                 None => Ok(Verdict::Wrong),
@@ -130,12 +139,16 @@ impl Passwords {
     /// # Errors
     /// `OVERLOADED` when no slot becomes free in time.
     pub async fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
-        match tokio::time::timeout(wait, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(error)) => Err(Error::internal(error)),
-            Err(_) => Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))),
-        }
+        take(&self.places).await
+    }
+}
+
+async fn take(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    let wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
+    match tokio::time::timeout(wait, slots.clone().acquire_owned()).await {
+        Ok(Ok(slot)) => Ok(slot),
+        Ok(Err(error)) => Err(Error::internal(error)),
+        Err(_) => Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))),
     }
 }
 
@@ -165,6 +178,7 @@ impl Passwords {
                 error = error.detail(),
                 "the kinds of password hashes could not be counted; the last count stays in use"
             );
+            return MIN_COUNT_INTERVAL;
         }
         MIN_COUNT_INTERVAL.max(began.elapsed() * COUNT_INTERVAL_FACTOR)
     }
@@ -206,6 +220,21 @@ mod tests {
         let hurried = context::Context::new("r").with_deadline(soon);
         let error = hurried.scope(passwords.place()).await.expect_err("no place");
         assert_eq!(error.reason(), Reason::Overloaded);
+    }
+
+    /// Hashes of other programs, and the dummies of their kinds, take half of the slots.
+    #[tokio::test]
+    async fn costly_hashes_leave_slots_to_the_others() {
+        const COSTLY: &str = "$2b$04$abcdefghijklmnopqrstuuD3mHdCr44zlIZ.VZCaYRpfQhXMYnEo.";
+        let passwords = Passwords::new(4, &SecretKey::new([1; 32]));
+        let _held = [take(&passwords.costly).await, take(&passwords.costly).await].map(|slot| slot.expect("a slot"));
+        let verify = async |hash: Option<String>| {
+            let soon = Instant::now() + Duration::from_millis(200);
+            let attempt = passwords.verify(Password::attempt("whatever it is".into()), &email(), hash);
+            context::Context::new("r").with_deadline(soon).scope(attempt).await.map_err(|error| error.reason())
+        };
+        assert_eq!(verify(Some(COSTLY.to_owned())).await, Err(Reason::Overloaded));
+        assert_eq!(verify(None).await, Ok(Verdict::Wrong), "the dummy has the current kind");
     }
 
     #[tokio::test]

@@ -34,7 +34,7 @@ pub struct Topic {
     pub kind: Cow<'static, str>,
     /// The id of the cause: of a resource, or of an event.
     pub id: Uuid,
-    /// The id of what the cause belongs to, such as a user. Its erasure removes the mail.
+    /// The id of what the cause belongs to, such as a user.
     pub parent: Option<Uuid>,
 }
 

@@ -83,7 +83,7 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 const UNKNOWN_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// Queues a mail within the caller's transaction, unless a mail of the kind about its cause exists. `id` is that of the
-/// cause, and `parent` that of a user, or of what else the cause belongs to: [`erase`] removes the mail with either.
+/// cause, and `parent` that of a user, or of what else the cause belongs to. The mail is removed by its age.
 ///
 /// # Errors
 /// Any database error.
@@ -319,8 +319,10 @@ async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Re
         for id in ids {
             let mail = store::lock(connection, id).await?;
             if states.contains(&mail.state) {
-                let lifetime = kinds.get(&mail.topic.kind).map_or(UNKNOWN_LIFETIME, |kind| kind.lifetime);
-                store::update(connection, &mail.redrive(lifetime, now)).await?;
+                let (lifetime, is_urgent) = kinds
+                    .get(&mail.topic.kind)
+                    .map_or((UNKNOWN_LIFETIME, mail.is_urgent), |kind| (kind.lifetime, kind.is_urgent));
+                store::update(connection, &Mail { is_urgent, ..mail.redrive(lifetime, now) }).await?;
                 count += 1;
             }
         }

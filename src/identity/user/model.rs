@@ -210,9 +210,10 @@ pub fn name(text: &str) -> Result<String> {
     Ok(name)
 }
 
-/// A recipient's mail address and language.
+/// A user as the recipient of mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
+    pub user: UserId,
     pub email: String,
     pub language: Language,
 }

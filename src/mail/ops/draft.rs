@@ -53,8 +53,8 @@ impl Draft {
             Ok(address) => user::by_email(connection, &address).await?,
             Err(_) => None,
         };
-        let language = user.map(|(user, _)| user.language).unwrap_or_default();
-        Ok(Some(Self::new(to, language, content)))
+        let (user, language) = user.map(|(user, _)| (user.id, user.language)).unzip();
+        Ok(Some(Self { user, ..Self::new(to, language.unwrap_or_default(), content) }))
     }
 
     /// Addresses a mail to the present address of a user.
@@ -81,7 +81,7 @@ impl Draft {
         content: impl Content + 'static,
     ) -> Result<Option<Self>> {
         let contact = user::contact(connection, id.0, account).await?;
-        Ok(contact.map(|contact| Self { user: Some(id), ..Self::to_contact(contact, content) }))
+        Ok(contact.map(|contact| Self::to_contact(contact, content)))
     }
 
     /// Addresses a mail about money to a member of an account or, if that user has left it or was a service key of the
@@ -100,7 +100,7 @@ impl Draft {
     }
 
     fn to_contact(contact: Contact, content: impl Content + 'static) -> Self {
-        Self::new(contact.email, contact.language, content)
+        Self { user: Some(contact.user), ..Self::new(contact.email, contact.language, content) }
     }
 
     /// Adds what is not in Postgres.

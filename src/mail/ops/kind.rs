@@ -47,7 +47,8 @@ pub trait MailKind: Send + Sync + Sized + 'static {
     /// Whether all tagged addresses of one mailbox share a further limit, because a client names the address.
     const LIMITS_TAGGED: bool = false;
 
-    /// The kind of event that causes such a mail, in the transaction that publishes it. The mail is about the resource.
+    /// The kind of event that causes such a mail, in the transaction that publishes it: one mail about the resource, however many
+    /// such events it has.
     const EVENT: Option<&'static str> = None;
 
     /// Composes a mail; `None` if it has no recipient. A resource that is not found leaves the mail without a recipient,

@@ -27,7 +27,7 @@ pub async fn contact(connection: &mut Connection, principal: Uuid, account: Acco
         query.select((users::email, users::language)).first(connection).await.optional()?;
     row.map(|(email, language)| {
         let language = Language::parse(&language).map_err(|_| corrupt("users", principal, "language"))?;
-        Ok(Contact { email, language })
+        Ok(Contact { user: UserId(principal), email, language })
     })
     .transpose()
 }
