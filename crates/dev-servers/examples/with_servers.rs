@@ -24,8 +24,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let program = words.next().context("usage: with_servers COMMAND [ARGUMENT]...")?;
     let postgres = Postgres::start(Options::in_memory()).await?;
     let redis = Redis::start(RedisOptions::default()).await?;
-    // Postgres runs as another user where this is root, and enters the directory.
-    let temporary = tempfile::Builder::new().permissions(Permissions::from_mode(0o711)).tempdir()?;
+    // As for /tmp: Postgres runs as another user where this is root, and removes its directory itself.
+    let temporary = tempfile::Builder::new().permissions(Permissions::from_mode(0o1777)).tempdir()?;
     let mut command = Command::new(&program);
     command.args(words).env("TMPDIR", temporary.path());
     command.env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());
