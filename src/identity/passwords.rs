@@ -230,7 +230,8 @@ mod tests {
         let _held = [take(&passwords.costly).await, take(&passwords.costly).await].map(|slot| slot.expect("a slot"));
         let verify = async |hash: Option<String>| {
             let soon = Instant::now() + Duration::from_millis(200);
-            let attempt = passwords.verify(Password::attempt("whatever it is".into()), &email(), hash);
+            let email = email();
+            let attempt = passwords.verify(Password::attempt("whatever it is".into()), &email, hash);
             context::Context::new("r").with_deadline(soon).scope(attempt).await.map_err(|error| error.reason())
         };
         assert!(verify(Some(COSTLY.to_owned())).await.is_err_and(|reason| reason == Reason::Overloaded));

@@ -19,9 +19,9 @@
 //! sent twice, because SMTP has no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can
 //! recognize the duplicate.
 
-mod content;
+pub(in crate::mail) mod content;
 mod draft;
-mod kind;
+pub(in crate::mail) mod kind;
 mod limit;
 
 use std::{sync::Arc, time::Duration};

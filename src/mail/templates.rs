@@ -20,7 +20,7 @@ use crate::{
         config::{Brand, Color},
         links::Links,
         locale::Locale,
-        ops::{Content, Kinds},
+        ops::{content::Content, kind::Kinds},
         text::one_line,
     },
 };

@@ -1,4 +1,4 @@
-//! Kinds of mail: each module declares those that it sends, by [`SendsMail::mail`].
+//! Kinds of mail: each module declares its own by [`SendsMail::mail`].
 
 use std::{collections::BTreeMap, fmt, future::ready, time::Duration};
 

@@ -124,7 +124,7 @@ async fn an_import_changes_no_user_and_can_be_repeated() {
         app.database.number(&format!("SELECT count(*) {from} WHERE {condition}")).await
     };
     let member = format!("email = '{new}' AND account_id = '{account}' AND members.role = 5");
-    // A confirmation of long ago admits nobody to an account by the mail domain.
+    // A confirmation of long ago admits no user to an account by the mail domain.
     assert_eq!(count(&format!("{member} AND email_confirmed_at < '2000-01-01' AND has_password")).await, 1);
     let owner = format!("email = '{without}' AND members.role = 1 AND language = 'de'");
     assert_eq!(count(&format!("{owner} AND email_confirmed_at IS NULL AND NOT has_password")).await, 1);

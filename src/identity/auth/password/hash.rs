@@ -1,4 +1,4 @@
-//! Stored password hashes: those of this program, and those that an import has brought from other programs. They are PHC
+//! Stored password hashes: of this program, and of other programs by an import. They are PHC
 //! strings, or bcrypt's format, whose beginning is the [`Kind`] and tells how long a verification takes.
 
 use std::{fmt, num::NonZeroU32};
