@@ -19,9 +19,9 @@
 //! sent twice, because SMTP has no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can
 //! recognize the duplicate.
 
-pub(in crate::mail) mod content;
+mod content;
 mod draft;
-pub(in crate::mail) mod kind;
+mod kind;
 mod limit;
 
 use std::{sync::Arc, time::Duration};

@@ -20,7 +20,7 @@ use crate::{
         config::{Brand, Color},
         links::Links,
         locale::Locale,
-        ops::{content::Content, kind::Kinds},
+        ops::{Content, Kinds},
         text::one_line,
     },
 };
