@@ -25,7 +25,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let postgres = Postgres::start(Options::in_memory()).await?;
     let redis = Redis::start(RedisOptions::default()).await?;
     // As for /tmp: Postgres runs as another user where this is root, and removes its directory itself.
-    let temporary = tempfile::Builder::new().permissions(Permissions::from_mode(0o1777)).tempdir()?;
+    let temporary = tempfile::tempdir()?;
+    // Not at its creation, which the process's file mode mask restricts.
+    std::fs::set_permissions(temporary.path(), Permissions::from_mode(0o1777))?;
     let mut command = Command::new(&program);
     command.args(words).env("TMPDIR", temporary.path());
     command.env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());

@@ -69,7 +69,7 @@ impl TestApp {
 
     /// Creates new users.
     pub(crate) async fn cast(&self) -> Cast {
-        Cast::new(&self.endpoint, &self.database).await
+        Box::pin(Cast::new(&self.endpoint, &self.database)).await
     }
 }
 
@@ -106,6 +106,11 @@ impl Builder {
 
     /// Starts the app.
     pub(crate) async fn start(self) -> TestApp {
+        // Without optimization, the future of a test that contains this one takes half of a thread's stack.
+        Box::pin(self.start_on_heap()).await
+    }
+
+    async fn start_on_heap(self) -> TestApp {
         let database = match self.database {
             Some(database) => database,
             None => Arc::new(TestDatabase::new().await),
