@@ -5,6 +5,7 @@ pub mod config;
 pub mod id;
 pub mod job;
 mod jobs;
+mod kind;
 pub mod links;
 pub mod locale;
 pub mod model;
@@ -36,7 +37,7 @@ use self::{
     config::MailConfig,
     job::SendMail,
     jobs::{BulkMails, UrgentMails},
-    ops::{Kind, Kinds},
+    kind::{Kind, Kinds},
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
     transport::Transport,

@@ -18,9 +18,9 @@ use crate::{
     identity::user::model::Language,
     mail::{
         config::{Brand, Color},
+        kind::{Content, Kinds},
         links::Links,
         locale::Locale,
-        ops::{Content, Kinds},
         text::one_line,
     },
 };

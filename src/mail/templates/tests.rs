@@ -3,7 +3,7 @@ use std::fs;
 use chrono::DateTime;
 
 use super::*;
-use crate::mail::ops::{Compose, Draft, Kind, MailKind, Template};
+use crate::mail::kind::{Compose, Draft, Kind, MailKind, Template};
 use mainstay_kernel::config::Source as Variables;
 
 fn brand(values: &[(&str, &str)]) -> Brand {

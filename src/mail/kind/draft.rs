@@ -7,7 +7,7 @@ use crate::{
         model::{Contact, EmailAddress, Language},
         ops as user,
     },
-    mail::{model::Mail, ops::content::Content},
+    mail::{kind::Content, model::Mail},
 };
 use mainstay_kernel::{
     app::App,

@@ -1,4 +1,7 @@
-//! Kinds of mail: each module declares its own by [`SendsMail::mail`].
+//! Kinds of mail: each module declares its own by [`SendsMail::mail`](crate::mail::ops::SendsMail::mail).
+
+mod content;
+mod draft;
 
 use std::{collections::BTreeMap, fmt, future::ready, time::Duration};
 
@@ -7,16 +10,11 @@ use futures_util::future::BoxFuture;
 use minijinja::Value;
 use serde::Serialize;
 
-use crate::mail::{
-    links::Links,
-    locale::Locale,
-    model::Mail,
-    ops::{content::Content, draft::Draft},
-};
-use mainstay_kernel::{
-    app::App, config::Quota, database::Connection, error::Result, module::Module, secret::SecretKey,
-    telemetry::metrics::Metric,
-};
+use crate::mail::{links::Links, locale::Locale, model::Mail};
+use mainstay_kernel::{app::App, config::Quota, database::Connection, error::Result, secret::SecretKey};
+
+pub use content::Content;
+pub use draft::Draft;
 
 /// A kind of mail, and the values of one such mail. They are composed when the mail is sent and stored nowhere, and may
 /// hold a secret.
@@ -147,9 +145,6 @@ pub struct Kind {
     pub(crate) samples: fn(Links<'_>, DateTime<Utc>) -> Vec<Box<dyn Content>>,
 }
 
-/// The outcomes of a mail in the metrics.
-const OUTCOMES: &[&str] = &["sent", "tried", "suppressed", "rejected", "expired", "given_up"];
-
 impl Kind {
     /// Returns the declaration of a kind.
     pub fn of<K: MailKind>() -> &'static Self {
@@ -168,25 +163,6 @@ impl Kind {
                     K::samples(links, now).into_iter().map(|one| Box::new(one) as Box<dyn Content>).collect()
                 },
             }
-        }
-    }
-}
-
-/// A module that sends mail.
-pub trait SendsMail {
-    /// Declares a kind of mail. Its templates are checked at the start.
-    #[must_use]
-    fn mail<K: MailKind>(self) -> Self;
-}
-
-impl SendsMail for Module {
-    fn mail<K: MailKind>(self) -> Self {
-        let count = Metric::counter("mainstay_mails_total", "Mails by kind and outcome")
-            .labels(const { &[("kind", &[K::NAME]), ("outcome", OUTCOMES)] });
-        let module = self.needs(&["mail"]).contribute::<&'static Kind>(Kind::of::<K>()).metrics([count]);
-        match K::EVENT {
-            Some(_) => module.on_every_event(|_, events, now| Box::pin(ready(Ok(super::about::<K>(events, now))))),
-            None => module,
         }
     }
 }
