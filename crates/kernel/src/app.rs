@@ -123,7 +123,6 @@ impl App {
     }
 }
 
-/// The parts of modules, by type.
 #[derive(Clone, Default)]
 struct Parts(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 

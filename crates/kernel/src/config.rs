@@ -285,7 +285,6 @@ fn urls(read: &mut Reader, name: &str) -> Vec<SecretString> {
     read.secret(name).as_ref().map(separate).unwrap_or_default()
 }
 
-/// Returns the URLs of a text that separates them by commas.
 pub(crate) fn separate(urls: &SecretString) -> Vec<SecretString> {
     urls.expose_secret().split(',').map(|url| url.trim().into()).collect()
 }

@@ -93,7 +93,6 @@ impl Database {
         Ok(Self { primary, replicas, clock, jobs_added, changes_added, outdated, listeners })
     }
 
-    /// Sets the clock of transactions.
     pub(crate) fn with_clock(self, clock: &Clock) -> Self {
         Self { clock: clock.clone(), ..self }
     }
@@ -127,7 +126,6 @@ impl Database {
         self.primary.connector().expect_loss();
     }
 
-    /// Returns the replicas, if configured.
     pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
         self.replicas.as_ref()
     }

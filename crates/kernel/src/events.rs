@@ -89,7 +89,6 @@ pub struct HandlerEntry {
     pub handle: Handle,
 }
 
-/// The listeners of an application.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// The policies, which declare the events.

@@ -196,7 +196,6 @@ async fn retry_locked(
     }
 }
 
-/// Returns whether the error is a lock timeout.
 fn is_lock_timeout(error: &Error) -> bool {
     error.reason() == Reason::Conflict
 }

@@ -95,7 +95,6 @@ pub(crate) const PRODUCTION: &[Requirement] = &[Requirement {
     },
 }];
 
-/// Returns whether the log has the errors of this program.
 fn logs_errors() -> bool {
     // An invalid filter is reported when the program starts.
     let Ok(filter) = filter() else { return true };

@@ -72,7 +72,6 @@ struct Inner<E> {
     catching_up: Semaphore,
 }
 
-/// A shared value of some type.
 type Shared = dyn Any + Send + Sync;
 
 /// The entries of one look.

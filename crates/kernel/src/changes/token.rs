@@ -28,7 +28,6 @@ impl std::fmt::Debug for ResumeTokens {
 }
 
 impl ResumeTokens {
-    /// Derives the key.
     pub(crate) fn new(secret: &SecretKey) -> Self {
         Self(secret.mac("resume tokens v1"))
     }

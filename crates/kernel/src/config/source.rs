@@ -47,7 +47,6 @@ impl Variable {
         !part.is_empty() && part.bytes().all(is_allowed)
     }
 
-    /// Returns whether a name is that of the variable, or of the file that contains a secret.
     fn matches_with_file(&self, name: &str) -> bool {
         self.matches(name) || (self.secret && name.strip_suffix("_FILE").is_some_and(|name| self.matches(name)))
     }
@@ -156,7 +155,6 @@ impl Source {
         self
     }
 
-    /// Returns the value of a name, if it is set.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }

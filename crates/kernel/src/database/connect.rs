@@ -52,7 +52,6 @@ pub(crate) struct Connector {
     shuffles: bool,
     /// Everything but the servers.
     config: Config,
-    /// The options of the URL.
     options: String,
     /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
     ssl: (SslMode, SslNegotiation),

@@ -76,7 +76,6 @@ fn count(outcome: &'static str) {
     metrics::counter!("mainstay_postgres_replica_reads_total", "outcome" => outcome).increment(1);
 }
 
-/// The replicas.
 pub(crate) struct Replicas {
     primary: Connector,
     all: Vec<Arc<Replica>>,
@@ -126,7 +125,6 @@ impl Replicas {
     }
 }
 
-/// A replica.
 pub(crate) struct Replica {
     node: Node,
     name: String,
@@ -135,7 +133,6 @@ pub(crate) struct Replica {
     state: Mutex<State>,
 }
 
-/// The tracked state of a replica.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     replayed: Position,

@@ -21,7 +21,6 @@ pub(crate) struct Statement<'q> {
 }
 
 impl<'q> Statement<'q> {
-    /// Begins a statement.
     pub(crate) fn new(sql: &'q str) -> Self {
         Self { sql, parameters: Vec::new() }
     }
@@ -158,7 +157,6 @@ pub struct Fixed<S> {
     text: &'static OnceLock<String>,
 }
 
-/// Renders the text of a statement.
 fn render(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
     let mut builder = PgQueryBuilder::default();
     statement.to_sql(&mut builder, backend)?;

@@ -63,7 +63,6 @@ impl Process {
         Self { app, purpose, module: "", notices, suggestions, preparations, closing }
     }
 
-    /// Runs the start function of a module.
     pub(super) async fn start(&mut self, module: &'static str, start: Start) -> anyhow::Result<()> {
         self.module = module;
         start(self).await

@@ -21,9 +21,7 @@ use tower::{BoxError, Service, util::BoxCloneSyncService};
 
 use crate::outbound::guard::Guard;
 
-/// The body of a request.
 pub(crate) type Body = Full<Bytes>;
-/// The body of a response.
 pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
 
 /// The failure of an exchange without a response.
@@ -35,7 +33,6 @@ pub(crate) enum TransportError {
     Broken(String),
 }
 
-/// The type of all transports.
 pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, TransportError>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

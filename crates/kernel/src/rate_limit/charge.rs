@@ -41,12 +41,10 @@ impl Charge {
         Self { policy, who: caller.limited_as().into_bytes(), length: 16 }
     }
 
-    /// The limit.
     pub(in crate::rate_limit) fn policy(self) -> PolicyId {
         self.policy
     }
 
-    /// The key in Redis.
     pub(in crate::rate_limit) fn redis(self) -> [u8; 38] {
         let class = match self.policy {
             PolicyId::Address => "address",

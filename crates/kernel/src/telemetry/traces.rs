@@ -29,7 +29,6 @@ use crate::{clock::Clock, config::ConfigError, id};
 pub use propagation::traceparent;
 pub(crate) use propagation::{continue_from, continue_from_headers, inject, is_sampled, is_traceparent, trace_id};
 
-/// The time limit of the last export.
 const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);

@@ -277,7 +277,6 @@ fn matcher(route: &Route) -> String {
     }
 }
 
-/// Escapes a literal for RE2.
 fn escape(literal: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
     literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()

@@ -138,7 +138,6 @@ fn principal_id(name: &str) -> uuid::Uuid {
     uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
 }
 
-/// The contents of the files.
 struct Files {
     certificates: Vec<u8>,
     key: Vec<u8>,

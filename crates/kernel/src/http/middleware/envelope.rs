@@ -65,7 +65,6 @@ impl Envelope {
 }
 
 impl Envelope {
-    /// Returns the media types that a method accepts.
     fn request_media_types(&self, method: &MethodDescriptor) -> String {
         let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
         match (raw, self.media_types(method)) {
@@ -76,7 +75,6 @@ impl Envelope {
     }
 }
 
-/// Returns the media types in which a response is available.
 fn response_media_types(method: &MethodDescriptor) -> &'static str {
     if method.is_server_streaming() { "application/x-ndjson, text/event-stream" } else { "application/json" }
 }

@@ -10,7 +10,6 @@ use crate::{
     http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
 };
 
-/// The headers that carry a key.
 pub(crate) const HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-key"];
 
 /// Returns whether a request has a key header, valid or not.

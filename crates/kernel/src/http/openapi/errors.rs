@@ -20,15 +20,12 @@ use crate::{
 
 /// The properties of an operation that determine its errors.
 pub(crate) struct Traits<'a> {
-    /// The policy.
     pub(crate) policy: &'a Method,
     /// The comment, which lists the specific reasons of the operation.
     pub(crate) comment: &'a str,
     /// Whether the operation only reads.
     pub(crate) reads: bool,
-    /// Whether the path names a resource.
     pub(crate) names_resource: bool,
-    /// Whether the operation takes a body.
     pub(crate) takes_body: bool,
     /// Whether the request has fields that can be invalid.
     pub(crate) takes_fields: bool,

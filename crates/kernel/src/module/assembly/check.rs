@@ -22,7 +22,6 @@ pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
     checks.concat()
 }
 
-/// Checks the modules against their contract.
 pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<Fault> {
     let checks = [
         check_services(contract, modules),
@@ -33,7 +32,6 @@ pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<F
     checks.concat()
 }
 
-/// Checks that every service of the contract has an implementation.
 fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
     let missing = contract.services().filter(|service| !served.contains(service.full_name()));

@@ -60,7 +60,6 @@ struct Inner {
     pauses: Mutex<HashMap<Uuid, u64>>,
 }
 
-/// The reader of a response.
 #[derive(Debug, Clone, Copy)]
 struct Reader {
     /// The address of the [`Connection`](crate::http::exchange::Connection), which the response keeps alive.
@@ -96,7 +95,6 @@ struct Response {
     last_piece_ms: Arc<AtomicU64>,
 }
 
-/// The bounds of a response.
 #[derive(Debug)]
 pub(super) struct ResponseLimits {
     /// The handle that ends the response; `None` outside of a listener.
