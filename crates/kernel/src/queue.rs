@@ -76,9 +76,7 @@ impl Lane {
     pub const fn serial(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
         Self { name, max_concurrency, is_serial: true }
     }
-}
 
-impl Lane {
     /// Returns the maximum number of jobs of the lane that one worker runs, including jobs that have yielded their slot.
     pub fn max_running(&self, config: &Config) -> usize {
         (self.max_concurrency)(config) * if self.is_serial { 1 + YIELDED } else { 1 }

@@ -62,9 +62,7 @@ impl Envelope {
     fn method(&self, descriptor: &MethodDescriptor) -> Option<&'static Method> {
         self.contract.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
     }
-}
 
-impl Envelope {
     fn request_media_types(&self, method: &MethodDescriptor) -> String {
         let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
         match (raw, self.media_types(method)) {
