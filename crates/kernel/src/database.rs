@@ -295,8 +295,7 @@ impl From<DieselError> for Error {
     }
 }
 
-/// Returns the reason for an error that diesel does not classify, by its SQLSTATE (PostgreSQL documentation,
-/// appendix A).
+/// Returns the reason for an error that diesel does not classify, by its SQLSTATE (PostgreSQL manual, appendix A).
 fn unclassified(message: &str) -> Reason {
     match connect::sqlstate::of(message) {
         // Cancelled: by `statement_timeout`, or by an administrator.

@@ -1,5 +1,4 @@
-//! Outbound calls to providers: an HTTP client that contains the effects of a provider's failure. A call passes, in this
-//! order:
+//! Outbound calls to providers: an HTTP client that contains a provider's failure. A call passes, in this order:
 //!
 //! ```text
 //!   total timeout     the rest of the caller's deadline, for all attempts and waits
@@ -121,8 +120,7 @@ impl Client {
         within_deadline(self.0.provider, self.0.bounds.total, attempts).await
     }
 
-    /// Returns the state of the circuit, for health checks and for callers that must not begin work that can't be
-    /// completed.
+    /// Returns the state of the circuit, for health checks, and for callers that need a provider for their work.
     pub fn circuit(&self) -> Circuit {
         self.0.breaker.state()
     }
@@ -170,8 +168,7 @@ impl Inner {
     }
 }
 
-/// Takes a slot. A call without a free slot fails immediately, because a queue for a slow provider would only slow down its
-/// callers.
+/// Takes a slot. A call without a free slot fails immediately, because a queue would only slow down its callers.
 fn take_slot<'s>(provider: &'static str, slots: &'s Semaphore) -> Result<SemaphorePermit<'s>, Error> {
     slots.try_acquire().map_err(|_| Error::not_sent(provider, "every slot is taken", None))
 }

@@ -38,8 +38,7 @@ pub const HOUR: Duration = Duration::from_secs(60 * 60);
 
 type Run = Arc<dyn Fn(App) -> BoxFuture<'static, Result<usize>> + Send + Sync>;
 
-/// A scheduled task. It must be idempotent and independent of the other tasks, and returns the number of processed
-/// items.
+/// A scheduled task. It is idempotent, independent of other tasks, and returns the number of processed items.
 #[derive(Clone)]
 pub struct Task {
     /// The name, for operators.

@@ -106,8 +106,7 @@ fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
 }
 
 impl Telemetry {
-    /// Exports the last spans, within a few seconds. It must be called while the runtime still runs, and not on its
-    /// threads.
+    /// Exports the last spans, within a few seconds. It is called while the runtime runs, and not on its threads.
     pub fn flush(self) {
         if let Some(traces) = self.traces {
             traces.close();

@@ -231,8 +231,7 @@ impl Reader {
         self.source.value(name).map_or(self.variable(name).default, |value| &value.text).trim().to_owned()
     }
 
-    /// Converts a value. An invalid value is recorded and replaced by its default, so that all errors are reported
-    /// together.
+    /// Converts a value. An invalid value is recorded and replaced by its default: all errors are reported together.
     pub(super) fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,

@@ -54,8 +54,8 @@ impl Tls {
     }
 }
 
-/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` is the separator, because a URI may
-/// contain others.
+/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` separates, because a URI may contain
+/// others.
 fn principal(item: &str) -> Result<(String, Vec<String>), String> {
     let (name, scopes) = item.rsplit_once('=').ok_or_else(|| format!("{item} must be URI=scope+scope"))?;
     if url::Url::parse(name).is_err() {

@@ -47,8 +47,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 // Not an argument: an operation reads through the same `Database` whether its request may use a replica or not.
 tokio::task_local! {
-    /// The replica of the current request. `None`: the request may read from one, but none is recent enough, or it
-    /// failed.
+    /// The replica of the current request. `None`: the request may read from one, but none is recent, or it failed.
     static OF_REQUEST: Mutex<Option<Arc<Replica>>>;
 }
 

@@ -1,6 +1,5 @@
 //! The HTTP transport: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. It follows no
-//! redirects, uses no proxies from the environment and stores no cookies, so that requests only go to the configured
-//! host.
+//! redirects, uses no proxies from the environment and stores no cookies, so that requests go to the configured host.
 
 use std::{sync::Arc, time::Duration};
 

@@ -38,8 +38,8 @@ pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Ordering::Relaxed)
 }
 
-/// Returns whether the current task is within an exported span, such as that of a request or a job. The loops of the
-/// process are not.
+/// Returns whether the current task is within an exported span, as of a request or a job, unlike the loops of the
+/// process.
 pub(crate) fn is_within_span() -> bool {
     is_active() && !Span::current().is_none()
 }

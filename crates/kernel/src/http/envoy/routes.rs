@@ -130,8 +130,7 @@ impl<'a> Routes<'a> {
         names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
-    /// Returns the routes of transcoded calls: one per call whose body limit differs from the default, and one for all
-    /// others.
+    /// Returns the routes of transcoded calls: one per call with its own body limit, and one for all others.
     pub(crate) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
         let large =

@@ -105,8 +105,7 @@ impl Tls {
     }
 }
 
-/// Returns the only URI name of a certificate. Two names count as none, because the choice between them would be
-/// ambiguous.
+/// Returns the only URI name of a certificate. Two names count as none: the choice would be ambiguous.
 fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = certificate.valid_uri_names();

@@ -1,8 +1,8 @@
 //! The bodies of an HTTP/2 connection whose handlers do not read them.
 //!
-//! h2 counts the small DATA frames of a connection that are not read yet, and ends the connection with some two thousand of
-//! them. One stream could thus end the requests of all clients that share the connection through a proxy. The frames of handlers
-//! that are behind are therefore received for them, and a handler that stays behind loses its body.
+//! h2 counts the small DATA frames of a connection that are not read yet, and ends the connection with some two
+//! thousand of them. One stream could thus end the requests of all clients that share the connection through a proxy.
+//! The frames of slow handlers are therefore received for them, and a handler that stays behind loses its body.
 
 use std::sync::{Arc, Weak};
 

@@ -195,8 +195,7 @@ pub fn error(failure: Failure) -> Error {
     }
 }
 
-/// Returns whether a rejected member of the body is an output-only field: the response has it, and the request does
-/// not.
+/// Returns whether a rejected member of the body is an output-only field, which only the response has.
 fn is_read_only(request: &RequestHead, path: &str) -> bool {
     let Some(route) = &request.route else { return false };
     let (message, name) = match &route.body {

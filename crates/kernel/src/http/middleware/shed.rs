@@ -68,8 +68,7 @@ impl<S: Next> Middleware<S> for Shed {
         if let Err(error) = crate::fault::point("shed") {
             return refuse(error);
         }
-        // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
-        // instances.
+        // A load balancer that receives a 503 from a busy instance's health check would move its load to others.
         if protocol::is_probe(&request) {
             return next.pass(request);
         }

@@ -205,8 +205,7 @@ fn names<'a>(declared: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, 
     object(json!({ "type": "string", "description": text, "enum": names }))
 }
 
-/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length of base64, so the
-/// description states it.
+/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length, so the description states it.
 pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
     let bounds = rules.map(|rules| (rules.min_len.or(rules.len), rules.max_len.or(rules.len)));

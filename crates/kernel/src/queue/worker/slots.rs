@@ -100,8 +100,7 @@ impl Slots {
         self.lanes.iter().map(free).collect()
     }
 
-    /// Occupies a slot; `None` if none is free. The limit of a lane therefore holds regardless of how many jobs were
-    /// taken.
+    /// Occupies a slot; `None` if none is free. The limit of a lane holds for any number of taken jobs.
     pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
         let lane = self.find(lane)?.clone();
         let count = |free: usize| free.checked_sub(1);

@@ -29,8 +29,8 @@ pub(super) const SMALL: usize = 16 << 10;
 const MAX_RESPONSES: usize = 4096;
 /// The time after which a stalled reader may be evicted.
 const MIN_STALL_TO_EVICT: Duration = Duration::from_millis(250);
-/// While memory is scarce, a principal is served without a pause as long as its unread bytes are at most all bytes divided by
-/// this.
+/// While memory is scarce, a principal whose unread bytes are at most all bytes divided by this is served without a
+/// pause.
 const PRINCIPAL_SHARE_DIVISOR: usize = 64;
 /// The pause of other principals: the time between two of their responses while they do not read.
 const PAUSE: Duration = Duration::from_secs(10);
