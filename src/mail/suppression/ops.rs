@@ -68,6 +68,19 @@ pub async fn remove(connection: &mut Connection, address: &str) -> Result<bool> 
     Ok(store::remove(connection, &normalize(address)).await? > 0)
 }
 
+/// Keeps a user unsubscribed whose address changes. A bounce or a complaint stays with the address before.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn follow(
+    connection: &mut Connection,
+    from: &EmailAddress,
+    to: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    store::move_unsubscription(connection, [from.as_str(), to.as_str()], now).await
+}
+
 /// Returns the token with which a user unsubscribes from notifications.
 pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
     token::write(&key(app), user)

@@ -45,6 +45,16 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     rows.into_iter().map(read).collect()
 }
 
+/// Moves an unsubscription to another address.
+pub async fn move_unsubscription(connection: &mut Connection, [from, to]: [&str; 2], now: DateTime<Utc>) -> Result<()> {
+    let reason = Reason::Unsubscribed;
+    let old = mail_suppressions::table.find((from, reason.number()));
+    if diesel::delete(old).execute(connection).await? == 1 {
+        insert(connection, &Suppression { address: to.to_owned(), reason, created_at: now }).await?;
+    }
+    Ok(())
+}
+
 /// Removes an address; returns the number of reasons it was suppressed for.
 pub async fn remove(connection: &mut Connection, address: &str) -> Result<usize> {
     let target = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
