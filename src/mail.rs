@@ -64,7 +64,12 @@ pub(crate) fn module() -> Module {
         .due_rows::<UrgentMails>()
         .due_rows::<BulkMails>()
         .queue::<SendMail>()
-        .every(HOUR, "forget_mails", "Removes mails MAILS_KEPT after they were sent or given up", jobs::forget_mails)
+        .every(
+            HOUR,
+            "forget_mails",
+            "Removes mails after MAILS_KEPT, and bounces and unsubscriptions of addresses that no user has",
+            jobs::forget_mails,
+        )
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ResendEvents))
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SendGridEvents))
         .dependency(Dependency {

@@ -72,6 +72,26 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_removes_it_fr
     assert_eq!(ops::redrive(&app.app, ids).await.expect("nothing to do"), 0);
 }
 
+/// The address of a user is kept until the erasure. Another address is forgotten, unless its owner complained.
+#[tokio::test]
+async fn an_address_that_no_user_has_is_forgotten() {
+    let (app, cast) = TestApp::start_with_cast().await;
+    let email = &cast.customer.as_user().email;
+    let insert = async |days: i64, address: &str, reasons: &str| {
+        let at = app.app.clock.now() - chrono::TimeDelta::days(days);
+        let rows = format!("SELECT '{address}', reason, '{at}' FROM unnest(ARRAY[{reasons}]) AS reason");
+        app.database.sql(&format!("INSERT INTO mail_suppressions (address, reason, created_at) {rows}")).await;
+    };
+    insert(31, email, "1, 2, 3").await;
+    insert(31, "gone@example.com", "1, 2, 3").await;
+    insert(29, "new@example.com", "1, 3").await;
+    assert_eq!(app.run_task("forget_mails").await.expect("done"), 2);
+    let listed = "SELECT string_agg(address || ' ' || reason, ', ' ORDER BY address = 'gone@example.com', reason)
+                  FROM mail_suppressions WHERE address <> 'new@example.com'";
+    assert_eq!(text(&app.database, listed).await, format!("{email} 1, {email} 2, {email} 3, gone@example.com 2"));
+    assert_eq!(app.database.number("SELECT count(*) FROM mail_suppressions").await, 6);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
     let (pair, public) = sendgrid_key();
