@@ -24,6 +24,7 @@ use std::sync::Arc;
 use mainstay_kernel::{
     breaker::Circuit,
     config::ConfigError,
+    contract::Policies,
     contribution::Contributions,
     http::health::Dependency,
     module::{Module, Modules},
@@ -56,7 +57,7 @@ pub(crate) fn module() -> Module {
         .production(config::PRODUCTION)
         .check(|all, config| check_templates(all, config.section()))
         .part(|app| transport::open(&app.config, &app.clock, &app.alerts))
-        .part(|app| open_kinds(Modules::of(app).contributions()))
+        .part(|app| check_events(open_kinds(Modules::of(app).contributions())?, &app.contract.policies))
         .part(|app| open_templates(Modules::of(app).contributions(), app.config.section()))
         .pages(preview::pages())
         .pages(pages::pages())
@@ -92,6 +93,15 @@ fn check_templates(all: &Contributions, config: &MailConfig) -> Vec<ConfigError>
 fn open_kinds(all: &Contributions) -> anyhow::Result<Kinds> {
     Kinds::new(all.all::<&'static Kind>().copied())
         .map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
+}
+
+/// Checks that each event that causes mail is declared: no other would ever be published.
+fn check_events(kinds: Kinds, policies: &Policies) -> anyhow::Result<Kinds> {
+    let causes = kinds.iter().filter_map(|kind| Some((kind.name, kind.event?)));
+    let unknown = causes.filter(|(_, event)| policies.event(event).is_none());
+    let faults: Vec<_> = unknown.map(|(kind, event)| format!("{kind}: no module declares the event {event}")).collect();
+    anyhow::ensure!(faults.is_empty(), "the kinds of mail are not usable:\n  {}", faults.join("\n  "));
+    Ok(kinds)
 }
 
 /// Opens the templates.

@@ -141,6 +141,7 @@ pub struct Kind {
     pub lifetime: TimeDelta,
     pub limit: Quota,
     pub limits_tagged: bool,
+    pub event: Option<&'static str>,
     pub(crate) compose: for<'c> fn(Compose<'c>) -> BoxFuture<'c, Result<Option<Draft>>>,
     pub(crate) samples: fn(Links<'_>, DateTime<Utc>) -> Vec<Box<dyn Content>>,
 }
@@ -158,6 +159,7 @@ impl Kind {
                 lifetime: K::LIFETIME,
                 limit: K::LIMIT,
                 limits_tagged: K::LIMITS_TAGGED,
+                event: K::EVENT,
                 compose: |mail| Box::pin(K::compose(mail)),
                 samples: |links, now| {
                     K::samples(links, now).into_iter().map(|one| Box::new(one) as Box<dyn Content>).collect()

@@ -130,6 +130,7 @@ struct Unsampled;
 impl MailKind for Unsampled {
     const NAME: &'static str = "fleet.unsampled";
     const TEMPLATES: &'static [Template] = &[Template { name: "fleet.unsampled", texts: &[("en", "{{ nothing }}")] }];
+    const EVENT: Option<&'static str> = Some("fleet.nothing");
 
     async fn compose(_: Compose<'_>) -> Result<Option<Draft>> {
         Ok(None)
@@ -148,6 +149,9 @@ impl MailKind for Unsampled {
 fn every_fault_of_a_kind_is_named() {
     let unsampled = Kind::of::<Unsampled>();
     let kinds = Kinds::new([unsampled]).expect("a good name");
+    let policies = &crate::product().modules().expect("they fit").contract.policies;
+    let message = crate::mail::check_events(kinds.clone(), policies).expect_err("a fault").to_string();
+    assert!(message.ends_with("\n  fleet.unsampled: no module declares the event fleet.nothing"), "{message}");
     let faults = Templates::open(kinds, &brand(&[]), None).err().unwrap_or_default();
     assert_eq!(faults, ["fleet.unsampled: the template has no sample"]);
     assert_eq!(
