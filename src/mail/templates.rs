@@ -12,7 +12,7 @@ mod text;
 use std::{collections::BTreeSet, path::Path};
 
 use chrono::{DateTime, Utc};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, Value, context};
 
 use crate::{
     identity::user::model::Language,
@@ -195,10 +195,12 @@ impl Templates {
                     Err(error) => faults.push(describe(&error, &file)),
                     Ok(rendered) if rendered.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
                     Ok(rendered) => {
-                        let token =
-                            content.required_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
-                        let lacks = |text: &str| token.is_some_and(|token| !text.contains(token));
-                        if lacks(&rendered.text) || lacks(&rendered.html) {
+                        let RenderedMail { text, html, .. } = rendered;
+                        let is_shown = |link: &str| {
+                            let escaped = HtmlEscape(link).to_string();
+                            text.contains(link) && (html.contains(&escaped) || html.contains(link))
+                        };
+                        if content.required_link().is_some_and(|link| !is_shown(link)) {
                             faults.push(format!("{file}: does not show {{{{ link }}}}"));
                         }
                     }

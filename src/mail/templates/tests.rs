@@ -145,6 +145,61 @@ impl MailKind for Unsampled {
     }
 }
 
+/// A kind whose mails must show a link, which one of its templates lacks.
+struct Linked {
+    template: usize,
+    link: &'static str,
+}
+
+impl MailKind for Linked {
+    const NAME: &'static str = "fleet.linked";
+    const TEMPLATES: &'static [Template] = &[
+        Template {
+            name: "fleet.linked",
+            texts: &[(
+                "en",
+                "{% from parts import button %}{% block subject %}x{% endblock %}{% block preheader %}{% endblock %}\
+                 {% block body %}{{ button('x', link) }}{% endblock %}",
+            )],
+        },
+        Template {
+            name: "fleet.unlinked",
+            texts: &[(
+                "en",
+                "{% block subject %}x{% endblock %}{% block preheader %}{% endblock %}{% block body %}x{% endblock %}",
+            )],
+        },
+    ];
+
+    async fn compose(_: Compose<'_>) -> Result<Option<Draft>> {
+        Ok(None)
+    }
+
+    fn samples(_: Links<'_>, _: DateTime<Utc>) -> Vec<Self> {
+        let links = ["https://a.example/x?id=7&token=a/b", "https://a.example/confirm/abc"];
+        links.into_iter().enumerate().map(|(template, link)| Self { template, link }).collect()
+    }
+
+    fn template(&self) -> &'static str {
+        Self::TEMPLATES[self.template].name
+    }
+
+    fn required_link(&self) -> Option<&str> {
+        Some(self.link)
+    }
+
+    fn values(&self, _: Locale) -> impl serde::Serialize {
+        context! { link => self.link }
+    }
+}
+
+#[test]
+fn every_text_shows_the_required_link_of_any_form() {
+    let kinds = Kinds::new([Kind::of::<Linked>()]).expect("a good name");
+    let faults = Templates::open(kinds, &brand(&[]), None).err().unwrap_or_default();
+    assert_eq!(faults, ["fleet.unlinked.en.j2: does not show {{ link }}"]);
+}
+
 #[test]
 fn every_fault_of_a_kind_is_named() {
     let unsampled = Kind::of::<Unsampled>();
