@@ -176,11 +176,12 @@ impl Templates {
         let is_sampled = |name: &&str| samples.iter().any(|content| content.template() == *name);
         let unsampled = self.names().into_iter().filter(|name| !is_sampled(name));
         let mut faults: Vec<_> = unsampled.map(|name| format!("{name}: the template has no sample")).collect();
-        for page in ["reset", "registration", "email_change", "email_undo", "deletion", "unsubscribe"] {
+        let offer = context! { account => "", inviter => "", email => "", is_registered => false };
+        for page in ["reset", "registration", "email_change", "email_undo", "deletion", "invitation", "unsubscribe"] {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
                 page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,
-                sign_in => "", keeps_mail => true,
+                sign_in => "", keeps_mail => true, offer => offer.clone(),
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
