@@ -19,6 +19,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
+/// The maximum length of a stored address.
+const MAX_CHARS: usize = 320;
+
 /// Returns an address in its stored form.
 fn normalize(address: &str) -> String {
     EmailAddress::find(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
@@ -36,12 +39,18 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     store::list(connection, limit).await
 }
 
-/// Suppresses all mail, or only notifications, to an address, depending on the reason.
+/// Suppresses all mail, or only notifications, to an address, depending on the reason. A text that can't be an address is
+/// ignored.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason, now: DateTime<Utc>) -> Result<()> {
-    let suppression = Suppression { address: normalize(address), reason, created_at: now };
+    let address = normalize(address);
+    // No mail goes to such an address, and the other events of a provider's batch count.
+    if !(1..=MAX_CHARS).contains(&address.chars().count()) || address.contains('\0') {
+        return Ok(());
+    }
+    let suppression = Suppression { address, reason, created_at: now };
     if store::insert(connection, &suppression).await? {
         metrics::counter!("mainstay_mail_suppressions_total", "reason" => reason.name()).increment(1);
         tracing::warn!(

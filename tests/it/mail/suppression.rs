@@ -109,6 +109,8 @@ async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
         scene.cast.anonymous.call_with(Protocol::Rest, RECEIVE, request, &headers).await
     };
     let events = json!([
+        { "event": "bounce", "type": "bounce" },
+        { "email": format!("{}@example.com", "x".repeat(320)), "event": "bounce", "type": "bounce" },
         { "email": "other@example.com", "event": "delivered" },
         { "email": "blocked@example.com", "event": "bounce", "type": "blocked" },
         { "email": "gone@example.com", "event": "bounce", "type": "bounce" },
