@@ -57,7 +57,8 @@ impl Draft {
         Ok(Some(Self { user, ..Self::new(to, language.unwrap_or_default(), content) }))
     }
 
-    /// Addresses a mail to the present address of a user.
+    /// Addresses a mail to the present address of a user whose data was not erased. A notice of security reaches a deactivated
+    /// user, too: otherwise whoever impersonated the user could prevent it.
     ///
     /// # Errors
     /// `NOT_FOUND`, which leaves the mail without a recipient; any database error.
@@ -67,10 +68,13 @@ impl Draft {
         content: impl Content + 'static,
     ) -> Result<Option<Self>> {
         let user = user::read(connection, Visibility::All, id).await?;
+        if user.is_erased() {
+            return Ok(None);
+        }
         Ok(Some(Self { user: Some(id), ..Self::new(user.email, user.language, content) }))
     }
 
-    /// Addresses a mail to a user, if that user is a member of an account.
+    /// Addresses a mail to a user, if that user is an active member of an account.
     ///
     /// # Errors
     /// Any database error.
@@ -84,8 +88,8 @@ impl Draft {
         Ok(contact.map(|contact| Self::to_contact(contact, content)))
     }
 
-    /// Addresses a mail about money to a member of an account or, if that user has left it or was a service key of the
-    /// account, to the longest-standing owner.
+    /// Addresses a mail about money to an active member of an account or, if that user has left it, was deactivated or was a
+    /// service key of the account, to the longest-standing active owner, or else to the deactivated member.
     ///
     /// # Errors
     /// Any database error.

@@ -8,7 +8,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mainstay::mail::{id::MailId, ops, suppression::ops as suppression};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, header, start, start_with, text, wait_for_at_least, wait_for_mails};
+use super::{
+    FAILED, SENT, count_in_state, header, only_mail, start, start_with, start_without_jobs, text, wait_for_at_least,
+    wait_for_mails,
+};
 use crate::{
     cases::{Scene, order::order, webhook::webhook_request},
     support::{Protocol, TestApp, unique, webhook},
@@ -157,4 +160,18 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     let mails = provider.mails();
     assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "order confirmations have no unsubscription");
     assert_eq!(count_in_state(&app.database, FAILED).await, 1);
+}
+
+/// No mail reaches the address of an erased user.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_user_gets_no_mail() {
+    let (provider, app, scene) = start_without_jobs().await;
+    let id = scene.cast.customer.as_user().id;
+    let values = format!("(gen_random_uuid(), 11, gen_random_uuid(), '{id}', 1, now(), now() + interval '1 day', now())");
+    let columns = "(id, kind, topic_id, parent_id, state, due_at, expires_at, created_at)";
+    app.database.sql(&format!("INSERT INTO mails {columns} VALUES {values}")).await;
+    app.database.sql(&format!("UPDATE users SET email = 'erased-' || id || '@erased.invalid' WHERE id = '{id}'")).await;
+    ops::deliver(&app.app, only_mail(&app.database).await).await.expect("no recipient");
+    assert_eq!(text(&app.database, "SELECT failure FROM mails WHERE state = 3").await, "there is no recipient");
+    assert_eq!(provider.attempts(), 0);
 }
