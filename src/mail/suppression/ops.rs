@@ -95,8 +95,8 @@ pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
     token::write(&key(app), user)
 }
 
-/// Unsubscribes the user of a token from notifications; returns whether the token is valid. A removed user's token
-/// changes nothing.
+/// Unsubscribes the user of a token from notifications; returns whether the token is valid. The token of a removed or erased
+/// user changes nothing.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -107,6 +107,7 @@ pub(crate) async fn unsubscribe(app: &App, token: &str) -> Result<bool> {
         .transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             match user::read(connection, Visibility::All, id).await {
+                Ok(user) if user.is_erased() => Ok(true),
                 Ok(user) => suppress(connection, user.email.as_str(), Reason::Unsubscribed, now).await.map(|()| true),
                 Err(error) if error.reason() == ErrorReason::NotFound => Ok(true),
                 Err(error) => Err(error),

@@ -160,6 +160,12 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     let mails = provider.mails();
     assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "order confirmations have no unsubscription");
     assert_eq!(count_in_state(&app.database, FAILED).await, 1);
+    // The link of an erased user would store the user's id.
+    app.database.sql("DELETE FROM mail_suppressions").await;
+    let id = scene.cast.customer.as_user().id;
+    app.database.sql(&format!("UPDATE users SET email = 'erased-' || id || '@erased.invalid' WHERE id = '{id}'")).await;
+    assert_eq!(post(&path).await, 200);
+    assert_eq!(app.database.number("SELECT count(*) FROM mail_suppressions").await, 0);
 }
 
 /// No mail reaches the address of an erased user.
@@ -167,7 +173,8 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
 async fn an_erased_user_gets_no_mail() {
     let (provider, app, scene) = start_without_jobs().await;
     let id = scene.cast.customer.as_user().id;
-    let values = format!("(gen_random_uuid(), 11, gen_random_uuid(), '{id}', 1, now(), now() + interval '1 day', now())");
+    let values =
+        format!("(gen_random_uuid(), 11, gen_random_uuid(), '{id}', 1, now(), now() + interval '1 day', now())");
     let columns = "(id, kind, topic_id, parent_id, state, due_at, expires_at, created_at)";
     app.database.sql(&format!("INSERT INTO mails {columns} VALUES {values}")).await;
     app.database.sql(&format!("UPDATE users SET email = 'erased-' || id || '@erased.invalid' WHERE id = '{id}'")).await;
