@@ -46,7 +46,7 @@ pub trait MailKind: Send + Sync + Sized + 'static {
     const LIMITS_TAGGED: bool = false;
 
     /// The kind of event that causes such a mail, in the transaction that publishes it: one mail about the resource, however many
-    /// such events it has.
+    /// such events it has within `MAILS_KEPT` of the mail.
     const EVENT: Option<&'static str> = None;
 
     /// Composes a mail; `None` if it has no recipient. A resource that is not found leaves the mail without a recipient,

@@ -88,8 +88,8 @@ pub async fn send<K: MailKind>(
     store::insert(connection, &[mail_of::<K>(id, parent, now)]).await
 }
 
-/// Queues one mail for each active member of an account: the parent is the user. A second call for the same cause queues
-/// mail for new members only, if the kind is a team's own.
+/// Queues one mail for each active member of an account, the 100 of longest standing at most: the parent is the user. A second
+/// call for the same cause queues mail for new ones of these only, if the kind is a team's own.
 ///
 /// # Errors
 /// Any database error.
