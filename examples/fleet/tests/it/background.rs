@@ -130,7 +130,7 @@ async fn a_deactivated_member_gets_no_mail() {
     lease(&customer, &vehicle(&server.admin().await, "M-AI 10").await).await;
     assert_eq!(server.run_task("fleet.announce_ends").await, 1);
     let deactivate = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE email =";
-    server.database().sql(&format!("{deactivate} '{}'", customer.user().email)).await;
+    server.database().sql(&format!("{deactivate} '{}'", customer.user().email.as_str())).await;
     server.run_jobs().await;
     assert_eq!(server.mails(), Vec::<String>::new());
 }
