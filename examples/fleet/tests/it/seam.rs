@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use mainstay_kernel::{
     app::App,
     command::{Command, Program},
+    config::Retention,
     module::{Module, Modules, Process, Purpose},
     partitions::PartitionedTable,
     schedule::MINUTE,
@@ -134,6 +135,18 @@ fn faults_of_policies_and_routes_are_reported_together() {
     let wrong = both.replace("/api/v1/vehicles", "/api/v1/tickets").replace("vehicles.read", "vehicles.reed");
     let faults = faults("fleet/v1/vehicle_service.proto", &both, &wrong);
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
+}
+
+/// Two declarations could disagree about the bounds.
+#[test]
+fn a_retention_with_the_name_of_another_variable() {
+    for (name, owner) in
+        [("MAILS_KEPT", "the module mail"), ("MAIL_FROM", "the module mail"), ("DEAD_JOBS_KEPT", "the kernel")]
+    {
+        let again = Retention::of(&[], name, "1d", ["1d", "400d"], "How long trips are kept");
+        let fault = format!("the module fleet declares the retention {name}, which {owner} declares already");
+        assert_names(&report(fleet::module().retention([again])), &[&fault]);
+    }
 }
 
 /// The route would shadow the page, and the other pages below it.
