@@ -169,6 +169,28 @@ impl Kind {
     }
 }
 
+/// A kind, and the name of the module that declares it.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) module: &'static str,
+    pub(crate) kind: &'static Kind,
+}
+
+/// The modules whose kinds have no name of a module.
+const OWN: [&str; 5] = ["identity", "orders", "payments", "subscriptions", "support"];
+
+impl Declared {
+    /// Returns the fault of a name that does not begin with that of the module.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let (module, name) = (self.module, self.kind.name);
+        let is_own = match name.split_once('.') {
+            Some((prefix, _)) => prefix == module,
+            None => OWN.contains(&module),
+        };
+        (!is_own).then(|| format!("{name}: the name must begin with that of its module, {module}, and a dot"))
+    }
+}
+
 /// The kinds of mail of all modules, by name.
 #[derive(Debug, Clone)]
 pub struct Kinds(BTreeMap<&'static str, &'static Kind>);
@@ -229,6 +251,14 @@ const MAX_NAME: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_has_the_name_of_its_module() {
+        let kind = Kind::of::<crate::identity::mails::SignIn>();
+        assert_eq!(Declared { module: "identity", kind }.fault(), None);
+        let fault = "sign_in: the name must begin with that of its module, fleet, and a dot";
+        assert_eq!(Declared { module: "fleet", kind }.fault().as_deref(), Some(fault));
+    }
 
     #[test]
     fn a_name_is_that_of_a_file_and_of_a_module() {

@@ -5,7 +5,7 @@ use std::future::ready;
 use chrono::{DateTime, Utc};
 
 use crate::mail::{
-    kind::{Kind, MailKind},
+    kind::{Declared, Kind, MailKind},
     store,
 };
 use mainstay_kernel::{
@@ -29,7 +29,8 @@ impl SendsMail for Module {
     fn mail<K: MailKind>(self) -> Self {
         let count = Metric::counter("mainstay_mails_total", "Mails by kind and outcome")
             .labels(const { &[("kind", &[K::NAME]), ("outcome", OUTCOMES)] });
-        let module = self.needs(&["mail"]).contribute::<&'static Kind>(Kind::of::<K>()).metrics([count]);
+        let declared = Declared { module: self.name(), kind: Kind::of::<K>() };
+        let module = self.needs(&["mail"]).contribute(declared).metrics([count]);
         match K::EVENT {
             Some(_) => module.on_every_event(|_, events, now| Box::pin(ready(Ok(about::<K>(events, now))))),
             None => module,
