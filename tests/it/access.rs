@@ -306,7 +306,7 @@ impl Setting {
 /// Sends the valid request of a method as every caller over both protocols. Refusals and reads change nothing, so that these
 /// callers share the resource; every other request has a scene for itself.
 async fn check(app: &TestApp, method: &'static Method) -> Vec<String> {
-    let shared = Setting::new(app, method, &EVERYBODY).await;
+    let shared = Box::pin(Setting::new(app, method, &EVERYBODY)).await;
     let is_read = rest::route(method).http_method == Some(Verb::GET);
     let mut faults = Vec::new();
     for (who, actor) in EVERYBODY.iter().zip(&shared.actors) {
@@ -321,7 +321,7 @@ async fn check(app: &TestApp, method: &'static Method) -> Vec<String> {
             let answer = if is_shared {
                 shared.call.send_as(actor, protocol, &method.name).await
             } else {
-                let own = Setting::new(app, method, &[*who]).await;
+                let own = Box::pin(Setting::new(app, method, &[*who])).await;
                 own.call.send_as(&own.actors[0], protocol, &method.name).await
             };
             if !fits(&expected, &answer) {

@@ -58,14 +58,14 @@ impl TestDatabase {
     /// Runs all further statements on one connection: a new one, with its sign-in and its empty caches, costs more than a
     /// statement. For tests that create many users, and neither observe connections nor wait for locks in a statement.
     pub(crate) async fn keep_connection(&self) {
-        self.kept.get_or_init(|| connect(&self.url)).await;
+        self.kept.get_or_init(|| Box::pin(connect(&self.url))).await;
     }
 
     /// Runs SQL and returns the rows as text.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
         match self.kept.get() {
-            Some(client) => sql_on(client, statement).await,
-            None => sql(&self.url, statement).await,
+            Some(client) => Box::pin(sql_on(client, statement)).await,
+            None => Box::pin(sql(&self.url, statement)).await,
         }
     }
 
