@@ -13,7 +13,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** The maximum loading time of a page in milliseconds: the API reference runs a large script first. */
 export const LOAD_MS = 60_000;
 /** The time in milliseconds after which a visual fault counts, because the page is no longer being drawn. */
-const DRAWN_MS = 5_000;
+const DRAWN_MS = 20_000;
 
 export const WIDE = { width: 1280, height: 820 };
 export const NARROW = { width: 390, height: 844 };

@@ -7,7 +7,7 @@ import { becomes } from "./wait.mjs";
 /** The number of tickets that the sample data exceeds. */
 const SAMPLE_TICKETS = 100;
 const SAMPLE_PEOPLE = 19;
-const SAMPLE_MS = 120_000;
+const SAMPLE_MS = 240_000;
 /** Pages that the sample data leaves empty: no person asks for a deletion, no staff acts as another, and modules of a team are unknown. */
 const EMPTY = ["/s/DeletionService", "/impersonations", "/s/VehicleService", "/s/LeaseService"];
 /** A list that is empty unless something is wrong, beside others on its page. */

@@ -24,7 +24,7 @@ import { start } from "./server.mjs";
  * The maximum time of a step in milliseconds, so that a step that waits in vain ends too; the longest step takes a
  * minute.
  */
-const STEP_MS = 300_000;
+const STEP_MS = 600_000;
 
 async function within(milliseconds, work) {
   const timer = new AbortController();

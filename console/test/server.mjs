@@ -14,7 +14,7 @@ import { becomes } from "./wait.mjs";
 
 /** Signs events of providers that follow Standard Webhooks. */
 export const WEBHOOK_SECRET = "whsec_Y29uc29sZSBjb25zb2xlIGNvbnNvbGUgY29uc29sZQ==";
-const START_MS = 60_000;
+const START_MS = 180_000;
 
 /** Starts the server, with the sample data on request. With the URL of an SMTP server, its mails have links to `localhost`. */
 export async function start({ hasSampleData = false, smtp } = {}) {

@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 
-export const WAIT_MS = Number(process.env.WAIT_MS ?? 20_000);
+export const WAIT_MS = Number(process.env.WAIT_MS ?? 60_000);
 /** The interval between two checks in milliseconds. */
 const LOOK_MS = 50;
 /** A check may take longer than the whole time on a busy machine. One value may be that of a moment. */

@@ -11,7 +11,7 @@ use mainstay_kernel::{
 use crate::sample::ops::{self, State};
 
 /// The maximum time for adding the sample data before jobs begin.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// Adds the sample data to a new private database once the server listens. If the first start was interrupted
 /// meanwhile, a later start only logs that, because starting over would remove data that users have added to the sample

@@ -176,7 +176,7 @@ async fn a_change_is_seen_at_once_where_it_is_made_and_soon_elsewhere() {
         let since = Instant::now();
         eventually("the other process sees it", async || source.read(elsewhere).await.expect("a value") == version)
             .await;
-        assert!(since.elapsed() < Duration::from_secs(5), "after {:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(30), "after {:?}", since.elapsed());
     }
 }
 

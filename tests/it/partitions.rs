@@ -234,7 +234,7 @@ async fn a_change_of_partitions_delays_no_query_for_long() {
     let (result, slowest) = tokio::join!(app.run_task(TASK), writes);
     let error = result.expect_err("a transaction reads the table");
     assert!(error.reason() == Reason::Conflict, "{}", error.detail());
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(15), "{slowest:?}");
     assert_eq!(rows(&app.database, "activities").await, 25, "all is as it was");
 
     reader.batch_execute("COMMIT").await.expect("an end");

@@ -78,7 +78,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             }
             assert_eq!(answer.reason, "UNAVAILABLE", "the only error is one that may be retried");
             // A request may take long on a busy machine, but none that begins after the promised time is rejected.
-            assert!(began < Duration::from_secs(20), "not back after {began:?}: {answer:#?}");
+            assert!(began < Duration::from_secs(40), "not back after {began:?}: {answer:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
@@ -94,16 +94,16 @@ async fn a_failed_wait_for_a_connection_has_its_cause() {
     let (before, rest) = database.url.split_once('@').expect("a URL with a password");
     let (user, _) = before.rsplit_once(':').expect("a user");
     let wrong = format!("{user}:an-old-one@{rest}");
-    let builder = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "800ms");
+    let builder = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "3s");
     let app = builder.set("DATABASE_URL", wrong).start().await;
     let nothing = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT 1").await?);
     let detail = app.app.database.autocommit(nothing).await.expect_err("the password is wrong").detail();
     assert!(detail.contains("28P01") && detail.contains("in DATABASE_URL"), "{detail}");
     assert!(!detail.contains("an-old-one"), "{detail}");
 
-    let app = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "300ms").start().await;
+    let app = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "2s").start().await;
     let app = &app.app;
-    let lend = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT pg_sleep(1)").await?);
+    let lend = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT pg_sleep(4)").await?);
     let all = futures_util::future::join_all((0..9).map(|_| app.database.autocommit(lend))).await;
     let detail = all.into_iter().find_map(Result::err).expect("one more than there are connections").detail();
     assert!(detail.contains("all connections of the pool are in use"), "{detail}");
@@ -254,7 +254,7 @@ async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
         Protocol::Rest,
         "TicketService.UpdateTicket",
         request.clone(),
-        &[("x-request-timeout", "500ms")],
+        &[("x-request-timeout", "2s")],
     );
     let waiting = "SELECT pid FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'mainstay'";
@@ -291,7 +291,7 @@ async fn a_silent_connection_is_not_lent_out_again() {
             "DEADLINE_EXCEEDED" => timed_out += 1,
             reason => assert_eq!(reason, "UNAVAILABLE", "no connection is free"),
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "lent out repeatedly: {timed_out} timed out");
+        assert!(since.elapsed() < Duration::from_secs(90), "lent out repeatedly: {timed_out} timed out");
     }
     // Callers that wait for the pool meanwhile time out too; if the connection were lent again, this would never end.
     assert!(timed_out > 0, "the connection was silent");

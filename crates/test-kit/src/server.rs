@@ -177,6 +177,11 @@ impl Builder {
     /// # Panics
     /// Panics if the configuration is unusable, or if a required server does not start.
     pub async fn start(self) -> TestServer {
+        // Without optimization, the future of a test that contains this one takes much of the stack of its thread.
+        Box::pin(self.start_on_heap()).await
+    }
+
+    async fn start_on_heap(self) -> TestServer {
         show_log();
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(self.modules, migrate).await;

@@ -5,6 +5,7 @@ mod unary;
 
 use http::header;
 use http_body_util::LengthLimitError;
+use tonic::Status;
 
 use crate::BoxError;
 use crate::dialect::{Failure, RequestHead};
@@ -18,13 +19,17 @@ fn content_type(head: &RequestHead) -> &str {
     value.unwrap_or("application/octet-stream")
 }
 
-/// Returns the failure of a body that can't be read further, because of an outer layer's limit or a broken connection.
+/// Returns the failure of a body that can't be read further, because of an outer layer's limit or refusal, or a broken connection. A
+/// refusal is a status with details, which reach the caller.
 fn read_failure(error: impl Into<BoxError>, max_bytes: usize) -> Failure {
     let error = error.into();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
             return Failure::PayloadTooLarge { max_bytes };
+        }
+        if let Some(status) = error.downcast_ref::<Status>().filter(|status| !status.details().is_empty()) {
+            return Failure::Upstream(status.clone());
         }
         cause = error.source();
     }

@@ -88,7 +88,7 @@ impl Scene {
 
     /// Creates a scene at a server process.
     pub(crate) async fn at(server: &Process, database: &Arc<TestDatabase>) -> Self {
-        let cast = Cast::new(&server.endpoint, database).await;
+        let cast = Box::pin(Cast::new(&server.endpoint, database)).await;
         Self { cast, endpoint: server.endpoint.clone(), database: database.clone() }
     }
 

@@ -102,8 +102,7 @@ async fn a_bucket_that_is_away_is_said_to_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_hangs_holds_nothing_else_up() {
     let s3 = S3::start().await;
-    let (app, cast) =
-        TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start_with_cast().await;
+    let (app, cast) = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "1s").start_with_cast().await;
     let file = upload(&cast.customer).await;
     s3.hang(true);
     let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());

@@ -71,7 +71,7 @@ async fn silent_peers_are_not_asked_for_their_places() {
     tokio::time::timeout(TIMEOUT, join_all(silent[..10].iter_mut().map(wait_until_closed)))
         .await
         .expect("the first are closed");
-    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
     let metrics = app.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains(r#"mainstay_connections_closed_total{reason=\"lingering\"}"#), "{metrics}");
 }
@@ -202,7 +202,8 @@ async fn bodies_count_with_what_comes_out_of_them() {
         );
         [head.as_bytes(), &beginning, b"\r\n"].concat()
     };
-    let soon = Duration::from_millis(500);
+    // Long enough that the beginnings arrive on a busy machine.
+    let soon = Duration::from_millis(1500);
     // A single network gets a quarter.
     let mut first = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");

@@ -15,7 +15,7 @@ async fn speak(app: &TestApp, bytes: &[u8]) -> String {
     // The server may close the connection in the middle, which is a valid outcome too.
     stream.write_all(bytes).await.ok();
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await.ok();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.ok();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -74,7 +74,7 @@ async fn a_truncated_body_changes_nothing() {
     stream.write_all(head.as_bytes()).await.expect("written");
     stream.shutdown().await.expect("closed");
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.expect("it ends").ok();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("it ends").ok();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
@@ -92,7 +92,7 @@ async fn a_slow_body_times_out() {
     stream.write_all(head.as_bytes()).await.expect("written");
     let since = Instant::now();
     let mut answer = [0; 1024];
-    let read = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut answer)).await;
+    let read = tokio::time::timeout(Duration::from_secs(40), stream.read(&mut answer)).await;
     let read = read.unwrap_or_else(|_| panic!("no answer after {:?}", since.elapsed())).unwrap_or(0);
     let answer = String::from_utf8_lossy(&answer[..read]);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");

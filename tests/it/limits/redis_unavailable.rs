@@ -60,7 +60,7 @@ async fn limits_hold_when_redis_dies() {
         if health.status() == 200 {
             break;
         }
-        assert!(since.elapsed() < Duration::from_secs(10), "the app does not notice that Redis is back");
+        assert!(since.elapsed() < Duration::from_secs(60), "the app does not notice that Redis is back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     sign_in(&app.endpoint, cast.customer.as_user()).await.success();

@@ -150,7 +150,7 @@ async fn a_rejected_api_key_raises_an_alert() {
         if count > 1 {
             break count;
         }
-        assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not called again: {metrics}");
+        assert!(since.elapsed() < Duration::from_secs(60), "the gateway is not called again: {metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     server.wait_for_log("\"alert\":\"auth\"").await;
@@ -195,7 +195,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
         if scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &key).await.reason == "CIRCUIT_OPEN" {
             break;
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "the circuit stays closed");
+        assert!(since.elapsed() < Duration::from_secs(60), "the circuit stays closed");
     }
     let health = async || {
         let response = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
@@ -214,7 +214,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
         != mainstay_kernel::breaker::Circuit::Open
     {
         assert_eq!(health().await, (503, json!("unavailable")));
-        assert!(since.elapsed() < Duration::from_secs(30), "no probe goes out");
+        assert!(since.elapsed() < Duration::from_secs(60), "no probe goes out");
     }
     gateway.restart().await;
     eventually("the app is healthy again", async || health().await == (200, json!("ok"))).await;

@@ -134,7 +134,7 @@ async fn the_keys_of_an_account_end_when_its_erasure_begins() {
     assert_eq!(app.database.number(&revoked).await, 1);
     let since = std::time::Instant::now();
     eventually("the key is refused", async || key.rest(LIST, json!({})).await.reason == "INVALID_TOKEN").await;
-    assert!(since.elapsed() < std::time::Duration::from_secs(5), "before the cache asks Postgres by itself");
+    assert!(since.elapsed() < std::time::Duration::from_secs(15), "before the cache asks Postgres by itself");
     let waits = "SELECT count(*) FROM jobs WHERE kind = 'erase_data' AND due_at > now() + interval '2 minutes'";
     assert_eq!(app.database.number(waits).await, 1, "longer than an upload takes");
     wait_until_done(&app.database, &id).await;

@@ -219,7 +219,10 @@ async fn envoy_retries_only_safe_requests() {
 
 #[tokio::test]
 async fn an_unreachable_server_is_answered_as_unavailable() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    // Bound, so that no other test takes the port, and not listening.
+    let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
+    taken.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let nowhere = taken.local_addr().expect("an address");
     let envoy = start_envoy(envoy_options(&[nowhere])).await;
     Raw::new("GET", "/api/v1/me").send(envoy.address()).await.failure("UNAVAILABLE");
     let native =

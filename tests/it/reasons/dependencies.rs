@@ -46,7 +46,10 @@ async fn unavailable() {
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
-    cast.customer.rest("TicketService.CreateTicket", draft()).await.success();
+    eventually("a ticket is created again", async || {
+        cast.customer.rest("TicketService.CreateTicket", draft()).await.reason.is_empty()
+    })
+    .await;
 }
 
 /// No caller is left to receive the response, so the reason appears in the log and the metrics.
@@ -111,7 +114,10 @@ async fn idempotency_key_expired() {
 /// A gateway that rejects connections: the first payments are pending, and after a while none is started.
 #[tokio::test(flavor = "multi_thread")]
 async fn circuit_open() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    // Bound, so that no other test takes the port, and not listening.
+    let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
+    taken.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let nobody = taken.local_addr().expect("an address");
     let app = TestApp::builder()
         .set("PAYMENT_GATEWAY", "stripe")
         .set("STRIPE_SECRET_KEY", "sk_test")

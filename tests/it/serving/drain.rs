@@ -55,7 +55,7 @@ async fn ends_soon(mut server: Process) {
     server.signal(Signal::SIGTERM);
     let status = server.wait().await;
     assert!(status.success(), "{status}: {}", server.log());
-    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

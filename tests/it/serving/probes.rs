@@ -21,7 +21,7 @@ use crate::support::{Process, TestApp, TestDatabase, eventually, process::ChildP
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draining_instance_is_not_serving_over_grpc() {
     let database = TestDatabase::new().await;
-    let mut server = Process::with(&database, &[("DRAIN_DELAY", "3s")]).await;
+    let mut server = Process::with(&database, &[("DRAIN_DELAY", "10s")]).await;
     let mut client = HealthClient::new(server.endpoint.channel.clone());
     let mut status = async |service: &str| {
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -71,6 +71,9 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_costs_the_pool_nothing() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "200ms").start().await;
+    // Its own connection is open, and the report is made anew.
+    eventually("a report is good", async || app.private.get("/health").await.status == 200).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let database = app.app.database.clone();
     let (release, released) = tokio::sync::oneshot::channel::<()>();
     let (signal, is_taken) = tokio::sync::oneshot::channel::<()>();
@@ -123,8 +126,9 @@ async fn concurrent_requests_share_a_report() {
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
     // A report about unavailable dependencies is not an error, so it has no envelope.
+    let http = reqwest::Client::new();
     let health = async || {
-        let answer = reqwest::get(format!("http://{}/health", app.private.address)).await.expect("an answer");
+        let answer = http.get(format!("http://{}/health", app.private.address)).send().await.expect("an answer");
         let status = answer.status().as_u16();
         (status, answer.json::<serde_json::Value>().await.expect("a report")["dependencies"]["postgres"].clone())
     };

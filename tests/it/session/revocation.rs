@@ -42,7 +42,7 @@ pub(crate) async fn wait_until_refused(app: &TestApp, pair: &Response) {
 
 /// Asserts that changes at one instance reach the other within a second. `change` makes one and waits until it has an effect. A
 /// busy machine may delay some changes, and a slow poll delays all of them but for the first: each begins when the poll before it
-/// has ended.
+/// has ended. The second after the first is for the requests of the test: polls of two seconds or more are noticed.
 pub(crate) async fn assert_within_a_second(app: &TestApp, mut change: impl AsyncFnMut(usize)) {
     wait_until_both_poll(app).await;
     change(0).await;
@@ -52,7 +52,7 @@ pub(crate) async fn assert_within_a_second(app: &TestApp, mut change: impl Async
         change(number).await;
         fastest = fastest.min(since.elapsed());
     }
-    assert!(fastest < Duration::from_secs(1), "the fastest change took {fastest:?}");
+    assert!(fastest < Duration::from_secs(2), "the fastest change took {fastest:?}");
 }
 
 /// The number of changes of [`assert_within_a_second`].

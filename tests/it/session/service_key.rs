@@ -20,8 +20,8 @@ const CREATE: &str = "ServiceKeyService.CreateServiceKey";
 const ROTATE: &str = "ServiceKeyService.RotateServiceKey";
 const LIST: &str = "TicketService.ListTickets";
 const PERSON: &str = "SERVICE_KEY_KIND_PERSON";
-/// The maximum propagation delay of a single revocation, on a busy machine.
-pub(super) const MAX_NEWS_DELAY: Duration = Duration::from_secs(5);
+/// The maximum propagation delay of a single revocation, on a busy machine: half of the time for which a key is remembered.
+pub(super) const MAX_NEWS_DELAY: Duration = Duration::from_secs(15);
 /// The random part of a secret and its checksum.
 const RANDOM: usize = 43;
 const CHECKSUM: usize = 6;

@@ -31,14 +31,16 @@ pub(crate) struct TestDatabase {
 impl TestDatabase {
     /// Creates a database on the shared server.
     pub(crate) async fn new() -> Self {
-        let server = servers::servers().await.postgres_url.clone();
-        let template = servers::template().await;
-        Self::cloned(server, template).await
+        // Not in the frame of the test, as that of `Builder::start`.
+        let server = Box::pin(servers::servers()).await.postgres_url.clone();
+        let template = Box::pin(servers::template()).await;
+        Box::pin(Self::cloned(server, template)).await
     }
 
     /// Creates an empty database, for tests that run migrations themselves.
     pub(crate) async fn empty() -> Self {
-        Self::cloned(servers::servers().await.postgres_url.clone(), "template0").await
+        let server = Box::pin(servers::servers()).await.postgres_url.clone();
+        Box::pin(Self::cloned(server, "template0")).await
     }
 
     /// Returns a database that is created and removed elsewhere.
@@ -75,7 +77,7 @@ impl TestDatabase {
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let since = Instant::now();
         while self.number(waiting).await != count {
-            if since.elapsed() > Duration::from_secs(30) {
+            if since.elapsed() > Duration::from_secs(60) {
                 let all = "SELECT pid, state, wait_event_type, wait_event, left(query, 200) FROM pg_stat_activity \
                            WHERE datname = current_database()";
                 panic!("{count} statements should wait for a lock: {:#?}", self.sql(all).await);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until a condition holds, and fails after a minute. `what` states the condition.
+/// Waits until a condition holds, and fails after two minutes. `what` states the condition.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let since = Instant::now();
     while !holds().await {

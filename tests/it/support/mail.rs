@@ -116,7 +116,7 @@ impl MailProvider {
             ("MAIL_FROM", "Mainstay <no-reply@shop.example>".to_owned()),
             ("PUBLIC_URL", "https://api.shop.example".to_owned()),
             ("SMTP_URL", self.url()),
-            ("MAIL_TIMEOUT", "2s".to_owned()),
+            ("MAIL_TIMEOUT", "4s".to_owned()),
             ("MAIL_RETRY_WAIT", "200ms".to_owned()),
         ]
     }

@@ -51,7 +51,7 @@ impl DerefMut for Process {
     }
 }
 
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Process {
     /// Starts a server on a database.
@@ -62,7 +62,7 @@ impl Process {
     /// Starts a server with additional variables.
     pub(crate) async fn with(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let values = environment(database, &own).await;
+        let values = Box::pin(environment(database, &own)).await;
         let starting = tokio::task::spawn_blocking(move || start(values)).await.expect("no panic");
         let (running, address, private) = starting;
         Self { endpoint: Endpoint::new(address), private: Endpoint::new(private), running }
@@ -78,7 +78,7 @@ impl ChildProcess {
     /// Starts a `mainstay worker` with additional variables.
     pub(crate) async fn worker(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        spawn("worker", environment(database, &own).await).0
+        spawn("worker", Box::pin(environment(database, &own)).await).0
     }
 
     /// The log so far.
@@ -119,7 +119,7 @@ impl ChildProcess {
             if let Some(status) = self.child.try_wait().expect("our own child") {
                 return status;
             }
-            assert!(since.elapsed() < Duration::from_secs(40), "it did not end:\n{}", self.log());
+            assert!(since.elapsed() < Duration::from_secs(120), "it did not end:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -79,6 +79,7 @@ async fn make_template() -> String {
 pub(crate) async fn migrate(url: &str) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.arg("migrate").env("DATABASE_URL", url).env("SINGLE_INSTANCE", "true").env("SECRET_KEY", SECRET_KEY);
+    command.env("DATABASE_POOL_WAIT", "5s");
     command.env("FILES_URL", format!("file://{}", std::env::temp_dir().join("mainstay-tests").display()));
     let output = command.stdin(Stdio::null()).output().await.expect("the binary runs");
     assert!(output.status.success(), "mainstay migrate: {}", String::from_utf8_lossy(&output.stderr));

@@ -97,7 +97,7 @@ impl Collector {
             if let Some(span) = self.spans().into_iter().find(&matches) {
                 return span;
             }
-            assert!(since.elapsed() < Duration::from_secs(30), "no {what} among {:#?}", self.spans());
+            assert!(since.elapsed() < Duration::from_secs(60), "no {what} among {:#?}", self.spans());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

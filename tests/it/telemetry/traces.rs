@@ -1,7 +1,8 @@
 //! One trace from the caller's `traceparent` to the webhook that the request causes.
 
-use std::sync::Arc;
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::otlp::{Collector, Span};
@@ -111,8 +112,12 @@ async fn a_retry_continues_the_trace_of_its_caller() {
     assert_ne!(traces[0], traces[1], "each attempt is a separate call");
     let calls = |span: &Span| span.trace == TRACE && span.name == "job deliver_webhook";
     collector.wait_for("first job", calls).await;
-    eventually("both jobs are in the trace", async || collector.spans().iter().filter(|span| calls(span)).count() == 2)
-        .await;
+    // A busy machine may need further attempts, and the exporter may send a span again.
+    eventually("both jobs are in the trace", async || {
+        let jobs: HashSet<_> = collector.spans().into_iter().filter(|span| calls(span)).map(|span| span.id).collect();
+        jobs.len() >= 2
+    })
+    .await;
 }
 
 /// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the
@@ -224,33 +229,44 @@ async fn postgres_knows_the_trace_of_a_sampled_request() {
     let server = Process::with(&database, &own).await;
     let scene = Scene::at(&server, &database).await;
     let (customer, ticket) = (&scene.cast.customer, scene.ticket().await);
-    let names = async |flags: &str| {
-        let mut holder = connect(&database.url).await;
-        let lock = holder.transaction().await.expect("begun");
-        lock.batch_execute("LOCK TABLE tickets").await.expect("locked");
-        let traceparent = format!("00-{TRACE}-{CALLER}-{flags}");
-        let headers = [("traceparent", traceparent.as_str())];
-        let by_id = json!({ "ticketId": ticket });
-        let update = json!({ "ticketId": ticket, "ticket": { "subject": format!("It burns {flags}") } });
-        let names = async {
-            let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let count = format!("SELECT count(*) {waiting}");
-            // A read that waits on a shared connection is repeated on another one.
-            eventually("all wait", async || database.number(&count).await >= 3).await;
-            let names = lock.query(&format!("SELECT application_name {waiting}"), &[]).await.expect("names");
-            lock.rollback().await.expect("released");
-            names.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
-        };
-        let (get, list, update, names) = tokio::join!(
-            customer.call_with(Protocol::Rest, "TicketService.GetTicket", by_id.clone(), &headers),
-            customer.call_with(Protocol::Grpc, "TicketService.ListTickets", json!({}), &headers),
-            customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", update, &headers),
-            names,
-        );
-        [get, list, update].into_iter().for_each(|response| _ = response.success());
-        names
+    // `own` is the form of the names of the requests: a job may wait, too, under another one.
+    let names = async |flags: &str, own: &str| {
+        for _ in 0..20 {
+            let mut holder = connect(&database.url).await;
+            let lock = holder.transaction().await.expect("begun");
+            lock.batch_execute("LOCK TABLE tickets").await.expect("locked");
+            let traceparent = format!("00-{TRACE}-{CALLER}-{flags}");
+            let headers = [("traceparent", traceparent.as_str())];
+            let by_id = json!({ "ticketId": ticket });
+            let update = json!({ "ticketId": ticket, "ticket": { "subject": format!("It burns {flags}") } });
+            let names = async {
+                let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                let count = format!("SELECT count(*) {waiting} AND application_name LIKE '{own}'");
+                // A read that waits on a shared connection is repeated on another one.
+                eventually("all wait", async || database.number(&count).await >= 3).await;
+                let names = lock.query(&format!("SELECT application_name {waiting}"), &[]).await.expect("names");
+                lock.rollback().await.expect("released");
+                names.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
+            };
+            let mut calls = pin!(join_all([
+                customer.call_with(Protocol::Rest, "TicketService.GetTicket", by_id, &headers),
+                customer.call_with(Protocol::Grpc, "TicketService.ListTickets", json!({}), &headers),
+                customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", update, &headers),
+            ]));
+            // On a busy machine, the deadline of one ends before all of them wait.
+            let names = tokio::select! {
+                names = names => names,
+                _ = &mut calls => continue,
+            };
+            let answers = calls.await;
+            if answers.iter().all(|answer| answer.reason != "DEADLINE_EXCEEDED") {
+                answers.into_iter().for_each(|answer| _ = answer.success());
+                return names;
+            }
+        }
+        panic!("each time, one of them was too late");
     };
-    let mut sampled = names("01").await;
+    let mut sampled = names("01", "00-%").await;
     // A job may read tickets, too.
     sampled.retain(|name| !name.starts_with("mainstay"));
     assert_eq!(sampled.len(), 3, "{sampled:?}");
@@ -259,7 +275,7 @@ async fn postgres_knows_the_trace_of_a_sampled_request() {
         assert_eq!(trace, TRACE);
         collector.wait_for("span", |span| span.trace == TRACE && span.id == id).await;
     }
-    let others = names("00").await;
+    let others = names("00", "mainstay%").await;
     assert!(others.len() >= 3 && others.iter().all(|name| name.starts_with("mainstay")), "{others:?}");
     let left =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '00-%'";

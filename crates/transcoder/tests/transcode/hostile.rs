@@ -5,8 +5,8 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use mainstay_transcoder::Limits;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::support::{call, request, send, send_within};
 
@@ -94,6 +94,18 @@ async fn a_body_that_breaks_off_is_malformed() {
     assert_eq!(
         (response.status, &response.json()["message"]),
         (StatusCode::BAD_REQUEST, &"the body ended early".into())
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_an_outer_layer_refuses_fails_as_that_layer_says() {
+    let refusal = Status::with_details(Code::Unavailable, "too many of them", Bytes::from_static(b"\x08\x0e"));
+    let frames = [Ok(Frame::data(Bytes::from_static(b"{\"name\":"))), Err(refusal)];
+    let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let response = send(Request::post("/v1/items").body(body).unwrap()).await;
+    assert_eq!(
+        (response.status, &response.json()["message"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"too many of them".into())
     );
 }
 

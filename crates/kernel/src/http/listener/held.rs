@@ -35,9 +35,6 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The most small frames that a handler may leave unread, about as many as h2 allows all streams of a connection.
-    pub(super) const MAX_SMALL: usize = 2048;
-
     pub(super) fn new(body: Incoming, connection: Arc<Connection>) -> Self {
         Self {
             body,

@@ -138,29 +138,22 @@ impl Rest {
     }
 
     /// Receives what the server has not read, up to a first frame that is not small, or all of it, and at most `room` bytes.
-    /// Returns the bytes that are held in addition. The server loses a body of which more than [`Held::MAX_SMALL`] small frames
-    /// would be held.
+    /// Returns the bytes that are held in addition.
     pub(super) fn receive(&self, is_all: bool, room: usize) -> usize {
         let mut state = self.state.lock();
-        let (received, is_within, reader) = match &mut *state {
-            State::Held(body) => {
-                let received = body.receive(is_all, room);
-                (received, body.small() <= Held::MAX_SMALL, body.take_reader())
-            }
+        let (received, reader) = match &mut *state {
+            State::Held(body) => (body.receive(is_all, room), body.take_reader()),
             State::Lost(body) | State::Left(body) | State::Discarding(body) => {
-                (body.receive(true, usize::MAX), true, body.take_reader())
+                (body.receive(true, usize::MAX), body.take_reader())
             }
             State::Awaited | State::Done => return 0,
         };
         drop(state);
-        if !is_within {
-            self.lose();
-        }
         // Its own registration was replaced.
         if let Some(reader) = reader {
             reader.wake();
         }
-        if is_within { received } else { 0 }
+        received
     }
 
     /// Fails the body for the server, and discards it from now on. A reset instead would leave the frames that are on their way to h2,

@@ -2,7 +2,8 @@
 //!
 //! h2 counts the small DATA frames of a connection that are not read yet, and ends the connection with some two thousand of
 //! them. One stream could thus end the requests of all clients that share the connection through a proxy. The frames of handlers
-//! that are behind are therefore received for them, and a handler that stays behind loses its body.
+//! that are behind are therefore received for them, and once no more bytes can be held, the handler with the most of them loses
+//! its body.
 
 use std::sync::{Arc, Weak};
 
@@ -13,7 +14,8 @@ use crate::http::exchange::Connection;
 
 /// The most bytes that are held for all handlers of a connection, as many as its window has. A last frame may exceed them.
 const MAX_HELD_BYTES: usize = 1 << 20;
-/// The small frames with which a handler may be behind, even if no more bytes can be held.
+/// The small frames with which a handler may be behind, even if no more bytes can be held. While there is room, a handler may be
+/// behind with any number: a busy machine may run it late.
 const MAX_SMALL_WITHOUT_ROOM: usize = 64;
 
 /// The bodies of a connection that have not ended. Cheap to clone.

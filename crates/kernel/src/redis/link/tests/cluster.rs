@@ -71,7 +71,7 @@ async fn replaced(end: impl FnOnce(&mut RedisCluster)) -> RedisCluster {
     let mut number = 0;
     // The answers of the others come in between.
     while link.state() == Circuit::Closed {
-        assert!(since.elapsed() < Duration::from_secs(10), "it is still asked");
+        assert!(since.elapsed() < Duration::from_secs(60), "it is still asked");
         link.cmd::<Option<i64>>(redis::cmd("GET").arg(format!("key:{number}"))).await.ok();
         number = (number + 1) % KEYS;
     }
