@@ -123,6 +123,7 @@ async fn the_tables_are_in_a_schema_of_their_own() {
     assert_eq!(server.database().sql(versions).await, ["20261122000001", "20261127000853"]);
 }
 
+/// The migrations of the product's modules included, which no other test checks.
 #[tokio::test]
 async fn the_version_before_each_migration_can_go_on_after_it() {
     mainstay_test_kit::check_migrations(crate::product()).await;
