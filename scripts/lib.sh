@@ -42,9 +42,17 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   export PATH
 fi
 
-# The test runner: cargo finds its subcommands on the PATH. An installed one takes precedence.
+# Prints the name and version of the system, such as debian-12, ubuntu-24.04 or fedora-43; nothing on macOS.
+system() {
+  # shellcheck disable=SC1091 # a file of the system
+  [ ! -r /etc/os-release ] || (. /etc/os-release && printf '%s-%s\n' "$ID" "${VERSION_ID:-}")
+}
+
+# The test runner, because cargo finds its subcommands on the PATH, and the programs that scripts/setup unpacks if it can't
+# install them. An installed one takes precedence.
 NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
-PATH=$PATH:$NEXTEST_ROOT/bin
+UNPACKED=$TOOLS/unpacked-$(system)
+PATH=$PATH:$NEXTEST_ROOT/bin:$UNPACKED/bin
 export PATH
 
 # In seconds since 1970; a script passes the value to the scripts that it calls.
@@ -112,13 +120,25 @@ venv_path() {
   printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
 }
 
+# Prints the path of the wheel of pip in the unpacked package of the venv module.
+unpacked_pip() {
+  find "$UNPACKED/python/root/usr/share/python-wheels" -name 'pip-*.whl' 2>/dev/null | grep .
+}
+
 # Creates the virtual environment of a requirements file.
 install_venv() {
   venv=$(venv_path "$1")
   [ ! -e "$venv/whole" ] || return 0
   step "installing $1 below $TOOLS"
   rm -rf "$venv"
-  python3 -m venv "$venv"
+  if python3 -c 'import ensurepip' 2>/dev/null; then
+    python3 -m venv "$venv"
+  else
+    python3 -m venv --without-pip "$venv"
+    # pip installs itself from its wheel.
+    pip=$(unpacked_pip)
+    PYTHONPATH=$pip "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$pip"
+  fi
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1"
   touch "$venv/whole"
 }
@@ -200,15 +220,52 @@ EOF
   )
 }
 
+# Unpacks packages of the installed release of Debian or Ubuntu, with their dependencies that are not installed, into a
+# separate directory: no root is needed, and the system is unchanged.
+unpack_packages() { # NAME PACKAGE...
+  unpacked=$UNPACKED/$1
+  shift
+  [ ! -e "$unpacked/whole" ] || return 0
+  have apt-get || return
+  step "unpacking $* below $TOOLS"
+  rm -rf "$unpacked"
+  mkdir -p "$UNPACKED/apt/lists/partial" "$unpacked/archives/partial" || return
+  # apt reads the list of installed packages, and writes no file of the system.
+  cat >"$UNPACKED/apt.conf" <<EOF
+Dir::State "$UNPACKED/apt"; Dir::State::status "/var/lib/dpkg/status"; Dir::Cache "$UNPACKED/apt";
+Dir::Cache::archives "$unpacked/archives"; Debug::NoLocking "1"; APT::Sandbox::User "$(id -un)";
+EOF
+  # Joined by &&, because `set -e` has no effect in a function whose caller handles its failure.
+  (
+    APT_CONFIG=$UNPACKED/apt.conf && export APT_CONFIG &&
+      apt-get update -qq >&2 &&
+      apt-get install -y -qq --download-only --no-install-recommends "$@" >&2 &&
+      for package in "$unpacked"/archives/*.deb; do dpkg -x "$package" "$unpacked/root" || exit; done &&
+      rm -rf "$unpacked/archives" && touch "$unpacked/whole"
+  )
+}
+
+# Writes a command that runs an unpacked program with the unpacked libraries and fonts.
+link_unpacked() { # NAME PROGRAM
+  root=$UNPACKED/$1/root
+  for file in "$root/usr/lib/$2/$2" "$root/usr/sbin/$2" "$root/usr/bin/$2"; do
+    [ ! -f "$file" ] || break
+  done
+  libraries=$(find "$root" -name '*.so*' -exec dirname {} + | sort -u | tr '\n' :)
+  mkdir -p "$UNPACKED/bin" || return
+  {
+    printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s"\n' "${libraries%:}"
+    printf 'export FONTCONFIG_FILE="%s"\nexec "%s" "$@"\n' "$UNPACKED/fonts.conf" "$file"
+  } >"$UNPACKED/bin/$2" && chmod +x "$UNPACKED/bin/$2" || return
+  cat >"$UNPACKED/fonts.conf" <<EOF
+<fontconfig><dir>/usr/share/fonts</dir><dir>$UNPACKED/chromium/root/usr/share/fonts</dir><cachedir>$UNPACKED/fonts</cachedir></fontconfig>
+EOF
+  "$UNPACKED/bin/$2" --version >/dev/null 2>&1 || "$UNPACKED/bin/$2" -v >/dev/null 2>&1 || { rm "$UNPACKED/bin/$2" && return 1; }
+}
+
 # Prints the path of the dynamic linker among unpacked packages; the libraries are beside it.
 debian_13_loader() { # NAME
   find "$TOOLS/debian-13-$1/root" -name 'ld-linux-*.so.*' -path '*-linux-gnu/*' | head -n 1
-}
-
-# Prints the name and version of the system, such as debian-12, ubuntu-24.04 or fedora-43; nothing on macOS.
-system() {
-  # shellcheck disable=SC1091 # a file of the system
-  [ ! -r /etc/os-release ] || (. /etc/os-release && printf '%s-%s\n' "$ID" "${VERSION_ID:-}")
 }
 
 # Prints the file that names the mirrors of Debian 12; fails on another system.
