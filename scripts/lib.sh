@@ -115,9 +115,10 @@ redocly_path() {
 }
 
 # Prints the directory of the virtual environment for a requirements file, whether or not it exists. The name contains a
-# checksum of the file, so different pins use different directories.
+# checksum of the file and of the version of Python, so different pins use different directories, as do different
+# interpreters after an upgrade of the system.
 venv_path() {
-  printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
+  printf '%s\n' "$TOOLS/venv-$({ cat "$1" && python3 -V 2>/dev/null || true; } | cksum | cut -d ' ' -f 1)"
 }
 
 # Prints the path of the wheel of pip in the unpacked package of the venv module.
@@ -145,7 +146,7 @@ install_venv() {
 
 # The location of the Node.js that scripts/setup installs if the system has none that is recent enough. It is on the
 # PATH before that, because a script that calls scripts/setup continues with the installed one.
-NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
+NODE_BIN=$TOOLS/nodejs-$(cksum <"$NODE_REQUIREMENTS" | cut -d ' ' -f 1)
 case $PATH in
   "$NODE_BIN":*) ;;
   *)
