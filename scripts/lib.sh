@@ -87,6 +87,12 @@ add_postgres_to_path() {
   export PATH
 }
 
+# Prints a new temporary directory, without spaces in its path: the caller has commands in variables, which are split at them.
+temporary_directory() {
+  case ${TMPDIR:-} in *' '*) unset TMPDIR ;; esac
+  mktemp -d
+}
+
 # Unsets the settings that connect a server to a deployment: a test server must not serve, migrate or send mail for the
 # deployment that this shell is configured for.
 forget_deployment() {
@@ -427,13 +433,22 @@ release_program() {
   program=$CARGO_TARGET_DIR/release/mainstay
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   sysroot=$(rustc --print sysroot)
-  # A subshell limits the scope of its variables. A later prefix mapping of rustc takes precedence.
+  # A subshell limits the scope of its variables. A later prefix mapping of rustc takes precedence. For paths
+  # with spaces, cargo separates flags by the character 31, and the crate cc reads quotes.
   (
+    separator=$(printf '\037')
+    flags=${CARGO_ENCODED_RUSTFLAGS:-$(printf '%s' "${RUSTFLAGS:-}" | tr -s ' ' '\037')}
     for prefix in "$PWD=source" "$CARGO_TARGET_DIR=target" "$cargo_home=cargo" "$sysroot=rust"; do
-      RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$prefix"
-      CFLAGS="${CFLAGS:-} -ffile-prefix-map=$prefix"
+      flags="${flags:+$flags$separator}--remap-path-prefix=$prefix"
+      case $prefix in
+        *' '*)
+          CFLAGS="${CFLAGS:-} '-ffile-prefix-map=$prefix'"
+          export CC_SHELL_ESCAPED_FLAGS=1
+          ;;
+        *) CFLAGS="${CFLAGS:-} -ffile-prefix-map=$prefix" ;;
+      esac
     done
-    export RUSTFLAGS CFLAGS CXXFLAGS="$CFLAGS"
+    export CARGO_ENCODED_RUSTFLAGS="$flags" CFLAGS CXXFLAGS="$CFLAGS"
     cargo build --release --locked --bin mainstay >&2
   ) || return
   for prefix in "$PWD" "$CARGO_TARGET_DIR" "$cargo_home" "$sysroot"; do
