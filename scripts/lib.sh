@@ -320,16 +320,21 @@ pgbouncer_path() {
 }
 
 # Starts a command in the background. It has a separate process group, so that a failure of a concurrent command ends
-# all its processes.
+# all its processes. Its output is printed by join_background; the last lines of a failure are printed at once, too.
 in_background() { # COMMAND [ARGUMENT]...
   if [ -z "${background:-}" ]; then
     outputs=$(mktemp -d)
     trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; cat "$outputs"/* >&2; rm -rf "$outputs"' EXIT
     trap 'exit 130' HUP INT TERM
   fi
+  output=$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')
   # shellcheck disable=SC2016 # the inner shell expands it
-  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' \
-    sh -c '"$@" || { : >"$0"; exit 1; }' "$outputs/failed" "$@" >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' sh -c '
+    "$@" 3>&- || {
+      : >"${0%/*}/failed"
+      { printf "\n==> a background command has failed:\n"; tail -n 20 "$0"; } >&3
+      exit 1
+    }' "$output" "$@" 3>&2 >"$output" 2>&1 &
   background="${background:-} $!"
 }
 
