@@ -197,7 +197,7 @@ async fn the_next_start_completes_the_sample_data_until_a_person_has_signed_in()
 
     let mut second = Process::with(&private, &own).await;
     second.wait_for_log("Sample data is being added").await;
-    rows(&demo(&second, &password), "PostService.ListPosts", json!({})).await;
+    rows(&demo(&second, &password), "UserService.ListUsers", json!({})).await;
     second.signal(Signal::SIGTERM);
     assert!(second.wait().await.success());
     assert!(!second.log().contains("the sample data is complete"), "{}", second.log());
