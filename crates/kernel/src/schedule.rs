@@ -183,6 +183,15 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
     }
 }
 
+/// Returns whether no task has run yet: no server or worker has worked on the database.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn is_unused(app: &App) -> Result<bool> {
+    let (runs, _) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
+    Ok(runs.values().all(|run| run.started_at.is_none()))
+}
+
 /// Runs a task now, regardless of its last run. Returns the number of processed items.
 ///
 /// # Errors
