@@ -11,6 +11,9 @@ pub const RESET: &str = "/reset-password";
 /// The path of the page that confirms an address.
 pub const REGISTER: &str = "/register";
 
+/// The path of the page that signs in with the link of a mail.
+pub const SIGN_IN: &str = "/sign-in";
+
 /// The path of the page that confirms the new address of a user.
 pub const CONFIRM_EMAIL: &str = "/confirm-email";
 /// The path of the page that undoes the change of an address.
@@ -43,6 +46,11 @@ impl Links<'_> {
     /// Returns the page that requests a password reset.
     pub fn request_reset(self) -> String {
         format!("{}{RESET}", self.0.pages_url())
+    }
+
+    /// Returns the page that signs in, with a token.
+    pub fn sign_in(self, token: &str) -> String {
+        format!("{}{SIGN_IN}?token={token}", self.0.pages_url())
     }
 
     /// Returns the page that confirms an address, with a token.

@@ -1,6 +1,6 @@
 //! The pages that the links of mails open when no front end serves them: password reset and registration, each
 //! requested with an address and confirmed with a token; the confirmation and undoing of another address; the cancellation of a
-//! deletion; and the acceptance of an invitation.
+//! deletion; the acceptance of an invitation; and the sign-in with a link, in the browser that asked for it.
 //!
 //! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
 //! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
@@ -28,7 +28,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     identity::{
-        auth::ops as auth,
+        auth::{browser::mail as mail_login, ops as auth},
         deletion::ops as deletion,
         email_change::ops as email_change,
         invitation::ops::{self as invitation, NewMember},
@@ -45,7 +45,7 @@ use view::{Done, Offer, Page, Problem, View};
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
     [
         (links::RESET, get(show_reset).post(submit_reset)),
         (links::REGISTER, get(show_registration).post(submit_registration)),
@@ -53,6 +53,7 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
         (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
         (links::CANCEL_DELETION, get(show_deletion).post(cancel_deletion)),
         (links::INVITATION, get(show_invitation).post(accept_invitation)),
+        (links::SIGN_IN, get(show_sign_in).post(sign_in)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
 }
@@ -133,6 +134,30 @@ async fn join(app: &App, form: &Form, offer: &Offer, from: IpAddr) -> Result<Don
         invitation::accept_as_new_user(app, &form.token, NewMember { password, name, language: None }, from).await
     };
     joined.map(|_| Done::Joined).map_err(|error| problem(&error))
+}
+
+async fn show_sign_in(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    view::render(&app, &headers, &View::form(Page::SignIn, token(&uri)))
+}
+
+/// Signs in, and leads to the console; otherwise shows why not.
+async fn sign_in(
+    State(app): State<App>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let form = match read(request).await {
+        Ok(form) => form,
+        Err(problem) => return view::render(&app, &headers, &View::again(Page::SignIn, Form::default(), problem)),
+    };
+    let problem = match timeout(FORM_TIMEOUT, mail_login::follow(&app, &headers, form.token.clone(), from)).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(error)) if error.reason() == Reason::Unauthenticated => Problem::Browser,
+        Ok(Err(error)) => problem(&error),
+        Err(_) => Problem::Other,
+    };
+    view::render(&app, &headers, &View::again(Page::SignIn, form, problem))
 }
 
 async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -274,6 +299,8 @@ fn problem(error: &Error) -> Problem {
         reason if reason == IdentityReason::InvalidCredentials => Problem::WrongPassword,
         reason if reason == IdentityReason::RegistrationClosed => Problem::Closed,
         reason if reason == IdentityReason::DeletionBegun => Problem::Link,
+        reason if reason == IdentityReason::UserDeactivated => Problem::Link,
+        reason if reason == IdentityReason::MailSignInDisabled => Problem::Link,
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
         reason if reason == Reason::RateLimitExceeded => Problem::Often,
