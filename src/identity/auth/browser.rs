@@ -91,20 +91,7 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 12] {
     let start = ("/auth/oidc/{provider}", bounded(get(provider::start), PROVIDER_DEADLINE));
     let finish = get(provider::finish).post(provider::finish_form);
     let finish = ("/auth/oidc/{provider}/callback", bounded(finish, PROVIDER_DEADLINE));
-    [
-        sign_in,
-        second_factor,
-        options,
-        passkey_options,
-        passkey,
-        mail,
-        mail_code,
-        refresh,
-        account,
-        link,
-        start,
-        finish,
-    ]
+    [sign_in, second_factor, options, passkey_options, passkey, mail, mail_code, refresh, account, link, start, finish]
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
