@@ -28,14 +28,17 @@ use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     identity::{
-        auth::{browser::mail as mail_login, ops as auth},
+        auth::ops as auth,
         deletion::ops as deletion,
         email_change::ops as email_change,
         invitation::ops::{self as invitation, NewMember},
         registration::ops::{self as registration, NewUser},
         user::model::{self as user, EmailAddress, Language},
     },
-    mail::{links, suppression::ops as suppression},
+    mail::{
+        links::{self, Links},
+        suppression::ops as suppression,
+    },
     proto::identity::v1::Reason as IdentityReason,
 };
 
@@ -53,16 +56,21 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
         (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
         (links::CANCEL_DELETION, get(show_deletion).post(cancel_deletion)),
         (links::INVITATION, get(show_invitation).post(accept_invitation)),
-        (links::SIGN_IN, get(show_sign_in).post(sign_in)),
+        // The module of identity handles the form, which sets the cookies of a session.
+        (Links::SIGN_IN, get(show_sign_in)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
 }
 
 /// Returns the token of a link.
 fn token(uri: &Uri) -> String {
+    parameter(uri, "token")
+}
+
+fn parameter(uri: &Uri, wanted: &str) -> String {
     let query = uri.query().unwrap_or_default();
-    let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
-    pair.map(|(_, token)| token.into_owned()).unwrap_or_default()
+    let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+    pair.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -136,28 +144,17 @@ async fn join(app: &App, form: &Form, offer: &Offer, from: IpAddr) -> Result<Don
     joined.map(|_| Done::Joined).map_err(|error| problem(&error))
 }
 
+/// Shows the form of a link or, after it failed, the reason.
 async fn show_sign_in(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
-    view::render(&app, &headers, &View::form(Page::SignIn, token(&uri)))
-}
-
-/// Signs in, and leads to the console; otherwise shows why not.
-async fn sign_in(
-    State(app): State<App>,
-    Extension(ClientAddress(from)): Extension<ClientAddress>,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    let form = match read(request).await {
-        Ok(form) => form,
-        Err(problem) => return view::render(&app, &headers, &View::again(Page::SignIn, Form::default(), problem)),
+    let again = |problem| View::again(Page::SignIn, Form::default(), problem);
+    let view = match parameter(&uri, Links::FAILURE).as_str() {
+        "" => View::form(Page::SignIn, token(&uri)),
+        "browser" => again(Problem::Browser),
+        "often" => again(Problem::Often),
+        "link" => again(Problem::Link),
+        _ => again(Problem::Other),
     };
-    let problem = match timeout(FORM_TIMEOUT, mail_login::follow(&app, &headers, form.token.clone(), from)).await {
-        Ok(Ok(response)) => return response,
-        Ok(Err(error)) if error.reason() == Reason::Unauthenticated => Problem::Browser,
-        Ok(Err(error)) => problem(&error),
-        Err(_) => Problem::Other,
-    };
-    view::render(&app, &headers, &View::again(Page::SignIn, form, problem))
+    view::render(&app, &headers, &view)
 }
 
 async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -299,8 +296,6 @@ fn problem(error: &Error) -> Problem {
         reason if reason == IdentityReason::InvalidCredentials => Problem::WrongPassword,
         reason if reason == IdentityReason::RegistrationClosed => Problem::Closed,
         reason if reason == IdentityReason::DeletionBegun => Problem::Link,
-        reason if reason == IdentityReason::UserDeactivated => Problem::Link,
-        reason if reason == IdentityReason::MailSignInDisabled => Problem::Link,
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
         reason if reason == Reason::RateLimitExceeded => Problem::Often,

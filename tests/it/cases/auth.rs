@@ -147,22 +147,22 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.LoginWithMail" {
             "a link" => Status(200), |scene| {
-                let (binding, token) = mail_login::begin(&scene, &scene.cast.customer).await;
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
                 call(&scene.cast.anonymous, json!({ "binding": binding, "token": token }))
             };
             "to an account of others" => Reason("NOT_FOUND"), |scene| {
-                let (binding, token) = mail_login::begin(&scene, &scene.cast.customer).await;
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
                 let other = scene.cast.stranger.as_user().account.to_string();
                 call(&scene.cast.anonymous, json!({ "binding": binding, "token": token, "accountId": other }))
             };
             "a deactivated user" => Reason("USER_DEACTIVATED"), |scene| {
-                let (binding, token) = mail_login::begin(&scene, &scene.cast.customer).await;
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
                 let request = json!({ "userId": scene.cast.customer.as_user().id.to_string(), "reason": "Left the company" });
                 scene.cast.admin.rest("UserService.DeactivateUser", request).await.success();
                 call(&scene.cast.anonymous, json!({ "binding": binding, "token": token }))
             };
             "another browser" => Reason("INVALID_TOKEN"), |scene| {
-                let (_, token) = mail_login::begin(&scene, &scene.cast.customer).await;
+                let (_, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
                 call(&scene.cast.anonymous, json!({ "binding": "nonsense", "token": token }))
             };
             "neither a token nor a code" => Reason("VALIDATION_FAILED"), |scene| {

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::{email_change, reset};
 use crate::{
-    cases::Scene,
     mail::pages,
     second_factor::add_to,
     support::{
@@ -37,10 +36,10 @@ async fn send(database: &TestDatabase, email: &str) -> String {
 }
 
 /// Begins a sign-in of a user. Returns the binding, and the token in the link.
-pub(crate) async fn begin(scene: &Scene, who: &Actor) -> (String, String) {
+pub(crate) async fn begin(database: &TestDatabase, anonymous: &Actor, who: &Actor) -> (String, String) {
     let email = &who.as_user().email;
-    let begun = scene.cast.anonymous.rest(BEGIN, json!({ "email": email })).await.success();
-    (begun.text("/data/binding"), send(&scene.database, email).await)
+    let begun = anonymous.rest(BEGIN, json!({ "email": email })).await.success();
+    (begun.text("/data/binding"), send(database, email).await)
 }
 
 /// What a mail contains, and what the browser keeps.
@@ -388,7 +387,7 @@ async fn opening_the_link_signs_nobody_in() {
     assert!(page.html.contains("method=\"post\"") && page.html.contains(&sent.token), "{}", page.html);
     assert!(page.html.contains("lang=\"de\"") && !page.html.contains("<script"), "{}", page.html);
     assert_eq!(app.database.number(BY_MAIL).await, 0);
-    let done = browser.submit("/sign-in", &format!("token={}", sent.token)).await;
+    let done = browser.submit("/session/mail/link", &format!("token={}", sent.token)).await;
     assert_eq!((done.status, done.location.as_str()), (303, "/console/"), "{done:#?}");
     let names: Vec<_> = browser.cookies.keys().map(String::as_str).collect();
     assert_eq!(names, ["mainstay_device", "mainstay_session"], "the binding is used up");
@@ -403,16 +402,20 @@ async fn the_link_works_in_the_browser_that_asked_only() {
     let sent = ask_in(&mut own, &app, cast.customer.as_user()).await;
     let form = format!("token={}", sent.token);
     // Another browser without a cookie, and one that has asked for another address: login CSRF.
-    let refused = other.submit("/sign-in", &form).await;
-    assert_eq!((refused.status, refused.set_cookies.len()), (403, 0), "{refused:#?}");
+    let refused = other.submit("/session/mail/link", &form).await;
+    assert_eq!((refused.status, refused.location.as_str()), (303, "/sign-in?failure=browser"), "{refused:#?}");
+    assert!(refused.set_cookies.is_empty(), "{refused:#?}");
+    let page = pages::get(&app, &refused.location).await;
+    assert!(page.status == 403 && page.html.contains("nur in dem Browser"), "{}", page.html);
     ask_in(&mut other, &app, cast.stranger.as_user()).await;
-    let refused = other.submit("/sign-in", &form).await;
-    assert_eq!((refused.status, refused.set_cookies.len()), (410, 0), "{refused:#?}");
-    let forged = pages::post(&app, "/sign-in", &[("token", &sent.token)], "cross-site").await;
-    assert_eq!(forged.status, 403, "{}", forged.html);
+    let refused = other.submit("/session/mail/link", &form).await;
+    assert_eq!((refused.status, refused.location.as_str()), (303, "/sign-in?failure=link"), "{refused:#?}");
+    assert!(refused.set_cookies.is_empty(), "{refused:#?}");
+    assert_eq!(pages::get(&app, &refused.location).await.status, 410);
     assert_eq!(app.database.number(BY_MAIL).await, 0);
-    assert_eq!(own.submit("/sign-in", &form).await.status, 303);
-    assert_eq!(own.submit("/sign-in", &form).await.status, 403, "the binding is gone");
+    assert_eq!(own.submit("/session/mail/link", &form).await.location, "/console/");
+    let again = own.submit("/session/mail/link", &form).await;
+    assert_eq!(again.location, "/sign-in?failure=browser", "the binding is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -441,7 +444,7 @@ async fn a_page_asks_for_the_second_factor_after_the_link_and_the_code() {
     let user = cast.customer.as_user();
     let mut browser = Browser::new(&app.endpoint);
     let sent = ask_in(&mut browser, &app, user).await;
-    let done = browser.submit("/sign-in", &format!("token={}", sent.token)).await;
+    let done = browser.submit("/session/mail/link", &format!("token={}", sent.token)).await;
     assert_eq!(done.location, "/console/?sign_in=second_factor", "{done:#?}");
     assert!(!browser.cookies.contains_key("mainstay_session"), "{browser:#?}");
     let done = browser.post("/session/second-factor", &json!({ "code": factor.code(&app) })).await;

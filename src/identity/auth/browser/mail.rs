@@ -1,7 +1,5 @@
 //! Sign-in by mail, by a page of this origin or by the page of the link. A cookie binds the mail to the browser.
 
-use std::net::IpAddr;
-
 use axum::{
     Extension, Json,
     body::Bytes,
@@ -12,12 +10,13 @@ use axum::{
 use mainstay_kernel::{
     app::App,
     caller::ClientAddress,
-    error::{Reason, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
 };
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{
@@ -25,12 +24,15 @@ use super::{
     provider::{OUTCOME, found},
     read, refusal, too_large,
 };
-use crate::identity::{
-    auth::ops::SignedIn,
-    config::IdentityConfig,
-    mail_login::{model::Answer, ops},
-    provider::model::{DEFAULT_PATH, with_parameter},
-    user::model::EmailAddress,
+use crate::{
+    identity::{
+        auth::ops::SignedIn,
+        config::IdentityConfig,
+        mail_login::{model::Answer, ops},
+        provider::model::{DEFAULT_PATH, with_parameter},
+        user::model::EmailAddress,
+    },
+    mail::ops::Links,
 };
 
 #[derive(Deserialize)]
@@ -92,29 +94,55 @@ pub(super) async fn sign_in(
     }
 }
 
-/// Signs in with the token of a link, for its page, and leads to the console: its form has no `Origin`, so that the
-/// configuration says whether the browser uses TLS, as for every link in a mail.
-///
-/// # Errors
-/// `UNAUTHENTICATED` in a browser that did not ask for the mail; those of [`ops::login`].
-pub(crate) async fn follow(app: &App, headers: &HeaderMap, token: String, from: IpAddr) -> Result<Response> {
-    let is_tls = is_secure(app);
-    let binding = cookie::MAIL.read(headers, is_tls).ok_or(Reason::Unauthenticated)?;
-    let (device, _) = origin_of(Some(Extension(ClientAddress(from))), headers);
-    let outcome = ops::login(app, binding, &Answer::Token(token), device, None, from).await?;
-    let mut cookies = cookie::MAIL.clear(headers, is_tls);
+/// `POST /session/mail/link`: the form of the page of the link. It leads to the console, or back to that page with the failure. The
+/// form has no `Origin`, so that the configuration says whether the browser uses TLS, as for every link in a mail. A page of
+/// another site gains nothing by sending it: the cookie is strict, and the token must be that of its mail.
+pub(super) async fn follow(
+    State(app): State<App>,
+    address: Option<Extension<ClientAddress>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let (device, from) = origin_of(address, &headers);
+    let is_tls = is_secure(&app);
+    let login = async {
+        let body = body.map_err(too_large)?;
+        let token = form_urlencoded::parse(&body).find(|(name, _)| name == "token");
+        let token = token.map(|(_, token)| token.into_owned()).ok_or(Reason::InvalidToken)?;
+        let binding = cookie::MAIL.read(&headers, is_tls).ok_or(Reason::Unauthenticated)?;
+        ops::login(&app, binding, &Answer::Token(token), device, None, from).await
+    };
+    let outcome = match login.await {
+        Ok(outcome) => outcome,
+        Err(error) => return found(&with_parameter(Links::SIGN_IN, Links::FAILURE, failure(&error))),
+    };
+    let mut cookies = cookie::MAIL.clear(&headers, is_tls);
     let place = match outcome {
         SignedIn::Tokens(pair, device) => {
             let life = app.config.section::<IdentityConfig>().refresh_ttl;
-            cookies.extend(cookie::SESSION.set(headers, is_tls, pair.refresh.expose_secret(), life));
-            cookies.extend(cookie::DEVICE.set(headers, is_tls, device.expose_secret(), life));
+            cookies.extend(cookie::SESSION.set(&headers, is_tls, pair.refresh.expose_secret(), life));
+            cookies.extend(cookie::DEVICE.set(&headers, is_tls, device.expose_secret(), life));
             DEFAULT_PATH.to_owned()
         }
         SignedIn::Challenge(token, life) => {
             let life = life.to_std().unwrap_or_default();
-            cookies.extend(cookie::CHALLENGE.set(headers, is_tls, token.expose_secret(), life));
+            cookies.extend(cookie::CHALLENGE.set(&headers, is_tls, token.expose_secret(), life));
             with_parameter(DEFAULT_PATH, OUTCOME, "second_factor")
         }
     };
-    Ok((in_headers(cookies), found(&place)).into_response())
+    (in_headers(cookies), found(&place)).into_response()
+}
+
+/// Returns the name of a failure for the page of the link.
+fn failure(error: &Error) -> &'static str {
+    match error.reason() {
+        // Another browser asked for the mail.
+        reason if reason == Reason::Unauthenticated => "browser",
+        reason if reason == Reason::RateLimitExceeded => "often",
+        reason if reason.facts().http.is_server_error() => {
+            tracing::warn!(error = error.detail(), "a sign-in by mail failed");
+            "other"
+        }
+        _ => "link",
+    }
 }
