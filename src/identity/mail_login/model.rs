@@ -74,7 +74,6 @@ impl Sent {
 }
 
 /// What a mail contains.
-#[derive(Debug)]
 pub enum Answer {
     /// The token in the link.
     Token(String),

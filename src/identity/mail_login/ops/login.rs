@@ -35,7 +35,7 @@ use mainstay_kernel::{
 /// The result of an answer.
 enum Verdict {
     /// The answer is right, and was used up.
-    Right(User),
+    Right(Box<User>),
     /// The answer for this address is wrong.
     Wrong(EmailAddress),
     /// The sign-in does not wait for an answer, or not any more.
@@ -75,15 +75,21 @@ pub async fn login(
             let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
             let proof = Proof::mail(app.clock.now());
             // The limits on wrong passwords have no part in it, so that no token of the device is read.
-            return auth::finish(app, Proved { user, is_known, device_id: random(), proof }, device, account, from)
-                .await;
+            return auth::finish(
+                app,
+                Proved { user: *user, is_known, device_id: random(), proof },
+                device,
+                account,
+                from,
+            )
+            .await;
         }
         Verdict::Right(user) => (IdentityReason::UserDeactivated.into(), user.email.clone(), Some(user)),
         Verdict::Wrong(email) if matches!(answer, Answer::Code(_)) => (IdentityReason::WrongCode.into(), email, None),
         Verdict::Wrong(email) => (Reason::InvalidToken.into(), email, None),
     };
     sign_in::count(app, Outcome::Refused).await;
-    auth::refused(app, &email, user.as_ref(), from).await?;
+    auth::refused(app, &email, user.as_deref(), from).await?;
     Err(refusal)
 }
 
@@ -112,7 +118,7 @@ async fn take(app: &App, binding_hash: [u8; 32], answer: &Answer) -> Result<Verd
         let user = users::get(connection, Visibility::All, sent.user).await?;
         // Deactivation ends the sessions, too, and has its own refusal.
         let is_open = !user.is_active() || sent.is_open_to(&user, &login.email);
-        Ok(if is_open { Verdict::Right(user) } else { Verdict::Ended })
+        Ok(if is_open { Verdict::Right(Box::new(user)) } else { Verdict::Ended })
     });
     transaction.await
 }
