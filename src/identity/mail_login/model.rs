@@ -115,7 +115,7 @@ mod tests {
         for answer in [&typed, &link] {
             assert_eq!(login.answered(&secret, answer), Some(sent));
             assert_eq!(waiting.answered(&secret, answer), None, "no mail was sent");
-            let other = MailLogin { sent: None, ..MailLogin::begin(email.clone(), now) };
+            let other = MailLogin::begin(email.clone(), now);
             assert_eq!(other.answered(&secret, answer), None);
         }
         let wrong = if code.expose_secret() == "00000000" { "00000001" } else { "00000000" };
