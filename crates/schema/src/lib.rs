@@ -115,6 +115,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    mail_logins (email) {
+        email -> Text, id -> Uuid, binding_hash -> Binary, user_id -> Nullable<Uuid>, session_epoch -> Nullable<Integer>,
+        token_hash -> Nullable<Binary>, wrong_codes -> SmallInt, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
     sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
 }
 diesel::table! {
