@@ -36,8 +36,21 @@ async fn tables_with(database: &TestDatabase, text: &str) -> Vec<String> {
 async fn live(scene: &Scene) {
     let who = &scene.cast.customer;
     let user = who.as_user();
-    let name = format!("Ada {}", user.id.simple());
-    let patch = json!({ "userId": user.id.to_string(), "user": { "name": name } });
+    let (id, name) = (user.id.to_string(), format!("Ada {}", user.id.simple()));
+    // The reason is written by another person. The sessions end, and the next one begins with the next call.
+    let deactivation = json!({ "userId": id, "reason": format!("{name} was dismissed") });
+    scene.cast.admin.rest("UserService.DeactivateUser", deactivation).await.success();
+    scene.cast.admin.rest("UserService.ReactivateUser", json!({ "userId": id })).await.success();
+    for name in [name.as_str(), "An organization"] {
+        let account = json!({ "accountId": scene.account(), "account": { "name": name } });
+        who.rest("AccountService.UpdateAccount", account).await.success();
+    }
+    let key = json!({
+        "name": format!("Laptop of {name}"), "kind": "SERVICE_KEY_KIND_PERSON", "scopes": ["support.tickets.read"],
+        "allowedNetworks": ["203.0.113.7/32"],
+    });
+    who.rest("ServiceKeyService.CreateServiceKey", key).await.success();
+    let patch = json!({ "userId": id, "user": { "name": name } });
     who.rest("UserService.UpdateUser", patch).await.success();
     let wrong = json!({ "email": user.email, "password": "not this password" });
     scene.cast.anonymous.rest("AuthService.Login", wrong).await.failure("INVALID_CREDENTIALS");
@@ -55,7 +68,7 @@ async fn live(scene: &Scene) {
 
 async fn assert_erased(database: &TestDatabase, scene: &Scene) {
     let user = scene.cast.customer.as_user();
-    for text in [&user.email, &format!("Ada {}", user.id.simple())] {
+    for text in [user.email.as_str(), &format!("Ada {}", user.id.simple()), "203.0.113.7"] {
         assert_eq!(tables_with(database, text).await, Vec::<String>::new(), "{text}");
     }
     let id = user.id;
