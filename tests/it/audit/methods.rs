@@ -59,7 +59,7 @@ const WITHOUT_BEFORE: [(&str, &str); 13] = [
     ("SessionService.RevokeAllUserSessions", "sessions have an id only"),
     ("SessionService.RevokeSession", "sessions have an id only"),
     ("SessionService.RevokeUserSession", "sessions have an id only"),
-    ("SubscriptionService.CancelSubscription", "its state before is always the same"),
+    ("SubscriptionService.CancelSubscription", "the cancellation that is pending is new"),
     ("UserService.SetUserAvatar", "the case adds the first one"),
 ];
 
