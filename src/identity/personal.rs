@@ -44,9 +44,13 @@ pub(super) const TABLES: [Personal; 40] = [
     Personal::of_account("sessions", "account_id").erased().not_exported(),
     Personal::of_user("linked_identities", "user_id").erased(),
     Personal::of_user("linked_identities", "email").matching("user_id = $1").erased().not_exported(),
-    // Refused sign-ins, invitations and memberships name the address. It is anonymized later.
+    // Refused sign-ins, invitations, memberships and orders name the address. It is anonymized later.
     Personal::of_user("audit_entries", "actor_id")
-        .matching("personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1)")
+        .matching(
+            "personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1) OR \
+             coalesce(personal #>> '{fields,email,before}', lower(personal #>> '{fields,confirmationEmail,after}')) \
+                 = (SELECT email FROM users WHERE id = $1)",
+        )
         .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL")
         .not_exported(),
     Personal::of_user("impersonations", "user_id").erased(),
