@@ -1,5 +1,5 @@
 -- Purpose: kinds of operations by name, which modules declare.
--- Lock: ACCESS EXCLUSIVE on operations for a moment; the default of the new column rewrites no row.
+-- Lock: ACCESS EXCLUSIVE on operations while they are read once; they are those of 30 days, and no row is rewritten.
 -- Rollout: before the first server of this version starts. The version before stores imports without a name, which is the default
 -- of the column, and reads the operations whose kind has a number. It can't read an operation of a module's own kind: a list with
 -- such an operation fails there. Replace its servers before the first of these kinds is used.
