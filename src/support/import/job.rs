@@ -14,3 +14,20 @@ pub struct ImportTickets {
     #[serde(default)]
     pub options: ReadOptions,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::ImportTickets;
+    use crate::{operations::ops::RunOperation, support::import::model::ReadOptions};
+
+    #[test]
+    fn the_version_before_and_this_one_read_the_jobs_of_each_other() {
+        let before = json!({ "operation": "0197b612-45de-7a99-9e01-a1b2c3d4e5f6", "role": 2 });
+        let job: RunOperation<ImportTickets> = serde_json::from_value(before.clone()).expect("a job");
+        assert_eq!((job.request.role, job.request.options), (2, ReadOptions::default()));
+        let now = serde_json::to_value(job).expect("JSON");
+        assert_eq!((&now["operation"], &now["role"]), (&before["operation"], &before["role"]));
+    }
+}

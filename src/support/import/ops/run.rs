@@ -36,7 +36,8 @@ impl OperationKind for ImportTickets {
         if run.operation().progress.total == 0 {
             match batch::count(app, id, (format, self.options)).await? {
                 Ok(total) => {
-                    run.step(|_, _| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
+                    run.step(move |_, _| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) }))
+                        .await?;
                 }
                 Err(unfit) => return refuse(unfit),
             }
