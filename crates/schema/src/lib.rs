@@ -194,10 +194,11 @@ diesel::table! {
 }
 diesel::table! {
     operations (id) {
-        id -> Uuid, kind -> SmallInt, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid, format -> SmallInt,
+        id -> Uuid, kind -> Nullable<SmallInt>, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid,
+        format -> Nullable<SmallInt>,
         rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
-        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>, kind_name -> Text,
     }
 }
 diesel::table! {

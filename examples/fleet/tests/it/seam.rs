@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use axum::routing::get;
@@ -14,7 +14,8 @@ use fleet::{
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use mainstay::mail::transport::{Failure, OutgoingMail, Transport};
 use mainstay_kernel::{
     app::App,
     command::{Command, Program},
@@ -23,12 +24,13 @@ use mainstay_kernel::{
     partitions::PartitionedTable,
     schedule::MINUTE,
 };
+use mainstay_test_kit::TestServer;
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
 
-use crate::{product, run, start};
+use crate::{lease, product, run, start, vehicle};
 
 /// A changed file of the module.
 struct Changed {
@@ -338,4 +340,31 @@ async fn a_start_that_fails_closes_what_was_started_before() {
     let starts = ["recorder starts", "pool starts", "consumer starts"];
     let closes = ["consumer closes", "pool closes", "recorder closes"];
     assert_eq!(notes("worker"), [starts, closes].concat());
+}
+
+/// A transport of mail that keeps the kind and the recipient of each mail.
+#[derive(Debug, Default)]
+struct Desk(Mutex<Vec<(&'static str, String)>>);
+
+impl Transport for Desk {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
+        self.0.lock().expect("no panic").push((mail.kind.name, mail.to.clone()));
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// A part of a team's module takes the place of the product's part of the same type.
+#[tokio::test]
+async fn a_part_of_the_product_is_replaced_by_one_of_its_type() {
+    let desk = Arc::new(Desk::default());
+    let part = desk.clone();
+    let module = fleet::module().part(move |_| Ok(part.clone() as Arc<dyn Transport>));
+    let server = TestServer::builder(mainstay::product().with(module)).set("LEASE_DAYS", "2").start().await;
+    let customer = server.customer().await;
+    lease(&customer, &vehicle(&server.admin().await, "M-AI 1").await).await;
+    server.run_task("fleet.announce_ends").await;
+    server.run_jobs().await;
+    let sent = desk.0.lock().expect("no panic").clone();
+    assert_eq!(sent, [("fleet.lease_ending", customer.user().email.clone())]);
+    assert_eq!(server.mails(), Vec::<String>::new(), "the transport of the product got none");
 }
