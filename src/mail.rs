@@ -85,7 +85,7 @@ pub(crate) fn module() -> Module {
 /// Returns the errors in the templates, so that they are reported together with all other configuration errors.
 fn check_templates(all: &Contributions, config: &MailConfig) -> Vec<ConfigError> {
     let error = open_templates(all, config).err();
-    let error = error.map(|error| ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
+    let error = error.map(|error| ConfigError::new("MAIL_TEMPLATES", format!("{error:#}")));
     error.into_iter().collect()
 }
 

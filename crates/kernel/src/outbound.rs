@@ -14,7 +14,7 @@
 //! An [`Error`] states whether the provider may have acted. A request that was not sent or was rejected can safely be
 //! replaced by another one. Otherwise the outcome is unknown, and only the provider can tell it.
 
-mod breaker;
+mod circuit;
 mod classify;
 mod error;
 mod guard;
@@ -40,8 +40,8 @@ pub use observe::Confidential;
 pub use receivers::Receivers;
 pub use stream::StreamReceiver;
 
-// `breaker` and `span` also serve providers without HTTP.
-pub use breaker::breaker;
+// `circuit` and `span` also serve providers without HTTP.
+pub use circuit::breaker;
 pub use span::{Call, traced};
 
 use crate::{
@@ -153,7 +153,7 @@ impl Inner {
         let admission = self.breaker.clone().admit();
         let admission = admission.map_err(|wait| Error::not_sent(self.provider, "the circuit is open", Some(wait)))?;
         let result = self.attempt(request).await;
-        admission.settle(breaker::verdict(&result));
+        admission.settle(circuit::verdict(&result));
         result
     }
 

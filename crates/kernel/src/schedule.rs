@@ -9,12 +9,12 @@
 //! A task is not a job. It needs no slot, so that it never waits behind the jobs that it may exist to help. Its row is
 //! permanent, so that an operator sees the last success.
 
-mod batch;
+mod batched_deletion;
 pub mod model;
 mod span;
 pub mod store;
 
-pub use batch::{BATCH, in_batches};
+pub use batched_deletion::{BATCH, in_batches};
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -69,7 +69,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
 
 /// Returns the filter for the levels of `RUST_LOG`.
 fn filter() -> Result<EnvFilter, ConfigError> {
-    let fault = |message| ConfigError { name: EnvFilter::DEFAULT_ENV.to_owned(), message };
+    let fault = |message: String| ConfigError::new(EnvFilter::DEFAULT_ENV, message);
     #[expect(
         clippy::disallowed_methods,
         reason = "the variable of every Rust program is read from the environment only"

@@ -78,6 +78,13 @@ pub struct ConfigError {
     pub message: String,
 }
 
+impl ConfigError {
+    /// Makes the error of a value.
+    pub fn new(name: &str, message: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), message: message.into() }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.message)
@@ -188,7 +195,7 @@ impl Source {
 
     /// Records an error once, even if the value is read several times.
     fn error(&mut self, name: &str, message: impl Into<String>) {
-        let error = ConfigError { name: name.to_owned(), message: message.into() };
+        let error = ConfigError::new(name, message);
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }

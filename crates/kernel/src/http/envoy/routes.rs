@@ -14,7 +14,7 @@ use crate::{
         Method, Policies,
         policy::{Access, Idempotency},
     },
-    http::middleware::idempotency,
+    http::middleware::idempotency_key,
 };
 
 /// The time that Envoy waits beyond the server's deadline.
@@ -240,7 +240,7 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
         };
         entry(&keyed, &timeout, REPEATABLE, more)
     };
-    idempotency::HEADERS.iter().map(keyed).collect::<String>() + &once
+    idempotency_key::HEADERS.iter().map(keyed).collect::<String>() + &once
 }
 
 /// Watches have a separate concurrency limit, because they would otherwise use up that of the calls.
