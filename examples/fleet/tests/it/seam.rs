@@ -365,6 +365,6 @@ async fn a_part_of_the_product_is_replaced_by_one_of_its_type() {
     server.run_task("fleet.announce_ends").await;
     server.run_jobs().await;
     let sent = desk.0.lock().expect("no panic").clone();
-    assert_eq!(sent, [("fleet.lease_ending", customer.user().email.clone())]);
+    assert_eq!(sent, [("fleet.lease_ending", customer.user().email.as_str().to_owned())]);
     assert_eq!(server.mails(), Vec::<String>::new(), "the transport of the product got none");
 }

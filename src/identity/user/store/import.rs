@@ -3,7 +3,6 @@
 use chrono::DateTime;
 use diesel::{
     QueryableByName,
-    prelude::*,
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
