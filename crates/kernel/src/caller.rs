@@ -136,7 +136,8 @@ impl Caller {
         matches!(self, Self::Service { .. })
     }
 
-    /// The id under which limits, idempotency keys and activities are recorded. A refresh of a token keeps it.
+    /// The id under which limits, idempotency keys and activities are recorded. It stays the same when a token is
+    /// refreshed.
     pub fn principal(&self) -> uuid::Uuid {
         match self {
             Self::User { id, .. } => id.0,

@@ -91,6 +91,7 @@ impl Context {
         self
     }
 
+    /// Sets the alerts of the server.
     #[must_use]
     pub(crate) fn with_alerts(mut self, alerts: &Alerts) -> Self {
         self.alerts = Some(alerts.clone());

@@ -41,7 +41,8 @@ pub struct PartitionedTable {
 }
 
 impl PartitionedTable {
-    /// Describes a table by its SQL name, with its schema unless that is `public`. By default, rows are kept forever.
+    /// Describes a table by its SQL name, with its schema unless that is `public`. By default, its rows are kept
+    /// forever.
     #[must_use]
     pub fn by_month(table: &'static str) -> Self {
         Self { table, retention: |_| None, unless: "false" }
@@ -78,7 +79,8 @@ impl PartitionedTable {
         Ok(count)
     }
 
-    /// Adds partitions for the months of rows in the `DEFAULT` partition, and moves the rows. Returns their number.
+    /// Adds partitions for the months of rows in the `DEFAULT` partition, and moves the rows there. Returns the number
+    /// of partitions.
     async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let until = now.checked_add_months(Months::new(MONTHS_AHEAD)).unwrap_or(now);
@@ -194,6 +196,7 @@ async fn retry_locked(
     }
 }
 
+/// Returns whether the error is a lock timeout.
 fn is_lock_timeout(error: &Error) -> bool {
     error.reason() == Reason::Conflict
 }

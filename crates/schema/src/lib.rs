@@ -115,12 +115,6 @@ diesel::table! {
     }
 }
 diesel::table! {
-    mail_logins (email) {
-        email -> Text, id -> Uuid, binding_hash -> Binary, user_id -> Nullable<Uuid>, session_epoch -> Nullable<Integer>,
-        token_hash -> Nullable<Binary>, wrong_codes -> SmallInt, expires_at -> Timestamptz,
-    }
-}
-diesel::table! {
     sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
 }
 diesel::table! {
@@ -194,11 +188,10 @@ diesel::table! {
 }
 diesel::table! {
     operations (id) {
-        id -> Uuid, kind -> Nullable<SmallInt>, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid,
-        format -> Nullable<SmallInt>,
+        id -> Uuid, kind -> SmallInt, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid, format -> SmallInt,
         rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
-        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>, kind_name -> Text,
+        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
     }
 }
 diesel::table! {

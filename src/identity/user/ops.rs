@@ -22,7 +22,6 @@ use crate::identity::{
 use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
-    audit::Record,
     batch,
     caller::{Permit, Visibility},
     contract::Policies,
@@ -170,8 +169,7 @@ pub async fn set_role(
 /// sign in.
 ///
 /// # Errors
-/// `NOT_FOUND`, `VALIDATION_FAILED`; `DELETION_SCHEDULED` for a user who would not stay; `UNAVAILABLE` if Postgres is
-/// unreachable.
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
     let email = EmailAddress::find(email)?;
     let change = app.database.transaction(async move |work: &mut Work| {
@@ -179,14 +177,10 @@ pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
         let connection = work.connection().await?;
         let found = store::by_email(connection, &email).await?.ok_or_else(|| Error::not_found("user"))?;
         let (user, _) = store::lock_with_admins(connection, found.0.id).await?;
-        if user.deletion_at.is_some() {
-            return Err(IdentityReason::DeletionScheduled.into());
-        }
         let before = user.clone();
         let user = User { deactivation: None, ..user.in_role(Role::Admin, None, now) };
         begin_epoch_of(connection, &user).await?;
         unlink_from_staff(connection, &before, &user).await?;
-        work.audit(Record::updated(&before, &user));
         tracing::warn!(user = %user.id, "an operator made a user an admin");
         Ok(user.id)
     });

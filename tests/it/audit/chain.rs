@@ -6,7 +6,7 @@ use mainstay::audit::chain::ops::{self, Report};
 
 use crate::{
     cases::ticket,
-    support::{TestApp, TestDatabase, app::environment, database::connect},
+    support::{TestApp, app::environment, database::connect},
 };
 
 const TASK: &str = "chain_audit_log";
@@ -66,25 +66,6 @@ async fn entries_and_links_are_append_only() {
     assert_eq!(app.database.number(granted).await, 0);
 }
 
-/// The function runs with the privileges of the owner, for the login of the server. No setting removes a month so early.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_month_that_ended_lately_stays_attached() {
-    let database = TestDatabase::new().await;
-    let client = connect(&database.url).await;
-    // At the end of a long month, the last one ended more than 30 days ago.
-    for (months, is_old) in [(1, "date_trunc('month', now(), 'UTC') <= now() - interval '30 days'"), (3, "true")] {
-        let month = format!("date_trunc('month', now(), 'UTC') - interval '{months} months'");
-        database.sql(&format!("SELECT add_partition('audit_entries', {month})")).await;
-        let partition =
-            format!("FROM partitions_of('audit_entries') WHERE end_id = uuid_floor({month} + interval '1 month')");
-        assert_eq!(database.number(&format!("SELECT count(*) {partition}")).await, 1, "{months}");
-        let is_old = database.number(&format!("SELECT ({is_old})::int")).await == 1;
-        let detach =
-            client.batch_execute(&format!("SELECT detach_month('audit_entries', partition) {partition}")).await;
-        assert_eq!(detach.is_ok(), is_old, "{months}: {detach:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_genuine_log_is_verified_with_erased_values_and_new_entries() {
     let app = start().await;
@@ -140,8 +121,6 @@ async fn a_changed_removed_or_inserted_row_is_found() {
                 .to_owned(),
             "not genuine",
         ),
-        // Links that are computed again up to the end, without the secret, have no checkpoint.
-        ("UPDATE audit_links SET seal = NULL WHERE number > 2".to_owned(), "the last link is no checkpoint"),
     ] {
         let app = start().await;
         assert_eq!(verify(&app).await.fault, None);

@@ -7,7 +7,7 @@ use mainstay_kernel::{
     contract::{Method, Reason, policy::Idempotency, status},
     error::ReasonRef,
     http::middleware::{
-        idempotency_key::ReadIdempotencyKey,
+        idempotency::ReadIdempotencyKey,
         layer::{Body, MiddlewareLayer, Request, Response},
     },
 };

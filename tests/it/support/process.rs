@@ -93,14 +93,9 @@ impl ChildProcess {
 
     /// Waits until the log contains a text.
     pub(crate) async fn wait_for_log(&self, what: &str) {
-        self.wait_for_log_within(READY_TIMEOUT, what).await;
-    }
-
-    /// Waits until the log contains a text, at most for `limit`.
-    pub(crate) async fn wait_for_log_within(&self, limit: Duration, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
-            assert!(since.elapsed() < limit, "the log lacks {what}:\n{}", self.log());
+            assert!(since.elapsed() < READY_TIMEOUT, "the log lacks {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -1,4 +1,5 @@
-//! [`Visibility`](crate::caller::Visibility) as a SQL filter: the counterpart of `Visibility::reaches` for one row.
+//! [`Visibility`](crate::caller::Visibility) as a SQL filter: the counterpart of `Visibility::reaches`, which checks
+//! one row.
 
 /// Defines `Boxed`, a boxed query of a table, and `visible`, which starts one with the caller's rows: those of an
 /// account by `account_id`, and those of a principal by the given column.

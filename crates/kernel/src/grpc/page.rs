@@ -31,7 +31,8 @@ impl Pager {
     /// request, by their numbers and values, which are stable across releases.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or too high a page number.
+    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or a page number that is
+    /// too high.
     pub(super) fn read(
         tokens: &PageTokens,
         method: &str,

@@ -49,6 +49,7 @@ impl Exchange {
         self.stream.is_some()
     }
 
+    /// The connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -63,6 +64,7 @@ impl Exchange {
     }
 }
 
+/// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Ends the connection after its requests.

@@ -50,7 +50,8 @@ impl Readiness {
         }
     }
 
-    /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and stops using a draining instance.
+    /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and removes a draining instance from
+    /// rotation.
     pub async fn set(&self, ready: bool) {
         self.is_ready.store(ready, Ordering::Relaxed);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };

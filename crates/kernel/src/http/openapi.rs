@@ -6,7 +6,6 @@
 mod comments;
 mod errors;
 pub mod examples;
-mod fixed;
 mod headers;
 mod operation;
 mod parameters;
@@ -14,6 +13,7 @@ mod responses;
 mod rules;
 mod schema;
 mod side;
+mod system;
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{Contract, Policies},
-    http::openapi::{comments::Commented as _, examples::ExampleTable, fixed::Fixed, schema::Schemas},
+    http::openapi::{comments::Commented as _, examples::ExampleTable, schema::Schemas},
     module::About,
 };
 
@@ -37,15 +37,16 @@ pub(crate) fn document(
 ) -> Value {
     let services: Vec<_> = contract.services().collect();
     let mut schemas = Schemas::new(contract, examples);
-    let mut fixed = Fixed::read();
-    errors::describe(&mut schemas, fixed.envelope);
+    errors::describe(&mut schemas);
     let mut paths = operations(&mut schemas, contract);
-    paths.extend(fixed.paths);
+    paths.extend(system::paths());
     let paths = Value::from(paths);
-    let tags: Vec<_> = services.iter().map(tag).chain([fixed.tag]).collect();
+    let mut tags: Vec<_> = services.iter().map(tag).collect();
+    tags.push(json!({
+        "name": system::TAG, "description": "Probes, keys and documents.", "x-displayName": system::TAG,
+    }));
     let text = paths.to_string();
-    // Only those that an operation refers to.
-    fixed.parameters.retain(|name, _| text.contains(&format!("#/components/parameters/{name}\"")));
+    let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));
     json!({
         "openapi": "3.1.0",
         "info": info(about),
@@ -54,8 +55,8 @@ pub(crate) fn document(
         "paths": paths,
         "components": {
             "securitySchemes": security_schemes(&contract.policies),
-            "parameters": fixed.parameters,
-            "headers": fixed.headers,
+            "parameters": parameters,
+            "headers": headers::header_components(),
             "responses": errors::components(),
             "schemas": schemas.into_components(),
         },

@@ -4,7 +4,6 @@ mod background;
 mod commands;
 mod contract;
 mod leases;
-mod operations;
 mod product;
 mod seam;
 mod trips;
@@ -42,11 +41,6 @@ fn path(collection: &str, resource: &Value) -> String {
 
 /// Runs the program on a database.
 async fn run(arguments: &[&str], database: &TestDatabase) -> std::process::Output {
-    run_with(&[], arguments, database).await
-}
-
-/// Runs the program on a database, with further variables.
-async fn run_with(variables: &[(&str, &str)], arguments: &[&str], database: &TestDatabase) -> std::process::Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
     program.args(arguments).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
     program
@@ -55,7 +49,6 @@ async fn run_with(variables: &[(&str, &str)], arguments: &[&str], database: &Tes
         .env("LISTEN_ADDR", "127.0.0.1:0")
         .env("METRICS_LISTEN_ADDR", "127.0.0.1:0")
         // Waiting for a connection is normal when all tests share two cores.
-        .env("DATABASE_POOL_WAIT", "5s")
-        .envs(variables.iter().copied());
+        .env("DATABASE_POOL_WAIT", "5s");
     program.kill_on_drop(true).output().await.expect("the program runs")
 }

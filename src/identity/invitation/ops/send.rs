@@ -19,7 +19,6 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
-    audit::Record,
     caller::Permit,
     config::Quota,
     contract::Policies,
@@ -105,11 +104,9 @@ pub async fn resend(
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
     check_grant(connection, &permit, policies, invitation.account, invitation.role, now).await?;
-    let before = invitation.clone();
     let invitation = invitation.resend(now);
     store::update(connection, &invitation).await?;
     mail::send::<mails::Invitation>(connection, ids::new(now), Some(invitation.id.0), now).await?;
-    work.before(&before);
     Ok(invitation)
 }
 
@@ -121,7 +118,5 @@ pub async fn revoke(work: &mut Work, id: InvitationId, expected: Option<Expected
     let permit = work.permit()?;
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
-    store::delete(connection, invitation.id).await?;
-    work.audit(Record::deleted(&invitation));
-    Ok(())
+    store::delete(connection, invitation.id).await
 }

@@ -11,8 +11,7 @@ use crate::identity::{
     revocation::store as revocation,
 };
 use mainstay_kernel::{
-    audit::Record, contract::Policies, database::Connection, error::Result, id::UserId, unit_of_work::Work,
-    version::ExpectedVersions,
+    contract::Policies, database::Connection, error::Result, id::UserId, unit_of_work::Work, version::ExpectedVersions,
 };
 
 /// Removes a member from the account, revokes the person's access tokens of the account, and voids the invitations that
@@ -38,7 +37,6 @@ pub async fn remove(
         account_domains::exclude(connection, member.account, member.user).await?;
     }
     end(connection, &member).await?;
-    work.audit(Record::deleted(&member));
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "a member was removed");
     Ok(member.user)
 }
@@ -52,7 +50,6 @@ pub async fn leave(work: &mut Work, id: MemberId) -> Result<UserId> {
     let connection = work.connection().await?;
     let member = lock(connection, &permit, id, None).await?;
     end(connection, &member).await?;
-    work.audit(Record::deleted(&member));
     tracing::info!(account = %member.account, user = %member.user, "a member left an account");
     Ok(member.user)
 }

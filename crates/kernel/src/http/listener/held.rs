@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 use super::frames::SMALL;
 use crate::http::exchange::Connection;
 
-/// A body, and what was received of it and not read. Its small frames count as read when they leave h2, also by a drop.
+/// A body, and what was received of it and not read. Its small frames are counted as read when they leave h2, also if it is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     body: Incoming,

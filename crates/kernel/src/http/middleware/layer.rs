@@ -1,4 +1,5 @@
-//! Common types of the server's middleware: it wraps the next service, and sees its requests and responses.
+//! Common types of the server's middleware: it wraps the next service, and sees requests on the way in and responses on the
+//! way out.
 //!
 //! Every service of the stack is always ready and never fails; a rejection is a normal response. A middleware can
 //! therefore call the next service without cloning it. Each middleware costs one allocation.

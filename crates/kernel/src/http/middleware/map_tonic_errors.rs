@@ -1,4 +1,5 @@
-//! Maps tonic's errors to reasons of the catalogue: an undecodable or too large message, an unknown method.
+//! Maps tonic's errors to reasons of the catalogue: an undecodable message, a message that is too large, an unknown
+//! method.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -10,7 +10,8 @@ use crate::{
     },
 };
 
-/// A middleware that adds the `&'static Method` to request and response, and the clock to the request, as extensions.
+/// A middleware that adds the `&'static Method` to the extensions of request and response, and the clock to those of the
+/// request.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     /// The policies.

@@ -127,6 +127,7 @@ impl Drop for Place {
     }
 }
 
+/// The response of a watch.
 struct Watched {
     body: Body,
     access: BoxFuture<'static, Error>,

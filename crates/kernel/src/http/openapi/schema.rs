@@ -253,6 +253,7 @@ impl Schemas {
     }
 }
 
+/// Returns the zero value of a field in JSON.
 fn zero(field: &FieldDescriptor) -> Value {
     match field.kind() {
         _ if field.is_map() => json!({}),

@@ -1,4 +1,5 @@
-//! Records the outcomes of runs. The lease is a fencing token: a run whose lease another worker has changes nothing.
+//! Records the outcomes of runs. The lease is a fencing token: a run whose lease another worker has taken over changes
+//! nothing.
 
 use std::time::Duration;
 

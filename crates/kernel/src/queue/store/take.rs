@@ -141,7 +141,8 @@ impl LeasedJob {
     }
 }
 
-/// Returns the rows of a VALUES list. Without rows it is a placeholder that matches nothing, because no list is empty.
+/// Returns the rows of a VALUES list. Without rows it is a placeholder that matches nothing, because a list can't be
+/// empty.
 fn values_rows(rows: &[String], placeholder: &str) -> String {
     if rows.is_empty() { placeholder.to_owned() } else { rows.join(", ") }
 }
