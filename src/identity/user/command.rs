@@ -30,8 +30,9 @@ pub(crate) enum Users {
         email: String,
     },
     /// Import customers of another program with their password hashes, from lines of JSON (NDJSON). A line has email and name,
-    /// and may have language, isEmailConfirmed, passwordHash, accountId and accountRole. A user whose address exists is left as
-    /// it is, so that a repetition is safe. Each line that is wrong is reported with its number, and the others are imported.
+    /// and may have language, isEmailConfirmed, passwordHash (only with isEmailConfirmed), accountId and accountRole. A user
+    /// whose address exists is left as it is, so that a repetition is safe. Each line that is wrong is reported with its number,
+    /// and the others are imported.
     Import {
         /// The file; `-` is the standard input.
         file: PathBuf,

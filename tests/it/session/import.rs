@@ -33,7 +33,7 @@ async fn import(database: &TestDatabase, lines: &[String]) -> (bool, String) {
 }
 
 fn line(email: &str, more: Value) -> String {
-    let mut line = json!({ "email": email, "name": "Ada" });
+    let mut line = json!({ "email": email, "name": "Ada", "isEmailConfirmed": more.get("passwordHash").is_some() });
     line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     line.to_string()
 }

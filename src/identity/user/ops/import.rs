@@ -71,6 +71,10 @@ pub fn read_import(line: &[u8], now: DateTime<Utc>) -> Result<Import> {
         .map_err(|error| Error::with_message(Reason::MalformedRequest, error.to_string()))?;
     let convert = |hash: &str| password::convert(hash).map_err(|fault| Error::field("passwordHash", fault));
     let hash = line.password_hash.as_deref().map(convert).transpose()?;
+    // Whoever chose the password would keep access to the user of the person who has the address.
+    if hash.is_some() && !line.is_email_confirmed {
+        return Err(Error::field("passwordHash", "must be absent unless isEmailConfirmed is true"));
+    }
     let role = match line.account_role.as_deref() {
         None => AccountRole::Member,
         Some(name) => AccountRole::ALL
@@ -146,6 +150,19 @@ async fn import_batch(work: &mut Work, batch: &[Import]) -> Result<Vec<Imported>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unconfirmed_address_has_no_imported_password() {
+        let hash = "$2b$05$abcdefghijklmnopqrstuuD3mHdCr44zlIZ.VZCaYRpfQhXMYnEo.";
+        let read = |rest: &str| {
+            let line = format!(r#"{{"email":"ada@example.com","name":"Ada","passwordHash":"{hash}"{rest}}}"#);
+            read_import(line.as_bytes(), DateTime::UNIX_EPOCH)
+        };
+        assert!(read(r#","isEmailConfirmed":true"#).expect("a user").user.has_password);
+        for rest in ["", r#","isEmailConfirmed":false"#] {
+            assert_eq!(read(rest).expect_err(rest).fields()[0].0, "passwordHash", "{rest}");
+        }
+    }
 
     #[test]
     fn a_line_names_what_is_wrong() {
