@@ -49,6 +49,8 @@ pub struct Verifier {
     rules: Rules,
     /// The number and the hash of the last link.
     last: Option<(i64, Vec<u8>)>,
+    /// Whether the last link is a checkpoint.
+    is_sealed: bool,
     /// The latest time of an entry so far.
     latest: DateTime<Utc>,
     has_met_expected: bool,
@@ -62,7 +64,7 @@ impl Verifier {
     /// Begins a verification.
     pub fn new(seals: Seals, rules: Rules) -> Self {
         let (latest, has_met_expected) = (DateTime::<Utc>::UNIX_EPOCH, rules.expected.is_none());
-        Self { seals, rules, last: None, latest, has_met_expected, first: None, removed: 0 }
+        Self { seals, rules, last: None, is_sealed: false, latest, has_met_expected, first: None, removed: 0 }
     }
 
     /// Returns the number and the hash of the last link.
@@ -105,6 +107,7 @@ impl Verifier {
         }
         self.first = self.first.or(Some(link.number));
         self.last = Some((link.number, link.hash.clone()));
+        self.is_sealed = seal.is_some();
         if let Some((number, hash)) = &self.rules.expected
             && *number == link.number
         {
@@ -154,11 +157,17 @@ impl Verifier {
         Ok(())
     }
 
-    /// Checks what remains at the end.
+    /// Checks what remains at the end. Each run ends with a checkpoint: without it, anyone could compute the links again.
     ///
     /// # Errors
     /// The fault.
     pub fn finish(&self) -> Result<(), Fault> {
+        if let Some((number, _)) = &self.last
+            && !self.is_sealed
+        {
+            let what = "the last link is no checkpoint: the end of the chain was removed, or computed again".to_owned();
+            return Err(Fault { number: Some(*number), entry: None, what });
+        }
         match &self.rules.expected {
             Some((number, _)) if !self.has_met_expected && self.first.is_none_or(|first| first <= *number) => {
                 let what = "the link is missing: the end of the chain was removed".to_owned();
@@ -253,6 +262,13 @@ mod tests {
             link.digest = digest;
         }
         assert_eq!(number(&changed), Some(6));
+        changed[5].0.seal = None;
+        assert_eq!(number(&changed), Some(6), "the end is a checkpoint");
+        for (link, _) in &mut changed[3..] {
+            link.seal = None;
+        }
+        assert_eq!(number(&changed), Some(6), "the end is a checkpoint");
+        assert_eq!(number(&genuine[..5]), Some(5), "a run is whole");
 
         let mut removed = genuine.clone();
         removed.remove(1);
