@@ -244,9 +244,8 @@ in_background() { # COMMAND [ARGUMENT]...
     trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; cat "$outputs"/* >&2; rm -rf "$outputs"' EXIT
     trap 'exit 130' HUP INT TERM
   fi
-  # shellcheck disable=SC2016 # the inner shell expands it
-  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' \
-    sh -c '"$@" || { : >"$0"; exit 1; }' "$outputs/failed" "$@" >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
+    >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
   background="${background:-} $!"
 }
 
@@ -263,11 +262,6 @@ join_background() {
   trap - EXIT HUP INT TERM
   rm -rf "$outputs"
   return "$failures"
-}
-
-# Fails as soon as a background command has failed, not only when the concurrent commands have ended.
-check_background() {
-  [ ! -e "$outputs/failed" ] || die 'a background command has failed'
 }
 
 # Builds a program of the workspace. The example is built with it, so that cargo unifies features as it does for the tests,
