@@ -365,11 +365,11 @@ async fn unread_responses_are_bounded() {
     let since = Instant::now();
     loop {
         let headers = [("authorization", tokens[1].as_str())];
-        if let Some(answer @ (200, _)) = ask(&mut client, "/api/v1/tickets?pageSize=100", &headers).await {
-            if let Some((_, length)) = read_in_time(answer).await {
-                assert!(length > 1_000_000, "{length} bytes");
-                break;
-            }
+        if let Some(answer @ (200, _)) = ask(&mut client, "/api/v1/tickets?pageSize=100", &headers).await
+            && let Some((_, length)) = read_in_time(answer).await
+        {
+            assert!(length > 1_000_000, "{length} bytes");
+            break;
         }
         assert!(since.elapsed() < 3 * TIMEOUT, "no reader makes room");
     }
