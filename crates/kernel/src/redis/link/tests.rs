@@ -14,7 +14,7 @@ use crate::redis::link::*;
 use mainstay_dev_servers::{Redis, RedisOptions};
 
 /// Longer than in production, so that a busy machine does not make Redis seem unavailable.
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 fn config(sentinels: &[String]) -> config::Redis {
     let sentinels = sentinels.iter().map(|url| SecretString::from(url.clone())).collect();
