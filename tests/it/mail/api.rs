@@ -55,7 +55,7 @@ async fn an_api_that_fails_is_tried_again_and_one_that_rejects_is_not() {
             json!({ "status": 429, "headers": { "retry-after": "0" } }),
             json!({ "status": 403, "body": { "message": "a wrong key" } }),
             json!({ "status": 400, "headers": { "x-amzn-errortype": "SendingPausedException" } }),
-            json!({ "wait": 3 }),
+            json!({ "wait": 8 }),
         ] {
             if temporary["status"] == 400 && transport != "ses" {
                 continue;
@@ -84,7 +84,7 @@ async fn an_api_that_fails_is_tried_again_and_one_that_rejects_is_not() {
 async fn resend_is_given_a_mail_twice_and_sends_it_once() {
     let provider = MailProvider::api().await;
     let (app, scene) = start(&provider, "resend", &[]).await;
-    provider.behave(&json!({ "wait": 2.5 }));
+    provider.behave(&json!({ "wait": 6 }));
     order(&scene).await;
     wait_for_at_least(&app.database, "SELECT max(attempts) FROM mails", 2).await;
     provider.behave(&well());
@@ -134,7 +134,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     for (count, (method, email)) in
         [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
     {
-        provider.behave(&json!({ "wait": 2.5 }));
+        provider.behave(&json!({ "wait": 6 }));
         anonymous.rest(method, json!({ "email": email })).await.success();
         wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
         provider.behave(&well());
