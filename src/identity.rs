@@ -14,6 +14,7 @@ pub mod impersonation;
 pub mod invitation;
 mod jobs;
 pub mod linked_identity;
+pub mod mail_login;
 pub mod mails;
 pub mod member;
 pub mod passwords;
@@ -163,6 +164,12 @@ pub(crate) fn module() -> Module {
         )
         .every(
             HOUR,
+            "expire_mail_logins",
+            "Removes sign-ins by mail CONFIRMATIONS_KEPT after they expired",
+            jobs::expire_mail_logins,
+        )
+        .every(
+            HOUR,
             "check_account_domains",
             "Looks up the records of verified mail domains, 30 days after the last time",
             jobs::check_account_domains,
@@ -203,6 +210,7 @@ pub(crate) fn module() -> Module {
         .mail::<mails::EmailChanged>()
         .mail::<mails::Invitation>()
         .mail::<mails::SignIn>()
+        .mail::<mails::MailLogin>()
         .mail::<mails::PasswordChanged>()
         .mail::<mails::SecondFactorAdded>()
         .mail::<mails::SecondFactorRemoved>()

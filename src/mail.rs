@@ -5,6 +5,7 @@ pub mod config;
 pub mod id;
 pub mod job;
 mod jobs;
+mod kind;
 pub mod links;
 pub mod locale;
 pub mod model;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use mainstay_kernel::{
     breaker::Circuit,
     config::ConfigError,
+    contract::Policies,
     contribution::Contributions,
     http::health::Dependency,
     module::{Module, Modules},
@@ -36,7 +38,7 @@ use self::{
     config::MailConfig,
     job::SendMail,
     jobs::{BulkMails, UrgentMails},
-    ops::{Kind, Kinds},
+    kind::{Declared, Kinds},
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
     transport::Transport,
@@ -55,7 +57,7 @@ pub(crate) fn module() -> Module {
         .production(config::PRODUCTION)
         .check(|all, config| check_templates(all, config.section()))
         .part(|app| transport::open(&app.config, &app.clock, &app.alerts))
-        .part(|app| open_kinds(Modules::of(app).contributions()))
+        .part(|app| check_events(open_kinds(Modules::of(app).contributions())?, &app.contract.policies))
         .part(|app| open_templates(Modules::of(app).contributions(), app.config.section()))
         .pages(preview::pages())
         .pages(pages::pages())
@@ -63,7 +65,12 @@ pub(crate) fn module() -> Module {
         .due_rows::<UrgentMails>()
         .due_rows::<BulkMails>()
         .queue::<SendMail>()
-        .every(HOUR, "forget_mails", "Removes mails MAILS_KEPT after they were sent or given up", jobs::forget_mails)
+        .every(
+            HOUR,
+            "forget_mails",
+            "Removes mails after MAILS_KEPT, and bounces and unsubscriptions of addresses that no user has",
+            jobs::forget_mails,
+        )
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ResendEvents))
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(SendGridEvents))
         .dependency(Dependency {
@@ -78,14 +85,24 @@ pub(crate) fn module() -> Module {
 /// Returns the errors in the templates, so that they are reported together with all other configuration errors.
 fn check_templates(all: &Contributions, config: &MailConfig) -> Vec<ConfigError> {
     let error = open_templates(all, config).err();
-    let error = error.map(|error| ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
+    let error = error.map(|error| ConfigError::new("MAIL_TEMPLATES", format!("{error:#}")));
     error.into_iter().collect()
 }
 
 /// Collects the kinds of mail that the modules declare.
 fn open_kinds(all: &Contributions) -> anyhow::Result<Kinds> {
-    Kinds::new(all.all::<&'static Kind>().copied())
-        .map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
+    let faults: Vec<_> = all.all::<Declared>().filter_map(Declared::fault).collect();
+    let kinds = if faults.is_empty() { Kinds::new(all.all::<Declared>().map(|one| one.kind)) } else { Err(faults) };
+    kinds.map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
+}
+
+/// Checks that each event that causes mail is declared: no other would ever be published.
+fn check_events(kinds: Kinds, policies: &Policies) -> anyhow::Result<Kinds> {
+    let causes = kinds.iter().filter_map(|kind| Some((kind.name, kind.event?)));
+    let unknown = causes.filter(|(_, event)| policies.event(event).is_none());
+    let faults: Vec<_> = unknown.map(|(kind, event)| format!("{kind}: no module declares the event {event}")).collect();
+    anyhow::ensure!(faults.is_empty(), "the kinds of mail are not usable:\n  {}", faults.join("\n  "));
+    Ok(kinds)
 }
 
 /// Opens the templates.

@@ -6,7 +6,6 @@ pub mod events;
 mod examples;
 pub mod id;
 mod jobs;
-pub mod kind;
 pub mod model;
 pub mod ops;
 pub mod service;
@@ -18,14 +17,18 @@ use mainstay_kernel::{
     schedule::HOUR,
 };
 
-use self::{dead_job::command::Jobs, dead_job::service::DeadJobs, kind::Kinds, service::Operations};
+use self::{
+    dead_job::command::Jobs,
+    dead_job::service::DeadJobs,
+    ops::{Kind, Kinds},
+    service::Operations,
+};
 use crate::proto::{
     DESCRIPTOR_SET,
     operations::v1::{dead_job_service_server::DeadJobServiceServer, operation_service_server::OperationServiceServer},
 };
 
-// The interface of a module whose work is an operation.
-pub use kind::OperationKind;
+// The interface of a module whose work is an operation, beside `ops`.
 pub(crate) use service::render;
 
 pub(crate) fn module() -> Module {
@@ -35,7 +38,7 @@ pub(crate) fn module() -> Module {
             Personal::of_user("operations", "owner_id").kept(ANONYMOUS),
         ])
         .retention([jobs::OPERATIONS])
-        .part(|app| Ok(Kinds::new(Modules::of(app).contributions().all::<OperationKind>().copied())))
+        .part(|app| Ok(Kinds::new(Modules::of(app).contributions().all::<Kind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .command::<Jobs>()

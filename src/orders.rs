@@ -33,6 +33,11 @@ pub(crate) fn module() -> Module {
             Personal::of_user("orders", "placed_by")
                 .exported_if("t.account_id IN (SELECT members.account_id FROM members WHERE members.user_id = $1)")
                 .anonymized("confirmation_email = NULL", "confirmation_email IS NOT NULL"),
+            // Another person or a service has placed the order.
+            Personal::of_user("orders", "confirmation_email")
+                .matching("lower(confirmation_email) = (SELECT email FROM users WHERE id = $1)")
+                .not_exported()
+                .anonymized("confirmation_email = NULL", "confirmation_email IS NOT NULL"),
         ])
         .retention([
             Retention::without_age(&["orders", "order_items"], BOOKS),

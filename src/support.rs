@@ -17,7 +17,7 @@ pub mod ticket;
 
 use std::time::Duration;
 
-use crate::mail::ops::SendsMail as _;
+use crate::{mail::ops::SendsMail as _, operations::ops::CarriesOut as _};
 use mainstay_kernel::{
     config::Retention,
     module::{Module, Process, Purpose},
@@ -34,7 +34,6 @@ use self::{
     link::service::TicketLinks,
     ticket::service::Tickets,
 };
-use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
     support::v1::{
@@ -94,12 +93,8 @@ pub(crate) fn module() -> Module {
             suggest_commands(process);
             Box::pin(async { Ok(()) })
         })
-        .queue::<ImportTickets>()
+        .operation::<ImportTickets>()
         .command::<Import>()
-        .contribute(OperationKind {
-            kind: Kind::ImportTickets,
-            on_cancel: |work, cancelled| Box::pin(import::ops::cancel(work, cancelled)),
-        })
         .every(
             Duration::from_secs(5),
             "fold_ticket_counts",

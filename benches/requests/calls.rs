@@ -21,6 +21,8 @@ pub(crate) enum Operation {
     Get,
     /// Lists the first page of 20, with its total.
     List,
+    /// Lists the same page as a member, whose transaction is under row-level security.
+    OwnList,
     /// Lists page [`FAR_PAGE`] of 20 by its number, with the total: the deepest page with a number.
     FarPage,
     /// Creates a ticket, without an idempotency key.
@@ -40,9 +42,10 @@ pub(crate) enum Operation {
 }
 
 /// The operations that all their contenders run.
-pub(crate) const OPERATIONS: [Operation; 9] = [
+pub(crate) const OPERATIONS: [Operation; 10] = [
     Operation::Get,
     Operation::List,
+    Operation::OwnList,
     Operation::FarPage,
     Operation::Create,
     Operation::Charge,
@@ -57,6 +60,7 @@ impl Operation {
         match self {
             Self::Get => "get",
             Self::List => "list of 20",
+            Self::OwnList => "list of 20, own account",
             Self::FarPage => "page 500",
             Self::Create => "create",
             Self::Charge => "charge",
@@ -75,14 +79,15 @@ impl Operation {
             Self::FarPage | Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => {
                 &[Peer, Grpc, Rest2, Rest1]
             }
-            Self::SignIn => &[Rest1],
+            Self::SignIn | Self::OwnList => &[Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
     }
 
-    /// Returns whether the server answers from memory, without statements for pgbench.
-    pub(crate) fn is_cached(self) -> bool {
-        matches!(self, Self::GetPost | Self::ListPosts)
+    /// Returns whether pgbench does not repeat the statements: the server answers from memory, or sends them with BEGIN in one
+    /// message.
+    pub(crate) fn is_without_script(self) -> bool {
+        matches!(self, Self::GetPost | Self::ListPosts | Self::OwnList)
     }
 }
 
@@ -133,6 +138,8 @@ pub(crate) struct Target {
     pub(crate) posts: Vec<String>,
     /// The account of created tickets.
     pub(crate) account: Uuid,
+    /// The header with the access token of a member.
+    pub(crate) member: String,
     /// Orders that have been charged.
     pub(crate) charged: Arc<AtomicU64>,
 }

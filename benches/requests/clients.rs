@@ -125,7 +125,7 @@ async fn grpc(
             let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), ..Default::default() };
             tickets.get_ticket(authorize(request, token)).await?.into_inner().data.is_some()
         }
-        Operation::List | Operation::FarPage => {
+        Operation::List | Operation::OwnList | Operation::FarPage => {
             let page = if operation == Operation::FarPage { FAR_PAGE } else { 1 };
             let request = pb::ListTicketsRequest { page, ..Default::default() };
             let page = tickets.list_tickets(authorize(request, token)).await?.into_inner();
@@ -188,13 +188,19 @@ fn rest(
     if let Some(uri) = public {
         return Ok(builder.uri(uri).body(Full::default())?);
     }
-    let builder = if operation == Operation::SignIn { builder } else { builder.header("authorization", token) };
+    let builder = match operation {
+        Operation::SignIn => builder,
+        Operation::OwnList => builder.header("authorization", &target.member),
+        _ => builder.header("authorization", token),
+    };
     let (path, key, body) = match operation {
         Operation::Get => {
             let ticket = target.ticket(number);
             return Ok(builder.uri(format!("{origin}/api/v1/tickets/{ticket}")).body(Full::default())?);
         }
-        Operation::List => return Ok(builder.uri(format!("{origin}/api/v1/tickets")).body(Full::default())?),
+        Operation::List | Operation::OwnList => {
+            return Ok(builder.uri(format!("{origin}/api/v1/tickets")).body(Full::default())?);
+        }
         Operation::FarPage => {
             return Ok(builder.uri(format!("{origin}/api/v1/tickets?page={FAR_PAGE}")).body(Full::default())?);
         }
@@ -224,6 +230,7 @@ async fn answered(response: hyper::Response<hyper::body::Incoming>, operation: O
     let expected = match operation {
         Operation::Get
         | Operation::List
+        | Operation::OwnList
         | Operation::FarPage
         | Operation::SignIn
         | Operation::GetPost

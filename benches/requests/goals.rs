@@ -22,7 +22,7 @@ impl Operation {
             Self::Create => goal(Some(4_000.0), Some(0.5), Some(0.25)),
             Self::Charge => goal(Some(1_200.0), Some(1.2), Some(1.0)),
             Self::ChargeAgain => goal(Some(12_000.0), Some(0.3), None),
-            Self::SignIn | Self::Receive | Self::GetPost | Self::ListPosts => None,
+            Self::OwnList | Self::SignIn | Self::Receive | Self::GetPost | Self::ListPosts => None,
         }
     }
 }

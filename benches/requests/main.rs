@@ -119,7 +119,7 @@ async fn requests(
     report: &mut report::Report,
 ) -> anyhow::Result<()> {
     eprintln!("measuring {}", operation.name());
-    if operation.is_cached() {
+    if operation.is_without_script() {
         report.rounds(operation, rounds::run(world, options, operation).await?);
         return Ok(());
     }

@@ -62,7 +62,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
             let script = join(&|statement| statement.for_another_run(&world.fixtures));
             vec![format!("\\set run :run + 1\n{script}")]
         }
-        Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
+        Operation::OwnList | Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
             anyhow::bail!("statements are not what it consists of")
         }
     };

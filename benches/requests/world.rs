@@ -73,11 +73,15 @@ impl World {
         let mut bare = Command::new(std::env::current_exe()?);
         bare.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
         let bare = Server::start(bare, port).await?;
-        let token = sign_in(&server).await?;
+        let token = sign_in(&server, EMAIL).await?;
         let port = free_port()?;
         let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
         let posts = posts::publish(&server, &token).await?;
-        let target = target(&sql, posts, account).await?;
+        let same_password =
+            "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = $1) WHERE email = $2";
+        sql.execute(same_password, &[&EMAIL, &Target::email(0)]).await?;
+        let member = format!("Bearer {}", sign_in(&server, &Target::email(0)).await?);
+        let target = target(&sql, posts, account, member).await?;
         let rows = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let fixtures = rows.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
@@ -195,17 +199,17 @@ async fn seed(sql: &Client, tickets: u32, orders: u32) -> anyhow::Result<Uuid> {
     Ok(account)
 }
 
-async fn sign_in(server: &Server) -> anyhow::Result<String> {
+async fn sign_in(server: &Server, email: &str) -> anyhow::Result<String> {
     let mut client = AuthServiceClient::connect(server.url()).await?;
-    let request = LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
+    let request = LoginRequest { email: email.to_owned(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
     let tokens = client.login(request).await?.into_inner().data.context("no tokens")?;
     Ok(tokens.access_token)
 }
 
-async fn target(sql: &Client, posts: Vec<String>, account: Uuid) -> anyhow::Result<Target> {
+async fn target(sql: &Client, posts: Vec<String>, account: Uuid, member: String) -> anyhow::Result<Target> {
     let query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY created_at) AS n, count(*) OVER () AS all FROM tickets) AS t \
                  WHERE n % greatest(t.all / $1, 1) = 0 LIMIT $1";
     let rows = sql.query(query, &[&(READ as i64)]).await?;
     let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(Target { tickets, posts, account, charged: Arc::default() })
+    Ok(Target { tickets, posts, account, member, charged: Arc::default() })
 }

@@ -55,6 +55,29 @@ async function accept(page, mail, email, name) {
   return other;
 }
 
+/** Signs in by the link of a mail, which works in the browser that asked for it only. */
+async function signInByMail(page, mail, email) {
+  const [own, other] = await Promise.all([1, 2].map(async () => {
+    const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
+    const opened = await guest.newPage();
+    opened.origin = page.origin;
+    return opened;
+  }));
+  await go(own, "/");
+  await own.getByLabel("E-mail address").fill(email);
+  await own.getByRole("button", { name: "Sign in by mail" }).click();
+  await own.getByLabel("Code from the mail").waitFor();
+  await sound(own, "the sign-in by mail");
+  const link = await mail.link(email, "/sign-in");
+  await other.goto(link);
+  await other.getByRole("button", { name: "Sign in" }).click();
+  await other.getByText("This link works only in the browser in which you asked for it.").waitFor();
+  await own.goto(link);
+  await own.getByRole("button", { name: "Sign in" }).click();
+  await settled(own);
+  for (const opened of [own, other]) await opened.context().close();
+}
+
 /** Makes a custom role and assigns it to a member. */
 async function assignRole(page, name) {
   const dialog = page.getByRole("dialog");
@@ -96,6 +119,7 @@ async function exported(page) {
 async function live(page, mail) {
   const [ada, charles, mary] = ["ada", "charles", "mary"].map(newAddress);
   await register(page, mail, ada);
+  await signInByMail(page, mail, ada);
   await invite(page, charles, "Viewer");
   await invite(page, mary, "Member");
   const bookkeeper = await accept(page, mail, charles, "Charles Babbage");

@@ -40,12 +40,6 @@ pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     Ok(applied)
 }
 
-/// Returns whether the applied migrations made a new database: they begin with the first one.
-pub(crate) fn is_from_scratch(app: &App, applied: &[String]) -> anyhow::Result<bool> {
-    let names = Modules::of(app).migrations().first().map(migrations::Set::names).transpose()?;
-    Ok(applied.first().is_some_and(|name| names.is_some_and(|names| names.first() == Some(name))))
-}
-
 /// Whether a program may work on a database that a later one has migrated, as after going back to the program before.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct NewerDatabase {

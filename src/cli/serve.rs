@@ -18,11 +18,12 @@ use crate::cli::{
 };
 use mainstay_kernel::{
     app::App,
+    command::for_operator,
     config::{self, Config, reachable},
     http::{health::Readiness, listener as server, service},
     module::{Modules, PrivateDatabase, Process, Purpose},
     queue::worker,
-    telemetry,
+    schedule, telemetry,
 };
 
 /// A SIGINT within this time after another one belongs to the same Ctrl-C: the terminal sends it to every process of
@@ -70,11 +71,10 @@ impl Serve {
     ) -> anyhow::Result<ExitCode> {
         let app = &instance.app;
         let notify = Arc::new(Notify::open());
-        let mut is_new = false;
         if instance.is_private() || self.migrate {
-            let applied = crate::cli::migrate::apply(app).await?;
-            is_new = crate::cli::migrate::is_from_scratch(app, &applied)?;
+            crate::cli::migrate::apply(app).await?;
         }
+        let is_new = instance.is_private() && for_operator(schedule::is_unused(app).await)?;
         let schema = SchemaCheck::begin(app, self.newer_database).await?;
         let url = base_url(listeners.public.local_addr()?, listeners.tls.is_some());
         let private_database = PrivateDatabase { is_new, takes_samples: !self.empty };

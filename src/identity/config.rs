@@ -49,6 +49,8 @@ pub struct IdentityConfig {
     pub deletion_grace: Duration,
     /// Whether users receive a mail when staff acts in their name.
     pub impersonation_mail: bool,
+    /// Whether people may sign in by mail.
+    pub mail_sign_in: bool,
     /// Whether callers reach this server by TLS, as `PUBLIC_URL` says.
     pub is_public_https: bool,
     /// The base URL to which providers send people back; `None` without providers.
@@ -152,6 +154,11 @@ impl Section for IdentityConfig {
             "false",
             "Whether a user receives a mail when staff starts to act in the name of the user",
         ),
+        Variable::plain(
+            "MAIL_SIGN_IN",
+            "true",
+            "Whether people may sign in with a link or a code from a mail, in place of the password",
+        ),
         providers::NAMES,
         providers::PRESET,
         providers::ISSUER,
@@ -201,6 +208,7 @@ impl Section for IdentityConfig {
             dns_servers: dns_servers(read),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
+            mail_sign_in: read.parse("MAIL_SIGN_IN"),
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
             relying_party: relying_party::read(read, public_url.as_deref()),

@@ -82,6 +82,10 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("PasskeyCeremony", "options") => json!(r#"{"challenge":"q7v0Zk3yT1n8XcW5","rpId":"shop.example"}"#).into(),
         (_, "credential") => json!(r#"{"rawId":"q7v0Zk3yT1n8XcW5","response":{}}"#).into(),
         (_, "passkey" | "passkey_options") if message != "AddedPasskey" => Example::Omitted,
+        ("MailLogin" | "LoginWithMailRequest", "binding") => json!("mmb_AZe17kz0f8qJx2Yd").into(),
+        ("LoginWithMailRequest", "token") => Example::Omitted,
+        ("LoginWithMailRequest", "code") => json!("49203917").into(),
+        ("ListSignInProvidersResponse", "mail") => json!(true).into(),
         ("SecondFactor", "totp") => json!(true).into(),
         ("SecondFactor", "passkeys") => json!(1).into(),
         ("LinkedIdentity", "provider") | ("SignInProvider", "name") => json!("google").into(),
@@ -133,9 +137,9 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         .into(),
         (_, "recovery_codes") => json!("k4qd-7xw2-mjrb-za3e").into(),
         (_, "recovery_codes_left") => json!(10).into(),
-        ("User", "second_factor_time") | ("SecondFactor", "reset_time") | ("LoginResponse", "challenge") => {
-            Example::Omitted
-        }
+        ("User", "second_factor_time")
+        | ("SecondFactor", "reset_time")
+        | ("LoginResponse" | "LoginWithMailResponse", "challenge") => Example::Omitted,
         (_, "require_second_factor" | "second_factor_required") => json!(false).into(),
         (_, "token" | "refresh_token") => json!("mrt_q7v0Zk3yT1n8XcW5").into(),
         (_, "device_token") => json!("mdv_8Jc2mQz5RkT0wYpN").into(),

@@ -18,6 +18,7 @@ use crate::identity::{
     deletion::{job::EraseData, ops as deletion, store as deletions},
     email_change::store as email_change,
     invitation::store as invitation,
+    mail_login::store as mail_login,
     registration::store as registration,
     retention::{CONFIRMATIONS, DATA_EXPORTS, DELETION_NOTICES, INVITATIONS, SESSIONS, SIGN_INS},
     revocation::store as revocation,
@@ -96,6 +97,11 @@ pub(super) async fn expire_resets(app: App) -> Result<usize> {
 pub(super) async fn expire_email_changes(app: App) -> Result<usize> {
     let before = CONFIRMATIONS.start(&app.config, app.clock.now());
     in_batches(&app, |connection| Box::pin(email_change::delete_expired(connection, before, BATCH))).await
+}
+
+pub(super) async fn expire_mail_logins(app: App) -> Result<usize> {
+    let before = CONFIRMATIONS.start(&app.config, app.clock.now());
+    in_batches(&app, |connection| Box::pin(mail_login::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn check_account_domains(app: App) -> Result<usize> {

@@ -14,7 +14,7 @@ use crate::{
 };
 use mainstay_kernel::{config::Quota, error::Result, schedule::HOUR};
 
-pub(crate) use address::{EmailChange, EmailChanged, Invitation, PasswordReset, Registration};
+pub(crate) use address::{EmailChange, EmailChanged, Invitation, MailLogin, PasswordReset, Registration};
 pub(crate) use deletion::{DeletionDone, DeletionScheduled};
 pub(crate) use sign_in::SignIn;
 

@@ -9,7 +9,7 @@ const ANONYMIZE_USER: &str = "email = 'erased-' || id || '@erased.invalid', name
     staff_role_id = NULL, second_factor_at = NULL, version = version + 1, \
     password_hash = '$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE'";
 
-pub(super) const TABLES: [Personal; 38] = [
+pub(super) const TABLES: [Personal; 40] = [
     // Before the memberships, with which personal access tokens end.
     Personal::of_account("service_keys", "account_id").erased(),
     Personal::of_user("service_keys", "user_id").erased(),
@@ -32,6 +32,11 @@ pub(super) const TABLES: [Personal; 38] = [
     Personal::of_user("email_changes", "user_id").erased(),
     Personal::of_user("email_changes", "new_email").matching("user_id = $1").erased().not_exported(),
     Personal::of_user("email_changes", "old_email").matching("user_id = $1").erased().not_exported(),
+    Personal::of_user("mail_logins", "user_id").erased().not_exported(),
+    Personal::of_user("mail_logins", "email")
+        .matching("email = (SELECT email FROM users WHERE id = $1)")
+        .erased()
+        .not_exported(),
     Personal::of_user("second_factors", "user_id").erased().not_exported(),
     Personal::of_user("passkeys", "user_id").erased(),
     Personal::of_user("sessions", "user_id").erased(),
@@ -39,9 +44,13 @@ pub(super) const TABLES: [Personal; 38] = [
     Personal::of_account("sessions", "account_id").erased().not_exported(),
     Personal::of_user("linked_identities", "user_id").erased(),
     Personal::of_user("linked_identities", "email").matching("user_id = $1").erased().not_exported(),
-    // Refused sign-ins, invitations and memberships name the address. It is anonymized later.
+    // Refused sign-ins, invitations, memberships and orders name the address. It is anonymized later.
     Personal::of_user("audit_entries", "actor_id")
-        .matching("personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1)")
+        .matching(
+            "personal #>> '{fields,email,after}' = (SELECT email FROM users WHERE id = $1) OR \
+             coalesce(personal #>> '{fields,email,before}', lower(personal #>> '{fields,confirmationEmail,after}')) \
+                 = (SELECT email FROM users WHERE id = $1)",
+        )
         .anonymized("salt = NULL, personal = NULL", "salt IS NOT NULL")
         .not_exported(),
     Personal::of_user("impersonations", "user_id").erased(),

@@ -12,11 +12,11 @@ pub(super) const SESSIONS: Retention = Retention::of(
 
 /// The mails of these requests may still be in the queue.
 pub(super) const CONFIRMATIONS: Retention = Retention::of(
-    &["registrations", "password_resets", "email_changes"],
+    &["registrations", "password_resets", "email_changes", "mail_logins"],
     "CONFIRMATIONS_KEPT",
     "1d",
     ["1d", "400d"],
-    "How long registrations, password resets and changes of addresses are kept after they expired",
+    "How long registrations, password resets, changes of addresses and sign-ins by mail are kept after they expired",
 );
 
 /// An expired invitation can be resent.

@@ -185,17 +185,17 @@ impl Tokens {
 
     /// Removes the tokens of a membership, so that this instance checks it again at once.
     pub fn invalidate_member(&self, id: MemberId) {
-        self.0.verified.invalidate(move |access| access.member.is_some_and(|version| version.subject == id.0));
+        self.0.verified.invalidate(move |access| access.claims.member.is_some_and(|version| version.subject == id.0));
     }
 
     /// Removes the tokens of a custom role, so that this instance checks its version again at once.
     pub fn invalidate_role(&self, role: RoleId) {
-        self.0.verified.invalidate(move |access| access.role.is_some_and(|version| version.subject == role.0));
+        self.0.verified.invalidate(move |access| access.claims.role.is_some_and(|version| version.subject == role.0));
     }
 
     /// Removes the uses of a service key, so that this instance checks it again at once.
     pub fn invalidate_key(&self, key: ServiceKeyId) {
-        self.0.verified.invalidate(move |access| access.key.is_some_and(|version| version.subject == key.0));
+        self.0.verified.invalidate(move |access| access.claims.key.is_some_and(|version| version.subject == key.0));
     }
 
     /// Removes the tokens of a user and of the user's impersonations, so that this instance checks the user again at once.

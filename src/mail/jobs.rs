@@ -10,19 +10,24 @@ use mainstay_kernel::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store};
+use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store, suppression::store as suppression};
 
 /// A kept mail prevents a second mail for the same cause. No cause is processed again after the shortest retention.
 const MAILS: Retention = Retention::of(
-    &["mails"],
+    &["mails", "mail_suppressions"],
     "MAILS_KEPT",
     "30d",
     ["30d", "400d"],
-    "How long mails are kept after they were sent or given up",
+    "How long mails are kept after they were sent or given up; also bounces and unsubscriptions of addresses that no user has",
 );
 
-pub(super) const RETENTIONS: [Retention; 2] =
-    [MAILS, Retention::without_age(&["mail_suppressions"], "until the erasure of the user: the address gets no mail")];
+pub(super) const RETENTIONS: [Retention; 2] = [
+    MAILS,
+    Retention::without_age(
+        &["mail_suppressions"],
+        "the address of a user until its erasure; a complaint from any other address until an operator removes it",
+    ),
+];
 
 /// Mails that [a recipient waits for](crate::mail::ops::MailKind::IS_URGENT), in separate slots.
 #[derive(Debug)]
@@ -62,7 +67,10 @@ impl Handler for SendMail {
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
     let before = MAILS.start(&app.config, app.clock.now());
-    in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
+    let mails = in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await?;
+    let addresses =
+        in_batches(&app, |connection| Box::pin(suppression::delete_expired(connection, before, BATCH))).await?;
+    Ok(mails + addresses)
 }
 
 #[cfg(test)]

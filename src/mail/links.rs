@@ -32,6 +32,10 @@ pub struct Links<'a>(pub &'a Brand);
 impl Links<'_> {
     /// The id of resources in samples.
     pub const SAMPLE_ID: Uuid = Uuid::from_u128(0x0197_b61a_93d4_7c55_a8e2_6d1f_3b5c_7e90);
+    /// The path of the page that signs in with the link of a mail.
+    pub const SIGN_IN: &'static str = "/sign-in";
+    /// The parameter with the reason of a failure, by which the form of that page leads back to it.
+    pub const FAILURE: &'static str = "failure";
     /// The token in the links of samples.
     pub const SAMPLE_TOKEN: &'static str = "a-sample-of-a-token";
 
@@ -43,6 +47,11 @@ impl Links<'_> {
     /// Returns the page that requests a password reset.
     pub fn request_reset(self) -> String {
         format!("{}{RESET}", self.0.pages_url())
+    }
+
+    /// Returns the page that signs in, with a token.
+    pub fn sign_in(self, token: &str) -> String {
+        format!("{}{}?token={token}", self.0.pages_url(), Self::SIGN_IN)
     }
 
     /// Returns the page that confirms an address, with a token.

@@ -19,9 +19,7 @@
 //! sent twice, because SMTP has no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can
 //! recognize the duplicate.
 
-mod content;
-mod draft;
-mod kind;
+mod declare;
 mod limit;
 
 use std::{sync::Arc, time::Duration};
@@ -29,13 +27,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    database::{
-        Connection,
-        pipeline::{Queued, pipeline, queued},
-        time,
-    },
+    database::{Connection, pipeline::pipeline, time},
     error::{Error, Reason, Result},
-    events::Event,
     fault,
     id::AccountId,
     queue::dead,
@@ -64,15 +57,14 @@ pub(crate) use store::erase;
 pub use crate::{
     __mail_template as template,
     mail::{
+        kind::{Compose, Content, Draft, Kind, Kinds, MailKind, Template},
         links::Links,
         locale::Locale,
         model::Mail,
         text::{one_line, unlinked},
     },
 };
-pub use content::Content;
-pub use draft::Draft;
-pub use kind::{Compose, Kind, Kinds, MailKind, SendsMail, Template};
+pub use declare::SendsMail;
 
 /// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
@@ -96,8 +88,8 @@ pub async fn send<K: MailKind>(
     store::insert(connection, &[mail_of::<K>(id, parent, now)]).await
 }
 
-/// Queues one mail for each active member of an account: the parent is the user. A second call for the same cause queues
-/// mail for new members only, if the kind is a team's own.
+/// Queues one mail for each active member of an account, the 100 of longest standing at most: the parent is the user. A second
+/// call for the same cause queues mail for new ones of these only, if the kind is a team's own.
 ///
 /// # Errors
 /// Any database error.
@@ -114,15 +106,6 @@ pub async fn send_to_members<K: MailKind>(
 
 fn mail_of<K: MailKind>(id: Uuid, parent: Option<Uuid>, now: DateTime<Utc>) -> Mail {
     Mail::about(Topic { kind: K::NAME.into(), id, parent }, K::IS_URGENT, K::LIFETIME, now)
-}
-
-/// Returns the statement that queues the mails of a kind about these events, in the transaction that publishes them. The
-/// recipient is determined when a mail is sent, so that it reads nothing.
-fn about<K: MailKind>(events: &[Event], now: DateTime<Utc>) -> Option<Queued> {
-    let events = events.iter().filter(|event| K::EVENT == Some(&*event.kind));
-    let mails: Vec<_> = events.map(|event| mail_of::<K>(event.resource, None, now)).collect();
-    (!mails.is_empty())
-        .then(|| queued(move |connection| Box::pin(async move { store::insert(connection, &mails).await })))
 }
 
 /// The outcome of an attempt.

@@ -1,6 +1,6 @@
 //! The pages that the links of mails open when no front end serves them: password reset and registration, each
 //! requested with an address and confirmed with a token; the confirmation and undoing of another address; the cancellation of a
-//! deletion; and the acceptance of an invitation.
+//! deletion; the acceptance of an invitation; and the sign-in with a link, in the browser that asked for it.
 //!
 //! The pages work without scripts and load no resources. A token is in the URL only until its form is shown: the form
 //! sends it in the body, no `Referer` carries it, no cache stores it, and the log omits query strings. A GET request
@@ -35,7 +35,10 @@ use crate::{
         registration::ops::{self as registration, NewUser},
         user::model::{self as user, EmailAddress, Language},
     },
-    mail::{links, suppression::ops as suppression},
+    mail::{
+        links::{self, Links},
+        suppression::ops as suppression,
+    },
     proto::identity::v1::Reason as IdentityReason,
 };
 
@@ -45,7 +48,7 @@ use view::{Done, Offer, Page, Problem, View};
 /// How long a form may take to arrive, and then its password to be hashed.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 8] {
     [
         (links::RESET, get(show_reset).post(submit_reset)),
         (links::REGISTER, get(show_registration).post(submit_registration)),
@@ -53,15 +56,21 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 7] {
         (links::UNDO_EMAIL, get(show_email_undo).post(undo_email)),
         (links::CANCEL_DELETION, get(show_deletion).post(cancel_deletion)),
         (links::INVITATION, get(show_invitation).post(accept_invitation)),
+        // The module of identity handles the form, which sets the cookies of a session.
+        (Links::SIGN_IN, get(show_sign_in)),
         (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
     ]
 }
 
 /// Returns the token of a link.
 fn token(uri: &Uri) -> String {
+    parameter(uri, "token")
+}
+
+fn parameter(uri: &Uri, wanted: &str) -> String {
     let query = uri.query().unwrap_or_default();
-    let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
-    pair.map(|(_, token)| token.into_owned()).unwrap_or_default()
+    let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+    pair.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -133,6 +142,18 @@ async fn join(app: &App, form: &Form, offer: &Offer, from: IpAddr) -> Result<Don
         invitation::accept_as_new_user(app, &form.token, NewMember { password, name, language: None }, from).await
     };
     joined.map(|_| Done::Joined).map_err(|error| problem(&error))
+}
+
+/// Shows the form of a link or, after it failed, the reason.
+async fn show_sign_in(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
+    let again = |problem| View::again(Page::SignIn, Form::default(), problem);
+    let view = match parameter(&uri, Links::FAILURE).as_str() {
+        "" => View::form(Page::SignIn, token(&uri)),
+        "browser" => again(Problem::Browser),
+        "link" => again(Problem::Link),
+        _ => again(Problem::Other),
+    };
+    view::render(&app, &headers, &view)
 }
 
 async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {

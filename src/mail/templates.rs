@@ -12,15 +12,15 @@ mod text;
 use std::{collections::BTreeSet, path::Path};
 
 use chrono::{DateTime, Utc};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, Value, context};
 
 use crate::{
     identity::user::model::Language,
     mail::{
         config::{Brand, Color},
+        kind::{Content, Kinds},
         links::Links,
         locale::Locale,
-        ops::{Content, Kinds},
         text::one_line,
     },
 };
@@ -176,11 +176,12 @@ impl Templates {
         let is_sampled = |name: &&str| samples.iter().any(|content| content.template() == *name);
         let unsampled = self.names().into_iter().filter(|name| !is_sampled(name));
         let mut faults: Vec<_> = unsampled.map(|name| format!("{name}: the template has no sample")).collect();
-        for page in ["reset", "registration", "email_change", "email_undo", "deletion", "unsubscribe"] {
+        let offer = context! { account => "", inviter => "", email => "", is_registered => false };
+        for page in ["reset", "registration", "email_change", "email_undo", "deletion", "invitation", "unsubscribe"] {
             let (token, nothing) = ("token", None::<&str>);
             let values = context! {
                 page, token, language => FALLBACK, name => "", account => "", nonce => "", problem => nothing, done => nothing,
-                sign_in => "", keeps_mail => true,
+                sign_in => "", keeps_mail => true, offer => offer.clone(),
             };
             let rendered = self.environment.get_template("page.html").and_then(|template| template.render(values));
             faults.extend(rendered.err().map(|error| describe(&error, "page.html")));
@@ -195,10 +196,12 @@ impl Templates {
                     Err(error) => faults.push(describe(&error, &file)),
                     Ok(rendered) if rendered.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
                     Ok(rendered) => {
-                        let token =
-                            content.required_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
-                        let lacks = |text: &str| token.is_some_and(|token| !text.contains(token));
-                        if lacks(&rendered.text) || lacks(&rendered.html) {
+                        let RenderedMail { text, html, .. } = rendered;
+                        let is_shown = |link: &str| {
+                            let escaped = HtmlEscape(link).to_string();
+                            text.contains(link) && (html.contains(&escaped) || html.contains(link))
+                        };
+                        if content.required_link().is_some_and(|link| !is_shown(link)) {
                             faults.push(format!("{file}: does not show {{{{ link }}}}"));
                         }
                     }

@@ -23,7 +23,7 @@ use lettre::{
 };
 
 use crate::mail::config::MailTransport;
-use crate::mail::{id::MailId, ops::Kind, templates::RenderedMail};
+use crate::mail::{id::MailId, kind::Kind, templates::RenderedMail};
 use mainstay_kernel::{alert::Alerts, breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;

@@ -26,6 +26,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("OperationError", "code") => json!("VALIDATION_FAILED").into(),
         ("OperationError", "line") => json!("2182").into(),
         ("Operation", "kind") => json!("OPERATION_KIND_IMPORT_TICKETS").into(),
+        ("Operation", "kind_name") => json!("import_tickets").into(),
         ("Operation", "state") => json!("OPERATION_STATE_RUNNING").into(),
         (_, "rows_total") => json!("2181").into(),
         (_, "rows_done") => json!("1200").into(),

@@ -1,25 +1,18 @@
 //! Operations: work that continues after its request was answered.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use mainstay_kernel::error::Catalogued;
 
 use crate::operations::id::OperationId;
 use crate::proto::operations::v1::Reason as OperationsReason;
-use crate::support::import::model::Format;
 use mainstay_kernel::{
     error::{Error, Reason, Result},
     id::AccountId,
     numbered::numbered,
     page::Key,
 };
-
-numbered! {
-    /// The kind of work.
-    Kind {
-        /// Creates tickets from a file.
-        ImportTickets = 1,
-    }
-}
 
 numbered! {
     /// The status of an operation.
@@ -108,14 +101,14 @@ impl Failure {
     }
 }
 
-/// The progress of an operation.
+/// The progress of an operation. A row is a part of the work, such as a row of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The number of rows; 0 until they are counted.
     pub total: i64,
-    /// The number of rows that created a resource.
+    /// The number of rows that created or changed a resource.
     pub created: i64,
-    /// The number of rows that an earlier run had already created.
+    /// The number of rows that were already known from an earlier operation.
     pub known: i64,
     /// The number of invalid rows.
     pub failed: i64,
@@ -132,15 +125,15 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     pub id: OperationId,
-    /// The kind of work.
-    pub kind: Kind,
+    /// The name of the kind of work.
+    pub kind: Cow<'static, str>,
+    /// The number of the kind in the enum of the API, which only the oldest kinds have.
+    pub kind_number: Option<i16>,
     pub state: State,
     /// The user or service key that requested it.
     pub owner: uuid::Uuid,
-    /// The account it creates tickets in.
+    /// The account whose data it changes.
     pub account: AccountId,
-    /// The format of the file.
-    pub format: Format,
     /// The progress so far.
     pub progress: Progress,
     /// The version, which each change increments by one.
@@ -152,15 +145,20 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Creates a pending import.
-    pub fn import(owner: uuid::Uuid, account: AccountId, format: Format, now: DateTime<Utc>) -> Self {
+    /// Creates a pending operation of a kind, by its name and its number.
+    pub fn new(
+        (kind, kind_number): (&'static str, Option<i16>),
+        owner: uuid::Uuid,
+        account: AccountId,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             id: OperationId::generate(now),
-            kind: Kind::ImportTickets,
+            kind: kind.into(),
+            kind_number,
             state: State::Pending,
             owner,
             account,
-            format,
             progress: Progress::default(),
             version: 1,
             created_at: now,

@@ -1,43 +1,61 @@
 //! Operations, which their owner and admins can view and cancel.
 
+mod job;
+mod kind;
+mod registry;
+mod run;
+
 use futures_util::future::BoxFuture;
 
-use crate::operations::id::OperationId;
-use crate::operations::{
-    kind::Kinds,
-    model::{Operation, RowError},
-    store,
+use crate::{
+    identity::account::ops as accounts,
+    operations::{
+        id::OperationId,
+        model::{Operation, RowError},
+        store,
+    },
 };
 use mainstay_kernel::{
     caller::Permit,
     changes::{self, Change},
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
+    id::AccountId,
     page::{Listed, Page, Total},
+    queue,
     unit_of_work::Work,
     version::ExpectedVersions,
 };
 
+pub use job::{Outcome, RunOperation, run};
+pub use kind::{End, OperationKind};
+pub use registry::{CarriesOut, Kind, Kinds};
+pub use run::Run;
 // For the modules that carry out operations.
-pub(crate) use store::{erase, get as read};
+pub(crate) use store::erase;
+pub use store::insert_errors as record_errors;
 
 /// The topic of changes, for watchers.
 pub const TOPIC: &str = "operations.operation";
 
-/// Stores a new operation.
+/// Stores a new operation on behalf of the caller, and the job that carries it out. The caller must reach the account.
 ///
 /// # Errors
-/// `NOT_FOUND` when the account does not exist.
-pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Result<()> {
-    pipeline!(store::insert(connection, operation), record_change(connection, operation))?;
-    Ok(())
+/// `NOT_FOUND` when the account does not exist, `DELETION_BEGUN`.
+pub async fn begin<K: OperationKind>(work: &mut Work, account: AccountId, request: K) -> Result<Operation> {
+    accounts::check_open(work, vec![account]).await?;
+    let began = Operation::new((K::NAME, K::NUMBER), work.permit()?.caller().principal(), account, work.now());
+    let connection: &Connection = work.connection().await?;
+    pipeline!(store::insert(connection, &began), record_change(connection, &began))?;
+    queue::enqueue(connection, &RunOperation { operation: began.id, request }).await?;
+    Ok(began)
 }
 
 /// Stores the next version of an operation.
 ///
 /// # Errors
 /// `CONFLICT` if another transaction stored a version meanwhile.
-pub(crate) async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
+async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
     pipeline!(store::update(connection, operation), record_change(connection, operation))?;
     Ok(())
 }
@@ -74,7 +92,8 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OperationId) -> R
 /// rolled back; batches already stored are kept.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed; `UNAVAILABLE` if no module of this
+/// program declares its kind.
 pub async fn cancel(
     work: &mut Work,
     kinds: &Kinds,
@@ -85,7 +104,7 @@ pub async fn cancel(
     let operation = store::lock(work.connection().await?, visibility, id).await?;
     ExpectedVersions::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
-    (kinds.of(cancelled.kind)?.on_cancel)(work, &cancelled).await?;
+    (kinds.of(&cancelled.kind)?.cancel)(work, &cancelled).await?;
     Ok(cancelled)
 }
 

@@ -4,9 +4,8 @@ use tonic::Request;
 
 use crate::operations::id::OperationId;
 use crate::operations::{
-    kind::Kinds,
     model::{Operation, RowError},
-    ops,
+    ops::{self, Kinds},
 };
 use crate::proto::operations::v1::{self as pb, operation_service_server::OperationService};
 use mainstay_kernel::{
@@ -29,7 +28,8 @@ pub(crate) fn render(operation: Operation) -> pb::Operation {
     let failure = operation.state.failure().cloned();
     pb::Operation {
         id: operation.id.to_string(),
-        kind: operation.kind.number().into(),
+        kind: operation.kind_number.unwrap_or_default().into(),
+        kind_name: operation.kind.into_owned(),
         state: operation.state.status().number().into(),
         progress: Some(pb::OperationProgress {
             rows_total: progress.total,

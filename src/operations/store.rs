@@ -3,15 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Timestamptz},
+    sql_types::{Array, BigInt, Text, Timestamptz, Uuid},
 };
 use diesel_async::RunQueryDsl;
 
 use crate::operations::id::OperationId;
 use crate::{
-    operations::model::{Failure, Kind, Operation, Progress, RowError, State, Status},
+    operations::model::{Failure, Operation, Progress, RowError, State, Status},
     schema::{operation_errors, operations},
-    support::import::model::Format,
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -31,11 +30,11 @@ use mainstay_kernel::{
 #[diesel(table_name = operations, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: OperationId,
-    kind: i16,
+    kind: Option<i16>,
+    kind_name: String,
     state: i16,
     owner_id: uuid::Uuid,
     account_id: AccountId,
-    format: i16,
     rows_total: i64,
     rows_done: i64,
     rows_created: i64,
@@ -54,11 +53,11 @@ impl From<&Operation> for Row {
         let Operation { state, progress, .. } = operation;
         Self {
             id: operation.id,
-            kind: operation.kind.number(),
+            kind: operation.kind_number,
+            kind_name: operation.kind.clone().into_owned(),
             state: state.status().number(),
             owner_id: operation.owner,
             account_id: operation.account,
-            format: operation.format.number(),
             rows_total: progress.total,
             rows_done: progress.rows_done(),
             rows_created: progress.created,
@@ -78,7 +77,6 @@ impl TryFrom<Row> for Operation {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let broken = |column| corrupt("operations", row.id, column);
         let failure = row.failure_code.zip(row.failure_message).map(|(code, message)| Failure { code, message });
         let state = match (Status::from_number(row.state.into()), row.finished_at, failure) {
             (Some(Status::Pending), None, None) => State::Pending,
@@ -86,15 +84,15 @@ impl TryFrom<Row> for Operation {
             (Some(Status::Succeeded), Some(at), None) => State::Succeeded { at },
             (Some(Status::Failed), Some(at), Some(failure)) => State::Failed { at, failure },
             (Some(Status::Cancelled), Some(at), None) => State::Cancelled { at },
-            _ => return Err(broken("state")),
+            _ => return Err(corrupt("operations", row.id, "state")),
         };
         Ok(Self {
             id: row.id,
-            kind: Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?,
+            kind: row.kind_name.into(),
+            kind_number: row.kind,
             state,
             owner: row.owner_id,
             account: row.account_id,
-            format: Format::from_number(row.format.into()).ok_or_else(|| broken("format"))?,
             progress: Progress {
                 total: row.rows_total,
                 created: row.rows_created,
@@ -196,6 +194,24 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, page: P
     let query = query.order(operation_errors::line.asc()).limit(page.size).select(ErrorRow::as_select());
     let rows: Vec<ErrorRow> = query.load(connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
+}
+
+/// Records invalid rows of an operation.
+///
+/// # Errors
+/// `CONFLICT` when another worker has recorded one of them.
+pub async fn insert_errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
+    const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
+                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message) \
+                       ON CONFLICT DO NOTHING";
+    let count = diesel::sql_query(SQL)
+        .bind::<Uuid, _>(operation)
+        .bind::<Array<BigInt>, _>(errors.iter().map(|error| error.line).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.code.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
 /// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may

@@ -8,7 +8,10 @@ use mainstay_kernel::{
     command::{Command, Program, for_operator, print},
 };
 
-use crate::sample::ops::{self, Removal, State};
+use crate::sample::{
+    model::{MARK, STAFF_ROLE},
+    ops::{self, Removal, State},
+};
 
 /// Add sample data to the private database, or remove it.
 ///
@@ -45,13 +48,16 @@ async fn add(app: &App) -> anyhow::Result<String> {
 }
 
 fn sentence(removal: Removal) -> String {
-    let Removal { accounts, tickets, orders, archived_products } = removal;
+    let Removal { accounts, tickets, orders, archived_products, is_role_kept } = removal;
     if accounts == 0 {
         return "There is no sample data.\n".to_owned();
     }
     let mut text = format!("Removed {accounts} accounts with {tickets} tickets and comments and {orders} orders.\n");
     if archived_products > 0 {
         text += &format!("{archived_products} products are archived only: orders of other accounts refer to them.\n");
+    }
+    if is_role_kept {
+        text += &format!("The role {STAFF_ROLE}{MARK} is kept: users of other accounts have it.\n");
     }
     text
 }

@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::{
     identity::{
         service_key::{model::Draft, ops as service_key},
+        session::ops as session,
         user::{model::EmailAddress, ops as user},
     },
     mail::ops as mail,
@@ -69,6 +70,14 @@ pub async fn state(app: &App) -> Result<State> {
         (true, false) => State::Partial,
         (false, false) => State::Absent,
     })
+}
+
+/// Returns whether any person has signed in, who may have changed the sample data.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn is_used(app: &App) -> Result<bool> {
+    app.database.autocommit(async |connection| session::any(connection).await).await
 }
 
 /// Adds the sample data, unless it is complete. Data from an interrupted call is removed first. No worker may run

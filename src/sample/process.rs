@@ -11,16 +11,17 @@ use mainstay_kernel::{
 use crate::sample::ops::{self, State};
 
 /// The maximum time for adding the sample data before jobs begin.
-const TIME_LIMIT: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// Adds the sample data to a new private database once the server listens. If the first start was interrupted
-/// meanwhile, a later start only logs that, because starting over would remove data that users have added to the sample
-/// accounts.
+/// Adds the sample data to a new private database once the server listens. If that was interrupted, the next start begins
+/// again, unless a person has signed in, who may have added data to the sample accounts, or scheduled tasks have run.
 pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     let Purpose::Server { private_database: Some(database), .. } = process.purpose else { return Ok(()) };
     let PrivateDatabase { is_new, takes_samples } = database;
     let state = for_operator(ops::state(&process.app).await)?;
-    if takes_samples && is_new {
+    let is_unused = is_new && !for_operator(ops::is_used(&process.app).await)?;
+    let begins = takes_samples && is_unused && state != State::Complete;
+    if begins {
         let app = process.app.clone();
         process.before_jobs(async move { add(&app).await });
         process.notice("Sample data is being added, in the background. `serve --empty` starts without it.");
@@ -30,7 +31,7 @@ pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
             process.command_line("sample add")
         ));
     }
-    if takes_samples && is_new || state != State::Absent {
+    if begins || state != State::Absent {
         let command = process.command_line("sample remove");
         process.notice(format!("Once this server is stopped, `{command}` removes the sample data."));
     }

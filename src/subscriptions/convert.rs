@@ -5,7 +5,10 @@ use prost::Message as _;
 use crate::payments::settlement::ops::Respond;
 use crate::proto::subscriptions::v1 as pb;
 use crate::subscriptions::model::Subscription;
-use mainstay_kernel::grpc::render::{money, time};
+use mainstay_kernel::{
+    audit::Audited,
+    grpc::render::{money, time},
+};
 
 /// Renders a subscription. Only staff see failure codes that reveal a bank's suspicion.
 pub(super) fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
@@ -30,6 +33,14 @@ pub(super) fn render(subscription: Subscription, is_staff: bool) -> pb::Subscrip
         version: Some(subscription.version),
         create_time: Some(time(subscription.created_at)),
         update_time: Some(time(subscription.updated_at)),
+    }
+}
+
+impl Audited for Subscription {
+    type Message = pb::Subscription;
+
+    fn message(self) -> pb::Subscription {
+        render(self, false)
     }
 }
 

@@ -83,6 +83,7 @@ pub async fn cancel(
 ) -> Result<Subscription> {
     let visibility = work.permit()?.visibility();
     let subscription = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
+    work.before(&subscription);
     ExpectedVersions::check(expected.as_ref(), subscription.version)?;
     let subscription = subscription.cancel(how, context.now, context.until())?;
     context.check_gateway(&subscription.gateway)?;

@@ -5,6 +5,7 @@ mod api;
 mod crashes;
 mod due;
 mod kinds;
+mod login;
 mod metrics;
 mod orders;
 pub(crate) mod pages;

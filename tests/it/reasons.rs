@@ -18,7 +18,7 @@ use crate::{
 use coverage::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const TESTED_HERE: [&str; 29] = [
+const TESTED_HERE: [&str; 30] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -28,6 +28,7 @@ const TESTED_HERE: [&str; 29] = [
     "IDEMPOTENCY_KEY_EXPIRED",
     "INTERNAL_ERROR",
     "LAST_ADMIN",
+    "MAIL_SIGN_IN_DISABLED",
     "METHOD_NOT_ALLOWED",
     "NOT_ACCEPTABLE",
     "OVERLOADED",

@@ -8,6 +8,7 @@ mod ending;
 mod impersonation;
 mod import;
 mod keys;
+pub(crate) mod mail_login;
 mod of_others;
 pub(crate) mod password;
 mod refresh;

@@ -69,6 +69,11 @@ async fn an_admin_gets_the_password_of_a_file() {
         assert_eq!(output.status.success(), is_created, "{arguments} {variable:?}: {output:?}");
         let request = json!({ "email": email, "password": PASSWORD });
         let answer = cast.anonymous.rest("AuthService.Login", request).await;
+        let entries = format!(
+            "SELECT count(*) FROM audit_entries JOIN users ON users.id = resource_id WHERE email = '{email}'
+                AND method = 'command' AND changes -> 'role' ->> 'after' = 'ROLE_ADMIN'"
+        );
+        assert_eq!(app.database.number(&entries).await, i64::from(is_created), "{arguments} {variable:?}");
         if is_created {
             answer.success();
         } else {
@@ -90,6 +95,10 @@ async fn an_operator_makes_a_user_an_admin() {
         command.output().await.expect("the binary runs")
     };
     assert!(!make_admin(&format!("{}@example.com", unique())).await.status.success(), "an unknown user");
+    let leaver = cast.colleague.as_user();
+    let leaves = format!("UPDATE users SET deletion_at = now() + interval '9 days' WHERE id = '{}'", leaver.id);
+    app.database.sql(&leaves).await;
+    assert!(!make_admin(&leaver.email).await.status.success(), "the user would not stay");
     let output = make_admin(&agent.email.to_uppercase()).await;
     assert!(
         output.status.success() && String::from_utf8_lossy(&output.stdout).contains(&agent.id.to_string()),
@@ -103,6 +112,10 @@ async fn an_operator_makes_a_user_an_admin() {
     let me = admin.rest("UserService.GetMe", json!({})).await.success();
     assert_eq!((&me.data()["role"], &me.data()["state"]), (&json!("ROLE_ADMIN"), &json!("USER_STATE_ACTIVE")));
     admin.rest("ServiceKeyService.ListServiceKeys", json!({})).await.success();
+    let entries = "SELECT resource_id, changes -> 'role' ->> 'before', changes -> 'role' ->> 'after' FROM audit_entries
+        WHERE method = 'command' AND resource_kind = 'identity.user' AND actor_kind = 5";
+    let expected = [agent.id.to_string(), "ROLE_AGENT".to_owned(), "ROLE_ADMIN".to_owned()].map(Some).to_vec();
+    assert_eq!(app.database.sql(entries).await, [expected]);
 }
 
 /// Two admins revoke each other's role on two instances. An external lock ensures that both have begun.

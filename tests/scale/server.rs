@@ -57,6 +57,8 @@ impl Server {
         let postgres = Postgres::start(options).await?;
         let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
         tokio::spawn(connection);
+        // As the app's own connections, whose plans the tests check: compiling a query takes longer than running it once.
+        client.batch_execute("SET jit = off").await?;
         let config =
             modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "10m")])).expect("these are good values");
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a

@@ -119,8 +119,22 @@ async function exchange(path: string, body?: unknown): Promise<void> {
 }
 
 /** Signs in, or returns the challenge that a second factor answers. */
-export async function signIn(email: string, password: string): Promise<string | undefined> {
-  const response = await send("POST", "/session", { email, password });
+export function signIn(email: string, password: string): Promise<string | undefined> {
+  return prove("/session", { email, password });
+}
+
+/** Asks for a mail with a link and a code, which a cookie binds to this browser. An unknown address gets none. */
+export async function askForMail(email: string): Promise<void> {
+  await send("POST", "/session/mail", { email });
+}
+
+/** Signs in with the code of that mail, like `signIn`. */
+export function signInWithMailCode(code: string): Promise<string | undefined> {
+  return prove("/session/mail/code", { code });
+}
+
+async function prove(path: string, body: unknown): Promise<string | undefined> {
+  const response = await send("POST", path, body);
   const { data, challenge } = (await response.json()) as { data?: Tokens; challenge?: { token: string } };
   if (data) enter(data);
   return challenge?.token;

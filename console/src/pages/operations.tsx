@@ -21,6 +21,11 @@ export function isOver(operation: Operation | undefined): boolean {
   return operation !== undefined && !["OPERATION_STATE_PENDING", "OPERATION_STATE_RUNNING"].includes(operation.state);
 }
 
+/** A kind that a module declares has a name only. */
+function kindOf(operation: Operation): string {
+  return operation.kind.endsWith("_UNSPECIFIED") ? operation.kindName : operation.kind;
+}
+
 function Progress({ operation }: { operation: Operation }) {
   const t = useText();
   const { rowsTotal, rowsDone } = operation.progress;
@@ -37,7 +42,7 @@ export function OperationsPage() {
   const t = useText();
   const name = useName();
   const columns: Column<Operation>[] = [
-    { name: "kind", label: name("kind"), cell: (one) => <><Link className="row-link" to="/operations/$id" params={{ id: one.id }}>{name(one.kind)}</Link><small className="gist narrow-only"><Age value={one.createTime} />{" · "}{one.progress.rowsDone} / {one.progress.rowsTotal}</small></> },
+    { name: "kind", label: name("kind"), cell: (one) => <><Link className="row-link" to="/operations/$id" params={{ id: one.id }}>{name(kindOf(one))}</Link><small className="gist narrow-only"><Age value={one.createTime} />{" · "}{one.progress.rowsDone} / {one.progress.rowsTotal}</small></> },
     { name: "state", label: name("state"), cell: (one) => <Badge value={one.state} /> },
     { name: "progress", label: t("Progress"), wide: true, cell: (one) => <Progress operation={one} /> },
     { name: "createTime", label: t("Created"), wide: true, cell: (one) => <Age value={one.createTime} /> },
@@ -71,14 +76,14 @@ export function OperationPage() {
     return { ...page, data: page.data.map((row) => ({ ...row, id: row.line })) };
   };
   return (
-    <PageFrame title={name(data.kind)} above={above} actions={!isOver(data) && <Action id="OperationService_CancelOperation" values={path} version={data.version} name={name(data.kind)} />}>
+    <PageFrame title={name(kindOf(data))} above={above} actions={!isOver(data) && <Action id="OperationService_CancelOperation" values={path} version={data.version} name={name(kindOf(data))} />}>
       <Card title={t("Progress")} actions={<Badge value={data.state} />}>
         <p aria-live="polite"><Progress operation={data} /></p>
         {data.failure && <p className="warning">{data.failure.message} <code>{data.failure.code}</code></p>}
         <Fields value={data.progress} />
       </Card>
       {data.progress.rowsFailed !== "0" && <RelatedList title={t("Failed rows")} name={["operation-errors", id, isOver(data)]} empty={t("No row failed.")} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
-      <Card title={t("Details")}><Fields value={data} without={["progress", "failure"]} /></Card>
+      <Card title={t("Details")}><Fields value={data} without={["progress", "failure", "kind"]} /></Card>
     </PageFrame>
   );
 }

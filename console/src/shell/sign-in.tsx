@@ -4,10 +4,10 @@ import { useEffect, useRef, useState, type FormEvent } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 import { hasPasskeys, isDeclined, offersPasskeys, proveByPasskey } from "../api/passkey";
-import { answerChallenge, answerWithPasskey, arrival, beginPasskeySignIn, passkeyOptions, providerUrl, signIn, signInWithPasskey } from "../api/session";
+import { answerChallenge, answerWithPasskey, arrival, askForMail, beginPasskeySignIn, passkeyOptions, providerUrl, signIn, signInWithMailCode, signInWithPasskey } from "../api/session";
 import { asApiError, type ApiError } from "../api/errors";
 import { useText, type Text } from "../text";
-import { CodeField } from "../ui/code-field";
+import { AppCode, CodeField } from "../ui/code-field";
 import { Appearance } from "./appearance";
 
 export function SignIn() {
@@ -16,7 +16,10 @@ export function SignIn() {
   const [busy, setBusy] = useState(false);
   // The token of the challenge; empty for one that is in a cookie.
   const [challenge, setChallenge] = useState<string | undefined>(arrival.outcome === "second_factor" ? "" : undefined);
-  const providers = useProviders();
+  // The address to which a mail was sent.
+  const [mailed, setMailed] = useState<string>();
+  const address = useRef<HTMLInputElement>(null);
+  const ways = useWays();
   const options = usePasskeyOptions(challenge);
   const attempt = async (work: () => Promise<void>) => {
     setBusy(true);
@@ -27,17 +30,21 @@ export function SignIn() {
       if (isDeclined(failure)) return setBusy(false);
       const error = asApiError(failure);
       setError(error);
-      // The challenge has expired.
-      if (error.code === "INVALID_TOKEN") setChallenge(undefined);
+      // The challenge or the mail has expired.
+      if (error.code === "INVALID_TOKEN") {
+        setChallenge(undefined);
+        setMailed(undefined);
+      }
     }
     setBusy(false);
   };
-  const stopOffer = useOffer(challenge === undefined, attempt);
+  const stopOffer = useOffer(challenge === undefined && mailed === undefined, attempt);
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     void attempt(async () => {
       if (challenge !== undefined) return answerChallenge(challenge || undefined, String(form.get("code")));
+      if (mailed !== undefined) return setChallenge(await signInWithMailCode(String(form.get("code"))));
       setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
     });
   };
@@ -47,20 +54,34 @@ export function SignIn() {
     stopOffer();
     await signInWithPasskey(await proveByPasskey(await beginPasskeySignIn()));
   });
+  const ask = () => {
+    // The password is not needed, so that the form as a whole is not valid.
+    if (!address.current?.reportValidity()) return;
+    const email = address.current.value.trim();
+    void attempt(async () => {
+      await askForMail(email);
+      setMailed(email);
+    });
+  };
   return (
     <main className="sign-in">
       <form onSubmit={submit}>
         <img src="/console/mark.svg" alt="" width="40" height="40" />
         <h1>{t("Sign in to Mainstay")}</h1>
-        {challenge === undefined ? <>
-          <label><span>{t("E-mail address")}</span><input name="email" type="email" autoComplete="username webauthn" required autoFocus /></label>
+        {challenge !== undefined ? <CodeField key="challenge" autoFocus /> : mailed !== undefined ? <>
+          <p role="status">{t("If a user has the address {email}, a mail with a link and a code is on its way. Open the link in this browser, or enter the code.", { email: mailed })}</p>
+          <label><span>{t("Code from the mail")}</span><AppCode autoFocus digits={8} /></label>
+          <p><button type="button" className="link" onClick={() => setMailed(undefined)}>{t("Use the password")}</button></p>
+        </> : <>
+          <label><span>{t("E-mail address")}</span><input ref={address} name="email" type="email" autoComplete="username webauthn" required autoFocus /></label>
           <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
-        </> : <CodeField autoFocus />}
+        </>}
         {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
         <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
         {hasPasskeys && (challenge === undefined || options !== undefined) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
-        {challenge === undefined && providers.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
+        {challenge === undefined && mailed === undefined && ways.mail && <button type="button" onClick={ask} disabled={busy}>{t("Sign in by mail")}</button>}
+        {challenge === undefined && ways.data.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
       </form>
       <Appearance />
     </main>
@@ -98,13 +119,13 @@ function useOffer(isOffered: boolean, attempt: (work: () => Promise<void>) => Pr
   return () => offer.current?.abort();
 }
 
-/** Without the list, people sign in with the password. */
-function useProviders(): readonly Schemas["SignInProvider"][] {
-  const [providers, setProviders] = useState<readonly Schemas["SignInProvider"][]>([]);
+/** Returns the ways to sign in. Without the list, people sign in with the password. */
+function useWays(): Schemas["ListSignInProvidersResponse"] {
+  const [ways, setWays] = useState<Schemas["ListSignInProvidersResponse"]>({ data: [], mail: false });
   useEffect(() => {
-    read(api.GET("/api/v1/auth/providers")).then(({ data }) => setProviders(data), () => undefined);
+    read(api.GET("/api/v1/auth/providers")).then(setWays, () => undefined);
   }, []);
-  return providers;
+  return ways;
 }
 
 /** Returns the English text of the reason for which a sign-in with a provider failed. */

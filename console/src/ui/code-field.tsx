@@ -17,6 +17,6 @@ export function CodeField({ autoFocus = false }: { autoFocus?: boolean }) {
   );
 }
 
-export function AppCode({ autoFocus = false }: { autoFocus?: boolean }) {
-  return <input key="app" name="code" autoComplete="one-time-code" inputMode="numeric" pattern="\s*(\p{Nd}[\s\p{Pd}]*){6}" maxLength={32} required autoFocus={autoFocus} />;
+export function AppCode({ autoFocus = false, digits = 6 }: { autoFocus?: boolean; digits?: number }) {
+  return <input key="app" name="code" autoComplete="one-time-code" inputMode="numeric" pattern={`\\s*(\\p{Nd}[\\s\\p{Pd}]*){${digits}}`} maxLength={32} required autoFocus={autoFocus} />;
 }

@@ -90,7 +90,6 @@ pub(crate) struct Alert {
     pub(crate) event: AlertEvent,
 }
 
-/// A change of an alert.
 #[derive(Debug)]
 pub(crate) enum AlertEvent {
     /// It was raised.
@@ -118,7 +117,6 @@ const QUEUE_CAPACITY: usize = 1000;
 /// The provider, the cause and the subject.
 type AlertKey = (&'static str, &'static str, String);
 
-/// The state of an alert in this server.
 #[derive(Debug, Clone, Copy)]
 struct AlertState {
     /// Whether it was raised since it was last resolved.

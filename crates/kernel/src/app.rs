@@ -112,8 +112,7 @@ impl App {
         Self { database: self.database.with_clock(&clock), clock, ..self }
     }
 
-    /// Returns the application with an additional part, or with another one of its type. Parts that were built before do not
-    /// see it.
+    /// Returns the application with an additional part, or with another one of its type. Earlier parts do not see it.
     #[must_use]
     pub fn with_part<T: Any + Send + Sync>(mut self, part: T) -> Self {
         let mut parts = (*self.parts.0).clone();
@@ -123,7 +122,6 @@ impl App {
     }
 }
 
-/// The parts of modules, by type.
 #[derive(Clone, Default)]
 struct Parts(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 

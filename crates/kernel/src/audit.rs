@@ -34,7 +34,7 @@ pub use record::Record;
 pub use refusals::Refusals;
 pub(crate) use store::insert;
 
-/// Makes the entries of records, at the time `now`. Outside of an application, as in tests of the database alone, there are
+/// Makes the entries of records, at the time `now`. Outside of an application, as in tests of the database, there are
 /// none.
 ///
 /// # Errors

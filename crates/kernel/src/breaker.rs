@@ -1,5 +1,4 @@
-//! A circuit breaker: consecutive failures suspend the calls to a dependency, until one probe has found that it
-//! answers.
+//! A circuit breaker: consecutive failures suspend the calls to a dependency, until a probe is answered.
 //!
 //! ```text
 //!   closed ──failures in a row──▶ open ──backoff is over──▶ half-open ──success──▶ closed
@@ -89,8 +88,7 @@ impl Breaker {
         breaker
     }
 
-    /// Returns the state. An open circuit whose backoff has elapsed counts as half-open, because the next call goes
-    /// through.
+    /// Returns the state. An open circuit whose backoff has elapsed counts as half-open: the next call goes through.
     pub fn state(&self) -> Circuit {
         match self.circuit() {
             Circuit::Open if self.backoff.lock().until <= Instant::now() => Circuit::HalfOpen,

@@ -136,8 +136,7 @@ impl Caller {
         matches!(self, Self::Service { .. })
     }
 
-    /// The id under which limits, idempotency keys and activities are recorded. It stays the same when a token is
-    /// refreshed.
+    /// The id under which limits, idempotency keys and activities are recorded. A refresh of a token keeps it.
     pub fn principal(&self) -> uuid::Uuid {
         match self {
             Self::User { id, .. } => id.0,

@@ -42,8 +42,8 @@ pub trait Command: CommandFactory + FromArgMatches + 'static {
     /// The subcommand's name. It must differ from those of all modules and of the program itself.
     const NAME: &'static str;
 
-    /// Runs the command and returns the exit status. The command runs alone in its process, so that its future need not
-    /// be `Send`.
+    /// Runs the command and returns the exit status. The command is alone in its process, so its future need not be
+    /// `Send`.
     ///
     /// # Errors
     /// The cause of the failure, for an operator. The exit status is then 1.

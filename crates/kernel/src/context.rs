@@ -91,7 +91,6 @@ impl Context {
         self
     }
 
-    /// Sets the alerts of the server.
     #[must_use]
     pub(crate) fn with_alerts(mut self, alerts: &Alerts) -> Self {
         self.alerts = Some(alerts.clone());

@@ -93,7 +93,6 @@ impl Database {
         Ok(Self { primary, replicas, clock, jobs_added, changes_added, outdated, listeners })
     }
 
-    /// Sets the clock of transactions.
     pub(crate) fn with_clock(self, clock: &Clock) -> Self {
         Self { clock: clock.clone(), ..self }
     }
@@ -127,7 +126,6 @@ impl Database {
         self.primary.connector().expect_loss();
     }
 
-    /// Returns the replicas, if configured.
     pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
         self.replicas.as_ref()
     }
@@ -297,8 +295,7 @@ impl From<DieselError> for Error {
     }
 }
 
-/// Returns the reason for an error that diesel does not classify, by its SQLSTATE (PostgreSQL documentation,
-/// appendix A).
+/// Returns the reason for an error that diesel does not classify, by its SQLSTATE (PostgreSQL manual, appendix A).
 fn unclassified(message: &str) -> Reason {
     match connect::sqlstate::of(message) {
         // Cancelled: by `statement_timeout`, or by an administrator.

@@ -1,5 +1,4 @@
-//! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, and a source for the
-//! log.
+//! The service's error type: a [reason](Catalogued) from the catalogue, a message for the caller, a source for the log.
 //!
 //! The two texts are separate fields and the error has no `Display`, so that formatting can't leak internal details.
 //! [`contract::status`](crate::contract::status) converts it to a gRPC status, and `http::middleware::envelope` to a

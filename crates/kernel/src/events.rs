@@ -89,7 +89,6 @@ pub struct HandlerEntry {
     pub handle: Handle,
 }
 
-/// The listeners of an application.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// The policies, which declare the events.
@@ -142,8 +141,7 @@ impl Job for HandleEvent {
     const NAME: &'static str = "handle_event";
     const MAX_ATTEMPTS: i32 = 10;
 
-    /// The same for the same event and module, so that an event that is published twice is handled once while the first
-    /// waits.
+    /// The same for the same event and module, so that an event published twice is handled once while the first waits.
     fn subject(&self) -> Uuid {
         let Event { kind, resource, version, .. } = &self.event;
         let hash = Sha256::new()

@@ -149,7 +149,6 @@ impl<K: Keys, H> FairShare<K, H> {
         Share { of: self.clone(), number, is_released: false }
     }
 
-    /// Locks the ledger.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger<K, H>> {
         self.0.lock()
     }
@@ -203,7 +202,6 @@ impl<K: Keys, H> Ledger<K, H> {
         ranked.max().map(|(_, number)| number)
     }
 
-    /// Removes a holder.
     pub(crate) fn remove(&mut self, number: u64) -> Option<Held<K, H>> {
         let held = self.held.remove(&number)?;
         self.change(held.keys, held.amount, 0);

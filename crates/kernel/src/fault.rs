@@ -1,5 +1,4 @@
-//! Fail points of the fault tests, which kill the process or cause a failure. They compile to nothing in ordinary
-//! builds.
+//! Fail points of the fault tests, which kill the process or cause a failure. Ordinary builds have none.
 //!
 //! `MAINSTAY_FAULTS=commit.before=kill` ends the process at `commit.before`, as `kill -9` would; `=error` fails the
 //! request there with `INTERNAL_ERROR`, `=panic` panics, and `=hang` blocks the thread. Commas separate several faults.

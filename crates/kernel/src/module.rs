@@ -108,8 +108,8 @@ impl Module {
         self
     }
 
-    /// Declares the modules whose parts, configuration or operations this module uses. A program without one of them does
-    /// not start.
+    /// Declares the modules whose parts, configuration or operations this module uses. Without one of them, no program
+    /// starts.
     pub fn needs(mut self, modules: &[&'static str]) -> Self {
         self.needs.extend(modules);
         self.needs.sort_unstable();
@@ -132,7 +132,8 @@ impl Module {
     }
 
     /// Declares that the module has no migrations: it has no tables, or they are among the product's own, in the schema
-    /// `public`. A module that says neither this nor [`Module::migrations`] stops the start: it has forgotten its tables.
+    /// `public`. A module that says neither this nor [`Module::migrations`] stops the start: it has forgotten its
+    /// tables.
     pub fn without_migrations(mut self) -> Self {
         self.is_without_migrations = true;
         self
@@ -209,9 +210,9 @@ impl Module {
         self
     }
 
-    /// Adds HTTP pages beside the API, with their paths as axum writes them. No route of the contract may begin with the
-    /// first segment of a page's path: the segment says which of both a request is for. A page whose path begins with a
-    /// variable gets what is for no route and no other page.
+    /// Adds HTTP pages beside the API, with their paths as axum writes them. No route of the contract may begin with
+    /// the first segment of a page's path: the segment says which of both a request is for. A page whose path begins
+    /// with a variable gets the requests for no route and no other page.
     pub fn pages(mut self, pages: impl IntoIterator<Item = (&'static str, MethodRouter<App>)>) -> Self {
         self.registered.pages.extend(pages);
         self

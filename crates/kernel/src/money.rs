@@ -27,8 +27,7 @@ impl Currency {
     }
 }
 
-/// The currencies of ISO 4217 whose minor unit is not a hundredth: those without a fraction, and those with
-/// thousandths.
+/// The currencies of ISO 4217 whose minor unit is not a hundredth: without a fraction, or with thousandths.
 const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
 const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
 
@@ -55,8 +54,7 @@ const OTHER_DIGITS: [(&str, u32); 9] =
 const USUAL_DIGITS: u32 = 8;
 
 impl Currency {
-    /// Returns the largest amount in minor units. It has as many digits as gateways accept, which is eight in most
-    /// currencies.
+    /// Returns the largest amount in minor units. It has as many digits as gateways accept, mostly eight.
     pub fn max_minor(self) -> i64 {
         let digits =
             OTHER_DIGITS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);

@@ -181,7 +181,6 @@ fn summary(alert: &Alert, max_chars: usize) -> String {
     truncate(&format!("{}: {} ({})", alert.provider, alert.cause, alert.subject), max_chars)
 }
 
-/// Returns the first `max_chars` characters of a text.
 fn truncate(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }

@@ -1,5 +1,4 @@
-//! Outbound calls to providers: an HTTP client that contains the effects of a provider's failure. A call passes, in this
-//! order:
+//! Outbound calls to providers: an HTTP client that contains a provider's failure. A call passes, in this order:
 //!
 //! ```text
 //!   total timeout     the rest of the caller's deadline, for all attempts and waits
@@ -15,7 +14,7 @@
 //! An [`Error`] states whether the provider may have acted. A request that was not sent or was rejected can safely be
 //! replaced by another one. Otherwise the outcome is unknown, and only the provider can tell it.
 
-mod breaker;
+mod circuit;
 mod classify;
 mod error;
 mod guard;
@@ -41,8 +40,8 @@ pub use observe::Confidential;
 pub use receivers::Receivers;
 pub use stream::StreamReceiver;
 
-// `breaker` and `span` also serve providers without HTTP.
-pub use breaker::breaker;
+// `circuit` and `span` also serve providers without HTTP.
+pub use circuit::breaker;
 pub use span::{Call, traced};
 
 use crate::{
@@ -121,8 +120,7 @@ impl Client {
         within_deadline(self.0.provider, self.0.bounds.total, attempts).await
     }
 
-    /// Returns the state of the circuit, for health checks and for callers that must not begin work that can't be
-    /// completed.
+    /// Returns the state of the circuit, for health checks, and for callers that need a provider for their work.
     pub fn circuit(&self) -> Circuit {
         self.0.breaker.state()
     }
@@ -155,7 +153,7 @@ impl Inner {
         let admission = self.breaker.clone().admit();
         let admission = admission.map_err(|wait| Error::not_sent(self.provider, "the circuit is open", Some(wait)))?;
         let result = self.attempt(request).await;
-        admission.settle(breaker::verdict(&result));
+        admission.settle(circuit::verdict(&result));
         result
     }
 
@@ -170,8 +168,7 @@ impl Inner {
     }
 }
 
-/// Takes a slot. A call without a free slot fails immediately, because a queue for a slow provider would only slow down its
-/// callers.
+/// Takes a slot. A call without a free slot fails immediately, because a queue would only slow down its callers.
 fn take_slot<'s>(provider: &'static str, slots: &'s Semaphore) -> Result<SemaphorePermit<'s>, Error> {
     slots.try_acquire().map_err(|_| Error::not_sent(provider, "every slot is taken", None))
 }

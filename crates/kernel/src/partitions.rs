@@ -41,8 +41,7 @@ pub struct PartitionedTable {
 }
 
 impl PartitionedTable {
-    /// Describes a table by its SQL name, with its schema unless that is `public`. By default, its rows are kept
-    /// forever.
+    /// Describes a table by its SQL name, with its schema unless that is `public`. By default, rows are kept forever.
     #[must_use]
     pub fn by_month(table: &'static str) -> Self {
         Self { table, retention: |_| None, unless: "false" }
@@ -79,8 +78,7 @@ impl PartitionedTable {
         Ok(count)
     }
 
-    /// Adds partitions for the months of rows in the `DEFAULT` partition, and moves the rows there. Returns the number
-    /// of partitions.
+    /// Adds partitions for the months of rows in the `DEFAULT` partition, and moves the rows. Returns their number.
     async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let until = now.checked_add_months(Months::new(MONTHS_AHEAD)).unwrap_or(now);
@@ -196,7 +194,6 @@ async fn retry_locked(
     }
 }
 
-/// Returns whether the error is a lock timeout.
 fn is_lock_timeout(error: &Error) -> bool {
     error.reason() == Reason::Conflict
 }

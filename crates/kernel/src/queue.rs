@@ -1,5 +1,4 @@
-//! The job queue: background jobs in Postgres with at-least-once execution. The [`worker`](crate::queue::worker) runs
-//! them.
+//! The job queue: background jobs in Postgres with at-least-once execution, run by the [`worker`].
 //!
 //! A job is a row that commits atomically with its cause, because [`enqueue`] runs in the caller's transaction. A job
 //! may run several times, so that its work must be idempotent. Payloads contain ids and never secrets, because
@@ -76,9 +75,7 @@ impl Lane {
     pub const fn serial(name: &'static str, max_concurrency: fn(&Config) -> usize) -> Self {
         Self { name, max_concurrency, is_serial: true }
     }
-}
 
-impl Lane {
     /// Returns the maximum number of jobs of the lane that one worker runs, including jobs that have yielded their slot.
     pub fn max_running(&self, config: &Config) -> usize {
         (self.max_concurrency)(config) * if self.is_serial { 1 + YIELDED } else { 1 }
@@ -97,9 +94,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The id of the resource that the job is for. A subject has at most one waiting job of this kind.
     fn subject(&self) -> Uuid;
 
-    /// The mutual exclusion key: jobs with equal keys run one at a time, over all workers. All jobs of a
-    /// [serial](Lane::serial) lane have one, and no others. Without one, the jobs of the same subject run one at a
-    /// time.
+    /// The mutual exclusion key: jobs with equal keys run one at a time, over all workers. Exactly the jobs of
+    /// [serial](Lane::serial) lanes have one. Without one, the jobs of the same subject run one at a time.
     fn serial_key(&self) -> Option<String> {
         None
     }
@@ -196,12 +192,11 @@ pub async fn forget<J: Job>(connection: &Connection, subjects: &[Uuid]) -> Resul
 
 /// The implementation of a job.
 pub trait Handler: Job {
-    /// Runs the job. An earlier attempt may have completed a part or all of it. Once `stop` is cancelled, only a short
-    /// time remains.
+    /// Runs the job. An earlier attempt may have completed a part or all of it. Once `stop` is cancelled, little time
+    /// remains.
     ///
     /// # Errors
-    /// The failure of the job, which is retried. `NOT_FOUND` counts as success, because the subject of the job was
-    /// deleted.
+    /// The failure of the job, which is retried. `NOT_FOUND` counts as success: the subject of the job was deleted.
     fn run(self, app: &App, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 
     /// Settles the resources that wait for the job, such as an operation, once it is certain that the job is not

@@ -9,12 +9,12 @@
 //! A task is not a job. It needs no slot, so that it never waits behind the jobs that it may exist to help. Its row is
 //! permanent, so that an operator sees the last success.
 
-mod batch;
+mod batched_deletion;
 pub mod model;
 mod span;
 pub mod store;
 
-pub use batch::{BATCH, in_batches};
+pub use batched_deletion::{BATCH, in_batches};
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -38,8 +38,7 @@ pub const HOUR: Duration = Duration::from_secs(60 * 60);
 
 type Run = Arc<dyn Fn(App) -> BoxFuture<'static, Result<usize>> + Send + Sync>;
 
-/// A scheduled task. It must be idempotent and independent of the other tasks, and returns the number of processed
-/// items.
+/// A scheduled task. It is idempotent, independent of other tasks, and returns the number of processed items.
 #[derive(Clone)]
 pub struct Task {
     /// The name, for operators.
@@ -182,6 +181,15 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
     if let Err(error) = record.await {
         tracing::warn!(task = task.name, error = error.detail(), "the outcome of a scheduled task could not be stored");
     }
+}
+
+/// Returns whether no task has run yet: no server or worker has worked on the database.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn is_unused(app: &App) -> Result<bool> {
+    let (runs, _) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
+    Ok(runs.values().all(|run| run.started_at.is_none()))
 }
 
 /// Runs a task now, regardless of its last run. Returns the number of processed items.

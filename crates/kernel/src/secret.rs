@@ -119,7 +119,6 @@ impl SecretKey {
         }
     }
 
-    /// Returns the key that the present secret has for a purpose.
     fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
         derive(&self.0[0], purpose)
     }

@@ -69,7 +69,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
 
 /// Returns the filter for the levels of `RUST_LOG`.
 fn filter() -> Result<EnvFilter, ConfigError> {
-    let fault = |message| ConfigError { name: EnvFilter::DEFAULT_ENV.to_owned(), message };
+    let fault = |message: String| ConfigError::new(EnvFilter::DEFAULT_ENV, message);
     #[expect(
         clippy::disallowed_methods,
         reason = "the variable of every Rust program is read from the environment only"
@@ -95,7 +95,6 @@ pub(crate) const PRODUCTION: &[Requirement] = &[Requirement {
     },
 }];
 
-/// Returns whether the log has the errors of this program.
 fn logs_errors() -> bool {
     // An invalid filter is reported when the program starts.
     let Ok(filter) = filter() else { return true };
@@ -107,8 +106,7 @@ fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
 }
 
 impl Telemetry {
-    /// Exports the last spans, within a few seconds. It must be called while the runtime still runs, and not on its
-    /// threads.
+    /// Exports the last spans, within a few seconds. It is called while the runtime runs, and not on its threads.
     pub fn flush(self) {
         if let Some(traces) = self.traces {
             traces.close();

@@ -168,7 +168,7 @@ fn store(answer: StoredAnswer) -> Queued {
 
 /// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
 /// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
-/// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
+/// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the key finds it.
 async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -> Result<Committed<M>> {
     let oldest = oldest_response(app);
     let outcome = app.database.autocommit(async move |connection| {
@@ -238,8 +238,8 @@ impl Claim {
         }
     }
 
-    /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
-    /// see the response, and the request must not run again either. Responses from before `oldest` are past their retention.
+    /// Decides what an earlier request with this key means for this one. A caller who reached more then must not see
+    /// the response, and the request must not run again. Responses from before `oldest` are past their retention.
     fn replay(&self, earlier: StoredAnswer, oldest: DateTime<Utc>) -> Result<EarlierAnswer> {
         // A request of another account of the caller is another request, even if its messages are equal.
         if earlier.fingerprint != self.fingerprint || self.visibility.is_of_other_account(&earlier.visibility) {

@@ -12,7 +12,7 @@ pub struct ExpectedVersions {
 }
 
 impl ExpectedVersions {
-    /// Parses If-Match and If-None-Match, in which `*` matches any existing resource. Returns `None` if every version is
+    /// Parses If-Match and If-None-Match, in which `*` matches any existing resource. `None`: every version is
     /// accepted.
     pub(crate) fn read(if_match: Option<&str>, if_none_match: Option<&str>) -> Option<Self> {
         let expected = Self {

@@ -115,6 +115,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    mail_logins (id) {
+        id -> Uuid, email -> Text, binding_hash -> Binary, user_id -> Nullable<Uuid>, session_epoch -> Nullable<Integer>,
+        token_hash -> Nullable<Binary>, wrong_codes -> SmallInt, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
     sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
 }
 diesel::table! {
@@ -188,10 +194,11 @@ diesel::table! {
 }
 diesel::table! {
     operations (id) {
-        id -> Uuid, kind -> SmallInt, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid, format -> SmallInt,
+        id -> Uuid, kind -> Nullable<SmallInt>, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid,
+        format -> Nullable<SmallInt>,
         rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
-        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>, kind_name -> Text,
     }
 }
 diesel::table! {

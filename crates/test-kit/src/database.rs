@@ -124,6 +124,8 @@ async fn template<F: Future<Output = ()>>(modules: &Modules, migrate: impl FnOnc
             client.batch_execute(&format!("{statement} {unfinished}")).await.expect("a new database");
         }
         migrate(url_of(&unfinished).await).await;
+        // Writes Postgres' cache of the catalogs to a file, which each copy has: the first connection to it need not fill it.
+        drop(connect(&url_of(&unfinished).await).await);
         // Connections end slightly after their pool; a template must have none.
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
         client.execute(end, &[&unfinished]).await.expect("the end of all connections");

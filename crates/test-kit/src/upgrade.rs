@@ -42,7 +42,7 @@ const ID: &str = "01900000-0000-7000-8000-00000000000a";
 const OTHER_ID: &str = "01900000-0000-7000-8000-00000000000b";
 
 /// The time limit of a search for a row; a table without a result is compared in the catalogs only.
-const SEARCH: &str = "SET statement_timeout = '5s'";
+const SEARCH: &str = "SET statement_timeout = '5s'; SET jit = off";
 
 /// Checks that the version before each migration of these modules still works after it. The migrations of a schema with
 /// the date of its first migration form its first version, which no program preceded.

@@ -1,6 +1,7 @@
 //! Leases of vehicles.
 
 pub mod command;
+pub mod end_all;
 pub mod mail;
 pub mod model;
 pub mod ops;

@@ -17,7 +17,7 @@ pub mod trip;
 pub mod vehicle;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use mainstay::{mail::ops::SendsMail as _, orders::events::OrderPaid};
+use mainstay::{mail::ops::SendsMail as _, operations::ops::CarriesOut as _, orders::events::OrderPaid};
 use mainstay_kernel::{
     config::Retention,
     module::{About, Module},
@@ -27,7 +27,7 @@ use mainstay_kernel::{
 
 use crate::{
     config::FleetConfig,
-    lease::{command::LeasesCommand, mail::LeaseEnding, service::Leases},
+    lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases},
     proto::fleet::v1::{
         lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
         vehicle_service_server::VehicleServiceServer,
@@ -63,6 +63,7 @@ pub fn module() -> Module {
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()
+        .operation::<EndLeases>()
         .on::<OrderPaid>(jobs::grant_lease)
         .command::<LeasesCommand>()
         .examples(examples::by_name)

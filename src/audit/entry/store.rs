@@ -126,6 +126,12 @@ pub async fn erase(mut connection: &Connection, user: UserId, email: Option<&Ema
     // An index has this expression.
     let of_address = sql::<Nullable<Bool>>("personal #>> '{fields,email,after}' = ")
         .bind::<Nullable<Text>, _>(email.map(EmailAddress::as_str));
+    // So has another one.
+    let of_earlier = sql::<Nullable<Bool>>(
+        "coalesce(personal #>> '{fields,email,before}', lower(personal #>> '{fields,confirmationEmail,after}')) = ",
+    )
+    .bind::<Nullable<Text>, _>(email.map(EmailAddress::as_str));
+    let of_address = of_address.or(of_earlier);
     let entries = audit_entries::table.filter(of_user.or(of_address)).filter(personal.is_not_null());
     let erase = diesel::update(entries).set((salt.eq(None::<Vec<u8>>), personal.eq(None::<Value>)));
     Ok(erase.execute(&mut connection).await?)

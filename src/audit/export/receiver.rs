@@ -51,7 +51,7 @@ enum Target {
 /// Returns what is wrong with the file that the configuration names.
 pub(crate) fn check(_: &Contributions, config: &Config) -> Vec<ConfigError> {
     let error = syslog(config.section::<AuditConfig>()).err();
-    let error = error.map(|error| ConfigError { name: "AUDIT_EXPORT_CA".to_owned(), message: format!("{error:#}") });
+    let error = error.map(|error| ConfigError::new("AUDIT_EXPORT_CA", format!("{error:#}")));
     error.into_iter().collect()
 }
 

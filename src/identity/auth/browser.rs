@@ -7,6 +7,9 @@
 //! | `POST /session/second-factor/options` | responds with the options for a passkey, if the user has one |
 //! | `POST /session/passkey/options` | begins a [sign-in with a passkey](passkey), whose ceremony is in a cookie |
 //! | `POST /session/passkey` | completes it, `{"credential", "accountId"?}`, and sets the cookie |
+//! | `POST /session/mail` | begins a [sign-in by mail](mail), `{"email"}`, whose binding is in a cookie |
+//! | `POST /session/mail/code` | completes it, `{"code", "accountId"?}`, like `POST /session` |
+//! | `POST /session/mail/link` | completes it by a form with the token of the link, and leads to the console |
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair; with `{"accountId"}`, only of this account |
 //! | `POST /session/account` | exchanges it for a pair of another account, `{"accountId"}` |
 //! | `DELETE /session` | ends the session and clears the cookie |
@@ -15,11 +18,12 @@
 //!
 //! A second cookie identifies the device at the next sign-in, also after a sign-out.
 //!
-//! The first four requests respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
+//! The sign-ins respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
 //! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
 //! another origin, even of the same site, are rejected on these paths as well.
 
 mod cookie;
+mod mail;
 mod origin;
 mod passkey;
 mod provider;
@@ -70,23 +74,41 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// the page says what happened.
 const PROVIDER_DEADLINE: Duration = Duration::from_secs(20);
 
-pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 10] {
-    let [sign_in, second_factor, options, passkey_options, passkey, refresh, account, link] = [
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
+    let [sign_in, second_factor, options, passkey_options, passkey, mail, mail_code, refresh, account, link] = [
         ("/session", post(sign_in).delete(sign_out)),
         ("/session/second-factor", post(verify)),
         ("/session/second-factor/options", post(passkey::second_factor_options)),
         ("/session/passkey/options", post(passkey::begin)),
         ("/session/passkey", post(passkey::sign_in)),
+        ("/session/mail", post(mail::begin)),
+        ("/session/mail/code", post(mail::sign_in)),
         ("/session/refresh", post(refresh)),
         ("/session/account", post(switch_account)),
         ("/session/oidc/{provider}", post(provider::start_link)),
     ]
     .map(|(path, page)| (path, guarded(page)));
+    // The form has no `Origin`: the cookie protects it.
+    let mail_link = ("/session/mail/link", bounded(post(mail::follow), DEADLINE));
     // Pages of other sites lead to these: the state of a sign-in protects them.
     let start = ("/auth/oidc/{provider}", bounded(get(provider::start), PROVIDER_DEADLINE));
     let finish = get(provider::finish).post(provider::finish_form);
     let finish = ("/auth/oidc/{provider}/callback", bounded(finish, PROVIDER_DEADLINE));
-    [sign_in, second_factor, options, passkey_options, passkey, refresh, account, link, start, finish]
+    [
+        sign_in,
+        second_factor,
+        options,
+        passkey_options,
+        passkey,
+        mail,
+        mail_code,
+        mail_link,
+        refresh,
+        account,
+        link,
+        start,
+        finish,
+    ]
 }
 
 /// Wraps a page in the checks that the middleware performs for method calls.
@@ -152,12 +174,19 @@ async fn sign_in(
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from, account }).await
     };
     match login.await {
-        Ok(SignedIn::Tokens(pair, device)) => signed_in(&app, &headers, &pair, &device),
-        Ok(SignedIn::Challenge(token, life)) => {
+        Ok(outcome) => proved(&app, &headers, outcome),
+        Err(error) => refusal(error),
+    }
+}
+
+/// Renders a new session, or the challenge of a second factor.
+fn proved(app: &App, headers: &HeaderMap, outcome: SignedIn) -> Response {
+    match outcome {
+        SignedIn::Tokens(pair, device) => signed_in(app, headers, &pair, &device),
+        SignedIn::Challenge(token, life) => {
             let challenge = json!({ "token": token.expose_secret(), "expiresIn": life.num_seconds() });
             ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "challenge": challenge }))).into_response()
         }
-        Err(error) => refusal(error),
     }
 }
 

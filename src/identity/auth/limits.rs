@@ -9,8 +9,11 @@
 //! | `login-account` | wrong passwords of an account, from networks and devices it has not signed in from | 10 q per day | guessing from many networks |
 //! | `login-device` | wrong passwords of an account, from a device that has signed in to it; no other limit counts these | q per w | guessing with a stolen token of a device |
 //! | `login-devices` | wrong passwords of an account, from all such devices | 10 q per w | guessing with many tokens |
-//! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
-//! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
+//! | `mail-request` | registrations, resets and sign-ins by mail from one network | 10 q per w | mail to many addresses |
+//! | `mail-request-site` | registrations, resets and sign-ins by mail from one /48 of IPv6 | 100 q per w | the same |
+//! | `mail-code` | wrong codes from mails to one address | 30 per day | guessing a code |
+//! | `mail-code-network` | wrong codes from mails, from one network | 10 q per w | guessing at many addresses |
+//! | `mail-code-site` | wrong codes from mails, from one /48 of IPv6 | 100 q per w | the same |
 //! | `provider-network` | returns from sign-in providers to one network | 10 q per w | calls of providers |
 //! | `provider-site` | returns from sign-in providers to one /48 of IPv6 | 100 q per w | the same |
 //! | `passkey-network` | wrong proofs by passkeys from one network | 10 q per w | verification of signatures |
@@ -101,6 +104,20 @@ pub(crate) async fn provider_sign_in(app: &App, from: IpAddr) -> Result<()> {
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn passkey_sign_in(app: &App, from: IpAddr) -> Result<CountedAttempt> {
     let limits: Vec<_> = of_networks(["passkey-network", "passkey-site"], from, login_attempts(app)).collect();
+    app.limiter.attempt(&limits).await
+}
+
+/// The wrong codes from mails to one address in a day. A code of eight digits is right with a probability of one in a hundred
+/// million. The link works beyond the limit, like every other way to sign in.
+const MAIL_CODES: Quota = Quota { requests: 30, window: DAY };
+
+/// Counts a code from a mail. The caller refunds it unless the code was wrong.
+///
+/// # Errors
+/// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
+pub(crate) async fn mail_code(app: &App, email: &EmailAddress, from: IpAddr) -> Result<CountedAttempt> {
+    let mut limits: Vec<_> = of_networks(["mail-code-network", "mail-code-site"], from, login_attempts(app)).collect();
+    limits.push(AttemptLimit::new("mail-code", email.as_str().as_bytes(), MAIL_CODES));
     app.limiter.attempt(&limits).await
 }
 

@@ -7,6 +7,7 @@ use crate::identity::{
     auth::ops::{self, SignedIn},
     config::Provider,
     email_change::ops as email_change,
+    mail_login::{model::Answer as MailAnswer, ops as mail_login},
     provider::client::Providers,
     registration::ops::{self as registration, NewUser},
     second_factor::{
@@ -45,9 +46,24 @@ fn language(tag: Option<&str>) -> Result<Option<Language>> {
     tag.map(Language::parse).transpose()
 }
 
+/// What a request lacks that has no token.
+const MISSING_CODE: &str = "is required without a token";
+
 /// Renders the tokens of a new session, with that of its device.
 fn first_pair(tokens: Pair, device: &SecretString) -> pb::TokenPair {
     pb::TokenPair { device_token: Some(device.expose_secret().to_owned()), ..pair(tokens) }
+}
+
+/// Renders the tokens of a sign-in, or its challenge.
+async fn signed_in(app: &App, outcome: SignedIn) -> Result<(Option<pb::TokenPair>, Option<pb::SecondFactorChallenge>)> {
+    match outcome {
+        SignedIn::Tokens(tokens, device) => Ok((Some(first_pair(tokens, &device)), None)),
+        SignedIn::Challenge(token, life) => {
+            let passkey_options = second_factor::challenge_options(app, token.expose_secret()).await?;
+            let (token, expires_in) = (token.expose_secret().to_owned(), seconds(life));
+            Ok((None, Some(pb::SecondFactorChallenge { token, expires_in, passkey_options })))
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -80,17 +96,8 @@ impl AuthService for Auth {
         let (email, device_token) = (EmailAddress::find(&email)?, device_token.map(SecretString::from));
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let attempt = ops::Attempt { email, password: password.into(), device, device_token, from, account };
-        call.read(match ops::login(&self.app, attempt).await? {
-            SignedIn::Tokens(tokens, device) => {
-                pb::LoginResponse { data: Some(first_pair(tokens, &device)), challenge: None }
-            }
-            SignedIn::Challenge(token, life) => {
-                let passkey_options = second_factor::challenge_options(&self.app, token.expose_secret()).await?;
-                let (token, expires_in) = (token.expose_secret().to_owned(), seconds(life));
-                let challenge = pb::SecondFactorChallenge { token, expires_in, passkey_options };
-                pb::LoginResponse { data: None, challenge: Some(challenge) }
-            }
-        })
+        let (data, challenge) = signed_in(&self.app, ops::login(&self.app, attempt).await?).await?;
+        call.read(pb::LoginResponse { data, challenge })
     }
 
     async fn list_sign_in_providers(
@@ -101,7 +108,8 @@ impl AuthService for Auth {
         let providers = self.app.part::<Providers>().all();
         let render =
             |provider: &Provider| pb::SignInProvider { name: provider.name.clone(), label: provider.label.clone() };
-        call.read(pb::ListSignInProvidersResponse { data: providers.map(render).collect() })
+        let mail = mail_login::is_offered(&self.app);
+        call.read(pb::ListSignInProvidersResponse { data: providers.map(render).collect(), mail })
     }
 
     async fn verify_second_factor(
@@ -139,6 +147,28 @@ impl AuthService for Auth {
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let (tokens, device) = second_factor::login(&self.app, &token, &proof, device, account, from).await?;
         call.read(pb::LoginWithPasskeyResponse { data: Some(first_pair(tokens, &device)) })
+    }
+
+    async fn begin_mail_login(&self, request: Request<pb::BeginMailLoginRequest>) -> Reply<pb::BeginMailLoginResponse> {
+        let from = client_address(&request);
+        let call = Call::admit(request)?;
+        let begun = mail_login::begin(&self.app, EmailAddress::parse_known(&call.message.email)?, from).await?;
+        let (binding, expires_in) = (begun.binding.expose_secret().to_owned(), seconds(begun.life));
+        call.read(pb::BeginMailLoginResponse { data: Some(pb::MailLogin { binding, expires_in }) })
+    }
+
+    async fn login_with_mail(&self, request: Request<pb::LoginWithMailRequest>) -> Reply<pb::LoginWithMailResponse> {
+        let (device, from) = (device(&request), client_address(&request));
+        let mut call = Call::admit(request)?;
+        let pb::LoginWithMailRequest { binding, token, code, account_id } = std::mem::take(&mut call.message);
+        let answer = match token {
+            Some(token) => MailAnswer::Token(token),
+            None => MailAnswer::code(&code.ok_or_else(|| Error::field("code", MISSING_CODE))?)?,
+        };
+        let account = account_id.as_deref().map(AccountId::parse).transpose()?;
+        let outcome = mail_login::login(&self.app, &binding, &answer, device, account, from).await?;
+        let (data, challenge) = signed_in(&self.app, outcome).await?;
+        call.read(pb::LoginWithMailResponse { data, challenge })
     }
 
     async fn begin_passkey_reauthentication(

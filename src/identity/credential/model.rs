@@ -9,6 +9,9 @@
 //! | `mch_…` | [challenge](crate::identity::second_factor::model::Challenge) of a second factor: user, epoch, device, account, expiry and a MAC | nothing |
 //! | `mpc_…` | [ceremony](crate::identity::second_factor::model::Ceremony) of a passkey: purpose, user, session, challenge, expiry and a MAC | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
+//! | `mml_…` | sign-in by mail: 256 bits derived from its id | SHA-256 |
+//! | `mmb_…` | what binds a sign-in by mail to a browser: 256 random bits | SHA-256 |
+//! | 8 digits | code of a sign-in by mail: derived from its id | nothing |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //! | `mec_…` | change of an address: 256 bits derived from its id | SHA-256 |
 //! | `miv_…` | invitation: 256 bits derived from its id | SHA-256 |
@@ -40,6 +43,8 @@ pub const SERVICE: &str = "msk_";
 const DEVICE: &str = "mdv_";
 const RESET: &str = "mpr_";
 const REGISTRATION: &str = "mrg_";
+const MAIL_LOGIN: &str = "mml_";
+const MAIL_BINDING: &str = "mmb_";
 const EMAIL_CHANGE: &str = "mec_";
 const EMAIL_UNDO: &str = "meu_";
 const INVITATION: &str = "miv_";
@@ -145,6 +150,26 @@ pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
 /// Writes the password reset token of a mail.
 pub fn write_reset(secret: &SecretKey, mail: Uuid) -> SecretString {
     format!("{RESET}{}", derive(secret, "password reset tokens v1", mail)).into()
+}
+
+/// Writes the token in the link of a sign-in by mail.
+pub fn write_mail_login(secret: &SecretKey, login: Uuid) -> SecretString {
+    format!("{MAIL_LOGIN}{}", derive(secret, "mail login tokens v1", login)).into()
+}
+
+/// Writes the secret that binds a sign-in by mail to the browser that asked for it.
+pub fn write_mail_binding(random: &Random) -> SecretString {
+    format!("{MAIL_BINDING}{}", URL_SAFE_NO_PAD.encode(random)).into()
+}
+
+/// The digits of the code of a sign-in by mail.
+pub const MAIL_CODE_DIGITS: usize = 8;
+
+/// Writes the code of a sign-in by mail. It is not stored, because a hash of so few digits reveals them.
+pub fn write_mail_code(secret: &SecretKey, login: Uuid) -> SecretString {
+    let tag = hmac::sign(&secret.mac("mail login codes v1"), login.as_bytes());
+    let number = tag.as_ref().first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    format!("{:08}", number % 100_000_000).into()
 }
 
 /// Writes the token of a registration.

@@ -67,7 +67,7 @@ async fn verify(app: &App, credential: &str, from: Option<IpAddr>) -> Result<Cal
 /// Checks in Postgres that neither the session, nor all sessions of the user, nor the membership have ended since the
 /// token was signed, and that the membership and the custom role of the token are the current ones.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
-    check(app, access.claims()).await?;
+    check(app, access.claims).await?;
     if let Some(staff) = access.impersonator {
         let ended = |error: Error| if error.is_unavailable() { error } else { Reason::SessionRevoked.into() };
         check(app, staff).await.map_err(ended)?;

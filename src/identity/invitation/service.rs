@@ -17,6 +17,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::Result,
     grpc::{Call, Reply, render::time},
     id::AccountId,
@@ -26,6 +27,14 @@ use mainstay_kernel::{
 #[derive(Debug, Clone)]
 pub struct Invitations {
     pub app: App,
+}
+
+impl Audited for Invitation {
+    type Message = pb::Invitation;
+
+    fn message(self) -> pb::Invitation {
+        render(self)
+    }
 }
 
 fn render(invitation: Invitation) -> pb::Invitation {

@@ -16,6 +16,11 @@ use crate::{
             ops::{Notice as ChangeNotice, notice as change_notice, undo_notice},
         },
         invitation::{id::InvitationId, ops::notice as invitation_notice},
+        mail_login::{
+            id::MailLoginId,
+            model::LIFE as MAIL_LOGIN_LIFE,
+            ops::{Notice as LoginNotice, notice as login_notice},
+        },
         registration::{
             id::RegistrationId,
             ops::{Notice, notice},
@@ -66,6 +71,43 @@ impl MailKind for PasswordReset {
 
     fn values(&self, locale: Locale) -> impl Serialize {
         context! { link => self.link, until => locale.time(self.until) }
+    }
+}
+
+/// The link and the code sign a user in, once, until a time, in the browser that asked for them. The cause is the sign-in.
+pub(crate) struct MailLogin {
+    link: String,
+    code: String,
+    until: DateTime<Utc>,
+}
+
+impl MailKind for MailLogin {
+    const NAME: &'static str = "mail_login";
+    const TEMPLATES: &'static [Template] = &[template!("../../mail/templates", "mail_login", ["de", "en"])];
+    const IS_URGENT: bool = true;
+    const IS_FOR_ANY_ADDRESS: bool = true;
+    const LIFETIME: TimeDelta = MAIL_LOGIN_LIFE;
+    const LIMIT: Quota = Quota { requests: 5, window: HOUR };
+
+    async fn compose(Compose { connection, mail, secret, links, now }: Compose<'_>) -> Result<Option<Draft>> {
+        let notice = login_notice(connection, secret, MailLoginId(mail.topic.id), now).await?;
+        let Some(LoginNotice { email, language, token, code, until }) = notice else { return Ok(None) };
+        let link = links.sign_in(token.expose_secret());
+        Ok(Some(Draft::new(email, language, Self { link, code: code.expose_secret().to_owned(), until })))
+    }
+
+    fn samples(links: Links<'_>, now: DateTime<Utc>) -> Vec<Self> {
+        let (link, code) = (links.sign_in(Links::SAMPLE_TOKEN), "12345678".to_owned());
+        vec![Self { link, code, until: now + MAIL_LOGIN_LIFE }]
+    }
+
+    fn required_link(&self) -> Option<&str> {
+        Some(&self.link)
+    }
+
+    fn values(&self, locale: Locale) -> impl Serialize {
+        let (first, last) = self.code.split_at(self.code.len() / 2);
+        context! { link => self.link, code => format!("{first} {last}"), until => locale.time(self.until) }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     identity::{
         member::{
             id::MemberId,
-            model::{Filter, MemberDetails, MemberRole, Membership},
+            model::{Filter, Member, MemberDetails, MemberRole, Membership},
             ops,
         },
         session::ops as session,
@@ -16,6 +16,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Audited,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
     id::{AccountId, UserId},
@@ -52,19 +53,31 @@ pub(crate) fn parse_role(role: i32, custom: Option<&str>, prefix: &str) -> Resul
 /// Renders a member.
 pub(crate) fn render(details: MemberDetails) -> pb::Member {
     let MemberDetails { member, person } = details;
-    let (role, custom_role_id) = render_role(member.role);
     pb::Member {
-        id: Some(member.id.to_string()),
-        account_id: Some(member.account.to_string()),
-        user_id: Some(member.user.to_string()),
-        role: Some(role),
-        custom_role_id,
         name: Some(person.name),
         email: Some(person.email),
         avatar_url: person.avatar.map(|avatar| avatar.url()),
-        version: Some(member.version),
-        create_time: Some(time(member.created_at)),
-        update_time: Some(time(member.updated_at)),
+        ..member.message()
+    }
+}
+
+/// The message lacks the values of the person, which a change of the membership leaves as they are.
+impl Audited for Member {
+    type Message = pb::Member;
+
+    fn message(self) -> pb::Member {
+        let (role, custom_role_id) = render_role(self.role);
+        pb::Member {
+            id: Some(self.id.to_string()),
+            account_id: Some(self.account.to_string()),
+            user_id: Some(self.user.to_string()),
+            role: Some(role),
+            custom_role_id,
+            version: Some(self.version),
+            create_time: Some(time(self.created_at)),
+            update_time: Some(time(self.updated_at)),
+            ..pb::Member::default()
+        }
     }
 }
 

@@ -135,6 +135,15 @@ pub async fn find(connection: &Connection, account: AccountId, user: UserId) -> 
     row.map(Member::try_from).transpose()
 }
 
+/// Returns the membership of a user in an account, unless the user is deactivated.
+pub async fn find_active(connection: &Connection, account: AccountId, user: UserId) -> Result<Option<Member>> {
+    let query = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
+    let query = query.filter(members::account_id.eq(account)).filter(members::user_id.eq(user));
+    let query = query.filter(users::deactivated_at.is_null()).select(Row::as_select());
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
+    row.map(Member::try_from).transpose()
+}
+
 /// Returns the memberships of a user, oldest first, at most [`MAX_LISTED`].
 pub async fn of_user(connection: &Connection, user: UserId) -> Result<Vec<Membership>> {
     let query = members::table.inner_join(accounts::table.on(accounts::id.eq(members::account_id)));

@@ -65,6 +65,7 @@ pub struct Revocation {
 pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
+    /// The user's epoch when the token was issued.
     pub epoch: i32,
     /// The version of the membership, if the token has an account.
     pub member: Option<SubjectVersion>,

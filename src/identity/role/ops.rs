@@ -69,7 +69,7 @@ pub(crate) async fn present(
     let role = match *permit.caller() {
         Caller::Service { .. } => None,
         Caller::User { id, role: policy::Role::Customer, account: Some(account), .. } => {
-            let member = members::find(connection, account, id).await?.ok_or(Reason::SessionRevoked)?;
+            let member = members::find_active(connection, account, id).await?.ok_or(Reason::SessionRevoked)?;
             Some(member.role.assigned())
         }
         Caller::User { id, .. } => {

@@ -1,7 +1,7 @@
 //! Roles in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_types::BigInt};
+use diesel::{dsl::exists, prelude::*, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         model::{Owner, Role},
     },
     proto::identity::v1::Reason as IdentityReason,
-    schema::{accounts, roles},
+    schema::{accounts, roles, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -133,10 +133,16 @@ pub async fn update(connection: &Connection, role: Role) -> Result<()> {
     check_name(update.execute(&mut &*connection).await).map(drop)
 }
 
-/// Removes the role of the staff with a name.
-pub async fn erase_of_staff(connection: &mut Connection, name: &str) -> Result<usize> {
-    let role = roles::table.filter(roles::account_id.is_null()).filter(roles::name.eq(name));
-    Ok(diesel::delete(role).execute(connection).await?)
+/// Removes the role of the staff with a name, unless users have it. Returns whether it is kept.
+pub async fn erase_of_staff(connection: &mut Connection, name: &str) -> Result<bool> {
+    let role = roles::table.filter(roles::account_id.is_null()).filter(roles::name.eq(name)).select(roles::id);
+    let Some(id) = role.first::<RoleId>(connection).await.optional()? else { return Ok(false) };
+    let is_used = exists(users::table.filter(users::staff_role_id.eq(Some(id))).select(users::id));
+    let is_used: bool = diesel::select(is_used).get_result(connection).await?;
+    if !is_used {
+        diesel::delete(roles::table.find(id)).execute(connection).await?;
+    }
+    Ok(is_used)
 }
 
 /// Deletes a locked role.

@@ -20,6 +20,7 @@ use crate::identity::{
 };
 use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
+    audit::Record,
     caller::{Permit, Visibility},
     contract::Policies,
     database::Connection,
@@ -220,10 +221,12 @@ async fn lock(work: &mut Work, permit: &Permit, id: ServiceKeyId) -> Result<Serv
 pub async fn revoke(work: &mut Work, id: ServiceKeyId) -> Result<()> {
     let (permit, now) = (work.permit()?, work.now());
     let key = lock(work, &permit, id).await?;
+    let revoked = ServiceKey { revoked_at: key.revoked_at.or(Some(now)), ..key.clone() };
     if key.revoked_at.is_none() {
         let connection = work.connection().await?;
-        store::update(connection, &ServiceKey { revoked_at: Some(now), ..key }).await?;
+        store::update(connection, &revoked).await?;
         revocation::end_key(connection, id).await?;
     }
+    work.audit(Record::updated(&key, &revoked));
     Ok(())
 }

@@ -74,6 +74,8 @@ numbered! {
         Provider = 2,
         /// A passkey, after a verification of the user: a second factor, too.
         Passkey = 3,
+        /// A link or a code from a mail.
+        Mail = 4,
     }
 }
 
@@ -90,6 +92,11 @@ impl Proof {
     /// The password alone.
     pub fn password(at: DateTime<Utc>) -> Self {
         Self { at, method: Method::Password, has_second_factor: false }
+    }
+
+    /// A link or a code from a mail.
+    pub fn mail(at: DateTime<Utc>) -> Self {
+        Self { at, method: Method::Mail, has_second_factor: false }
     }
 
     /// A passkey.

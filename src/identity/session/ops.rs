@@ -29,6 +29,7 @@ use crate::identity::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
+    database::Connection,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
 };
@@ -36,6 +37,11 @@ use mainstay_kernel::{
 pub use end::{end, end_all, leave, leave_by_token, remove_member, remove_outdated};
 pub(crate) use exchange::{prove_second_factor, renew};
 pub use exchange::{refresh, switch};
+
+/// Returns whether any person has signed in.
+pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
+    sessions::any(connection).await
+}
 
 /// Returns the calling user.
 ///

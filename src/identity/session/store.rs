@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    dsl::exists,
     prelude::*,
     sql_types::{BigInt, Uuid as SqlUuid},
 };
@@ -109,6 +110,11 @@ pub async fn insert(connection: &mut Connection, session: &Session) -> Result<()
     let over = diesel::sql_query(OVER).bind::<SqlUuid, _>(session.user).bind::<BigInt, _>(MAX_PER_USER);
     over.prepared().execute(connection).await?;
     Ok(())
+}
+
+/// Returns whether any session exists.
+pub async fn any(connection: &mut Connection) -> Result<bool> {
+    Ok(diesel::select(exists(sessions::table.select(sessions::id))).get_result(connection).await?)
 }
 
 /// Returns one session.

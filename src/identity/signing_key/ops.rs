@@ -15,6 +15,7 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     clock::Clock,
     database::Database,
     error::{Error, Result},
@@ -134,6 +135,9 @@ impl KeyRotation {
             let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
             let id = key.id.clone();
             store::rotate(connection, key, retired_after).await?;
+            if force {
+                work.audit(Record::about("identity.signing_key", None, None).with("key", id.as_str()));
+            }
             Ok(id)
         });
         let id = rotation.await?;

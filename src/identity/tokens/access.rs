@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::identity::{
-    revocation::model::{SubjectVersion, TokenClaims},
+    revocation::model::TokenClaims,
     role::id::RoleId,
     service_key::model::{admits, network_of},
 };
@@ -32,18 +32,8 @@ pub struct Impersonator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     pub caller: Caller,
-    /// The user of the token.
-    pub user: UserId,
-    /// The session of the token.
-    pub session: SessionId,
-    /// The user's epoch when the token was issued.
-    pub epoch: i32,
-    /// The version of the membership in the account of the session.
-    pub member: Option<SubjectVersion>,
-    /// The version of the custom role, if the user has one.
-    pub role: Option<SubjectVersion>,
-    /// The version of the service key, if the credential is one.
-    pub key: Option<SubjectVersion>,
+    /// The claims that a revocation may be about.
+    pub claims: TokenClaims,
     /// The staff that acts in the name of the user.
     pub impersonator: Option<TokenClaims>,
     /// The networks of a service key.
@@ -53,15 +43,9 @@ pub struct Access {
 }
 
 impl Access {
-    /// Returns the claims that a revocation may be about.
-    pub fn claims(&self) -> TokenClaims {
-        let Self { user, session, epoch, member, role, key, .. } = *self;
-        TokenClaims { user, session, epoch, member, role, key }
-    }
-
     /// Returns the claims of all on whom the token depends: the user, and the staff that acts in the user's name.
     pub fn holders(&self) -> impl Iterator<Item = TokenClaims> {
-        std::iter::once(self.claims()).chain(self.impersonator)
+        std::iter::once(self.claims).chain(self.impersonator)
     }
 }
 

@@ -81,6 +81,9 @@ impl Tokens {
             (Method::Provider, false) => &[],
             (Method::Provider, true) => &["otp", "mfa"],
             (Method::Passkey, _) => &["pop", "mfa"],
+            // The token in the link and the code are passwords that work once.
+            (Method::Mail, false) => &["otp"],
+            (Method::Mail, true) => &["otp", "mfa"],
         };
         let (arole, custom) = match granted {
             Granted::BuiltIn(role) => (Some(role).filter(|role| role.role() == policy::Role::Customer), None),

@@ -132,7 +132,7 @@ fn a_token_identifies_the_caller() {
     assert!(scopes.contains(&"support.tickets.write".into()) && !scopes.contains(&"payments.refunds.create".into()));
     let sign_in = SignIn::at(DateTime::from_timestamp(fixture.session.created_at.timestamp(), 0).expect("a time"));
     assert_eq!(access.caller, Caller::User { id, account, role, session, scopes, sign_in });
-    assert_eq!(access.member, Some(SubjectVersion::new(fixture.member.id.0, 1)));
+    assert_eq!(access.claims.member, Some(SubjectVersion::new(fixture.member.id.0, 1)));
     assert!(fixture.tokens.verify(&fixture.forge(|_| {}, |_| {})).is_ok(), "the forger's base is good");
 }
 
@@ -146,7 +146,7 @@ fn a_token_of_a_custom_role_has_its_scopes_and_its_version() {
     let mut fixture = fixture();
     let scopes = |fixture: &Fixture, scopes: &[&str]| {
         let access = fixture.tokens.verify(&fixture.access_of(&custom(scopes))).expect("good");
-        assert_eq!(access.role, Some(SubjectVersion { subject: Uuid::from_u128(7), number: 3 }));
+        assert_eq!(access.claims.role, Some(SubjectVersion { subject: Uuid::from_u128(7), number: 3 }));
         access.caller.scopes().iter().map(Scope::to_string).collect::<Vec<_>>()
     };
     let both = ["payments.refunds.create", "support.tickets.read"];
@@ -217,7 +217,7 @@ fn a_token_names_an_account_only_with_the_membership() {
     let pair = pair.expect("no fault").expect("a key signs");
     let access = fixture.tokens.verify(pair.access.expose_secret()).expect("good");
     assert!(matches!(&access.caller, Caller::User { account: None, scopes, .. } if scopes.is_empty()));
-    assert_eq!(access.member, None);
+    assert_eq!(access.claims.member, None);
     let partial = fixture.forge(|_| {}, |claims| claims.mid = None);
     assert_eq!(fixture.tokens.verify(&partial), Err(TokenError::Expired), "the client exchanges it");
 }

@@ -83,8 +83,8 @@ impl Tokens {
         let sign_in = SignIn { needs_second_factor: claims.needs_second_factor, means, ..SignIn::at(at) };
         let account = claims.acct.map(AccountId);
         let caller = Caller::User { id: user, account, role: platform, session, scopes, sign_in };
-        let (epoch, key, networks) = (claims.epoch, None, None);
-        Ok(Access { caller, user, session, epoch, member, role, key, impersonator, networks, expires_at })
+        let claims = TokenClaims { user, session, epoch: claims.epoch, member, role, key: None };
+        Ok(Access { caller, claims, impersonator, networks: None, expires_at })
     }
 
     /// Returns the scopes of a token: those of its custom role, else of its built-in role. A custom role of an account never

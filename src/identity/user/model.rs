@@ -159,6 +159,11 @@ impl User {
         self.deactivation.is_none()
     }
 
+    /// Returns whether the data was erased, so that no mail reaches the address.
+    pub fn is_erased(&self) -> bool {
+        self.email.domain() == "erased.invalid"
+    }
+
     /// Returns the state.
     pub fn state(&self) -> State {
         if self.is_active() { State::Active } else { State::Deactivated }

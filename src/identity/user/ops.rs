@@ -22,6 +22,7 @@ use crate::identity::{
 use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     batch,
     caller::{Permit, Visibility},
     contract::Policies,
@@ -117,13 +118,17 @@ pub async fn set_avatar(
     if new.is_some() {
         check_open(&user, now)?;
     }
+    // The entry is about the picture alone: a response without the user would read as the deletion of the user.
+    let before = user.clone();
     if user.avatar == new {
+        work.audit(Record::updated(&before, &user));
         return Ok(user);
     }
     let connection = work.connection().await?;
     avatar::replace(connection, user.avatar, new, now).await?;
     let user = user.with_avatar(new, now);
     store::update(connection, &user).await?;
+    work.audit(Record::updated(&before, &user));
     Ok(user)
 }
 
@@ -169,7 +174,8 @@ pub async fn set_role(
 /// sign in.
 ///
 /// # Errors
-/// `NOT_FOUND`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
+/// `NOT_FOUND`, `VALIDATION_FAILED`; `DELETION_SCHEDULED` for a user who would not stay; `UNAVAILABLE` if Postgres is
+/// unreachable.
 pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
     let email = EmailAddress::find(email)?;
     let change = app.database.transaction(async move |work: &mut Work| {
@@ -177,10 +183,14 @@ pub async fn make_admin(app: &App, email: &str) -> Result<UserId> {
         let connection = work.connection().await?;
         let found = store::by_email(connection, &email).await?.ok_or_else(|| Error::not_found("user"))?;
         let (user, _) = store::lock_with_admins(connection, found.0.id).await?;
+        if user.deletion_at.is_some() {
+            return Err(IdentityReason::DeletionScheduled.into());
+        }
         let before = user.clone();
         let user = User { deactivation: None, ..user.in_role(Role::Admin, None, now) };
         begin_epoch_of(connection, &user).await?;
         unlink_from_staff(connection, &before, &user).await?;
+        work.audit(Record::updated(&before, &user));
         tracing::warn!(user = %user.id, "an operator made a user an admin");
         Ok(user.id)
     });

@@ -117,12 +117,49 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     }
 }
 
+/// The columns of a new user. The others have their defaults.
+#[derive(Insertable)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
+struct NewRow<'u> {
+    id: UserId,
+    email: &'u str,
+    name: &'u str,
+    role: i16,
+    language: &'u str,
+    password_hash: &'u str,
+    has_password: bool,
+    session_epoch: i32,
+    email_confirmed_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl<'u> NewRow<'u> {
+    fn new(user: &'u User, password_hash: &'u str, email_confirmed_at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.as_str(),
+            name: &user.name,
+            role: user.role.number(),
+            language: user.language.as_str(),
+            password_hash,
+            has_password: true,
+            session_epoch: user.epoch.number,
+            email_confirmed_at,
+            version: user.version,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
 /// Stores a new user, whose address is not confirmed.
 ///
 /// # Errors
 /// `ALREADY_EXISTS` when the address is taken.
 pub async fn insert(connection: &Connection, user: &User, password_hash: &str) -> Result<()> {
-    insert_with(connection, user, password_hash, false).await
+    insert_row(connection, NewRow::new(user, password_hash, None)).await
 }
 
 /// Stores a new user, whose address a token or a provider has confirmed.
@@ -130,23 +167,10 @@ pub async fn insert(connection: &Connection, user: &User, password_hash: &str) -
 /// # Errors
 /// `ALREADY_EXISTS` when the address is taken.
 pub async fn insert_confirmed(connection: &Connection, user: &User, password_hash: &str) -> Result<()> {
-    insert_with(connection, user, password_hash, true).await
+    insert_row(connection, NewRow::new(user, password_hash, Some(user.created_at))).await
 }
 
-async fn insert_with(connection: &Connection, user: &User, password_hash: &str, is_confirmed: bool) -> Result<()> {
-    let row = (
-        users::id.eq(user.id),
-        users::email.eq(user.email.as_str()),
-        users::name.eq(&user.name),
-        users::role.eq(user.role.number()),
-        users::language.eq(user.language.as_str()),
-        users::password_hash.eq(password_hash),
-        users::session_epoch.eq(user.epoch.number),
-        users::email_confirmed_at.eq(is_confirmed.then_some(user.created_at)),
-        users::version.eq(user.version),
-        users::created_at.eq(user.created_at),
-        users::updated_at.eq(user.updated_at),
-    );
+async fn insert_row(connection: &Connection, row: NewRow<'_>) -> Result<()> {
     diesel::insert_into(users::table).values(row).execute(&mut &*connection).await.map_err(taken)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     identity::user::model::EmailAddress,
-    mail::{model::Mail, ops::kind::Kind, store, transport::Failure},
+    mail::{kind::Kind, model::Mail, store, transport::Failure},
 };
 use mainstay_kernel::{
     app::App,

@@ -24,6 +24,7 @@ pub(super) enum Page {
     EmailUndo,
     Deletion,
     Invitation,
+    SignIn,
     Unsubscription,
 }
 
@@ -37,6 +38,7 @@ impl Page {
             Self::EmailUndo => "email_undo",
             Self::Deletion => "deletion",
             Self::Invitation => "invitation",
+            Self::SignIn => "sign_in",
             Self::Unsubscription => "unsubscribe",
         }
     }
@@ -90,6 +92,8 @@ pub(super) enum Problem {
     Name,
     /// The token is unknown, used or expired.
     Link,
+    /// Another browser asked for the link.
+    Browser,
     /// The configuration excludes the address.
     Closed,
     /// Too many attempts.
@@ -108,6 +112,7 @@ impl Problem {
             Self::Email => "email",
             Self::Name => "name",
             Self::Link => "link",
+            Self::Browser => "browser",
             Self::Closed => "closed",
             Self::Often => "often",
             Self::NotRead(_) | Self::Other => "other",
@@ -145,8 +150,9 @@ impl View {
 
     /// Shows a form again, with its values except passwords.
     pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
-        // An invalid token is dropped, so that the page offers to request a new one.
-        let token = if problem == Problem::Link { String::new() } else { form.token };
+        // A token that is of no use here is dropped, so that the page offers to request a new one.
+        let is_useless = matches!(problem, Problem::Link | Problem::Browser);
+        let token = if is_useless { String::new() } else { form.token };
         Self { page, token, name: form.name, account: form.account, problem: Some(problem), outcome: None, offer: None }
     }
 
@@ -177,7 +183,7 @@ impl View {
             }
             Some(Problem::Closed) => StatusCode::UNPROCESSABLE_ENTITY,
             Some(Problem::Often) => StatusCode::TOO_MANY_REQUESTS,
-            Some(Problem::NotRead(NotRead::Foreign)) => StatusCode::FORBIDDEN,
+            Some(Problem::Browser | Problem::NotRead(NotRead::Foreign)) => StatusCode::FORBIDDEN,
             Some(Problem::NotRead(NotRead::OtherType)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Some(Problem::NotRead(NotRead::TooLong)) => StatusCode::PAYLOAD_TOO_LARGE,
             Some(Problem::NotRead(NotRead::CutOff)) => StatusCode::BAD_REQUEST,
@@ -266,6 +272,7 @@ mod tests {
             Problem::Email,
             Problem::Name,
             Problem::Link,
+            Problem::Browser,
             Problem::Closed,
             Problem::Often,
         ];
@@ -275,9 +282,15 @@ mod tests {
         // All other problems share one text.
         assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
         // Without a token, the template's default form is the registration form.
-        for page in
-            [Page::Reset, Page::EmailChange, Page::EmailUndo, Page::Deletion, Page::Invitation, Page::Unsubscription]
-        {
+        for page in [
+            Page::Reset,
+            Page::EmailChange,
+            Page::EmailUndo,
+            Page::Deletion,
+            Page::Invitation,
+            Page::SignIn,
+            Page::Unsubscription,
+        ] {
             assert!(asks("page", page.as_str()), "{page:?}");
         }
         assert_eq!(Page::Registration.as_str(), "registration");

@@ -19,6 +19,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
+/// The maximum length of a stored address.
+const MAX_CHARS: usize = 320;
+
 /// Returns an address in its stored form.
 fn normalize(address: &str) -> String {
     EmailAddress::find(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
@@ -36,12 +39,18 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     store::list(connection, limit).await
 }
 
-/// Suppresses all mail, or only notifications, to an address, depending on the reason.
+/// Suppresses all mail, or only notifications, to an address, depending on the reason. A text that can't be an address is
+/// ignored.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason, now: DateTime<Utc>) -> Result<()> {
-    let suppression = Suppression { address: normalize(address), reason, created_at: now };
+    let address = normalize(address);
+    // No mail goes to such an address, and the other events of a provider's batch count.
+    if !(1..=MAX_CHARS).contains(&address.chars().count()) || address.contains('\0') {
+        return Ok(());
+    }
+    let suppression = Suppression { address, reason, created_at: now };
     if store::insert(connection, &suppression).await? {
         metrics::counter!("mainstay_mail_suppressions_total", "reason" => reason.name()).increment(1);
         tracing::warn!(
@@ -68,13 +77,26 @@ pub async fn remove(connection: &mut Connection, address: &str) -> Result<bool> 
     Ok(store::remove(connection, &normalize(address)).await? > 0)
 }
 
+/// Keeps a user unsubscribed whose address changes. A bounce or a complaint stays with the address before.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn follow(
+    connection: &mut Connection,
+    from: &EmailAddress,
+    to: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    store::move_unsubscription(connection, [from.as_str(), to.as_str()], now).await
+}
+
 /// Returns the token with which a user unsubscribes from notifications.
 pub(crate) fn unsubscribe_token(app: &App, user: UserId) -> String {
     token::write(&key(app), user)
 }
 
-/// Unsubscribes the user of a token from notifications; returns whether the token is valid. A removed user's token
-/// changes nothing.
+/// Unsubscribes the user of a token from notifications; returns whether the token is valid. The token of a removed or erased
+/// user changes nothing.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -85,6 +107,7 @@ pub(crate) async fn unsubscribe(app: &App, token: &str) -> Result<bool> {
         .transaction(async move |work: &mut Work| {
             let connection = work.connection().await?;
             match user::read(connection, Visibility::All, id).await {
+                Ok(user) if user.is_erased() => Ok(true),
                 Ok(user) => suppress(connection, user.email.as_str(), Reason::Unsubscribed, now).await.map(|()| true),
                 Err(error) if error.reason() == ErrorReason::NotFound => Ok(true),
                 Err(error) => Err(error),

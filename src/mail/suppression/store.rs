@@ -1,7 +1,10 @@
 //! Suppressed addresses in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 
 use crate::{
@@ -45,8 +48,28 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     rows.into_iter().map(read).collect()
 }
 
+/// Moves an unsubscription to another address.
+pub async fn move_unsubscription(connection: &mut Connection, [from, to]: [&str; 2], now: DateTime<Utc>) -> Result<()> {
+    let reason = Reason::Unsubscribed;
+    let old = mail_suppressions::table.find((from, reason.number()));
+    if diesel::delete(old).execute(connection).await? == 1 {
+        insert(connection, &Suppression { address: to.to_owned(), reason, created_at: now }).await?;
+    }
+    Ok(())
+}
+
 /// Removes an address; returns the number of reasons it was suppressed for.
 pub async fn remove(connection: &mut Connection, address: &str) -> Result<usize> {
     let target = mail_suppressions::table.filter(mail_suppressions::address.eq(address));
     Ok(diesel::delete(target).execute(connection).await?)
+}
+
+/// Removes at most `limit` bounces and unsubscriptions from before `before` whose addresses no user has; returns how many.
+/// A complaint stays, because another mail would be a nuisance.
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM mail_suppressions WHERE ctid = ANY (ARRAY( \
+        SELECT s.ctid FROM mail_suppressions s WHERE s.reason <> 2 AND s.created_at < $1 \
+        AND NOT EXISTS (SELECT FROM users WHERE users.email = s.address) LIMIT $2))";
+    let statement = diesel::sql_query(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);
+    Ok(statement.execute(connection).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::{identity::user::model::Language, mail::ops::Kinds};
+use crate::{identity::user::model::Language, mail::kind::Kinds};
 
 /// A template file.
 pub(super) struct Source {

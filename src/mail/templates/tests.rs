@@ -3,7 +3,7 @@ use std::fs;
 use chrono::DateTime;
 
 use super::*;
-use crate::mail::ops::{Compose, Draft, Kind, MailKind, Template};
+use crate::mail::kind::{Compose, Declared, Draft, Kind, MailKind, Template};
 use mainstay_kernel::config::Source as Variables;
 
 fn brand(values: &[(&str, &str)]) -> Brand {
@@ -120,6 +120,8 @@ fn every_fault_of_a_directory_is_named() {
     assert!(messages[0].starts_with("order_confirmation.en.j2, line 2: undefined value"), "{messages:#?}");
     assert_eq!(messages[1], "password_reset.de.j2: does not show {{ link }}");
     assert!(messages[2].starts_with("refund.en.j2"), "{messages:#?}");
+    let messages = faults(&[("page.html", "{% if page == 'invitation' %}{{ offer.acount }}{% endif %}")]);
+    assert!(messages.len() == 1 && messages[0].starts_with("page.html, line 1: undefined value"), "{messages:#?}");
     let missing = Templates::open(kinds(), &brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
     assert!(missing.len() == 1 && missing[0].starts_with("/nowhere/at/all: "), "{missing:#?}");
 }
@@ -130,6 +132,7 @@ struct Unsampled;
 impl MailKind for Unsampled {
     const NAME: &'static str = "fleet.unsampled";
     const TEMPLATES: &'static [Template] = &[Template { name: "fleet.unsampled", texts: &[("en", "{{ nothing }}")] }];
+    const EVENT: Option<&'static str> = Some("fleet.nothing");
 
     async fn compose(_: Compose<'_>) -> Result<Option<Draft>> {
         Ok(None)
@@ -144,10 +147,70 @@ impl MailKind for Unsampled {
     }
 }
 
+/// A kind whose mails must show a link, which one of its templates lacks.
+struct Linked {
+    template: usize,
+    link: &'static str,
+}
+
+impl MailKind for Linked {
+    const NAME: &'static str = "fleet.linked";
+    const TEMPLATES: &'static [Template] = &[
+        Template {
+            name: "fleet.linked",
+            texts: &[(
+                "en",
+                "{% from parts import button %}{% block subject %}x{% endblock %}{% block preheader %}{% endblock %}\
+                 {% block body %}{{ button('x', link) }}{% endblock %}",
+            )],
+        },
+        Template {
+            name: "fleet.unlinked",
+            texts: &[(
+                "en",
+                "{% block subject %}x{% endblock %}{% block preheader %}{% endblock %}{% block body %}x{% endblock %}",
+            )],
+        },
+    ];
+
+    async fn compose(_: Compose<'_>) -> Result<Option<Draft>> {
+        Ok(None)
+    }
+
+    fn samples(_: Links<'_>, _: DateTime<Utc>) -> Vec<Self> {
+        let links = ["https://a.example/x?id=7&token=a/b", "https://a.example/confirm/abc"];
+        links.into_iter().enumerate().map(|(template, link)| Self { template, link }).collect()
+    }
+
+    fn template(&self) -> &'static str {
+        Self::TEMPLATES[self.template].name
+    }
+
+    fn required_link(&self) -> Option<&str> {
+        Some(self.link)
+    }
+
+    fn values(&self, _: Locale) -> impl serde::Serialize {
+        context! { link => self.link }
+    }
+}
+
+#[test]
+fn every_text_shows_the_required_link_of_any_form() {
+    let kinds = Kinds::new([Kind::of::<Linked>()]).expect("a good name");
+    let faults = Templates::open(kinds, &brand(&[]), None).err().unwrap_or_default();
+    assert_eq!(faults, ["fleet.unlinked.en.j2: does not show {{ link }}"]);
+}
+
 #[test]
 fn every_fault_of_a_kind_is_named() {
     let unsampled = Kind::of::<Unsampled>();
     let kinds = Kinds::new([unsampled]).expect("a good name");
+    let declared = |module| Declared { module, kind: unsampled }.fault().is_some();
+    assert_eq!(["fleet", "trips", "identity"].map(declared), [false, true, true]);
+    let policies = &crate::product().modules().expect("they fit").contract.policies;
+    let message = crate::mail::check_events(kinds.clone(), policies).expect_err("a fault").to_string();
+    assert!(message.ends_with("\n  fleet.unsampled: no module declares the event fleet.nothing"), "{message}");
     let faults = Templates::open(kinds, &brand(&[]), None).err().unwrap_or_default();
     assert_eq!(faults, ["fleet.unsampled: the template has no sample"]);
     assert_eq!(

@@ -47,9 +47,7 @@ impl Subscribe {
     pub(crate) fn key(&self, step: &str) -> String {
         format!("{}-{step}-{}", self.subscription, self.attempt)
     }
-}
 
-impl Subscribe {
     /// Returns the request for a subscription of a customer. `is_repeated` says that an earlier worker may have sent it.
     pub fn of(subscription: &Subscription, customer: &str, is_repeated: bool) -> Self {
         Self {

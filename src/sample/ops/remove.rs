@@ -32,6 +32,8 @@ pub struct Removal {
     pub orders: usize,
     /// The products that were archived instead, because orders or subscriptions of other accounts refer to them.
     pub archived_products: usize,
+    /// Whether the role of the staff stays, because users of other accounts have it.
+    pub is_role_kept: bool,
 }
 
 /// Removes the sample data in one transaction, including data that others added to the sample accounts. This removes
@@ -51,7 +53,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         // Accounts of others, which a sample person has joined, stay.
         let accounts = member::founded_by(connection, &users).await?;
         if users.is_empty() {
-            return Ok(Removal { accounts: 0, tickets: 0, orders: 0, archived_products: 0 });
+            return Ok(Removal { accounts: 0, tickets: 0, orders: 0, archived_products: 0, is_role_kept: false });
         }
         endpoint::erase(connection, &accounts).await?;
         inbound_event::erase(connection, INBOUND_PREFIX).await?;
@@ -73,9 +75,9 @@ pub async fn remove(app: &App) -> Result<Removal> {
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
         // Foreign keys reject this while any other row refers to the accounts.
         user::erase(connection, &accounts, &users).await?;
-        role::erase_of_staff(connection, &format!("{STAFF_ROLE}{MARK}")).await?;
+        let is_role_kept = role::erase_of_staff(connection, &format!("{STAFF_ROLE}{MARK}")).await?;
         let (accounts, tickets, orders) = (accounts.len(), tickets.len(), orders.len());
-        Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })
+        Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products, is_role_kept })
     });
     removal.await
 }

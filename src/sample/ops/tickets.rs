@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Writer, cast::Actor};
 use crate::{
+    operations::ops::{self as operation, RunOperation},
     sample::model::{
         IMPORT, NOTE,
         texts::Conversation,
@@ -124,7 +125,6 @@ pub(super) async fn import(writer: &Writer) -> Result<()> {
     });
     let operation: Result<_> = begin.await;
     let operation = operation?.id;
-    import::run(&app, ImportTickets { operation, role, options: ReadOptions::default() }, &CancellationToken::new())
-        .await
-        .map(drop)
+    let job = RunOperation { operation, request: ImportTickets { role, options: ReadOptions::default() } };
+    operation::run(&app, &job, &CancellationToken::new()).await.map(drop)
 }

@@ -1,22 +1,12 @@
-//! The job that creates tickets from an uploaded file.
+//! The request of the operation that creates tickets from an uploaded file.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::{
-    operations::id::OperationId,
-    support::{config::SupportConfig, import::model::ReadOptions},
-};
-use mainstay_kernel::queue::{Job, Lane};
-
-/// The lane of imports, which are separate because their duration depends on the size of the file.
-const IMPORTS: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
+use crate::support::import::model::ReadOptions;
 
 /// Imports the tickets of an uploaded file.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ImportTickets {
-    /// The operation that holds the file.
-    pub operation: OperationId,
     /// The number of the role in which the import was requested.
     pub role: i16,
     /// The read options. The previous version of the server does not know them: it queues jobs without them, and
@@ -25,12 +15,19 @@ pub struct ImportTickets {
     pub options: ReadOptions,
 }
 
-impl Job for ImportTickets {
-    const NAME: &'static str = "import_tickets";
-    const MAX_ATTEMPTS: i32 = 5;
-    const LANE: Lane = IMPORTS;
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-    fn subject(&self) -> Uuid {
-        self.operation.0
+    use super::ImportTickets;
+    use crate::{operations::ops::RunOperation, support::import::model::ReadOptions};
+
+    #[test]
+    fn the_version_before_and_this_one_read_the_jobs_of_each_other() {
+        let before = json!({ "operation": "0197b612-45de-7a99-9e01-a1b2c3d4e5f6", "role": 2 });
+        let job: RunOperation<ImportTickets> = serde_json::from_value(before.clone()).expect("a job");
+        assert_eq!((job.request.role, job.request.options), (2, ReadOptions::default()));
+        let now = serde_json::to_value(job).expect("JSON");
+        assert_eq!((&now["operation"], &now["role"]), (&before["operation"], &before["role"]));
     }
 }

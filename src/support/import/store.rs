@@ -12,19 +12,42 @@ use crate::{
     support::id::{ActivityId, CommentId, TicketId},
 };
 use crate::{
-    operations::model::{RowError, Status as OperationStatus},
-    schema::upload_chunks,
+    operations::model::Status as OperationStatus,
+    schema::{operations, upload_chunks},
     support::{
-        import::model::Row,
+        import::model::{Format, Row},
         ticket::model::{ActivityKind, Status},
     },
 };
 use mainstay_kernel::{
     contract::policy::Role,
-    database::Connection,
-    error::{Error, Reason, Result},
+    database::{Connection, integrity::corrupt},
+    error::{Error, Result},
     id::AccountId,
 };
+
+/// Stores the format of an uploaded file, beside its operation.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn set_format(connection: &mut Connection, operation: OperationId, format: Format) -> Result<()> {
+    let target = operations::table.find(operation);
+    let count = diesel::update(target).set(operations::format.eq(format.number())).execute(connection).await?;
+    expect_row_count(count, 1, "operations")
+}
+
+/// Returns the format of an uploaded file.
+///
+/// # Errors
+/// `NOT_FOUND` if the operation was removed.
+pub async fn format(connection: &mut Connection, operation: OperationId) -> Result<Format> {
+    let query = operations::table.find(operation).select(operations::format);
+    let format: Option<Option<i16>> = query.first(connection).await.optional()?;
+    let format = format.ok_or_else(|| Error::not_found("operation"))?;
+    format
+        .and_then(|number| Format::from_number(number.into()))
+        .ok_or_else(|| corrupt("operations", operation, "format"))
+}
 
 /// Stores a chunk of an uploaded file.
 ///
@@ -195,24 +218,6 @@ pub async fn insert_activities(
         .execute(connection)
         .await?;
     expect_row_count(count, rows.len(), "activities")
-}
-
-/// Records the invalid rows.
-///
-/// # Errors
-/// `CONFLICT` when another worker has recorded one of them.
-pub async fn insert_errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
-    const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
-                       SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message) \
-                       ON CONFLICT DO NOTHING";
-    let count = diesel::sql_query(SQL)
-        .bind::<Uuid, _>(operation)
-        .bind::<Array<BigInt>, _>(errors.iter().map(|error| error.line).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(errors.iter().map(|error| error.code.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
 /// Deletes at most `limit` chunks of the files of ended operations, and returns their number.

@@ -6,7 +6,7 @@ use mainstay::audit::chain::ops::{self, Report};
 
 use crate::{
     cases::ticket,
-    support::{TestApp, app::environment, database::connect},
+    support::{TestApp, TestDatabase, app::environment, database::connect},
 };
 
 const TASK: &str = "chain_audit_log";
@@ -64,6 +64,25 @@ async fn entries_and_links_are_append_only() {
     let granted = "SELECT count(*) FROM pg_class, aclexplode(relacl) AS grants WHERE relname IN ('audit_entries', \
                    'audit_links') AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')";
     assert_eq!(app.database.number(granted).await, 0);
+}
+
+/// The function runs with the privileges of the owner, for the login of the server. No setting removes a month so early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_ended_lately_stays_attached() {
+    let database = TestDatabase::new().await;
+    let client = connect(&database.url).await;
+    // At the end of a long month, the last one ended more than 30 days ago.
+    for (months, is_old) in [(1, "date_trunc('month', now(), 'UTC') <= now() - interval '30 days'"), (3, "true")] {
+        let month = format!("date_trunc('month', now(), 'UTC') - interval '{months} months'");
+        database.sql(&format!("SELECT add_partition('audit_entries', {month})")).await;
+        let partition =
+            format!("FROM partitions_of('audit_entries') WHERE end_id = uuid_floor({month} + interval '1 month')");
+        assert_eq!(database.number(&format!("SELECT count(*) {partition}")).await, 1, "{months}");
+        let is_old = database.number(&format!("SELECT ({is_old})::int")).await == 1;
+        let detach =
+            client.batch_execute(&format!("SELECT detach_month('audit_entries', partition) {partition}")).await;
+        assert_eq!(detach.is_ok(), is_old, "{months}: {detach:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

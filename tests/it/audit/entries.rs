@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{LIST, about, change};
 use crate::{
-    cases::{draft, post::post, ticket},
+    cases::{Scene, draft, member_of, post::post, ticket},
     support::{PROTOCOLS, Protocol, TestApp, unique},
 };
 
@@ -52,6 +52,28 @@ async fn an_entry_has_the_changed_fields_before_and_after() {
         assert_eq!(seen[2]["clientAddress"], created["clientAddress"]);
         assert!(about(&cast.stranger, &id).await.is_empty());
     }
+}
+
+/// The row of the member is gone. The ids of the entry lead to the person, whose name and address it does not copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_sees_whom_staff_changed_and_removed() {
+    let (app, scene) = Scene::start().await;
+    let (admin, colleague) = (&scene.cast.admin, scene.cast.colleague.as_user());
+    let id = member_of(&app.database, &scene.cast.colleague).await;
+    for _ in 0..2 {
+        let demote = json!({ "memberId": id, "member": { "role": "MEMBER_ROLE_VIEWER" } });
+        admin.rest("MemberService.UpdateMember", demote).await.success();
+    }
+    admin.rest("MemberService.RemoveMember", json!({ "memberId": id })).await.success();
+    let entries = about(&scene.cast.customer, &id).await;
+    let [removed, changed] = entries.as_slice() else { panic!("{entries:#?}") };
+    let role = change(changed, "role");
+    let roles = (&json!("\"MEMBER_ROLE_OWNER\""), &json!("\"MEMBER_ROLE_VIEWER\""));
+    assert_eq!((&role["before"], &role["after"]), roles, "{changed:#}");
+    assert_eq!(changed["changes"].as_array().map(Vec::len), Some(1), "{changed:#}");
+    assert_eq!(change(removed, "userId")["before"], json!(format!("\"{}\"", colleague.id)), "{removed:#}");
+    assert_eq!(change(removed, "role")["before"], json!("\"MEMBER_ROLE_VIEWER\""));
+    assert!(!format!("{entries:?}").contains(&colleague.email), "{entries:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Methods whose successful calls have no entry.
-const WITHOUT: [(&str, &str); 10] = [
+const WITHOUT: [(&str, &str); 11] = [
+    ("AuthService.BeginMailLogin", "anyone may call it for any address; the sign-in has an entry"),
     ("AuthService.BeginPasskeyLogin", "it stores nothing; the sign-in has an entry"),
     ("AuthService.BeginPasskeyReauthentication", "it stores nothing; the proof has an entry"),
     ("AuthService.Logout", "a session that its user ends is no act on others"),
@@ -44,6 +45,52 @@ async fn each_method_that_writes_adds_an_entry() {
     let vague = "SELECT count(*) FROM audit_entries WHERE resource_kind = '' OR (request_id IS NULL AND actor_kind <> 5) \
                  OR (actor_id IS NULL AND actor_kind IN (2, 3, 4)) OR (personal IS NULL AND actor_kind <> 5)";
     assert_eq!(app.database.number(vague).await, 0, "{:?}", app.database.sql("SELECT * FROM audit_entries").await);
+}
+
+/// Methods that change a resource, and whose entries have no value before, with the reasons.
+const WITHOUT_BEFORE: [(&str, &str); 13] = [
+    ("DeletionService.CancelDeletion", "its state before is always the same"),
+    ("DeletionService.CancelDeletionByToken", "its state before is always the same"),
+    ("LinkedIdentityService.DeleteLinkedIdentity", "the entry is about the user, with the removal as a fact"),
+    ("OperationService.CancelOperation", "its state before is always the same"),
+    ("PasskeyService.RemovePasskey", "the entry is about the user, with the removal as a fact"),
+    ("SecondFactorService.RemoveTotp", "the entry is about the user, with the removal as a fact"),
+    ("ServiceKeyService.RevokeServiceKey", "the time of the revocation is new"),
+    ("SessionService.RevokeAllSessions", "sessions have an id only"),
+    ("SessionService.RevokeAllUserSessions", "sessions have an id only"),
+    ("SessionService.RevokeSession", "sessions have an id only"),
+    ("SessionService.RevokeUserSession", "sessions have an id only"),
+    ("SubscriptionService.CancelSubscription", "the cancellation that is pending is new"),
+    ("UserService.SetUserAvatar", "the case adds the first one"),
+];
+
+/// Otherwise an auditor reads what a role is, and not what it was, or that a member is gone, and not who it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_of_a_resource_has_values_before() {
+    let app = TestApp::start().await;
+    let (mut faults, mut checked) = (Vec::new(), 0);
+    let changes = ["Update", "Set", "Transfer", "Cancel", "Remove", "Leave", "Revoke", "Delete"];
+    for method in methods().into_iter().filter(|method| method.effect == Effect::Write) {
+        let (_, name) = method.name.split_once('.').expect("a service");
+        if !changes.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let case = cases::good_case(&method.name);
+        let call = (case.call)(Scene::new(&app).await).await;
+        call.send(Protocol::Grpc, case.method).await.success();
+        let with_before = format!(
+            "SELECT count(*) FROM audit_entries WHERE method = '{}' AND (changes::text LIKE '%\"before\"%' \
+             OR personal::text LIKE '%\"before\"%')",
+            method.name
+        );
+        let has_before = app.database.number(&with_before).await > 0;
+        if has_before == WITHOUT_BEFORE.iter().any(|(exempt, _)| *exempt == method.name) {
+            faults.push(format!("{}: {has_before}", method.name));
+        }
+        checked += 1;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(checked > 20, "only {checked} methods change a resource");
 }
 
 /// The responses and requests of the cases have tokens, keys and passwords.

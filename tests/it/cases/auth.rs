@@ -8,7 +8,7 @@ use super::{
     call, cases,
 };
 use crate::{
-    session::{email_change, registration, reset},
+    session::{email_change, mail_login, registration, reset},
     support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
@@ -139,6 +139,38 @@ pub(crate) fn cases() -> Vec<Case> {
             "a user" => Status(204), |scene| call(&scene.cast.customer, json!({}));
             "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
             "a forged token" => Reason("INVALID_TOKEN"), |scene| call(&Actor::bearer(&scene.endpoint, "a.b.c"), json!({}));
+        }
+        "AuthService.BeginMailLogin" {
+            "a user" => Status(200), |scene| call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email }));
+            "an unknown address" => Status(200), |scene| call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }));
+            "no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.anonymous, json!({ "email": "" }));
+        }
+        "AuthService.LoginWithMail" {
+            "a link" => Status(200), |scene| {
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
+                call(&scene.cast.anonymous, json!({ "binding": binding, "token": token }))
+            };
+            "to an account of others" => Reason("NOT_FOUND"), |scene| {
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
+                let other = scene.cast.stranger.as_user().account.to_string();
+                call(&scene.cast.anonymous, json!({ "binding": binding, "token": token, "accountId": other }))
+            };
+            "a deactivated user" => Reason("USER_DEACTIVATED"), |scene| {
+                let (binding, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
+                let request = json!({ "userId": scene.cast.customer.as_user().id.to_string(), "reason": "Left the company" });
+                scene.cast.admin.rest("UserService.DeactivateUser", request).await.success();
+                call(&scene.cast.anonymous, json!({ "binding": binding, "token": token }))
+            };
+            "another browser" => Reason("INVALID_TOKEN"), |scene| {
+                let (_, token) = mail_login::begin(&scene.database, &scene.cast.anonymous, &scene.cast.customer).await;
+                call(&scene.cast.anonymous, json!({ "binding": "nonsense", "token": token }))
+            };
+            "neither a token nor a code" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.anonymous, json!({ "binding": "nonsense" }))
+            };
+            "a code of letters" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.anonymous, json!({ "binding": "nonsense", "code": "letters!" }))
+            };
         }
         "AuthService.RequestPasswordReset" {
             "a user" => Status(204), |scene| call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email }));

@@ -1,4 +1,4 @@
-//! The excerpts in README.md, CONTRIBUTING.md, the example's README and docs/mail.md match the files they quote.
+//! The excerpts in README.md, CONTRIBUTING.md, the example's README, docs/mail.md and docs/seams.md match the files they quote.
 
 use std::path::Path;
 
@@ -39,9 +39,13 @@ fn quotes(source: &str, excerpt: &[&str]) -> bool {
 fn every_excerpt_matches_its_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut stale = Vec::new();
-    for (document, steps) in
-        [("README.md", 4), ("CONTRIBUTING.md", 4), ("examples/fleet/README.md", 3), ("docs/mail.md", 1)]
-    {
+    for (document, steps) in [
+        ("README.md", 4),
+        ("CONTRIBUTING.md", 4),
+        ("examples/fleet/README.md", 3),
+        ("docs/mail.md", 1),
+        ("docs/seams.md", 1),
+    ] {
         let text = std::fs::read_to_string(root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
         let excerpts = excerpts(&text);
         assert!(excerpts.len() >= steps, "{document} has an excerpt for each step: {excerpts:?}");

@@ -247,14 +247,14 @@ async fn registrations_and_resets_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let ask = async |number: usize, address: &str| {
-        let name = ["AuthService.Register", "AuthService.RequestPasswordReset"][number % 2];
+        let name = ["Register", "RequestPasswordReset", "BeginMailLogin"][number % 3];
         let request = json!({ "email": format!("{}@example.com", unique()) });
-        call(&app, PROTOCOLS[number / 2 % 2], name, request, address).await
+        call(&app, PROTOCOLS[number / 3 % 2], &format!("AuthService.{name}"), request, address).await
     };
     for answer in join_all((0..MANY).map(|number| ask(number, "192.0.2.7"))).await {
         answer.success();
     }
-    for number in 0..2 {
+    for number in 0..3 {
         ask(number, "192.0.2.7").await.failure("RATE_LIMIT_EXCEEDED");
         ask(number, "192.0.2.8").await.success();
     }

@@ -80,6 +80,7 @@ async fn assert_alike(app: &TestApp, scene: &Scene, user: &str, case: &str) {
     for (method, kind) in [
         ("AuthService.RequestPasswordReset", Some("password_reset")),
         ("AuthService.Register", Some("registration")),
+        ("AuthService.BeginMailLogin", Some("mail_login")),
         ("AuthService.Login", None),
     ] {
         let request = |email: &str| match kind {

@@ -1,8 +1,9 @@
 //! Mail about orders: its content, its recipient, and how often it is sent.
 
+use mainstay::mail::{id::MailId, ops};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, give_up, header, process, start, text, wait_for_mails};
+use super::{FAILED, SENT, count_in_state, give_up, header, process, start, start_without_jobs, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{Actor, PROTOCOLS, Protocol, TestDatabase, mail::MailProvider, unique},
@@ -140,6 +141,25 @@ async fn an_owner_is_told_of_the_order_of_a_key_of_the_account() {
     key.rest(CREATE, json!({ "items": items })).await.success();
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!([owner.as_user().email]));
+}
+
+/// Mail about money must reach somebody: another owner, or else the deactivated user.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_told_of_the_order_of_a_deactivated_user() {
+    let (provider, app, scene) = start_without_jobs().await;
+    let (customer, colleague) = (&scene.cast.customer, &scene.cast.colleague);
+    for _ in 0..2 {
+        order(&scene).await;
+    }
+    let mails = app.database.sql("SELECT id FROM mails").await;
+    for (mail, [deactivated, recipient]) in mails.iter().zip([[customer, colleague], [colleague, customer]]) {
+        let deactivate = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE id";
+        app.database.sql(&format!("{deactivate} = '{}'", deactivated.as_user().id)).await;
+        let id = mail[0].as_deref().expect("an id");
+        ops::deliver(&app.app, MailId::parse(id).expect("an id")).await.expect("sent");
+        let to = provider.mails().last().map(|mail| mail["to"].clone());
+        assert_eq!(to, Some(json!([recipient.as_user().email])));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ async fn every_mail_is_previewed_while_none_is_really_sent() {
     let (status, policy, index) = get(&app, "/dev/mail").await;
     assert!(status == 200 && policy.starts_with("default-src 'none'") && !policy.contains("script"), "{policy}");
     let pages: Vec<_> = index.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(pages.len(), 29 * 2 * 2, "{index}");
+    assert_eq!(pages.len(), 30 * 2 * 2, "{index}");
     for page in pages {
         let (status, _, body) = get(&app, page).await;
         assert!(status == 200 && body.contains("Mainstay"), "{page}: {body}");

@@ -8,7 +8,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mainstay::mail::{id::MailId, ops, suppression::ops as suppression};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, header, start, start_with, text, wait_for_at_least, wait_for_mails};
+use super::{
+    FAILED, SENT, count_in_state, header, only_mail, start, start_with, start_without_jobs, text, wait_for_at_least,
+    wait_for_mails,
+};
 use crate::{
     cases::{Scene, order::order, webhook::webhook_request},
     support::{Protocol, TestApp, unique, webhook},
@@ -72,6 +75,26 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_removes_it_fr
     assert_eq!(ops::redrive(&app.app, ids).await.expect("nothing to do"), 0);
 }
 
+/// The address of a user is kept until the erasure. Another address is forgotten, unless its owner complained.
+#[tokio::test]
+async fn an_address_that_no_user_has_is_forgotten() {
+    let (app, cast) = TestApp::start_with_cast().await;
+    let email = &cast.customer.as_user().email;
+    let insert = async |days: i64, address: &str, reasons: &str| {
+        let at = app.app.clock.now() - chrono::TimeDelta::days(days);
+        let rows = format!("SELECT '{address}', reason, '{at}' FROM unnest(ARRAY[{reasons}]) AS reason");
+        app.database.sql(&format!("INSERT INTO mail_suppressions (address, reason, created_at) {rows}")).await;
+    };
+    insert(31, email, "1, 2, 3").await;
+    insert(31, "gone@example.com", "1, 2, 3").await;
+    insert(29, "new@example.com", "1, 3").await;
+    assert_eq!(app.run_task("forget_mails").await.expect("done"), 2);
+    let listed = "SELECT string_agg(address || ' ' || reason, ', ' ORDER BY address = 'gone@example.com', reason)
+                  FROM mail_suppressions WHERE address <> 'new@example.com'";
+    assert_eq!(text(&app.database, listed).await, format!("{email} 1, {email} 2, {email} 3, gone@example.com 2"));
+    assert_eq!(app.database.number("SELECT count(*) FROM mail_suppressions").await, 6);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
     let (pair, public) = sendgrid_key();
@@ -89,6 +112,8 @@ async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
         scene.cast.anonymous.call_with(Protocol::Rest, RECEIVE, request, &headers).await
     };
     let events = json!([
+        { "event": "bounce", "type": "bounce" },
+        { "email": format!("{}@example.com", "x".repeat(320)), "event": "bounce", "type": "bounce" },
         { "email": "other@example.com", "event": "delivered" },
         { "email": "blocked@example.com", "event": "bounce", "type": "blocked" },
         { "email": "gone@example.com", "event": "bounce", "type": "bounce" },
@@ -135,4 +160,25 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     let mails = provider.mails();
     assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "order confirmations have no unsubscription");
     assert_eq!(count_in_state(&app.database, FAILED).await, 1);
+    // The link of an erased user would store the user's id.
+    app.database.sql("DELETE FROM mail_suppressions").await;
+    let id = scene.cast.customer.as_user().id;
+    app.database.sql(&format!("UPDATE users SET email = 'erased-' || id || '@erased.invalid' WHERE id = '{id}'")).await;
+    assert_eq!(post(&path).await, 200);
+    assert_eq!(app.database.number("SELECT count(*) FROM mail_suppressions").await, 0);
+}
+
+/// No mail reaches the address of an erased user.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_user_gets_no_mail() {
+    let (provider, app, scene) = start_without_jobs().await;
+    let id = scene.cast.customer.as_user().id;
+    let values =
+        format!("(gen_random_uuid(), 11, gen_random_uuid(), '{id}', 1, now(), now() + interval '1 day', now())");
+    let columns = "(id, kind, topic_id, parent_id, state, due_at, expires_at, created_at)";
+    app.database.sql(&format!("INSERT INTO mails {columns} VALUES {values}")).await;
+    app.database.sql(&format!("UPDATE users SET email = 'erased-' || id || '@erased.invalid' WHERE id = '{id}'")).await;
+    ops::deliver(&app.app, only_mail(&app.database).await).await.expect("no recipient");
+    assert_eq!(text(&app.database, "SELECT failure FROM mails WHERE state = 3").await, "there is no recipient");
+    assert_eq!(provider.attempts(), 0);
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use mainstay::operations::id::OperationId;
-use mainstay::support::import::{
-    job::ImportTickets,
-    model::ReadOptions,
-    ops::{self as import, Outcome},
+use mainstay::operations::{
+    id::OperationId,
+    ops::{self as operations, Outcome, RunOperation},
 };
+use mainstay::support::import::{job::ImportTickets, model::ReadOptions};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -32,12 +31,11 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let again = cancel(&cast.admin, &operation).await.success();
     assert_eq!(again.data(), cancelled.data(), "it is unchanged");
     // Another run of its job would have nothing to do either.
-    let job = ImportTickets {
+    let job = RunOperation {
         operation: OperationId::parse(&operation).expect("an id"),
-        role: 2,
-        options: ReadOptions::default(),
+        request: ImportTickets { role: 2, options: ReadOptions::default() },
     };
-    assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
+    assert_eq!(operations::run(&app.app, &job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
     for nothing in ["tickets", "upload_chunks", "jobs"] {
         assert_eq!(app.database.number(&format!("SELECT count(*) FROM {nothing}")).await, 0, "{nothing}");
     }

@@ -2,22 +2,21 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use mainstay::operations::id::OperationId;
-use mainstay::support::import::{
-    job::ImportTickets,
-    model::ReadOptions,
-    ops::{self as import, Outcome},
+use mainstay::operations::{
+    id::OperationId,
+    ops::{self as operations, Outcome, RunOperation},
 };
+use mainstay::support::import::{job::ImportTickets, model::ReadOptions};
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::{assert_imported_once, begin, large, wait_for_end};
 use crate::support::{Process, TestApp, TestDatabase, database::connect, eventually, people::Cast};
-use mainstay_kernel::error::Reason;
+use mainstay_kernel::{error::Reason, queue::Handler as _};
 
-fn import_job(operation: &str) -> ImportTickets {
+fn import_job(operation: &str) -> RunOperation<ImportTickets> {
     let operation = OperationId::parse(operation).expect("an id");
-    ImportTickets { operation, role: 2, options: ReadOptions::default() }
+    RunOperation { operation, request: ImportTickets { role: 2, options: ReadOptions::default() } }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,12 +64,12 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
     app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
     let stop = CancellationToken::new();
     stop.cancel();
-    assert_eq!(import::run(&app.app, job, &stop).await.expect("handed back"), Outcome::HandedBack);
+    assert_eq!(operations::run(&app.app, &job, &stop).await.expect("handed back"), Outcome::HandedBack);
     let waiting = "SELECT count(*) FROM jobs WHERE lease IS NULL AND attempts = 0";
     assert_eq!(app.database.number(waiting).await, 1, "a job for the rest waits");
     let running = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL";
     assert_eq!(app.database.number(running).await, 1, "the running job goes on");
-    assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
+    assert_eq!(operations::run(&app.app, &job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
 }
@@ -81,13 +80,13 @@ async fn concurrent_workers_import_a_file_once() {
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let job = import_job(&operation);
     let never = CancellationToken::new();
-    let runs = (0..4).map(|_| import::run(&app.app, job, &never));
+    let runs = (0..4).map(|_| operations::run(&app.app, &job, &never));
     let results = futures_util::future::join_all(runs).await;
     for run in results.into_iter().filter_map(Result::err) {
         assert_eq!(run.reason(), Reason::Conflict, "{run:?}");
     }
     // The run that lost the conflict leaves the rest to the one that won.
-    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
+    assert_eq!(operations::run(&app.app, &job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
 }
@@ -106,8 +105,8 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
         other.batch_execute("BEGIN; UPDATE operations SET version = version + 1").await.expect("a lock");
         let run = async {
             match give_up {
-                false => import::run(&app.app, job, &never).await.map(drop),
-                true => import::abandon(&app.app, job.operation).await,
+                false => operations::run(&app.app, &job, &never).await.map(drop),
+                true => job.give_up(&app.app).await,
             }
         };
         let commit = async {
@@ -119,10 +118,10 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
         let (ran, ()) = tokio::join!(run, commit);
         assert_eq!(ran.expect_err("a conflict").reason(), Reason::Conflict);
     }
-    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
+    assert_eq!(operations::run(&app.app, &job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
     // A late worker has nothing left to do.
-    import::abandon(&app.app, job.operation).await.expect("ended");
-    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
+    job.give_up(&app.app).await.expect("ended");
+    assert_eq!(operations::run(&app.app, &job, &never).await.expect("ended"), Outcome::Ended);
 }

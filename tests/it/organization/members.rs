@@ -252,6 +252,28 @@ async fn a_removal_spares_a_session_that_is_switched_meanwhile() {
     }
 }
 
+/// An admin's request waits while the admin is deactivated: it acts before that, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_runs_during_the_deactivation_of_its_user_is_refused() {
+    let (app, scene) = Scene::start().await;
+    let (cast, account) = (&scene.cast, scene.account());
+    cast.colleague.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
+    let outside = connect(&app.database.url).await;
+    let lock = format!("BEGIN; SELECT id FROM accounts WHERE id = '{account}' FOR UPDATE");
+    outside.batch_execute(&lock).await.expect("the lock");
+    let who = cast.colleague.clone();
+    let invite = tokio::spawn(async move {
+        let invite = json!({ "email": "friend@example.com", "role": "MEMBER_ROLE_VIEWER" });
+        who.call(Protocol::Grpc, "InvitationService.CreateInvitation", invite).await
+    });
+    app.database.locks_waited_for(1).await;
+    let deactivate = json!({ "userId": cast.colleague.as_user().id.to_string(), "reason": "Left the company" });
+    cast.admin.call(Protocol::Grpc, "UserService.DeactivateUser", deactivate).await.success();
+    outside.batch_execute("COMMIT").await.expect("the lock goes");
+    invite.await.expect("no panic").failure("SESSION_REVOKED");
+    assert_eq!(app.database.number("SELECT count(*) FROM invitations").await, 0);
+}
+
 /// An admin's request waits while an owner removes the admin: it acts before the removal, or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_runs_during_the_removal_of_its_member_is_refused() {

@@ -91,13 +91,15 @@ async fn a_user_and_an_account_are_exported_without_secrets_and_notes() {
 async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
     const ADDRESS: &str = "198.51.100.77";
     let (app, scene) = Scene::start_with(TestApp::builder().with_jobs().set("TRUSTED_PROXY_HOPS", "1")).await;
-    let (who, colleague, account) = (&scene.cast.customer, scene.cast.colleague.as_user(), scene.account());
+    let (who, invited, account) = (&scene.cast.customer, scene.cast.stranger.as_user(), scene.account());
     let rename = json!({ "ticketId": scene.ticket().await, "ticket": { "subject": "Renamed by staff" } });
     let from = [("x-forwarded-for", ADDRESS)];
     scene.cast.agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", rename, &from).await.success();
     let member = member_of(&app.database, &scene.cast.colleague).await;
     let demote = json!({ "memberId": member, "member": { "role": "MEMBER_ROLE_VIEWER" } });
     who.rest("MemberService.UpdateMember", demote).await.success();
+    let invite = json!({ "accountId": account, "email": invited.email, "role": "MEMBER_ROLE_VIEWER" });
+    who.rest("InvitationService.CreateInvitation", invite).await.success();
     let name = json!({ "userId": who.as_user().id.to_string(), "user": { "name": "Ada of the export" } });
     who.rest("UserService.UpdateUser", name).await.success();
     // What is to be left out is there.
@@ -105,11 +107,11 @@ async fn the_audit_log_of_an_export_has_the_acts_of_its_owner() {
         app.database.number(&format!("SELECT count(*) FROM audit_entries WHERE {condition}")).await
     };
     assert!(count(&format!("account_id = '{account}' AND personal::text LIKE '%{ADDRESS}%'")).await > 0);
-    let of_colleague = format!("actor_id = '{}' AND personal::text LIKE '%{}%'", who.as_user().id, colleague.email);
-    assert!(count(&of_colleague).await > 0);
+    let of_invited = format!("actor_id = '{}' AND personal::text LIKE '%{}%'", who.as_user().id, invited.email);
+    assert!(count(&of_invited).await > 0);
 
     for (request, lacks, has) in [
-        (json!({}), colleague.email.as_str(), "Ada of the export"),
+        (json!({}), invited.email.as_str(), "Ada of the export"),
         (json!({ "accountId": account }), ADDRESS, "MemberService.UpdateMember"),
     ] {
         let exported = export(who, request).await;

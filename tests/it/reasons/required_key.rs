@@ -7,7 +7,7 @@ use mainstay_kernel::{
     contract::{Method, Reason, policy::Idempotency, status},
     error::ReasonRef,
     http::middleware::{
-        idempotency::ReadIdempotencyKey,
+        idempotency_key::ReadIdempotencyKey,
         layer::{Body, MiddlewareLayer, Request, Response},
     },
 };

@@ -40,6 +40,20 @@ async fn registration_closed() {
     }
 }
 
+#[tokio::test]
+async fn mail_sign_in_disabled() {
+    let (_app, cast) = TestApp::builder().set("MAIL_SIGN_IN", "false").start_with_cast().await;
+    let mut coverage = ReasonCoverage::of("MAIL_SIGN_IN_DISABLED");
+    for protocol in PROTOCOLS {
+        let request = json!({ "email": cast.customer.as_user().email });
+        coverage.failure(protocol, cast.anonymous.call(protocol, "AuthService.BeginMailLogin", request).await);
+        let request = json!({ "binding": "any", "token": "any" });
+        cast.anonymous.call(protocol, "AuthService.LoginWithMail", request).await.failure("MAIL_SIGN_IN_DISABLED");
+        let ways = cast.anonymous.call(protocol, "AuthService.ListSignInProviders", json!({})).await.success();
+        assert_ne!(ways.body.get("mail"), Some(&json!(true)), "{ways:#?}");
+    }
+}
+
 /// No passkey belongs to an address.
 #[tokio::test]
 async fn passkeys_unavailable() {

@@ -1,6 +1,6 @@
 //! Sample data: the initial contents of a new private database, and their removal.
 
-use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt as _};
+use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use mainstay::{
     payments::ledger::ops as ledger,
@@ -15,6 +15,9 @@ use crate::support::{
     actor::{Actor, Protocol::Rest, User},
     eventually, process,
 };
+
+/// The server's own limit for adding the sample data.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Returns the text that `serve` prints after a name.
 fn printed(server: &Process, name: &str) -> String {
@@ -110,7 +113,7 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
 
     let mut server = Process::with(&private, &own).await;
     assert_eq!(server.endpoint.get("/readyz").await.status, 200);
-    server.wait_for_log("the sample data is complete").await;
+    server.wait_for_log_within(SAMPLE_TIMEOUT, "the sample data is complete").await;
     let password = printed(&server, "password");
     let admin = demo(&server, &password);
     let first = counts(&admin).await;
@@ -174,6 +177,51 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
     assert!(empty.wait().await.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_start_completes_the_sample_data_until_a_person_has_signed_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // As root, Postgres runs as another user, who needs access.
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
+    let data = directory.path().to_str().expect("text");
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("REDIS_URL", "")];
+    let private = TestDatabase::foreign("");
+
+    let mut first = Process::with(&private, &own).await;
+    assert_eq!(first.endpoint.get("/readyz").await.status, 200);
+    // Posts are public, and among the first parts of the sample data.
+    eventually("a post", async || first.endpoint.get("/api/v1/posts").await.body["meta"]["total"] != "0").await;
+    let post = first.endpoint.get("/api/v1/posts").await.body["data"][0]["id"].clone();
+    first.signal(Signal::SIGTERM);
+    assert!(first.wait().await.success());
+    assert!(!first.log().contains("the sample data is complete"), "{}", first.log());
+    let password = printed(&first, "password");
+
+    let mut second = Process::with(&private, &own).await;
+    second.wait_for_log("Sample data is being added").await;
+    rows(&demo(&second, &password), "UserService.ListUsers", json!({})).await;
+    // Between the removal of the incomplete part and the new people, there is no sample data.
+    eventually("a post of this start", async || {
+        let id = second.endpoint.get("/api/v1/posts").await.body["data"][0]["id"].clone();
+        id.is_string() && id != post
+    })
+    .await;
+    second.signal(Signal::SIGTERM);
+    assert!(second.wait().await.success());
+    assert!(!second.log().contains("the sample data is complete"), "{}", second.log());
+
+    let mut third = Process::with(&private, &own).await;
+    third.wait_for_log("sample add` completes it").await;
+    third.signal(Signal::SIGTERM);
+    assert!(third.wait().await.success());
+    let (is_added, text) = process::run(&["sample", "add"], &private, &own).await;
+    assert!(is_added && text.contains("The sample data is added."), "{text}");
+    let mut fourth = Process::with(&private, &own).await;
+    let first = counts(&demo(&fourth, &password)).await;
+    assert_eq!((first["customers"], first["agents"], first["posts"]), (15, 4, 4), "{first:?}");
+    fourth.signal(Signal::SIGTERM);
+    assert!(fourth.wait().await.success());
+}
+
 /// Returns the rows of every table with callers' data, as one hash per table.
 async fn tables(database: &TestDatabase) -> BTreeMap<String, i64> {
     // Tables with temporary records of any event and of contents that a job deletes, and tables that are compared by their sums.
@@ -233,13 +281,19 @@ async fn a_removal_leaves_what_is_no_sample() {
     let order = json!({ "items": [{ "productId": product[0][0], "quantity": 1 }] });
     cast.customer.call(Rest, "OrderService.CreateOrder", order).await.success();
 
+    // An agent of the database has the sample role of the staff.
+    let role = "UPDATE users SET staff_role_id = (SELECT id FROM roles WHERE name = 'Refunds (sample)') \
+                WHERE role = 2 AND email NOT LIKE '%@sample.invalid'";
+    app.database.sql(role).await;
+
     let removal = sample::remove(&app.app).await.expect("removed");
-    assert_eq!((removal.accounts, removal.archived_products), (19, 1), "{removal:?}");
+    assert_eq!((removal.accounts, removal.archived_products, removal.is_role_kept), (19, 1, true), "{removal:?}");
     let mut after = tables(&app.database).await;
     let added = [
         ("orders", 1),
         ("order_items", 1),
         ("products", 1),
+        ("roles", 1),
         ("activities", 1),
         ("mails", 1),
         ("audit_entries", 2),

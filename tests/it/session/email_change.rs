@@ -119,6 +119,26 @@ async fn a_change_ends_with_the_sessions_of_its_time() {
     assert_eq!(address(&app, user).await, user.email);
 }
 
+/// A user who has unsubscribed stays so with another address, and after its undoing. A bounce stays with the address.
+#[tokio::test]
+async fn an_unsubscription_follows_the_address() {
+    let (app, cast) = TestApp::start_with_cast().await;
+    let user = cast.customer.as_user();
+    let (old, email) = (&user.email, new_address());
+    let rows = format!("('{old}', 3, now()), ('{old}', 1, now())");
+    app.database.sql(&format!("INSERT INTO mail_suppressions (address, reason, created_at) VALUES {rows}")).await;
+    let listed = async || {
+        let all = "SELECT string_agg(address || ' ' || reason, ', ' ORDER BY reason) FROM mail_suppressions";
+        app.database.sql(all).await[0][0].clone().expect("rows")
+    };
+    let token = create_token(&app.database, user, &email).await;
+    send(&app, Protocol::Rest, CONFIRM, &token).await.success();
+    assert_eq!(listed().await, format!("{old} 1, {email} 3"));
+    let undo = create_undo_token(&app.database, user, old, 0).await;
+    send(&app, Protocol::Rest, UNDO, &undo).await.success();
+    assert_eq!(listed().await, format!("{old} 1, {old} 3"));
+}
+
 #[tokio::test]
 async fn an_undone_change_leaves_nothing_to_a_thief() {
     let (app, cast) = TestApp::start_with_cast().await;

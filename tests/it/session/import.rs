@@ -133,6 +133,29 @@ async fn an_import_changes_no_user_and_can_be_repeated() {
     assert_eq!(login(&cast.anonymous, Protocol::Rest, &without, PASSWORD).await, "INVALID_CREDENTIALS");
 }
 
+/// The import takes addresses in their order, as every other import does.
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_imports_do_not_deadlock() {
+    let app = TestApp::start().await;
+    let [low, high] = ["a", "z"].map(|first| format!("{first}{}", address()));
+    let insert = |email: &str| {
+        format!(
+            "INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at)
+             VALUES (gen_random_uuid(), '{email}', 'Ada', 1, 'none', now(), now())"
+        )
+    };
+    let other = connect(&app.database.url).await;
+    other.batch_execute(&format!("BEGIN; {}", insert(&low))).await.expect("inserted");
+    let lines = [line(&high, json!({})), line(&low, json!({}))];
+    let rest = async {
+        app.database.locks_waited_for(1).await;
+        // The import waits for the lower address, and must not have the higher one.
+        other.batch_execute(&format!("{}; COMMIT", insert(&high))).await.expect("no deadlock");
+    };
+    let ((succeeded, printed), ()) = tokio::join!(import(&app.database, &lines), rest);
+    assert!(succeeded && printed.contains("Addresses that have a user: 2."), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_line_is_reported_by_its_number() {
     let app = TestApp::start().await;

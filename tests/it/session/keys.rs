@@ -93,4 +93,8 @@ async fn the_command_rotates_the_keys() {
         assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
     }
     assert!(database.number("SELECT count(*) FROM signing_keys").await >= 2);
+    let entries =
+        "SELECT count(*) FROM audit_entries JOIN signing_keys ON signing_keys.id = changes -> 'key' ->> 'after'
+        WHERE method = 'command' AND resource_kind = 'identity.signing_key'";
+    assert_eq!(database.number(entries).await, 2);
 }

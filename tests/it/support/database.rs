@@ -5,10 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_postgres::NoTls;
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
 
 pub(crate) use super::sql::{connect, sql};
-use super::{servers, sql::url_of, unique};
+use super::{
+    servers,
+    sql::{sql_on, url_of},
+    unique,
+};
 
 /// The maximum time a test waits at its end until its database is dropped.
 const LONGEST_DROP: Duration = Duration::from_secs(1);
@@ -19,6 +24,8 @@ pub(crate) struct TestDatabase {
     pub(crate) url: String,
     name: String,
     server: String,
+    /// The connection for all statements of the test, if it keeps one.
+    kept: OnceCell<Client>,
 }
 
 impl TestDatabase {
@@ -38,7 +45,7 @@ impl TestDatabase {
 
     /// Returns a database that is created and removed elsewhere.
     pub(crate) fn foreign(url: &str) -> Self {
-        Self { url: url.to_owned(), name: String::new(), server: String::new() }
+        Self { url: url.to_owned(), name: String::new(), server: String::new(), kept: OnceCell::new() }
     }
 
     async fn cloned(server: String, template: &str) -> Self {
@@ -47,12 +54,21 @@ impl TestDatabase {
         // Without a log of the copied pages, which costs a tenth of the CPU of a small test.
         let create = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
         client.batch_execute(&create).await.expect("a clone");
-        Self { url: url_of(&server, &name), name, server }
+        Self { url: url_of(&server, &name), name, server, kept: OnceCell::new() }
+    }
+
+    /// Runs all further statements on one connection: a new one, with its sign-in and its empty caches, costs more than a
+    /// statement. For tests that create many users, and neither observe connections nor wait for locks in a statement.
+    pub(crate) async fn keep_connection(&self) {
+        self.kept.get_or_init(|| Box::pin(connect(&self.url))).await;
     }
 
     /// Runs SQL and returns the rows as text.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
-        Box::pin(sql(&self.url, statement)).await
+        match self.kept.get() {
+            Some(client) => Box::pin(sql_on(client, statement)).await,
+            None => Box::pin(sql(&self.url, statement)).await,
+        }
     }
 
     /// Waits until this many statements wait for a lock.

@@ -93,9 +93,14 @@ impl ChildProcess {
 
     /// Waits until the log contains a text.
     pub(crate) async fn wait_for_log(&self, what: &str) {
+        self.wait_for_log_within(READY_TIMEOUT, what).await;
+    }
+
+    /// Waits until the log contains a text, at most for `limit`.
+    pub(crate) async fn wait_for_log_within(&self, limit: Duration, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
-            assert!(since.elapsed() < READY_TIMEOUT, "the log lacks {what}:\n{}", self.log());
+            assert!(since.elapsed() < limit, "the log lacks {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -155,7 +160,8 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
     let mutation = std::env::vars_os().filter(|(name, _)| name == "MAINSTAY_MUTATION");
     command.args(args).env_clear().envs(mutation).envs(environment(database, &own).await);
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(READY_TIMEOUT, command.output()).await;
+    // A command may write all sample data.
+    let output = tokio::time::timeout(Duration::from_secs(600), command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{args:?} does not end")).expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).expect("text"))

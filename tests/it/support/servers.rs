@@ -66,7 +66,9 @@ async fn make_template() -> String {
         client.batch_execute(&statement).await.expect("dropping what an earlier run left");
         client.batch_execute(&format!("CREATE DATABASE {building}")).await.expect("creating the template");
         migrate(&url_of(url, &building)).await;
-        // Renamed only when complete, so a template that exists is usable.
+        // Writes Postgres' cache of the catalogs to a file, which each copy has: the first connection to it need not fill it.
+        drop(connect(&url_of(url, &building)).await);
+        // Renamed only when complete, so a template that exists is usable. Postgres waits for the end of that connection.
         let statement = format!("ALTER DATABASE {building} RENAME TO {name}");
         client.batch_execute(&statement).await.expect("naming the template");
     }

@@ -25,7 +25,6 @@ numbered! {
 /// The most characters of a method, a kind or a user agent.
 const MAX_WORD: usize = 200;
 
-/// An entry to be inserted.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(super) id: Uuid,
@@ -49,7 +48,6 @@ pub(super) struct Personal {
     pub(super) digest: [u8; 32],
 }
 
-/// The resource of an entry.
 #[derive(Debug)]
 pub(super) struct Resource {
     pub(super) kind: String,

@@ -31,12 +31,10 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Takes an image of a resource.
     pub(crate) fn of<R: Audited>(resource: &R) -> Self {
         Self { name: R::Message::full_name(), encoded: resource.clone().message().encode_to_vec() }
     }
 
-    /// Makes an image of an encoded message.
     pub(crate) fn new(name: String, encoded: Vec<u8>) -> Self {
         Self { name, encoded }
     }
@@ -46,7 +44,6 @@ impl Image {
         &self.name
     }
 
-    /// Returns the id of the resource.
     pub(super) fn id(&self, privacy: &Privacy) -> Option<Uuid> {
         privacy.shape(&self.name)?.id.as_ref()?.text(&self.encoded)?.parse().ok()
     }
@@ -71,7 +68,6 @@ fn shape<'p>(privacy: &'p Privacy, name: &str) -> Result<&'p Shape> {
     privacy.shape(name).ok_or_else(|| Error::internal(anyhow::anyhow!("{name} is not in the contract")))
 }
 
-/// Returns the id in a field of an image.
 pub(super) fn id(fields: &Map<String, Value>, name: &str) -> Option<Uuid> {
     fields.get(name)?.as_str()?.parse().ok()
 }

@@ -146,7 +146,7 @@ impl Record {
         let fields = |image: &Option<Image>| image.as_ref().map(|image| image.fields(privacy)).transpose();
         let (before, after) = (fields(&self.before)?.unwrap_or_default(), fields(&self.after)?.unwrap_or_default());
         let find = |name: &str| image::id(&after, name).or_else(|| image::id(&before, name));
-        // What an account does not see of its tickets, it does not see here either.
+        // An account sees no internal comment of its tickets here either.
         let is_internal = [&before, &after].iter().any(|fields| fields.get("internal") == Some(&Value::Bool(true)));
         let own = origin.account.filter(|_| matches!(origin.actor, ActorKind::User | ActorKind::Service));
         let account = find("accountId").or(self.account).or(own).filter(|_| !is_internal);

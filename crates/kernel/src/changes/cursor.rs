@@ -54,8 +54,7 @@ impl Cursor {
         self.from.running.iter().copied().min().unwrap_or(self.from.end).min(self.from.end)
     }
 
-    /// The transactions that may be unread: the end of the complete snapshot, and the transactions in progress below
-    /// it.
+    /// The transactions that may be unread: the end of the complete snapshot, and those in progress below it.
     pub(super) fn unread(&self) -> (i64, &[i64]) {
         (self.from.end, &self.from.running)
     }

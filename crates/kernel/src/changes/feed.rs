@@ -23,7 +23,7 @@ use crate::{
 
 /// The number of batches by which a slow watcher may be behind: at least ten seconds.
 const MAX_BEHIND: usize = 256;
-/// The shortest time between two looks, unless there is more than a batch: commits that follow each other closely are read
+/// The shortest time between two looks, unless there is more than a batch: commits in quick succession are read
 /// together.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 /// The timeout of a look, after which the connection is replaced.
@@ -72,7 +72,6 @@ struct Inner<E> {
     catching_up: Semaphore,
 }
 
-/// A shared value of some type.
 type Shared = dyn Any + Send + Sync;
 
 /// The entries of one look.

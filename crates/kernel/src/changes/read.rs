@@ -46,8 +46,7 @@ impl<R: EntryRow> Row<R> {
     }
 }
 
-/// Reads at most [`BATCH`] entries after a cursor, and the snapshot of the read. `None` for the cursor reads the
-/// snapshot alone.
+/// Reads at most [`BATCH`] entries after a cursor, and the snapshot of the read. Without a cursor: the snapshot alone.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -3,6 +3,7 @@
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use prost::encoding::{decode_varint, encode_varint};
 
 use super::{Cursor, RESUME_WINDOW, Snapshot};
 use crate::{
@@ -28,7 +29,6 @@ impl std::fmt::Debug for ResumeTokens {
 }
 
 impl ResumeTokens {
-    /// Derives the key.
     pub(crate) fn new(secret: &SecretKey) -> Self {
         Self(secret.mac("resume tokens v1"))
     }
@@ -92,27 +92,12 @@ fn take_snapshot(bytes: &mut &[u8]) -> Option<Snapshot> {
     Some(Snapshot { taken_at, end, running })
 }
 
-/// Appends a number as a varint: seven bits per byte, in as few bytes as possible.
 fn put(bytes: &mut Vec<u8>, number: i64) {
-    let mut rest = number.unsigned_abs();
-    while rest > 0x7f {
-        bytes.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
+    encode_varint(number.unsigned_abs(), bytes);
 }
 
 fn take(bytes: &mut &[u8]) -> Option<i64> {
-    let mut number = 0_u64;
-    for shift in (0..63).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return i64::try_from(number).ok();
-        }
-    }
-    None
+    i64::try_from(decode_varint(bytes).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ pub struct Watch<E: Entry> {
     receiver: Receiver<Arc<Batch<E>>>,
     /// Whether the entries before the subscription are still to be read.
     is_behind: bool,
-    /// Whether the watcher has caught up and has taken no batch since. Meanwhile the feed may have dropped batches for
-    /// it.
+    /// Whether the watcher has caught up and taken no batch since. Meanwhile the feed may have dropped batches.
     has_caught_up: bool,
 }
 
@@ -116,8 +115,8 @@ impl<E: Entry> Watch<E> {
             }
             let batch = match self.receiver.recv().await {
                 Ok(batch) => batch,
-                // The catch-up took so long that the feed dropped batches. The watcher is only slightly behind, so it
-                // catches up again.
+                // The catch-up took so long that the feed dropped batches. The watcher is slightly behind: it catches
+                // up again.
                 Err(RecvError::Lagged(_)) if self.has_caught_up => {
                     (self.is_behind, self.has_caught_up) = (true, false);
                     continue;

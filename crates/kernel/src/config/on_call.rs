@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
-use super::source::Reader;
+use super::source::{Reader, Variable};
 
 /// The on-call service, which pages an operator.
 #[derive(Debug, Clone)]
@@ -18,6 +18,23 @@ pub struct OnCall {
 }
 
 impl OnCall {
+    pub(super) const VARIABLES: &'static [Variable] = &[
+        Variable::plain(
+            "ON_CALL_FORMAT",
+            "pagerduty",
+            "Form in which the on-call service takes alerts: pagerduty or opsgenie",
+        ),
+        Variable::secret(
+            "ON_CALL_ROUTING_KEY",
+            "Key of the on-call service that gets the alerts; if absent, they are counted and logged only",
+        ),
+        Variable::plain(
+            "ON_CALL_URL",
+            "",
+            "Where the on-call service takes alerts; if absent, PagerDuty's or Opsgenie's own address; plain http only for loopback",
+        ),
+    ];
+
     pub(super) fn read(read: &mut Reader) -> Self {
         let format: OnCallFormat = read.parse("ON_CALL_FORMAT");
         let url = read.text_or("ON_CALL_URL", format.url());
@@ -59,12 +76,12 @@ impl FromStr for OnCallFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{source::Source, variables};
+    use crate::config::source::Source;
 
     #[test]
     fn each_service_has_an_address_of_its_own() {
         let url = |values: &[(&'static str, &'static str)]| {
-            let mut read = Reader::new(Source::of(values.iter().copied()), variables::KERNEL.to_vec());
+            let mut read = Reader::new(Source::of(values.iter().copied()), OnCall::VARIABLES.to_vec());
             OnCall::read(&mut read).url
         };
         assert_eq!(url(&[]), "https://events.pagerduty.com/v2/enqueue");

@@ -34,12 +34,10 @@ impl SectionReader {
     }
 }
 
-/// A type-erased section.
 trait Value: Any + fmt::Debug + Send + Sync {}
 
 impl<S: Section> Value for S {}
 
-/// The sections of all modules, by type.
 #[derive(Debug, Clone)]
 pub(super) struct Sections(HashMap<TypeId, Arc<dyn Value>>);
 

@@ -47,7 +47,6 @@ impl Variable {
         !part.is_empty() && part.bytes().all(is_allowed)
     }
 
-    /// Returns whether a name is that of the variable, or of the file that contains a secret.
     fn matches_with_file(&self, name: &str) -> bool {
         self.matches(name) || (self.secret && name.strip_suffix("_FILE").is_some_and(|name| self.matches(name)))
     }
@@ -77,6 +76,13 @@ pub struct ConfigError {
     pub name: String,
     /// The error; never contains the value of a secret.
     pub message: String,
+}
+
+impl ConfigError {
+    /// Makes the error of a value.
+    pub fn new(name: &str, message: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), message: message.into() }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -156,7 +162,6 @@ impl Source {
         self
     }
 
-    /// Returns the value of a name, if it is set.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
@@ -190,7 +195,7 @@ impl Source {
 
     /// Records an error once, even if the value is read several times.
     fn error(&mut self, name: &str, message: impl Into<String>) {
-        let error = ConfigError { name: name.to_owned(), message: message.into() };
+        let error = ConfigError::new(name, message);
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }
@@ -233,8 +238,7 @@ impl Reader {
         self.source.value(name).map_or(self.variable(name).default, |value| &value.text).trim().to_owned()
     }
 
-    /// Converts a value. An invalid value is recorded and replaced by its default, so that all errors are reported
-    /// together.
+    /// Converts a value. An invalid value is recorded and replaced by its default: all errors are reported together.
     pub(super) fn convert<T>(&mut self, name: &str, convert: impl Fn(&str) -> Result<T, String>) -> T {
         match convert(&self.text(name)) {
             Ok(value) => value,

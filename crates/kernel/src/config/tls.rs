@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::source::Reader;
+use crate::config::source::{Reader, Variable};
 
 /// TLS of the listener.
 #[derive(Debug, Clone)]
@@ -18,6 +18,25 @@ pub struct Tls {
 }
 
 impl Tls {
+    pub(super) const VARIABLES: &'static [Variable] = &[
+        Variable::plain(
+            "TLS_CERT",
+            "",
+            "PEM file with the certificate chain, reloaded when it changes; if absent, no TLS",
+        ),
+        Variable::plain("TLS_KEY", "", "PEM file with the private key of the certificate"),
+        Variable::plain(
+            "TLS_CLIENT_CA",
+            "",
+            "PEM file with the authorities of client certificates; if absent, none are requested",
+        ),
+        Variable::plain(
+            "TLS_PRINCIPALS",
+            "",
+            "Client certificates that act as service principals: URI=scope+scope, separated by commas",
+        ),
+    ];
+
     /// Reads the variables. The listener reads the files when it opens.
     pub(crate) fn read(read: &mut Reader) -> Option<Self> {
         let path = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
@@ -54,8 +73,8 @@ impl Tls {
     }
 }
 
-/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` is the separator, because a URI may
-/// contain others.
+/// Parses `spiffe://example.org/billing=orders.read+orders.write`. The last `=` separates, because a URI may contain
+/// others.
 fn principal(item: &str) -> Result<(String, Vec<String>), String> {
     let (name, scopes) = item.rsplit_once('=').ok_or_else(|| format!("{item} must be URI=scope+scope"))?;
     if url::Url::parse(name).is_err() {

@@ -182,8 +182,7 @@ struct Counter<'a> {
 impl Counter<'_> {
     /// Counts the items of a message, up to the end of `bytes` or of the enclosing group.
     ///
-    /// Malformed input is rejected here. prost would read beyond the end of a nested message before it detects the
-    /// fault.
+    /// Malformed input is rejected here. prost would first read beyond the end of a nested message.
     fn message(&mut self, index: usize, bytes: &mut &[u8], tally: &mut Seen, depth: u32) -> Result<(), Refusal> {
         if depth > MAX_DEPTH {
             return Err(Refusal::Malformed("messages nest too deeply".to_owned()));

@@ -196,7 +196,7 @@ impl Policies {
 
     /// Returns every kind of event that a module declares, by name.
     pub fn events(&self) -> impl Iterator<Item = &DeclaredEvent> {
-        self.modules.events()
+        self.modules.events.values()
     }
 
     /// Returns the names of the modules, as their contracts have them.
@@ -206,12 +206,12 @@ impl Policies {
 
     /// Returns the names of all kinds of events, as text for a message.
     pub fn event_names(&self) -> String {
-        self.modules.event_names()
+        module::list(self.modules.events.keys())
     }
 
     /// Returns the kind of event with a name, if a module declares it.
     pub fn event(&self, name: &str) -> Option<&DeclaredEvent> {
-        self.modules.event(name)
+        self.modules.events.get(name)
     }
 }
 

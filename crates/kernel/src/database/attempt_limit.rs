@@ -37,8 +37,7 @@ pub struct Slot {
     arrives_at: DateTime<Utc>,
 }
 
-/// The most slots of one key. While Redis is unavailable, a larger quota is reduced to it, which bounds the size of a
-/// statement.
+/// The most slots of one key. While Redis is unavailable, a larger quota is reduced to it, which bounds a statement.
 const MAX_SLOTS: u32 = 100;
 
 #[derive(QueryableByName)]
@@ -58,8 +57,7 @@ struct SlotRow {
 /// # Errors
 /// Any error of Postgres.
 pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
-    // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement took a
-    // slot.
+    // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement.
     const SQL: &str = "\
         WITH slots AS ( \
             SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \

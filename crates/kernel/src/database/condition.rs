@@ -35,8 +35,8 @@ impl Condition {
         Self(vec![Part::Sql(sql)])
     }
 
-    /// Creates `columns < values` or `columns > values` as a row comparison: `columns` is written `(a, b)`, with one
-    /// column per value.
+    /// Creates `columns < values` or `columns > values` by rows: `columns` is written `(a, b)`, with one column per
+    /// value.
     pub fn beyond(columns: &'static str, descending: bool, key: Key) -> Self {
         let mut parts = vec![Part::Sql(columns), Part::Sql(if descending { " < (" } else { " > (" })];
         if let Some(number) = key.rank {
@@ -60,8 +60,7 @@ impl Condition {
         ])
     }
 
-    /// Creates the same condition, planned by the statistics of the words. It suits words that are known to be
-    /// frequent.
+    /// Creates the same condition, planned by the statistics of the words. It suits frequent words.
     pub fn matches_many(document: &'static str, query: String) -> Self {
         Self(vec![
             Part::Sql(document),

@@ -52,7 +52,6 @@ pub(crate) struct Connector {
     shuffles: bool,
     /// Everything but the servers.
     config: Config,
-    /// The options of the URL.
     options: String,
     /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
     ssl: (SslMode, SslNegotiation),
@@ -60,7 +59,7 @@ pub(crate) struct Connector {
     last_failure: Arc<LastFailure>,
 }
 
-/// Returns the settings of a URL without its servers: the library, which would try them itself, tells only why the last one
+/// Returns the settings of a URL without its servers: the library would try them itself, and tell only why the last one
 /// failed.
 ///
 /// Adds time limits for a server that may vanish silently, behind a firewall or with its machine: such a connection is

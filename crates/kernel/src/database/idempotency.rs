@@ -51,7 +51,7 @@ pub fn in_progress() -> Error {
 }
 
 /// Takes the transaction's advisory lock on a key, or fails if another transaction holds it or the key has a response.
-/// The failure is an error of Postgres, so that it aborts the transaction, with the statements that were sent behind it.
+/// The failure is an error of Postgres, so that it aborts the transaction with its later statements.
 ///
 /// The snapshot of the look-up may be older than the lock, so that success is not proof of absence; [`insert`] is.
 ///

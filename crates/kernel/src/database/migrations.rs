@@ -137,7 +137,6 @@ pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::R
     Ok(differences)
 }
 
-/// Returns the applied versions of a schema.
 async fn applied_versions(connection: &mut Connection, schema: &str) -> anyhow::Result<BTreeSet<String>> {
     #[derive(QueryableByName)]
     struct Version {

@@ -72,7 +72,6 @@ impl Outdated {
         self.generation.load(SeqCst)
     }
 
-    /// Returns whether a value that was read at a generation is known to be outdated.
     pub(crate) fn is_outdated(&self, tag: Tag, generation: u64) -> bool {
         generation < self.slots[tag.0].load(SeqCst)
     }

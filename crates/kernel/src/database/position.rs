@@ -26,7 +26,6 @@ impl Position {
     /// A position beyond any real log, which no replica has replayed.
     pub(crate) const UNREACHED: Self = Self(u64::MAX);
 
-    /// Returns the position as a token for callers.
     pub(crate) fn token(self) -> String {
         let mut bytes = [VERSION; 9];
         bytes[1..].copy_from_slice(&self.0.to_be_bytes());

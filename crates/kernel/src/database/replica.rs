@@ -47,8 +47,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 // Not an argument: an operation reads through the same `Database` whether its request may use a replica or not.
 tokio::task_local! {
-    /// The replica of the current request. `None`: the request may read from one, but none is recent enough, or it
-    /// failed.
+    /// The replica of the current request. `None`: the request may read from one, but none is recent, or it failed.
     static OF_REQUEST: Mutex<Option<Arc<Replica>>>;
 }
 
@@ -76,7 +75,6 @@ fn count(outcome: &'static str) {
     metrics::counter!("mainstay_postgres_replica_reads_total", "outcome" => outcome).increment(1);
 }
 
-/// The replicas.
 pub(crate) struct Replicas {
     primary: Connector,
     all: Vec<Arc<Replica>>,
@@ -126,7 +124,6 @@ impl Replicas {
     }
 }
 
-/// A replica.
 pub(crate) struct Replica {
     node: Node,
     name: String,
@@ -135,7 +132,6 @@ pub(crate) struct Replica {
     state: Mutex<State>,
 }
 
-/// The tracked state of a replica.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     replayed: Position,

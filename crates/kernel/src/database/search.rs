@@ -95,12 +95,10 @@ pub(crate) fn terms(query: &str) -> String {
     terms.text
 }
 
-/// The terms so far.
 #[derive(Default)]
 struct Terms {
     text: String,
     dashes: usize,
-    /// Whether the next term is negated.
     is_negated: bool,
 }
 

@@ -28,7 +28,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
 /// The time for which reads use the pool after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The time for which a discarded connection may drain before it is closed. It exceeds the total runtime of all its
+/// The time for which a discarded connection may drain before it is closed. It exceeds the total time of its
 /// statements.
 const MAX_REST: Duration = Duration::from_secs(30);
 

@@ -1,8 +1,7 @@
 //! Prepared statements: raw SQL ([`Statement`]), statements that diesel does not prepare by itself
 //! ([`Prepare::prepared`]), and statements whose text is rendered once per process ([`Prepare::fixed`]).
 //!
-//! Postgres prepares each of them once per connection. It parses and plans any other statement at every call, in an
-//! extra round trip.
+//! Postgres prepares each of them once per connection. Any other statement costs a round trip and a plan at every call.
 
 use std::sync::OnceLock;
 
@@ -21,7 +20,6 @@ pub(crate) struct Statement<'q> {
 }
 
 impl<'q> Statement<'q> {
-    /// Begins a statement.
     pub(crate) fn new(sql: &'q str) -> Self {
         Self { sql, parameters: Vec::new() }
     }
@@ -90,8 +88,8 @@ pub trait Prepare: Sized {
 
 impl<S: QueryFragment<Pg>> Prepare for S {}
 
-/// A statement that fails unless it affects the expected number of rows; see [`Prepare::exactly`]. It is prepared once
-/// per connection.
+/// A statement that fails unless it affects the expected number of rows ([`Prepare::exactly`]), prepared once per
+/// connection.
 #[derive(Debug, Clone)]
 pub struct Exactly<S> {
     statement: S,
@@ -158,7 +156,6 @@ pub struct Fixed<S> {
     text: &'static OnceLock<String>,
 }
 
-/// Renders the text of a statement.
 fn render(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
     let mut builder = PgQueryBuilder::default();
     statement.to_sql(&mut builder, backend)?;

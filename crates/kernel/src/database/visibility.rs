@@ -1,5 +1,4 @@
-//! [`Visibility`](crate::caller::Visibility) as a SQL filter: the counterpart of `Visibility::reaches`, which checks
-//! one row.
+//! [`Visibility`](crate::caller::Visibility) as a SQL filter: the counterpart of `Visibility::reaches` for one row.
 
 /// Defines `Boxed`, a boxed query of a table, and `visible`, which starts one with the caller's rows: those of an
 /// account by `account_id`, and those of a principal by the given column.

@@ -24,7 +24,6 @@ const MAX_DEPTH: usize = 32;
 /// The response fields to return: the requested ones of `data`, and all others.
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
-    /// Fields of the response.
     fields: FieldSet,
     /// The field number of `data`.
     data: u32,

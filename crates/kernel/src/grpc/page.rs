@@ -31,8 +31,7 @@ impl Pager {
     /// request, by their numbers and values, which are stable across releases.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or a page number that is
-    /// too high.
+    /// `VALIDATION_FAILED` for a page number together with a token, a token of another list, or too high a page number.
     pub(super) fn read(
         tokens: &PageTokens,
         method: &str,

@@ -1,6 +1,6 @@
 //! Derives the status and the headers of a response from the policy and the message.
 //!
-//! Everything is derived from the policy and the encoded response, so a replayed response gets the same status and
+//! Everything is derived from the policy and the encoded response, so a replayed response has the same status and
 //! headers.
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -60,8 +60,7 @@ pub(crate) fn respond<M: Message + Default>(
 
 fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut MetadataMap) {
     let mut put = |name: &'static str, value: String| {
-        // A value that is not a valid header value is omitted. None of ours is invalid, and a header should not fail
-        // the call.
+        // An invalid header value is omitted. None of ours is invalid, and a header should not fail the call.
         if let Ok(value) = MetadataValue::try_from(value) {
             metadata.insert(name, value);
         }

@@ -26,8 +26,7 @@ use crate::{
 /// The messages of a watch.
 pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-/// After this time without a message, the caller receives a current token. The message also keeps proxies from closing
-/// an idle stream.
+/// After this time without a message, the caller receives a current token. Proxies thus close no idle stream.
 const POSITION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest duration of a watch without a deadline.

@@ -17,8 +17,7 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use coding::{CODINGS, choose, encode};
 
-/// The browser caching of a file. Both variants forbid transformations by proxies, because the file is compressed
-/// already.
+/// The browser caching of a file. Both variants forbid transformations by proxies, because it is compressed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
     /// Browsers revalidate the file before each use.

@@ -22,8 +22,7 @@ use crate::http::asset::{Asset, Caching};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the reference page, its files, and the OpenAPI document, which is rendered at its first request: each with its
-/// path.
+/// Returns the reference page, its files, and the OpenAPI document, rendered at its first request: each with its path.
 pub(crate) fn pages(document: impl Fn() -> Bytes + Send + Sync + 'static) -> [(&'static str, MethodRouter); 5] {
     let page = || Bytes::from_static(include_bytes!("docs/page.html"));
     let start = || Bytes::from_static(include_bytes!("docs/start.js"));

@@ -126,7 +126,6 @@ fn upstream(Address { host, port }: &Address) -> String {
     format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quote(host))
 }
 
-/// Quotes text for YAML.
 fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -49,7 +49,6 @@ impl Exchange {
         self.stream.is_some()
     }
 
-    /// The connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -64,7 +63,6 @@ impl Exchange {
     }
 }
 
-/// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Ends the connection after its requests.

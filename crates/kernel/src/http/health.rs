@@ -50,8 +50,7 @@ impl Readiness {
         }
     }
 
-    /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and removes a draining instance from
-    /// rotation.
+    /// Sets the readiness that load balancers see. Envoy checks it over gRPC, and stops using a draining instance.
     pub async fn set(&self, ready: bool) {
         self.is_ready.store(ready, Ordering::Relaxed);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };

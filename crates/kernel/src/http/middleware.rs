@@ -46,7 +46,7 @@ pub mod deadline;
 pub mod endless;
 pub mod envelope;
 mod extensions;
-pub mod idempotency;
+pub mod idempotency_key;
 pub mod in_flight;
 pub mod inflate;
 pub mod layer;
@@ -108,7 +108,7 @@ pub fn stack(
         }))
         .layer(MiddlewareLayer(in_flight::ReadFirst { unread: unread.clone() }))
         .layer(MiddlewareLayer(watch::BoundWatch::new(authenticator.clone(), draining)))
-        .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
+        .layer(MiddlewareLayer(idempotency_key::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
         .layer(MiddlewareLayer(inflate::InflateMessage { default: server.max_request_bytes }))
         .option_layer(consistency::Consistency::new(app).map(MiddlewareLayer))

@@ -6,6 +6,7 @@
 mod comments;
 mod errors;
 pub mod examples;
+mod fixed;
 mod headers;
 mod operation;
 mod parameters;
@@ -13,7 +14,6 @@ mod responses;
 mod rules;
 mod schema;
 mod side;
-mod system;
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{Contract, Policies},
-    http::openapi::{comments::Commented as _, examples::ExampleTable, schema::Schemas},
+    http::openapi::{comments::Commented as _, examples::ExampleTable, fixed::Fixed, schema::Schemas},
     module::About,
 };
 
@@ -37,16 +37,15 @@ pub(crate) fn document(
 ) -> Value {
     let services: Vec<_> = contract.services().collect();
     let mut schemas = Schemas::new(contract, examples);
-    errors::describe(&mut schemas);
+    let mut fixed = Fixed::read();
+    errors::describe(&mut schemas, fixed.envelope);
     let mut paths = operations(&mut schemas, contract);
-    paths.extend(system::paths());
+    paths.extend(fixed.paths);
     let paths = Value::from(paths);
-    let mut tags: Vec<_> = services.iter().map(tag).collect();
-    tags.push(json!({
-        "name": system::TAG, "description": "Probes, keys and documents.", "x-displayName": system::TAG,
-    }));
+    let tags: Vec<_> = services.iter().map(tag).chain([fixed.tag]).collect();
     let text = paths.to_string();
-    let parameters = parameters::components(|name| text.contains(&format!("#/components/parameters/{name}\"")));
+    // Only those that an operation refers to.
+    fixed.parameters.retain(|name, _| text.contains(&format!("#/components/parameters/{name}\"")));
     json!({
         "openapi": "3.1.0",
         "info": info(about),
@@ -55,8 +54,8 @@ pub(crate) fn document(
         "paths": paths,
         "components": {
             "securitySchemes": security_schemes(&contract.policies),
-            "parameters": parameters,
-            "headers": headers::header_components(),
+            "parameters": fixed.parameters,
+            "headers": fixed.headers,
             "responses": errors::components(),
             "schemas": schemas.into_components(),
         },

@@ -1,4 +1,4 @@
-//! Pages outside the API: liveness and documents for everybody, health and metrics for operators.
+//! Pages outside the API: public liveness and documents, and health and metrics for operators.
 
 pub(crate) mod finish;
 pub(crate) mod own;
@@ -39,7 +39,7 @@ pub fn public(modules: &'static Modules, app: &App, readiness: Readiness) -> Rou
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// Returns the pages for operators. They tell what only operators may know, and so have a listener of their own.
+/// Returns the pages for operators. They show internal state, and have a separate listener.
 pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Router {
     let state = Private {
         app: app.clone(),

@@ -166,8 +166,7 @@ impl Modules {
         Ok(process)
     }
 
-    /// Describes the metrics to the recorder, and makes their series exist. Called before anything is recorded, which would
-    /// be lost.
+    /// Describes the metrics to the recorder, and makes their series exist. Called before anything is recorded.
     fn register_metrics(&self) {
         telemetry::metrics();
         self.registered.metrics.iter().for_each(Metric::register);

@@ -29,7 +29,7 @@ pub enum Purpose {
 /// The private database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrivateDatabase {
-    /// Whether this start created it.
+    /// Whether no earlier start has run a scheduled task.
     pub is_new: bool,
     /// Whether it may hold sample data.
     pub takes_samples: bool,
@@ -63,7 +63,6 @@ impl Process {
         Self { app, purpose, module: "", notices, suggestions, preparations, closing }
     }
 
-    /// Runs the start function of a module.
     pub(super) async fn start(&mut self, module: &'static str, start: Start) -> anyhow::Result<()> {
         self.module = module;
         start(self).await

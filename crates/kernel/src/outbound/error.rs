@@ -88,18 +88,15 @@ impl Error {
         self.answer.as_ref().is_some_and(|answer| answer.headers().contains_key("idempotent-replayed"))
     }
 
-    /// Creates an error for a request that was not sent.
     pub(crate) fn not_sent(provider: &'static str, why: &str, retry_after: Option<Duration>) -> Self {
         let detail = why.to_owned();
         Self { provider, kind: Kind::NotSent, may_have_acted: false, retry_after, answer: None, detail }
     }
 
-    /// Creates an error for a failed connection.
     pub(crate) fn not_connected(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: false, retry_after: None, answer: None, detail: why }
     }
 
-    /// Creates an error for a request that was sent and an invalid response.
     pub(crate) fn invalid_response(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
     }

@@ -12,7 +12,6 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower::Service;
 
-/// The error for a host that is not public.
 pub(crate) const PRIVATE: &str = "the host is not a public one";
 
 /// The most concurrent look-ups. They block threads of the pool that password hashing and files also use, which has

@@ -19,7 +19,6 @@ const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavaila
 pub struct Confidential;
 
 impl Confidential {
-    /// Returns whether a request is confidential.
     pub(super) fn is_set(request: &Request) -> bool {
         request.extensions().get::<Self>().is_some()
     }

@@ -24,8 +24,7 @@ pub(super) fn open(provider: &'static str) -> Span {
     }
 }
 
-/// Runs a call in a separate span, if the caller's span is exported. `failure` returns the error type of a failed
-/// result.
+/// Runs a call in a separate span, if the caller's span is exported. `failure` returns the type of an error.
 pub async fn traced<T>(
     call: Call<'_>,
     failure: impl FnOnce(&T) -> Option<&'static str>,

@@ -1,6 +1,5 @@
 //! The HTTP transport: one connection pool, HTTP/1.1 or 2, TLS with the system's root certificates. It follows no
-//! redirects, uses no proxies from the environment and stores no cookies, so that requests only go to the configured
-//! host.
+//! redirects, uses no proxies from the environment and stores no cookies, so that requests go to the configured host.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,9 +20,7 @@ use tower::{BoxError, Service, util::BoxCloneSyncService};
 
 use crate::outbound::guard::Guard;
 
-/// The body of a request.
 pub(crate) type Body = Full<Bytes>;
-/// The body of a response.
 pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
 
 /// The failure of an exchange without a response.
@@ -35,7 +32,6 @@ pub(crate) enum TransportError {
     Broken(String),
 }
 
-/// The type of all transports.
 pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, TransportError>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

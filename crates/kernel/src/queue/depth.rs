@@ -68,7 +68,6 @@ fn add(depths: &mut Vec<LaneDepth>, lane: &str, due: i64, oldest_seconds: f64) {
 }
 
 impl LaneDepth {
-    /// Returns the depth of an empty lane.
     pub(crate) fn empty(lane: &str) -> Self {
         Self { lane: lane.to_owned(), due: 0, oldest_seconds: 0.0 }
     }

@@ -35,8 +35,7 @@ use crate::{
     telemetry::traces,
 };
 
-/// The attempts at a row that can't be processed, before its job is dead. With their backoff they take about half an
-/// hour.
+/// The attempts at a row that can't be processed, before its job is dead. With backoff they take half an hour.
 const MAX_ATTEMPTS: i32 = 8;
 /// The time after which a row that became a job is due again. The job has ended by then.
 const NEXT_LOOK: Duration = Duration::from_secs(60 * 60);
@@ -53,8 +52,7 @@ pub trait DueRows: 'static {
     /// The lane.
     const LANE: Lane = Lane::SHARED;
 
-    /// Processes a row. It must reschedule the row (`due_at`) before any step of more than a few seconds, and at the
-    /// end.
+    /// Processes a row. It must reschedule the row (`due_at`) before any step of more than seconds, and at the end.
     ///
     /// # Errors
     /// The failure. The row is due again at `due_at`. A row that was not rescheduled becomes a job with this name in

@@ -122,7 +122,6 @@ struct Exists {
     found: bool,
 }
 
-/// Returns whether a job of a key is waiting.
 pub(crate) async fn waits(connection: &mut Connection, key: &str) -> Result<bool> {
     const SQL: &str = "SELECT EXISTS (SELECT FROM jobs WHERE key = ? AND lease IS NULL AND dead_at IS NULL) AS found";
     let row: Exists = Statement::new(SQL).bind::<Text, _>(key).get_result(connection).await?;

@@ -149,7 +149,6 @@ struct Worker {
     /// The statement that takes jobs and finds due rows.
     take: String,
     slots: Slots,
-    /// The tasks of running jobs.
     running: TaskTracker,
     leases: Mutex<HashMap<i64, RunningJob>>,
     outcomes: Mutex<Vec<Outcome>>,
@@ -157,13 +156,11 @@ struct Worker {
     outage: Outage,
 }
 
-/// A running job.
 struct RunningJob {
     lease: Uuid,
     task: AbortHandle,
 }
 
-/// The outcome of a run.
 #[derive(Debug)]
 enum Outcome {
     Done { id: i64, lease: Uuid },

@@ -114,8 +114,7 @@ impl Arrivals {
         self.0.lock().refund(charges, asks);
     }
 
-    /// Stores the answer of Redis, and returns the verdict. Answers may arrive out of order, so that an arrival time
-    /// only ever grows.
+    /// Stores the answer of Redis, and returns the verdict. Answers may be out of order, so an arrival time only grows.
     pub(crate) fn record(
         &self,
         charges: &[(Charge, Gcra)],

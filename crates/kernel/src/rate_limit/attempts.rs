@@ -9,8 +9,8 @@
 //! An attempt is counted before it is made, because any number of concurrent guesses would pass otherwise. An attempt
 //! that should not count, such as a correct guess, is taken back ([`Limiter::take_back`]).
 //!
-//! While Redis is unavailable, Postgres keeps the log ([`crate::database::attempt_limit`]). While both are, no attempt
-//! is admitted.
+//! While Redis is unavailable, Postgres keeps the log ([`crate::database::attempt_limit`]). While both are unavailable,
+//! no attempt is admitted.
 
 #[cfg(test)]
 mod tests;
@@ -55,8 +55,7 @@ pub struct AttemptLimit {
 }
 
 impl AttemptLimit {
-    /// Limits the attempts by or on the identity `who`. The `name` is shown to callers, and separates the keys of
-    /// different limits.
+    /// Limits the attempts by or on the identity `who`. The `name` is shown to callers, and separates the limits.
     pub fn new(name: &'static str, who: &[u8], quota: Quota) -> Self {
         Self { name, key: Key::new(name, who), quota, is_confidential: false }
     }
@@ -94,8 +93,7 @@ pub struct CountedAttempt {
 }
 
 impl CountedAttempt {
-    /// Restores an attempt from its limit and its time ([`CountedAttempt::at`]), so that any process can take it back
-    /// later.
+    /// Restores an attempt from its limit and its time ([`CountedAttempt::at`]), so that any process can take it back.
     pub fn restore(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
         Self { times: vec![(limit, at.timestamp_micros())], slots: Vec::new() }
     }
@@ -150,8 +148,7 @@ impl Limiter {
         Ok(attempt)
     }
 
-    /// Each limit has a separate statement, because a statement that took slots of several could deadlock with another
-    /// one.
+    /// Each limit has a separate statement, because a statement with slots of several could deadlock with another.
     async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
         let mut counted = CountedAttempt::default();
@@ -243,8 +240,7 @@ impl Log {
         Self { times_us: VecDeque::new(), quota, window_us: limit.window_us() }
     }
 
-    /// Removes attempts outside of the window. Returns the time until an attempt is admitted, or `None` if it is
-    /// admitted now.
+    /// Removes attempts outside of the window. Returns the time until an attempt is admitted; `None`: now.
     fn wait_us(&mut self, now_us: i64) -> Option<i64> {
         while self.times_us.front().is_some_and(|&oldest_us| now_us - oldest_us > self.window_us) {
             self.times_us.pop_front();

@@ -13,8 +13,7 @@ use crate::{
 
 /// A charge of one request against one limit of one caller.
 ///
-/// It is the key of the counters in this process. The key in Redis is a hash, which is computed only for calls to
-/// Redis.
+/// It is the key of the counters in this process. The key in Redis is a hash, computed only for calls to Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Charge {
     policy: PolicyId,
@@ -41,12 +40,10 @@ impl Charge {
         Self { policy, who: caller.limited_as().into_bytes(), length: 16 }
     }
 
-    /// The limit.
     pub(in crate::rate_limit) fn policy(self) -> PolicyId {
         self.policy
     }
 
-    /// The key in Redis.
     pub(in crate::rate_limit) fn redis(self) -> [u8; 38] {
         let class = match self.policy {
             PolicyId::Address => "address",
@@ -67,8 +64,7 @@ pub struct Charges {
 }
 
 impl Charges {
-    /// Returns the charges against the limits of an IP address: of its network, and of the network's site, if it has
-    /// one.
+    /// Returns the charges against the limits of an IP address: of its network, and of its site, if it has one.
     pub fn of_address(address: IpAddr) -> Self {
         Network::of(address).with_site().map(Charge::network).collect()
     }

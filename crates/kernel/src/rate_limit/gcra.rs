@@ -12,8 +12,7 @@
 
 use crate::config::Quota;
 
-/// The largest backward step of the clock after which arrival times still hold, so that a small correction frees no
-/// rejected caller.
+/// The largest backward step of the clock after which arrival times hold: a small correction frees no rejected caller.
 const MAX_CLOCK_STEP_US: i64 = 1_000_000;
 
 /// A limit for one key. Times are in microseconds, by the clock of the state's owner: Redis or this process.
@@ -35,8 +34,7 @@ impl Gcra {
     }
 
     /// Returns the share of one of `instances` that do not share state. The horizon stays unchanged, so that an arrival
-    /// time from the shared limit keeps its meaning. With more instances than burst, each still admits one request at
-    /// once.
+    /// time from the shared limit keeps its meaning. With more instances than burst, each admits one request at once.
     pub(crate) fn divided(self, instances: u32) -> Self {
         let cost_us = self.cost_us.saturating_mul(i64::from(instances.max(1)));
         Self { cost_us, horizon_us: self.horizon_us.max(cost_us) }

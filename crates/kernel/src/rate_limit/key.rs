@@ -41,7 +41,6 @@ pub struct Network {
     length: u8,
 }
 
-/// The number of octets of a site.
 const SITE_OCTETS: usize = 6;
 
 impl Network {
@@ -71,12 +70,10 @@ impl Network {
         })
     }
 
-    /// Returns whether it is a site.
     pub(in crate::rate_limit) fn is_site(self) -> bool {
         usize::from(self.length) == SITE_OCTETS
     }
 
-    /// Returns the network, and its site if it has one.
     pub(crate) fn with_site(self) -> impl Iterator<Item = Self> {
         std::iter::once(self).chain(self.site())
     }

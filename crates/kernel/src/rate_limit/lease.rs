@@ -13,7 +13,6 @@ const MAX_SIZE: u32 = 64;
 /// The time for which other requests of a caller ask for one request only, while one of them asks for a lease.
 const ASKING_US: i64 = 20_000;
 
-/// A lease of one key.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lease {
     remaining: u32,

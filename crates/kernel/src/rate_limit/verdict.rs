@@ -32,8 +32,7 @@ pub struct Decision {
     pub remaining: u32,
     /// For a rejected request the time until one is admitted; otherwise the time until the limit is fully reset.
     pub reset: Duration,
-    /// For a rejected request the time until one is admitted, without other requests in between. Rounded up to
-    /// milliseconds.
+    /// For a rejected request the time until one is admitted if no other comes between, rounded up to milliseconds.
     pub retry_after: Option<Duration>,
     /// The described limit.
     pub policy: PolicyId,

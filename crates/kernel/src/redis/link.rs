@@ -297,8 +297,8 @@ async fn recover(link: Weak<Inner>, mut delay: Duration, mut logged: String) {
     }
 }
 
-/// Opens and checks connections as bb8-redis does, within the time that callers wait, and gives up those opened before
-/// the last outage.
+/// Opens and checks connections as bb8-redis does, within the time that callers wait, and drops those from before the
+/// last outage.
 struct Manager {
     source: Arc<Source>,
     timeout: Duration,

@@ -1,5 +1,4 @@
-//! The span and the context of a task's run. The run has a separate trace, because no request caused it, and a request
-//! id.
+//! The span and the context of a task's run. The run has its own trace, because no request caused it, and an id.
 
 use tracing::{
     Span,

@@ -23,7 +23,6 @@ pub(crate) fn capture() -> Option<Box<Backtrace>> {
     Some(Box::new(Backtrace::force_capture()))
 }
 
-/// Renders a backtrace for a log line.
 pub(crate) fn render(backtrace: &Backtrace) -> String {
     backtrace.to_string().chars().take(MAX_CHARS).collect()
 }

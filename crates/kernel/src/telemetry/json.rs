@@ -88,30 +88,21 @@ impl MemberWriter<'_> {
     }
 }
 
+/// Records values that JSON writes as Rust does.
+macro_rules! record_plain {
+    ($($record:ident: $type:ty),*) => {$(
+        fn $record(&mut self, field: &Field, value: $type) {
+            self.member(field, |to| write!(to, "{value}"));
+        }
+    )*};
+}
+
 impl Visit for MemberWriter<'_> {
+    record_plain!(record_i64: i64, record_u64: u64, record_i128: i128, record_u128: u128, record_bool: bool);
+
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has neither infinity nor NaN.
         self.member(field, |to| if value.is_finite() { write!(to, "{value:?}") } else { to.write_str("null") });
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, |to| write!(to, "{value}"));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |to| write!(to, "{value}"));
-    }
-
-    fn record_i128(&mut self, field: &Field, value: i128) {
-        self.member(field, |to| write!(to, "{value}"));
-    }
-
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        self.member(field, |to| write!(to, "{value}"));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, |to| write!(to, "{value}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

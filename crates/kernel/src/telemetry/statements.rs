@@ -19,8 +19,7 @@ use super::traces;
 
 /// The most characters of a statement's text in a span.
 const MAX_TEXT_CHARS: usize = 2 << 10;
-/// The limit exceeds the open statements of any pipeline. Statements that are dropped before their end leave their
-/// spans behind.
+/// The limit exceeds the open statements of any pipeline. Statements that are dropped early leave their spans behind.
 const MAX_OPEN: usize = 64;
 
 /// Returns the id of the Postgres backend process of a connection; 0 if it does not answer.

@@ -29,7 +29,6 @@ use crate::{clock::Clock, config::ConfigError, id};
 pub use propagation::traceparent;
 pub(crate) use propagation::{continue_from, continue_from_headers, inject, is_sampled, is_traceparent, trace_id};
 
-/// The time limit of the last export.
 const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
@@ -39,8 +38,8 @@ pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Ordering::Relaxed)
 }
 
-/// Returns whether the current task is within an exported span, such as that of a request or a job. The loops of the
-/// process are not.
+/// Returns whether the current task is within an exported span, as of a request or a job, unlike the loops of the
+/// process.
 pub(crate) fn is_within_span() -> bool {
     is_active() && !Span::current().is_none()
 }
@@ -80,7 +79,7 @@ impl Provider {
         let (Ok(protocol), true) = (protocol, errors.is_empty()) else { return Err(errors) };
         // The library's message names the variable.
         let exporter =
-            exporter(protocol).map_err(|error| vec![unusable("OTEL_EXPORTER_OTLP_*", format!("{error:#}"))])?;
+            exporter(protocol).map_err(|error| vec![ConfigError::new("OTEL_EXPORTER_OTLP_*", format!("{error:#}"))])?;
         let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
         IS_ACTIVE.store(true, Ordering::Relaxed);
         Ok(Some(Self(provider)))
@@ -103,10 +102,6 @@ impl Provider {
     }
 }
 
-fn unusable(name: &str, message: String) -> ConfigError {
-    ConfigError { name: name.to_owned(), message }
-}
-
 /// Returns the first of two variables that is set, with its value.
 fn first_set(names: [&'static str; 2]) -> Option<(&'static str, String)> {
     names.into_iter().find_map(|name| Some((name, variable(name)?)))
@@ -121,7 +116,7 @@ fn is_wanted() -> Result<bool, ConfigError> {
         None => Ok(first_set(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]).is_some()),
         Some("otlp") => Ok(true),
         Some("none") => Ok(false),
-        Some(other) => Err(unusable("OTEL_TRACES_EXPORTER", format!("must be otlp or none, not {other}"))),
+        Some(other) => Err(ConfigError::new("OTEL_TRACES_EXPORTER", format!("must be otlp or none, not {other}"))),
     }
 }
 
@@ -130,7 +125,7 @@ fn protocol() -> Result<Protocol, ConfigError> {
         None => Ok(Protocol::HttpBinary),
         Some((_, text)) if text == "http/protobuf" => Ok(Protocol::HttpBinary),
         Some((_, text)) if text == "grpc" => Ok(Protocol::Grpc),
-        Some((name, text)) => Err(unusable(name, format!("must be grpc or http/protobuf, not {text}"))),
+        Some((name, text)) => Err(ConfigError::new(name, format!("must be grpc or http/protobuf, not {text}"))),
     }
 }
 
@@ -147,12 +142,13 @@ fn sampler_errors() -> impl Iterator<Item = ConfigError> {
     ];
     let sampler = variable("OTEL_TRACES_SAMPLER").filter(|sampler| !SAMPLERS.contains(&sampler.as_str()));
     let sampler = sampler.map(|sampler| {
-        unusable("OTEL_TRACES_SAMPLER", format!("must be one of {}, not {sampler}", SAMPLERS.join(", ")))
+        ConfigError::new("OTEL_TRACES_SAMPLER", format!("must be one of {}, not {sampler}", SAMPLERS.join(", ")))
     });
     let is_ratio = |text: &String| text.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio));
     let argument = variable("OTEL_TRACES_SAMPLER_ARG").filter(|argument| !is_ratio(argument));
-    let argument = argument
-        .map(|argument| unusable("OTEL_TRACES_SAMPLER_ARG", format!("must be a number from 0 to 1, not {argument}")));
+    let argument = argument.map(|argument| {
+        ConfigError::new("OTEL_TRACES_SAMPLER_ARG", format!("must be a number from 0 to 1, not {argument}"))
+    });
     sampler.into_iter().chain(argument)
 }
 

@@ -198,7 +198,6 @@ impl Work {
         self.is_begun || !self.queue.is_empty() || !self.events.is_empty()
     }
 
-    /// Queues the entries of the audit log.
     fn queue_audit(&mut self) -> Result<()> {
         let account = self.audit.account;
         let records: Vec<_> =

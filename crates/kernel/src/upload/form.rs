@@ -82,8 +82,8 @@ pub async fn receive(
     let mut pieces = Pieces(Arc::new(Mutex::new(counted.boxed())));
     let form = Multipart::new(feed(pieces.clone(), allowance.clone()), boundary);
     let (metadata, before) = read(upload, form, &allowance).await?;
-    // The parser stops at the end of the form, and drops what it has not read of that piece. The end of the body may come later,
-    // in a separate frame: until then the request has not arrived, and its connection can't take another one.
+    // The parser stops at the end of the form, and drops what it has not read of that piece. The end of the body may
+    // come later, in a separate frame: until then the request has not arrived, and its connection takes no other.
     loop {
         let content = upload.bytes() + before;
         if received.load(Ordering::Relaxed).saturating_sub(content) > MAX_OVERHEAD_BYTES {

@@ -166,11 +166,6 @@ async fn a_later_migration_may_contract() {
     assert_refused(at_once, &["the column garage.vehicles.colour was dropped"]).await;
 }
 
-#[tokio::test]
-async fn the_modules_of_the_product_can_be_upgraded() {
-    check_migrations(mainstay::product()).await;
-}
-
 /// Rows can be generated even for tables with constraints.
 #[tokio::test]
 async fn rows_are_made_up_for_the_tables_of_the_product() {

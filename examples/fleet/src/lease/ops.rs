@@ -4,7 +4,7 @@
 //! vehicle and the job that recharges it change atomically.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mainstay::mail::ops as mail;
+use mainstay::{mail::ops as mail, operations::model::Progress};
 use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
@@ -114,6 +114,29 @@ pub async fn end(work: &mut Work, id: LeaseId, expected: Option<ExpectedVersions
     let lease = lease.end(now)?;
     finish(connection, &lease, now).await?;
     Ok(lease)
+}
+
+/// The leases that a step of [`EndLeases`](super::end_all::EndLeases) ends: few, so that their locks are short.
+const STEP: i64 = 10;
+
+/// Ends some open leases of an account, and returns the progress.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(super) async fn end_some(
+    work: &mut Work,
+    account: AccountId,
+    before: DateTime<Utc>,
+    progress: Progress,
+) -> Result<Progress> {
+    let now = work.now();
+    let connection = work.connection().await?;
+    let mut ended = 0;
+    for lease in store::lock_open(connection, account, before, STEP).await? {
+        finish(connection, &lease.end(now)?, now).await?;
+        ended += 1;
+    }
+    Ok(Progress { created: progress.created + ended, ..progress })
 }
 
 /// Leases a vehicle to the account that paid an order, in a separate transaction.

@@ -9,6 +9,7 @@ use mainstay_kernel::{
 use tonic::Request;
 
 use super::{
+    end_all,
     model::{Lease, LeaseId},
     ops,
 };
@@ -86,6 +87,16 @@ impl LeaseService for Leases {
         call.write(&self.app, async move |work: &mut Work| {
             let lease = ops::end(work, id, expected).await?;
             Ok(pb::EndLeaseResponse { data: Some(render(lease)) })
+        })
+        .await
+    }
+
+    async fn end_leases(&self, request: Request<pb::EndLeasesRequest>) -> Reply<pb::EndLeasesResponse> {
+        let call = Call::admit(request)?;
+        let account = AccountId::parse(&call.message.account_id)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let operation_id = end_all::begin(work, account).await?.to_string();
+            Ok(pb::EndLeasesResponse { data: Some(pb::BegunOperation { operation_id }) })
         })
         .await
     }

@@ -118,6 +118,26 @@ pub(super) async fn end(connection: &mut Connection, lease: &Lease) -> Result<()
     one_row(diesel::update(earlier).set(values).execute(connection).await?, "update", "leases", lease.id)
 }
 
+/// Counts the open leases of an account that began before a time.
+pub(super) async fn count_open(connection: &mut Connection, account: AccountId, before: DateTime<Utc>) -> Result<i64> {
+    let open = leases::table.filter(leases::ended_at.is_null()).filter(leases::account_id.eq(account));
+    Ok(open.filter(leases::created_at.lt(before)).count().get_result(connection).await?)
+}
+
+/// Returns at most `limit` open leases of an account that began before a time, oldest first, locked against changes until
+/// the transaction ends.
+pub(super) async fn lock_open(
+    connection: &mut Connection,
+    account: AccountId,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Lease>> {
+    let open = leases::table.filter(leases::ended_at.is_null()).filter(leases::account_id.eq(account));
+    let open = open.filter(leases::created_at.lt(before)).order((leases::created_at, leases::id)).limit(limit);
+    let rows: Vec<Row> = open.select(Row::as_select()).for_no_key_update().load(connection).await?;
+    Ok(rows.into_iter().map(Lease::from).collect())
+}
+
 /// Returns at most `limit` expired open leases.
 pub(super) async fn expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<LeaseId>> {
     let expired = leases::table.filter(leases::ended_at.is_null()).filter(leases::expires_at.le(now));

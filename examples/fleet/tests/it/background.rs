@@ -121,3 +121,16 @@ async fn a_lease_that_ended_meanwhile_is_not_announced() {
     let why = server.database().sql("SELECT kind_name || ': ' || failure FROM mails").await;
     assert_eq!(why, ["fleet.lease_ending: there is no recipient"]);
 }
+
+/// The user was deactivated after the mail was queued.
+#[tokio::test]
+async fn a_deactivated_member_gets_no_mail() {
+    let server = TestServer::builder(product()).set("LEASE_DAYS", "2").start().await;
+    let customer = server.customer().await;
+    lease(&customer, &vehicle(&server.admin().await, "M-AI 10").await).await;
+    assert_eq!(server.run_task("fleet.announce_ends").await, 1);
+    let deactivate = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE email =";
+    server.database().sql(&format!("{deactivate} '{}'", customer.user().email.as_str())).await;
+    server.run_jobs().await;
+    assert_eq!(server.mails(), Vec::<String>::new());
+}

@@ -24,7 +24,7 @@ async fn each_table_has_a_retention_or_a_reason() {
 #[tokio::test]
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
-    assert_eq!(server.check_access("fleet.v1").await, 11, "the methods of all services");
+    assert_eq!(server.check_access("fleet.v1").await, 12, "the methods of all services");
     // A watch is not read to its end, and callers who reach everything need another scope.
     assert_eq!(server.check_access("mainstay.operations.v1").await, 7);
     assert_eq!(server.check_access("mainstay.payments.v1").await, 6);
@@ -123,6 +123,7 @@ async fn the_tables_are_in_a_schema_of_their_own() {
     assert_eq!(server.database().sql(versions).await, ["20261122000001", "20261127000853"]);
 }
 
+/// The migrations of the product's modules included, which no other test checks.
 #[tokio::test]
 async fn the_version_before_each_migration_can_go_on_after_it() {
     mainstay_test_kit::check_migrations(crate::product()).await;

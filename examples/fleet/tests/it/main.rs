@@ -4,6 +4,7 @@ mod background;
 mod commands;
 mod contract;
 mod leases;
+mod operations;
 mod product;
 mod seam;
 mod trips;
@@ -41,6 +42,11 @@ fn path(collection: &str, resource: &Value) -> String {
 
 /// Runs the program on a database.
 async fn run(arguments: &[&str], database: &TestDatabase) -> std::process::Output {
+    run_with(&[], arguments, database).await
+}
+
+/// Runs the program on a database, with further variables.
+async fn run_with(variables: &[(&str, &str)], arguments: &[&str], database: &TestDatabase) -> std::process::Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
     program.args(arguments).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
     program
@@ -49,6 +55,7 @@ async fn run(arguments: &[&str], database: &TestDatabase) -> std::process::Outpu
         .env("LISTEN_ADDR", "127.0.0.1:0")
         .env("METRICS_LISTEN_ADDR", "127.0.0.1:0")
         // Waiting for a connection is normal when all tests share two cores.
-        .env("DATABASE_POOL_WAIT", "5s");
+        .env("DATABASE_POOL_WAIT", "5s")
+        .envs(variables.iter().copied());
     program.kill_on_drop(true).output().await.expect("the program runs")
 }

@@ -4,7 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use axum::routing::get;
@@ -14,20 +14,23 @@ use fleet::{
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use mainstay::mail::transport::{Failure, OutgoingMail, Transport};
 use mainstay_kernel::{
     app::App,
     command::{Command, Program},
+    config::Retention,
     module::{Module, Modules, Process, Purpose},
     partitions::PartitionedTable,
     schedule::MINUTE,
 };
+use mainstay_test_kit::TestServer;
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
 
-use crate::{product, run, start};
+use crate::{lease, product, run, start, vehicle};
 
 /// A changed file of the module.
 struct Changed {
@@ -134,6 +137,18 @@ fn faults_of_policies_and_routes_are_reported_together() {
     let wrong = both.replace("/api/v1/vehicles", "/api/v1/tickets").replace("vehicles.read", "vehicles.reed");
     let faults = faults("fleet/v1/vehicle_service.proto", &both, &wrong);
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
+}
+
+/// Two declarations could disagree about the bounds.
+#[test]
+fn a_retention_with_the_name_of_another_variable() {
+    for (name, owner) in
+        [("MAILS_KEPT", "the module mail"), ("MAIL_FROM", "the module mail"), ("DEAD_JOBS_KEPT", "the kernel")]
+    {
+        let again = Retention::of(&[], name, "1d", ["1d", "400d"], "How long trips are kept");
+        let fault = format!("the module fleet declares the retention {name}, which {owner} declares already");
+        assert_names(&report(fleet::module().retention([again])), &[&fault]);
+    }
 }
 
 /// The route would shadow the page, and the other pages below it.
@@ -325,4 +340,31 @@ async fn a_start_that_fails_closes_what_was_started_before() {
     let starts = ["recorder starts", "pool starts", "consumer starts"];
     let closes = ["consumer closes", "pool closes", "recorder closes"];
     assert_eq!(notes("worker"), [starts, closes].concat());
+}
+
+/// A transport of mail that keeps the kind and the recipient of each mail.
+#[derive(Debug, Default)]
+struct Desk(Mutex<Vec<(&'static str, String)>>);
+
+impl Transport for Desk {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
+        self.0.lock().expect("no panic").push((mail.kind.name, mail.to.clone()));
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// A part of a team's module takes the place of the product's part of the same type.
+#[tokio::test]
+async fn a_part_of_the_product_is_replaced_by_one_of_its_type() {
+    let desk = Arc::new(Desk::default());
+    let part = desk.clone();
+    let module = fleet::module().part(move |_| Ok(part.clone() as Arc<dyn Transport>));
+    let server = TestServer::builder(mainstay::product().with(module)).set("LEASE_DAYS", "2").start().await;
+    let customer = server.customer().await;
+    lease(&customer, &vehicle(&server.admin().await, "M-AI 1").await).await;
+    server.run_task("fleet.announce_ends").await;
+    server.run_jobs().await;
+    let sent = desk.0.lock().expect("no panic").clone();
+    assert_eq!(sent, [("fleet.lease_ending", customer.user().email.as_str().to_owned())]);
+    assert_eq!(server.mails(), Vec::<String>::new(), "the transport of the product got none");
 }

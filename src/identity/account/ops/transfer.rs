@@ -13,6 +13,7 @@ use crate::identity::{
     user::store as user,
 };
 use mainstay_kernel::{
+    audit::Record,
     caller::Visibility,
     contract::Policies,
     error::{Error, Reason, Result},
@@ -46,12 +47,15 @@ pub async fn transfer(
         return Err(Error::not_found("member"));
     }
     if member.id == own.id {
-        return Ok((with_person(connection, member).await?, Vec::new()));
+        let details = with_person(connection, member).await?;
+        work.audit(Record::updated(&own, &own));
+        return Ok((details, Vec::new()));
     }
     // The lock serializes with a deletion of the user, which reads what the user owns.
     if !user::lock(connection, Visibility::All, member.user).await?.is_staying() {
         return Err(Error::field("memberId", "must neither be deactivated nor scheduled for deletion"));
     }
+    let before = [own.clone(), member.clone()];
     let own = own.in_role(MemberRole::ADMIN, now);
     members::update(connection, &own).await?;
     revocation::begin_version(connection, own.current()).await?;
@@ -67,5 +71,9 @@ pub async fn transfer(
         owner
     };
     tracing::info!(%account, from = %own.user, to = %member.user, "the ownership of an account was transferred");
-    Ok((with_person(connection, member).await?, changed))
+    let details = with_person(connection, member).await?;
+    for (before, after) in before.iter().zip([&own, &details.member]) {
+        work.audit(Record::updated(before, after));
+    }
+    Ok((details, changed))
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     proto::identity::v1::Reason as IdentityReason,
 };
-use mainstay_kernel::{caller::Visibility, error::Result, unit_of_work::Work};
+use mainstay_kernel::{audit::Record, caller::Visibility, error::Result, unit_of_work::Work};
 
 /// How recently the address must have been confirmed: a person who has left the company has no mailbox there any more.
 const CONFIRMED_WITHIN: TimeDelta = TimeDelta::days(1);
@@ -36,5 +36,7 @@ pub async fn join(work: &mut Work) -> Result<MemberDetails> {
     let member = Member::new(domain.account, id, domain.member_role(), now);
     members::insert(connection, &member).await?;
     tracing::info!(account = %member.account, user = %id, domain = %domain.id, "a user joined an account by its mail domain");
-    with_person(connection, member).await
+    let details = with_person(connection, member).await?;
+    work.audit(Record::created(&details.member));
+    Ok(details)
 }

@@ -28,6 +28,8 @@ pub(super) const DEVICE: Cookie = strict("__Host-mainstay_device", "mainstay_dev
 pub(super) const CHALLENGE: Cookie = strict("__Host-mainstay_challenge", "mainstay_challenge");
 /// A sign-in with a passkey that has begun.
 pub(super) const PASSKEY: Cookie = strict("__Host-mainstay_passkey", "mainstay_passkey");
+/// The secret that binds a sign-in by mail to this browser.
+pub(super) const MAIL: Cookie = strict("__Host-mainstay_mail_login", "mainstay_mail_login");
 /// A sign-in with a provider, whose page leads back.
 pub(super) const PROVIDER: Cookie = Cookie {
     name: "__Host-mainstay_provider",

@@ -28,7 +28,7 @@ use crate::identity::{
 };
 
 /// The name of the parameter of the page after a sign-in that is not complete.
-const OUTCOME: &str = "sign_in";
+pub(super) const OUTCOME: &str = "sign_in";
 /// The name of the parameter with the reason of a failure.
 const FAILURE: &str = "sign_in_error";
 
@@ -153,7 +153,7 @@ fn kept(app: &App, begun: &Begun) -> super::SetCookies {
     in_headers(cookie.set(&HeaderMap::new(), is_secure(app), &begun.cookie, LIFE.to_std().unwrap_or_default()))
 }
 
-fn found(url: &str) -> Response {
+pub(super) fn found(url: &str) -> Response {
     let Ok(location) = HeaderValue::try_from(url) else { return refusal(Reason::UpstreamFailed.into()) };
     (
         StatusCode::SEE_OTHER,

@@ -10,7 +10,7 @@ use crate::{
         mails::EmailChanged,
         user::store as user,
     },
-    mail::ops as mail,
+    mail::{ops as mail, suppression::ops as suppression},
 };
 use mainstay_kernel::{
     app::App,
@@ -37,8 +37,10 @@ pub async fn confirm(app: &App, token: &str, from: IpAddr) -> Result<()> {
             return Err(Reason::InvalidToken.into());
         }
         let change = change.confirm(&user, now);
+        let before = user.email.clone();
         let user = user.with_email(change.new.clone(), now);
         user::set_email(connection, &user, None).await?;
+        suppression::follow(connection, &before, &user.email, now).await?;
         store::confirm(connection, &change).await?;
         store::delete_waiting(connection, user.id).await?;
         auth::use_up_resets(connection, user.id, now).await?;

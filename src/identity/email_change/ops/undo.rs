@@ -6,7 +6,7 @@ use crate::{
         mails::PasswordReset, registration::ops::no_password, revocation::store as revocation,
         second_factor::ops::removal, service_key::store as service_keys, session::ops as session, user::store as user,
     },
-    mail::ops as mail,
+    mail::{ops as mail, suppression::ops as suppression},
 };
 use mainstay_kernel::{
     app::App,
@@ -36,8 +36,10 @@ pub async fn undo(app: &App, token: &str) -> Result<()> {
         let confirmation = change.confirmation.ok_or(Reason::InvalidToken)?;
         let since = confirmation.at - removal::NEW_PASSKEY;
         let user = removal::remove_added_since(connection, user, since, now).await?;
+        let before = user.email.clone();
         let user = user.recover(confirmation.old, now);
         user::set_email(connection, &user, Some(&no_password())).await?;
+        suppression::follow(connection, &before, &user.email, now).await?;
         revocation::begin_epoch(connection, user.id, user.epoch).await?;
         identities::delete_all(connection, user.id, now).await?;
         service_keys::revoke_of_user(connection, user.id, now).await?;

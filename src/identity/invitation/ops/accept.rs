@@ -123,7 +123,9 @@ pub async fn accept(work: &mut Work, policies: &Policies, token: &str) -> Result
                        yours.";
         return Err(Error::with_message(IdentityReason::InvitationForAnotherAddress, message));
     }
-    join(connection, policies, &invitation, id, now).await
+    let details = join(connection, policies, &invitation, id, now).await?;
+    work.audit(Record::created(&details.member));
+    Ok(details)
 }
 
 /// Makes the user who has the invited address a member, with the password instead of a session, for a page without one.
@@ -144,8 +146,7 @@ pub async fn accept_with_password(
         let connection = work.connection().await?;
         let invitation = lock(connection, hash, now).await?;
         let details = join(connection, policies, &invitation, user.id, now).await?;
-        let joined = Record::about("identity.member", Some(details.member.id.0), Some(invitation.account));
-        work.audit(joined.by(user.id, user.role != Role::Customer));
+        work.audit(Record::created(&details.member).by(user.id, user.role != Role::Customer));
         Ok(details)
     });
     transaction.await

@@ -19,6 +19,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     caller::Permit,
     config::Quota,
     contract::Policies,
@@ -104,9 +105,11 @@ pub async fn resend(
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
     check_grant(connection, &permit, policies, invitation.account, invitation.role, now).await?;
+    let before = invitation.clone();
     let invitation = invitation.resend(now);
     store::update(connection, &invitation).await?;
     mail::send::<mails::Invitation>(connection, ids::new(now), Some(invitation.id.0), now).await?;
+    work.before(&before);
     Ok(invitation)
 }
 
@@ -118,5 +121,7 @@ pub async fn revoke(work: &mut Work, id: InvitationId, expected: Option<Expected
     let permit = work.permit()?;
     let connection = work.connection().await?;
     let invitation = lock(connection, &permit, id, expected.as_ref()).await?;
-    store::delete(connection, invitation.id).await
+    store::delete(connection, invitation.id).await?;
+    work.audit(Record::deleted(&invitation));
+    Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
     proto::identity::v1::Reason as IdentityReason,
 };
 use mainstay_kernel::{
+    audit::Record,
     caller::{Permit, Visibility},
     contract::Policies,
     database::Connection,
@@ -66,7 +67,9 @@ pub async fn change_role(
     let member = lock(connection, &permit, id, expected.as_ref()).await?;
     let role = role.unwrap_or(member.role);
     if role == member.role {
-        return with_person(connection, member).await;
+        let details = with_person(connection, member).await?;
+        work.audit(Record::updated(&details.member, &details.member));
+        return Ok(details);
     }
     check_grant(connection, &permit, policies, member.account, member.role, now).await?;
     check_grant(connection, &permit, policies, member.account, role, now).await?;
@@ -77,10 +80,13 @@ pub async fn change_role(
             "must not be that of an owner: the user is deactivated or scheduled for deletion",
         ));
     }
+    let before = member.clone();
     let member = member.in_role(role, now);
     store::update(connection, &member).await?;
     revocation::begin_version(connection, member.current()).await?;
     void_excessive(connection, policies, &member).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "the role of a member was changed");
-    with_person(connection, member).await
+    let details = with_person(connection, member).await?;
+    work.audit(Record::updated(&before, &details.member));
+    Ok(details)
 }

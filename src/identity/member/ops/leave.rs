@@ -11,7 +11,8 @@ use crate::identity::{
     revocation::store as revocation,
 };
 use mainstay_kernel::{
-    contract::Policies, database::Connection, error::Result, id::UserId, unit_of_work::Work, version::ExpectedVersions,
+    audit::Record, contract::Policies, database::Connection, error::Result, id::UserId, unit_of_work::Work,
+    version::ExpectedVersions,
 };
 
 /// Removes a member from the account, revokes the person's access tokens of the account, and voids the invitations that
@@ -37,6 +38,7 @@ pub async fn remove(
         account_domains::exclude(connection, member.account, member.user).await?;
     }
     end(connection, &member).await?;
+    work.audit(Record::deleted(&member));
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "a member was removed");
     Ok(member.user)
 }
@@ -50,6 +52,7 @@ pub async fn leave(work: &mut Work, id: MemberId) -> Result<UserId> {
     let connection = work.connection().await?;
     let member = lock(connection, &permit, id, None).await?;
     end(connection, &member).await?;
+    work.audit(Record::deleted(&member));
     tracing::info!(account = %member.account, user = %member.user, "a member left an account");
     Ok(member.user)
 }

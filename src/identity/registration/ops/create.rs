@@ -56,9 +56,12 @@ pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) 
     let hash = app.part::<Passwords>().hash(Password::choose(password)?, &profile.email, &profile.name).await?;
     let now = app.clock.now();
     app.database
-        .transaction(async move |work: &mut Work| insert(work.connection().await?, profile, &hash, now).await)
+        .transaction(async move |work: &mut Work| {
+            let (user, account) = insert(work.connection().await?, profile, &hash, now).await?;
+            work.audit(Record::created(&user).in_account(Some(account.id)));
+            Ok(user)
+        })
         .await
-        .map(|(user, _)| user)
 }
 
 /// Creates a user and an account that the user owns, in the caller's transaction.

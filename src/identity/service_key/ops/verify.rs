@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::identity::{
     credential::model as token,
     member::{id::MemberId, model::Member},
-    revocation::model::SubjectVersion,
+    revocation::model::{SubjectVersion, TokenClaims},
     role::{model::Granted, ops as roles},
     service_key::{
         model::{Holder, MAX_KNOWN, ServiceKey, network_of},
@@ -94,7 +94,8 @@ async fn access(app: &App, key: &ServiceKey, end: DateTime<Utc>) -> Result<Acces
             let (account, session) = (Some(account), SessionId(key.id.0));
             let caller = Caller::User { id, account, role: Role::Customer, session, scopes, sign_in };
             let (epoch, member) = (user.epoch.number, Some(member.current()));
-            Ok(Access { user: id, epoch, member, role, ..of_key(key, caller, end) })
+            let access = of_key(key, caller, end);
+            Ok(Access { claims: TokenClaims { user: id, epoch, member, role, ..access.claims }, ..access })
         }
     }
 }
@@ -103,13 +104,15 @@ async fn access(app: &App, key: &ServiceKey, end: DateTime<Utc>) -> Result<Acces
 fn of_key(key: &ServiceKey, caller: Caller, end: DateTime<Utc>) -> Access {
     Access {
         caller,
-        // No user and no session has the nil UUID.
-        user: UserId(Uuid::nil()),
-        session: SessionId(Uuid::nil()),
-        epoch: 0,
-        member: None,
-        role: None,
-        key: Some(key.current()),
+        claims: TokenClaims {
+            // No user and no session has the nil UUID.
+            user: UserId(Uuid::nil()),
+            session: SessionId(Uuid::nil()),
+            epoch: 0,
+            member: None,
+            role: None,
+            key: Some(key.current()),
+        },
         impersonator: None,
         networks: None,
         // The cache adds the leeway for clocks, which the end of a key does not have.

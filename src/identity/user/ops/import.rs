@@ -116,8 +116,10 @@ async fn import_batch(work: &mut Work, batch: &[Import]) -> Result<Vec<Imported>
     }
     let can_join = |import: &&Import| import.joins.is_none_or(|(account, _)| open.get(&account) == Some(&true));
     let admitted: Vec<_> = batch.iter().filter(can_join).collect();
-    let users = admitted.iter().map(|import| &import.user);
-    let created: HashSet<_> = store::insert_missing(connection, users).await?.into_iter().collect();
+    // In the order of their addresses, so that concurrent imports can't deadlock. The first line of an address stays the first.
+    let mut users: Vec<_> = admitted.iter().map(|import| &import.user).collect();
+    users.sort_by(|one, other| one.user.email.cmp(&other.user.email));
+    let created: HashSet<_> = store::insert_missing(connection, users.into_iter()).await?.into_iter().collect();
     let mut records = Vec::new();
     for Import { user: ImportedUser { user, .. }, joins } in admitted {
         if !created.contains(&user.id) {

@@ -20,34 +20,46 @@ use mainstay_kernel::{
     id::{AccountId, ServiceKeyId, UserId},
 };
 
-/// Returns the mail address and language of a principal, if it is a member of the account.
+/// Returns the mail address and language of a principal, if it is an active member of the account.
 pub async fn contact(connection: &mut Connection, principal: Uuid, account: AccountId) -> Result<Option<Contact>> {
+    let member = of_member(connection, principal, account).await?;
+    Ok(member.filter(|(_, is_active)| *is_active).map(|(contact, _)| contact))
+}
+
+/// Returns the mail address and language of a member of the account, and whether the user is active.
+async fn of_member(
+    connection: &mut Connection,
+    principal: Uuid,
+    account: AccountId,
+) -> Result<Option<(Contact, bool)>> {
     let query = users::table.find(UserId(principal)).filter(users::id.eq_any(members_of(account)));
-    let row: Option<(String, String)> =
-        query.select((users::email, users::language)).first(connection).await.optional()?;
-    row.map(|(email, language)| {
+    let columns = (users::email, users::language, users::deactivated_at.is_null());
+    let row: Option<(String, String, bool)> = query.select(columns).first(connection).await.optional()?;
+    row.map(|(email, language, is_active)| {
         let language = Language::parse(&language).map_err(|_| corrupt("users", principal, "language"))?;
-        Ok(Contact { user: UserId(principal), email, language })
+        Ok((Contact { user: UserId(principal), email, language }, is_active))
     })
     .transpose()
 }
 
-/// Returns the mail address and language of a principal or, if it is a customer who has left the account, or a key of the account,
-/// of the longest-standing active owner: mail about money must reach the account. Staff and services of the platform have none.
+/// Returns the mail address and language of a principal or, if it is a customer who has left the account or was deactivated, or a
+/// key of the account, of the longest-standing active owner, or else of the deactivated member: mail about money must reach the
+/// account. Staff and services of the platform have none.
 pub async fn contact_or_owner(
     connection: &mut Connection,
     principal: Uuid,
     account: AccountId,
 ) -> Result<Option<Contact>> {
-    if let Some(contact) = contact(connection, principal, account).await? {
-        return Ok(Some(contact));
-    }
+    let deactivated = match of_member(connection, principal, account).await? {
+        Some((contact, true)) => return Ok(Some(contact)),
+        member => member.map(|(contact, _)| contact),
+    };
     let customer =
         users::table.find(UserId(principal)).filter(users::role.eq(Role::Customer.number())).select(users::id);
     let key = service_keys::table.find(ServiceKeyId(principal)).filter(service_keys::account_id.eq(account));
     let is_of_account = diesel::select(exists(customer).or(exists(key.select(service_keys::id))));
     if !is_of_account.get_result::<bool>(connection).await? {
-        return Ok(None);
+        return Ok(deactivated);
     }
     let owners = members::table.inner_join(users::table.on(users::id.eq(members::user_id)));
     let owners = owners.filter(members::account_id.eq(account)).filter(members::role.eq(AccountRole::Owner.number()));
@@ -55,6 +67,6 @@ pub async fn contact_or_owner(
     let owner: Option<UserId> = owners.select(users::id).first(connection).await.optional()?;
     match owner {
         Some(owner) => contact(connection, owner.0, account).await,
-        None => Ok(None),
+        None => Ok(deactivated),
     }
 }

@@ -1,9 +1,8 @@
 //! Imported users, and the kinds of their password hashes.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use diesel::{
     QueryableByName,
-    prelude::*,
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
@@ -17,6 +16,8 @@ use crate::{
 };
 use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
+use super::NewRow;
+
 /// The number of kinds of hashes that are told apart.
 const MAX_KINDS: usize = 16;
 
@@ -26,21 +27,9 @@ pub async fn insert_missing<'i>(
     imported: impl Iterator<Item = &'i ImportedUser>,
 ) -> Result<Vec<UserId>> {
     let row = |ImportedUser { user, is_confirmed, password_hash, has_password }: &'i ImportedUser| {
-        (
-            users::id.eq(user.id),
-            users::email.eq(user.email.as_str()),
-            users::name.eq(&user.name),
-            users::role.eq(user.role.number()),
-            users::language.eq(user.language.as_str()),
-            users::password_hash.eq(password_hash),
-            users::has_password.eq(*has_password),
-            users::session_epoch.eq(user.epoch.number),
-            // At no known time: an address that was confirmed long ago joins no account by its mail domain.
-            users::email_confirmed_at.eq(is_confirmed.then_some(DateTime::<Utc>::UNIX_EPOCH)),
-            users::version.eq(user.version),
-            users::created_at.eq(user.created_at),
-            users::updated_at.eq(user.updated_at),
-        )
+        // At no known time: an address that was confirmed long ago joins no account by its mail domain.
+        let confirmed_at = is_confirmed.then_some(DateTime::UNIX_EPOCH);
+        NewRow { has_password: *has_password, ..NewRow::new(user, password_hash, confirmed_at) }
     };
     let rows: Vec<_> = imported.map(row).collect();
     if rows.is_empty() {

@@ -67,6 +67,13 @@ impl Browser {
         self.send(request).await
     }
 
+    /// Sends a form of a page of the app.
+    pub(crate) async fn submit(&mut self, path: &str, form: &str) -> Page {
+        let request = self.http.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
+        self.send(request).await
+    }
+
     /// Sends a form, as a page of another site.
     pub(crate) async fn post_form(&mut self, path: &str, form: &str) -> Page {
         let request = self.http.post(format!("{}{path}", self.base)).header("origin", "https://id.example");

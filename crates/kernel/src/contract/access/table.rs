@@ -55,7 +55,6 @@ impl MethodRow {
         format!("{} {}", self.scope, self.scope_for_any).trim().to_owned()
     }
 
-    /// Returns the cells of the columns.
     fn cells(&self) -> Vec<String> {
         let anyone = self.reach.get(ANYONE).map_or("-", String::as_str);
         let cell = |column| self.reach.get(column).map_or(anyone, |reach| short(reach)).to_owned();

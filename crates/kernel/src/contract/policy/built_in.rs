@@ -85,7 +85,6 @@ impl BuiltInScopes {
         Self(BuiltInRole::all().map(|role| (role, held(role).map(|scope| scope.name.clone()).collect())).collect())
     }
 
-    /// Returns the scopes of a role, by name.
     pub(super) fn get(&self, role: BuiltInRole) -> Arc<[Scope]> {
         let entry = self.0.iter().find(|(other, _)| *other == role);
         entry.map_or_else(|| Arc::from([]), |(_, scopes)| scopes.clone())

@@ -16,7 +16,7 @@ pub(super) struct Modules {
     modules: BTreeMap<String, Module>,
     shared: BTreeMap<String, GrantSet>,
     scopes: BTreeMap<String, DeclaredScope>,
-    events: BTreeMap<String, DeclaredEvent>,
+    pub(super) events: BTreeMap<String, DeclaredEvent>,
 }
 
 #[derive(Debug)]
@@ -140,21 +140,6 @@ impl Modules {
         self.modules.values().map(|module| &*module.name)
     }
 
-    /// Returns every kind of event, by name.
-    pub(super) fn events(&self) -> impl Iterator<Item = &DeclaredEvent> {
-        self.events.values()
-    }
-
-    /// Returns the names of all kinds of events, as text.
-    pub(super) fn event_names(&self) -> String {
-        list(self.events.keys())
-    }
-
-    /// Returns the kind of event with a name.
-    pub(super) fn event(&self, name: &str) -> Option<&DeclaredEvent> {
-        self.events.get(name)
-    }
-
     /// Returns every scope, by name.
     pub(super) fn scopes(&self) -> impl Iterator<Item = &DeclaredScope> + Clone {
         self.scopes.values()
@@ -235,6 +220,6 @@ fn is_word(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -34,9 +34,7 @@ pub(crate) struct Field {
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) descriptor: MessageDescriptor,
-    /// The fields, in their order.
     pub(crate) fields: Vec<Field>,
-    /// The id of the resource.
     pub(crate) id: Option<FieldPath>,
 }
 

@@ -1,5 +1,4 @@
-//! Reads the policy of one method. Options of the method precede those of its service, and the HTTP verb implies the
-//! rest.
+//! Reads the policy of one method. Options of the method precede those of its service; the HTTP verb implies the rest.
 
 use std::time::Duration;
 

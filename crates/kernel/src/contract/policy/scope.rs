@@ -33,8 +33,7 @@ impl Scope {
     }
 }
 
-/// Makes a scope without a check that a module declares it. An undeclared scope grants nothing, because no method
-/// requires it.
+/// Makes a scope without a check that a module declares it. An undeclared one grants nothing: no method requires it.
 impl From<&str> for Scope {
     fn from(name: &str) -> Self {
         Self(name.into())

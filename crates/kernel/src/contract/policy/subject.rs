@@ -62,12 +62,10 @@ impl Subject {
         Some((data.messages(response), name.as_str())).filter(|(resources, _)| !resources.is_empty())
     }
 
-    /// Returns the id in an encoded request.
     pub(crate) fn id(&self, request: &[u8]) -> Option<Uuid> {
         self.id.as_ref()?.text(request)?.parse().ok()
     }
 
-    /// Returns the reason in an encoded request.
     pub(crate) fn reason(&self, request: &[u8]) -> Option<String> {
         self.reason.as_ref()?.text(request).filter(|reason| !reason.is_empty()).map(str::to_owned)
     }

@@ -1,4 +1,4 @@
-//! Predicates of the field rules. They do not allocate, except for the uniqueness of a long list and the first use of a
+//! Predicates of the field rules. They do not allocate, except for the uniqueness of long lists and the first use of a
 //! pattern.
 
 mod header;
@@ -177,15 +177,13 @@ pub fn is_email(value: &str) -> bool {
         && ascii_domain(domain).is_some()
 }
 
-/// Returns a domain with the ASCII forms of its internationalized labels (UTS 46, nontransitional); `None` for an invalid
-/// domain.
+/// Returns a domain with the ASCII forms of its labels (UTS 46, nontransitional); `None` for an invalid domain.
 pub(super) fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
     let hyphens = Hyphens::CheckFirstLast;
     Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, hyphens, DnsLength::Verify).ok()
 }
 
-/// Returns whether a string is an e-mail address by the definition of HTML forms, so that every address that a browser
-/// accepts is valid.
+/// Returns whether a string is an e-mail address by the definition of HTML forms, which accepts what browsers accept.
 pub fn is_form_email(value: &str) -> bool {
     let atom = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
     let label = |label: &str| {

@@ -43,8 +43,9 @@ pub fn line(mut text: String) -> Result<String, &'static str> {
     }
 }
 
-/// Normalizes an e-mail address in place: without ASCII white space around it, which keyboards append to a word that they
-/// complete, and with the ASCII form of an internationalized domain. A text that is not an address remains invalid.
+/// Normalizes an e-mail address in place: without ASCII white space around it, which keyboards append to a word that
+/// they complete, and with the ASCII form of an internationalized domain. A text that is not an address remains
+/// invalid.
 pub fn normalize_email(text: &mut String) {
     let trimmed = text.trim_ascii();
     let parts = trimmed.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii());

@@ -67,8 +67,7 @@ impl Attempt {
 
 impl ConnectFailure {
     pub(super) fn new(servers: &[Server], config: &Config, Attempts(mut attempts): Attempts) -> Self {
-        // Name servers rotate the addresses of a name. The log suppresses a repeated text for half a minute only if it
-        // is equal.
+        // Name servers rotate the addresses of a name. The log suppresses only an equal text for half a minute.
         attempts.sort_by(|one, other| one.server.cmp(&other.server));
         let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
         let user = config.get_user().unwrap_or("of this process");
@@ -77,8 +76,7 @@ impl ConnectFailure {
     }
 
     /// Returns whether the failure will persist until a setting is changed, here or in Postgres. Servers that did not
-    /// answer do not count, because they may be unreachable permanently, such as an address on which Postgres does not
-    /// listen.
+    /// answer do not count, because they may be unreachable for good, such as an address without a Postgres.
     pub fn is_lasting(&self) -> bool {
         let is_lasting = |code: &str| code.starts_with("28") || code == "3D000" || code == "42501";
         self.code().is_some() && self.attempts.iter().filter_map(Attempt::code).all(is_lasting)

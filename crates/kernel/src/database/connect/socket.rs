@@ -23,7 +23,6 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// Negotiates TLS as `tokio_postgres` does, and wraps the stream of every connection in [`Coded`].
 #[derive(Clone)]
 pub(super) struct Negotiate {
-    /// The TLS to offer.
     pub(super) tls: Option<MakeRustlsConnect>,
     /// Whether a server without TLS is rejected.
     pub(super) required: bool,
@@ -41,7 +40,6 @@ pub(super) struct NegotiateHost {
     failures: Arc<LastFailure>,
 }
 
-/// A socket, encrypted or not.
 type Stream = Coded<Either<Socket, Encrypted>>;
 
 impl MakeTlsConnect<Socket> for Negotiate {

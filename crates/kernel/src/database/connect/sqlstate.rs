@@ -22,8 +22,7 @@ use super::last_failure::LastFailure;
 
 /// The type of a message and its length (PostgreSQL documentation, section 54.7).
 const HEADER_BYTES: usize = 5;
-/// The most bytes of an error that is rewritten. Errors of Postgres are shorter; a longer message is passed on
-/// unchanged.
+/// The most bytes of an error that is rewritten. Errors of Postgres are shorter; a longer one is passed on unchanged.
 const MAX_ERROR_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 8 << 10;
 

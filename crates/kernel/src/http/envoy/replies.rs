@@ -45,7 +45,6 @@ const EXPIRED: &str = "extension_filter: { name: expired, typed_config: { \"@typ
                        type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter, expression: \
                        \"response.code_details.contains('expired')\" } }";
 
-/// Returns the mappers of `local_reply_config`.
 pub(crate) fn mappers() -> String {
     REPLIES.iter().map(mapper).collect()
 }

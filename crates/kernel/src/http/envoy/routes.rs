@@ -14,7 +14,7 @@ use crate::{
         Method, Policies,
         policy::{Access, Idempotency},
     },
-    http::middleware::idempotency,
+    http::middleware::idempotency_key,
 };
 
 /// The time that Envoy waits beyond the server's deadline.
@@ -130,8 +130,7 @@ impl<'a> Routes<'a> {
         names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
-    /// Returns the routes of transcoded calls: one per call whose body limit differs from the default, and one for all
-    /// others.
+    /// Returns the routes of transcoded calls: one per call with its own body limit, and one for all others.
     pub(crate) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
         let large =
@@ -241,7 +240,7 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
         };
         entry(&keyed, &timeout, REPEATABLE, more)
     };
-    idempotency::HEADERS.iter().map(keyed).collect::<String>() + &once
+    idempotency_key::HEADERS.iter().map(keyed).collect::<String>() + &once
 }
 
 /// Watches have a separate concurrency limit, because they would otherwise use up that of the calls.
@@ -277,7 +276,6 @@ fn matcher(route: &Route) -> String {
     }
 }
 
-/// Escapes a literal for RE2.
 fn escape(literal: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
     literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()

@@ -61,8 +61,8 @@ struct Discarding {
 const MAX_UNREAD_SMALL: usize = 256;
 /// How often a pause looks for readers that have caught up.
 const PAUSE_TICK: Duration = Duration::from_millis(1);
-/// The longest pause. The frames are then received for their readers: a request whose handler does not read must not stop the
-/// others.
+/// The longest pause. The frames are then received for their readers: a handler that does not read must not stop other
+/// requests.
 const MAX_PAUSE: Duration = Duration::from_millis(5);
 
 /// A time in which nothing is received.
@@ -187,7 +187,7 @@ impl<T> Guarded<T> {
         }
     }
 
-    /// Returns whether the peer may still send a request that was answered: its body was left unread, or hyper rejected its
+    /// Returns whether the peer may still send an answered request: its body was left unread, or hyper rejected its
     /// headers.
     fn has_unread_request(&self) -> bool {
         let begun = self.connection.begun();

@@ -14,8 +14,7 @@ use hyper::body::Incoming;
 use super::frames::SMALL;
 use crate::http::exchange::Connection;
 
-/// A body, and what was received of it and not read. Its small frames are counted as read when they leave h2, also if it is
-/// dropped.
+/// A body, and what was received of it and not read. Its small frames count as read when they leave h2, also by a drop.
 #[derive(Debug)]
 pub(super) struct Held {
     body: Incoming,

@@ -20,7 +20,6 @@ use crate::{
 /// The interval between two searches for an idle connection, while there is no place.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The places of a listener.
 #[derive(Debug)]
 pub(super) struct Places {
     shares: FairShare<Network, Arc<Connection>>,
@@ -31,7 +30,6 @@ pub(super) struct Places {
     freed: Notify,
 }
 
-/// The place of one connection.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,

@@ -177,7 +177,7 @@ impl Rest {
     }
 
     /// Discards the unread part of a body of HTTP/2 while the client receives the response. If [`MAX_DISCARDING`] do so
-    /// already, the first of them ends: a proxy shares the connection among clients, and slow ones must not take all places.
+    /// already, the first of them ends: slow clients of a proxy that shares the connection must not take all places.
     pub(super) fn discard(self: &Arc<Self>) {
         let mut state = self.state.lock();
         // A runtime that ends has no tasks.

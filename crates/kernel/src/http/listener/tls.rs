@@ -105,8 +105,7 @@ impl Tls {
     }
 }
 
-/// Returns the only URI name of a certificate. Two names count as none, because the choice between them would be
-/// ambiguous.
+/// Returns the only URI name of a certificate. Two names count as none: the choice would be ambiguous.
 fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = certificate.valid_uri_names();
@@ -118,7 +117,7 @@ fn principals(
     listed: &[(String, Vec<String>)],
     policies: &Policies,
 ) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
-    let invalid = |message: String| fault("TLS_PRINCIPALS", message);
+    let invalid = |message: String| ConfigError::new("TLS_PRINCIPALS", message);
     let mut faults = Vec::new();
     let mut callers = HashMap::new();
     for (name, scopes) in listed {
@@ -138,7 +137,6 @@ fn principal_id(name: &str) -> uuid::Uuid {
     uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
 }
 
-/// The contents of the files.
 struct Files {
     certificates: Vec<u8>,
     key: Vec<u8>,
@@ -147,7 +145,7 @@ struct Files {
 
 fn read_files(settings: &Settings) -> Result<Files, Vec<ConfigError>> {
     let read = |name: &str, path: &Path| {
-        fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
+        fs::read(path).map_err(|error| ConfigError::new(name, format!("{} can't be read: {error}", path.display())))
     };
     let certificates = read("TLS_CERT", &settings.certificate);
     let key = read("TLS_KEY", &settings.key);
@@ -173,7 +171,7 @@ impl Files {
     fn config(&self) -> Result<ServerConfig, Vec<ConfigError>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")));
+            .map_err(|error| ConfigError::new("TLS_KEY", format!("holds no private key: {error}")));
         let verifier = self.client_authorities.as_deref().map(|pem| verifier(pem, &provider)).transpose();
         let (chain, key, verifier) = all(certificates("TLS_CERT", &self.certificates), key, verifier)?;
         let resumes = verifier.is_none();
@@ -182,7 +180,7 @@ impl Files {
             .expect("the provider speaks TLS 1.2 and 1.3")
             .with_client_cert_verifier(verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
             .with_single_cert(chain, key)
-            .map_err(|error| vec![fault("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
+            .map_err(|error| vec![ConfigError::new("TLS_CERT", format!("can't be used with TLS_KEY: {error}"))])?;
         if !resumes {
             // A resumed session would skip the verification of the client certificate, even of an expired one.
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -195,7 +193,7 @@ impl Files {
 
 /// Builds the verifier of client certificates, which also admits clients without one.
 fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
-    let invalid = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
+    let invalid = |error: &dyn fmt::Display| ConfigError::new("TLS_CLIENT_CA", error.to_string());
     let mut roots = RootCertStore::empty();
     for authority in certificates("TLS_CLIENT_CA", pem)? {
         roots.add(authority).map_err(|error| invalid(&error))?;
@@ -218,10 +216,6 @@ fn all<A, B, C>(
 
 fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let read = read.map_err(|error| fault(name, format!("is not PEM: {error}")))?;
-    if read.is_empty() { Err(fault(name, "holds no certificate".to_owned())) } else { Ok(read) }
-}
-
-fn fault(name: &str, message: String) -> ConfigError {
-    ConfigError { name: name.to_owned(), message }
+    let read = read.map_err(|error| ConfigError::new(name, format!("is not PEM: {error}")))?;
+    if read.is_empty() { Err(ConfigError::new(name, "holds no certificate")) } else { Ok(read) }
 }

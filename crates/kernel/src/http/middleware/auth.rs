@@ -135,7 +135,6 @@ fn identity(authenticator: &dyn Authenticator, request: &Request) -> Identity {
         .map_or_else(|| Identity::Claimed(credential.to_owned()), Identity::Known)
 }
 
-/// Returns the address of the client.
 pub(super) fn client(request: &Request) -> Option<IpAddr> {
     request.extensions().get().map(|&ClientAddress(address)| address)
 }

@@ -147,8 +147,7 @@ fn requested_position(headers: &HeaderMap) -> Option<Position> {
     tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
 }
 
-/// Returns whether the outcome of a write is unknown. Postgres, which does not answer at present, need not be queried
-/// for a position.
+/// Returns whether the outcome of a write is unknown. Postgres does not answer then, and is not asked for a position.
 fn is_unavailable(response: &Response) -> bool {
     response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }

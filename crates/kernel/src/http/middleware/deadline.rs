@@ -1,7 +1,6 @@
 //! Call deadlines: the caller's timeout or the policy's deadline, whichever is shorter.
 //!
-//! A stream ends by the deadline too. This middleware ends it with a status; `InFlight` aborts a stream that is not
-//! read.
+//! A stream ends by the deadline too. This middleware ends it with a status; `InFlight` aborts an unread stream.
 //!
 //! At the deadline the future is dropped, which cancels its statement in Postgres and rolls back its transaction. A
 //! disconnect of the caller has the same effect, because the connection drops the request.

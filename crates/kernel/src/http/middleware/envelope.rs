@@ -62,10 +62,7 @@ impl Envelope {
     fn method(&self, descriptor: &MethodDescriptor) -> Option<&'static Method> {
         self.contract.policies.get(&format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()))
     }
-}
 
-impl Envelope {
-    /// Returns the media types that a method accepts.
     fn request_media_types(&self, method: &MethodDescriptor) -> String {
         let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
         match (raw, self.media_types(method)) {
@@ -76,7 +73,6 @@ impl Envelope {
     }
 }
 
-/// Returns the media types in which a response is available.
 fn response_media_types(method: &MethodDescriptor) -> &'static str {
     if method.is_server_streaming() { "application/x-ndjson, text/event-stream" } else { "application/json" }
 }
@@ -199,8 +195,7 @@ pub fn error(failure: Failure) -> Error {
     }
 }
 
-/// Returns whether a rejected member of the body is an output-only field: the response has it, and the request does
-/// not.
+/// Returns whether a rejected member of the body is an output-only field, which only the response has.
 fn is_read_only(request: &RequestHead, path: &str) -> bool {
     let Some(route) = &request.route else { return false };
     let (message, name) = match &route.body {

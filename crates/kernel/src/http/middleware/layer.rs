@@ -1,5 +1,4 @@
-//! Common types of the server's middleware: it wraps the next service, and sees requests on the way in and responses on the
-//! way out.
+//! Common types of the server's middleware: it wraps the next service, and sees its requests and responses.
 //!
 //! Every service of the stack is always ready and never fails; a rejection is a normal response. A middleware can
 //! therefore call the next service without cloning it. Each middleware costs one allocation.

@@ -1,5 +1,4 @@
-//! Maps tonic's errors to reasons of the catalogue: an undecodable message, a message that is too large, an unknown
-//! method.
+//! Maps tonic's errors to reasons of the catalogue: an undecodable or too large message, an unknown method.
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// A middleware that adds the `&'static Method` to the extensions of request and response, and the clock to those of the
-/// request.
+/// A middleware that adds the `&'static Method` to request and response, and the clock to the request, as extensions.
 #[derive(Debug, Clone)]
 pub struct FindMethod {
     /// The policies.

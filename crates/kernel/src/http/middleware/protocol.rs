@@ -98,8 +98,7 @@ pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
-/// Returns whether the request is a health check of a load balancer, which is exempt from limits, load shedding and
-/// logs.
+/// Returns whether the request is a health check of a load balancer, exempt from limits, load shedding and logs.
 pub fn is_probe(request: &Request) -> bool {
     matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
 }

@@ -26,17 +26,14 @@ pub(super) fn attach(request: &mut Request) -> Arc<Record> {
     record
 }
 
-/// Records the address of the client.
 pub(super) fn client(request: &Request, address: ClientAddress) {
     set(request, |record| &record.client, address.0);
 }
 
-/// Records the called method.
 pub(super) fn method(request: &Request, method: &'static Method) {
     set(request, |record| &record.method, method);
 }
 
-/// Records the authenticated caller.
 pub(super) fn caller(request: &Request, caller: &Caller) {
     set(request, |record| &record.caller, caller.clone());
 }

@@ -21,7 +21,6 @@ use crate::{
     telemetry::traces,
 };
 
-/// The request id header.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A middleware that opens the context of a request, and adds it as an extension. The id is the caller's, if acceptable, or

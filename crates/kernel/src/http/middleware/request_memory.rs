@@ -90,11 +90,9 @@ fn is_stream(contract: &Contract, request: &Request) -> bool {
     contract.policies.get(path).is_none_or(|method| method.descriptor.is_client_streaming())
 }
 
-/// The memory that one request takes.
 #[derive(Debug)]
 struct MemoryUse {
     memory: FairShare<Network>,
-    /// The network of the caller.
     network: Network,
     /// Empty while the body is small.
     share: OnceLock<Share<Network>>,

@@ -28,7 +28,7 @@ use crate::{
     fair_share::{FairShare, Rule},
     http::middleware::{
         extensions::{ArrivalTime, HeldTurn},
-        idempotency,
+        idempotency_key,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
     },
@@ -68,13 +68,12 @@ impl<S: Next> Middleware<S> for Shed {
         if let Err(error) = crate::fault::point("shed") {
             return refuse(error);
         }
-        // A load balancer that receives a 503 from a busy instance's health check would move its load to the other
-        // instances.
+        // A load balancer that receives a 503 from a busy instance's health check would move its load to others.
         if protocol::is_probe(&request) {
             return next.pass(request);
         }
         // The work of a retry under a key may be done already.
-        let is_keyed = idempotency::is_keyed(request.headers());
+        let is_keyed = idempotency_key::is_keyed(request.headers());
         let wait = timeout::requested_timeout(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         let Self { queue, late, rejections } = self.clone();
         let client = Network::of(rate_limit::client(&request));

@@ -127,7 +127,6 @@ impl Drop for Place {
     }
 }
 
-/// The response of a watch.
 struct Watched {
     body: Body,
     access: BoxFuture<'static, Error>,

@@ -111,8 +111,8 @@ pub fn accept_identity(mut request: Request) -> Request {
     request
 }
 
-/// A middleware that responds with 304 if the caller has the representation, and gives each content coding a separate
-/// entity tag.
+/// A middleware that responds with 304 if the caller has the representation, and gives each content coding an entity
+/// tag.
 ///
 /// It must be outside of compression, because a strong entity tag identifies the encoded bytes (RFC 9110, section
 /// 8.8.3.3).

@@ -20,15 +20,12 @@ use crate::{
 
 /// The properties of an operation that determine its errors.
 pub(crate) struct Traits<'a> {
-    /// The policy.
     pub(crate) policy: &'a Method,
     /// The comment, which lists the specific reasons of the operation.
     pub(crate) comment: &'a str,
     /// Whether the operation only reads.
     pub(crate) reads: bool,
-    /// Whether the path names a resource.
     pub(crate) names_resource: bool,
-    /// Whether the operation takes a body.
     pub(crate) takes_body: bool,
     /// Whether the request has fields that can be invalid.
     pub(crate) takes_fields: bool,
@@ -157,7 +154,7 @@ pub(crate) fn example(reason: impl Catalogued, violation: Option<&(String, Strin
 }
 
 /// Adds the schemas of the envelope and the error codes.
-pub(crate) fn describe(schemas: &mut Schemas) {
+pub(crate) fn describe(schemas: &mut Schemas, envelope: Value) {
     let facts: Vec<_> = schemas.contract.catalogue.iter().map(ReasonRef::facts).collect();
     let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
     let lines: Vec<_> = facts.iter().map(|facts| format!("\n- `{}`: {}", facts.code, facts.summary)).collect();
@@ -169,35 +166,7 @@ pub(crate) fn describe(schemas: &mut Schemas) {
             "enum": codes,
         }),
     );
-    schemas.add(
-        "ErrorEnvelope",
-        json!({
-            "type": "object",
-            "description": "The body of every error, whatever its status.",
-            "required": ["error"],
-            "properties": { "error": {
-                "type": "object",
-                "required": ["code", "message", "fields", "requestId", "retryable", "metadata"],
-                "properties": {
-                    "code": reference("ErrorCode"),
-                    "message": { "type": "string", "description": "A human-readable message, one sentence." },
-                    "fields": {
-                        "type": "object",
-                        "description": "What is wrong with each field, by its path in JSON names; at most 50.",
-                        "additionalProperties": { "type": "string" },
-                    },
-                    "requestId": { "type": "string", "description": "The id that identifies the request in the logs." },
-                    "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
-                    "metadata": {
-                        "type": "object",
-                        "description": "What a program can use beside the code, such as the `declineCode` of a card, \
-                                        the `scope` that the caller lacks, or the `policy` of a rate limit.",
-                        "additionalProperties": { "type": "string" },
-                    },
-                },
-            } },
-        }),
-    );
+    schemas.add("ErrorEnvelope", envelope);
 }
 
 /// Returns the error catalogue: every code with its facts.

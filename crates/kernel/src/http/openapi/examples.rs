@@ -13,14 +13,11 @@ const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 /// The id in a field without an example of a module.
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
-/// A consistency token.
-pub(super) const CONSISTENCY_TOKEN: &str = "AQAAABazdNhI";
-
 /// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
 
 /// A resume token.
-pub(super) const RESUME_TOKEN: &str = "AYCw3dUGgeD4tBoAMmE3YjRjOWQ4ZTBm";
+const RESUME_TOKEN: &str = "AYCw3dUGgeD4tBoAMmE3YjRjOWQ4ZTBm";
 
 /// A module's example of a field.
 #[derive(Debug, Clone, PartialEq)]

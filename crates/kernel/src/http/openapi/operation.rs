@@ -29,7 +29,6 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// The HTTP method in lower case.
     pub(crate) method: String,
-    /// The operation object.
     pub(crate) value: Value,
 }
 

@@ -9,13 +9,8 @@ use crate::{
         Method,
         policy::{Cache, Effect, Idempotency},
     },
-    http::openapi::{examples, rules, schema::Schemas, side::Side},
+    http::openapi::{rules, schema::Schemas, side::Side},
 };
-
-/// The values of `X-Request-Timeout`: anything above zero.
-const TIMEOUT: &str = r"^(?!0+(\.0+)?(s|ms)?$)[0-9]{1,8}(\.[0-9]{1,9})?(s|ms)?$";
-/// The values of `Idempotency-Key`: the key, bare or quoted as in draft-ietf-httpapi-idempotency-key-header.
-const KEY: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
 
 /// Limits the nesting, because a recursive message would yield parameters without end.
 const MAX_DEPTH: usize = 4;
@@ -128,98 +123,4 @@ pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
     ];
     let selection = names.iter().filter(|(_, is_used)| *is_used);
     selection.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect()
-}
-
-/// Returns the header parameters by component name, limited to those for which `used` is true.
-pub(crate) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let all = [
-        ("IdempotencyKey", idempotency_key(false)),
-        ("IdempotencyKeyRequired", idempotency_key(true)),
-        (
-            "IfMatch",
-            header(
-                "If-Match",
-                "The version the resource must still have: the `ETag` of an earlier response, or `*`. Otherwise 412.",
-                json!({ "type": "string" }),
-                "\"7\"",
-            ),
-        ),
-        (
-            "IfNoneMatch",
-            header(
-                "If-None-Match",
-                "The `ETag` of an earlier response. While it is current, a read returns 304 without a body, and a change 412.",
-                json!({ "type": "string" }),
-                "\"6\"",
-            ),
-        ),
-        (
-            "IfModifiedSince",
-            header(
-                "If-Modified-Since",
-                "The `Last-Modified` of an earlier response. Ignored if `If-None-Match` is sent.",
-                json!({ "type": "string" }),
-                "Mon, 02 Mar 2026 08:15:30 GMT",
-            ),
-        ),
-        (
-            "LastEventId",
-            header(
-                "Last-Event-ID",
-                "The id of the last event that was received, which is its `resumeToken`: the stream goes on after it. A \
-                 browser's `EventSource` sends it by itself.",
-                json!({ "type": "string", "maxLength": 4096 }),
-                examples::RESUME_TOKEN,
-            ),
-        ),
-        (
-            "ConsistencyToken",
-            header(
-                "Consistency-Token",
-                "The `Consistency-Token` of an earlier response: the response to this request is at least as new. Without it, \
-                 callers see their own writes all the same.",
-                json!({ "type": "string" }),
-                examples::CONSISTENCY_TOKEN,
-            ),
-        ),
-        (
-            "RequestId",
-            header(
-                "X-Request-Id",
-                "The id of the request in logs, responses and errors: 1 to 128 of `A-Za-z0-9-_.:/+=`. The server \
-                 generates one if it is absent or malformed.",
-                json!({ "type": "string" }),
-                examples::REQUEST_ID,
-            ),
-        ),
-        (
-            "RequestTimeout",
-            header(
-                "X-Request-Timeout",
-                "How long the caller waits, in seconds (`2`, `1.5`) or with a unit (`2s`, `500ms`); capped at the \
-                 operation's own deadline.",
-                json!({ "type": "string", "pattern": TIMEOUT }),
-                "2s",
-            ),
-        ),
-    ];
-    all.into_iter().filter(|(name, _)| used(name)).map(|(name, header)| (name.to_owned(), header)).collect()
-}
-
-fn idempotency_key(required: bool) -> Value {
-    let mut key = header(
-        "Idempotency-Key",
-        "Makes the request safe to repeat: the first response is stored and returned again, marked \
-         `Idempotent-Replayed`. 1 to 255 visible ASCII characters, bare or quoted; use a new UUID for each intent.",
-        json!({ "type": "string", "pattern": KEY }),
-        "5f0c1d6e-6f0e-4f5c-9a55-0b8f4f6f2d11",
-    );
-    if required {
-        key["required"] = true.into();
-    }
-    key
-}
-
-fn header(name: &str, description: &str, schema: Value, example: &str) -> Value {
-    json!({ "name": name, "in": "header", "description": description, "schema": schema, "example": example })
 }

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        Method, Reason,
+        Method,
         policy::{Cache, Effect, Idempotency, LocationPart, Success},
     },
     http::openapi::{
-        errors, examples,
+        examples,
         headers::{add_header, common_headers},
-        schema::{Schemas, reference},
+        schema::Schemas,
         side::Side,
     },
 };
@@ -125,15 +125,4 @@ fn location(parts: &[LocationPart]) -> String {
         LocationPart::Field(_) => "{id}".to_owned(),
     };
     parts.iter().map(part).collect()
-}
-
-/// Returns a response of a route that is not in the contract.
-pub(crate) fn plain(description: &str, media_type: &str, schema: &Value, example: &Value) -> Value {
-    let content = json!({ media_type: { "schema": schema, "example": example } });
-    json!({ "description": description, "headers": common_headers(), "content": content })
-}
-
-/// Returns an error response of such a route.
-pub(crate) fn error_response(description: &str) -> Value {
-    plain(description, "application/json", &reference("ErrorEnvelope"), &errors::example(Reason::Overloaded, None))
 }

@@ -64,12 +64,10 @@ pub(crate) fn is_always_present(field: &FieldDescriptor) -> bool {
     !is_choice && !is_marked(&field.options(), "mainstay.policy.v1.may_be_absent")
 }
 
-/// Returns the rules of one list item from the rules of the list.
 pub(crate) fn of_items(rules: &RepeatedRules) -> Option<&Type> {
     rules.items.as_ref().and_then(|items| items.r#type.as_ref())
 }
 
-/// Returns the rules of the keys and values of a map.
 pub(crate) fn of_pairs(rules: &MapRules) -> (Option<&Type>, Option<&Type>) {
     fn of(rules: Option<&FieldRules>) -> Option<&Type> {
         rules.and_then(|rules| rules.r#type.as_ref())
@@ -77,7 +75,6 @@ pub(crate) fn of_pairs(rules: &MapRules) -> (Option<&Type>, Option<&Type>) {
     (of(rules.keys.as_deref()), of(rules.values.as_deref()))
 }
 
-/// Adds the bounds of a map.
 pub(crate) fn map(rules: &MapRules, schema: &mut Map<String, Value>) {
     put(schema, "minProperties", rules.min_pairs);
     put(schema, "maxProperties", rules.max_pairs);
@@ -96,7 +93,6 @@ pub(crate) fn violation_message(field: &FieldDescriptor) -> Option<String> {
     })
 }
 
-/// Adds the bounds of a list.
 pub(crate) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
     put(schema, "minItems", rules.min_items);
     put(schema, "maxItems", rules.max_items);
@@ -209,8 +205,7 @@ fn names<'a>(declared: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, 
     object(json!({ "type": "string", "description": text, "enum": names }))
 }
 
-/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length of base64, so the
-/// description states it.
+/// Returns the schema of bytes in a request. JSON Schema can't bound the decoded length, so the description states it.
 pub(crate) fn bytes(rules: Option<&BytesRules>) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string", "contentEncoding": "base64" }));
     let bounds = rules.map(|rules| (rules.min_len.or(rules.len), rules.max_len.or(rules.len)));

@@ -253,7 +253,6 @@ impl Schemas {
     }
 }
 
-/// Returns the zero value of a field in JSON.
 fn zero(field: &FieldDescriptor) -> Value {
     match field.kind() {
         _ if field.is_map() => json!({}),

@@ -20,7 +20,6 @@ pub(crate) fn pages(
     probes(readiness).into_iter().chain([("/", get(root))]).chain(docs::pages(document))
 }
 
-/// Returns the paths of the pages.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     pages(Readiness::default(), Bytes::new).map(|(path, _)| path)
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Fault;
 use crate::{
+    config::{Config, Retention},
     contract::{Contract, Policies},
     events::HandlerEntry,
     http::{middleware::router, pages::own},
     module::Module,
+    retention::Retentions,
 };
 
 /// Checks the modules of a program with these built-in commands.
@@ -16,13 +18,13 @@ pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
         check(modules),
         check_needs(modules),
         check_partitioned(modules),
+        check_retentions(modules),
         check_migrations(modules),
         check_commands(modules, commands),
     ];
     checks.concat()
 }
 
-/// Checks the modules against their contract.
 pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<Fault> {
     let checks = [
         check_services(contract, modules),
@@ -33,7 +35,6 @@ pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<F
     checks.concat()
 }
 
-/// Checks that every service of the contract has an implementation.
 fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
     let missing = contract.services().filter(|service| !served.contains(service.full_name()));
@@ -213,6 +214,28 @@ pub(super) fn check_partitioned(modules: &[Module]) -> Vec<Fault> {
                 table.table(),
                 module.name
             )));
+        }
+    }
+    faults
+}
+
+/// Checks that the variable of a retention is declared once, because two declarations could disagree about its bounds.
+fn check_retentions(modules: &[Module]) -> Vec<Fault> {
+    let of_kernel = Config::variables(&[], Retentions::new([]).all()).into_iter();
+    let mut owners: HashMap<_, _> = of_kernel.map(|variable| (variable.name, "the kernel".to_owned())).collect();
+    for module in modules {
+        let variables = module.registered.sections.iter().flat_map(|section| section.variables);
+        owners.extend(variables.map(|variable| (variable.name, format!("the module {}", module.name))));
+    }
+    let mut faults = Vec::new();
+    for module in modules {
+        for variable in module.retentions.iter().filter_map(Retention::variable) {
+            if let Some(owner) = owners.insert(variable, format!("the module {}", module.name)) {
+                faults.push(Fault(format!(
+                    "the module {} declares the retention {variable}, which {owner} declares already: give it another name",
+                    module.name
+                )));
+            }
         }
     }
     faults

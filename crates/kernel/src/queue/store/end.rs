@@ -1,5 +1,4 @@
-//! Records the outcomes of runs. The lease is a fencing token: a run whose lease another worker has taken over changes
-//! nothing.
+//! Records the outcomes of runs. The lease is a fencing token: a run whose lease another worker has changes nothing.
 
 use std::time::Duration;
 

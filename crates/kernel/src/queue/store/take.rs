@@ -141,8 +141,7 @@ impl LeasedJob {
     }
 }
 
-/// Returns the rows of a VALUES list. Without rows it is a placeholder that matches nothing, because a list can't be
-/// empty.
+/// Returns the rows of a VALUES list. Without rows it is a placeholder that matches nothing, because no list is empty.
 fn values_rows(rows: &[String], placeholder: &str) -> String {
     if rows.is_empty() { placeholder.to_owned() } else { rows.join(", ") }
 }

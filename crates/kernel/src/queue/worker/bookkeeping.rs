@@ -67,7 +67,6 @@ struct Outcomes {
 }
 
 impl Worker {
-    /// Records the pending outcomes.
     pub(super) async fn record_outcomes(&self) -> Result<()> {
         let pending = mem::take(&mut *self.outcomes.lock());
         if pending.is_empty() {

@@ -20,8 +20,7 @@ pub(super) enum Source {
 pub(super) struct RoundRobin(Mutex<Vec<Source>>);
 
 impl RoundRobin {
-    /// Returns the rank of a source among those that have filled their lanes. `None`, which sorts first, means that it
-    /// never has.
+    /// Returns the rank of a source among those that have filled their lanes. `None`, which sorts first: it never has.
     pub(super) fn rank(&self, source: Source) -> Option<usize> {
         self.0.lock().iter().position(|other| *other == source)
     }

@@ -31,7 +31,6 @@ struct LaneSlots {
     is_saturated: AtomicBool,
 }
 
-/// An occupied slot.
 pub(super) struct Slot {
     lane: Arc<LaneSlots>,
     wake: Arc<Notify>,
@@ -87,7 +86,6 @@ impl Slots {
         self.lanes.iter().find(|one| one.lane.name == name)
     }
 
-    /// Returns the number of lanes.
     pub(super) fn count(&self) -> usize {
         self.lanes.len()
     }
@@ -97,14 +95,12 @@ impl Slots {
         self.lanes.iter().position(|one| one.lane.name == name)
     }
 
-    /// Returns the free slots of each lane, in the order of their numbers.
     pub(super) fn free(&self) -> Vec<FreeSlots> {
         let free = |one: &Arc<LaneSlots>| FreeSlots { lane: one.lane.name, count: one.free.load(Ordering::Relaxed) };
         self.lanes.iter().map(free).collect()
     }
 
-    /// Occupies a slot; `None` if none is free. The limit of a lane therefore holds regardless of how many jobs were
-    /// taken.
+    /// Occupies a slot; `None` if none is free. The limit of a lane holds for any number of taken jobs.
     pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
         let lane = self.find(lane)?.clone();
         let count = |free: usize| free.checked_sub(1);

@@ -48,7 +48,6 @@ fn finish(span: Span, name: &'static str, traceparent: Option<&str>) -> Span {
     span
 }
 
-/// Creates the context of a run.
 pub(super) fn context(worker: &Worker, kind: &str, span: &Span, traceparent: Option<&str>) -> Context {
     let id = id::new(worker.app.clock.now()).to_string();
     span.record("id", display(&id));

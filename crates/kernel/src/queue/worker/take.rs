@@ -17,8 +17,8 @@ use crate::{
 /// The polling interval, which bounds the delay of a job that another process added.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Takes work when this process has added a job, when a wanted slot becomes free, and at intervals, until the worker is
-/// stopped.
+/// Takes work when this process has added a job, when a wanted slot becomes free, and at intervals, until the worker
+/// stops.
 pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // Ending jobs free their slots first, so that the next poll takes more at once.
@@ -51,8 +51,7 @@ impl Worker {
     /// Takes and starts due jobs and due rows, up to the free slots. Returns whether there were any.
     pub(super) async fn take_due(self: &Arc<Self>) -> Result<bool> {
         fault::point("jobs.take")?;
-        // Rows without a slot in the last poll precede jobs, of which there may be many, unless the jobs have waited
-        // longer.
+        // Rows without a slot in the last poll precede jobs, which may be many, unless the jobs have waited longer.
         let waiting = self.take_due_rows(&[]).await?;
         let free = self.slots.free();
         let jobs = self.take_due_jobs(&free).await?;

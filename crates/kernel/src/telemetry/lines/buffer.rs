@@ -23,7 +23,6 @@ pub(super) struct Buffer {
 
 #[derive(Debug)]
 struct State {
-    /// The buffered lines.
     lines: Vec<u8>,
     /// The total of bytes that were added, and the total of those that were written or lost.
     added_bytes: u64,

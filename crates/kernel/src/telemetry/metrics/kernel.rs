@@ -6,8 +6,7 @@ use super::Metric;
 // With one for each method and route, even of a single status, a scrape would be four times as large;
 // `mainstay_request_seconds` has every method from the start.
 
-/// The statuses of failures, each increase of which matters: those that a reason of the catalogue has, as a test
-/// compares.
+/// The statuses of failures, each increase of which matters: those of the catalogue's reasons, as a test compares.
 const FAILURES: &[&str] = &["500", "502", "503", "504"];
 
 pub(crate) const METRICS: &[Metric] = &[

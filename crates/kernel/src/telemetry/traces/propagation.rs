@@ -18,8 +18,7 @@ use crate::context;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Returns whether the text is a valid `traceparent` (version, trace id, parent id, flags), which can be stored and
-/// propagated.
+/// Returns whether the text is a valid `traceparent` (version, trace id, parent id, flags).
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_set = |part: &str| part.bytes().any(|byte| byte != b'0');
@@ -65,8 +64,7 @@ pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     (id != TraceId::INVALID).then_some(id)
 }
 
-/// Returns the `traceparent` for work that the current request or job causes. Without exported spans, it is that of the
-/// caller.
+/// Returns the `traceparent` for work that the current request or job causes. Without exported spans: the caller's.
 pub fn traceparent() -> Option<String> {
     if !is_active() {
         return context::traceparent().map(|text| text.to_string());

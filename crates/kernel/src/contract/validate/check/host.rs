@@ -16,8 +16,7 @@ pub fn is_hostname(value: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns whether a string is an IP address of a version, 4 or 6; `None`: of either. An IPv6 address may have a zone
-/// (RFC 4007).
+/// Returns whether a string is an IP address of a version (4, 6, `None`: either). IPv6 may have a zone (RFC 4007).
 pub fn is_ip(value: &str, version: Option<u8>) -> bool {
     let is_ipv4 = || value.parse::<Ipv4Addr>().is_ok();
     let is_ipv6 = || {

@@ -48,8 +48,7 @@ fn has_host(captures: &Captures<'_>) -> bool {
     name && captures.name("literal").is_none_or(|literal| is_literal(literal.as_str()))
 }
 
-/// Returns whether the text between brackets is an IPv6 address, with a zone or without, or an address of a later
-/// version.
+/// Returns whether the text between brackets is an IPv6 address, also with a zone, or one of a later version.
 fn is_literal(text: &str) -> bool {
     static FUTURE: LazyLock<Regex> = LazyLock::new(|| expression(r"^[vV][0-9A-Fa-f]+\.[<plain>:]+$"));
     static ZONE: LazyLock<Regex> = LazyLock::new(|| expression(r"^(?:[A-Za-z0-9._~-]|<pct>)+$"));

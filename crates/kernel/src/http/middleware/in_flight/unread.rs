@@ -29,8 +29,8 @@ pub(super) const SMALL: usize = 16 << 10;
 const MAX_RESPONSES: usize = 4096;
 /// The time after which a stalled reader may be evicted.
 const MIN_STALL_TO_EVICT: Duration = Duration::from_millis(250);
-/// While memory is scarce, a principal is served without a pause as long as its unread bytes are at most all bytes divided by
-/// this.
+/// While memory is scarce, a principal whose unread bytes are at most all bytes divided by this is served without a
+/// pause.
 const PRINCIPAL_SHARE_DIVISOR: usize = 64;
 /// The pause of other principals: the time between two of their responses while they do not read.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -60,7 +60,6 @@ struct Inner {
     pauses: Mutex<HashMap<Uuid, u64>>,
 }
 
-/// The reader of a response.
 #[derive(Debug, Clone, Copy)]
 struct Reader {
     /// The address of the [`Connection`](crate::http::exchange::Connection), which the response keeps alive.
@@ -96,7 +95,6 @@ struct Response {
     last_piece_ms: Arc<AtomicU64>,
 }
 
-/// The bounds of a response.
 #[derive(Debug)]
 pub(super) struct ResponseLimits {
     /// The handle that ends the response; `None` outside of a listener.

@@ -38,7 +38,6 @@ const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
 pub(super) struct AdmissionQueue(Arc<Shared>);
 
 struct Shared {
-    /// Returns the waits for connections.
     waits: Box<dyn Fn() -> Waits + Send + Sync>,
     max_limit: usize,
     state: Mutex<State>,

@@ -83,7 +83,6 @@ pub(super) struct Terms {
     pub(super) queue: AdmissionQueue,
     /// The places of late bodies.
     pub(super) places: FairShare<Network>,
-    /// The network of the caller.
     pub(super) client: Network,
     pub(super) is_keyed: bool,
     /// The maximum time in the queue after the body is complete.
@@ -106,7 +105,6 @@ pub(super) struct Arriving {
 /// A late body that is complete.
 struct Complete {
     turn: BoxFuture<'static, Option<Turn>>,
-    /// The last frame.
     frame: Option<Frame<Bytes>>,
 }
 

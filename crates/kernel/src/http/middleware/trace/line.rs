@@ -33,7 +33,6 @@ pub(super) struct Line {
     pub(super) response: Option<ResponseHead>,
 }
 
-/// The head of a response.
 pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
     /// The time until it began.

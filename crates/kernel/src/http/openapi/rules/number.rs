@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::object;
 use crate::contract::proto::buf::validate::field_rules::Type;
 
-/// One end of a range.
 #[derive(Debug, Clone)]
 pub(super) struct End {
     number: Value,
@@ -66,7 +65,6 @@ impl NumberRules {
         })
     }
 
-    /// Returns whether a number is valid.
     pub(super) fn allows(&self, number: f64) -> bool {
         let is_same = |other: &Value| other.as_f64() == Some(number);
         let above = self.low.as_ref().map(|end| end.allows(number, |low, number| low < number));
@@ -162,7 +160,6 @@ pub(crate) fn uint32(rules: Option<&NumberRules>) -> Map<String, Value> {
     with(object(json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })), rules)
 }
 
-/// Returns the schema of a floating-point number.
 pub(crate) fn float(rules: Option<&NumberRules>) -> Map<String, Value> {
     with(object(json!({ "type": "number" })), rules)
 }

@@ -1,0 +1,52 @@
+//! The operation that ends the open leases of an account.
+
+use chrono::{DateTime, Utc};
+use mainstay::operations::{
+    id::OperationId,
+    model::Progress,
+    ops::{self as operations, End, OperationKind, Run},
+};
+use mainstay_kernel::{error::Result, fault, id::AccountId, unit_of_work::Work};
+use serde::{Deserialize, Serialize};
+
+use super::{ops, store};
+
+/// Ends the leases of an account that began before a time, in steps of a few leases.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndLeases {
+    /// The time of the request: the work leaves the leases that began later, so that it ends.
+    pub before: DateTime<Utc>,
+}
+
+/// Begins the operation, and returns its id.
+///
+/// # Errors
+/// `NOT_FOUND` if the account does not exist, `DELETION_BEGUN`.
+pub async fn begin(work: &mut Work, account: AccountId) -> Result<OperationId> {
+    let account = work.permit()?.account(Some(account))?;
+    let request = EndLeases { before: work.now() };
+    Ok(operations::begin(work, account, request).await?.id)
+}
+
+impl OperationKind for EndLeases {
+    const NAME: &'static str = "fleet.end_leases";
+
+    async fn run(&self, run: &mut Run<'_>) -> Result<End> {
+        let (app, account, before) = (run.app(), run.operation().account, self.before);
+        if run.operation().progress.total == 0 {
+            let count =
+                app.database.autocommit(async move |connection| store::count_open(connection, account, before).await);
+            let total = count.await?;
+            run.step(move |_, _| Box::pin(async move { Ok(Progress { total, ..Progress::default() }) })).await?;
+        }
+        while !run.is_stopping() {
+            let done = run.operation().progress.rows_done();
+            run.step(move |work, progress| Box::pin(ops::end_some(work, account, before, progress))).await?;
+            if run.operation().progress.rows_done() == done {
+                return Ok(End::Succeeded);
+            }
+            fault::point("fleet.end_leases")?;
+        }
+        Ok(End::Stopped)
+    }
+}

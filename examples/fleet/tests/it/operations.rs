@@ -1,0 +1,117 @@
+//! Tests of the operation that ends the leases of an account.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use mainstay_test_kit::{Client, TestServer};
+use serde_json::{Value, json};
+
+use crate::{run_with, start};
+
+/// The signal of `kill -9`.
+const SIGKILL: i32 = 9;
+
+/// Adds 25 leased vehicles of the customer's account, more than two steps of the operation.
+async fn lease_many(server: &TestServer, customer: &Client) {
+    let account = customer.account();
+    let leases = format!(
+        "WITH vehicle AS (INSERT INTO fleet.vehicles (id, plate, model, status, created_at, updated_at)
+             SELECT gen_random_uuid(), 'M-AI ' || n, 'Volta 3', 2, now(), now() FROM generate_series(1, 25) AS n
+             RETURNING id)
+         INSERT INTO fleet.leases (id, vehicle_id, account_id, expires_at, created_at, updated_at)
+         SELECT gen_random_uuid(), id, '{account}', now() + interval '9 days', now() - interval '1 minute', now()
+         FROM vehicle"
+    );
+    server.database().sql(&leases).await;
+}
+
+/// Begins the operation, and returns its path.
+async fn begin(admin: &Client, customer: &Client) -> String {
+    let response = admin.post("/api/v1/leases/end", json!({ "accountId": customer.account().to_string() })).await;
+    format!("/api/v1/operations/{}", response.data()["operationId"].as_str().expect("an id"))
+}
+
+async fn ended(server: &TestServer) -> Vec<String> {
+    server.database().sql("SELECT count(*) FROM fleet.leases WHERE ended_at IS NOT NULL").await
+}
+
+fn state_and_progress(operation: &Value) -> (&Value, &Value, &Value) {
+    let progress = &operation["progress"];
+    (&operation["state"], &progress["rowsTotal"], &progress["rowsCreated"])
+}
+
+#[tokio::test]
+async fn an_operation_of_the_module_reports_its_progress_and_its_name() {
+    let server = start().await;
+    let (admin, customer, other) = (server.admin().await, server.customer().await, server.customer().await);
+    lease_many(&server, &customer).await;
+    let path = begin(&admin, &customer).await;
+    let operation = admin.get(&path).await.data();
+    assert_eq!(
+        (&operation["kindName"], &operation["kind"]),
+        (&json!("fleet.end_leases"), &json!("OPERATION_KIND_UNSPECIFIED"))
+    );
+    assert_eq!(operation["state"], "OPERATION_STATE_PENDING");
+    other.get(&path).await.failure(403, "PERMISSION_DENIED");
+    server.run_jobs().await;
+    let operation = admin.get(&path).await.data();
+    assert_eq!(state_and_progress(&operation), (&json!("OPERATION_STATE_SUCCEEDED"), &json!("25"), &json!("25")));
+    assert_eq!(ended(&server).await, ["25"]);
+    let unknown = json!({ "accountId": "00000000-0000-7000-8000-000000000000" });
+    admin.post("/api/v1/leases/end", unknown).await.failure(404, "NOT_FOUND");
+}
+
+/// The steps before the crash are kept, and the next worker continues after them.
+#[tokio::test]
+async fn another_worker_continues_the_operation_of_a_dead_one() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    lease_many(&server, &customer).await;
+    let path = begin(&admin, &customer).await;
+    let died = run_with(&[("MAINSTAY_FAULTS", "fleet.end_leases=kill")], &["worker"], server.database()).await;
+    assert_eq!(died.status.signal(), Some(SIGKILL), "{}", String::from_utf8_lossy(&died.stderr));
+    let operation = admin.get(&path).await.data();
+    assert_eq!(state_and_progress(&operation), (&json!("OPERATION_STATE_RUNNING"), &json!("25"), &json!("10")));
+    assert_eq!(ended(&server).await, ["10"]);
+
+    // The lease of the dead worker is over.
+    server.database().sql("UPDATE jobs SET due_at = now()").await;
+    server.run_jobs().await;
+    let operation = admin.get(&path).await.data();
+    assert_eq!(state_and_progress(&operation), (&json!("OPERATION_STATE_SUCCEEDED"), &json!("25"), &json!("25")));
+    let versions = server.database().sql("SELECT DISTINCT version FROM fleet.leases").await;
+    assert_eq!(versions, ["2"], "each lease ended once");
+}
+
+#[tokio::test]
+async fn a_canceled_operation_keeps_what_it_did_and_does_no_more() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    lease_many(&server, &customer).await;
+    let path = begin(&admin, &customer).await;
+    let died = run_with(&[("MAINSTAY_FAULTS", "fleet.end_leases=kill")], &["worker"], server.database()).await;
+    assert_eq!(died.status.signal(), Some(SIGKILL), "{}", String::from_utf8_lossy(&died.stderr));
+    let canceled = admin.post(&format!("{path}/cancel"), json!({})).await.data();
+    assert_eq!(state_and_progress(&canceled), (&json!("OPERATION_STATE_CANCELLED"), &json!("25"), &json!("10")));
+    server.database().sql("UPDATE jobs SET due_at = now()").await;
+    server.run_jobs().await;
+    assert_eq!(ended(&server).await, ["10"]);
+    assert_eq!(admin.get(&path).await.data(), canceled);
+    let waiting = server.database().sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.end_leases'").await;
+    assert_eq!(waiting, ["0"]);
+
+    // One that waits has no job after its cancellation.
+    let path = begin(&admin, &customer).await;
+    admin.post(&format!("{path}/cancel"), json!({})).await.success();
+    assert_eq!(server.database().sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.end_leases'").await, ["0"]);
+}
+
+/// Another version of the program may carry out the operation, so that the caller is to repeat the request.
+#[tokio::test]
+async fn an_operation_of_a_module_that_is_gone_is_listed_and_can_not_be_canceled() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    let path = begin(&admin, &customer).await;
+    server.database().sql("UPDATE operations SET kind_name = 'depots.move'").await;
+    assert_eq!(admin.get("/api/v1/operations").await.data()[0]["kindName"], "depots.move");
+    admin.post(&format!("{path}/cancel"), json!({})).await.failure(503, "UNAVAILABLE");
+}

@@ -1,0 +1,1 @@
+DROP INDEX orders_confirmation_email_idx;
