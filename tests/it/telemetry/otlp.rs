@@ -6,7 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, extract::State, http::header, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::header,
+    routing::post,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -64,7 +70,9 @@ impl Collector {
             collector.add(ExportTraceServiceRequest::decode(body).expect("protobuf"));
             ([(header::CONTENT_TYPE, "application/x-protobuf")], Bytes::new())
         };
-        let router = Router::new().route("/v1/traces", post(receive)).with_state(collector.clone());
+        let routes = Router::new().route("/v1/traces", post(receive));
+        // The exporter drops a batch that is refused.
+        let router = routes.layer(DefaultBodyLimit::disable()).with_state(collector.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (collector, address)
     }
