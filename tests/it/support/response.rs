@@ -143,8 +143,8 @@ impl Names {
     fn text(&mut self, key: &str, text: &str) -> String {
         match key {
             "requestId" | "options" | "passkeyOptions" | "nextPageToken" | "resumeToken" | "accessToken"
-            | "refreshToken" | "deviceToken" | "secret" | "uri" | "token" | "recoveryCodes" | "email" | "userAgent"
-            | "gatewayId" | "durationMs" | "number" => {
+            | "refreshToken" | "deviceToken" | "binding" | "secret" | "uri" | "token" | "recoveryCodes" | "email"
+            | "userAgent" | "gatewayId" | "durationMs" | "number" => {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),
