@@ -333,6 +333,7 @@ BEYOND_SCHEMA = {
     "must be absent for a key of the platform",
     "must be in the future, within ten years",
     "is required without a passkey",
+    "is required without a token",
     "must be the JSON text of a credential",
     "has no id of a credential",
     "must be lower-case letters and digits, in words joined by hyphens",
