@@ -261,7 +261,7 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
     // A function with the columns as arguments would have at most 100 of them, so 50 columns.
     let sql = format!(
         "DECLARE exported NO SCROLL CURSOR FOR \
-         SELECT row_to_json(exported)::text AS line FROM (SELECT {columns} FROM {} AS t WHERE {condition}) AS exported",
+         SELECT row_to_json(exported.*)::text AS line FROM (SELECT {columns} FROM {} AS t WHERE {condition}) AS exported",
         first.table
     );
     diesel::sql_query(sql).execute(connection).await?;

@@ -231,6 +231,7 @@ async fn a_removal_before_the_first_job_is_final() {
     let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("REDIS_URL", "")];
     let private = TestDatabase::foreign("");
     let mut first = Process::with(&private, &own).await;
+    assert_eq!(first.endpoint.get("/readyz").await.status, 200);
     eventually("a post", async || first.endpoint.get("/api/v1/posts").await.body["meta"]["total"] != "0").await;
     first.signal(Signal::SIGTERM);
     assert!(first.wait().await.success());
