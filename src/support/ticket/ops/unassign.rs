@@ -25,7 +25,7 @@ const MAX_BATCHES: usize = 50;
 pub(crate) async fn return_to_queue(app: &App) -> Result<usize> {
     let mut returned = 0;
     for _ in 0..MAX_BATCHES {
-        let batch = app.database.transaction(unassign_some).await?;
+        let batch = app.database.transaction(async |work: &mut Work| unassign_some(work).await).await?;
         if batch == 0 {
             break;
         }
