@@ -103,6 +103,7 @@ pub(crate) fn module() -> Module {
         )
         .partitioned(PartitionedTable::by_month("activities").retention(|config| ACTIVITIES.kept(config)))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
+        .every(MINUTE, "return_tickets", "Unassigns the tickets of people who left the staff", jobs::return_tickets)
         .mail::<mails::TicketReceived>()
         .mail::<mails::TicketReply>()
         .examples(examples::by_name)

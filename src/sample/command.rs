@@ -6,6 +6,7 @@ use clap::Parser;
 use mainstay_kernel::{
     app::App,
     command::{Command, Program, for_operator, print},
+    schedule,
 };
 
 use crate::sample::{
@@ -33,7 +34,11 @@ impl Command for Sample {
         let app = program.open().await?;
         print(&match self {
             Self::Add => add(&app).await?,
-            Self::Remove => sentence(for_operator(ops::remove(&app).await)?),
+            Self::Remove => {
+                // First: the next start of an unused database would add the data again.
+                for_operator(schedule::record_use(&app, "remove_sample_data").await)?;
+                sentence(for_operator(ops::remove(&app).await)?)
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }

@@ -25,7 +25,7 @@ impl Handler for SettleSubscription {
 
 impl Handler for SyncSubscription {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        ops::sync(app, self).await
+        ops::sync(app, self, ops::Entry::Added).await
     }
 }
 

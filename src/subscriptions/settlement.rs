@@ -17,7 +17,7 @@ use crate::{
     },
     subscriptions::{
         model::{Snapshot, State, Subscription},
-        ops::{Answer, apply_answer, fail},
+        ops::{Answer, Entry, apply_answer, fail},
         store,
     },
 };
@@ -108,7 +108,10 @@ impl GatewayRequest for Subscription {
 
     async fn settle(&self, work: &mut Work, current: Self, outcome: Result<Snapshot, Failure>) -> Result<Option<Self>> {
         let settled = match outcome {
-            Ok(snapshot) => apply_answer(work, current, &Answer { number: self.last_query, snapshot }).await,
+            Ok(snapshot) => {
+                let answer = Answer { number: self.last_query, snapshot };
+                apply_answer(work, current, &answer, Entry::Omitted).await
+            }
             Err(failure) => fail(work, current, self, failure).await,
         };
         // A late answer may meet a later request, which still needs its job.

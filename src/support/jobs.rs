@@ -6,10 +6,17 @@ use mainstay_kernel::{
     schedule::{BATCH, in_batches},
 };
 
-use crate::support::{import::store as uploads, ticket::store as tickets};
+use crate::support::{
+    import::store as uploads,
+    ticket::{ops as ticket, store as tickets},
+};
 
 pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
     app.database.autocommit(async |connection| tickets::fold_counts(connection).await).await
+}
+
+pub(super) async fn return_tickets(app: App) -> Result<usize> {
+    ticket::return_to_queue(&app).await
 }
 
 pub(super) async fn forget_uploads(app: App) -> Result<usize> {

@@ -13,4 +13,5 @@ mod notes;
 mod open_limit;
 mod paging;
 mod patch;
+mod returned;
 mod search;

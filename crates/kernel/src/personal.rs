@@ -248,7 +248,7 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
     let condition = declarations.iter().map(condition).collect::<Vec<_>>().join(" OR ");
     let Some(first) = declarations.first() else { return Ok(()) };
     let columns: Vec<ExportedRow> = diesel::sql_query(format!(
-        "SELECT quote_literal(attname::text) || ', t.' || quote_ident(attname::text) AS line FROM pg_attribute \
+        "SELECT 't.' || quote_ident(attname::text) AS line FROM pg_attribute \
          WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped \
          AND atttypid NOT IN ('bytea'::regtype, 'tsvector'::regtype) AND attname !~ '{SECRET}' ORDER BY attnum"
     ))
@@ -258,9 +258,10 @@ pub async fn open_rows(connection: &mut Connection, declarations: &[Personal], i
     let columns = columns.into_iter().map(|column| column.line).collect::<Vec<_>>().join(", ");
     // A parameter can't be in a statement that declares a cursor. A UUID needs no quotation.
     let condition = condition.replace("$1", &format!("'{id}'::uuid"));
+    // A function with the columns as arguments would have at most 100 of them, so 50 columns.
     let sql = format!(
         "DECLARE exported NO SCROLL CURSOR FOR \
-         SELECT json_build_object({columns})::text AS line FROM {} AS t WHERE {condition}",
+         SELECT row_to_json(exported.*)::text AS line FROM (SELECT {columns} FROM {} AS t WHERE {condition}) AS exported",
         first.table
     );
     diesel::sql_query(sql).execute(connection).await?;

@@ -26,6 +26,7 @@ use tracing::Instrument as _;
 
 use crate::{
     app::App,
+    database::Connection,
     error::{Error, Result},
     fault,
     queue::outage::Outage,
@@ -190,6 +191,18 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
 pub async fn is_unused(app: &App) -> Result<bool> {
     let (runs, _) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     Ok(runs.values().all(|run| run.started_at.is_none()))
+}
+
+/// Records that the database is in use, as [`is_unused`] returns from now on. `by` names what uses it, in place of a task.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn record_use(app: &App, by: &'static str) -> Result<()> {
+    let record = async move |connection: &mut Connection| {
+        store::register(connection, &[by]).await?;
+        store::claim(connection, by, None).await.map(drop)
+    };
+    app.database.autocommit(record).await
 }
 
 /// Runs a task now, regardless of its last run. Returns the number of processed items.

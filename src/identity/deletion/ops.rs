@@ -31,6 +31,8 @@ pub use cancel::{cancel, cancel_by_token};
 pub(crate) use erase::erase;
 pub(crate) use notice::{CompletionNotice, ScheduleNotice, completion_notice, schedule_notice};
 pub use request::request;
+// For other modules, which act without a caller.
+pub(crate) use store::being_erased_of;
 
 /// Returns a deletion with its report.
 ///

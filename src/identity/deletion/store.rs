@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Timestamptz},
+    sql_types::{Array, BigInt, SmallInt, Timestamptz, Uuid as SqlUuid},
     upsert::excluded,
 };
 use diesel_async::RunQueryDsl;
@@ -148,6 +148,24 @@ pub async fn scheduled_with(connection: &Connection, id: DeletionId) -> Result<V
     let query = deletions::table.filter(deletions::with_deletion_id.eq(id)).order(deletions::account_id);
     let rows: Vec<Row> = query.select(Row::as_select()).load(&mut &*connection).await?;
     rows.into_iter().map(Deletion::try_from).collect()
+}
+
+/// Returns the accounts whose erasure has begun, which has ended their memberships, and of whose deletion only these users were
+/// told, or that are erased with one of them.
+pub async fn being_erased_of(connection: &Connection, users: &[UserId]) -> Result<Vec<AccountId>> {
+    const SQL: &str = "SELECT account_id FROM deletions AS own WHERE state = $1 AND account_id IS NOT NULL AND ( \
+        (SELECT bool_and(user_id = ANY ($2)) FROM deletion_notices WHERE deletion_id = own.id) \
+        OR with_deletion_id IN (SELECT id FROM deletions WHERE user_id = ANY ($2)))";
+    let query =
+        diesel::sql_query(SQL).bind::<SmallInt, _>(State::Erasing.number()).bind::<Array<SqlUuid>, _>(users.to_vec());
+    let rows: Vec<BeingErased> = query.load(&mut &*connection).await?;
+    Ok(rows.into_iter().map(|row| row.account_id).collect())
+}
+
+#[derive(QueryableByName)]
+struct BeingErased {
+    #[diesel(sql_type = SqlUuid)]
+    account_id: AccountId,
 }
 
 /// Returns at most `limit` deletions that are open although their time was over at `before`, the earliest first.

@@ -119,11 +119,11 @@ pub async fn set_avatar(
         check_open(&user, now)?;
     }
     // The entry is about the picture alone: a response without the user would read as the deletion of the user.
-    let before = user.clone();
     if user.avatar == new {
-        work.audit(Record::updated(&before, &user));
+        work.audit(Record::unchanged(&user));
         return Ok(user);
     }
+    let before = user.clone();
     let connection = work.connection().await?;
     avatar::replace(connection, user.avatar, new, now).await?;
     let user = user.with_avatar(new, now);

@@ -9,7 +9,10 @@ use mainstay_kernel::{
 use crate::{
     content::post::ops as post,
     files::file::ops as file,
-    identity::{member::ops as member, role::ops as role, service_key::ops as service_key, user::ops as user},
+    identity::{
+        deletion::ops as deletion, member::ops as member, role::ops as role, service_key::ops as service_key,
+        user::ops as user,
+    },
     mail::ops as mail,
     operations::ops as operation,
     orders::{order::ops as order, product::ops as product},
@@ -51,7 +54,8 @@ pub async fn remove(app: &App) -> Result<Removal> {
         let users = user::of_domain(connection, DOMAIN).await?;
         let users: Vec<_> = users.iter().map(|user| user.id).collect();
         // Accounts of others, which a sample person has joined, stay.
-        let accounts = member::founded_by(connection, &users).await?;
+        let mut accounts = member::founded_by(connection, &users).await?;
+        accounts.extend(deletion::being_erased_of(connection, &users).await?);
         if users.is_empty() {
             return Ok(Removal { accounts: 0, tickets: 0, orders: 0, archived_products: 0, is_role_kept: false });
         }

@@ -75,7 +75,8 @@ async fn write_one(writer: &Writer, plan: &Plan) -> Result<SubscriptionId> {
         }
         if end < writer.now {
             // The gateway is queried shortly after the end of each period.
-            subscription::sync(&writer.at(end + TimeDelta::minutes(3))?, SyncSubscription::new(id)).await?;
+            let (app, job) = (writer.at(end + TimeDelta::minutes(3))?, SyncSubscription::new(id));
+            subscription::sync(&app, job, subscription::Entry::Omitted).await?;
         }
     }
     Ok(id)

@@ -26,6 +26,7 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
+    audit::Record,
     caller::Visibility,
     database::{Connection, pipeline::pipeline},
     error::Result,
@@ -48,12 +49,21 @@ pub(crate) struct Answer {
     pub(crate) snapshot: Snapshot,
 }
 
+/// Whether the audit log has an entry of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// The gateway has changed the subscription.
+    Added,
+    /// The call that caused the change has one, or the change is of the past, as those of the sample data.
+    Omitted,
+}
+
 /// Queries the state of a subscription and processes the answer. If it is unknown whether the subscription has begun,
 /// schedules its settlement instead.
 ///
 /// # Errors
 /// `NOT_FOUND`; `UNAVAILABLE` if Postgres is unreachable, or if the gateway has not answered for hours.
-pub async fn sync(app: &App, job: SyncSubscription) -> Result<()> {
+pub async fn sync(app: &App, job: SyncSubscription, entry: Entry) -> Result<()> {
     let id = job.subscription;
     let query = app.database.transaction(async move |work: &mut Work| {
         let (current, now) = (lock(work, id).await?, work.now());
@@ -74,7 +84,7 @@ pub async fn sync(app: &App, job: SyncSubscription) -> Result<()> {
     let answer = Answer { number, snapshot };
     let applied = app.database.transaction(async move |work: &mut Work| {
         let current = lock(work, id).await?;
-        apply_answer(work, current, &answer).await
+        apply_answer(work, current, &answer, entry).await
     });
     applied.await?;
     Ok(())
@@ -142,6 +152,7 @@ pub(crate) async fn apply_answer(
     work: &mut Work,
     current: Subscription,
     answer: &Answer,
+    entry: Entry,
 ) -> Result<Option<Subscription>> {
     let now = work.now();
     let (Answer { number, snapshot }, id) = (answer, current.id);
@@ -181,6 +192,9 @@ pub(crate) async fn apply_answer(
                 jobs::enqueue(connection, &SyncSubscription::new(id)).await?;
             }
             work.publish(event(&next));
+            if entry == Entry::Added {
+                work.audit(Record::updated(&current, &next));
+            }
             return Ok(settled);
         }
         Observation::Unchanged(next) => store::update(connection, &next, now).await?,

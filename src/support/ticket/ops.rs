@@ -2,6 +2,7 @@
 
 mod include;
 mod merge;
+mod unassign;
 mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
@@ -40,6 +41,7 @@ use mainstay_kernel::{
 
 pub use include::{IncludedResources, Includes, include};
 pub use merge::merge;
+pub(crate) use unassign::return_to_queue;
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
@@ -77,11 +79,20 @@ fn insert(work: &mut Work, permit: Permit, tickets: Vec<Ticket>) {
     work.record_changes(changes);
 }
 
-/// Queues the activities of tickets.
-pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, kind: ActivityKind, detail: String) {
-    let now = work.now();
+/// Queues the activities of tickets; `None` stands for the system.
+pub(crate) fn record(
+    work: &mut Work,
+    permit: impl Into<Option<Permit>>,
+    tickets: Vec<TicketId>,
+    kind: ActivityKind,
+    detail: String,
+) {
+    let (permit, now): (Option<Permit>, _) = (permit.into(), work.now());
     work.queue(move |connection| {
-        Box::pin(async move { store::record(connection, permit.caller(), tickets, kind, &detail, now).await })
+        Box::pin(async move {
+            let caller = permit.as_ref().map(Permit::caller);
+            store::record(connection, caller, tickets, kind, &detail, now).await
+        })
     });
 }
 
@@ -238,7 +249,7 @@ impl Target {
 /// before those on the endpoints to notify.
 fn save(
     work: &mut Work,
-    permit: Permit,
+    permit: impl Into<Option<Permit>>,
     ticket: &Ticket,
     (kind, event_kind): (ActivityKind, &'static str),
     detail: String,
@@ -274,7 +285,7 @@ pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Tic
 
 fn transition(
     work: &mut Work,
-    permit: Permit,
+    permit: impl Into<Option<Permit>>,
     ticket: Ticket,
     kinds: (ActivityKind, &'static str),
     step: impl FnOnce(State) -> Result<State>,
@@ -314,7 +325,7 @@ pub async fn reopen(work: &mut Work, target: Target, limit: i64) -> Result<Ticke
 /// Assigns a ticket to an agent, or unassigns it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`, `VALIDATION_FAILED` if the user is not an agent or admin.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`, `VALIDATION_FAILED` if the user is not an active agent or admin.
 pub async fn assign(work: &mut Work, target: Target, assignee: Option<UserId>) -> Result<Ticket> {
     let permit = work.permit()?;
     let lock = async |connection: &Connection| {
@@ -331,11 +342,10 @@ pub async fn assign(work: &mut Work, target: Target, assignee: Option<UserId>) -
 /// Checks that a user may be assigned tickets.
 async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Result<()> {
     let Some(assignee) = assignee else { return Ok(()) };
-    let role = store::role_of(connection, assignee).await?;
-    if role.is_some_and(|role| [Role::Agent as i16, Role::Admin as i16].contains(&role)) {
+    if store::is_assignable(connection, assignee).await? {
         return Ok(());
     }
-    Err(Error::field("assigneeId", "must be an agent or an admin"))
+    Err(Error::field("assigneeId", "must be an active agent or admin"))
 }
 
 /// Deletes a ticket, its comments and what is attached to them; its activities are kept.

@@ -5,6 +5,7 @@ mod labels;
 mod open;
 pub mod stats;
 mod total;
+mod unassign;
 
 use std::sync::OnceLock;
 
@@ -25,6 +26,7 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::{Caller, Visibility},
+    contract::policy::Role,
     database::{
         Connection,
         condition::Condition,
@@ -44,6 +46,7 @@ pub use erase::{erase, erase_activities, erase_some};
 pub use labels::{queues, tags};
 pub use open::{lock_and_count_open, lock_and_count_open_of_keys};
 pub use total::{fold_counts, total};
+pub use unassign::lock_abandoned;
 
 /// A row without its text, which is read only for callers that request it.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -338,9 +341,14 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uui
     Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
 }
 
-/// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.
-pub async fn role_of(connection: &Connection, user: UserId) -> Result<Option<i16>> {
-    Ok(users::table.find(user).select(users::role).first(&mut &*connection).await.optional()?)
+/// The roles of the users to whom tickets may be assigned.
+const ASSIGNABLE: [i16; 2] = [Role::Agent as i16, Role::Admin as i16];
+
+/// Returns whether tickets may be assigned to a user: an active member of the staff.
+pub async fn is_assignable(connection: &Connection, user: UserId) -> Result<bool> {
+    let query = users::table.find(user).select((users::role, users::deactivated_at));
+    let row: Option<(i16, Option<DateTime<Utc>>)> = query.first(&mut &*connection).await.optional()?;
+    Ok(row.is_some_and(|(role, deactivated_at)| ASSIGNABLE.contains(&role) && deactivated_at.is_none()))
 }
 
 /// Returns users, with their names.
@@ -354,17 +362,17 @@ pub async fn people(connection: &Connection, ids: &[UserId]) -> Result<Vec<(User
 struct ActivityRow<'a> {
     id: ActivityId,
     ticket_id: TicketId,
-    actor_id: uuid::Uuid,
+    actor_id: Option<uuid::Uuid>,
     actor_role: i16,
     kind: i16,
     detail: &'a str,
     created_at: DateTime<Utc>,
 }
 
-/// Records an activity for each of some tickets.
+/// Records an activity for each of some tickets; without a caller, the system did it.
 pub async fn record(
     mut connection: &Connection,
-    caller: &Caller,
+    caller: Option<&Caller>,
     tickets: impl IntoIterator<Item = TicketId>,
     kind: ActivityKind,
     detail: &str,
@@ -373,8 +381,8 @@ pub async fn record(
     let row = |ticket_id| ActivityRow {
         id: ActivityId::generate(now),
         ticket_id,
-        actor_id: caller.principal(),
-        actor_role: caller.role() as i16,
+        actor_id: caller.map(Caller::principal),
+        actor_role: caller.map_or(Role::Unspecified, Caller::role) as i16,
         kind: kind.number(),
         detail,
         created_at: now,

@@ -222,6 +222,29 @@ async fn the_next_start_completes_the_sample_data_until_a_person_has_signed_in()
     assert!(fourth.wait().await.success());
 }
 
+/// The first start ends before any job has run, so that the next one would add the data again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_before_the_first_job_is_final() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
+    let data = directory.path().to_str().expect("text");
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("REDIS_URL", "")];
+    let private = TestDatabase::foreign("");
+    let mut first = Process::with(&private, &own).await;
+    assert_eq!(first.endpoint.get("/readyz").await.status, 200);
+    eventually("a post", async || first.endpoint.get("/api/v1/posts").await.body["meta"]["total"] != "0").await;
+    first.signal(Signal::SIGTERM);
+    assert!(first.wait().await.success());
+    assert!(!first.log().contains("the sample data is complete"), "{}", first.log());
+    let (is_removed, text) = process::run(&["sample", "remove"], &private, &own).await;
+    assert!(is_removed && text.contains("Removed"), "{text}");
+    let mut second = Process::with(&private, &own).await;
+    assert_eq!(second.endpoint.get("/readyz").await.status, 200);
+    assert!(!second.log().contains("ample data"), "{}", second.log());
+    second.signal(Signal::SIGTERM);
+    assert!(second.wait().await.success());
+}
+
 /// Returns the rows of every table with callers' data, as one hash per table.
 async fn tables(database: &TestDatabase) -> BTreeMap<String, i64> {
     // Tables with temporary records of any event and of contents that a job deletes, and tables that are compared by their sums.
@@ -285,6 +308,18 @@ async fn a_removal_leaves_what_is_no_sample() {
     let role = "UPDATE users SET staff_role_id = (SELECT id FROM roles WHERE name = 'Refunds (sample)') \
                 WHERE role = 2 AND email NOT LIKE '%@sample.invalid'";
     app.database.sql(role).await;
+
+    // The erasure of a sample account has begun, and has ended the memberships.
+    app.database
+        .sql(
+            "INSERT INTO deletions (id, account_id, requested_by, state, erase_at, created_at)
+                 SELECT gen_random_uuid(), id, id, 2, now(), now() FROM accounts WHERE name = 'Fjord Media (sample)';
+             INSERT INTO deletion_notices (id, deletion_id, user_id, email, language)
+                 SELECT gen_random_uuid(), deletions.id, user_id, 'owner@sample.invalid', 'en'
+                 FROM deletions JOIN members USING (account_id);
+             DELETE FROM members WHERE account_id IN (SELECT account_id FROM deletions);",
+        )
+        .await;
 
     let removal = sample::remove(&app.app).await.expect("removed");
     assert_eq!((removal.accounts, removal.archived_products, removal.is_role_kept), (19, 1, true), "{removal:?}");

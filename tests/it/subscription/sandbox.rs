@@ -37,6 +37,13 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
     assert_eq!((stored_state(&app.database, &ends).await.0, count_transactions(&app, &ends).await), (4, 1));
     assert_eq!((stored_state(&app.database, &fails).await.0, count_transactions(&app, &fails).await), (3, 1));
 
+    let entries = format!(
+        "SELECT changes->'status'->>'before', changes->'status'->>'after' FROM audit_entries \
+         WHERE method = 'job sync_subscription' AND resource_id = '{ends}'"
+    );
+    let [before, after] = ["ACTIVE", "CANCELLED"].map(|status| Some(format!("SUBSCRIPTION_STATUS_{status}")));
+    assert_eq!(app.database.sql(&entries).await, [vec![before, after]], "the gateway's change is in the audit log");
+
     // Half a year without a query, then a single one.
     pass(&app, 180).await;
     assert_eq!((stored_state(&app.database, &goes_on).await.0, count_transactions(&app, &goes_on).await), (2, 8));

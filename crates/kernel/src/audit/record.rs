@@ -52,6 +52,12 @@ impl Record {
         Self { is_certain: false, ..Self::of_images(Some(Image::of(before)), Some(Image::of(after))) }
     }
 
+    /// Records that a call left a resource as it is: neither the record nor the response adds an entry about it.
+    pub fn unchanged<R: Audited>(resource: &R) -> Self {
+        let image = Image::of(resource);
+        Self { is_certain: false, ..Self::of_images(Some(image.clone()), Some(image)) }
+    }
+
     /// Records a deletion.
     pub fn deleted<R: Audited>(before: &R) -> Self {
         Self::of_images(Some(Image::of(before)), None)

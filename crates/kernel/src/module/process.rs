@@ -29,7 +29,7 @@ pub enum Purpose {
 /// The private database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrivateDatabase {
-    /// Whether no earlier start has run a scheduled task.
+    /// Whether no earlier start has run a scheduled task, and no command has [recorded a use](crate::schedule::record_use).
     pub is_new: bool,
     /// Whether it may hold sample data.
     pub takes_samples: bool,

@@ -48,7 +48,7 @@ pub async fn transfer(
     }
     if member.id == own.id {
         let details = with_person(connection, member).await?;
-        work.audit(Record::updated(&own, &own));
+        work.audit(Record::unchanged(&own));
         return Ok((details, Vec::new()));
     }
     // The lock serializes with a deletion of the user, which reads what the user owns.

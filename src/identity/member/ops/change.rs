@@ -68,7 +68,7 @@ pub async fn change_role(
     let role = role.unwrap_or(member.role);
     if role == member.role {
         let details = with_person(connection, member).await?;
-        work.audit(Record::updated(&details.member, &details.member));
+        work.audit(Record::unchanged(&details.member));
         return Ok(details);
     }
     check_grant(connection, &permit, policies, member.account, member.role, now).await?;
