@@ -269,7 +269,8 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         client.read_exact(&mut body).await?;
         let was_open = traffic.is_open;
         let commits = traffic.record(kind, &body);
-        let cut = wire.state.take(&traffic.transaction, commits);
+        // Query, Bind and Execute: before another message, the last statement has been sent already.
+        let cut = matches!(kind, b'Q' | b'B' | b'E').then(|| wire.state.take(&traffic.transaction, commits)).flatten();
         // Query and Execute.
         if matches!(kind, b'Q' | b'E') && !traffic.watches && !traffic.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);

@@ -176,7 +176,8 @@ async fn a_connection_whose_transaction_has_not_ended_is_not_lent() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
+    let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
+    let (_app, cast) = builder.start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
     let others_are_served = async || {
         eventually("a connection is lent", async || cast.agent.rest(LIST, json!({})).await.status == 200).await;
@@ -223,7 +224,8 @@ async fn the_rows_of_a_list_without_its_transaction_are_dropped() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
-    let (_app, cast) = builder.set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
+    let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
+    let (_app, cast) = builder.start_with_cast().await;
     let own = ticket(&cast.customer).await;
     assert_eq!(list(&cast.customer).await, [own.as_str()]);
     for protocol in PROTOCOLS {
