@@ -327,17 +327,18 @@ async fn a_list_of_an_account_shares_one_round_trip_with_its_begin() {
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
     let (app, cast) = app.start_with_cast().await;
-    let mut trips = 0;
-    // The first call may look up types and prepare statements.
-    for _ in 0..2 {
+    let mut least = u64::MAX;
+    // The first call may look up types and prepare statements. A transaction of a job may fall into a call.
+    for _ in 0..5 {
         transactions_have_ended(&app).await;
         let list = async {
             cast.customer.rest("TicketService.ListTickets", json!({})).await.success();
             transactions_have_ended(&app).await;
         };
-        ((), trips) = proxy.count_trips(list).await;
+        let ((), trips) = proxy.count_trips(list).await;
+        least = least.min(trips);
     }
-    assert_eq!(trips, 2, "BEGIN with the page and its total, then ROLLBACK");
+    assert_eq!(least, 2, "BEGIN with the page and its total, then ROLLBACK");
 }
 
 #[tokio::test(flavor = "multi_thread")]
