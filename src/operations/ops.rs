@@ -112,7 +112,7 @@ pub async fn cancel(
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Result<Listed<Operation>> {
+pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result<Listed<Operation>> {
     let total = page.total(store::total(connection, permit.visibility())).await?;
     Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }
@@ -122,12 +122,7 @@ pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Re
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn errors(
-    connection: &mut Connection,
-    permit: Permit,
-    id: OperationId,
-    page: Page,
-) -> Result<Listed<RowError>> {
+pub async fn errors(connection: &Connection, permit: Permit, id: OperationId, page: Page) -> Result<Listed<RowError>> {
     let operation = store::get(connection, permit.visibility(), id).await?;
     let total = page.total(async { Ok::<_, Error>(Total::exact(operation.progress.failed)) }).await?;
     Ok((store::errors(connection, id, page.and_next()).await?, total))

@@ -75,7 +75,7 @@ impl OperationService for Operations {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (operations, meta) = call.list(&self.app, pager, list, Operation::key).await?;
         call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
     }
@@ -98,7 +98,7 @@ impl OperationService for Operations {
         let pb::ListOperationErrorsRequest { operation_id, .. } = &call.message;
         let (permit, id) = (call.permit()?, OperationId::parse(operation_id)?);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::errors(connection, permit, id, pager.page).await;
+        let list = async move |connection: &_| ops::errors(connection, permit, id, pager.page).await;
         let (errors, meta) = call.list(&self.app, pager, list, RowError::key).await?;
         call.read(pb::ListOperationErrorsResponse { data: errors.into_iter().map(render_error).collect(), meta })
     }

@@ -138,14 +138,14 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Opera
 }
 
 /// Returns a page of operations, newest first.
-pub async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<Operation>> {
+pub async fn list(mut connection: &Connection, visibility: Visibility, page: Page) -> Result<Vec<Operation>> {
     let query = newest_first!(visible(visibility), operations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }
 
 /// Counts the operations that are visible to the caller, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
     let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
@@ -185,14 +185,14 @@ struct ErrorRow {
 }
 
 /// Returns a page of invalid rows of an operation, by line.
-pub async fn errors(connection: &mut Connection, operation: OperationId, page: Page) -> Result<Vec<RowError>> {
+pub async fn errors(mut connection: &Connection, operation: OperationId, page: Page) -> Result<Vec<RowError>> {
     let mut query = operation_errors::table.filter(operation_errors::operation_id.eq(operation)).into_boxed();
     query = match page.start {
         Start::Offset(offset) => query.offset(offset),
         Start::After(key) => query.filter(operation_errors::line.gt(key.time.timestamp_micros())),
     };
     let query = query.order(operation_errors::line.asc()).limit(page.size).select(ErrorRow::as_select());
-    let rows: Vec<ErrorRow> = query.load(connection).await?;
+    let rows: Vec<ErrorRow> = query.load(&mut connection).await?;
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
 

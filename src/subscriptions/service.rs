@@ -66,7 +66,7 @@ impl SubscriptionService for Subscriptions {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (subscriptions, meta) = call.list(&self.app, pager, list, Subscription::page_key).await?;
         let data = subscriptions.into_iter().map(|subscription| render(subscription, is_staff)).collect();
         call.read(pb::ListSubscriptionsResponse { data, meta })

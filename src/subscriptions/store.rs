@@ -219,18 +219,18 @@ pub async fn find(
 
 /// Returns a page of subscriptions, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<Subscription>> {
     let query = newest_first!(matching(visibility, filter), subscriptions::created_at, page);
-    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
+    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
 /// Counts the subscriptions that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((subscriptions::created_at.desc(), subscriptions::id.desc()));
     let limited = ordered.select(subscriptions::id).limit(count::BOUND + 1);

@@ -8,7 +8,7 @@ use mainstay::audit::{
         store as entry,
     },
 };
-use mainstay_kernel::{caller::Visibility, clock::Clock, id::AccountId, page::Start};
+use mainstay_kernel::{caller::Visibility, clock::Clock, database::Reach, id::AccountId, page::Start};
 use uuid::Uuid;
 
 use crate::server::{ROWS, Server, plain};
@@ -67,7 +67,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             for order in [Order::NewestFirst, Order::OldestFirst] {
                 for round in 0..ROUNDS {
                     let filter = filter.clone();
-                    let read = server.database.autocommit(async move |connection| {
+                    let read = server.database.query(Reach::from(visibility), async move |connection| {
                         let page = async |start: Start| {
                             entry::list(connection, visibility, &filter, order, start.page(LIMIT)).await
                         };

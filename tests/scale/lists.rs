@@ -1,4 +1,4 @@
-//! Runs every list query: order × visibility × filter × start.
+//! Runs every list query: order × visibility × filter × start. Those of an account run under its policies.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use mainstay::support::ticket::{
 };
 use mainstay_kernel::{
     caller::Visibility,
+    database::Reach,
     id::{AccountId, UserId},
     page::Start,
 };
@@ -44,10 +45,8 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             }
             for _ in 0..rounds(filter) {
                 let filter = filter.clone();
-                let total = server
-                    .database
-                    .autocommit(async move |connection| ticket::total(connection, visibility, &filter).await);
-                total.await.map_err(plain)?;
+                let total = async move |connection: &_| ticket::total(connection, visibility, &filter).await;
+                server.database.query(Reach::from(visibility), total).await.map_err(plain)?;
                 count += 1;
             }
         }
@@ -93,7 +92,7 @@ fn rounds(filter: &Filter) -> usize {
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
         let conditions = filter.clone();
-        let read = server.database.autocommit(async move |connection| {
+        let read = server.database.query(Reach::from(visibility), async move |connection| {
             ticket::list(connection, visibility, &conditions, order, start.page(LIMIT), true).await
         });
         async move {

@@ -152,15 +152,12 @@ impl Database {
     }
 
     /// Lends a connection for longer reads, such as lists and sums. `run` must be read-only, because it runs again, on the
-    /// primary, if a replica does not respond. If they reach one account, they run in a transaction.
+    /// primary, if a replica does not respond. If they reach one account, they run in a transaction, whose BEGIN is sent with the
+    /// first of them.
     ///
     /// # Errors
     /// As [`Database::autocommit`].
-    pub async fn query<T>(
-        &self,
-        reach: Reach,
-        run: impl AsyncFnOnce(&mut Connection) -> Result<T> + Clone,
-    ) -> Result<T> {
+    pub async fn query<T>(&self, reach: Reach, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
         if let Some(replica) = self.replica()
             && let Some(value) = replica.query(reach, run.clone()).await
         {

@@ -342,7 +342,7 @@ impl<M> Call<M> {
         &self,
         app: &App,
         pager: Pager,
-        list: impl AsyncFnOnce(&mut Connection) -> Result<Listed<T>> + Clone,
+        list: impl AsyncFnOnce(&Connection) -> Result<Listed<T>> + Clone,
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
         let admission = self.admit_rows(app, usize::try_from(pager.page.size).unwrap_or(usize::MAX)).await?;
@@ -360,7 +360,7 @@ impl<M> Call<M> {
         &self,
         app: &App,
         size: usize,
-        batch: impl AsyncFnOnce(&mut Connection) -> Result<Vec<T>> + Clone,
+        batch: impl AsyncFnOnce(&Connection) -> Result<Vec<T>> + Clone,
     ) -> Result<Vec<T>> {
         let admission = self.admit_rows(app, size).await?;
         let rows = app.database.query(self.reach, batch).await?;

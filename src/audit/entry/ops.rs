@@ -22,9 +22,9 @@ use crate::{
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a kind of resource without its id.
-pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Entry>> {
+pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<Entry>> {
     check(&filter)?;
-    let (connection, visibility) = (&*connection, permit.visibility());
+    let visibility = permit.visibility();
     let total = page.total(store::total(connection, visibility, &filter));
     let entries = store::list(connection, visibility, &filter, Order::NewestFirst, page.and_next());
     let (total, entries) = pipeline!(total, entries)?;
@@ -36,7 +36,7 @@ pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, p
 /// # Errors
 /// As [`list`].
 pub async fn export(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     filter: Filter,
     after: Option<Key>,

@@ -86,7 +86,7 @@ impl AuditService for AuditEntries {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let filter = filter(same_export(call.message.clone()))?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (entries, meta) = call.list(&self.app, pager, list, Entry::key).await?;
         call.read(pb::ListAuditEntriesResponse { data: entries.into_iter().map(render).collect(), meta })
     }
@@ -145,7 +145,7 @@ async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
 
 async fn page(app: &App, permit: &Permit, filter: &Filter, after: Option<Key>) -> Result<Vec<Entry>> {
     let (reach, permit, filter) = (Reach::of(permit), permit.clone(), filter.clone());
-    let read = async move |connection: &mut _| ops::export(connection, permit, filter, after, EXPORT_PAGE as i64).await;
+    let read = async move |connection: &_| ops::export(connection, permit, filter, after, EXPORT_PAGE as i64).await;
     app.database.query(reach, read).await
 }
 

@@ -162,7 +162,7 @@ pub async fn earlier_owners(connection: &mut Connection, id: PostId) -> Result<V
 
 /// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
 /// key.
-pub async fn list(connection: &mut Connection, list: &List, page: Page) -> Result<Listed<Post>> {
+pub async fn list(connection: &Connection, list: &List, page: Page) -> Result<Listed<Post>> {
     let total = page.total(store::total(connection, list)).await?;
     Ok((store::list(connection, list, page.and_next()).await?, total))
 }

@@ -84,7 +84,7 @@ impl PostService for Posts {
         let author = call.message.author_id.as_deref().map(UserId::parse).transpose()?;
         let list = List::Drafts(call.permit()?.visibility(), author);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::list(connection, &list, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, &list, pager.page).await;
         let (posts, meta) = call.list(&self.app, pager, list, Post::key).await?;
         call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta })
     }

@@ -198,17 +198,17 @@ fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
 }
 
 /// Returns the number of posts of a list, counted up to [`count::BOUND`].
-pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
+pub async fn total(connection: &Connection, list: &List) -> Result<Total> {
     count::bounded(connection, Box::new(matching_ids(list))).await
 }
 
 /// Returns a page of posts without their texts, newest first.
-pub async fn list(connection: &mut Connection, list: &List, page: Page) -> Result<Vec<Post>> {
+pub async fn list(mut connection: &Connection, list: &List, page: Page) -> Result<Vec<Post>> {
     let mut query = filtered_query(list);
     if let Some(words) = words(list) {
         // A few matches are found first and then sorted. Many matches are found early in the index of the order, which would
         // be read to its end for a few.
-        let ids: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
+        let ids: Vec<uuid::Uuid> = matching_ids(list).load(&mut connection).await?;
         query = if ids.len() <= count::BOUND as usize {
             query.filter(posts::id.eq_any(ids))
         } else {
@@ -224,7 +224,7 @@ pub async fn list(connection: &mut Connection, list: &List, page: Page) -> Resul
         List::Published(_) => query.order((posts::published_at.desc(), posts::id.desc())),
         List::Drafts(..) => query.order((posts::created_at.desc(), posts::id.desc())),
     };
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(|row| post((row, String::new()))).collect()
 }
 

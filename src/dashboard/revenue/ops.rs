@@ -12,7 +12,7 @@ use mainstay_kernel::{caller::Permit, database::Connection, error::Result};
 ///
 /// # Errors
 /// `VALIDATION_FAILED`, see [`Periods::of`].
-pub async fn get(connection: &mut Connection, _: Permit, query: Query, now: DateTime<Utc>) -> Result<Revenue> {
+pub async fn get(connection: &Connection, _: Permit, query: Query, now: DateTime<Utc>) -> Result<Revenue> {
     let periods = Periods::of(&query, now)?;
     let sums = sums::sums(connection, periods.bounds()).await?;
     Ok(Revenue { as_of: now, currencies: periods.arrange(&sums), periods })

@@ -175,7 +175,7 @@ pub async fn complete(work: &mut Work, id: FileId, content: Option<Content>, lim
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: FileId) -> Result<File> {
+pub async fn get(connection: &Connection, permit: Permit, id: FileId) -> Result<File> {
     store::get(connection, Some(permit.visibility()), id).await
 }
 
@@ -183,7 +183,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: FileId) -> Res
 ///
 /// # Errors
 /// `NOT_FOUND`, also while the file is pending.
-pub async fn downloadable(connection: &mut Connection, viewer: Option<Permit>, id: FileId) -> Result<File> {
+pub async fn downloadable(connection: &Connection, viewer: Option<Permit>, id: FileId) -> Result<File> {
     let file = store::get(connection, viewer.map(|permit| permit.visibility()), id).await?;
     ready(file)
 }
@@ -204,7 +204,7 @@ pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<F
 }
 
 /// Returns a page of files plus one more if another page follows, and the total unless paging by key.
-pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<File>> {
+pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<File>> {
     let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }

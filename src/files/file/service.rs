@@ -85,7 +85,7 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let filter = filter(&call.message)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (files, meta) = call.list(&self.app, pager, list, File::key).await?;
         call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
     }
@@ -93,7 +93,7 @@ impl FileService for Files {
     async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {
         let call = Call::admit(request)?;
         let (viewer, id) = (Some(call.permit()?), FileId::parse(&call.message.file_id)?);
-        let query = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
+        let query = async move |connection: &_| ops::downloadable(connection, viewer, id).await;
         let file = self.app.database.query(REACH, query).await?;
         let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
         call.read(pb::DownloadFileResponse { data: Some(convert::download(target)) })

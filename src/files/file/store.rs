@@ -152,9 +152,9 @@ fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Option<Visibility>, id: FileId) -> Result<File> {
+pub async fn get(mut connection: &Connection, visibility: Option<Visibility>, id: FileId) -> Result<File> {
     let query = reachable(visibility).filter(files::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("file"))?.try_into()
 }
 
@@ -242,18 +242,18 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 
 /// Returns a page of files that are ready, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<File>> {
     let query = newest_first!(matching(visibility, filter), files::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }
 
 /// Counts the files of a list, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(files::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

@@ -103,7 +103,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: AccountId) -> Res
 /// Returns a page of the accounts whose names begin with a text plus one more if another page follows, and the total
 /// unless paging by key.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     name_prefix: Option<String>,
     page: Page,

@@ -84,7 +84,7 @@ impl AccountService for Accounts {
     async fn list_accounts(&self, request: Request<pb::ListAccountsRequest>) -> Reply<pb::ListAccountsResponse> {
         let call = Call::admit(request)?;
         let (permit, pager, prefix) = (call.permit()?, call.pager(&self.app)?, call.message.name_prefix.clone());
-        let list = async move |connection: &mut _| ops::list(connection, permit, prefix, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, prefix, pager.page).await;
         let (accounts, meta) = call.list(&self.app, pager, list, Account::key).await?;
         call.read(pb::ListAccountsResponse { data: accounts.into_iter().map(render).collect(), meta })
     }

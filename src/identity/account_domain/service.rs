@@ -86,7 +86,7 @@ impl AccountDomainService for AccountDomains {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, account, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
         let (domains, meta) = call.list(&self.app, pager, list, AccountDomain::key).await?;
         call.read(pb::ListAccountDomainsResponse { data: domains.into_iter().map(render).collect(), meta })
     }

@@ -198,18 +198,18 @@ pub async fn delete(connection: &Connection, id: AccountDomainId) -> Result<()> 
 
 /// Returns a page of domains, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
 ) -> Result<Vec<AccountDomain>> {
     let query = newest_first!(matching(visibility, account), account_domains::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(AccountDomain::try_from).collect()
 }
 
 /// Counts the domains that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
     let limited = matching(visibility, account).select(account_domains::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

@@ -72,7 +72,7 @@ impl DataExportService for DataExports {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (exports, meta) = call.list(&self.app, pager, list, DataExport::key).await?;
         call.read(pb::ListDataExportsResponse { data: exports.into_iter().map(render).collect(), meta })
     }

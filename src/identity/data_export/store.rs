@@ -136,14 +136,14 @@ pub async fn count_since(connection: &Connection, user: UserId, since: DateTime<
 }
 
 /// Returns a page of exports, newest first.
-pub async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<DataExport>> {
+pub async fn list(mut connection: &Connection, visibility: Visibility, page: Page) -> Result<Vec<DataExport>> {
     let query = newest_first!(visible(visibility), data_exports::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(DataExport::try_from).collect()
 }
 
 /// Counts the exports that are visible to the caller, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
     let limited = visible(visibility).select(data_exports::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

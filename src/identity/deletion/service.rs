@@ -96,7 +96,7 @@ impl DeletionService for Deletions {
         let permit = call.permit()?;
         let subject = subject(call.message.user_id.as_deref(), call.message.account_id.as_deref())?;
         let filter = Filter { state: call.message.state.and_then(State::from_number), subject };
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (deletions, meta) = call.list(&self.app, pager, list, Deletion::key).await?;
         call.read(pb::ListDeletionsResponse { data: deletions.into_iter().map(render_alone).collect(), meta })
     }

@@ -177,18 +177,18 @@ pub async fn late(connection: &Connection, before: DateTime<Utc>, limit: i64) ->
 
 /// Returns a page of deletions, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<Deletion>> {
     let query = newest_first!(matching(visibility, filter), deletions::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Deletion::try_from).collect()
 }
 
 /// Counts the deletions that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(deletions::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

@@ -86,7 +86,7 @@ impl ImpersonationService for Impersonations {
     ) -> Reply<pb::ListImpersonationsResponse> {
         let call = Call::admit(request)?;
         let (pager, permit) = (call.pager(&self.app)?, call.permit()?);
-        let list = async move |connection: &mut _| ops::list(&self.app, connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(&self.app, connection, permit, pager.page).await;
         let (list, meta) = call.list(&self.app, pager, list, Impersonation::key).await?;
         call.read(pb::ListImpersonationsResponse { data: list.into_iter().map(render).collect(), meta })
     }

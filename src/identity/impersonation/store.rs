@@ -85,14 +85,14 @@ fn lasting<'q>(now: DateTime<Utc>) -> impersonations::BoxedQuery<'q, diesel::pg:
 }
 
 /// Returns a page of impersonations that last, newest first.
-pub async fn list(connection: &mut Connection, now: DateTime<Utc>, page: Page) -> Result<Vec<Impersonation>> {
+pub async fn list(mut connection: &Connection, now: DateTime<Utc>, page: Page) -> Result<Vec<Impersonation>> {
     let query = newest_first!(lasting(now), impersonations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     Ok(rows.into_iter().map(Impersonation::from).collect())
 }
 
 /// Counts the impersonations that last, up to a bound.
-pub async fn total(connection: &mut Connection, now: DateTime<Utc>) -> Result<Total> {
+pub async fn total(connection: &Connection, now: DateTime<Utc>) -> Result<Total> {
     let limited = lasting(now).select(impersonations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

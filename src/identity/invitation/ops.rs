@@ -33,7 +33,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: InvitationId) -> 
 
 /// Returns a page of invitations plus one more if another page follows, and the total unless paging by key.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     account: Option<AccountId>,
     page: Page,

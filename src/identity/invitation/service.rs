@@ -97,7 +97,7 @@ impl InvitationService for Invitations {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, account, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, account, pager.page).await;
         let (invitations, meta) = call.list(&self.app, pager, list, Invitation::key).await?;
         call.read(pb::ListInvitationsResponse { data: invitations.into_iter().map(render).collect(), meta })
     }

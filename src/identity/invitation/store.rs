@@ -190,18 +190,18 @@ pub async fn count_open(connection: &Connection, account: AccountId, now: DateTi
 
 /// Returns a page of invitations, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     account: Option<AccountId>,
     page: Page,
 ) -> Result<Vec<Invitation>> {
     let query = newest_first!(matching(visibility, account), invitations::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Invitation::try_from).collect()
 }
 
 /// Counts the invitations that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, account: Option<AccountId>) -> Result<Total> {
     let limited = matching(visibility, account).select(invitations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

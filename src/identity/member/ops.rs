@@ -35,7 +35,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: MemberId) -> Resu
 
 /// Returns a page of members plus one more if another page follows, and the total unless paging by key.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     filter: Filter,
     page: Page,

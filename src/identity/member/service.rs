@@ -128,7 +128,7 @@ impl MemberService for Members {
     async fn list_members(&self, request: Request<pb::ListMembersRequest>) -> Reply<pb::ListMembersResponse> {
         let call = Call::admit(request)?;
         let (permit, pager, filter) = (call.permit()?, call.pager(&self.app)?, filter(&call.message)?);
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (members, meta) = call.list(&self.app, pager, list, MemberDetails::key).await?;
         call.read(pb::ListMembersResponse { data: members.into_iter().map(render).collect(), meta })
     }

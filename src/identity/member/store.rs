@@ -297,19 +297,19 @@ pub async fn delete(connection: &Connection, id: MemberId) -> Result<()> {
 
 /// Returns a page of members, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<MemberDetails>> {
     let query = newest_first!(matching(visibility, filter), members::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     let members = rows.into_iter().map(Member::try_from).collect::<Result<_>>()?;
     with_people(connection, members).await
 }
 
 /// Counts the members that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(members::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

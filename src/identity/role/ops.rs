@@ -127,7 +127,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: RoleId) -> Result
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, _: Permit, owner: Owner) -> Result<Vec<Role>> {
+pub async fn list(connection: &Connection, _: Permit, owner: Owner) -> Result<Vec<Role>> {
     store::list(connection, owner).await
 }
 

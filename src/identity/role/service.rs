@@ -120,7 +120,7 @@ impl RoleService for Roles {
         let named = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let permit = call.permit()?;
         let owner = ops::owner(&permit, named)?;
-        let read = async move |connection: &mut _| ops::list(connection, permit, owner).await;
+        let read = async move |connection: &_| ops::list(connection, permit, owner).await;
         let roles = self.app.database.query(call.reach(), read).await?;
         call.read(pb::ListRolesResponse { data: render_all(&self.app.contract.policies, owner, roles) })
     }

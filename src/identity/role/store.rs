@@ -117,9 +117,9 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: RoleId) -
 }
 
 /// Returns the custom roles of an owner, by name.
-pub async fn list(connection: &mut Connection, owner: Owner) -> Result<Vec<Role>> {
+pub async fn list(mut connection: &Connection, owner: Owner) -> Result<Vec<Role>> {
     let query = roles::table.filter(roles::account_id.is_not_distinct_from(owner));
-    let rows: Vec<Row> = query.order((roles::name, roles::id)).load(connection).await?;
+    let rows: Vec<Row> = query.order((roles::name, roles::id)).load(&mut connection).await?;
     Ok(rows.into_iter().map(Role::from).collect())
 }
 

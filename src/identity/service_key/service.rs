@@ -107,7 +107,7 @@ impl ServiceKeyService for ServiceKeys {
             created_by: call.message.created_by.as_deref().map(UserId::parse).transpose()?,
             account: call.message.account_id.as_deref().map(AccountId::parse).transpose()?,
         };
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (keys, meta) = call.list(&self.app, pager, list, ServiceKey::key).await?;
         call.read(pb::ListServiceKeysResponse { data: keys.into_iter().map(render).collect(), meta })
     }

@@ -193,18 +193,18 @@ pub async fn of_account(connection: &Connection, account: AccountId, ids: Vec<Uu
 
 /// Returns a page of keys, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: Filter,
     page: Page,
 ) -> Result<Vec<ServiceKey>> {
     let query = newest_first!(matching(visibility, filter), service_keys::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(ServiceKey::try_from).collect()
 }
 
 /// Counts the keys that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(service_keys::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

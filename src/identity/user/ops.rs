@@ -60,13 +60,13 @@ pub async fn get(connection: &Connection, permit: &Permit, id: UserId) -> Result
 ///
 /// # Errors
 /// `NOT_FOUND` if any of them is not found.
-pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<UserId>) -> Result<Vec<User>> {
+pub async fn get_batch(connection: &Connection, permit: Permit, ids: Vec<UserId>) -> Result<Vec<User>> {
     let users = store::get_batch(connection, permit.visibility(), &ids).await?;
     batch::in_order("user", &ids, users, |user| user.id)
 }
 
 /// Returns a page of users plus one more if another page follows, and the total unless paging by key.
-pub async fn list(connection: &mut Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<User>> {
+pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<User>> {
     let total = page.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, page.and_next()).await?, total))
 }

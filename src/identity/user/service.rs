@@ -107,7 +107,7 @@ impl UserService for Users {
         let filter = filter(&call.message)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (users, meta) = call.list(&self.app, pager, list, User::key).await?;
         call.read(pb::ListUsersResponse { data: users.into_iter().map(render).collect(), meta })
     }

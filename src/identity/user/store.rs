@@ -194,9 +194,9 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: UserId) ->
 }
 
 /// Returns the users with these ids that are visible to the caller, in no particular order.
-pub async fn get_batch(connection: &mut Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
+pub async fn get_batch(mut connection: &Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
     let query = visible(visibility).filter(users::id.eq_any(ids.to_vec())).select(Row::as_select());
-    let rows: Vec<Row> = query.load(connection).await?;
+    let rows: Vec<Row> = query.load(&mut connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -368,18 +368,18 @@ pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, str
 
 /// Returns a page of users, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<User>> {
     let query = newest_first!(matching(visibility, filter), users::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }
 
 /// Counts the users that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let limited = matching(visibility, filter).select(users::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

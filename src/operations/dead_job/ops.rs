@@ -18,7 +18,7 @@ const MAX_REDRIVEN: i64 = 500;
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) -> Result<Vec<DeadJob>> {
+pub async fn list(connection: &Connection, _: Permit, kind: Option<String>) -> Result<Vec<DeadJob>> {
     dead::list(connection, kind.as_deref(), MAX_LISTED).await
 }
 

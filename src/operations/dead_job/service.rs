@@ -36,7 +36,7 @@ impl DeadJobService for DeadJobs {
     async fn list_dead_jobs(&self, request: Request<pb::ListDeadJobsRequest>) -> Reply<pb::ListDeadJobsResponse> {
         let call = Call::admit(request)?;
         let (permit, kind) = (call.permit()?, non_empty(&call.message.kind));
-        let list = async move |connection: &mut _| ops::list(connection, permit, kind).await;
+        let list = async move |connection: &_| ops::list(connection, permit, kind).await;
         let jobs = self.app.database.query(call.reach(), list).await?;
         call.read(pb::ListDeadJobsResponse { data: jobs.into_iter().map(render).collect() })
     }

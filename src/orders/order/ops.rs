@@ -95,7 +95,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Resul
 /// # Errors
 /// Any database error.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     filter: Filter,
     page: Page,

@@ -104,7 +104,7 @@ impl OrderService for Orders {
         };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (orders, meta) = call.list(&self.app, pager, list, |itemized: &ItemizedOrder| itemized.order.key()).await?;
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(Audited::message).collect(), meta })
     }

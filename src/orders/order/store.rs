@@ -124,12 +124,12 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 }
 
 /// Loads the items of all orders in one statement.
-async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<ItemizedOrder>> {
+async fn complete(mut connection: &Connection, rows: Vec<Row>) -> Result<Vec<ItemizedOrder>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let query = order_items::table.filter(order_items::order_id.eq_any(ids));
     let query = query.order((order_items::order_id, order_items::position)).select(ItemRow::as_select());
     let mut items: HashMap<OrderId, Vec<ItemRow>> = HashMap::new();
-    for item in query.load(connection).await? {
+    for item in query.load(&mut connection).await? {
         items.entry(item.order_id).or_default().push(item);
     }
     rows.into_iter()
@@ -179,18 +179,18 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) 
 
 /// Returns a page of orders, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<ItemizedOrder>> {
     let query = newest_first!(matching(visibility, filter), orders::created_at, page);
-    let rows = query.select(Row::as_select()).load(connection).await?;
+    let rows = query.select(Row::as_select()).load(&mut connection).await?;
     complete(connection, rows).await
 }
 
 /// Counts the orders that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((orders::created_at.desc(), orders::id.desc()));
     let limited = ordered.select(orders::id).limit(count::BOUND + 1);

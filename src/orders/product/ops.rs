@@ -41,7 +41,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<P
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(connection: &mut Connection, _: Permit, page: Page) -> Result<Listed<Product>> {
+pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Product>> {
     let total = page.total(store::total(connection)).await?;
     Ok((store::list(connection, page.and_next()).await?, total))
 }

@@ -85,7 +85,7 @@ impl ProductService for Products {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (products, meta) = call.list(&self.app, pager, list, Product::key).await?;
         call.read(pb::ListProductsResponse { data: products.into_iter().map(Audited::message).collect(), meta })
     }

@@ -107,15 +107,15 @@ pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
 }
 
 /// Returns a page of products on offer, newest first.
-pub async fn list(connection: &mut Connection, page: Page) -> Result<Vec<Product>> {
+pub async fn list(mut connection: &Connection, page: Page) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
     let query = newest_first!(query, products::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Product::try_from).collect()
 }
 
 /// Counts the products on offer, up to a bound.
-pub async fn total(connection: &mut Connection) -> Result<Total> {
+pub async fn total(connection: &Connection) -> Result<Total> {
     let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
 }

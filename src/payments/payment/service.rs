@@ -54,7 +54,7 @@ impl PaymentService for Payments {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (payments, meta) = call.list(&self.app, pager, list, Payment::page_key).await?;
         let data = payments.into_iter().map(|payment| render(payment, is_staff)).collect();
         call.read(pb::ListPaymentsResponse { data, meta })

@@ -190,18 +190,18 @@ pub async fn of_gateway(connection: &mut Connection, gateway: &str, gateway_id: 
 
 /// Returns a page of payments, newest first.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     page: Page,
 ) -> Result<Vec<Payment>> {
     let query = newest_first!(matching(visibility, filter), payments::created_at, page);
-    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
+    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
 
 /// Counts the payments that match, up to a bound.
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     // The list's order makes the planner read an index, and only up to the bound.
     let ordered = matching(visibility, filter).order((payments::created_at.desc(), payments::id.desc()));
     let limited = ordered.select(payments::id).limit(count::BOUND + 1);

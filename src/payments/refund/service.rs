@@ -43,7 +43,7 @@ impl RefundService for Refunds {
         let pb::ListRefundsRequest { payment_id, .. } = &call.message;
         let (permit, id) = (call.permit()?, PaymentId::parse(payment_id)?);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, id, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, id, pager.page).await;
         let (refunds, meta) = call.list(&self.app, pager, list, Refund::page_key).await?;
         call.read(pb::ListRefundsResponse { data: refunds.into_iter().map(render).collect(), meta })
     }

@@ -167,15 +167,15 @@ pub async fn out_of_line(
 }
 
 /// Returns a page of refunds of a payment, newest first.
-pub async fn list(connection: &mut Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
+pub async fn list(mut connection: &Connection, payment: PaymentId, page: Page) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
     let query = newest_first!(query, refunds::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Refund::try_from).collect()
 }
 
 /// Counts the refunds of a payment, up to a bound.
-pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<Total> {
+pub async fn total(connection: &Connection, payment: PaymentId) -> Result<Total> {
     let limited = refunds::table.filter(refunds::payment_id.eq(payment)).select(refunds::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

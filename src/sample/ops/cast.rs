@@ -86,8 +86,7 @@ impl Cast {
         let (agents, customers) = transaction.await?;
         let permit = agents.first().ok_or_else(no_admin)?.permit("identity.v1.UserService/ListUsers")?;
         let filter = Filter { roles: vec![Role::Admin.number()], ..Filter::default() };
-        let list =
-            async move |connection: &mut Connection| user::list(connection, permit, filter, Page::first(1)).await;
+        let list = async move |connection: &Connection| user::list(connection, permit, filter, Page::first(1)).await;
         let (admins, _) = app.database.query(Reach::across_accounts("sample data"), list).await?;
         let user = admins.into_iter().next().ok_or_else(no_admin)?;
         let id = user.id;

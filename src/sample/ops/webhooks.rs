@@ -92,7 +92,7 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
 /// Makes the delivery attempts of an endpoint until now, in chronological order.
 pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpointId) -> Result<()> {
     let permit = writer.cast.admin.permit("webhooks.v1.WebhookDeliveryService/ListWebhookDeliveries")?;
-    let list = async move |connection: &mut Connection| {
+    let list = async move |connection: &Connection| {
         let (pending, page) = ((endpoint, Some(DeliveryState::Pending)), Page::first(MAX_DELIVERIES));
         let policies = &writer.app.contract.policies;
         delivery::list(connection, permit, policies, pending, page, false).await

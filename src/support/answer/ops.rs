@@ -49,7 +49,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: CannedAnswerId, texts:
 /// Returns a page of the canned answers whose name contains a text plus one more if another page follows, and the total
 /// unless paging by key. They have empty texts unless these are asked for.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     _: Permit,
     name: &str,
     page: Page,

@@ -90,7 +90,7 @@ impl CannedAnswerService for CannedAnswers {
         let call = Call::admit(request)?;
         let (permit, pager, name) = (call.permit()?, call.pager(&self.app)?, call.message.name.clone());
         let texts = call.asks_for("body");
-        let list = async move |connection: &mut _| ops::list(connection, permit, &name, pager.page, texts).await;
+        let list = async move |connection: &_| ops::list(connection, permit, &name, pager.page, texts).await;
         let (answers, meta) = call.list(&self.app, pager, list, CannedAnswer::key).await?;
         call.read(pb::ListCannedAnswersResponse { data: answers.into_iter().map(Audited::message).collect(), meta })
     }

@@ -135,14 +135,14 @@ fn named<'q>(part: &str) -> canned_answers::BoxedQuery<'q, diesel::pg::Pg> {
 
 /// Returns a page of canned answers whose name contains a text, newest first, with empty texts unless these are asked
 /// for.
-pub async fn list(connection: &mut Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
+pub async fn list(mut connection: &Connection, name: &str, page: Page, texts: bool) -> Result<Vec<CannedAnswer>> {
     let query = newest_first!(named(name), canned_answers::created_at, page);
-    let rows: Vec<Row> = query.select(columns(texts)).load(connection).await?;
+    let rows: Vec<Row> = query.select(columns(texts)).load(&mut connection).await?;
     Ok(rows.into_iter().map(CannedAnswer::from).collect())
 }
 
 /// Counts the canned answers whose name contains a text, up to a bound.
-pub async fn total(connection: &mut Connection, name: &str) -> Result<Total> {
+pub async fn total(connection: &Connection, name: &str) -> Result<Total> {
     let limited = named(name).select(canned_answers::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

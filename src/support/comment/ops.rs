@@ -59,7 +59,7 @@ pub async fn get(
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     ticket: TicketId,
     page: Page,
@@ -166,7 +166,7 @@ pub async fn delete(work: &mut Work, ticket: TicketId, id: CommentId) -> Result<
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn activities(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     ticket: TicketId,
     page: Page,

@@ -105,7 +105,7 @@ impl CommentService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (pager, texts) = (call.pager(&self.app)?, call.asks_for("body"));
-        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.page, texts).await;
+        let list = async move |connection: &_| ops::list(connection, permit, ticket, pager.page, texts).await;
         let (rows, meta) = call.list(&self.app, pager, list, Comment::key).await?;
         call.read(pb::ListCommentsResponse { data: rows.into_iter().map(comment).collect(), meta })
     }
@@ -142,7 +142,7 @@ impl ActivityService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::activities(connection, permit, ticket, pager.page).await;
+        let list = async move |connection: &_| ops::activities(connection, permit, ticket, pager.page).await;
         let (rows, meta) = call.list(&self.app, pager, list, Activity::key).await?;
         call.read(pb::ListActivitiesResponse { data: rows.into_iter().map(activity).collect(), meta })
     }

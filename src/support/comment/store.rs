@@ -120,7 +120,7 @@ pub async fn get(
 
 /// Returns a page of comments of a ticket, oldest first, with empty texts unless these are asked for.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     audience: Audience,
     ticket: TicketId,
     page: Page,
@@ -130,7 +130,7 @@ pub async fn list(
     let query = query.order((comments::created_at, comments::id));
     let query = query.select(columns(texts)).into_boxed();
     let query = seek(query, page, "(comments.created_at, comments.id)", false);
-    let rows: Vec<CommentRow> = query.load(connection).await?;
+    let rows: Vec<CommentRow> = query.load(&mut connection).await?;
     Ok(rows.into_iter().map(Comment::from).collect())
 }
 
@@ -154,9 +154,9 @@ pub async fn first(
 }
 
 /// Counts the comments of a ticket.
-pub async fn total(connection: &mut Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
+pub async fn total(mut connection: &Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
     let rows = comments::table.filter(comments::ticket_id.eq(ticket)).filter(shown(audience));
-    Ok(Total::exact(rows.count().get_result(connection).await?))
+    Ok(Total::exact(rows.count().get_result(&mut connection).await?))
 }
 
 /// Stores an edited comment. The caller holds the ticket locked.
@@ -204,7 +204,7 @@ impl TryFrom<ActivityRow> for Activity {
 
 /// Returns a page of activities of a ticket, oldest first.
 pub async fn activities(
-    connection: &mut Connection,
+    mut connection: &Connection,
     audience: Audience,
     ticket: TicketId,
     page: Page,
@@ -214,7 +214,7 @@ pub async fn activities(
     let query = query.order((activities::created_at, activities::id));
     let query = query.select(ActivityRow::as_select()).into_boxed();
     let query = seek(query, page, "(activities.created_at, activities.id)", false);
-    query.load(connection).await?.into_iter().map(Activity::try_from).collect()
+    query.load(&mut connection).await?.into_iter().map(Activity::try_from).collect()
 }
 
 /// Returns at most `limit` activities of each of these tickets, oldest first.
@@ -237,10 +237,10 @@ pub async fn first_activities(
 }
 
 /// Counts the activities of a ticket.
-pub async fn total_activities(connection: &mut Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
+pub async fn total_activities(mut connection: &Connection, audience: Audience, ticket: TicketId) -> Result<Total> {
     let rows = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
     let rows = rows.filter(activities::kind.ne_all(hidden_kinds(audience)));
-    Ok(Total::exact(rows.count().get_result(connection).await?))
+    Ok(Total::exact(rows.count().get_result(&mut connection).await?))
 }
 
 /// Returns the numbers of the kinds that an audience does not see.

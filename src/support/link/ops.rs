@@ -67,7 +67,7 @@ pub async fn get(connection: &Connection, permit: &Permit, ticket: TicketId, id:
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn list(connection: &mut Connection, permit: Permit, ticket: TicketId, page: Page) -> Result<Listed<Link>> {
+pub async fn list(connection: &Connection, permit: Permit, ticket: TicketId, page: Page) -> Result<Listed<Link>> {
     ticket::get(connection, permit.visibility(), ticket, false).await?;
     let total = page.total(store::total(connection, ticket)).await?;
     Ok((store::list(connection, ticket, page.and_next()).await?, total))

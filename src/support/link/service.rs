@@ -70,7 +70,7 @@ impl TicketLinkService for TicketLinks {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let pager = call.pager(&self.app)?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, ticket, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, ticket, pager.page).await;
         let (links, meta) = call.list(&self.app, pager, list, Link::key).await?;
         call.read(pb::ListTicketLinksResponse { data: links.into_iter().map(Audited::message).collect(), meta })
     }

@@ -76,16 +76,16 @@ pub async fn get(connection: &Connection, ticket: TicketId, id: TicketLinkId) ->
 }
 
 /// Returns a page of links of a ticket, oldest first.
-pub async fn list(connection: &mut Connection, ticket: TicketId, page: Page) -> Result<Vec<Link>> {
+pub async fn list(mut connection: &Connection, ticket: TicketId, page: Page) -> Result<Vec<Link>> {
     let query = of_ticket(ticket).order((links::created_at, links::id)).select(Row::as_select());
     let query = seek(query, page, "(ticket_links.created_at, ticket_links.id)", false);
-    let rows: Vec<Row> = query.load(connection).await?;
+    let rows: Vec<Row> = query.load(&mut connection).await?;
     rows.into_iter().map(|row| row.seen_from(ticket)).collect()
 }
 
 /// Counts the links of a ticket.
-pub async fn total(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
-    Ok(Total::exact(of_ticket(ticket).count().get_result(connection).await?))
+pub async fn total(mut connection: &Connection, ticket: TicketId) -> Result<Total> {
+    Ok(Total::exact(of_ticket(ticket).count().get_result(&mut connection).await?))
 }
 
 /// Removes a link. The caller holds its tickets locked.

@@ -171,7 +171,7 @@ pub async fn get_with(
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get_batch(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     ids: Vec<TicketId>,
     texts: bool,
@@ -183,7 +183,7 @@ pub async fn get_batch(
 /// Returns a page of tickets plus one more if another page follows, and the total unless paging by key. The tickets
 /// have empty texts unless these are asked for.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     filter: Filter,
     order: Order,
@@ -191,7 +191,6 @@ pub async fn list(
     texts: bool,
 ) -> Result<Listed<Ticket>> {
     // Sent together, so that a page costs one round trip.
-    let connection = &*connection;
     let total = page.total(store::total(connection, permit.visibility(), &filter));
     let tickets = store::list(connection, permit.visibility(), &filter, order, page.and_next(), texts);
     let (total, tickets) = pipeline!(total, tickets)?;
@@ -199,13 +198,13 @@ pub async fn list(
 }
 
 /// Returns the queues and tags that tickets can be filtered by.
-pub async fn labels(connection: &mut Connection, _: Permit) -> Result<Labels> {
+pub async fn labels(connection: &Connection, _: Permit) -> Result<Labels> {
     Ok(Labels { queues: store::queues(connection).await?, tags: store::tags(connection).await? })
 }
 
 /// Returns the next tickets of an export, oldest first.
 pub async fn export(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     filter: Filter,
     after: Option<Key>,

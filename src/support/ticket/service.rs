@@ -118,7 +118,7 @@ impl TicketService for Tickets {
     ) -> Reply<pb::GetTicketLabelsResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let read = async move |connection: &mut _| ops::labels(connection, permit).await;
+        let read = async move |connection: &_| ops::labels(connection, permit).await;
         let Labels { queues, tags } = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetTicketLabelsResponse { data: Some(pb::TicketLabels { queues, tags }) })
     }

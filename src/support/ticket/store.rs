@@ -206,7 +206,7 @@ fn reached(row: Option<(Row, String)>, visibility: Visibility) -> Result<Ticket>
 /// Returns the tickets with these ids that the caller reaches, in no particular order, with empty texts unless these
 /// are asked for.
 pub async fn get_batch(
-    connection: &mut Connection,
+    connection: &Connection,
     visibility: Visibility,
     ids: &[TicketId],
     texts: bool,

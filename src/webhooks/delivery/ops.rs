@@ -274,7 +274,7 @@ pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &Cancell
 /// # Errors
 /// `NOT_FOUND`; `PERMISSION_DENIED` if the caller lacks the scope of the event.
 pub async fn get(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     policies: &Policies,
     id: WebhookDeliveryId,
@@ -292,7 +292,7 @@ pub async fn get(
 /// `NOT_FOUND` if the endpoint is unknown; `PERMISSION_DENIED` if the caller lacks the scope of an event that the endpoint
 /// receives, or that the page has.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     policies: &Policies,
     (endpoint, state): (WebhookEndpointId, Option<DeliveryState>),

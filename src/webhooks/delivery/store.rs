@@ -169,7 +169,7 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
 
 /// Returns a page of deliveries of an endpoint, newest first, with empty payloads unless they are requested.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
     page: Page,
@@ -177,13 +177,13 @@ pub async fn list(
 ) -> Result<Vec<Delivery>> {
     let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, page);
     let query = query.select((Row::as_select(), optional(webhook_deliveries::payload, payloads)));
-    let rows: Vec<(Row, String)> = query.load(connection).await?;
+    let rows: Vec<(Row, String)> = query.load(&mut connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()
 }
 
 /// Counts the deliveries of an endpoint, up to a bound.
 pub async fn total(
-    connection: &mut Connection,
+    connection: &Connection,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
 ) -> Result<Total> {

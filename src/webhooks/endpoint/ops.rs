@@ -125,7 +125,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(connection: &mut Connection, _: Permit, page: Page) -> Result<Listed<Endpoint>> {
+pub async fn list(connection: &Connection, _: Permit, page: Page) -> Result<Listed<Endpoint>> {
     let total = page.total(store::total(connection)).await?;
     Ok((store::list(connection, page.and_next()).await?, total))
 }

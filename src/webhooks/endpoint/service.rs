@@ -159,7 +159,7 @@ impl WebhookEndpointService for Webhooks {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (endpoints, meta) = call.list(&self.app, pager, list, Endpoint::key).await?;
         call.read(pb::ListWebhookEndpointsResponse {
             data: endpoints.into_iter().map(Audited::message).collect(),
@@ -235,7 +235,7 @@ impl WebhookDeliveryService for Webhooks {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let (payload, policies) = (call.asks_for("payload"), &self.app.contract.policies);
-        let read = async move |connection: &mut _| delivery::get(connection, permit, policies, id, payload).await;
+        let read = async move |connection: &_| delivery::get(connection, permit, policies, id, payload).await;
         let delivery = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(delivery)) })
     }

@@ -145,14 +145,14 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
 }
 
 /// Returns a page of endpoints, newest first.
-pub async fn list(connection: &mut Connection, page: Page) -> Result<Vec<Endpoint>> {
+pub async fn list(mut connection: &Connection, page: Page) -> Result<Vec<Endpoint>> {
     let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
 }
 
 /// Counts the endpoints, up to a bound.
-pub async fn total(connection: &mut Connection) -> Result<Total> {
+pub async fn total(connection: &Connection) -> Result<Total> {
     let limited = webhook_endpoints::table.select(webhook_endpoints::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

@@ -121,7 +121,7 @@ where
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
+pub async fn get(connection: &Connection, _: Permit, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
     store::get(connection, id, payload).await
 }
 
@@ -129,7 +129,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId, pay
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(connection: &mut Connection, _: Permit, filter: Filter, page: Page) -> Result<Listed<InboundEvent>> {
+pub async fn list(connection: &Connection, _: Permit, filter: Filter, page: Page) -> Result<Listed<InboundEvent>> {
     let total = page.total(store::total(connection, filter)).await?;
     Ok((store::list(connection, filter, page.and_next()).await?, total))
 }

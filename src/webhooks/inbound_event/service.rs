@@ -96,7 +96,7 @@ impl InboundEventService for InboundEvents {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let payload = call.asks_for("payload");
-        let read = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
+        let read = async move |connection: &_| ops::get(connection, permit, id, payload).await;
         let event = self.app.database.query(call.reach(), read).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
@@ -111,7 +111,7 @@ impl InboundEventService for InboundEvents {
             Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, filter, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
         let (events, meta) = call.list(&self.app, pager, list, InboundEvent::key).await?;
         call.read(pb::ListInboundEventsResponse { data: events.into_iter().map(render).collect(), meta })
     }

@@ -90,10 +90,10 @@ pub async fn insert(connection: &Connection, event: &InboundEvent) -> Result<boo
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
+pub async fn get(mut connection: &Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
     let columns = (Row::as_select(), optional(inbound_events::payload, payload));
     let query = inbound_events::table.find(id).select(columns);
-    require(query.first(connection).await.optional()?)
+    require(query.first(&mut connection).await.optional()?)
 }
 
 /// Returns one event, locked against changes until the transaction ends, with an empty payload unless it is requested.
@@ -147,14 +147,14 @@ fn matching<'q>(filter: Filter) -> Boxed<'q> {
 }
 
 /// Returns a page of events, newest first, without their payloads.
-pub async fn list(connection: &mut Connection, filter: Filter, page: Page) -> Result<Vec<InboundEvent>> {
+pub async fn list(mut connection: &Connection, filter: Filter, page: Page) -> Result<Vec<InboundEvent>> {
     let query = newest_first!(matching(filter), inbound_events::received_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(|row| row.with(Vec::new())).collect()
 }
 
 /// Counts the events, up to a bound.
-pub async fn total(connection: &mut Connection, filter: Filter) -> Result<Total> {
+pub async fn total(connection: &Connection, filter: Filter) -> Result<Total> {
     let limited = matching(filter).select(inbound_events::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }

@@ -1,4 +1,4 @@
-//! A proxy between the app and Postgres that counts statements and round trips, notes statements, and can cut
+//! A proxy between the app and Postgres that counts statements and round trips, notes statements, and can cut or disturb
 //! connections.
 
 use std::{
@@ -21,7 +21,7 @@ use url::Url;
 
 use super::TestDatabase;
 
-/// When the connection breaks.
+/// When the connection breaks, or what happens to it instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Before the statement itself reaches Postgres, whether or not its transaction commits.
@@ -30,6 +30,10 @@ pub(crate) enum Cut {
     BeforeCommit,
     /// After COMMIT has reached Postgres, but before the response reaches the app.
     AfterCommit,
+    /// From the statement on, the connection forwards nothing to Postgres, and stays open.
+    Silence,
+    /// The statement reaches Postgres as one that it can't parse. The connection continues.
+    Spoil,
 }
 
 /// How long a response is held back while round trips are counted: statements that are sent without waiting for it
@@ -125,7 +129,9 @@ impl State {
     /// Takes the cut if it applies to a transaction with these statements, which `commits` or sends the last of them.
     fn take(&self, statements: &[String], commits: bool) -> Option<Cut> {
         let is_meant = |(cut, meant): &mut (Cut, &str)| match cut {
-            Cut::BeforeStatement => statements.last().is_some_and(|statement| statement.starts_with(*meant)),
+            Cut::BeforeStatement | Cut::Silence | Cut::Spoil => {
+                statements.last().is_some_and(|statement| statement.starts_with(*meant))
+            }
             _ => commits && statements.iter().any(|statement| statement.starts_with(*meant)),
         };
         self.cut.lock().expect("the cut").take_if(is_meant).map(|(cut, _)| cut)
@@ -162,7 +168,7 @@ impl Traffic {
                 return commits;
             }
             b'Q' if first.starts_with("BEGIN") => {
-                self.transaction.clear();
+                self.transaction = vec![first];
                 self.is_open = true;
             }
             b'Q' => {
@@ -263,7 +269,8 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         client.read_exact(&mut body).await?;
         let was_open = traffic.is_open;
         let commits = traffic.record(kind, &body);
-        let cut = wire.state.take(&traffic.transaction, commits);
+        // Query, Bind and Execute: before another message, the last statement has been sent already.
+        let cut = matches!(kind, b'Q' | b'B' | b'E').then(|| wire.state.take(&traffic.transaction, commits)).flatten();
         // Query and Execute.
         if matches!(kind, b'Q' | b'E') && !traffic.watches && !traffic.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
@@ -279,8 +286,11 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         if matches!(kind, b'Q' | b'B') && !traffic.watches {
             wire.state.texts.lock().expect("the texts").extend(traffic.transaction.last().cloned());
         }
-        if matches!(cut, Some(Cut::BeforeCommit | Cut::BeforeStatement)) {
-            return Ok(());
+        match cut {
+            Some(Cut::BeforeCommit | Cut::BeforeStatement) => return Ok(()),
+            Some(Cut::Silence) => std::future::pending().await,
+            Some(Cut::Spoil) => body[0] = b'?',
+            Some(Cut::AfterCommit) | None => {}
         }
         wire.muted.store(cut == Some(Cut::AfterCommit), Ordering::SeqCst);
         server.write_u8(kind).await?;

@@ -1,7 +1,10 @@
 //! The server under the policies: with the account of another caller, after the transaction of another caller, and with a login
 //! that owns nothing.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mainstay_kernel::contract::{
     Method,
@@ -13,7 +16,13 @@ use url::Url;
 
 use crate::{
     cases::{self, Call, Scene, draft, ticket},
-    support::{Actor, Process, Protocol, TestApp, TestDatabase, database::connect, methods, policies, unique},
+    support::{
+        Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase,
+        database::connect,
+        eventually, methods, policies,
+        proxy::{Cut, Proxy},
+        unique,
+    },
 };
 
 /// Lists of an account that do not run in a transaction of the account, with the reasons.
@@ -42,6 +51,8 @@ fn lists() -> Vec<&'static str> {
     assert!(names.len() >= 18, "only {names:?}");
     names
 }
+
+const LIST: &str = "TicketService.ListTickets";
 
 /// Returns a call that shows rows of the customer's account.
 async fn call_of(method: &str, scene: Scene) -> Call {
@@ -135,16 +146,18 @@ async fn a_unit_of_work_finds_nothing_under_the_account_of_another_caller() {
     customer.rest("TicketService.UpdateTicket", change).await.success();
 }
 
+/// Returns the ids of the tickets that a caller lists.
+async fn list(who: &Actor) -> Vec<String> {
+    let page = who.call(Protocol::Grpc, LIST, json!({})).await.success();
+    let rows = page.data().as_array().expect("a list").iter();
+    rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect()
+}
+
 /// One connection serves callers of two accounts and the staff in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_keeps_neither_role_nor_account() {
     let (_app, cast) = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
-    let list = async |who: &Actor| {
-        let page = who.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
-        let rows = page.data().as_array().expect("a list").iter();
-        rows.map(|row| row["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
-    };
     for _ in 0..3 {
         assert_eq!(list(&cast.customer).await, [own.as_str()]);
         assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
@@ -153,6 +166,72 @@ async fn a_connection_keeps_neither_role_nor_account() {
         cast.customer.rest("TicketService.UpdateTicket", change).await.success();
         // A failed transaction, too.
         cast.stranger.rest("TicketService.ResolveTicket", json!({ "ticketId": own })).await.failure("NOT_FOUND");
+    }
+}
+
+/// A response does not wait for the end of its transaction. A connection whose transaction has not ended, because a caller has
+/// left or because Postgres does not answer, is not lent with its role and its account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_transaction_has_not_ended_is_not_lent() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+    let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
+    let (_app, cast) = builder.start_with_cast().await;
+    let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
+    let others_are_served = async || {
+        eventually("a connection is lent", async || cast.agent.rest(LIST, json!({})).await.status == 200).await;
+        assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
+        assert_eq!(list(&cast.stranger).await, [other.as_str()]);
+    };
+    let late = async |wait: &str| {
+        let response = cast.customer.call_with(Protocol::Rest, LIST, json!({}), &[("x-request-timeout", wait)]).await;
+        response.failure("DEADLINE_EXCEEDED")
+    };
+    others_are_served().await;
+
+    // A caller leaves while BEGIN is on its way, and while the page is read.
+    proxy.hang(true);
+    late("300ms").await;
+    proxy.hang(false);
+    others_are_served().await;
+    let holder = connect(&database.url).await;
+    holder.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    late("500ms").await;
+    holder.batch_execute("ROLLBACK").await.expect("released");
+    others_are_served().await;
+
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND state = 'idle in transaction' AND application_name = 'mainstay'";
+    proxy.cut(Cut::Silence, "ROLLBACK");
+    let began = Instant::now();
+    assert_eq!(list(&cast.customer).await, [own.as_str()]);
+    assert!(began.elapsed() < Duration::from_secs(4), "the response waited for ROLLBACK");
+    assert_eq!(database.number(open).await, 1);
+    others_are_served().await;
+    for cut in [Cut::BeforeStatement, Cut::Spoil] {
+        proxy.cut(cut, "ROLLBACK");
+        assert_eq!(list(&cast.customer).await, [own.as_str()]);
+        others_are_served().await;
+    }
+    eventually("the transactions have ended", async || database.number(open).await == 0).await;
+}
+
+/// Statements follow their BEGIN without waiting for it. If it fails, they have run as the login of the server, and their rows
+/// are no response.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_a_list_without_its_transaction_are_dropped() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
+    let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
+    let (_app, cast) = builder.start_with_cast().await;
+    let own = ticket(&cast.customer).await;
+    assert_eq!(list(&cast.customer).await, [own.as_str()]);
+    for protocol in PROTOCOLS {
+        proxy.cut(Cut::Spoil, "BEGIN; SET LOCAL ROLE");
+        cast.customer.call(protocol, LIST, json!({})).await.failure("INTERNAL_ERROR");
+        assert_eq!(list(&cast.customer).await, [own.as_str()]);
     }
 }
 

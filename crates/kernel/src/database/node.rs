@@ -11,12 +11,13 @@ use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
 };
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, join};
 use metrics::Histogram;
 
 use super::{
     Connection,
     connect::Connector,
+    execute,
     reach::{self, Reach},
     shared,
     shared::Shared,
@@ -28,6 +29,9 @@ use crate::{
 };
 
 type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
+
+/// The longest wait for the end of a transaction that no caller waits for.
+const MAX_REST: Duration = Duration::from_secs(5);
 
 /// The connections to one server. Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +88,7 @@ impl Node {
     pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
         let Some(trace) = self.trace() else { return self.shared.run(run).await };
         let begin = begin(Some(&trace), Reach::across_accounts("the statement has the condition"));
-        let result = self.read_in(&begin, async |connection: &mut Connection| run(connection).await).await;
+        let result = self.read_in(&begin, run).await;
         Some(result).filter(|result| !result.as_ref().is_err_and(Error::is_unavailable))
     }
 
@@ -100,15 +104,11 @@ impl Node {
     }
 
     /// Lends a connection for reads.
-    pub(super) async fn query<T>(
-        &self,
-        reach: Reach,
-        run: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) async fn query<T>(&self, reach: Reach, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
         let trace = self.trace();
         match trace.is_some() || reach.is_bound() {
             true => self.read_in(&begin(trace.as_deref(), reach), run).await,
-            false => self.lend(run).await,
+            false => self.lend(async |connection: &mut Connection| run(connection).await).await,
         }
     }
 
@@ -118,15 +118,15 @@ impl Node {
         is_wanted.then(traces::traceparent).flatten().filter(|trace| traces::is_sampled(trace))
     }
 
-    /// Runs a read in a transaction, which has the name of its trace and the reach of its caller, in two round trips more.
-    async fn read_in<T>(&self, begin: &str, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    /// Runs a read in a transaction, which has the name of its trace and the reach of its caller. BEGIN is sent with the first
+    /// statements, and the result does not wait for ROLLBACK, so that the transaction takes no round trip more.
+    async fn read_in<T>(&self, begin: &str, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
-        lease.connection().batch_execute(begin).await?;
-        let result = run(lease.connection()).await;
-        // A connection whose transaction has not ended is closed, and the result of the read is valid nevertheless.
-        if lease.connection().batch_execute("ROLLBACK").await.is_ok() {
-            lease.settle();
-        }
+        let connection: &Connection = lease.connection();
+        let (begun, result) = join!(execute(connection, begin), run(connection));
+        // Without its BEGIN, the read had the reach of the connection: its result is dropped, and the connection is closed.
+        begun?;
+        lease.end();
         result
     }
 
@@ -199,6 +199,17 @@ impl Lease {
     pub(crate) fn settle(&mut self) {
         self.settled = true;
     }
+
+    /// Rolls the transaction back, which the caller does not wait for. Another caller is lent the connection once Postgres has
+    /// answered. Without that answer it is closed, because it may have the role and the account of the transaction.
+    fn end(mut self) {
+        tokio::spawn(async move {
+            let rest = tokio::time::timeout(MAX_REST, execute(self.connection(), "ROLLBACK")).await;
+            if matches!(rest, Ok(Ok(()))) {
+                self.settle();
+            }
+        });
+    }
 }
 
 impl Drop for Lease {
@@ -214,7 +225,7 @@ impl Drop for Lease {
             connector.cancel(&pooled).await;
             // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
             // another connection in the place of this one without exceeding its size.
-            let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
+            let rest = tokio::time::timeout(MAX_REST, pooled.batch_execute("ROLLBACK")).await;
             if !matches!(rest, Ok(Ok(()))) {
                 tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
             }

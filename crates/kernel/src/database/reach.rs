@@ -36,11 +36,7 @@ impl Reach {
 
     /// The rows of a caller: those of the account by which the policy grants access, or of all accounts.
     pub fn of(permit: &Permit) -> Self {
-        match permit.visibility() {
-            Visibility::Account(account) => Self(Scope::Account(account)),
-            Visibility::All => Self::across_accounts("the policy grants it"),
-            Visibility::Principal(_) => Self::across_accounts("a person may belong to several accounts"),
-        }
+        Self::from(permit.visibility())
     }
 
     /// Returns whether the statements run in a transaction of their own role.
@@ -56,6 +52,16 @@ impl Reach {
     }
 }
 
+impl From<Visibility> for Reach {
+    fn from(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::Account(account) => Self(Scope::Account(account)),
+            Visibility::All => Self::across_accounts("the policy grants it"),
+            Visibility::Principal(_) => Self::across_accounts("a person may belong to several accounts"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +72,7 @@ mod tests {
         Reach::across_accounts("a test").bind(&mut begin);
         assert_eq!(begin, "BEGIN");
         let account = "0199c0de-0000-7000-8000-000000000001";
-        Reach(Scope::Account(AccountId(account.parse().expect("a UUID")))).bind(&mut begin);
+        Reach::from(Visibility::Account(AccountId(account.parse().expect("a UUID")))).bind(&mut begin);
         let expected = format!("BEGIN; SET LOCAL ROLE mainstay_account; SET LOCAL mainstay.account TO '{account}'");
         assert_eq!(begin, expected);
     }

@@ -154,11 +154,7 @@ impl Replica {
     }
 
     /// Runs any other read. Returns `None` if the read must be repeated on the primary.
-    pub(super) async fn query<T>(
-        &self,
-        reach: Reach,
-        run: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-    ) -> Option<T> {
+    pub(super) async fn query<T>(&self, reach: Reach, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<T> {
         self.serve(async { Some(self.node.query(reach, run).await) }).await
     }
 

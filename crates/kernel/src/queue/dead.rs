@@ -66,10 +66,10 @@ pub async fn add<J: Job>(connection: &Connection, job: &J, attempts: i32, error:
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, kind: Option<&str>, limit: i64) -> Result<Vec<DeadJob>> {
+pub async fn list(mut connection: &Connection, kind: Option<&str>, limit: i64) -> Result<Vec<DeadJob>> {
     const SQL: &str = "SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM jobs \
         WHERE dead_at IS NOT NULL AND kind = coalesce(?, kind) ORDER BY dead_at DESC, id DESC LIMIT ?";
-    Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(connection).await?)
+    Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(&mut connection).await?)
 }
 
 /// Redrives dead jobs with all their attempts: the given ids, or without ids at most `limit` of a kind, oldest first. A

@@ -83,9 +83,9 @@ struct CountRow {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn count_dead(connection: &mut Connection) -> Result<i64> {
+pub async fn count_dead(mut connection: &Connection) -> Result<i64> {
     let sql =
         format!("SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE dead_at IS NOT NULL LIMIT {LIMIT}) AS dead");
-    let row: CountRow = diesel::sql_query(sql).get_result(connection).await?;
+    let row: CountRow = diesel::sql_query(sql).get_result(&mut connection).await?;
     Ok(row.jobs)
 }

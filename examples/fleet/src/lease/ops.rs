@@ -89,7 +89,7 @@ async fn begin(
 ///
 /// # Errors
 /// `NOT_FOUND`, also for a lease that is not visible to the caller.
-pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Result<Lease> {
+pub async fn get(connection: &Connection, permit: Permit, id: LeaseId) -> Result<Lease> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -97,7 +97,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Re
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, permit: Permit, page: Page) -> Result<Listed<Lease>> {
+pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result<Listed<Lease>> {
     let total = page.total(store::total(connection, permit.visibility())).await?;
     Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
 }

@@ -76,7 +76,7 @@ impl LeaseService for Leases {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (leases, meta) = call.list(&self.app, pager, list, Lease::key).await?;
         call.read(pb::ListLeasesResponse { data: leases.into_iter().map(render).collect(), meta })
     }

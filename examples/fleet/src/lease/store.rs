@@ -87,9 +87,9 @@ pub(super) async fn insert(connection: &mut Connection, lease: &Lease) -> Result
     }
 }
 
-pub(super) async fn get(connection: &mut Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
+pub(super) async fn get(mut connection: &Connection, visibility: Visibility, id: LeaseId) -> Result<Lease> {
     let query = visible(visibility).filter(leases::id.eq(id)).select(Row::as_select());
-    query.first(connection).await.optional()?.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
+    query.first(&mut connection).await.optional()?.map(Lease::from).ok_or_else(|| Error::not_found("lease"))
 }
 
 /// Returns a lease that is visible to the caller, locked against changes until the transaction ends.
@@ -158,12 +158,12 @@ pub(super) async fn set_announced(connection: &mut Connection, id: LeaseId, now:
 }
 
 /// Returns a page of leases, newest first.
-pub(super) async fn list(connection: &mut Connection, visibility: Visibility, page: Page) -> Result<Vec<Lease>> {
+pub(super) async fn list(mut connection: &Connection, visibility: Visibility, page: Page) -> Result<Vec<Lease>> {
     let query = newest_first!(visible(visibility), leases::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     Ok(rows.into_iter().map(Lease::from).collect())
 }
 
-pub(super) async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+pub(super) async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
     count::bounded(connection, Box::new(visible(visibility).select(leases::id).limit(count::BOUND + 1))).await
 }

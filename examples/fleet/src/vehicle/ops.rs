@@ -30,7 +30,7 @@ pub async fn create(work: &mut Work, plate: String, model: String) -> Result<Veh
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: VehicleId) -> Result<Vehicle> {
+pub async fn get(connection: &Connection, _: Permit, id: VehicleId) -> Result<Vehicle> {
     store::get(connection, id).await
 }
 
@@ -38,12 +38,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: VehicleId) -> Resul
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(
-    connection: &mut Connection,
-    _: Permit,
-    status: Option<Status>,
-    page: Page,
-) -> Result<Listed<Vehicle>> {
+pub async fn list(connection: &Connection, _: Permit, status: Option<Status>, page: Page) -> Result<Listed<Vehicle>> {
     let total = page.total(store::total(connection, status)).await?;
     Ok((store::list(connection, status, page.and_next()).await?, total))
 }

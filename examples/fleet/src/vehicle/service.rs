@@ -81,7 +81,7 @@ impl VehicleService for Vehicles {
         let status = status.and_then(Status::from_number);
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
-        let list = async move |connection: &mut _| ops::list(connection, permit, status, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, status, pager.page).await;
         let (vehicles, meta) = call.list(&self.app, pager, list, Vehicle::key).await?;
         call.read(pb::ListVehiclesResponse { data: vehicles.into_iter().map(render).collect(), meta })
     }

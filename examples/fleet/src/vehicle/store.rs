@@ -63,8 +63,8 @@ pub(super) async fn insert(connection: &mut Connection, vehicle: &Vehicle) -> Re
     one_row(inserted.map_err(plate_taken)?, "insert", "vehicles", vehicle.id)
 }
 
-pub(crate) async fn get(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
-    require(vehicles::table.find(id).select(Row::as_select()).first(connection).await.optional()?)
+pub(crate) async fn get(mut connection: &Connection, id: VehicleId) -> Result<Vehicle> {
+    require(vehicles::table.find(id).select(Row::as_select()).first(&mut connection).await.optional()?)
 }
 
 /// Returns a vehicle, locked against changes until the transaction ends.
@@ -101,12 +101,12 @@ fn of_status<'q>(status: Option<Status>) -> vehicles::BoxedQuery<'q, diesel::pg:
 }
 
 /// Returns a page of vehicles, newest first.
-pub(super) async fn list(connection: &mut Connection, status: Option<Status>, page: Page) -> Result<Vec<Vehicle>> {
+pub(super) async fn list(mut connection: &Connection, status: Option<Status>, page: Page) -> Result<Vec<Vehicle>> {
     let query = newest_first!(of_status(status), vehicles::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Row::try_into).collect()
 }
 
-pub(super) async fn total(connection: &mut Connection, status: Option<Status>) -> Result<Total> {
+pub(super) async fn total(connection: &Connection, status: Option<Status>) -> Result<Total> {
     count::bounded(connection, Box::new(of_status(status).select(vehicles::id).limit(count::BOUND + 1))).await
 }

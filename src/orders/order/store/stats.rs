@@ -11,7 +11,7 @@ use mainstay_kernel::{database::Connection, error::Result};
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn by_status(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
+pub async fn by_status(mut connection: &Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
     let query = orders::table.filter(orders::created_at.ge(since)).group_by(orders::status).order(orders::status);
-    Ok(query.select((orders::status, count_star())).load(connection).await?)
+    Ok(query.select((orders::status, count_star())).load(&mut connection).await?)
 }

@@ -15,7 +15,7 @@ const MAX_BATCHES: usize = 50;
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
+pub async fn sums(connection: &Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
     store::sums(connection, bounds).await
 }
 

@@ -80,7 +80,7 @@ impl TryFrom<Row> for Sum {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
+pub async fn sums(mut connection: &Connection, bounds: &[DateTime<Utc>]) -> Result<Vec<Sum>> {
     // The inner aggregate keeps the planner from joining by the span alone, which all rows have in common.
     const SQL: &str = "
         SELECT period, currency, sum(gross_minor)::bigint AS gross_minor, sum(refunds_minor)::bigint AS refunds_minor,
@@ -116,7 +116,7 @@ pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Resu
         .bind::<Array<Timestamptz>, _>(bounds)
         .bind::<Timestamptz, _>(first)
         .bind::<Timestamptz, _>(last);
-    let rows: Vec<Row> = query.load(connection).await?;
+    let rows: Vec<Row> = query.load(&mut connection).await?;
     rows.into_iter().map(Sum::try_from).collect()
 }
 

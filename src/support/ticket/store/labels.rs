@@ -18,7 +18,7 @@ struct Label {
 
 /// Returns the queues in alphabetical order; if there are too many, those of the most accounts, by their newest tickets. A
 /// loose index scan reads one index entry per queue, regardless of its number of tickets.
-pub async fn queues(connection: &mut Connection) -> Result<Vec<String>> {
+pub async fn queues(mut connection: &Connection) -> Result<Vec<String>> {
     const SQL: &str = "
         WITH RECURSIVE found (name) AS (
             (SELECT queue FROM tickets ORDER BY queue LIMIT 1)
@@ -36,18 +36,18 @@ pub async fn queues(connection: &mut Connection) -> Result<Vec<String>> {
             ORDER BY accounts DESC, tickets DESC, name LIMIT $1)
         SELECT name FROM ranked ORDER BY name";
     let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(MAX_COMPARED_QUEUES);
-    let labels: Vec<Label> = query.bind::<BigInt, _>(COMPARED_TICKETS).load(connection).await?;
+    let labels: Vec<Label> = query.bind::<BigInt, _>(COMPARED_TICKETS).load(&mut connection).await?;
     Ok(labels.into_iter().map(|label| label.name).collect())
 }
 
 /// Returns the tags of the newest tickets, those of the most accounts first.
-pub async fn tags(connection: &mut Connection) -> Result<Vec<String>> {
+pub async fn tags(mut connection: &Connection) -> Result<Vec<String>> {
     const SQL: &str = "
         SELECT tag AS name
         FROM (SELECT account_id, tags FROM tickets ORDER BY created_at DESC, id DESC LIMIT $2) AS newest,
             unnest(newest.tags) AS tag
         GROUP BY tag ORDER BY count(DISTINCT newest.account_id) DESC, count(*) DESC, tag LIMIT $1";
     let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(NEWEST_TICKETS);
-    let labels: Vec<Label> = query.load(connection).await?;
+    let labels: Vec<Label> = query.load(&mut connection).await?;
     Ok(labels.into_iter().map(|label| label.name).collect())
 }

@@ -62,7 +62,7 @@ struct Times {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn stats(connection: &mut Connection, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
+pub async fn stats(mut connection: &Connection, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
     const COUNTS: &str = "SELECT status, priority, sum_of_counts(tickets) AS count FROM ticket_counts \
          WHERE account_id = $1 AND assignee_id = $1 GROUP BY status, priority HAVING sum_of_counts(tickets) <> 0 \
          ORDER BY status, priority";
@@ -86,12 +86,12 @@ pub async fn stats(connection: &mut Connection, since: DateTime<Utc>, now: DateT
                    SELECT min(comments.created_at) AS at FROM comments \
                    WHERE ticket_id = tickets.id AND author_role IN (2, 3) AND NOT is_internal) AS first \
                WHERE created_at >= $1) AS times";
-    let counts: Vec<Count> = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;
-    let agents: Vec<AgentRow> = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).load(connection).await?;
+    let counts: Vec<Count> = sql_query(COUNTS).bind::<SqlUuid, _>(Uuid::nil()).load(&mut connection).await?;
+    let agents: Vec<AgentRow> = sql_query(AGENTS).bind::<SqlUuid, _>(Uuid::nil()).load(&mut connection).await?;
     // Ascending times: the band 0 is the oldest.
     let bounds: Vec<_> = AGES_HOURS.iter().rev().map(|hours| now - TimeDelta::hours(*hours)).collect();
-    let bands: Vec<Age> = sql_query(AGES).bind::<Array<Timestamptz>, _>(bounds).load(connection).await?;
-    let times: Times = sql_query(TIMES).bind::<Timestamptz, _>(since).get_result(connection).await?;
+    let bands: Vec<Age> = sql_query(AGES).bind::<Array<Timestamptz>, _>(bounds).load(&mut connection).await?;
+    let times: Times = sql_query(TIMES).bind::<Timestamptz, _>(since).get_result(&mut connection).await?;
     let mut stats = Stats {
         counts: counts.into_iter().map(|row| (row.status, row.priority, row.count)).collect(),
         agents: agents.into_iter().map(Load::from).collect(),

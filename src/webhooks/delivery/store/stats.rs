@@ -14,16 +14,16 @@ use mainstay_kernel::{database::Connection, error::Result};
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn by_state(connection: &mut Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
+pub async fn by_state(mut connection: &Connection, since: DateTime<Utc>) -> Result<Vec<(i16, i64)>> {
     let query = deliveries::table.filter(deliveries::created_at.ge(since)).group_by(deliveries::state);
-    Ok(query.select((deliveries::state, count_star())).load(connection).await?)
+    Ok(query.select((deliveries::state, count_star())).load(&mut connection).await?)
 }
 
 /// Returns the number of endpoints that are disabled.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn disabled_endpoints(connection: &mut Connection) -> Result<i64> {
+pub async fn disabled_endpoints(mut connection: &Connection) -> Result<i64> {
     let disabled = endpoints::table.filter(endpoints::status.ne(Status::Enabled.number()));
-    Ok(disabled.select(count_star()).first(connection).await?)
+    Ok(disabled.select(count_star()).first(&mut connection).await?)
 }

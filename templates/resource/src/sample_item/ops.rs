@@ -84,7 +84,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SampleItemId) -> 
 /// # Errors
 /// Any error of Postgres.
 pub async fn list(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: Permit,
     page: Page,
 ) -> Result<Listed<SampleItem>> {

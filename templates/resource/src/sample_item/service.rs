@@ -119,7 +119,7 @@ impl SampleItemService for SampleItems {
     ) -> Reply<pb::ListSampleItemsResponse> {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
-        let list = async move |connection: &mut _| ops::list(connection, permit, pager.page).await;
+        let list = async move |connection: &_| ops::list(connection, permit, pager.page).await;
         let (sample_items, meta) = call.list(&self.app, pager, list, SampleItem::key).await?;
         call.read(pb::ListSampleItemsResponse { data: sample_items.into_iter().map(to_message).collect(), meta })
     }

@@ -141,12 +141,12 @@ pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<
 
 /// Returns a page of sample items, newest first.
 pub(super) async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     page: Page,
 ) -> Result<Vec<SampleItem>> {
     let query = newest_first!(visible(visibility), sample_items::created_at, page);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Row::try_into).collect()
 }
 
@@ -158,7 +158,7 @@ pub(super) async fn get_batch(connection: &mut Connection, ids: Vec<Uuid>) -> Re
     rows.into_iter().map(Row::try_into).collect()
 }
 
-pub(super) async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+pub(super) async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
     let query = visible(visibility).select(sample_items::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(query)).await
 }
