@@ -27,7 +27,7 @@ pub(crate) async fn fail_orphans(app: &App, before: DateTime<Utc>) -> Result<usi
     for id in orphans.iter().copied() {
         match app.database.transaction(async move |work: &mut Work| fail(work, id).await).await {
             // It was erased with its account, or a server with its module ended it.
-            Err(error) if matches!(error.reason(), Reason::NotFound | Reason::Conflict) => {}
+            Err(error) if error.reason() == Reason::NotFound || error.reason() == Reason::Conflict => {}
             failed => failed?,
         }
     }

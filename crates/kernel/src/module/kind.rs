@@ -12,7 +12,7 @@ pub(super) struct KindName {
 
 impl KindName {
     /// Returns the fault of the name in a module.
-    pub fn fault(&self, module: &str) -> Option<String> {
+    pub(super) fn fault(&self, module: &str) -> Option<String> {
         let is_own = match self.name.split_once('.') {
             Some((prefix, _)) => prefix == module,
             None => self.may_lack_prefix,
