@@ -49,8 +49,8 @@ fn render(operation: Operation) -> pb::Operation {
     }
 }
 
-/// Runs a write that begins an operation, and responds with the message that contains it. A repeated request with the same key
-/// gets the operation as it is now. The policy of the method has a `pending_field` and a `poll_location`.
+/// Runs a write that begins an operation, and responds with the message that contains it. A repeated request with the
+/// same key gets the operation as it is now. The policy of the method has a `pending_field` and a `poll_location`.
 ///
 /// # Errors
 /// As [`Call::write`]; `NOT_FOUND` for a repeated request whose operation is gone or no longer within reach.

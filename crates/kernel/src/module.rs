@@ -321,9 +321,9 @@ impl Module {
         self
     }
 
-    /// Declares the name of a kind of what another module collects, such as `fleet.end_leases` of the operations. The start checks
-    /// that the name is that of this module, a dot, and lower-case words joined by `_`, with at most 100 bytes. The modules
-    /// `unprefixed` have names without a dot, too.
+    /// Declares the name of a kind of what another module collects, such as `fleet.end_leases` of the operations. The start
+    /// checks that the name is that of this module, a dot, and lower-case words joined by `_`, with at most 100 bytes. The
+    /// modules `unprefixed` have names without a dot, too.
     pub fn kind(mut self, what: &'static str, name: &'static str, unprefixed: &[&str]) -> Self {
         self.kinds.push(KindName { what, name, may_lack_prefix: unprefixed.contains(&self.name) });
         self

@@ -13,8 +13,8 @@ use super::{ops, store};
 /// Ends the leases of an account that began before a time, in steps of a few leases.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EndLeases {
-    /// The time of the request, by the clock of its server: the work leaves the leases that began later, so that it ends, and
-    /// those that a server whose clock is ahead began shortly before.
+    /// The time of the request, by the clock of its server: the work leaves the leases that began later, so that it ends,
+    /// and those that a server whose clock is ahead began shortly before.
     pub before: DateTime<Utc>,
 }
 
