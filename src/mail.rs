@@ -38,7 +38,7 @@ use self::{
     config::MailConfig,
     job::SendMail,
     jobs::{BulkMails, UrgentMails},
-    kind::{Declared, Kinds},
+    kind::{Kind, Kinds},
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
     transport::Transport,
@@ -91,9 +91,8 @@ fn check_templates(all: &Contributions, config: &MailConfig) -> Vec<ConfigError>
 
 /// Collects the kinds of mail that the modules declare.
 fn open_kinds(all: &Contributions) -> anyhow::Result<Kinds> {
-    let faults: Vec<_> = all.all::<Declared>().filter_map(Declared::fault).collect();
-    let kinds = if faults.is_empty() { Kinds::new(all.all::<Declared>().map(|one| one.kind)) } else { Err(faults) };
-    kinds.map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
+    Kinds::new(all.all::<&'static Kind>().copied())
+        .map_err(|faults| anyhow::anyhow!("the kinds of mail are not usable:\n  {}", faults.join("\n  ")))
 }
 
 /// Checks that each event that causes mail is declared: no other would ever be published.

@@ -29,7 +29,7 @@ use crate::proto::{
 };
 
 // The interface of a module whose work is an operation, beside `ops`.
-pub(crate) use service::render;
+pub use service::write;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
@@ -38,10 +38,16 @@ pub(crate) fn module() -> Module {
             Personal::of_user("operations", "owner_id").kept(ANONYMOUS),
         ])
         .retention([jobs::OPERATIONS])
-        .part(|app| Ok(Kinds::new(Modules::of(app).contributions().all::<Kind>().copied())))
+        .part(|app| Kinds::new(Modules::of(app).contributions().all::<Kind>().copied(), &app.contract.policies))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .command::<Jobs>()
+        .every(
+            HOUR,
+            "fail_orphaned_operations",
+            "Fails operations whose kind no module declares, OPERATIONS_KEPT after their last change",
+            jobs::fail_orphans,
+        )
         .every(
             HOUR,
             "forget_operations",

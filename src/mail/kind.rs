@@ -11,7 +11,9 @@ use minijinja::Value;
 use serde::Serialize;
 
 use crate::mail::{links::Links, locale::Locale, model::Mail};
-use mainstay_kernel::{app::App, config::Quota, database::Connection, error::Result, secret::SecretKey};
+use mainstay_kernel::{
+    app::App, config::Quota, database::Connection, error::Result, module::is_kind_name, secret::SecretKey,
+};
 
 pub use content::Content;
 pub use draft::Draft;
@@ -169,28 +171,6 @@ impl Kind {
     }
 }
 
-/// A kind, and the name of the module that declares it.
-#[derive(Debug)]
-pub(crate) struct Declared {
-    pub(crate) module: &'static str,
-    pub(crate) kind: &'static Kind,
-}
-
-/// The modules whose kinds have no name of a module.
-const OWN: [&str; 5] = ["identity", "orders", "payments", "subscriptions", "support"];
-
-impl Declared {
-    /// Returns the fault of a name that does not begin with that of the module.
-    pub(crate) fn fault(&self) -> Option<String> {
-        let (module, name) = (self.module, self.kind.name);
-        let is_own = match name.split_once('.') {
-            Some((prefix, _)) => prefix == module,
-            None => OWN.contains(&module),
-        };
-        (!is_own).then(|| format!("{name}: the name must begin with that of its module, {module}, and a dot"))
-    }
-}
-
 /// The kinds of mail of all modules, by name.
 #[derive(Debug, Clone)]
 pub struct Kinds(BTreeMap<&'static str, &'static Kind>);
@@ -199,13 +179,10 @@ impl Kinds {
     /// Collects the kinds.
     ///
     /// # Errors
-    /// Every name that is not valid, or that two kinds or templates share.
+    /// Every name that two kinds or templates share, and every template without a valid name or an English text.
     pub(crate) fn new(all: impl IntoIterator<Item = &'static Kind>) -> std::result::Result<Self, Vec<String>> {
         let (mut kinds, mut faults, mut templates) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         for kind in all {
-            if !is_name(kind.name) {
-                faults.push(format!("{}: is not the name of a kind of mail, such as fleet.lease_ending", kind.name));
-            }
             if kinds.insert(kind.name, kind).is_some() {
                 faults.push(format!("{}: two kinds of mail have the name", kind.name));
             }
@@ -213,7 +190,7 @@ impl Kinds {
                 if let Some(other) = templates.insert(template.name, kind.name).filter(|other| *other != kind.name) {
                     faults.push(format!("{}: a template of {} and of {other}", template.name, kind.name));
                 }
-                if !is_name(template.name) || template.texts.iter().all(|(language, _)| *language != "en") {
+                if !is_kind_name(template.name) || template.texts.iter().all(|(language, _)| *language != "en") {
                     faults.push(format!("{}: a template needs a name like a kind, and an English text", template.name));
                 }
             }
@@ -232,43 +209,5 @@ impl Kinds {
     /// Returns all kinds, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &'static Kind> {
         self.0.values().copied()
-    }
-}
-
-/// Returns whether a name consists of lower-case letters, digits and `_`, with at most one dot inside. Files of templates
-/// and paths of previews have such names.
-fn is_name(name: &str) -> bool {
-    let is_word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
-    name.len() <= MAX_NAME && name.splitn(2, '.').all(is_word)
-}
-
-/// The maximum length of a name, as in the table `mails`.
-const MAX_NAME: usize = 100;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_has_the_name_of_its_module() {
-        let kind = Kind::of::<crate::identity::mails::SignIn>();
-        assert_eq!(Declared { module: "identity", kind }.fault(), None);
-        let fault = "sign_in: the name must begin with that of its module, fleet, and a dot";
-        assert_eq!(Declared { module: "fleet", kind }.fault().as_deref(), Some(fault));
-    }
-
-    #[test]
-    fn a_name_is_that_of_a_file_and_of_a_module() {
-        for good in ["sign_in", "fleet.lease_ending", "a1.b2"] {
-            assert!(is_name(good), "{good}");
-        }
-        for bad in
-            ["", ".", "Fleet.lease", "fleet.", ".lease", "fleet.lease.ending", "fleet/lease", "1a", &"a".repeat(101)]
-        {
-            assert!(!is_name(bad), "{bad}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use mainstay_kernel::{
     schedule::{BATCH, in_batches},
 };
 
-use crate::operations::store;
+use crate::operations::{ops, store};
 
 /// The shortest retention is the longest one of the idempotency keys that refer to an operation.
 pub(super) const OPERATIONS: Retention = Retention::of(
@@ -17,6 +17,11 @@ pub(super) const OPERATIONS: Retention = Retention::of(
     ["30d", "400d"],
     "How long operations are kept after they ended",
 );
+
+pub(super) async fn fail_orphans(app: App) -> Result<usize> {
+    let before = OPERATIONS.start(&app.config, app.clock.now());
+    ops::fail_orphans(&app, before).await
+}
 
 pub(super) async fn forget_operations(app: App) -> Result<usize> {
     let before = OPERATIONS.start(&app.config, app.clock.now());

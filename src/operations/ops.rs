@@ -2,6 +2,7 @@
 
 mod job;
 mod kind;
+mod orphans;
 mod registry;
 mod run;
 
@@ -29,6 +30,7 @@ use mainstay_kernel::{
 
 pub use job::{Outcome, RunOperation, run};
 pub use kind::{End, OperationKind};
+pub(crate) use orphans::fail_orphans;
 pub use registry::{CarriesOut, Kind, Kinds};
 pub use run::Run;
 // For the modules that carry out operations.
@@ -83,25 +85,34 @@ pub fn load_changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFut
 /// Returns an operation.
 ///
 /// # Errors
+/// `NOT_FOUND`, also for an operation that is out of reach or of a kind that is hidden from the caller.
+pub async fn get(connection: &Connection, permit: &Permit, kinds: &Kinds, id: OperationId) -> Result<Operation> {
+    store::get(connection, permit.visibility(), &kinds.hidden(permit), id).await
+}
+
+/// Returns the operation that an earlier request began, to a caller that may begin such operations.
+///
+/// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, permit: &Permit, id: OperationId) -> Result<Operation> {
-    store::get(connection, permit.visibility(), id).await
+pub(super) async fn replayed(connection: &Connection, permit: &Permit, id: OperationId) -> Result<Operation> {
+    store::get(connection, permit.visibility(), &[], id).await
 }
 
 /// Cancels an operation. A worker that is running it notices when it tries to store its next batch, which is then
 /// rolled back; batches already stored are kept.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed; `UNAVAILABLE` if no module of this
-/// program declares its kind.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed; `PERMISSION_DENIED` if the caller lacks the
+/// scope of its kind; `UNAVAILABLE` if no module of this program declares the kind.
 pub async fn cancel(
     work: &mut Work,
     kinds: &Kinds,
     id: OperationId,
     expected: Option<ExpectedVersions>,
 ) -> Result<Operation> {
-    let (visibility, now) = (work.permit()?.visibility(), work.now());
-    let operation = store::lock(work.connection().await?, visibility, id).await?;
+    let (permit, now) = (work.permit()?, work.now());
+    let operation = store::lock(work.connection().await?, permit.visibility(), &kinds.hidden(&permit), id).await?;
+    kinds.check_cancel(&operation.kind, &permit)?;
     ExpectedVersions::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
     (kinds.of(&cancelled.kind)?.cancel)(work, &cancelled).await?;
@@ -112,9 +123,10 @@ pub async fn cancel(
 ///
 /// # Errors
 /// Any database error.
-pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result<Listed<Operation>> {
-    let total = page.total(store::total(connection, permit.visibility())).await?;
-    Ok((store::list(connection, permit.visibility(), page.and_next()).await?, total))
+pub async fn list(connection: &Connection, permit: Permit, kinds: Kinds, page: Page) -> Result<Listed<Operation>> {
+    let (visibility, hidden) = (permit.visibility(), kinds.hidden(&permit));
+    let total = page.total(store::total(connection, visibility, &hidden)).await?;
+    Ok((store::list(connection, visibility, &hidden, page.and_next()).await?, total))
 }
 
 /// Returns a page of an operation's invalid rows plus one more if another page follows, and the total unless paging by
@@ -122,8 +134,14 @@ pub async fn list(connection: &Connection, permit: Permit, page: Page) -> Result
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn errors(connection: &Connection, permit: Permit, id: OperationId, page: Page) -> Result<Listed<RowError>> {
-    let operation = store::get(connection, permit.visibility(), id).await?;
+pub async fn errors(
+    connection: &Connection,
+    permit: Permit,
+    kinds: Kinds,
+    id: OperationId,
+    page: Page,
+) -> Result<Listed<RowError>> {
+    let operation = get(connection, &permit, &kinds, id).await?;
     let total = page.total(async { Ok::<_, Error>(Total::exact(operation.progress.failed)) }).await?;
     Ok((store::errors(connection, id, page.and_next()).await?, total))
 }

@@ -108,12 +108,25 @@ impl TryFrom<Row> for Operation {
 
 visible!(operations, owner_id);
 
+/// Selects the operations that a caller reaches, without those of hidden kinds.
+fn readable<'q>(visibility: Visibility, hidden: &[&'static str]) -> Boxed<'q> {
+    match hidden {
+        [] => visible(visibility),
+        hidden => visible(visibility).filter(operations::kind_name.ne_all(hidden.to_vec())),
+    }
+}
+
 /// Returns one operation that is visible to the caller.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
-    let query = visible(visibility).filter(operations::id.eq(id)).select(Row::as_select());
+pub async fn get(
+    connection: &Connection,
+    visibility: Visibility,
+    hidden: &[&'static str],
+    id: OperationId,
+) -> Result<Operation> {
+    let query = readable(visibility, hidden).filter(operations::id.eq(id)).select(Row::as_select());
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
@@ -129,24 +142,35 @@ pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Resu
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
+pub async fn lock(
+    connection: &mut Connection,
+    visibility: Visibility,
+    hidden: &[&'static str],
+    id: OperationId,
+) -> Result<Operation> {
     // A boxed query has no lock clause, so visibility is checked on the row. The error is the same.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    let is_hidden = |row: &Row| hidden.iter().any(|kind| *kind == row.kind_name);
+    let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id) && !is_hidden(row));
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
 /// Returns a page of operations, newest first.
-pub async fn list(mut connection: &Connection, visibility: Visibility, page: Page) -> Result<Vec<Operation>> {
-    let query = newest_first!(visible(visibility), operations::created_at, page);
+pub async fn list(
+    mut connection: &Connection,
+    visibility: Visibility,
+    hidden: &[&'static str],
+    page: Page,
+) -> Result<Vec<Operation>> {
+    let query = newest_first!(readable(visibility, hidden), operations::created_at, page);
     let rows: Vec<Row> = query.select(Row::as_select()).load(&mut connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }
 
 /// Counts the operations that are visible to the caller, up to a bound.
-pub async fn total(connection: &Connection, visibility: Visibility) -> Result<Total> {
-    let limited = visible(visibility).select(operations::id).limit(count::BOUND + 1);
+pub async fn total(connection: &Connection, visibility: Visibility, hidden: &[&'static str]) -> Result<Total> {
+    let limited = readable(visibility, hidden).select(operations::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 
@@ -212,6 +236,21 @@ pub async fn insert_errors(connection: &mut Connection, operation: OperationId, 
         .execute(connection)
         .await?;
     if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
+}
+
+/// Returns at most `limit` operations that have not ended nor changed since `before`, and whose kind is none of these.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn orphans(
+    connection: &mut Connection,
+    kinds: Vec<&'static str>,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<OperationId>> {
+    let idle = operations::table.filter(operations::finished_at.is_null()).filter(operations::updated_at.lt(before));
+    let orphans = idle.filter(operations::kind_name.ne_all(kinds)).order(operations::updated_at);
+    Ok(orphans.select(operations::id).limit(limit).load(connection).await?)
 }
 
 /// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may

@@ -166,11 +166,11 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
     let id = OperationId(row.get(0));
     for _ in 0..ROUNDS {
         let task = server.database.autocommit(async move |connection| {
-            let operation = operation::get(connection, Visibility::All, id).await?;
+            let operation = operation::get(connection, Visibility::All, &[], id).await?;
             let (account, owner) = (Visibility::Account(operation.account), Visibility::Principal(operation.owner));
             for start in starts(Key { rank: None, time: operation.created_at, id: id.0 }) {
                 for visibility in [Visibility::All, account, owner] {
-                    operation::list(connection, visibility, start.page(21)).await?;
+                    operation::list(connection, visibility, &[], start.page(21)).await?;
                 }
                 operation::errors(connection, id, start.page(21)).await?;
             }

@@ -18,6 +18,7 @@
 
 mod about;
 mod assembly;
+mod kind;
 mod process;
 mod registrations;
 
@@ -50,6 +51,8 @@ use crate::{
 
 pub use about::About;
 pub use assembly::{Fault, Modules};
+use kind::KindName;
+pub use kind::is_kind_name;
 pub use process::{PrivateDatabase, Process, Purpose, Start};
 use registrations::Registrations;
 
@@ -69,6 +72,7 @@ pub struct Module {
     partitioned: Vec<PartitionedTable>,
     personal: Vec<Personal>,
     retentions: Vec<Retention>,
+    kinds: Vec<KindName>,
     registered: Registrations,
 }
 
@@ -93,6 +97,7 @@ impl Module {
             partitioned: Vec::new(),
             personal: Vec::new(),
             retentions: Vec::new(),
+            kinds: Vec::new(),
             registered: Registrations::default(),
         }
     }
@@ -313,6 +318,14 @@ impl Module {
     /// Adds example values of fields for the API description.
     pub fn examples(mut self, examples: Examples) -> Self {
         self.registered.examples.push((self.name, examples));
+        self
+    }
+
+    /// Declares the name of a kind of what another module collects, such as `fleet.end_leases` of the operations. The start
+    /// checks that the name is that of this module, a dot, and lower-case words joined by `_`, with at most 100 bytes. The
+    /// modules `unprefixed` have names without a dot, too.
+    pub fn kind(mut self, what: &'static str, name: &'static str, unprefixed: &[&str]) -> Self {
+        self.kinds.push(KindName { what, name, may_lack_prefix: unprefixed.contains(&self.name) });
         self
     }
 

@@ -103,7 +103,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// Returns the key of the job for a subject.
 pub fn key<J: Job>(subject: Uuid) -> String {
-    format!("{}:{subject}", J::NAME)
+    key_of(J::NAME, subject)
+}
+
+fn key_of(kind: &str, subject: Uuid) -> String {
+    format!("{kind}:{subject}")
 }
 
 /// Adds a job within the caller's transaction. It replaces a waiting job with the same key. A running one continues,
@@ -188,6 +192,14 @@ pub async fn cancel<J: Job>(connection: &Connection, subject: Uuid) -> Result<()
 /// Any error of Postgres.
 pub async fn forget<J: Job>(connection: &Connection, subjects: &[Uuid]) -> Result<()> {
     queue::remove_all(connection, subjects.iter().map(|subject| key::<J>(*subject)).collect()).await
+}
+
+/// Removes the waiting and dead job of a subject by the name of its kind, which no module of this program declares.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn forget_undeclared(connection: &Connection, kind: &str, subject: Uuid) -> Result<()> {
+    queue::remove_all(connection, vec![key_of(kind, subject)]).await
 }
 
 /// The implementation of a job.

@@ -12,7 +12,6 @@ pub(crate) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Vehicle", "id") | (_, "vehicle_id") => json!(VEHICLE).into(),
         ("Lease", "id") | (_, "lease_id") => json!(LEASE).into(),
         ("Lease", "order_id" | "end_time") => Example::Omitted,
-        ("BegunOperation", "operation_id") => json!("0197c3da-11f0-7c35-8d02-6e5b4a392817").into(),
         (_, "plate") => json!("M-AI 2036").into(),
         (_, "model") => json!("Volta 3").into(),
         (_, "status") => json!("VEHICLE_STATUS_AVAILABLE").into(),

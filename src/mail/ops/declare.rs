@@ -5,7 +5,7 @@ use std::future::ready;
 use chrono::{DateTime, Utc};
 
 use crate::mail::{
-    kind::{Declared, Kind, MailKind},
+    kind::{Kind, MailKind},
     store,
 };
 use mainstay_kernel::{
@@ -18,6 +18,9 @@ use mainstay_kernel::{
 /// The outcomes of a mail in the metrics.
 const OUTCOMES: &[&str] = &["sent", "tried", "suppressed", "rejected", "expired", "given_up"];
 
+/// The modules whose kinds have no name of a module.
+const OWN: [&str; 5] = ["identity", "orders", "payments", "subscriptions", "support"];
+
 /// A module that sends mail.
 pub trait SendsMail {
     /// Declares a kind of mail. Its templates are checked at the start.
@@ -29,8 +32,7 @@ impl SendsMail for Module {
     fn mail<K: MailKind>(self) -> Self {
         let count = Metric::counter("mainstay_mails_total", "Mails by kind and outcome")
             .labels(const { &[("kind", &[K::NAME]), ("outcome", OUTCOMES)] });
-        let declared = Declared { module: self.name(), kind: Kind::of::<K>() };
-        let module = self.needs(&["mail"]).contribute(declared).metrics([count]);
+        let module = self.needs(&["mail"]).kind("mail", K::NAME, &OWN).contribute(Kind::of::<K>()).metrics([count]);
         match K::EVENT {
             Some(_) => module.on_every_event(|_, events, now| Box::pin(ready(Ok(about::<K>(events, now))))),
             None => module,

@@ -3,7 +3,7 @@ use std::fs;
 use chrono::DateTime;
 
 use super::*;
-use crate::mail::kind::{Compose, Declared, Draft, Kind, MailKind, Template};
+use crate::mail::kind::{Compose, Draft, Kind, MailKind, Template};
 use mainstay_kernel::config::Source as Variables;
 
 fn brand(values: &[(&str, &str)]) -> Brand {
@@ -206,8 +206,6 @@ fn every_text_shows_the_required_link_of_any_form() {
 fn every_fault_of_a_kind_is_named() {
     let unsampled = Kind::of::<Unsampled>();
     let kinds = Kinds::new([unsampled]).expect("a good name");
-    let declared = |module| Declared { module, kind: unsampled }.fault().is_some();
-    assert_eq!(["fleet", "trips", "identity"].map(declared), [false, true, true]);
     let policies = &crate::product().modules().expect("they fit").contract.policies;
     let message = crate::mail::check_events(kinds.clone(), policies).expect_err("a fault").to_string();
     assert!(message.ends_with("\n  fleet.unsampled: no module declares the event fleet.nothing"), "{message}");

@@ -120,7 +120,7 @@ pub(super) async fn end<K: OperationKind>(work: &mut Work, operation: &Operation
 }
 
 async fn read(app: &App, id: OperationId) -> Result<Operation> {
-    app.database.autocommit(async move |connection| store::get(connection, Visibility::All, id).await).await
+    app.database.autocommit(async move |connection| store::get(connection, Visibility::All, &[], id).await).await
 }
 
 /// Fails an operation whose job will not run again. An operation that has ended is left unchanged.
@@ -131,7 +131,7 @@ async fn abandon<K: OperationKind>(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let failure = Failure::new(Reason::InternalError, K::GIVEN_UP);
     let transaction = app.database.transaction(async move |work: &mut Work| {
-        let operation = store::get(work.connection().await?, Visibility::All, id).await?;
+        let operation = store::get(work.connection().await?, Visibility::All, &[], id).await?;
         end::<K>(work, &operation.fail(failure, now)?).await
     });
     match transaction.await {

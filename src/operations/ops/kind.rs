@@ -15,8 +15,15 @@ use crate::operations::model::{Failure, Operation};
 /// worker that dies leaves the steps before, and the next one continues after them.
 pub trait OperationKind: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     /// The name, in the table `operations`, in the API and of the job: lower-case words joined by `_`, after the name of
-    /// the module and a dot, as in `fleet.rename_model`. Mainstay's own kinds have no name of a module.
+    /// the module and a dot, as in `fleet.rename_model`, at most 100 characters. Mainstay's own kinds have no name of a
+    /// module.
     const NAME: &'static str;
+
+    /// The scope with which a caller begins, reads and cancels such an operation: that of the method that begins it.
+    const SCOPE: &'static str;
+
+    /// A scope with which a caller reads such an operation, too.
+    const READ_SCOPE: &'static str = Self::SCOPE;
 
     /// The number in the enum of the API, which has the kinds from before kinds had names in the API.
     const NUMBER: Option<i16> = None;

@@ -5,13 +5,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future::ready, stream};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
-use uuid::Uuid;
 
-use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
 use crate::{
     files::canonical_type,
-    operations::{model::Operation, ops as operation, render},
+    operations,
     support::import::{
         model::{
             Format, ReadOptions,
@@ -24,7 +22,6 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     contract::{Validate, proto::google::api::HttpBody},
-    database::Connection,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, unreadable},
     id::AccountId,
@@ -60,21 +57,8 @@ pub(crate) async fn import(
         fingerprint.update(serde_json::to_vec(&options).map_err(Error::internal)?);
     }
     let call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
-    let permit = call.permit()?;
-    let committed = call.commit(app, async move |work: &mut Work| {
-        let operation = ops::begin(work, account, (format, options), file).await?;
-        Ok(message(operation))
-    });
-    let current = committed.await?.resolve(async |id: Uuid| {
-        let id = OperationId(id);
-        let read = async move |connection: &mut Connection| operation::get(connection, &permit, id).await;
-        Ok(message(app.database.autocommit(read).await?))
-    });
-    call.respond(current.await?)
-}
-
-fn message(operation: Operation) -> pb::ImportTicketsResponse {
-    pb::ImportTicketsResponse { data: Some(render(operation)) }
+    let begin = async move |work: &mut Work| ops::begin(work, account, (format, options), file).await;
+    operations::write(&call, app, begin, |operation| pb::ImportTicketsResponse { data: Some(operation) }).await
 }
 
 async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<ReceivedFile, Status> {

@@ -70,12 +70,12 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         app: &App,
         call: &Call<R>,
         token: &str,
-        render: fn(Event<T>, String) -> M,
+        render: impl Fn(Event<T>, String) -> M + Clone + Send + Sync + 'static,
     ) -> Result<Response<Messages<M>>> {
         let visibility = call.permit()?.visibility();
-        let app_of_messages = app.clone();
+        let of_messages = (app.clone(), render.clone());
         let messages = move |page, seal| {
-            let app = app_of_messages.clone();
+            let (app, render) = of_messages.clone();
             let messages: BoxFuture<'static, _> = Box::pin(self.messages(app, visibility, page, seal, render));
             messages
         };
@@ -89,7 +89,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         visibility: Visibility,
         page: Page<RecordedChange>,
         seal: Seal,
-        render: fn(Event<T>, String) -> M,
+        render: impl Fn(Event<T>, String) -> M + Send + Sync,
     ) -> Result<Vec<M>> {
         let is_wanted = |entry: &RecordedChange| {
             let change = &entry.change;

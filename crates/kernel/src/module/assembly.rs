@@ -71,7 +71,7 @@ impl Modules {
     /// # Errors
     /// Every fault: modules of one name or without one that they need, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
     /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
-    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
+    /// commands that exist twice, kinds with the name of another module, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
     pub fn new(
         about: About,
         product: Option<Set>,

@@ -1,5 +1,6 @@
 //! Handlers of `fleet.v1.LeaseService`.
 
+use mainstay::operations;
 use mainstay_kernel::{
     app::App,
     grpc::{Call, Reply, render::time},
@@ -94,10 +95,7 @@ impl LeaseService for Leases {
     async fn end_leases(&self, request: Request<pb::EndLeasesRequest>) -> Reply<pb::EndLeasesResponse> {
         let call = Call::admit(request)?;
         let account = AccountId::parse(&call.message.account_id)?;
-        call.write(&self.app, async move |work: &mut Work| {
-            let operation_id = end_all::begin(work, account).await?.to_string();
-            Ok(pb::EndLeasesResponse { data: Some(pb::BegunOperation { operation_id }) })
-        })
-        .await
+        let begin = async move |work: &mut Work| end_all::begin(work, account).await;
+        operations::write(&call, &self.app, begin, |operation| pb::EndLeasesResponse { data: Some(operation) }).await
     }
 }

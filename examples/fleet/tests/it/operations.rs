@@ -2,10 +2,10 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use mainstay_test_kit::{Client, TestServer};
+use mainstay_test_kit::{Client, Response, TestServer};
 use serde_json::{Value, json};
 
-use crate::{run_with, start};
+use crate::{path, run_with, start};
 
 /// The signal of `kill -9`.
 const SIGKILL: i32 = 9;
@@ -25,9 +25,12 @@ async fn lease_many(server: &TestServer, customer: &Client) {
 }
 
 /// Begins the operation, and returns its path.
-async fn begin(admin: &Client, customer: &Client) -> String {
-    let response = admin.post("/api/v1/leases/end", json!({ "accountId": customer.account().to_string() })).await;
-    format!("/api/v1/operations/{}", response.data()["operationId"].as_str().expect("an id"))
+async fn begin(caller: &Client, customer: &Client) -> String {
+    path("operations", &end_leases(caller, customer).await.data())
+}
+
+async fn end_leases(caller: &Client, customer: &Client) -> Response {
+    caller.post("/api/v1/leases/end", json!({ "accountId": customer.account().to_string() })).await
 }
 
 async fn ended(server: &TestServer) -> Vec<String> {
@@ -58,6 +61,56 @@ async fn an_operation_of_the_module_reports_its_progress_and_its_name() {
     assert_eq!(ended(&server).await, ["25"]);
     let unknown = json!({ "accountId": "00000000-0000-7000-8000-000000000000" });
     admin.post("/api/v1/leases/end", unknown).await.failure(404, "NOT_FOUND");
+}
+
+/// The client polls what the response names, and a repeated request says how far the operation is.
+#[tokio::test]
+async fn the_response_is_the_operation_and_a_replay_has_its_present_state() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await.with("idempotency-key", "end"), server.customer().await);
+    lease_many(&server, &customer).await;
+    let begun = end_leases(&admin, &customer).await;
+    let path = path("operations", &begun.data());
+    assert_eq!((begun.status, begun.header("location"), begun.header("retry-after")), (202, path.as_str(), "1"));
+    assert_eq!(begun.data(), admin.get(&path).await.data());
+    server.run_jobs().await;
+    let again = end_leases(&admin, &customer).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, "true"));
+    assert_eq!(again.data()["state"], "OPERATION_STATE_SUCCEEDED");
+    assert_eq!(again.data(), admin.get(&path).await.data());
+    assert_eq!(server.database().sql("SELECT count(*) FROM operations").await, ["1"]);
+}
+
+/// A service key needs no scope of another module for the operations that it begins.
+#[tokio::test]
+async fn a_key_with_the_scope_of_the_kind_polls_and_cancels_what_it_began() {
+    let server = start().await;
+    let customer = server.customer().await;
+    let key = server.service(&["fleet.leases.write"]).await;
+    let path = begin(&key, &customer).await;
+    let cancel = format!("{path}/cancel");
+    assert_eq!(key.get(&path).await.data()["kindName"], "fleet.end_leases");
+    let listed = async |key: &Client| key.get("/api/v1/operations").await.data().as_array().map(Vec::len);
+    assert_eq!(listed(&key).await, Some(1));
+    let other = server.service(&["fleet.leases.write"]).await;
+    other.get(&path).await.failure(404, "NOT_FOUND");
+
+    // A key that may read operations of the kind, and one that may not, as if each had begun this one.
+    for (scope, status) in [("fleet.leases.read", 403), ("fleet.vehicles.read", 404)] {
+        let reader = server.service(&[scope]).await;
+        let hand_over =
+            format!("UPDATE operations SET owner_id = (SELECT id FROM service_keys WHERE scopes = ARRAY['{scope}'])");
+        server.database().sql(&hand_over).await;
+        let (code, count) = if status == 403 { ("PERMISSION_DENIED", 1) } else { ("NOT_FOUND", 0) };
+        assert_eq!(listed(&reader).await, Some(count), "{scope}");
+        assert_eq!(reader.get(&path).await.status, if count == 1 { 200 } else { 404 }, "{scope}");
+        assert_eq!(reader.get(&format!("{path}/errors")).await.status, if count == 1 { 200 } else { 404 }, "{scope}");
+        reader.post(&cancel, json!({})).await.failure(status, code);
+    }
+
+    let path = begin(&key, &customer).await;
+    let canceled = key.post(&format!("{path}/cancel"), json!({})).await.data();
+    assert_eq!(canceled["state"], "OPERATION_STATE_CANCELLED");
 }
 
 /// The steps before the crash are kept, and the next worker continues after them.
@@ -114,4 +167,30 @@ async fn an_operation_of_a_module_that_is_gone_is_listed_and_can_not_be_canceled
     server.database().sql("UPDATE operations SET kind_name = 'depots.move'").await;
     assert_eq!(admin.get("/api/v1/operations").await.data()[0]["kindName"], "depots.move");
     admin.post(&format!("{path}/cancel"), json!({})).await.failure(503, "UNAVAILABLE");
+}
+
+/// Otherwise it would remain until its account is erased. One that a server of another version may carry out is kept, and so
+/// is one of a module that is present, however long it waits.
+#[tokio::test]
+async fn an_operation_of_a_module_that_is_gone_fails_in_the_end() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    let (lost, present) = (begin(&admin, &customer).await, begin(&admin, &customer).await);
+    let id = lost.rsplit_once('/').expect("an id").1;
+    let gone = format!(
+        "UPDATE operations SET kind_name = 'depots.move' WHERE id = '{id}';
+         UPDATE jobs SET kind = 'depots.move', key = 'depots.move:{id}' WHERE key = 'fleet.end_leases:{id}'"
+    );
+    server.database().sql(&gone).await;
+    let waiting = "SELECT count(*) FROM jobs WHERE kind IN ('depots.move', 'fleet.end_leases')";
+    for (age, state, jobs) in [(29, "PENDING", "2"), (31, "FAILED", "1")] {
+        server.database().sql(&format!("UPDATE operations SET updated_at = now() - interval '{age} days'")).await;
+        server.run_task("fail_orphaned_operations").await;
+        let operation = admin.get(&lost).await.data();
+        assert_eq!(operation["state"], format!("OPERATION_STATE_{state}"), "after {age} days");
+        assert_eq!(server.database().sql(waiting).await, [jobs]);
+        assert_eq!(admin.get(&present).await.data()["state"], "OPERATION_STATE_PENDING");
+    }
+    let failure = admin.get(&lost).await.data()["failure"].clone();
+    assert_eq!(failure["code"], "UNAVAILABLE", "{failure:#}");
 }

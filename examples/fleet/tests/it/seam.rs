@@ -10,12 +10,18 @@ use std::{
 use axum::routing::get;
 use clap::Parser;
 use fleet::{
-    lease::{command::LeasesCommand, service::Leases},
+    lease::{command::LeasesCommand, mail::LeaseEnding, service::Leases},
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
 use futures_util::future::{BoxFuture, ready};
-use mainstay::mail::transport::{Failure, OutgoingMail, Transport};
+use mainstay::{
+    mail::{
+        ops::SendsMail as _,
+        transport::{Failure, OutgoingMail, Transport},
+    },
+    operations::ops::{CarriesOut as _, End, OperationKind, Run},
+};
 use mainstay_kernel::{
     app::App,
     command::{Command, Program},
@@ -29,6 +35,7 @@ use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{lease, product, run, start, vehicle};
 
@@ -51,7 +58,7 @@ fn faults(name: &'static str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{name} lacks {from}");
     let mut files = ChainFileResolver::new();
     files.add(Changed { name, text: text.replacen(from, to, 1) });
-    for includes in ["proto", "../../crates/kernel/proto", "../../crates/kernel/third_party"] {
+    for includes in ["proto", "../../proto", "../../crates/kernel/proto", "../../crates/kernel/third_party"] {
         files.add(IncludeFileResolver::new(root.join(includes)));
     }
     files.add(GoogleFileResolver::new());
@@ -137,6 +144,37 @@ fn faults_of_policies_and_routes_are_reported_together() {
     let wrong = both.replace("/api/v1/vehicles", "/api/v1/tickets").replace("vehicles.read", "vehicles.reed");
     let faults = faults("fleet/v1/vehicle_service.proto", &both, &wrong);
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
+}
+
+/// A kind of operation whose name has a fault.
+#[derive(Debug, Serialize, Deserialize)]
+struct Misnamed<const IS_LONG: bool> {}
+
+impl<const IS_LONG: bool> OperationKind for Misnamed<IS_LONG> {
+    const NAME: &'static str = if IS_LONG { TOO_LONG } else { "trips.end_all" };
+    const SCOPE: &'static str = "fleet.leases.write";
+
+    async fn run(&self, _: &mut Run<'_>) -> mainstay_kernel::error::Result<End> {
+        Ok(End::Succeeded)
+    }
+}
+
+/// A name of more than 100 characters.
+const TOO_LONG: &str =
+    "fleet.end_the_leases_of_every_account_that_has_not_paid_its_orders_within_the_time_that_its_contract_allows";
+
+/// The names go into tables and into the API for good.
+#[test]
+fn kinds_with_a_name_that_is_not_theirs() {
+    let faults = report(fleet::module().operation::<Misnamed<true>>().operation::<Misnamed<false>>());
+    let of_fleet =
+        |name| format!("the module fleet declares the kind of operation {name:?}: begin its name with fleet and");
+    assert_names(&faults, &[&of_fleet(TOO_LONG), &of_fleet("trips.end_all"), "use at most 100 characters"]);
+    let faults = report(Module::new("depots", b"").without_migrations().mail::<LeaseEnding>());
+    assert_names(
+        &faults,
+        &["the module depots declares the kind of mail \"fleet.lease_ending\": begin its name with depots"],
+    );
 }
 
 /// Two declarations could disagree about the bounds.

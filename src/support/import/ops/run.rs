@@ -26,6 +26,8 @@ use mainstay_kernel::{
 
 impl OperationKind for ImportTickets {
     const NAME: &'static str = "import_tickets";
+    const SCOPE: &'static str = "support.tickets.write";
+    const READ_SCOPE: &'static str = "support.tickets.read";
     const NUMBER: Option<i16> = Some(1);
     const LANE: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
     const GIVEN_UP: &'static str = "The import failed repeatedly and was given up; what was stored stays stored.";

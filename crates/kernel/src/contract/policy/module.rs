@@ -196,8 +196,10 @@ fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mu
             fault(format!("grant set {name:?} has a grant without role or reach: set both"));
         } else if grants[..index].iter().any(|earlier| earlier.role == role) {
             fault(format!("grant set {name:?} grants {} twice: remove one", role.as_str_name()));
-        } else if role == Role::Service && grant.reach_without_scope.is_some() {
-            fault(format!("grant set {name:?} lets services call without a scope: remove reach_without_scope"));
+        } else if role == Role::Service && grant.reach_without_scope.is_some_and(|reach| reach != Reach::OwnUser) {
+            fault(format!(
+                "grant set {name:?} lets services reach more than their own without a scope: reduce reach_without_scope"
+            ));
         }
     }
     if sets.insert(name.clone(), GrantSet { public: raw.public, grants }).is_some() {

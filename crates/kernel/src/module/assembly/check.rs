@@ -21,6 +21,7 @@ pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
         check_retentions(modules),
         check_migrations(modules),
         check_commands(modules, commands),
+        check_kinds(modules),
     ];
     checks.concat()
 }
@@ -150,6 +151,12 @@ fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Checks the names of the kinds that modules declare. Such a name goes into tables, metrics and the API for good.
+fn check_kinds(modules: &[Module]) -> Vec<Fault> {
+    let faults = |module: &Module| module.kinds.iter().filter_map(|kind| kind.fault(module.name)).collect::<Vec<_>>();
+    modules.iter().flat_map(faults).map(Fault).collect()
 }
 
 /// Checks the registrations that do not depend on a contract.

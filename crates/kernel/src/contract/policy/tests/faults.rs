@@ -169,8 +169,13 @@ fn a_grant_set_is_complete_and_its_own() {
     let grant = "grants: [{role: ROLE_AGENT reach: REACH_ANY}]";
     assert_eq!(set(&format!("{{name: \"all\" public: true {grant}}}")), [""; 0]);
     says(&set("{name: \"drivers\" grants: [{role: ROLE_AGENT}]}"), &["\"drivers\" has a grant without role or reach"]);
-    let service = "grants: [{role: ROLE_SERVICE reach: REACH_ANY reach_without_scope: REACH_OWN_USER}]";
-    says(&set(&format!("{{name: \"drivers\" {service}}}")), &["\"drivers\" lets services call without a scope"]);
+    let service = |without| {
+        set(&format!(
+            "{{name: \"drivers\" grants: [{{role: ROLE_SERVICE reach: REACH_ANY reach_without_scope: {without}}}]}}"
+        ))
+    };
+    says(&service("REACH_ANY"), &["\"drivers\" lets services reach more than their own without a scope"]);
+    assert_eq!(service("REACH_OWN_USER"), [""; 0]);
     let twice = "grants: [{role: ROLE_AGENT reach: REACH_ANY}, {role: ROLE_AGENT reach: REACH_OWN_USER}]";
     says(&set(&format!("{{name: \"drivers\" {twice}}}")), &["\"drivers\" grants ROLE_AGENT twice"]);
     says(&set(&format!("{{name: \"account\" {grant}}}")), &["\"account\" is shared", "another name"]);
