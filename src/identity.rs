@@ -194,6 +194,7 @@ pub(crate) fn module() -> Module {
             jobs::forget_data_exports,
         )
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after SIGN_INS_KEPT", jobs::expire_sign_ins)
+        .every(HOUR, "forget_devices", "Removes remembered devices that have expired", jobs::forget_devices)
         .every(
             MINUTE,
             "reset_second_factors",

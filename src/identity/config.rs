@@ -43,6 +43,8 @@ pub struct IdentityConfig {
     pub dns_servers: Vec<SocketAddr>,
     /// Whether the staff needs a second factor.
     pub second_factor_staff: SecondFactorPolicy,
+    /// How long the device of a customer is remembered, on which sign-ins need no second factor; zero for never.
+    pub second_factor_remembered: Duration,
     /// The name of the product, which authenticator apps show.
     pub app_name: String,
     /// The time between the request of a deletion and the erasure.
@@ -59,6 +61,13 @@ pub struct IdentityConfig {
     pub providers: Vec<Provider>,
     /// To whom passkeys belong; `None` if they are unavailable.
     pub relying_party: Option<RelyingPartyConfig>,
+}
+
+impl IdentityConfig {
+    /// Returns the lifetime of a device token: the next sign-in can take place after the session, and on a remembered device.
+    pub fn device_ttl(&self) -> Duration {
+        self.refresh_ttl.max(self.second_factor_remembered)
+    }
 }
 
 /// Whether users need a second factor.
@@ -145,6 +154,11 @@ impl Section for IdentityConfig {
             "Whether agents and admins need a second factor: required or optional. One without it can only add it, from the next sign-in or refresh",
         ),
         Variable::plain(
+            "SECOND_FACTOR_REMEMBERED",
+            "30d",
+            "How long sign-ins of a customer need no second factor on a device that the customer has remembered, at most 365d; 0s turns it off",
+        ),
+        Variable::plain(
             "DELETION_GRACE",
             "14d",
             "Time between the request to delete a user or an account and the erasure of the data, from 1h to 90d; until then the deletion can be canceled",
@@ -189,6 +203,10 @@ impl Section for IdentityConfig {
         if !(HOUR..=HOUR * 24 * 90).contains(&deletion_grace) {
             read.fault("DELETION_GRACE", "must be from 1h to 90d");
         }
+        let second_factor_remembered = read.duration("SECOND_FACTOR_REMEMBERED");
+        if second_factor_remembered > HOUR * 24 * 365 {
+            read.fault("SECOND_FACTOR_REMEMBERED", "must be at most 365d");
+        }
         let breaches: Option<Url> = read.optional("BREACHED_PASSWORDS_URL");
         if breaches.as_ref().is_some_and(|url| !is_https_or_loopback(url) || url.query().is_some()) {
             read.fault("BREACHED_PASSWORDS_URL", "must be an https URL without a query; plain http only for loopback");
@@ -207,6 +225,7 @@ impl Section for IdentityConfig {
             registration: read.parse("REGISTRATION"),
             dns_servers: dns_servers(read),
             second_factor_staff: read.parse("SECOND_FACTOR_STAFF"),
+            second_factor_remembered,
             impersonation_mail: read.parse("IMPERSONATION_MAIL"),
             mail_sign_in: read.parse("MAIL_SIGN_IN"),
             // The module for mail declares these variables, and says what is wrong with them.

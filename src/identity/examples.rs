@@ -13,6 +13,7 @@ const DELETION: &str = "0197b601-5d3e-7c42-8f19-2a6b7c8d9e0f";
 const DATA_EXPORT: &str = "0197b602-1f7a-7b35-9c48-d1e2f3a4b5c6";
 const LINKED_IDENTITY: &str = "0197b603-2c8e-7f16-9a4b-c7d8e9f0a1b2";
 const PASSKEY: &str = "0197b606-7d2e-7a51-b3c8-4f5a6b7c8d9e";
+const DEVICE: &str = "0197b607-4e1c-7b29-8d5f-3a4b5c6d7e8f";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
 const ACCOUNT_DOMAIN: &str = "0197b606-3d2e-7f59-b4a7-9c0d1e2f3a4b";
@@ -75,7 +76,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Passkey", "id") | (_, "passkey_id") => json!(PASSKEY).into(),
         ("Passkey" | "ConfirmPasskeyRequest" | "RenamePasskeyRequest", "name") => json!("Phone").into(),
         ("Passkey", "synced") => json!(true).into(),
-        ("Passkey", "use_time") => json!("2026-03-02T09:41:07Z").into(),
+        ("Passkey" | "RememberedDevice", "use_time") => json!("2026-03-02T09:41:07Z").into(),
         ("PasskeyCeremony" | "ConfirmPasskeyRequest" | "LoginWithPasskeyRequest" | "PasskeyProof", "token") => {
             json!("mpc_AZe17kz0f8qJx2Yd").into()
         }
@@ -96,6 +97,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Impersonation" | "StartImpersonationRequest", "reason") => json!("Ticket 4711: the list is empty").into(),
         ("StartImpersonationRequest", "minutes") => json!(15).into(),
         (_, "allow_writes" | "allows_writes") => json!(false).into(),
+        ("RememberedDevice", "expire_time") => json!("2026-03-31T09:41:07Z").into(),
         ("Impersonation", "expire_time") => json!("2026-03-02T08:30:30Z").into(),
         ("Impersonation", "end_time") => Example::Omitted,
         ("User", "id") | (_, "user_id") => json!(CUSTOMER).into(),
@@ -129,6 +131,9 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "password") => json!("correct horse battery staple").into(),
         (_, "account_name") => json!("Analytical Engines Ltd").into(),
         ("SecondFactorChallenge", "token") | (_, "challenge_token") => json!("mch_AZe17kz0f8qJx2Yd").into(),
+        (_, "remember_seconds") => json!(2_592_000).into(),
+        (_, "remember_device") => json!(true).into(),
+        ("RememberedDevice", "id") | (_, "device_id") => json!(DEVICE).into(),
         (_, "code") => json!("492039").into(),
         ("TotpSecret", "secret") => json!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").into(),
         ("TotpSecret", "uri") => {

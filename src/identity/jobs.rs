@@ -22,7 +22,7 @@ use crate::identity::{
     registration::store as registration,
     retention::{CONFIRMATIONS, DATA_EXPORTS, DELETION_NOTICES, INVITATIONS, SESSIONS, SIGN_INS},
     revocation::store as revocation,
-    second_factor::ops as second_factor,
+    second_factor::{ops as second_factor, store::device as devices},
     session::{ops as session, store as sessions},
     sign_in::store as sign_in,
     tokens::Tokens,
@@ -116,6 +116,11 @@ pub(super) async fn expire_invitations(app: App) -> Result<usize> {
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
     let before = SIGN_INS.start(&app.config, app.clock.now());
     app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
+}
+
+pub(super) async fn forget_devices(app: App) -> Result<usize> {
+    let now = app.clock.now();
+    in_batches(&app, |connection| Box::pin(devices::delete_expired(connection, now, BATCH))).await
 }
 
 pub(super) async fn reset_second_factors(app: App) -> Result<usize> {

@@ -62,7 +62,7 @@ pub(super) const ARCHIVES: Retention = Retention::of(
     "How long the archive of an export of data can be downloaded; then it is removed",
 );
 
-pub(super) const TABLES: [Retention; 13] = [
+pub(super) const TABLES: [Retention; 14] = [
     SESSIONS,
     CONFIRMATIONS,
     INVITATIONS,
@@ -72,6 +72,10 @@ pub(super) const TABLES: [Retention; 13] = [
     ARCHIVES,
     Retention::without_age(&["deletions", "erased_rows"], "kept: they prove the erasures, and have no personal value"),
     Retention::without_age(&["revocations"], "until the sessions and tokens that they end would have ended"),
+    Retention::without_age(
+        &["remembered_devices"],
+        "until they expire, SECOND_FACTOR_REMEMBERED after their beginning",
+    ),
     Retention::without_age(&["signing_keys"], "until the tokens that a retired key signed have expired"),
     Retention::without_age(
         &["users", "members", "second_factors", "passkeys", "linked_identities"],

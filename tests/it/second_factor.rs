@@ -4,6 +4,7 @@ mod browser;
 mod bypass;
 mod challenges;
 mod codes;
+mod devices;
 mod keys;
 mod passkey;
 mod policy;
@@ -41,7 +42,10 @@ impl Factor {
 
 /// Adds a second factor in a session.
 async fn add(app: &TestApp, pair: &Response) -> Factor {
-    let me = caller(app, pair);
+    add_as(app, &caller(app, pair)).await
+}
+
+async fn add_as(app: &TestApp, me: &Actor) -> Factor {
     let enrolled = me.rest("SecondFactorService.EnrollTotp", json!({})).await.success();
     let factor = Factor { secret: enrolled.text("/data/secret"), recovery: Vec::new() };
     let request = json!({ "code": factor.code(app) });

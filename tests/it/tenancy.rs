@@ -59,6 +59,7 @@ const OPEN: [(&str, &str); 33] = [
     ("password_resets", "of a person, who is in several accounts"),
     ("products", "the products of the platform, which every account orders"),
     ("registrations", "of an address that has no account yet"),
+    ("remembered_devices", "of a person, who is in several accounts"),
     ("revocations", "the ends of sessions and tokens, which every process reads"),
     ("sandbox_movements", "the books of the sandbox"),
     ("sandbox_subscriptions", "the books of the sandbox"),

@@ -140,20 +140,20 @@ async function prove(path: string, body: unknown): Promise<string | undefined> {
   return challenge?.token;
 }
 
+/** What answers a challenge, and whether the next sign-ins of this browser need no second factor. */
+export type ChallengeAnswer = ({ code: string } | { passkey: string }) & { rememberDevice: boolean };
+
 /** Answers a challenge; without a token, that of the sign-in with a provider, which is in a cookie. */
-export function answerChallenge(challengeToken: string | undefined, code: string): Promise<void> {
-  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), code });
+export function answerChallenge(challengeToken: string | undefined, answer: ChallengeAnswer): Promise<void> {
+  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), ...answer });
 }
 
-/** Returns the options for a passkey that answers a challenge; undefined if the user has none. */
-export async function passkeyOptions(challengeToken: string | undefined): Promise<string | undefined> {
+/** How a challenge may be answered: the options for a passkey, if the user has one, and for how long the browser can be remembered, if it can. */
+export type ChallengeOptions = { options: string | null; rememberSeconds: number | null };
+
+export async function challengeOptions(challengeToken: string | undefined): Promise<ChallengeOptions> {
   const response = await send("POST", "/session/second-factor/options", challengeToken === undefined ? undefined : { challengeToken });
-  return ((await response.json()) as { data: { options: string | null } }).data.options ?? undefined;
-}
-
-/** Answers a challenge with a passkey, like `answerChallenge`. */
-export function answerWithPasskey(challengeToken: string | undefined, passkey: string): Promise<void> {
-  return exchange("/session/second-factor", { ...(challengeToken !== undefined && { challengeToken }), passkey });
+  return ((await response.json()) as { data: ChallengeOptions }).data;
 }
 
 /** Begins a sign-in with a passkey alone, and returns its options. */

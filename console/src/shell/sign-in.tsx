@@ -4,7 +4,7 @@ import { useEffect, useRef, useState, type FormEvent } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 import { hasPasskeys, isDeclined, offersPasskeys, proveByPasskey } from "../api/passkey";
-import { answerChallenge, answerWithPasskey, arrival, askForMail, beginPasskeySignIn, passkeyOptions, providerUrl, signIn, signInWithMailCode, signInWithPasskey } from "../api/session";
+import { answerChallenge, arrival, askForMail, beginPasskeySignIn, challengeOptions, type ChallengeOptions, providerUrl, signIn, signInWithMailCode, signInWithPasskey } from "../api/session";
 import { asApiError, type ApiError } from "../api/errors";
 import { useText, type Text } from "../text";
 import { AppCode, CodeField } from "../ui/code-field";
@@ -20,7 +20,8 @@ export function SignIn() {
   const [mailed, setMailed] = useState<string>();
   const address = useRef<HTMLInputElement>(null);
   const ways = useWays();
-  const options = usePasskeyOptions(challenge);
+  const { options, rememberSeconds } = useChallengeOptions(challenge);
+  const [rememberDevice, setRememberDevice] = useState(false);
   const attempt = async (work: () => Promise<void>) => {
     setBusy(true);
     setError(undefined);
@@ -43,13 +44,13 @@ export function SignIn() {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     void attempt(async () => {
-      if (challenge !== undefined) return answerChallenge(challenge || undefined, String(form.get("code")));
+      if (challenge !== undefined) return answerChallenge(challenge || undefined, { code: String(form.get("code")), rememberDevice });
       if (mailed !== undefined) return setChallenge(await signInWithMailCode(String(form.get("code"))));
       setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
     });
   };
   const prove = () => void attempt(async () => {
-    if (options !== undefined) return answerWithPasskey(challenge || undefined, await proveByPasskey(options));
+    if (options !== null) return answerChallenge(challenge || undefined, { passkey: await proveByPasskey(options), rememberDevice });
     // A browser asks for one passkey at a time.
     stopOffer();
     await signInWithPasskey(await proveByPasskey(await beginPasskeySignIn()));
@@ -68,7 +69,10 @@ export function SignIn() {
       <form onSubmit={submit}>
         <img src="/console/mark.svg" alt="" width="40" height="40" />
         <h1>{t("Sign in to Mainstay")}</h1>
-        {challenge !== undefined ? <CodeField key="challenge" autoFocus /> : mailed !== undefined ? <>
+        {challenge !== undefined ? <>
+          <CodeField key="challenge" autoFocus />
+          {rememberSeconds !== null && <label className="check"><input type="checkbox" checked={rememberDevice} onChange={(event) => setRememberDevice(event.target.checked)} /><span>{t("Do not ask again on this device for {days} days", { days: Math.ceil(rememberSeconds / 86_400) })}</span></label>}
+        </> : mailed !== undefined ? <>
           <p role="status">{t("If a user has the address {email}, a mail with a link and a code is on its way. Open the link in this browser, or enter the code.", { email: mailed })}</p>
           <label><span>{t("Code from the mail")}</span><AppCode autoFocus digits={8} /></label>
           <p><button type="button" className="link" onClick={() => setMailed(undefined)}>{t("Use the password")}</button></p>
@@ -79,7 +83,7 @@ export function SignIn() {
         {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
         <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
-        {hasPasskeys && (challenge === undefined || options !== undefined) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
+        {hasPasskeys && (challenge === undefined || options !== null) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
         {challenge === undefined && mailed === undefined && ways.mail && <button type="button" onClick={ask} disabled={busy}>{t("Sign in by mail")}</button>}
         {challenge === undefined && ways.data.map(({ name, label }) => <a key={name} className="button" href={providerUrl(name)}>{t("Sign in with {provider}", { provider: label })}</a>)}
       </form>
@@ -88,12 +92,14 @@ export function SignIn() {
   );
 }
 
-/** Returns the options for a passkey that answers a challenge; without them, a code does. */
-function usePasskeyOptions(challenge: string | undefined): string | undefined {
-  const [options, setOptions] = useState<string>();
+const NO_OPTIONS: ChallengeOptions = { options: null, rememberSeconds: null };
+
+/** Returns how a challenge may be answered; without the options, by a code. */
+function useChallengeOptions(challenge: string | undefined): ChallengeOptions {
+  const [options, setOptions] = useState(NO_OPTIONS);
   useEffect(() => {
-    setOptions(undefined);
-    if (challenge !== undefined && hasPasskeys) passkeyOptions(challenge || undefined).then(setOptions, () => undefined);
+    setOptions(NO_OPTIONS);
+    if (challenge !== undefined) challengeOptions(challenge || undefined).then(setOptions, () => undefined);
   }, [challenge]);
   return options;
 }

@@ -145,6 +145,12 @@ diesel::table! {
     }
 }
 diesel::table! {
+    remembered_devices (id) {
+        id -> Uuid, user_id -> Uuid, device_hash -> Binary, session_epoch -> Integer, user_agent -> Text, ip_address -> Text,
+        created_at -> Timestamptz, used_at -> Nullable<Timestamptz>, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
     linked_identities (id) {
         id -> Uuid, user_id -> Uuid, issuer -> Text, subject -> Text, email -> Nullable<Text>, created_at -> Timestamptz,
     }

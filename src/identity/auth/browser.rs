@@ -3,8 +3,8 @@
 //! | request | does |
 //! |---|---|
 //! | `POST /session` | signs in with `{"email", "password", "accountId"?}` and sets the cookie; responds with a challenge if the user has a second factor |
-//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}` or `{"challengeToken", "passkey"}`, and sets the cookie; after a sign-in with a provider, the challenge is in a cookie |
-//! | `POST /session/second-factor/options` | responds with the options for a passkey, if the user has one |
+//! | `POST /session/second-factor` | answers it, `{"challengeToken", "code"}` or `{"challengeToken", "passkey"}`, and sets the cookie; with `"rememberDevice"`, the next sign-ins of the device need no second factor; after a sign-in with a provider, the challenge is in a cookie |
+//! | `POST /session/second-factor/options` | responds with the options for a passkey, if the user has one, and how long the device can be remembered |
 //! | `POST /session/passkey/options` | begins a [sign-in with a passkey](passkey), whose ceremony is in a cookie |
 //! | `POST /session/passkey` | completes it, `{"credential", "accountId"?}`, and sets the cookie |
 //! | `POST /session/mail` | begins a [sign-in by mail](mail), `{"email"}`, whose binding is in a cookie |
@@ -142,6 +142,8 @@ struct Verification {
     challenge_token: Option<String>,
     code: Option<String>,
     passkey: Option<String>,
+    #[serde(default)]
+    remember_device: bool,
 }
 
 #[derive(Deserialize)]
@@ -167,10 +169,7 @@ async fn sign_in(
         let Credentials { email, password, account_id } =
             read(&body.map_err(too_large)?, "The body must be JSON with email and password.")?;
         let account = account_id.map(AccountId);
-        let (email, device_token) = (
-            EmailAddress::find(&email)?,
-            cookie::DEVICE.read(&headers, is_tls(&app, &headers)).map(SecretString::from),
-        );
+        let (email, device_token) = (EmailAddress::find(&email)?, device_token(&headers, is_tls(&app, &headers)));
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from, account }).await
     };
     match login.await {
@@ -198,14 +197,14 @@ async fn verify(
 ) -> Response {
     let (device, from) = origin_of(address, &headers);
     let verify = async {
-        let Verification { challenge_token, code, passkey } =
+        let Verification { challenge_token, code, passkey, remember_device } =
             read(&body.map_err(too_large)?, "The body must be JSON with challengeToken, and code or passkey.")?;
         let token = challenge(&app, &headers, challenge_token)?;
         let answer = match passkey {
             Some(passkey) => Answer::Passkey(Assertion::parse(&passkey, "passkey")?),
             None => Answer::Code(Code::parse(&code.unwrap_or_default())?),
         };
-        second_factor::verify(&app, &token, &answer, device, from).await
+        second_factor::verify(&app, &token, &answer, remember_device, device, from).await
     };
     match verify.await {
         Ok((pair, device)) => {
@@ -231,9 +230,14 @@ fn origin_of(address: Option<Extension<ClientAddress>>, headers: &HeaderMap) -> 
     (Device::new(user_agent, from.to_string()), from)
 }
 
+/// Returns the token that the device has from an earlier sign-in, if any.
+fn device_token(headers: &HeaderMap, is_tls: bool) -> Option<SecretString> {
+    cookie::DEVICE.read(headers, is_tls).map(SecretString::from)
+}
+
 /// Renders a new session, with the cookie of its device.
 fn signed_in(app: &App, headers: &HeaderMap, pair: &Pair, device: &SecretString) -> Response {
-    let life = app.config.section::<IdentityConfig>().refresh_ttl;
+    let life = app.config.section::<IdentityConfig>().device_ttl();
     let device = in_headers(cookie::DEVICE.set(headers, is_tls(app, headers), device.expose_secret(), life));
     (device, token_response(app, headers, pair)).into_response()
 }

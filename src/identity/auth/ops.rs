@@ -26,7 +26,7 @@ pub(crate) use super::store::{insert as store_reset, use_up as use_up_resets};
 pub(crate) use audited::{of_user, record, refused};
 pub use change::change_password;
 pub use login::{Attempt, SignedIn, login};
-pub(crate) use login::{Proved, authenticate, complete, finish};
+pub(crate) use login::{Proved, authenticate, complete, finish, known_device};
 pub(crate) use prove::{prove, prove_password};
 pub use reset::{confirm_reset, request_reset};
 

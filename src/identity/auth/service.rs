@@ -59,9 +59,14 @@ async fn signed_in(app: &App, outcome: SignedIn) -> Result<(Option<pb::TokenPair
     match outcome {
         SignedIn::Tokens(tokens, device) => Ok((Some(first_pair(tokens, &device)), None)),
         SignedIn::Challenge(token, life) => {
-            let passkey_options = second_factor::challenge_options(app, token.expose_secret()).await?;
-            let (token, expires_in) = (token.expose_secret().to_owned(), seconds(life));
-            Ok((None, Some(pb::SecondFactorChallenge { token, expires_in, passkey_options })))
+            let options = second_factor::challenge_options(app, token.expose_secret()).await?;
+            let challenge = pb::SecondFactorChallenge {
+                token: token.expose_secret().to_owned(),
+                expires_in: seconds(life),
+                passkey_options: options.passkey,
+                remember_seconds: options.remembered_for.map(seconds),
+            };
+            Ok((None, Some(challenge)))
         }
     }
 }
@@ -118,12 +123,14 @@ impl AuthService for Auth {
     ) -> Reply<pb::VerifySecondFactorResponse> {
         let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
-        let pb::VerifySecondFactorRequest { challenge_token, code, passkey } = std::mem::take(&mut call.message);
+        let pb::VerifySecondFactorRequest { challenge_token, code, passkey, remember_device: remember } =
+            std::mem::take(&mut call.message);
         let answer = match passkey {
             Some(passkey) => Answer::Passkey(Assertion::parse(&passkey, "passkey")?),
             None => Answer::Code(Code::parse(&code.ok_or_else(|| Error::field("code", MISSING))?)?),
         };
-        let (tokens, device) = second_factor::verify(&self.app, &challenge_token, &answer, device, from).await?;
+        let (tokens, device) =
+            second_factor::verify(&self.app, &challenge_token, &answer, remember, device, from).await?;
         call.read(pb::VerifySecondFactorResponse { data: Some(first_pair(tokens, &device)) })
     }
 
@@ -160,13 +167,15 @@ impl AuthService for Auth {
     async fn login_with_mail(&self, request: Request<pb::LoginWithMailRequest>) -> Reply<pb::LoginWithMailResponse> {
         let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
-        let pb::LoginWithMailRequest { binding, token, code, account_id } = std::mem::take(&mut call.message);
+        let pb::LoginWithMailRequest { binding, token, code, account_id, device_token } =
+            std::mem::take(&mut call.message);
+        let device_token = device_token.map(SecretString::from);
         let answer = match token {
             Some(token) => MailAnswer::Token(token),
             None => MailAnswer::code(&code.ok_or_else(|| Error::field("code", MISSING_CODE))?)?,
         };
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        let outcome = mail_login::login(&self.app, &binding, &answer, device, account, from).await?;
+        let outcome = mail_login::login(&self.app, &binding, &answer, device, device_token, account, from).await?;
         let (data, challenge) = signed_in(&self.app, outcome).await?;
         call.read(pb::LoginWithMailResponse { data, challenge })
     }

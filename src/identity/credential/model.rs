@@ -5,7 +5,7 @@
 //! | `eyJ…` | access token, a JWT | nothing |
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id, 256 random bits and a checksum | SHA-256 |
-//! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
+//! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | SHA-256 of the id, of a remembered device |
 //! | `mch_…` | [challenge](crate::identity::second_factor::model::Challenge) of a second factor: user, epoch, device, account, expiry and a MAC | nothing |
 //! | `mpc_…` | [ceremony](crate::identity::second_factor::model::Ceremony) of a passkey: purpose, user, session, challenge, expiry and a MAC | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |

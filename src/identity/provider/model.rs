@@ -76,6 +76,8 @@ pub struct Attempt {
     /// The page afterwards.
     pub return_path: String,
     pub intent: Intent,
+    /// The token of the device. The browser withholds its cookie when it returns from the provider, but not at the beginning.
+    pub device_token: Option<String>,
     expires_at: i64,
 }
 
@@ -90,8 +92,15 @@ impl Attempt {
             verifier: secret(),
             return_path,
             intent,
+            device_token: None,
             expires_at: (now + LIFE).timestamp(),
         }
+    }
+
+    /// Returns the sign-in of a device with a token.
+    #[must_use]
+    pub fn of_device(self, device_token: Option<String>) -> Self {
+        Self { device_token, ..self }
     }
 
     /// Returns the code challenge of the verifier (RFC 7636, 4.2).

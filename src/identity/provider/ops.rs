@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use chrono::DateTime;
+use secrecy::SecretString;
 
 use crate::{
     identity::{
@@ -39,7 +40,6 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     id::{SessionId, UserId},
     rate_limit::AttemptLimit,
-    secret::random,
     unit_of_work::Work,
 };
 
@@ -74,13 +74,21 @@ pub enum Finished {
     Linked,
 }
 
-/// Begins a sign-in. With `is_fresh`, the provider is to authenticate the person again, so that the sign-in is recent.
+/// Begins a sign-in of a device with a token. With `is_fresh`, the provider is to authenticate the person again, so that the
+/// sign-in is recent.
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such provider; `UPSTREAM_FAILED` and others if it can't be reached.
-pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent, is_fresh: bool) -> Result<Begun> {
+pub async fn begin(
+    app: &App,
+    name: &str,
+    return_path: String,
+    intent: Intent,
+    is_fresh: bool,
+    device_token: Option<String>,
+) -> Result<Begun> {
     let provider = app.part::<Providers>().find(name)?;
-    let attempt = Attempt::begin(name, return_path, intent, app.clock.now());
+    let attempt = Attempt::begin(name, return_path, intent, app.clock.now()).of_device(device_token);
     let url = provider.authorization_url(&attempt, is_fresh).await?;
     Ok(Begun { url, cookie: attempt.seal(&app.secret)?, is_form_post: provider.is_form_post() })
 }
@@ -92,7 +100,7 @@ pub async fn begin(app: &App, name: &str, return_path: String, intent: Intent, i
 pub async fn begin_link(app: &App, name: &str, return_path: String, token: &str) -> Result<Begun> {
     let session = session::of_token(app, token).await?;
     session::check_recent(&session, app.clock.now())?;
-    begin(app, name, return_path, Intent::link(session.user, session.id), false).await
+    begin(app, name, return_path, Intent::link(session.user, session.id), false, None).await
 }
 
 /// Completes a sign-in with the response that the browser brings. Returns the page to show, too.
@@ -119,7 +127,10 @@ async fn complete(app: &App, attempt: &Attempt, answer: &Answer, browser: Browse
     }
     let person = provider.person(attempt, answer).await?;
     match attempt.intent {
-        Intent::SignIn => sign_in_as(app, provider, person, browser).await.map(Finished::SignedIn),
+        Intent::SignIn => {
+            let device_token = attempt.device_token.clone().map(SecretString::from);
+            sign_in_as(app, provider, person, browser, device_token).await.map(Finished::SignedIn)
+        }
         Intent::Link { user, session } => {
             link(app, UserId(user), SessionId(session), person).await.map(|()| Finished::Linked)
         }
@@ -153,7 +164,13 @@ async fn link(app: &App, user: UserId, session: SessionId, person: Person) -> Re
 }
 
 /// Signs in the user of a person: the linked one, or the customer whose address the provider assigns, or a new customer.
-async fn sign_in_as(app: &App, client: &ProviderClient, person: Person, browser: Browser) -> Result<SignedIn> {
+async fn sign_in_as(
+    app: &App,
+    client: &ProviderClient,
+    person: Person,
+    browser: Browser,
+    device_token: Option<SecretString>,
+) -> Result<SignedIn> {
     let now = app.clock.now();
     // A provider that has a session of the browser may have asked nothing: only its word makes the sign-in a recent one.
     let at = person.authenticated_at.map_or(DateTime::UNIX_EPOCH, |at| at.min(now).max(DateTime::UNIX_EPOCH));
@@ -169,8 +186,8 @@ async fn sign_in_as(app: &App, client: &ProviderClient, person: Person, browser:
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, browser.from).await;
     let proof = Proof { at, method: Method::Provider, has_second_factor: false };
-    // The cookie of the device is kept from navigations that begin at other sites.
-    let proved = Proved { user, is_known, device_id: random(), proof };
+    let known = auth::known_device(app, &user.email, device_token.as_ref());
+    let proved = Proved { user, is_known, device: known, proof, remembered: None };
     auth::finish(app, proved, browser.device, None, browser.from).await
 }
 

@@ -3,4 +3,6 @@
 mainstay_kernel::id::ids! {
     /// A passkey of a user.
     PasskeyId
+    /// A device that a user has remembered.
+    RememberedDeviceId
 }

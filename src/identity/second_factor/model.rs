@@ -2,6 +2,7 @@
 
 mod ceremony;
 mod challenge;
+mod device;
 mod passkey;
 mod signed;
 
@@ -20,6 +21,7 @@ use mainstay_kernel::{
 
 pub use ceremony::{CEREMONY_LIFE, Ceremony, Purpose};
 pub use challenge::Challenge;
+pub use device::{MAX_DEVICES, RememberedDevice};
 pub use passkey::{Credential, MAX_PASSKEYS, Passkey};
 
 /// The length of a secret in bytes: that of a SHA-1 hash (RFC 4226, 4, R6).

@@ -1,7 +1,9 @@
-//! Second factors: [apps](enroll) and [passkeys] are added by their users, [checked](check) at sign-in, and [removed](reset).
+//! Second factors: [apps](enroll) and [passkeys] are added by their users, [checked](check) at sign-in unless the
+//! [device](devices) is remembered, and [removed](reset).
 
 mod ceremony;
 mod check;
+pub mod devices;
 mod enroll;
 mod factors;
 mod login;
@@ -29,8 +31,9 @@ use mainstay_kernel::{
     secret::SecretKey,
 };
 
-pub use ceremony::{Begun, begin_reauthentication, challenge_options};
+pub use ceremony::{Begun, ChallengeOptions, begin_reauthentication, challenge_options};
 pub use check::{Answer, Evidence, reauthenticate, verify};
+pub use devices::{forget_device, list_devices};
 pub use enroll::{confirm, enroll, regenerate, remove};
 pub use login::{begin_login, login};
 pub use passkeys::{confirm_passkey, enroll_passkey, list_passkeys, remove_passkey, rename_passkey};

@@ -7,7 +7,11 @@ use tonic::Request;
 use crate::{
     identity::{
         config::IdentityConfig,
-        second_factor::{model::SecondFactor, ops},
+        second_factor::{
+            id::RememberedDeviceId,
+            model::{RememberedDevice, SecondFactor},
+            ops,
+        },
     },
     proto::identity::v1::{self as pb, second_factor_service_server::SecondFactorService},
 };
@@ -29,6 +33,17 @@ pub(crate) fn render(factor: SecondFactor) -> pb::SecondFactor {
         reset_time: factor.reset_at.map(time),
         totp: factor.has_app,
         passkeys: i32::try_from(factor.passkeys).unwrap_or(i32::MAX),
+    }
+}
+
+fn render_device(remembered: RememberedDevice) -> pb::RememberedDevice {
+    pb::RememberedDevice {
+        id: remembered.id.to_string(),
+        user_agent: remembered.device.user_agent,
+        ip_address: remembered.device.address,
+        create_time: Some(time(remembered.created_at)),
+        use_time: remembered.used_at.map(time),
+        expire_time: Some(time(remembered.expires_at)),
     }
 }
 
@@ -78,6 +93,28 @@ impl SecondFactorService for SecondFactors {
         call.write(&self.app, async move |work: &mut Work| {
             let recovery_codes = ops::regenerate(work).await?;
             Ok(pb::RegenerateRecoveryCodesResponse { data: Some(pb::RecoveryCodes { recovery_codes }) })
+        })
+        .await
+    }
+
+    async fn list_remembered_devices(
+        &self,
+        request: Request<pb::ListRememberedDevicesRequest>,
+    ) -> Reply<pb::ListRememberedDevicesResponse> {
+        let call = Call::admit(request)?;
+        let devices = ops::list_devices(&self.app, &call.permit()?).await?;
+        call.read(pb::ListRememberedDevicesResponse { data: devices.into_iter().map(render_device).collect() })
+    }
+
+    async fn forget_remembered_device(
+        &self,
+        request: Request<pb::ForgetRememberedDeviceRequest>,
+    ) -> Reply<pb::ForgetRememberedDeviceResponse> {
+        let call = Call::admit(request)?;
+        let id = RememberedDeviceId::parse(&call.message.device_id)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::forget_device(work, id).await?;
+            Ok(pb::ForgetRememberedDeviceResponse {})
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! Second factors in SQL.
 
+pub mod device;
 pub mod passkey;
 
 use chrono::{DateTime, Utc};

@@ -35,6 +35,16 @@ async fn answer(scene: &Scene, code: &str) -> Value {
     json!({ "challengeToken": challenge.text("/challenge/token"), "code": code })
 }
 
+/// Remembers a device of the customer. Returns its id.
+async fn remember(scene: &Scene) -> String {
+    let (code, _) = add(&scene.cast.customer).await;
+    let mut request = answer(scene, &code).await;
+    request["rememberDevice"] = json!(true);
+    let pair = scene.cast.anonymous.rest("AuthService.VerifySecondFactor", request).await.success();
+    let me = Actor::bearer(&scene.endpoint, pair.text("/data/accessToken"));
+    me.rest("SecondFactorService.ListRememberedDevices", json!({})).await.success().text("/data/0/id")
+}
+
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
         "SecondFactorService.GetSecondFactor" {
@@ -77,6 +87,27 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.customer, json!({}))
             };
             "without a factor" => Reason("NO_SECOND_FACTOR"), |scene| call(&scene.cast.customer, json!({}));
+        }
+        "SecondFactorService.ListRememberedDevices" {
+            "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
+            "of the caller" => Status(200), |scene| {
+                remember(&scene).await;
+                call(&scene.cast.customer, json!({ "readMask": "userAgent,expireTime" }))
+            };
+            "a service has none" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.service, json!({}));
+        }
+        "SecondFactorService.ForgetRememberedDevice" {
+            "of the caller" => Status(204), |scene| {
+                let id = remember(&scene).await;
+                call(&scene.cast.customer, json!({ "deviceId": id }))
+            };
+            "of another user" => Reason("NOT_FOUND"), |scene| {
+                let id = remember(&scene).await;
+                call(&scene.cast.stranger, json!({ "deviceId": id }))
+            };
+            "an unknown device" => Reason("NOT_FOUND"), |scene| {
+                call(&scene.cast.customer, json!({ "deviceId": unknown_id() }))
+            };
         }
         "AuthService.VerifySecondFactor" {
             "with a code" => Status(200), |scene| {

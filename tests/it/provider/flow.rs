@@ -108,6 +108,30 @@ async fn a_user_with_a_second_factor_types_a_code() {
     assert_eq!(none.reason(), "INVALID_TOKEN");
 }
 
+/// The browser withholds the cookie of the device from the return, so that the sign-in keeps it from the beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_device_needs_no_code() {
+    let provider = Provider::start().await;
+    let (app, cast) = builder_with(&provider).set("OIDC_CORP_DOMAINS", "example.com").start_with_cast().await;
+    let factor = add_to(&app, &cast.customer).await;
+    link_to(&app, &provider, &cast.customer).await;
+    let (_, mut browser) = sign_in(&app).await;
+    let answer = json!({ "code": factor.code(&app), "rememberDevice": true });
+    assert_eq!(browser.post("/session/second-factor", &answer).await.status, 200);
+    let callback = browser.begin("corp").await;
+    let device = browser.cookies.remove("mainstay_device").expect("the cookie of the device");
+    let page = browser.open(&callback).await;
+    assert_eq!(page.location, "/console/", "{page:#?}");
+    // On another device, and once it is forgotten.
+    let (page, _) = sign_in(&app).await;
+    assert_eq!(page.location, "/console/?sign_in=second_factor", "{page:#?}");
+    let forget = format!("DELETE FROM remembered_devices WHERE user_id = '{}'", cast.customer.as_user().id);
+    app.database.sql(&forget).await;
+    browser.cookies.insert("mainstay_device".to_owned(), device);
+    let page = browser.sign_in("corp").await;
+    assert_eq!(page.location, "/console/?sign_in=second_factor", "{page:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_staff_needs_the_second_factor_of_the_policy() {
     let provider = Provider::start().await;

@@ -8,7 +8,7 @@ mod sign_in;
 use serde_json::{Value, json};
 
 use crate::{
-    session::caller,
+    session::{caller, new_session},
     support::{Actor, Response, TestApp, authenticator::Authenticator},
 };
 
@@ -26,16 +26,25 @@ fn confirmation(token: &str, credential: &str) -> Value {
 }
 
 /// A passkey of a user.
-struct Added {
-    authenticator: Authenticator,
+pub(super) struct Added {
+    pub(super) authenticator: Authenticator,
     id: String,
     recovery: Vec<String>,
 }
 
 /// Adds a passkey in a session.
 async fn add(app: &TestApp, pair: &Response) -> Added {
-    let (who, mut authenticator) = (caller(app, pair), Authenticator::new());
-    let (token, options) = begin(&who).await;
+    add_as(&caller(app, pair)).await
+}
+
+/// Adds a passkey to a user in a new session.
+pub(super) async fn add_to(app: &TestApp, who: &Actor) -> Added {
+    add(app, &new_session(app, who).await).await
+}
+
+pub(super) async fn add_as(who: &Actor) -> Added {
+    let mut authenticator = Authenticator::new();
+    let (token, options) = begin(who).await;
     let request = confirmation(&token, &authenticator.create(&options));
     let added = who.rest(CONFIRM, request).await.success();
     let recovery = added.data()["recoveryCodes"].as_array().expect("codes").iter();

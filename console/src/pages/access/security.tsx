@@ -29,6 +29,7 @@ export function SecurityPage() {
       <Card title={t("Second factor")} actions={<Link to="/sessions">{t("Sessions")}</Link>}>
         {factor.createTime !== undefined && <Recovery factor={factor} />}
         {factor.totp ? <WithApp factor={factor} /> : <WithoutApp factor={factor} />}
+        {factor.createTime !== undefined && <RememberedDevices />}
       </Card>
       <Passkeys />
       <Identities />
@@ -107,6 +108,26 @@ function WithApp({ factor }: { factor: Schemas["SecondFactor"] }) {
       {open && (
         <Confirm title={t("Remove the authenticator app")} action={t("Remove")} onConfirm={remove} onClose={close}><p>{factor.passkeys > 0 ? t("Your passkeys stay.") : t("From then on, a sign-in needs your password only.")}</p></Confirm>
       )}
+    </>
+  );
+}
+
+/** The devices on which a sign-in needs no second factor. */
+function RememberedDevices() {
+  const t = useText();
+  const devices = useQuery({ queryKey: ["remembered-devices"], queryFn: async ({ signal }) => (await read(api.GET("/api/v1/auth/remembered-devices", { signal }))).data });
+  if (!devices.data?.length) return null;
+  return (
+    <>
+      <p>{t("A sign-in on these devices needs no second factor:")}</p>
+      <ul className="items">
+        {devices.data.map((device) => (
+          <li key={device.id}>
+            {device.userAgent} <small>{device.ipAddress}</small> <Time value={device.createTime} />{" "}
+            <Action id="SecondFactorService_ForgetRememberedDevice" label={t("Forget")} values={{ deviceId: device.id }} name={device.userAgent} onDone={() => void devices.refetch()} />
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

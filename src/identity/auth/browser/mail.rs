@@ -20,7 +20,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{
-    cookie, in_headers, is_secure, is_tls, origin_of, proved,
+    cookie, device_token, in_headers, is_secure, is_tls, origin_of, proved,
     provider::{OUTCOME, found},
     read, refusal, too_large,
 };
@@ -84,7 +84,8 @@ pub(super) async fn sign_in(
     let login = async {
         let Typed { code, account_id } = read(&body.map_err(too_large)?, "The body must be JSON with code.")?;
         let binding = cookie::MAIL.read(&headers, is_tls).ok_or(Reason::InvalidToken)?;
-        ops::login(&app, binding, &Answer::code(&code)?, device, account_id.map(AccountId), from).await
+        let token = device_token(&headers, is_tls);
+        ops::login(&app, binding, &Answer::code(&code)?, device, token, account_id.map(AccountId), from).await
     };
     match login.await {
         Ok(outcome) => {
@@ -111,7 +112,7 @@ pub(super) async fn follow(
         let token = form_urlencoded::parse(&body).find(|(name, _)| name == "token");
         let token = token.map(|(_, token)| token.into_owned()).ok_or(Reason::InvalidToken)?;
         let binding = cookie::MAIL.read(&headers, is_tls).ok_or(Reason::Unauthenticated)?;
-        ops::login(&app, binding, &Answer::Token(token), device, None, from).await
+        ops::login(&app, binding, &Answer::Token(token), device, device_token(&headers, is_tls), None, from).await
     };
     let outcome = match login.await {
         Ok(outcome) => outcome,
@@ -120,9 +121,9 @@ pub(super) async fn follow(
     let mut cookies = cookie::MAIL.clear(&headers, is_tls);
     let place = match outcome {
         SignedIn::Tokens(pair, device) => {
-            let life = app.config.section::<IdentityConfig>().refresh_ttl;
-            cookies.extend(cookie::SESSION.set(&headers, is_tls, pair.refresh.expose_secret(), life));
-            cookies.extend(cookie::DEVICE.set(&headers, is_tls, device.expose_secret(), life));
+            let config = app.config.section::<IdentityConfig>();
+            cookies.extend(cookie::SESSION.set(&headers, is_tls, pair.refresh.expose_secret(), config.refresh_ttl));
+            cookies.extend(cookie::DEVICE.set(&headers, is_tls, device.expose_secret(), config.device_ttl()));
             DEFAULT_PATH.to_owned()
         }
         SignedIn::Challenge(token, life) => {

@@ -19,7 +19,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{challenge, cookie, in_headers, is_tls, origin_of, read, refusal, signed_in, too_large};
-use crate::identity::second_factor::{model::CEREMONY_LIFE, ops, relying_party::Assertion};
+use crate::identity::second_factor::{
+    model::CEREMONY_LIFE,
+    ops::{self, ChallengeOptions},
+    relying_party::Assertion,
+};
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -34,8 +38,8 @@ struct Proof {
     account_id: Option<Uuid>,
 }
 
-/// Renders options for the browser; null if the user has no passkey.
-fn options_response(options: Option<&str>) -> Response {
+/// Renders options for the browser.
+fn options_response(options: &str) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": { "options": options } }))).into_response()
 }
 
@@ -54,7 +58,11 @@ pub(super) async fn second_factor_options(
         ops::challenge_options(&app, &challenge(&app, &headers, challenge_token)?).await
     };
     match options.await {
-        Ok(options) => options_response(options.as_deref()),
+        Ok(ChallengeOptions { passkey, remembered_for }) => {
+            // Each is null if there is none.
+            let data = json!({ "options": passkey, "rememberSeconds": remembered_for.map(|life| life.num_seconds()) });
+            ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
+        }
         Err(error) => refusal(error),
     }
 }
@@ -65,7 +73,7 @@ pub(super) async fn begin(State(app): State<App>, headers: HeaderMap) -> Respons
         Ok(begun) => {
             let life = CEREMONY_LIFE.to_std().unwrap_or_default();
             let cookie = cookie::PASSKEY.set(&headers, is_tls(&app, &headers), begun.token.expose_secret(), life);
-            (in_headers(cookie), options_response(Some(&begun.options))).into_response()
+            (in_headers(cookie), options_response(&begun.options)).into_response()
         }
         Err(error) => refusal(error),
     }

@@ -40,14 +40,20 @@ struct LinkStart {
 }
 
 /// `GET /auth/oidc/{provider}`: sends the browser to the provider. With `fresh`, the provider is to authenticate the person again.
-pub(super) async fn start(State(app): State<App>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn start(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
     let query = query.unwrap_or_default();
     let parameter = |wanted: &str| form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
     let path = match return_path(parameter("return").as_ref().map(|(_, path)| &**path)) {
         Ok(path) => path,
         Err(error) => return refusal(error),
     };
-    match ops::begin(&app, &name, path.clone(), Intent::SignIn, parameter("fresh").is_some()).await {
+    let device = cookie::DEVICE.read(&headers, is_secure(&app)).map(str::to_owned);
+    match ops::begin(&app, &name, path.clone(), Intent::SignIn, parameter("fresh").is_some(), device).await {
         Ok(begun) => (kept(&app, &begun), found(&begun.url)).into_response(),
         // A person looks at the page, who can choose another way to sign in.
         Err(error) if error.reason().facts().http.is_server_error() => {

@@ -11,6 +11,7 @@ use mainstay_kernel::{
 };
 
 use crate::identity::{
+    second_factor::id::RememberedDeviceId,
     tokens::Pair,
     user::model::{EmailAddress, Role, User},
 };
@@ -20,11 +21,22 @@ pub(crate) fn of_user(user: UserId) -> Record {
     Record::about("identity.user", Some(user.0), None)
 }
 
-/// Records a sign-in.
-pub(super) async fn signed_in(app: &App, user: &User, tokens: &Pair, is_known: bool) -> Result<()> {
+/// Records a sign-in, with the remembered device that took the place of a second factor.
+pub(super) async fn signed_in(
+    app: &App,
+    user: &User,
+    tokens: &Pair,
+    is_known: bool,
+    remembered: Option<RememberedDeviceId>,
+) -> Result<()> {
     let record =
         Record::about("identity.user", Some(user.id.0), tokens.account).by(user.id, user.role != Role::Customer);
-    self::record(app, record.with("session", tokens.session.to_string()).with("isKnownNetwork", is_known)).await
+    let record = record.with("session", tokens.session.to_string()).with("isKnownNetwork", is_known);
+    let record = match remembered {
+        Some(device) => record.with("rememberedDevice", device.to_string()),
+        None => record,
+    };
+    self::record(app, record).await
 }
 
 /// Records a refused sign-in, if it is one of those of its network in this hour that get an entry. `user` is known only

@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{audited, new_place};
 use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password},
+        config::IdentityConfig,
         credential::model::{self as token, DeviceId},
         passwords::{Passwords, Verdict},
-        second_factor::model::Challenge,
+        second_factor::{id::RememberedDeviceId, model::Challenge, ops::devices},
         session::{
             model::{Device, Proof},
             ops as session,
@@ -55,8 +56,11 @@ pub(crate) struct Proved {
     pub(crate) user: User,
     /// Whether the account has signed in from the network before; `None` while Redis is unavailable.
     pub(crate) is_known: Option<bool>,
-    pub(crate) device_id: DeviceId,
+    /// The id in the token that the device has, if any.
+    pub(crate) device: Option<DeviceId>,
     pub(crate) proof: Proof,
+    /// The remembered device in place of a second factor.
+    pub(crate) remembered: Option<RememberedDeviceId>,
 }
 
 /// Verifies the password and, unless the user has a second factor, begins a session. An unknown user costs the same as a
@@ -68,33 +72,42 @@ pub(crate) struct Proved {
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn login(app: &App, attempt: Attempt) -> Result<SignedIn> {
     let Attempt { email, password, device, device_token, from, account } = attempt;
-    let now = app.clock.now();
-    let device_id =
-        device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
-    let (user, is_known) = authenticate(app, &email, password, from, device_id).await?;
-    let device_id = device_id.unwrap_or_else(random);
+    let known = known_device(app, &email, device_token.as_ref());
+    let (user, is_known) = authenticate(app, &email, password, from, known).await?;
     let proof = Proof::password(app.clock.now());
-    finish(app, Proved { user, is_known, device_id, proof }, device, account, from).await
+    finish(app, Proved { user, is_known, device: known, proof, remembered: None }, device, account, from).await
 }
 
-/// Begins the session of a user who has proved who they are, by a password or a provider. For a user with a second factor,
-/// returns a challenge instead.
+/// Returns the id in the token of a device on which an address has signed in.
+pub(crate) fn known_device(app: &App, email: &EmailAddress, token: Option<&SecretString>) -> Option<DeviceId> {
+    token::read_device(&app.secret, email.as_str(), token?.expose_secret(), app.clock.now())
+}
+
+/// Begins the session of a user who has proved who they are, by a password, a mail or a provider. For a user with a second
+/// factor whose device is not remembered, returns a challenge instead.
 ///
 /// # Errors
 /// As [`complete`].
 pub(crate) async fn finish(
     app: &App,
-    proved: Proved,
+    mut proved: Proved,
     device: Device,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<SignedIn> {
-    let Proved { user, device_id, proof, .. } = &proved;
-    if user.second_factor_at.is_some() {
-        let (user, epoch, method) = (user.id, user.epoch.number, proof.method);
-        let challenge = Challenge { user, epoch, id: random(), device: *device_id, account, method };
-        let (token, life) = challenge.write(&app.secret, app.clock.now());
-        return Ok(SignedIn::Challenge(token, life));
+    if proved.user.second_factor_at.is_some() {
+        if let Some(known) = proved.device {
+            proved.remembered = devices::recognize(app, &proved.user, known).await?;
+        }
+        if proved.remembered.is_none() {
+            let (user, epoch, method) = (proved.user.id, proved.user.epoch.number, proved.proof.method);
+            let device = proved.device.unwrap_or_else(random);
+            let challenge = Challenge { user, epoch, id: random(), device, account, method };
+            let (token, life) = challenge.write(&app.secret, app.clock.now());
+            return Ok(SignedIn::Challenge(token, life));
+        }
+        // The user has not proved the second factor now, which a recent authentication takes.
+        proved.proof.at = DateTime::UNIX_EPOCH;
     }
     let (pair, device_token) = complete(app, proved, device, account, from).await?;
     Ok(SignedIn::Tokens(pair, device_token))
@@ -106,20 +119,21 @@ pub(crate) async fn finish(
 /// `NOT_FOUND` if the user is not a member of the named account; `UNAVAILABLE` if Postgres is unreachable.
 pub(crate) async fn complete(
     app: &App,
-    Proved { user, is_known, device_id, proof }: Proved,
+    Proved { user, is_known, device: known, proof, remembered }: Proved,
     device: Device,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<(Pair, SecretString)> {
     let pair = session::begin(app, &user, device, account, proof).await?;
     sign_in::count(app, Outcome::Accepted).await;
-    audited::signed_in(app, &user, &pair, is_known == Some(true)).await?;
+    audited::signed_in(app, &user, &pair, is_known == Some(true), remembered).await?;
     // Without Redis, every sign-in would cause a mail.
     if is_known == Some(false) {
         new_place::tell(app, &user, pair.session).await?;
     }
     app.part::<KnownNetworks>().remember(&user.email, from).await;
-    let expires_at = app.clock.now() + session::life(app).unused;
+    let expires_at = app.clock.now() + app.config.section::<IdentityConfig>().device_ttl();
+    let device_id = known.unwrap_or_else(random);
     let device_token = token::write_device(&app.secret, user.email.as_str(), device_id, expires_at);
     Ok((pair, device_token))
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use secrecy::SecretString;
+
 use super::begin::admit;
 use crate::{
     identity::{
@@ -28,7 +30,6 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     id::AccountId,
     rate_limit::CountedAttempt,
-    secret::random,
     unit_of_work::Work,
 };
 
@@ -54,6 +55,7 @@ pub async fn login(
     binding: &str,
     answer: &Answer,
     device: Device,
+    device_token: Option<SecretString>,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<SignedIn> {
@@ -74,15 +76,9 @@ pub async fn login(
         Verdict::Right(user) if user.is_active() => {
             let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
             let proof = Proof::mail(app.clock.now());
-            // The limits on wrong passwords have no part in it, so that no token of the device is read.
-            return auth::finish(
-                app,
-                Proved { user: *user, is_known, device_id: random(), proof },
-                device,
-                account,
-                from,
-            )
-            .await;
+            let known = auth::known_device(app, &user.email, device_token.as_ref());
+            let proved = Proved { user: *user, is_known, device: known, proof, remembered: None };
+            return auth::finish(app, proved, device, account, from).await;
         }
         Verdict::Right(user) => (IdentityReason::UserDeactivated.into(), user.email.clone(), Some(user)),
         Verdict::Wrong(email) if matches!(answer, Answer::Code(_)) => (IdentityReason::WrongCode.into(), email, None),

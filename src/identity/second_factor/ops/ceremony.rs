@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::factors;
+use super::{devices, factors};
 use crate::{
     identity::{
         auth::ops as auth,
@@ -66,18 +67,32 @@ pub async fn begin_reauthentication(app: &App, permit: &Permit) -> Result<Begun>
     Ok(Begun::new(app, ceremony, options))
 }
 
-/// Returns the options of the challenge of a second factor; `None` for a user without passkeys, or if passkeys are unavailable.
+/// How a user may answer the challenge of a second factor.
+#[derive(Debug)]
+pub struct ChallengeOptions {
+    /// The options for a passkey, as JSON text; `None` for a user without passkeys, or if passkeys are unavailable.
+    pub passkey: Option<String>,
+    /// How long the device can be remembered with the answer; `None` if it can't.
+    pub remembered_for: Option<TimeDelta>,
+}
+
+/// Returns the options of the challenge of a second factor.
 ///
 /// # Errors
 /// `INVALID_TOKEN` for a challenge that is not valid; `UNAVAILABLE` if Postgres is unreachable.
-pub async fn challenge_options(app: &App, token: &str) -> Result<Option<String>> {
+pub async fn challenge_options(app: &App, token: &str) -> Result<ChallengeOptions> {
     let challenge = Challenge::read(&app.secret, token, app.clock.now()).ok_or(Reason::InvalidToken)?;
-    let party = app.part::<RelyingParty>();
-    let passkeys = credentials(app, challenge.user).await?;
-    if passkeys.is_empty() || !party.is_available() {
-        return Ok(None);
-    }
-    party.request_options(&passkeys, &challenge.id).map(Some)
+    let (id, party) = (challenge.user, app.part::<RelyingParty>());
+    let read = async move |connection: &mut Connection| users::get(connection, Visibility::All, id).await;
+    let user = app.database.autocommit(read).await?;
+    let remembered_for = devices::life(app, &user).await?;
+    let passkeys = credentials(app, id).await?;
+    let passkey = if passkeys.is_empty() || !party.is_available() {
+        None
+    } else {
+        Some(party.request_options(&passkeys, &challenge.id)?)
+    };
+    Ok(ChallengeOptions { passkey, remembered_for })
 }
 
 /// Completes a ceremony, which is possible once.

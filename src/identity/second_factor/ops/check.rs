@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 
-use super::{ceremony, factors};
+use super::{ceremony, devices, factors};
 use crate::{
     identity::{
         auth::{
@@ -13,9 +13,10 @@ use crate::{
             ops::{self as auth, Proved},
         },
         config::IdentityConfig,
+        credential::model::DeviceId,
         mails::RecoveryCodeUsed,
         second_factor::{
-            model::{Challenge, Code, Purpose, Stored, step_of},
+            model::{Challenge, Code, Purpose, RememberedDevice, Stored, step_of},
             ops::open,
             relying_party::Assertion,
             store,
@@ -38,6 +39,7 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     id,
     rate_limit::AttemptLimit,
+    secret::random,
     unit_of_work::Work,
 };
 
@@ -79,7 +81,8 @@ fn is_wrong(error: &Error) -> bool {
 }
 
 /// Completes a sign-in, with the challenge that the first factor has earned and an answer. Returns the session's tokens and the
-/// device's token.
+/// device's token. With `remember`, the next sign-ins of the device need no second factor, unless the user must prove it each
+/// time, or the answer is a recovery code, which stands for a factor that is lost.
 ///
 /// # Errors
 /// `INVALID_TOKEN` for a challenge that is not valid, or not any more; `WRONG_CODE`, `INVALID_PASSKEY`,
@@ -89,6 +92,7 @@ pub async fn verify(
     app: &App,
     token: &str,
     answer: &Answer,
+    remember: bool,
     device: Device,
     from: IpAddr,
 ) -> Result<(Pair, SecretString)> {
@@ -111,8 +115,40 @@ pub async fn verify(
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
     let proof = answer.proof(app.clock.now(), challenge.method);
-    let proved = Proved { user, is_known, device_id: challenge.device, proof };
-    auth::complete(app, proved, device, challenge.account, from).await
+    let life = match answer {
+        Answer::Code(Code::Totp(_)) | Answer::Passkey(_) if remember => devices::life(app, &user).await?,
+        _ => None,
+    };
+    // A copy of the token from before is not remembered.
+    let device_id = if life.is_some() { random() } else { challenge.device };
+    let proved = Proved { user: user.clone(), is_known, device: Some(device_id), proof, remembered: None };
+    let signed_in = auth::complete(app, proved, device.clone(), challenge.account, from).await?;
+    if let Some(life) = life
+        && let Err(error) = remember_device(app, user, device, [device_id, challenge.device], life).await
+    {
+        // The code is used up, so a failure must not lose the session. The next sign-in asks again.
+        tracing::warn!(error = error.detail(), "a device was not remembered");
+    }
+    Ok(signed_in)
+}
+
+/// Remembers the device of a sign-in, by the new id in its token and the earlier one.
+async fn remember_device(
+    app: &App,
+    user: User,
+    device: Device,
+    [id, earlier]: [DeviceId; 2],
+    life: TimeDelta,
+) -> Result<()> {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let remembered = RememberedDevice::new(&user, device, work.now(), life);
+        if devices::remember(work, &user, &remembered, id, earlier).await? {
+            let record = factors::record(user.id, "device remembered");
+            work.audit(record.with("device", remembered.id.to_string()));
+        }
+        Ok(())
+    });
+    transaction.await
 }
 
 /// Proves again who the calling user is, and returns an access token that says so.

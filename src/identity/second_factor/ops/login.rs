@@ -23,7 +23,7 @@ use crate::{
     },
     proto::identity::v1::Reason as IdentityReason,
 };
-use mainstay_kernel::{app::App, error::Result, id::AccountId, secret::random};
+use mainstay_kernel::{app::App, error::Result, id::AccountId};
 
 /// Begins a sign-in. The options name no user: the authenticator offers the passkeys that it has.
 ///
@@ -68,8 +68,9 @@ pub async fn login(
         return Err(IdentityReason::UserDeactivated.into());
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
-    // The limits on wrong passwords have no part in it, so that no token of the device is read.
-    let proved = Proved { user, is_known, device_id: random(), proof: Proof::passkey(app.clock.now()) };
+    // Neither a limit on wrong passwords nor a second factor has a part in it, so that no token of the device is read.
+    let proof = Proof::passkey(app.clock.now());
+    let proved = Proved { user, is_known, device: None, proof, remembered: None };
     auth::complete(app, proved, device, account, from).await
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::identity::{
-    second_factor::store::{self, passkey},
+    second_factor::store::{self, device, passkey},
     user::{model::User, store as users},
 };
 use mainstay_kernel::{database::Connection, error::Result};
@@ -39,13 +39,15 @@ pub(super) async fn without_removed(
     after_removal(connection, user, has_app || others > 0, now).await
 }
 
-/// Returns the next version of a locked user after the removal of a factor. Without any other, the recovery codes end, too.
+/// Forgets the devices of a locked user after the removal of a factor, and returns the next version of the user. Without any
+/// other factor, the recovery codes end, too.
 pub(super) async fn after_removal(
     connection: &mut Connection,
     user: User,
     has_other: bool,
     now: DateTime<Utc>,
 ) -> Result<User> {
+    device::delete_of_user(connection, user.id).await?;
     if !has_other {
         store::delete(connection, user.id, None).await?;
     }

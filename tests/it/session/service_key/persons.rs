@@ -41,6 +41,7 @@ async fn a_token_acts_as_the_member() {
             "LinkedIdentityService.ListLinkedIdentities",
             "PasskeyService.ListPasskeys",
             "PasskeyService.EnrollPasskey",
+            "SecondFactorService.ListRememberedDevices",
             "AuthService.BeginPasskeyReauthentication",
         ] {
             token.call(protocol, list, json!({})).await.failure("PERMISSION_DENIED");
