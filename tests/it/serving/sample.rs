@@ -65,6 +65,7 @@ async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
         ("endpoints", "WebhookEndpointService.ListWebhookEndpoints", json!({})),
         ("inbound events", "InboundEventService.ListInboundEvents", json!({})),
         ("operations", "OperationService.ListOperations", json!({})),
+        ("deletions", "DeletionService.ListDeletions", json!({})),
         ("service keys", "ServiceKeyService.ListServiceKeys", json!({})),
         ("dead jobs", "DeadJobService.ListDeadJobs", json!({})),
         ("canned answers", "CannedAnswerService.ListCannedAnswers", json!({})),
@@ -141,6 +142,8 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
         ("endpoints", 2),
         ("inbound events", 3),
         ("operations", 1),
+        // Of a person and of the person's account, which the person canceled.
+        ("deletions", 2),
         ("service keys", 1),
         ("dead jobs", 1),
         ("canned answers", 3),
