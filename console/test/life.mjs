@@ -50,9 +50,12 @@ const ACTING = {
     await page.getByRole("button", { name: "Comment", exact: true }).click();
     await page.locator("main").getByRole("alert").waitFor();
 
+    // The page is that of the staff before the server has ended the impersonation.
+    const ended = page.waitForResponse((response) => /\/impersonations\/[^/]+\/end$/.test(response.url()));
     await banner.getByRole("button", { name: "End" }).click();
     await banner.waitFor({ state: "detached" });
     await page.getByRole("heading", { name: "Hello, Demo" }).waitFor();
+    same((await ended).status(), 200, "the status of the end");
     await navigation(page).getByRole("link", { name: "Impersonations" }).click();
     await page.getByText("No member of the staff acts in the name of a user now.").waitFor();
   },

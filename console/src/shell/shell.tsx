@@ -67,7 +67,9 @@ function Navigation({ open, path }: { open: boolean; path: string }) {
   const { data: contract, error } = useContract();
   const nav = useRef<HTMLElement>(null);
   // The link of the page is in sight, even at the end of a long navigation.
-  useEffect(() => nav.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest" }), [open, path, groups.length]);
+  useEffect(() => {
+    nav.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest" });
+  }, [open, path, groups.length]);
   return (
     <nav ref={nav} id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")} aria-busy={!contract && !error}>
       <AccountSwitch />

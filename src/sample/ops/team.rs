@@ -54,12 +54,12 @@ pub(super) async fn invite(writer: &Writer, work: &mut Work, role: RoleId) -> Re
     Ok(invitation::create(work, &writer.app.contract.policies, draft).await?.id.0)
 }
 
-/// Lets a customer ask for the deletion of all data, and cancel it a day later; returns the id of the deletion, about which there
-/// is a mail.
+/// Lets a customer ask for the deletion of the account, and cancel it a day later; returns the id of the deletion, about which
+/// there is a mail.
 pub(super) async fn cancel_deletion(writer: &Writer, work: &mut Work) -> Result<Uuid> {
     let (customer, asked_at) = (&writer.cast.customers[UNDECIDED], writer.now - TimeDelta::days(6));
     work.act_as(customer.permit("identity.v1.DeletionService/CreateDeletion")?, asked_at).await?;
-    let id = deletion::request(&writer.app, work, Subject::User(customer.user.id)).await?.id;
+    let id = deletion::request(&writer.app, work, Subject::Account(customer.account()?)).await?.id;
     work.act_as(customer.permit("identity.v1.DeletionService/CancelDeletion")?, asked_at + TimeDelta::days(1)).await?;
     Ok(deletion::cancel(work, id).await?.id.0)
 }
