@@ -1,15 +1,15 @@
 // Accounts with several people: what customers see, invitations read from the mail, members, roles, and several accounts of
 // one person. All steps use a separate server, whose mail is read from its outbox.
 
-import { go, NARROW, same, settled, signIn, sound, WIDE } from "./browser.mjs";
+import { go, guest, NARROW, same, settled, signIn, sound, WIDE } from "./browser.mjs";
 import { send, signIn as signInByApi } from "./fixture.mjs";
-import { becomes } from "./wait.mjs";
+import { becomes, WAIT_MS } from "./wait.mjs";
 
-const PASSWORD = "a long password for an account";
+export const PASSWORD = "a long password for an account";
 const WAYS = [["light", WIDE], ["dark", WIDE], ["dark", NARROW], ["light", NARROW]];
 
 /** Registers a person with an account by mail, and returns the address. */
-async function register(server, name, accountName) {
+export async function register(server, name, accountName) {
   const email = `${name.toLowerCase().replace(/ .*/, "")}.${crypto.randomUUID().slice(0, 8)}@example.com`;
   await send("POST", "auth/register", { email }, undefined, {}, server.origin);
   const token = await server.token(email, "mrg_");
@@ -18,7 +18,7 @@ async function register(server, name, accountName) {
 }
 
 /** Returns a function that calls the API as a person. */
-async function as(server, email) {
+export async function as(server, email) {
   const token = await signInByApi(email, PASSWORD, server.origin);
   return (method, path, body) => send(method, path, body, token, {}, server.origin);
 }
@@ -45,8 +45,8 @@ async function looks(page, name, path) {
   await page.setViewportSize(WIDE);
 }
 
-const navigation = (page) => page.getByRole("navigation", { name: "Navigation" });
-const row = (page, name) => page.getByRole("row").filter({ hasText: name });
+export const navigation = (page) => page.getByRole("navigation", { name: "Navigation" });
+export const row = (page, name) => page.getByRole("row").filter({ hasText: name });
 /** The button that switches the account; its text is the name of the account. */
 const account = (page, name) => page.getByRole("button", { name: `Account: ${name}` });
 
@@ -113,9 +113,7 @@ const INVITATION = {
 
     // The link of the mail leads to this server.
     const token = await server.token(email, "miv_");
-    const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
-    const other = await guest.newPage();
-    other.origin = server.origin;
+    const other = await guest(page);
     await other.goto(`${server.origin}/invitation?token=${token}`);
     await other.getByText("Difference Engines").waitFor();
     await other.getByLabel("Your name").fill("Charles Babbage");
@@ -151,7 +149,7 @@ const INVITATION = {
       await other.reload();
       return other.locator(".sign-in").waitFor({ timeout: 5000 }).then(() => true, () => false);
     }, true, "whether the removed person is signed out");
-    await guest.close();
+    await other.context().close();
     await sound(page, "the members without the person");
   },
 };
@@ -289,6 +287,7 @@ const SWITCH = {
     await becomes(() => page.getByText("Of the first account").count(), 0, "tickets of the other account");
 
     const second = await page.context().newPage();
+    second.setDefaultTimeout(WAIT_MS);
     second.origin = page.origin;
     await go(second, "/account");
     await second.getByRole("heading", { name: "Compilers" }).waitFor();

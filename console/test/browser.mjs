@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { gunzipSync } from "node:zlib";
 
 import { chromium } from "playwright-core";
 
@@ -46,6 +47,16 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   return page;
 }
 
+/** Opens a page of another person in a browser of their own, with the same server. */
+export async function guest(page) {
+  const context = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB", reducedMotion: "reduce" });
+  const other = await context.newPage();
+  other.setDefaultTimeout(WAIT_MS);
+  other.setDefaultNavigationTimeout(LOAD_MS);
+  other.origin = page.origin;
+  return other;
+}
+
 /** Compares values that can't change any more; use `becomes` to wait for values that may still change. */
 export function same(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
@@ -61,6 +72,16 @@ export async function signIn(page, email = MAINSTAY_EMAIL, password = MAINSTAY_P
   await page.fill("[name=password]", password);
   await page.click("button[type=submit]");
   await page.waitForSelector(".shell h1");
+}
+
+/** Asks for an export of data by a button, and downloads it; returns the text of the archive. */
+export async function downloaded(page, name) {
+  await page.getByRole("button", { name }).click();
+  const button = page.getByRole("button", { name: "Download", exact: true });
+  await button.waitFor();
+  const download = page.waitForEvent("download");
+  await button.click();
+  return gunzipSync(readFileSync(await (await download).path())).toString("latin1");
 }
 
 /** Answers the requests for a list with two pages of one item each. */

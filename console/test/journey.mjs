@@ -1,10 +1,7 @@
 // The first day of a company, as its people see it: each follows the links of mails that an SMTP server has received. The step
 // uses a server of its own, because the links lead to its address.
 
-import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
-
-import { go, same, settled, signIn, sound, WIDE } from "./browser.mjs";
+import { downloaded, go, guest, same, settled, signIn, sound } from "./browser.mjs";
 import { start } from "./server.mjs";
 import { mailServer } from "./smtp.mjs";
 import { becomes } from "./wait.mjs";
@@ -42,9 +39,7 @@ async function invite(page, email, role) {
 
 /** Accepts an invitation as a new person in another browser; returns its page. */
 async function accept(page, mail, email, name) {
-  const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
-  const other = await guest.newPage();
-  other.origin = page.origin;
+  const other = await guest(page);
   await other.goto(await mail.link(email, "/invitation"));
   await other.getByText("Difference Engines").waitFor();
   await other.getByLabel("Your name").fill(name);
@@ -57,12 +52,7 @@ async function accept(page, mail, email, name) {
 
 /** Signs in by the link of a mail, which works in the browser that asked for it only. */
 async function signInByMail(page, mail, email) {
-  const [own, other] = await Promise.all([1, 2].map(async () => {
-    const guest = await page.context().browser().newContext({ viewport: WIDE, locale: "en-GB" });
-    const opened = await guest.newPage();
-    opened.origin = page.origin;
-    return opened;
-  }));
+  const [own, other] = [await guest(page), await guest(page)];
   await go(own, "/");
   await own.getByLabel("E-mail address").fill(email);
   await own.getByRole("button", { name: "Sign in by mail" }).click();
@@ -105,18 +95,34 @@ async function remove(page, name, other) {
   }, true, "whether the removed person is signed out");
 }
 
-/** Downloads the data of the account; returns the text of the archive. */
-async function exported(page) {
+/** Asks for the deletion of the account. */
+async function askForDeletion(page) {
   await go(page, "/account");
-  await page.getByRole("button", { name: "Download the data of the account" }).click();
-  const button = page.getByRole("button", { name: "Download", exact: true });
-  await button.waitFor({ timeout: 60_000 });
-  const download = page.waitForEvent("download");
-  await button.click();
-  return gunzipSync(readFileSync(await (await download).path())).toString("latin1");
+  await page.getByRole("button", { name: "Delete the account" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Your password").fill(PASSWORD);
+  await dialog.getByRole("button", { name: "Delete", exact: true }).click();
+  await dialog.waitFor({ state: "hidden" });
 }
 
-async function live(page, mail) {
+/** Asks for the deletion again, and ends the period of grace; the owner stays, without the account. */
+async function complete(page, mail, server, email) {
+  await askForDeletion(page);
+  await becomes(() => {
+    server.sql(`UPDATE deletions SET erase_at = now() WHERE state = 1;
+      UPDATE jobs SET due_at = now() WHERE kind = 'erase_data' AND due_at > now() AND lease IS NULL;`);
+    return server.sql("SELECT count(*) FROM deletions WHERE state = 3");
+  }, "1", "deletions that are complete");
+  await mail.wait(email, "and its data were deleted on");
+  const later = await guest(page);
+  await signIn(later, email, PASSWORD, "/account");
+  await later.getByRole("heading", { name: "No account" }).waitFor();
+  await later.context().close();
+  same(server.sql("SELECT count(*) FROM accounts WHERE name = 'Difference Engines'"), "0", "accounts with the name");
+  same((await server.api("GET", "deletions?state=DELETION_STATE_DONE")).data.length, 1, "deletions that the staff sees");
+}
+
+async function live(page, mail, server) {
   const [ada, charles, mary] = ["ada", "charles", "mary"].map(newAddress);
   await register(page, mail, ada);
   await signInByMail(page, mail, ada);
@@ -134,15 +140,11 @@ async function live(page, mail) {
     const link = bookkeeper.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name, exact: true });
     await becomes(() => link.count(), count, `links of the bookkeeper to ${name}`);
   }
-  const archive = await exported(page);
+  await go(page, "/account");
+  const archive = await downloaded(page, "Download the data of the account");
   for (const [text, isIn] of [["members.ndjson", true], ["Difference Engines", true], [PASSWORD, false]]) same(archive.includes(text), isIn, `${text} in the archive`);
 
-  await go(page, "/account");
-  await page.getByRole("button", { name: "Delete the account" }).click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Your password").fill(PASSWORD);
-  await dialog.getByRole("button", { name: "Delete", exact: true }).click();
-  await dialog.waitFor({ state: "hidden" });
+  await askForDeletion(page);
   await page.goto(await mail.link(ada, "/cancel-deletion"));
   await page.getByRole("button", { name: "Cancel the deletion" }).click();
   await page.getByText("The deletion is canceled.").waitFor();
@@ -151,12 +153,13 @@ async function live(page, mail) {
   if (await page.locator(".sign-in").count()) await signIn(page, ada, PASSWORD, "/account");
   await page.getByRole("button", { name: "Delete the account" }).waitFor();
   await sound(page, "the account whose deletion was canceled");
+  await complete(page, mail, server, ada);
   for (const other of [bookkeeper, removed]) await other.context().close();
 }
 
 export const JOURNEY = [
   {
-    name: "a company is created, grows, exports its data, and is almost deleted, by the links of its mails",
+    name: "a company is created, grows, exports its data, is almost deleted, and is deleted, by the links of its mails",
     options: { signedIn: false, refused: [401, 403] },
     run: async (page) => {
       const mail = await mailServer();
@@ -166,7 +169,7 @@ export const JOURNEY = [
       });
       page.origin = server.origin.replace("127.0.0.1", "localhost");
       try {
-        await live(page, mail);
+        await live(page, mail, server);
       } finally {
         await server.stop();
         mail.stop();

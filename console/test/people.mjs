@@ -142,7 +142,9 @@ const PASSKEY = {
 
     // Alone, by the button, unless the browser was faster and took the passkey that the field of the address offers.
     await page.click(".avatar");
+    const ended = page.waitForResponse((response) => response.request().method() === "DELETE" && response.url().endsWith("/session"));
     await dialog.getByRole("button", { name: "Sign out" }).click();
+    await ended;
     await button.click({ timeout: 5_000 }).catch(() => undefined);
     await settled(page);
     await go(page, "/security");

@@ -1,6 +1,7 @@
 // The API reference at /docs: the additions to Scalar, which an update of it could break.
 
 import { fits, LOAD_MS, NARROW, readable, WIDE } from "./browser.mjs";
+import { becomes } from "./wait.mjs";
 
 const { MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
@@ -14,8 +15,11 @@ async function reference(page) {
 async function request(page, group, summary, operation) {
   const closed = page.getByRole("button", { name: `Open Group - ${group}`, exact: true });
   const opened = page.getByRole("button", { name: `Close Group - ${group}`, exact: true });
-  await closed.or(opened).first().waitFor();
-  if (await closed.isVisible()) await closed.click();
+  // The page opens the group of its URL while it is drawn, which replaces the button.
+  await becomes(async () => {
+    if (await closed.isVisible()) await closed.click({ timeout: 1000 }).catch(() => undefined);
+    return await opened.isVisible();
+  }, true, `whether the group ${group} is open`);
   await page.getByRole("link", { name: summary }).first().click();
   await page.getByRole("button", { name: `(${operation})` }).click();
   return page.getByRole("dialog");

@@ -11,6 +11,7 @@ import { CONTENTS } from "./contents.mjs";
 import { failures } from "./failures.mjs";
 import { browse, open, signIn } from "./browser.mjs";
 import { JOURNEY } from "./journey.mjs";
+import { LIFE } from "./life.mjs";
 import { LISTS } from "./lists.mjs";
 import { looks } from "./pages.mjs";
 import { paging } from "./paging.mjs";
@@ -36,7 +37,7 @@ async function within(milliseconds, work) {
 }
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...ACCOUNTS, ...REFERENCE, ...RESTARTS, ...LISTS, ...CONTENTS, ...JOURNEY];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...resends(made), ...paging(made), ...PEOPLE, ...ACCOUNTS, ...REFERENCE, ...RESTARTS, ...LISTS, ...CONTENTS, ...JOURNEY, ...LIFE];
 const isShard = (argument) => argument.startsWith("--shard=");
 const [shard, shards] = (process.argv.find(isShard)?.slice("--shard=".length) ?? "1/1").split("/").map(Number);
 const wanted = process.argv.slice(2).filter((argument) => !isShard(argument));

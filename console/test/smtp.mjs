@@ -20,6 +20,8 @@ export async function mailServer() {
     url: `smtp://mainstay:sesame@127.0.0.1:${port.trim()}?tls=none`,
     /** Returns the link with a path in the mail to an address. */
     link: (address, path) => becomes(() => linkOf(dir, address, path), (link) => link !== undefined, `the link ${path} in a mail to ${address}`),
+    /** Waits for a mail to an address with a text. */
+    wait: (address, text) => becomes(() => mailsTo(dir, address).some((mail) => mail.text.includes(text)), true, `whether a mail to ${address} says “${text}”`),
     stop: () => {
       child.kill();
       rmSync(dir, { recursive: true, force: true });
@@ -27,9 +29,12 @@ export async function mailServer() {
   };
 }
 
-function linkOf(dir, address, path) {
+function mailsTo(dir, address) {
   const names = readdirSync(dir).filter((name) => name.endsWith(".json"));
-  const mails = names.map((name) => JSON.parse(readFileSync(join(dir, name), "utf8")));
-  const links = mails.filter(({ to }) => to.includes(address)).map(({ text }) => text.match(new RegExp(`https?://\\S+${path}\\?token=[\\w-]+`))?.[0]);
+  return names.map((name) => JSON.parse(readFileSync(join(dir, name), "utf8"))).filter(({ to }) => to.includes(address));
+}
+
+function linkOf(dir, address, path) {
+  const links = mailsTo(dir, address).map(({ text }) => text.match(new RegExp(`https?://\\S+${path}\\?token=[\\w-]+`))?.[0]);
   return links.find((link) => link !== undefined);
 }

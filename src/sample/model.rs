@@ -96,6 +96,9 @@ pub const CUSTOMERS: [Person; 14] = [
     customer("Chloe Bernard", "Atelier Bernard", "en"),
 ];
 
+/// The index of the customer who asked for the deletion of the account, and canceled it: one without a subscription.
+pub const UNDECIDED: usize = 12;
+
 /// The last person to be written: the sample data is complete once this person exists.
 pub const NEWCOMER: Person = customer("Oliver Grant", "Grant Studio", "en");
 

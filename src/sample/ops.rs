@@ -122,6 +122,7 @@ pub async fn add(app: &App) -> Result<()> {
         webhooks::deliver(&writer, plan, endpoint).await?;
     }
     let finish = app.database.transaction(async move |work: &mut Work| {
+        topics.push(team::cancel_deletion(&writer, work).await?);
         topics.push(team::invite(&writer, work, role).await?);
         let connection = work.connection().await?;
         // Historical events send no mail.

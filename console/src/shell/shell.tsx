@@ -50,7 +50,7 @@ export function Shell() {
         <button type="button" className="search" onClick={() => setSearching(true)}><span>{t("Go to …")}</span><kbd>Ctrl K</kbd></button>
         <Account />
       </header>
-      <Navigation open={menu} />
+      <Navigation open={menu} path={path} />
       <main id="main" ref={main} tabIndex={-1}>
         <Offline />
         <WithLogs><WithoutContract /><Outlet /></WithLogs>
@@ -61,12 +61,17 @@ export function Shell() {
   );
 }
 
-function Navigation({ open }: { open: boolean }) {
+function Navigation({ open, path }: { open: boolean; path: string }) {
   const t = useText();
   const groups = usePlaces();
   const { data: contract, error } = useContract();
+  const nav = useRef<HTMLElement>(null);
+  // The link of the page is in sight, even at the end of a long navigation.
+  useEffect(() => {
+    nav.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest" });
+  }, [open, path, groups.length]);
   return (
-    <nav id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")} aria-busy={!contract && !error}>
+    <nav ref={nav} id="navigation" className={open ? "navigation open" : "navigation"} aria-label={t("Navigation")} aria-busy={!contract && !error}>
       <AccountSwitch />
       {groups.map(({ title, places }) => (
         <div key={title}>

@@ -1,4 +1,4 @@
-//! Custom roles, and an invitation that waits.
+//! Custom roles, an invitation that waits, and a deletion that was canceled.
 
 use chrono::TimeDelta;
 use mainstay_kernel::{error::Result, unit_of_work::Work};
@@ -7,12 +7,13 @@ use uuid::Uuid;
 use super::Writer;
 use crate::{
     identity::{
+        deletion::{model::Subject, ops as deletion},
         invitation::{model::Draft as InvitationDraft, ops as invitation},
         member::model::MemberRole,
         role::{id::RoleId, model::Draft as RoleDraft, ops as role},
         user::model::EmailAddress,
     },
-    sample::model::{INVITED, MARK, STAFF_ROLE, timeline::BUSY},
+    sample::model::{INVITED, MARK, STAFF_ROLE, UNDECIDED, timeline::BUSY},
 };
 
 /// Creates a role of the staff, and one of a busy customer's account; returns the id of the latter.
@@ -51,4 +52,14 @@ pub(super) async fn invite(writer: &Writer, work: &mut Work, role: RoleId) -> Re
         role: MemberRole::Custom(role),
     };
     Ok(invitation::create(work, &writer.app.contract.policies, draft).await?.id.0)
+}
+
+/// Lets a customer ask for the deletion of the account, and cancel it a day later; returns the id of the deletion, about which
+/// there is a mail.
+pub(super) async fn cancel_deletion(writer: &Writer, work: &mut Work) -> Result<Uuid> {
+    let (customer, asked_at) = (&writer.cast.customers[UNDECIDED], writer.now - TimeDelta::days(6));
+    work.act_as(customer.permit("identity.v1.DeletionService/CreateDeletion")?, asked_at).await?;
+    let id = deletion::request(&writer.app, work, Subject::Account(customer.account()?)).await?.id;
+    work.act_as(customer.permit("identity.v1.DeletionService/CancelDeletion")?, asked_at + TimeDelta::days(1)).await?;
+    Ok(deletion::cancel(work, id).await?.id.0)
 }

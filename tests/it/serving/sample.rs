@@ -65,6 +65,7 @@ async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
         ("endpoints", "WebhookEndpointService.ListWebhookEndpoints", json!({})),
         ("inbound events", "InboundEventService.ListInboundEvents", json!({})),
         ("operations", "OperationService.ListOperations", json!({})),
+        ("deletions", "DeletionService.ListDeletions", json!({})),
         ("service keys", "ServiceKeyService.ListServiceKeys", json!({})),
         ("dead jobs", "DeadJobService.ListDeadJobs", json!({})),
         ("canned answers", "CannedAnswerService.ListCannedAnswers", json!({})),
@@ -141,6 +142,7 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
         ("endpoints", 2),
         ("inbound events", 3),
         ("operations", 1),
+        ("deletions", 1),
         ("service keys", 1),
         ("dead jobs", 1),
         ("canned answers", 3),
@@ -272,7 +274,7 @@ async fn a_removal_leaves_what_is_no_sample() {
     sample::add(&app.app).await.expect("added");
     let full = tables(&app.database).await;
     assert!(full["tickets"] > 100 && full["ledger_transactions"] > 90, "{full:?}");
-    for (table, count) in [("ticket_links", 1), ("roles", 2), ("invitations", 1), ("file_links", 1)] {
+    for (table, count) in [("ticket_links", 1), ("roles", 2), ("invitations", 1), ("file_links", 1), ("deletions", 1)] {
         assert_eq!(full[table] - before[table], count, "{table}: {full:?}");
     }
     let notes = "SELECT count(*) FROM comments WHERE is_internal";
