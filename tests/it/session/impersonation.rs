@@ -160,11 +160,9 @@ async fn an_impersonation_starts_and_renews_nothing() {
         me.call(protocol, START, other.clone()).await.failure("PERMISSION_DENIED");
         me.call(protocol, "AuthService.Reauthenticate", proof.clone()).await.failure("PERMISSION_DENIED");
         me.call(protocol, "AccountService.UpdateAccount", account.clone()).await.failure("PERMISSION_DENIED");
-        for method in [
-            "PasskeyService.ListPasskeys",
-            "PasskeyService.EnrollPasskey",
-            "SecondFactorService.ListRememberedDevices",
-        ] {
+        for method in
+            ["PasskeyService.ListPasskeys", "PasskeyService.EnrollPasskey", "SecondFactorService.ListRememberedDevices"]
+        {
             me.call(protocol, method, json!({})).await.failure("PERMISSION_DENIED");
         }
         // A long token is longer than a refresh token may be.
