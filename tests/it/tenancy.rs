@@ -35,7 +35,7 @@ const OF_PARENTS: [&str; 12] = [
 
 /// Tables and views without policies that the role of an account may read or write, with the reasons. The conditions of the
 /// statements alone keep their rows apart.
-const OPEN: [(&str, &str); 33] = [
+const OPEN: [(&str, &str); 34] = [
     ("attempt_limits", "the limits on attempts count networks, addresses and users"),
     ("canned_answers", "texts of the staff, of no account"),
     ("earlier_post_slugs", "the former addresses of posts, which everyone reads"),
