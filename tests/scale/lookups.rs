@@ -175,7 +175,7 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
                 operation::errors(connection, id, start.page(21)).await?;
             }
             for visibility in [Visibility::All, account, owner] {
-                operation::total(connection, visibility).await?;
+                operation::total(connection, visibility, &[]).await?;
             }
             Ok(())
         });
