@@ -30,8 +30,8 @@ use mainstay_kernel::{
 
 // For mail, which acts without a caller.
 pub(crate) use store::get as read;
-pub(crate) use sync::{Answer, Entry, apply_answer, fail};
-pub use sync::{GatewayEvent, gateway_event, query_due, sync};
+pub(crate) use sync::{Answer, apply_answer, fail};
+pub use sync::{Entry, GatewayEvent, gateway_event, query_due, sync};
 
 /// Commits the intent to subscribe: the subscription, and a job that settles it if the caller's process does not.
 ///

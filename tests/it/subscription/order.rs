@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use mainstay::subscriptions::{id::SubscriptionId, job::SyncSubscription, ops as subscription};
+use mainstay::subscriptions::{
+    id::SubscriptionId,
+    job::SyncSubscription,
+    ops::{self as subscription, Entry},
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 
@@ -37,10 +41,13 @@ async fn an_overtaken_answer_changes_nothing() {
     let last_query = app.database.number("SELECT last_query FROM subscriptions").await;
     gateway.behave_at("GET /v1/subscriptions", json!({ "delay_after": 3000 }), 1).await;
     let server = app.app.clone();
-    let held_back = tokio::spawn(async move { subscription::sync(&server, SyncSubscription::new(subscription)).await });
+    let held_back =
+        tokio::spawn(
+            async move { subscription::sync(&server, SyncSubscription::new(subscription), Entry::Added).await },
+        );
     eventually("the first query is under way", async || gateway.has_used_up_behaviors().await).await;
     let renewed = gateway.change_subscription(&id, "renewed").await;
-    subscription::sync(&app.app, SyncSubscription::new(subscription)).await.expect("an answer");
+    subscription::sync(&app.app, SyncSubscription::new(subscription), Entry::Added).await.expect("an answer");
     assert_eq!(stored_state(&app.database, &id).await, state_at_gateway(&renewed));
     assert!(!held_back.is_finished(), "the first answer is still pending");
     held_back.await.expect("no panic").expect("an answer");
@@ -64,7 +71,7 @@ async fn an_overtaken_cancellation_is_confirmed() {
     let (answer, ()) = tokio::join!(cancel, async {
         eventually("the cancellation is under way", async || gateway.has_used_up_behaviors().await).await;
         // The query sees the previous state, although it starts later.
-        subscription::sync(&app.app, SyncSubscription::new(subscription)).await.expect("an answer");
+        subscription::sync(&app.app, SyncSubscription::new(subscription), Entry::Added).await.expect("an answer");
     });
     answer.success();
     let cancelled = gateway.objects("subscription").pop().expect("one");
