@@ -336,7 +336,6 @@ async fn check(app: &TestApp, method: &'static Method) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn access_follows_the_policies() {
     let app = &TestApp::start().await;
-    app.database.keep_connection().await;
     let checks = stream::iter(methods()).map(|method| check(app, method)).buffer_unordered(6);
     let faults: Vec<_> = checks.collect::<Vec<_>>().await.concat();
     assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));

@@ -65,7 +65,6 @@ fn conditional() -> Vec<&'static Method> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_version_is_refused_and_changes_nothing() {
     let app = TestApp::start().await;
-    app.database.keep_connection().await;
     let mut findings = Vec::new();
     // Sequentially, because a concurrent change would be attributed to the rejected one.
     for method in conditional() {

@@ -87,7 +87,6 @@ async fn run_all(cases: Vec<Case>) {
 
 async fn run_concurrently(cases: Vec<Case>, at_once: usize) {
     let app = &TestApp::start().await;
-    app.database.keep_connection().await;
     let outcomes = stream::iter(&cases).map(|case| run_through_each_protocol(app, case)).buffer_unordered(at_once);
     let faults: Vec<_> = outcomes.filter_map(|outcome| async { outcome.err() }).collect().await;
     assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));

@@ -113,7 +113,6 @@ async fn every_case_has_the_same_outcome_behind_haproxy() {
 /// Runs every case over REST, and one case of each method over gRPC.
 async fn run_all(kind: ProxyKind) {
     let (app, proxy, endpoint) = behind(kind, "").await;
-    app.database.keep_connection().await;
     let grpc = grpc_endpoint(kind, &proxy);
     let cases = cases::all();
     let over_rest = cases.iter().map(|case| (&endpoint, Protocol::Rest, case));

@@ -250,8 +250,6 @@ async fn count_statements(proxy: &Proxy, call: impl Future<Output = Response>) -
 #[tokio::test(flavor = "multi_thread")]
 async fn each_method_runs_the_listed_number_of_statements() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
-    // Past the proxy, whose statements are counted.
-    database.keep_connection().await;
     let proxy = Proxy::new(&database).await;
     // A single connection, so that all prepared statements exist before counting.
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");

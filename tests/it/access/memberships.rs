@@ -202,7 +202,6 @@ async fn check(app: &TestApp, method: &'static Method, roles: &[Held], former: &
 #[tokio::test(flavor = "multi_thread")]
 async fn access_follows_roles_and_memberships() {
     let (app, roles) = (&TestApp::start().await, &Held::all());
-    app.database.keep_connection().await;
     let former = &Former::new(app, roles).await;
     let granted = methods().into_iter().filter(|method| method.access == Access::Granted);
     let checks = stream::iter(granted).map(|method| check(app, method, roles, former)).buffer_unordered(8);

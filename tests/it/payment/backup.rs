@@ -31,6 +31,7 @@ async fn set_aside(database: &TestDatabase) -> String {
     let admin = &servers().await.postgres_url;
     let name = Url::parse(&database.url).expect("a URL").path().trim_start_matches('/').to_owned();
     let sessions = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{name}'");
+    database.disconnect();
     eventually("no session uses the database", async || sql(admin, &sessions).await.is_empty()).await;
     sql(admin, &format!("ALTER DATABASE {name} RENAME TO {name}_before")).await;
     sql(admin, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;

@@ -57,7 +57,6 @@ async fn tokens_are_checked_at_the_edge_by_their_issuer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_method_works_over_native_grpc() {
     let app = TestApp::start().await;
-    app.database.keep_connection().await;
     let through = Endpoint::new(app.endpoint.envoy().await.address());
     // One at a time, because some lists are shared by all callers.
     for method in methods() {

@@ -1,17 +1,16 @@
 //! A database for each test.
 
 use std::{
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, mpsc},
     time::{Duration, Instant},
 };
 
-use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
 pub(crate) use super::sql::{connect, sql};
 use super::{
     servers,
-    sql::{sql_on, url_of},
+    sql::{rows, url_of},
     unique,
 };
 
@@ -24,51 +23,74 @@ pub(crate) struct TestDatabase {
     pub(crate) url: String,
     name: String,
     server: String,
-    /// The connection for all statements of the test, if it keeps one.
-    kept: OnceCell<Client>,
+    /// Connections that no statement of the test uses at the moment. A new one, with its sign-in and its empty caches, costs
+    /// more than a statement. Two statements at the same time have two, so that one may wait for a lock.
+    idle: Mutex<Vec<Client>>,
 }
 
 impl TestDatabase {
     /// Creates a database on the shared server.
     pub(crate) async fn new() -> Self {
         // Not in the frame of the test, as that of `Builder::start`.
-        let server = Box::pin(servers::servers()).await.postgres_url.clone();
-        let template = Box::pin(servers::template()).await;
-        Box::pin(Self::cloned(server, template)).await
+        Box::pin(Self::copy(None)).await
     }
 
     /// Creates an empty database, for tests that run migrations themselves.
     pub(crate) async fn empty() -> Self {
-        let server = Box::pin(servers::servers()).await.postgres_url.clone();
-        Box::pin(Self::cloned(server, "template0")).await
+        Box::pin(Self::copy(Some("template0"))).await
     }
 
     /// Returns a database that is created and removed elsewhere.
     pub(crate) fn foreign(url: &str) -> Self {
-        Self { url: url.to_owned(), name: String::new(), server: String::new(), kept: OnceCell::new() }
+        Self { url: url.to_owned(), name: String::new(), server: String::new(), idle: Mutex::default() }
     }
 
-    async fn cloned(server: String, template: &str) -> Self {
-        let name = format!("mainstay_test_{}", unique());
+    /// Copies a template, by default the migrated one.
+    async fn copy(template: Option<&str>) -> Self {
+        let server = servers::servers().await.postgres_url.clone();
         let client = connect(&server).await;
+        let template = match template {
+            Some(template) => template,
+            None => servers::template(&client).await,
+        };
+        let name = format!("mainstay_test_{}", unique());
         // Without a log of the copied pages, which costs a tenth of the CPU of a small test.
         let create = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY");
         client.batch_execute(&create).await.expect("a clone");
-        Self { url: url_of(&server, &name), name, server, kept: OnceCell::new() }
+        Self { url: url_of(&server, &name), name, server, idle: Mutex::default() }
     }
 
-    /// Runs all further statements on one connection: a new one, with its sign-in and its empty caches, costs more than a
-    /// statement. For tests that create many users, and neither observe connections nor wait for locks in a statement.
-    pub(crate) async fn keep_connection(&self) {
-        self.kept.get_or_init(|| Box::pin(connect(&self.url))).await;
-    }
-
-    /// Runs SQL and returns the rows as text.
+    /// Runs SQL and returns the rows as text. It may not leave settings of its session behind.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<Vec<Option<String>>> {
-        match self.kept.get() {
-            Some(client) => Box::pin(sql_on(client, statement)).await,
-            None => Box::pin(sql(&self.url, statement)).await,
+        loop {
+            let idle = self.idle().pop();
+            let was_idle = idle.is_some();
+            let client = match idle {
+                Some(client) => client,
+                None => Box::pin(connect(&self.url)).await,
+            };
+            let answer = Box::pin(client.simple_query(statement)).await;
+            match answer {
+                // A test ended the connection while it was idle.
+                Err(error) if was_idle && (error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN)) => {}
+                answer => {
+                    // A server of the test's own may restart, and a transaction that failed is still open.
+                    if answer.is_ok() && !self.name.is_empty() {
+                        self.idle().push(client);
+                    }
+                    return rows(statement, answer);
+                }
+            }
         }
+    }
+
+    /// Closes the connections of earlier statements, for a test that waits until no session uses the database.
+    pub(crate) fn disconnect(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.idle.lock().expect("nothing panics with the lock")
     }
 
     /// Waits until this many statements wait for a lock.

@@ -5,6 +5,7 @@ use std::{path::Path, process::Stdio};
 use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
+use tokio_postgres::Client;
 
 use super::sql::{connect, url_of};
 
@@ -48,16 +49,16 @@ async fn start() -> Servers {
     Servers { postgres_url, redis_url, _own: (postgres, redis) }
 }
 
-/// The name of the migrated template, created once per cluster and schema by the first process that needs it.
-pub(crate) async fn template() -> &'static str {
-    TEMPLATE.get_or_init(make_template).await
+/// The name of the migrated template, created once per cluster and schema by the first process that needs it, over a
+/// connection to the server.
+pub(crate) async fn template(client: &Client) -> &'static str {
+    TEMPLATE.get_or_init(|| make_template(client)).await
 }
 
-async fn make_template() -> String {
+async fn make_template(client: &Client) -> String {
     let name = format!("mainstay_template_{}", schema_hash());
     let url = &servers().await.postgres_url;
-    let client = connect(url).await;
-    // A session-level lock: held until the connection ends, even if this process dies in between.
+    // Held until the connection ends, even if this process dies in between.
     client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
     let rows = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalogue");
     if rows.is_empty() {
@@ -72,6 +73,8 @@ async fn make_template() -> String {
         let statement = format!("ALTER DATABASE {building} RENAME TO {name}");
         client.batch_execute(&statement).await.expect("naming the template");
     }
+    // Copies of it are made concurrently.
+    client.execute("SELECT pg_advisory_unlock(hashtext($1))", &[&name]).await.expect("the lock");
     name
 }
 

@@ -5,12 +5,14 @@ use url::Url;
 
 /// Runs SQL on a database and returns the rows as text.
 pub(crate) async fn sql(url: &str, statement: &str) -> Vec<Vec<Option<String>>> {
-    sql_on(&connect(url).await, statement).await
+    rows(statement, connect(url).await.simple_query(statement).await)
 }
 
-/// Does the same as [`sql`], on a connection.
-pub(crate) async fn sql_on(client: &Client, statement: &str) -> Vec<Vec<Option<String>>> {
-    let answer = client.simple_query(statement).await;
+/// Returns the rows of a statement's answer as text.
+pub(crate) fn rows(
+    statement: &str,
+    answer: Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>,
+) -> Vec<Vec<Option<String>>> {
     let messages = answer.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     let row = |message: SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()),
