@@ -321,6 +321,7 @@ fn texts_are_normalized_but_for_those_whose_bytes_matter() {
         challenge_token: "mch_".into(),
         code: Some(code.into()),
         passkey: None,
+        remember_device: false,
     };
     for typed in ["123 456", "123\u{a0}456", "１２３-４５６", "١٢٣٤٥٦"] {
         let mut proof = proof_by(typed);
