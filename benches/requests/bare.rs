@@ -95,7 +95,7 @@ impl TicketService for Bare {
         let mut connection = self.pool.get().await.map_err(failed)?;
         let transaction = connection.transaction::<_, BareError, _>(async |connection| {
             ticket::insert(connection, std::slice::from_ref(&ticket)).await?;
-            ticket::record(connection, &admin(), [ticket.id], ActivityKind::Created, "", now).await?;
+            ticket::record(connection, Some(&admin()), [ticket.id], ActivityKind::Created, "", now).await?;
             Ok(())
         });
         transaction.await.map_err(failed)?;
