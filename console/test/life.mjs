@@ -111,6 +111,7 @@ const TOKEN = {
     const secret = await dialog.locator(".secret").textContent();
     await sound(page, "the secret of a personal access token");
     await dialog.getByRole("button", { name: "Saved" }).click();
+    await dialog.waitFor({ state: "hidden" });
     const token = row(page, "Laptop of Ada");
     for (const text of ["Person", "never", "Valid"]) await token.getByText(text, { exact: true }).waitFor();
     same((await page.content()).includes(secret), false, "whether the secret is on the page");
@@ -119,6 +120,7 @@ const TOKEN = {
     await becomes(async () => {
       await page.reload();
       await settled(page);
+      await token.waitFor();
       return token.getByText("never", { exact: true }).count();
     }, 0, "cells that say that the token was never used");
     await token.getByRole("button", { name: "Revoke" }).click();

@@ -177,12 +177,18 @@ async fn a_connection_whose_transaction_has_not_ended_is_not_lent() {
     let proxy = Proxy::new(&database).await;
     let builder = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone());
     let builder = builder.set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "8s");
-    let (_app, cast) = builder.start_with_cast().await;
+    let (app, cast) = builder.start_with_cast().await;
     let (own, other) = (ticket(&cast.customer).await, ticket(&cast.stranger).await);
     let others_are_served = async || {
         eventually("a connection is lent", async || cast.agent.rest(LIST, json!({})).await.status == 200).await;
         assert_eq!(list(&cast.agent).await, [other.as_str(), own.as_str()]);
         assert_eq!(list(&cast.stranger).await, [other.as_str()]);
+        // What is disturbed next is not the end of this list's transaction.
+        eventually("no connection is lent", async || {
+            let (all, idle) = app.app.database.connections();
+            all == idle
+        })
+        .await;
     };
     let late = async |wait: &str| {
         let response = cast.customer.call_with(Protocol::Rest, LIST, json!({}), &[("x-request-timeout", wait)]).await;
