@@ -30,7 +30,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("AuthService.BeginPasskeyLogin", 0),
     ("AuthService.BeginPasskeyReauthentication", 3),
     ("AuthService.ChangePassword", 10),
-    ("AuthService.ConfirmEmailChange", 12),
+    ("AuthService.ConfirmEmailChange", 13),
     ("AuthService.ConfirmPasswordReset", 12),
     ("AuthService.ConfirmRegistration", 11),
     ("AuthService.ListSignInProviders", 0),

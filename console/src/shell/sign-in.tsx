@@ -22,6 +22,8 @@ export function SignIn() {
   const ways = useWays();
   const { options, rememberSeconds } = useChallengeOptions(challenge);
   const [rememberDevice, setRememberDevice] = useState(false);
+  // The next person at the browser decides anew.
+  useEffect(() => setRememberDevice(false), [challenge]);
   const attempt = async (work: () => Promise<void>) => {
     setBusy(true);
     setError(undefined);

@@ -152,7 +152,7 @@ impl AuthService for Auth {
         let pb::LoginWithPasskeyRequest { token, credential, account_id } = std::mem::take(&mut call.message);
         let proof = Assertion::parse(&credential, "credential")?;
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        let (tokens, device) = second_factor::login(&self.app, &token, &proof, device, account, from).await?;
+        let (tokens, device) = second_factor::login(&self.app, &token, &proof, device, None, account, from).await?;
         call.read(pb::LoginWithPasskeyResponse { data: Some(first_pair(tokens, &device)) })
     }
 

@@ -28,7 +28,12 @@ pub(crate) async fn fail_orphans(app: &App, before: DateTime<Utc>) -> Result<usi
         match app.database.transaction(async move |work: &mut Work| fail(work, id).await).await {
             // It was erased with its account, or a server with its module ended it.
             Err(error) if error.reason() == Reason::NotFound || error.reason() == Reason::Conflict => {}
-            failed => failed?,
+            Err(error) if error.is_unavailable() => return Err(error),
+            // The others do not wait for it.
+            Err(error) => {
+                tracing::error!(operation = %id, error = error.detail(), "an orphaned operation can't be failed")
+            }
+            Ok(()) => {}
         }
     }
     Ok(orphans.len())

@@ -317,7 +317,7 @@ async fn a_removal_leaves_what_is_no_sample() {
             "INSERT INTO deletions (id, account_id, requested_by, state, erase_at, created_at)
                  SELECT gen_random_uuid(), id, id, 2, now(), now() FROM accounts WHERE name = 'Fjord Media (sample)';
              INSERT INTO deletion_notices (id, deletion_id, user_id, email, language)
-                 SELECT gen_random_uuid(), deletions.id, user_id, 'owner@sample.invalid', 'en'
+                 SELECT gen_random_uuid(), deletions.id, members.user_id, 'owner@sample.invalid', 'en'
                  FROM deletions JOIN members USING (account_id) WHERE deletions.state = 2;
              DELETE FROM members WHERE account_id IN (SELECT account_id FROM deletions WHERE state = 2);",
         )

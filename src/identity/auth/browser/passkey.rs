@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{challenge, cookie, in_headers, is_tls, origin_of, read, refusal, signed_in, too_large};
+use super::{challenge, cookie, device_token, in_headers, is_tls, origin_of, read, refusal, signed_in, too_large};
 use crate::identity::second_factor::{
     model::CEREMONY_LIFE,
     ops::{self, ChallengeOptions},
@@ -93,7 +93,7 @@ pub(super) async fn sign_in(
             read(&body.map_err(too_large)?, "The body must be JSON with credential.")?;
         let token = cookie::PASSKEY.read(&headers, is_tls).ok_or(Reason::InvalidToken)?;
         let (proof, account) = (Assertion::parse(&credential, "credential")?, account_id.map(AccountId));
-        ops::login(&app, token, &proof, device, account, from).await
+        ops::login(&app, token, &proof, device, device_token(&headers, is_tls), account, from).await
     };
     match login.await {
         Ok((pair, device)) => {

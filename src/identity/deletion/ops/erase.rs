@@ -58,7 +58,11 @@ const REASON: &str = "The user was deleted.";
 /// Any error that prevented a step; the next run continues there.
 pub(crate) async fn erase(app: &App, id: DeletionId, stop: &CancellationToken) -> Result<Outcome> {
     let read = async move |connection: &mut Connection| store::get(connection, Visibility::All, id).await;
-    let deletion = app.database.autocommit(read).await?;
+    let deletion = match app.database.autocommit(read).await {
+        // The sample data was removed, and the deletion with it.
+        Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
+        deletion => deletion?,
+    };
     match deletion.state {
         State::Done | State::Cancelled => return Ok(Outcome::Ended),
         State::Scheduled => return begin(app, deletion).await,

@@ -8,6 +8,7 @@ use crate::{
         credential::model as token,
         email_change::store,
         mails::EmailChanged,
+        second_factor::store::device as devices,
         user::store as user,
     },
     mail::{ops as mail, suppression::ops as suppression},
@@ -43,6 +44,7 @@ pub async fn confirm(app: &App, token: &str, from: IpAddr) -> Result<()> {
         suppression::follow(connection, &before, &user.email, now).await?;
         store::confirm(connection, &change).await?;
         store::delete_waiting(connection, user.id).await?;
+        devices::delete_of_user(connection, user.id).await?;
         auth::use_up_resets(connection, user.id, now).await?;
         mail::send::<EmailChanged>(connection, change.id.0, Some(user.id.0), now).await?;
         work.audit(auth::of_user(user.id));

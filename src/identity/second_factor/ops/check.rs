@@ -143,7 +143,7 @@ async fn remember_device(
     let transaction = app.database.transaction(async move |work: &mut Work| {
         let remembered = RememberedDevice::new(&user, device, work.now(), life);
         if devices::remember(work, &user, &remembered, id, earlier).await? {
-            let record = factors::record(user.id, "device remembered");
+            let record = factors::record(user.id, "device remembered").by(user.id, false);
             work.audit(record.with("device", remembered.id.to_string()));
         }
         Ok(())

@@ -43,11 +43,12 @@ pub async fn life(app: &App, user: &User) -> Result<Option<TimeDelta>> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn recognize(app: &App, user: &User, device: DeviceId) -> Result<Option<RememberedDeviceId>> {
-    if life(app, user).await?.is_none() {
-        return Ok(None);
-    }
+    let Some(life) = life(app, user).await? else { return Ok(None) };
     let (user, now) = (user.clone(), app.clock.now());
-    app.database.autocommit(async move |connection| store::accept(connection, &user, &device, now).await).await
+    // A shorter period applies to devices that were remembered before.
+    let accept =
+        async move |connection: &mut Connection| store::accept(connection, &user, &device, now, now - life).await;
+    app.database.autocommit(accept).await
 }
 
 /// Remembers a device by the new id in its token, in place of the earlier one. Returns `false` if the user was changed since the

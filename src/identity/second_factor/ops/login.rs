@@ -46,6 +46,7 @@ pub async fn login(
     token: &str,
     proof: &Assertion,
     device: Device,
+    device_token: Option<SecretString>,
     account: Option<AccountId>,
     from: IpAddr,
 ) -> Result<(Pair, SecretString)> {
@@ -68,9 +69,10 @@ pub async fn login(
         return Err(IdentityReason::UserDeactivated.into());
     }
     let is_known = app.part::<KnownNetworks>().contains(&user.email, from).await;
-    // Neither a limit on wrong passwords nor a second factor has a part in it, so that no token of the device is read.
+    // The browser keeps the token with which its device may be remembered.
+    let known = auth::known_device(app, &user.email, device_token.as_ref());
     let proof = Proof::passkey(app.clock.now());
-    let proved = Proved { user, is_known, device: None, proof, remembered: None };
+    let proved = Proved { user, is_known, device: known, proof, remembered: None };
     auth::complete(app, proved, device, account, from).await
 }
 

@@ -78,17 +78,18 @@ pub async fn insert(
     Ok(())
 }
 
-/// Stores a use of the device of a user, by the id in its token. Returns `None` unless it is remembered.
+/// Stores a use of the device of a user, by the id in its token. Returns `None` unless it is remembered, after `since`.
 pub async fn accept(
     connection: &mut Connection,
     user: &User,
     id: &DeviceId,
     now: DateTime<Utc>,
+    since: DateTime<Utc>,
 ) -> Result<Option<RememberedDeviceId>> {
     let target = remembered_devices::table.filter(remembered_devices::device_hash.eq(hash(id)));
     let target = target.filter(remembered_devices::user_id.eq(user.id));
     let target = target.filter(remembered_devices::session_epoch.eq(user.epoch.number));
-    let target = target.filter(remembered_devices::expires_at.gt(now));
+    let target = target.filter(remembered_devices::expires_at.gt(now)).filter(remembered_devices::created_at.gt(since));
     let update = diesel::update(target).set(remembered_devices::used_at.eq(now));
     Ok(update.returning(remembered_devices::id).get_result(connection).await.optional()?)
 }

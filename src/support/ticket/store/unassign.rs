@@ -29,11 +29,16 @@ struct Abandoned {
 /// Returns at most `limit` tickets in progress whose assignees are deactivated or have no role of the staff, locked against
 /// changes until the transaction ends. The counters name the assignees, so that a run without such tickets reads few rows.
 pub async fn lock_abandoned(connection: &Connection, limit: i64) -> Result<Vec<Ticket>> {
-    const SQL: &str = "SELECT id, assignee_id FROM tickets WHERE status = $1 AND assignee_id = ANY (ARRAY( \
+    // Tickets are read for each of these people, so not at all without any.
+    const SQL: &str = "SELECT abandoned.id, abandoned.assignee_id FROM ( \
         SELECT counts.assignee_id FROM ticket_counts AS counts JOIN users ON users.id = counts.assignee_id \
         WHERE counts.account_id = '00000000-0000-0000-0000-000000000000' AND counts.status = $1 \
         AND (users.deactivated_at IS NOT NULL OR users.role <> ALL ($2)) \
-        GROUP BY counts.assignee_id HAVING sum(counts.tickets) > 0)) LIMIT $3";
+        GROUP BY counts.assignee_id HAVING sum(counts.tickets) > 0 \
+        ) AS leavers CROSS JOIN LATERAL ( \
+        SELECT tickets.id, tickets.assignee_id FROM tickets \
+        WHERE tickets.assignee_id = leavers.assignee_id AND tickets.status = $1 LIMIT $3 \
+        ) AS abandoned LIMIT $3";
     let status = Status::InProgress.number();
     let query = diesel::sql_query(SQL)
         .bind::<SmallInt, _>(status)
