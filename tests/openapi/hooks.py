@@ -315,6 +315,7 @@ BEYOND_SCHEMA = {
     "must be a code of ISO 4217, like EUR",
     "must be at least 1",
     "can't be changed from EUR",
+    "must be an agent or an admin",
     "must be an active agent or admin",
     "must be absent unless the role is that of an agent",
     "is required with MEMBER_ROLE_CUSTOM, and only with it",

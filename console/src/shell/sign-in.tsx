@@ -1,14 +1,16 @@
 /** The sign-in, the only page without a session. */
 
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { lazy, Suspense, useEffect, useRef, useState, type FormEvent, type MouseEvent } from "react";
 
 import { api, read, type Schemas } from "../api/client";
 import { hasPasskeys, isDeclined, offersPasskeys, proveByPasskey } from "../api/passkey";
 import { answerChallenge, arrival, askForMail, beginPasskeySignIn, challengeOptions, type ChallengeOptions, providerUrl, signIn, signInWithMailCode, signInWithPasskey } from "../api/session";
 import { asApiError, type ApiError } from "../api/errors";
-import { useText, type Text } from "../text";
+import { useText } from "../text";
 import { AppCode, CodeField } from "../ui/code-field";
 import { Appearance } from "./appearance";
+
+const ArrivalProblem = lazy(() => import("./arrival-problem"));
 
 export function SignIn() {
   const t = useText();
@@ -21,9 +23,6 @@ export function SignIn() {
   const address = useRef<HTMLInputElement>(null);
   const ways = useWays();
   const { options, rememberSeconds } = useChallengeOptions(challenge);
-  const [rememberDevice, setRememberDevice] = useState(false);
-  // The next person at the browser decides anew.
-  useEffect(() => setRememberDevice(false), [challenge]);
   const attempt = async (work: () => Promise<void>) => {
     setBusy(true);
     setError(undefined);
@@ -46,13 +45,13 @@ export function SignIn() {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     void attempt(async () => {
-      if (challenge !== undefined) return answerChallenge(challenge || undefined, { code: String(form.get("code")), rememberDevice });
+      if (challenge !== undefined) return answerChallenge(challenge || undefined, { code: String(form.get("code")), rememberDevice: form.has(REMEMBER) });
       if (mailed !== undefined) return setChallenge(await signInWithMailCode(String(form.get("code"))));
       setChallenge(await signIn(String(form.get("email")).trim(), String(form.get("password"))));
     });
   };
-  const prove = () => void attempt(async () => {
-    if (options !== null) return answerChallenge(challenge || undefined, { passkey: await proveByPasskey(options), rememberDevice });
+  const prove = ({ currentTarget: { form } }: MouseEvent<HTMLButtonElement>) => void attempt(async () => {
+    if (options !== null) return answerChallenge(challenge || undefined, { passkey: await proveByPasskey(options), rememberDevice: new FormData(form ?? undefined).has(REMEMBER) });
     // A browser asks for one passkey at a time.
     stopOffer();
     await signInWithPasskey(await proveByPasskey(await beginPasskeySignIn()));
@@ -73,7 +72,7 @@ export function SignIn() {
         <h1>{t("Sign in to Mainstay")}</h1>
         {challenge !== undefined ? <>
           <CodeField key="challenge" autoFocus />
-          {rememberSeconds !== null && <label className="check"><input type="checkbox" checked={rememberDevice} onChange={(event) => setRememberDevice(event.target.checked)} /><span>{t("Do not ask again on this device for {days} days", { days: Math.ceil(rememberSeconds / 86_400) })}</span></label>}
+          {rememberSeconds !== null && <label className="check"><input type="checkbox" name={REMEMBER} /><span>{t("Do not ask again on this device for {days} days", { days: Math.ceil(rememberSeconds / 86_400) })}</span></label>}
         </> : mailed !== undefined ? <>
           <p role="status">{t("If a user has the address {email}, a mail with a link and a code is on its way. Open the link in this browser, or enter the code.", { email: mailed })}</p>
           <label><span>{t("Code from the mail")}</span><AppCode autoFocus digits={8} /></label>
@@ -82,7 +81,7 @@ export function SignIn() {
           <label><span>{t("E-mail address")}</span><input ref={address} name="email" type="email" autoComplete="username webauthn" required autoFocus /></label>
           <label><span>{t("Password")}</span><input name="password" type="password" autoComplete="current-password" required /></label>
         </>}
-        {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
+        {error ? <SignInProblem error={error} /> : arrival.error !== undefined && <Suspense><ArrivalProblem reason={arrival.error} /></Suspense>}
         <p className="links"><a href="/reset-password">{t("Forgot the password?")}</a> <a href="/register">{t("Register")}</a></p>
         <button type="submit" className="primary" disabled={busy}>{busy ? t("Signing in …") : t("Sign in")}</button>
         {hasPasskeys && (challenge === undefined || options !== null) && <button type="button" onClick={prove} disabled={busy}>{t("Sign in with a passkey")}</button>}
@@ -93,6 +92,9 @@ export function SignIn() {
     </main>
   );
 }
+
+// The name of the choice to remember the device.
+const REMEMBER = "remember";
 
 const NO_OPTIONS: ChallengeOptions = { options: null, rememberSeconds: null };
 
@@ -134,18 +136,6 @@ function useWays(): Schemas["ListSignInProvidersResponse"] {
     read(api.GET("/api/v1/auth/providers")).then(setWays, () => undefined);
   }, []);
   return ways;
-}
-
-/** Returns the English text of the reason for which a sign-in with a provider failed. */
-export function arrivalText(reason: string): Text {
-  switch (reason) {
-    case "ALREADY_EXISTS": return "A user has this address. Sign in with the password, and link the provider under “Sign-in and security”.";
-    case "REGISTRATION_CLOSED": return "Your address may not register here, or the provider does not confirm it.";
-    case "USER_DEACTIVATED": return "The user was deactivated by an admin.";
-    case "PERMISSION_DENIED": return "The provider refused the sign-in.";
-    case "INVALID_TOKEN": return "It took too long. Sign in again.";
-    default: return "The sign-in with the provider failed. Try again.";
-  }
 }
 
 function SignInProblem({ error }: { error: ApiError }) {

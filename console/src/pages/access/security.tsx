@@ -8,7 +8,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { ApiError } from "../../api/errors";
 import { arrival, linkIdentity, refresh } from "../../api/session";
 import { stepUp } from "../../api/step-up";
-import { arrivalText } from "../../shell/sign-in";
+import ArrivalProblem from "../../shell/arrival-problem";
 import { useSecondFactor } from "../../shell/step-up";
 import { useText } from "../../text";
 import { Confirm, Sheet } from "../../ui/dialog";
@@ -60,7 +60,7 @@ function Identities() {
   return (
     <Card title={t("Sign-in providers")}>
       {arrival.outcome === "linked" && <p className="notice" role="status">{t("The identity is linked.")}</p>}
-      {arrival.error !== undefined && <p className="problem" role="alert">{t(arrivalText(arrival.error))}</p>}
+      {arrival.error !== undefined && <ArrivalProblem reason={arrival.error} />}
       <ul className="items">
         {linked.map((identity) => (
           <li key={identity.id}>
