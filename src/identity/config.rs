@@ -61,6 +61,8 @@ pub struct IdentityConfig {
     pub providers: Vec<Provider>,
     /// To whom passkeys belong; `None` if they are unavailable.
     pub relying_party: Option<RelyingPartyConfig>,
+    /// The origins of pages that keep their session in a cookie, beside those of this server.
+    pub session_origins: Vec<String>,
 }
 
 impl IdentityConfig {
@@ -183,6 +185,11 @@ impl Section for IdentityConfig {
         relying_party::RP_ID,
         relying_party::ORIGINS,
         Variable::plain(
+            "SESSION_ORIGINS",
+            "",
+            "Origins of pages that keep their session in a cookie beside those of this server, separated by commas: each one of ALLOWED_ORIGINS, and of the same site as this server",
+        ),
+        Variable::plain(
             "MAX_PASSWORD_HASHING",
             "4",
             "Maximum concurrent password hashes; each needs 7 MiB, that of an imported user up to 128 MiB",
@@ -212,6 +219,14 @@ impl Section for IdentityConfig {
             read.fault("BREACHED_PASSWORDS_URL", "must be an https URL without a query; plain http only for loopback");
         }
         let public_url = read.optional::<String>("PUBLIC_URL");
+        let session_origins: Vec<String> = read.list("SESSION_ORIGINS");
+        let allowed_origins: Vec<String> = read.list("ALLOWED_ORIGINS");
+        if !session_origins.iter().all(|origin| allowed_origins.contains(origin)) {
+            read.fault(
+                "SESSION_ORIGINS",
+                "must be origins of ALLOWED_ORIGINS: browsers withhold responses from all others",
+            );
+        }
         Self {
             issuer,
             deletion_grace,
@@ -231,6 +246,7 @@ impl Section for IdentityConfig {
             // The module for mail declares these variables, and says what is wrong with them.
             app_name: read.parse("APP_NAME"),
             relying_party: relying_party::read(read, public_url.as_deref()),
+            session_origins,
             is_public_https: public_url.as_ref().is_some_and(|url| url.starts_with("https://")),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             providers: providers::read(read),

@@ -20,7 +20,7 @@
 //!
 //! The sign-ins respond with an access token, which the page keeps in memory. Only these paths read the cookie. All other
 //! requests are authenticated by the access token alone, which prevents cross-site request forgery. Requests from pages of
-//! another origin, even of the same site, are rejected on these paths as well.
+//! another origin, even of the same site, are rejected on these paths as well, except for the origins of `SESSION_ORIGINS`.
 
 mod cookie;
 mod mail;
@@ -113,7 +113,7 @@ pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 13] {
 
 /// Wraps a page in the checks that the middleware performs for method calls.
 fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
-    bounded(page, DEADLINE).layer(axum::middleware::from_fn(origin::require_same))
+    origin::of_admitted_pages(bounded(page, DEADLINE))
 }
 
 fn bounded(page: MethodRouter<App>, deadline: Duration) -> MethodRouter<App> {

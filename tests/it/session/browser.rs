@@ -126,6 +126,42 @@ async fn signing_out_ends_the_session_and_clears_the_cookie() {
 }
 
 #[tokio::test]
+async fn a_named_front_end_of_the_site_keeps_its_session_in_the_cookie() {
+    const FRONT_END: &str = "https://app.example.com";
+    let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://app.example.com,https://other.example.com");
+    let app = app.set("SESSION_ORIGINS", FRONT_END).start().await;
+    let who = app.cast().await.customer;
+    let base = app.endpoint.base();
+    let of_page = |path: &str, origin: &str, site: &str| {
+        let request = app.endpoint.http.post(format!("{base}{path}"));
+        request.header("origin", origin).header("sec-fetch-site", site)
+    };
+    let body = json!({ "email": who.as_user().email, "password": who.as_user().password });
+    let signed = send(of_page("/session", FRONT_END, "same-site").json(&body)).await.success();
+    assert_eq!(signed.header("access-control-allow-origin"), Some(FRONT_END));
+    assert_eq!(signed.header("access-control-allow-credentials"), Some("true"));
+    let line = signed.header("set-cookie").expect("a cookie");
+    assert!(line.starts_with("__Host-mainstay_session=") && line.contains("SameSite=Strict"), "{line}");
+    assert!(!line.contains("Domain"), "{line}");
+    let cookie = cookie(&signed);
+    for (origin, site) in [
+        ("https://other.example.com", "same-site"),
+        ("https://evil.example.com", "same-site"),
+        (FRONT_END, "cross-site"),
+        (FRONT_END, "none"),
+    ] {
+        let refused = send(of_page("/session/refresh", origin, site).header("cookie", &cookie)).await;
+        refused.failure("PERMISSION_DENIED");
+    }
+    let fresh = of_page("/session/refresh", FRONT_END, "same-site").header("cookie", &cookie);
+    let fresh = send(fresh).await.success();
+    let me = Actor::bearer(&app.endpoint, fresh.text("/data/accessToken"));
+    me.rest("UserService.GetMe", json!({})).await.success();
+    let own = app.endpoint.http.get(format!("{base}/api/v1/me")).header("cookie", self::cookie(&fresh));
+    send(own.header("origin", FRONT_END).header("sec-fetch-site", "same-site")).await.failure("UNAUTHENTICATED");
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_is_refused() {
     let (app, cast) = TestApp::start_with_cast().await;
     let cookie = cookie(&sign_in(&app, &cast.customer).await);
