@@ -259,8 +259,11 @@ impl Method {
 /// Returns the name of a service, which later versions of its package do not share: `VehicleService` of `fleet.v1`,
 /// `VehicleServiceV2` of `fleet.v2`.
 pub(crate) fn service_name(service: &ServiceDescriptor) -> String {
-    let version = service.package_name().rsplit_once(".v").map_or("1", |(_, version)| version);
-    if version == "1" { service.name().to_owned() } else { format!("{}V{version}", service.name()) }
+    let package = service.package_name();
+    match package.strip_prefix(module::unversioned(package)).and_then(|version| version.strip_prefix(".v")) {
+        None | Some("1") => service.name().to_owned(),
+        Some(version) => format!("{}V{version}", service.name()),
+    }
 }
 
 /// Returns the services of the modules, without the exempt ones.

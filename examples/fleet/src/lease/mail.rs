@@ -28,7 +28,7 @@ impl MailKind for LeaseEnding {
             return Ok(None);
         }
         let vehicle = vehicles::get(connection, lease.vehicle).await?;
-        let content = Self { plate: vehicle.plate, ends_at: lease.expires_at, link: links.app("leases", lease.id) };
+        let content = Self { plate: vehicle.plate.to_string(), ends_at: lease.expires_at, link: links.app("leases", lease.id) };
         Draft::to_member(connection, mail.topic.user()?, lease.account, content).await
     }
 
