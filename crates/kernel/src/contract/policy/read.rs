@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, Deprecation, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Subject, Success,
+    Access, Cache, Deprecation, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Subject,
+    Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb, service_name,
