@@ -65,14 +65,15 @@ async fn each_version_reads_what_the_other_wrote() {
 #[tokio::test]
 async fn a_repeated_request_has_one_effect_in_either_version() {
     let server = start().await;
-    let admin = server.admin().await.with("idempotency-key", "two-versions");
+    let caller = server.admin().await;
+    let admin = caller.with("idempotency-key", "two-versions");
     let request = json!({ "licensePlate": plate("M", "AI 1"), "model": "Volta 3" });
     let first = admin.post("/api/v2/vehicles", request.clone()).await.success();
     let second = admin.post("/api/v2/vehicles", request).await.success();
     assert_eq!((second.header("idempotent-replayed"), &second.body), ("true", &first.body));
     let earlier = json!({ "plate": "M-AI 1", "model": "Volta 3" });
     admin.post("/api/v1/vehicles", earlier).await.failure(422, "IDEMPOTENCY_KEY_REUSED");
-    let keyed = admin.with("idempotency-key", "version-one");
+    let keyed = caller.with("idempotency-key", "version-one");
     for replayed in ["", "true"] {
         let request = json!({ "plate": "M-AI 2", "model": "Volta 3" });
         let response = keyed.post("/api/v1/vehicles", request).await.success();
