@@ -2,6 +2,7 @@
 
 mod command;
 pub mod config;
+pub mod deprecated_method;
 mod examples;
 pub mod overview;
 pub mod revenue;
@@ -13,6 +14,7 @@ use mainstay_kernel::{config::Retention, module::Module, personal::Personal, tel
 use self::{
     command::Dashboard,
     config::{DashboardConfig, SYSTEM_LOGS},
+    deprecated_method::service::DeprecatedMethodRpcs,
     overview::{cached::CachedOverviews, service::Overviews},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
@@ -21,6 +23,7 @@ use self::{
 use crate::proto::{
     DESCRIPTOR_SET,
     dashboard::v1::{
+        deprecated_method_service_server::DeprecatedMethodServiceServer,
         overview_service_server::OverviewServiceServer, revenue_service_server::RevenueServiceServer,
         setting_service_server::SettingServiceServer, system_log_service_server::SystemLogServiceServer,
     },
@@ -47,6 +50,7 @@ pub(crate) fn module() -> Module {
         .service(|app| OverviewServiceServer::new(Overviews { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
+        .service(|app| DeprecatedMethodServiceServer::new(DeprecatedMethodRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
         .command::<Dashboard>()
         .metrics([Metric::counter(

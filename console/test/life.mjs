@@ -105,6 +105,7 @@ const TOKEN = {
     await page.getByRole("button", { name: "Create service key" }).click();
     await dialog.getByRole("textbox", { name: "Name" }).fill("Laptop of Ada");
     await dialog.getByLabel("Kind").selectOption({ label: "Person" });
+    same(await dialog.getByLabel("identity.staff_roles.manage").count(), 0, "scopes that the person does not hold");
     await dialog.getByLabel("support.tickets.read").check();
     await sound(page, "the form of a personal access token");
     await dialog.getByRole("button", { name: "Create service key" }).click();

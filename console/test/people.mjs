@@ -3,6 +3,7 @@
 
 import { createHmac } from "node:crypto";
 
+import { PASSWORD, register } from "./accounts.mjs";
 import { go, same, settled, signIn, sound } from "./browser.mjs";
 import { signIn as signInByApi } from "./fixture.mjs";
 import { becomes } from "./wait.mjs";
@@ -93,6 +94,51 @@ const SECOND_FACTOR = {
   },
 };
 
+const REMEMBERED = {
+  name: "a customer is not asked for the second factor again on a remembered device, until it is forgotten",
+  options: { signedIn: false, ownServer: true },
+  run: async (page, server) => {
+    const email = await register(server, "Ada Lovelace", "Difference Engines");
+    await signIn(page, email, PASSWORD, "/security");
+    await page.getByRole("button", { name: "Add an authenticator app" }).click();
+    const dialog = page.getByRole("dialog");
+    const secret = await dialog.locator(".secret").textContent();
+    await dialog.getByLabel("Code that the app shows").fill(totp(secret, 0));
+    await dialog.getByRole("button", { name: "Add" }).click();
+    await dialog.getByRole("button", { name: "Saved" }).click();
+    await page.getByText("Recovery codes left: 10").waitFor();
+    const known = page.getByText("A sign-in on these devices needs no second factor:");
+    same(await known.count(), 0, "remembered devices before the first one");
+
+    const signInAgain = async () => {
+      await page.click(".avatar");
+      await dialog.getByRole("button", { name: "Sign out" }).click();
+      await page.fill("[name=email]", email);
+      await page.fill("[name=password]", PASSWORD);
+      await page.click("button[type=submit]");
+    };
+    const code = page.getByLabel("Code of the authenticator app");
+    await signInAgain();
+    await code.fill(totp(secret, 1));
+    await page.getByLabel("Do not ask again on this device for 30 days").check();
+    await sound(page, "the choice to remember the device");
+    await page.click("button[type=submit]");
+    await page.waitForSelector(".shell h1");
+    await signInAgain();
+    await page.waitForSelector(".shell h1");
+    same(await code.count(), 0, "fields for a code on the remembered device");
+
+    await go(page, "/security");
+    await known.waitFor();
+    await sound(page, "the remembered devices");
+    await page.getByRole("button", { name: "Forget" }).click();
+    await dialog.getByRole("button", { name: "Forget" }).click();
+    await known.waitFor({ state: "detached" });
+    await signInAgain();
+    await code.waitFor();
+  },
+};
+
 /** Adds an authenticator to a page, which verifies its user as long as `verifies` says so. */
 async function addAuthenticator(page) {
   const devtools = await page.context().newCDPSession(page);
@@ -157,6 +203,7 @@ const PASSKEY = {
 
 export const PEOPLE = [
   SECOND_FACTOR,
+  REMEMBERED,
   PASSKEY,
   {
     name: "a person changes name, language, password and address",

@@ -67,6 +67,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("DeletionService.CreateDeletion", 19),
     ("DeletionService.GetDeletion", 2),
     ("DeletionService.ListDeletions", 2),
+    ("DeprecatedMethodService.GetDeprecatedMethods", 0),
     ("FileService.CompleteUpload", 10),
     ("FileService.CreateUpload", 6),
     ("FileService.DeleteFile", 9),

@@ -25,6 +25,7 @@ type RawOperation = {
   operationId: string;
   tags: string[];
   description?: string;
+  deprecated?: boolean;
   parameters?: Parameter[];
   requestBody?: { content: Content };
   responses: Record<string, { content?: Content }>;
@@ -46,6 +47,7 @@ export type Operation = {
   /** The first sentence of the description. */
   summary: string;
   description: string;
+  deprecated: boolean;
   /** The names of the path's variables. */
   variables: string[];
   query: Parameter[];
@@ -95,6 +97,7 @@ function operation(method: string, path: string, raw: RawOperation, resolve: (sc
     path,
     summary: (raw.description ?? "").split(/(?<=\.) (?=[A-Z])/)[0] ?? "",
     description: raw.description ?? "",
+    deprecated: raw.deprecated ?? false,
     variables: [...path.matchAll(/\{([^}]+)\}/g)].map((match) => match[1] ?? ""),
     query: (raw.parameters ?? []).filter((parameter) => parameter.in === "query"),
     body: body && resolve(body),

@@ -4,6 +4,7 @@ import { useId, useState } from "react";
 
 import { choicesOf, type Contract, type Schema } from "../api/contract";
 import type { StoredFile } from "../api/files";
+import { useMe } from "../shell/user";
 import { useName, useText } from "../text";
 import { AttachmentInput, MAX_FILES } from "../ui/attachments";
 import { major, minor } from "../ui/amount";
@@ -185,13 +186,16 @@ function parse(text: string): unknown {
   }
 }
 
-/** Several of the values that the contract lists. */
-function Choices({ id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
+/** Several of the values that the contract lists. Of scopes, users give only those that they hold. */
+function Choices({ contract, id, value, onChange, choices }: InputProps & { choices: ReturnType<typeof choicesOf> }) {
   const all: unknown[] = Array.isArray(value) ? value : [];
+  const { scopes } = useMe();
+  const isScope = (name: string) => contract.scopes.some((scope) => scope.name === name);
+  const offered = choices.filter(({ name }) => all.includes(name) || scopes.has(name) || !isScope(name));
   const toggle = (one: string) => onChange(all.includes(one) ? all.filter((other) => other !== one) : [...all, one]);
   return (
     <div id={id} className="scopes choices">
-      {choices.map(({ name, summary }) => (
+      {offered.map(({ name, summary }) => (
         <label key={name} className="check">
           <input type="checkbox" checked={all.includes(name)} onChange={() => toggle(name)} />
           <span>{summary}<br /><small><code>{name}</code></small></span>

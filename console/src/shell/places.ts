@@ -62,6 +62,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
     pages: [
       { to: "/queue", title: "Background work", services: ["OverviewService", "DeadJobService"], needs: "OverviewService_GetWorkOverview" },
       { to: "/logs", title: "System logs", services: ["SystemLogService"] },
+      { to: "/deprecated-methods", title: "Deprecated methods", services: ["DeprecatedMethodService"], needs: "DeprecatedMethodService_GetDeprecatedMethods" },
       { to: "/settings", title: "Settings", services: ["SettingService"], needs: "SettingService_GetSettings" },
     ],
   },
@@ -85,7 +86,7 @@ export function usePlaces(): Group[] {
   const covered = new Set(OWN.flatMap(({ pages }) => pages.flatMap((page) => page.services)));
   const others = new Map<string, Place[]>();
   for (const service of contract?.services ?? []) {
-    const listed = resourceOf(service, reach).lists.length > 0;
+    const listed = resourceOf(service, reach).lists.some((list) => !list.deprecated);
     if (!listed || covered.has(service.name) || HIDDEN.has(service.name)) continue;
     const places = others.get(service.module) ?? [];
     others.set(service.module, [...places, { to: `/s/${service.name}`, title: name(service.title) }]);

@@ -71,6 +71,7 @@ const routes = [
   page("/sessions", lazyRouteComponent(() => import("../pages/access/sessions"), "SessionsPage")),
   page("/queue", lazyRouteComponent(() => import("../pages/system/queue"), "QueuePage")),
   page("/logs", lazyRouteComponent(() => import("../pages/system/logs"), "LogsPage")),
+  page("/deprecated-methods", lazyRouteComponent(() => import("../pages/system/deprecated"), "DeprecatedMethodsPage")),
   page("/settings", lazyRouteComponent(() => import("../pages/system/settings"), "SettingsPage")),
   page("/tickets", tickets),
   page("/tickets/$id", ticket),

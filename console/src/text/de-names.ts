@@ -6,7 +6,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Payments": "Zahlungen", "Subscriptions": "Abonnements", "Support": "Support", "Webhooks": "Webhooks", "Posts": "Beiträge",
   "Products": "Produkte", "Refunds": "Erstattungen", "Passkeys": "Passkeys", "Service keys": "Dienstschlüssel", "Sessions": "Sitzungen", "Users": "Benutzer",
   "Tickets": "Tickets", "Canned answers": "Textbausteine", "Comments": "Kommentare", "Activities": "Verlauf", "Webhook deliveries": "Zustellungen",
-  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Deletions": "Löschungen", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
+  "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Dashboard": "Übersicht", "Members": "Mitglieder", "Invitations": "Einladungen", "Accounts": "Konten", "Deletions": "Löschungen", "Audit": "Prüfprotokoll", "Vehicles": "Fahrzeuge", "Vehicles v2": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
   "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
@@ -32,7 +32,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Platform": "Plattform", "Person": "Person",
   "Erasing": "Wird gelöscht", "Erased": "Gelöscht", "Anonymized": "Anonymisiert", "Kept": "Behalten",
   "Refused": "Abgelehnt",
-  "User": "Benutzer",
+  "User": "Benutzer", "Token": "Zugriffstoken", "Others": "Andere",
   "System": "System",
   "Staff": "Mitarbeiter",
   "Anonymous": "Ohne Anmeldung",

@@ -40,6 +40,7 @@
 //! - `messages`: runs tonic's generator on the packages that are compiled here.
 //! - `shared`: the data that build scripts share.
 
+mod deprecations;
 mod error;
 mod messages;
 mod names;
@@ -187,6 +188,7 @@ impl Contract {
         let names: HashSet<String> = files.into_iter().map(|(_, name)| name).collect();
         let generated = self.packages.generated_packages(&pool, &names);
         self.packages.check_imports(&pool, &generated)?;
+        deprecations::check(&pool, &generated)?;
         let validation = validation::generate(&pool, &self.packages, &generated, validation_path)?;
         write(&out.join("validation.rs"), validation.as_bytes())?;
         let reason_path = validation_path.replace("::validate", "::reason");

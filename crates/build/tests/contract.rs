@@ -156,6 +156,41 @@ fn an_import_without_a_rust_path_names_the_cure() {
 }
 
 #[test]
+fn a_deprecated_method_has_dates() {
+    let policies = r#"
+        syntax = "proto3";
+        package mainstay.policy.v1;
+        import "google/protobuf/descriptor.proto";
+        extend google.protobuf.MethodOptions { Policy method = 50200; }
+        extend google.protobuf.ServiceOptions { Policy service = 50200; }
+        message Policy { Deprecation deprecation = 1; }
+        message Deprecation { string since = 1; }
+    "#;
+    let compile = |service: &str, method: &str| {
+        let import = "import \"kernel/common/v1/page.proto\";";
+        let fleet = FLEET
+            .replace(import, &format!("{import} import \"mainstay/policy/v1/method.proto\";"))
+            .replace("service VehicleService {", &format!("service VehicleService {{ {service}"))
+            .replace("= \"all\";", &format!("= \"all\"; {method}"));
+        let dir = contract_dir(&fleet);
+        let path = dir.path().join("kernel/mainstay/policy/v1/method.proto");
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, policies).expect("a file");
+        let contract = contract(dir.path()).extern_path("kernel.common", "::kernel::proto::kernel::common");
+        contract.extern_path("mainstay.policy", "::kernel::policy").compile().map_err(|error| error.to_string())
+    };
+    let deprecated = "option deprecated = true;";
+    let dates =
+        |level: &str| format!("option (mainstay.policy.v1.{level}) = {{deprecation: {{since: \"2026-11-01\"}}}};");
+    for (service, method) in [(deprecated, ""), ("", deprecated)] {
+        let fault = compile(service, method).expect_err("no dates");
+        assert!(fault.contains("VehicleService.PutVehicle: a deprecated method has dates"), "{fault}");
+        compile(service, &format!("{method} {}", dates("method"))).expect("its own dates");
+        compile(&format!("{service} {}", dates("service")), method).expect("those of its service");
+    }
+}
+
+#[test]
 fn a_rule_that_cannot_be_compiled_names_its_field() {
     let with = |field: &str| FLEET.replace("message Engine {", &format!("message Engine {{ {field} "));
     let of_engine = "fleet.v1.Vehicle.Engine";

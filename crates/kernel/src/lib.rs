@@ -18,6 +18,7 @@
 //! - [`caller`]: the authenticated caller, and the permit that proves the policy was checked.
 //! - [`context`]: the request id and the deadline that accompany a request.
 //! - [`unit_of_work`]: effect, response and idempotency key in one commit.
+//! - [`deprecated_calls`]: who still calls a method whose end is announced.
 //! - [`upload`]: bytes that arrive at their sender's pace, within bounds.
 //! - [`error`]: the error type.
 //! - [`audit`]: who did what, in the same commit.
@@ -63,6 +64,7 @@ pub mod context;
 pub mod contract;
 pub mod contribution;
 pub mod database;
+pub mod deprecated_calls;
 pub mod error;
 pub mod events;
 mod fair_share;

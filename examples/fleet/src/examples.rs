@@ -12,6 +12,8 @@ pub(crate) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Vehicle", "id") | (_, "vehicle_id") => json!(VEHICLE).into(),
         ("Lease", "id") | (_, "lease_id") => json!(LEASE).into(),
         ("Lease", "order_id" | "end_time") => Example::Omitted,
+        ("LicensePlate", "region") => json!("M").into(),
+        ("LicensePlate", "number") => json!("AI 2036").into(),
         (_, "plate") => json!("M-AI 2036").into(),
         (_, "model") => json!("Volta 3").into(),
         (_, "status") => json!("VEHICLE_STATUS_AVAILABLE").into(),

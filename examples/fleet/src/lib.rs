@@ -28,12 +28,15 @@ use mainstay_kernel::{
 use crate::{
     config::FleetConfig,
     lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases},
-    proto::fleet::v1::{
-        lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
-        vehicle_service_server::VehicleServiceServer,
+    proto::fleet::{
+        v1::{
+            lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
+            vehicle_service_server::VehicleServiceServer as VehicleServiceV1Server,
+        },
+        v2::vehicle_service_server::VehicleServiceServer,
     },
     trip::service::Trips,
-    vehicle::{job::Recharge, service::Vehicles},
+    vehicle::{job::Recharge, service::Vehicles, v1::VehiclesV1},
 };
 
 pub use proto::fleet::v1::Reason;
@@ -57,6 +60,7 @@ pub fn module() -> Module {
         .retention([Retention::without_age(&["fleet.vehicles", "fleet.leases"], BOOKS)])
         .config::<FleetConfig>()
         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
+        .service(|app| VehicleServiceV1Server::new(VehiclesV1::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))
         .service(|_| TripServiceServer::new(Trips))
         .queue::<Recharge>()

@@ -27,6 +27,7 @@ mod mail;
 mod origin;
 mod passkey;
 mod provider;
+mod visit;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -66,6 +67,8 @@ use crate::identity::{
     tokens::Pair,
     user::model::EmailAddress,
 };
+
+use visit::{Visit, answer};
 
 /// The maximum body size, in bytes: an address and a password with room for escapes, or the response of a passkey.
 const MAX_BODY_BYTES: usize = 8192;
@@ -158,24 +161,15 @@ struct Expectation {
     account_id: Option<Uuid>,
 }
 
-async fn sign_in(
-    State(app): State<App>,
-    address: Option<Extension<ClientAddress>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let (device, from) = origin_of(address, &headers);
+async fn sign_in(Visit { app, headers, device, from, body }: Visit) -> Response {
     let login = async {
         let Credentials { email, password, account_id } =
-            read(&body.map_err(too_large)?, "The body must be JSON with email and password.")?;
+            read(&body, "The body must be JSON with email and password.")?;
         let account = account_id.map(AccountId);
         let (email, device_token) = (EmailAddress::find(&email)?, device_token(&headers, is_tls(&app, &headers)));
         ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from, account }).await
     };
-    match login.await {
-        Ok(outcome) => proved(&app, &headers, outcome),
-        Err(error) => refusal(error),
-    }
+    answer(login, |outcome| proved(&app, &headers, outcome)).await
 }
 
 /// Renders a new session, or the challenge of a second factor.
@@ -189,16 +183,10 @@ fn proved(app: &App, headers: &HeaderMap, outcome: SignedIn) -> Response {
     }
 }
 
-async fn verify(
-    State(app): State<App>,
-    address: Option<Extension<ClientAddress>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let (device, from) = origin_of(address, &headers);
+async fn verify(Visit { app, headers, device, from, body }: Visit) -> Response {
     let verify = async {
         let Verification { challenge_token, code, passkey, remember_device } =
-            read(&body.map_err(too_large)?, "The body must be JSON with challengeToken, and code or passkey.")?;
+            read(&body, "The body must be JSON with challengeToken, and code or passkey.")?;
         let token = challenge(&app, &headers, challenge_token)?;
         let answer = match passkey {
             Some(passkey) => Answer::Passkey(Assertion::parse(&passkey, "passkey")?),
@@ -206,15 +194,13 @@ async fn verify(
         };
         second_factor::verify(&app, &token, &answer, remember_device, device, from).await
     };
-    match verify.await {
-        Ok((pair, device)) => {
-            let is_tls = is_tls(&app, &headers);
-            let kept = cookie::CHALLENGE.read(&headers, is_tls).is_some();
-            let used = if kept { cookie::CHALLENGE.clear(&headers, is_tls) } else { Vec::new() };
-            (in_headers(used), signed_in(&app, &headers, &pair, &device)).into_response()
-        }
-        Err(error) => refusal(error),
-    }
+    let render = |(pair, device)| {
+        let is_tls = is_tls(&app, &headers);
+        let kept = cookie::CHALLENGE.read(&headers, is_tls).is_some();
+        let used = if kept { cookie::CHALLENGE.clear(&headers, is_tls) } else { Vec::new() };
+        (in_headers(used), signed_in(&app, &headers, &pair, &device)).into_response()
+    };
+    answer(verify, render).await
 }
 
 /// Returns the challenge of a request or, after a sign-in with a provider, of the cookie.

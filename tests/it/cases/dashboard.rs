@@ -51,6 +51,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
         }
+        "DeprecatedMethodService.GetDeprecatedMethods" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
         "SettingService.GetSettings" {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));

@@ -46,6 +46,7 @@ fn method_that_requires_a_key() -> &'static Method {
         max_auth_age: None,
         before_second_factor: false,
         in_person: false,
+        deprecation: None,
     }))
 }
 

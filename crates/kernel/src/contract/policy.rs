@@ -21,6 +21,7 @@ pub use pb::{Cache, Holder, Idempotency, RateClass, Reach, Role};
 
 mod built_in;
 mod defaults;
+mod deprecation;
 mod field;
 mod grants;
 mod module;
@@ -32,6 +33,7 @@ mod subject;
 mod success;
 
 pub use built_in::BuiltInRole;
+pub use deprecation::Deprecation;
 pub use field::{FieldPath, FieldValue};
 pub use grants::Grant;
 pub use module::DeclaredEvent;
@@ -50,7 +52,7 @@ use module::Modules;
 pub struct Method {
     /// The gRPC path: `/mainstay.support.v1.TicketService/GetTicket`.
     pub path: String,
-    /// The short name for metrics and logs: `TicketService.GetTicket`.
+    /// The short name for metrics and logs: `TicketService.GetTicket`, `TicketServiceV2.GetTicket`.
     pub name: String,
     /// The descriptor.
     pub descriptor: MethodDescriptor,
@@ -101,6 +103,8 @@ pub struct Method {
     pub before_second_factor: bool,
     /// Whether only a session of the user may call; see [`Method::needs_session`].
     pub in_person: bool,
+    /// The announced end of a deprecated method.
+    pub deprecation: Option<Deprecation>,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.
@@ -249,6 +253,16 @@ impl Method {
             },
             LocationPart::Literal(_) => None,
         })
+    }
+}
+
+/// Returns the name of a service, which later versions of its package do not share: `VehicleService` of `fleet.v1`,
+/// `VehicleServiceV2` of `fleet.v2`.
+pub(crate) fn service_name(service: &ServiceDescriptor) -> String {
+    let package = service.package_name();
+    match package.strip_prefix(module::unversioned(package)).and_then(|version| version.strip_prefix(".v")) {
+        None | Some("1") => service.name().to_owned(),
+        Some(version) => format!("{}V{version}", service.name()),
     }
 }
 

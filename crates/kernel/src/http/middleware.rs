@@ -91,12 +91,11 @@ pub fn stack(
 ) -> Result<impl Next + use<>, RuleErrors> {
     let server = &app.config.server;
     let contract = app.contract;
-    let policies = &contract.policies;
     let credentials = rate_limit::Credentials::default();
     let authenticate = auth::Authenticate { authenticator: authenticator.clone(), clock: app.clock.clone() };
     let unread = in_flight::Unread::new(server.max_unread_bytes, server.write_timeout);
     let calls = ServiceBuilder::new()
-        .layer(MiddlewareLayer(method::FindMethod { policies, clock: app.clock.clone() }))
+        .layer(MiddlewareLayer(method::FindMethod::new(app)))
         .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))

@@ -21,7 +21,7 @@ use prost_reflect::ServiceDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    contract::{Contract, Policies},
+    contract::{Contract, Policies, policy::service_name},
     http::openapi::{comments::Commented as _, examples::ExampleTable, fixed::Fixed, schema::Schemas},
     module::About,
 };
@@ -93,7 +93,12 @@ fn operations(schemas: &mut Schemas, contract: &'static Contract) -> Map<String,
 }
 
 fn tag(service: &ServiceDescriptor) -> Value {
-    json!({ "name": service.name(), "description": service.comment(), "x-displayName": title(service) })
+    let name = service_name(service);
+    let title = match name.strip_prefix(service.name()) {
+        Some(version) if !version.is_empty() => format!("{} {}", title(service), version.to_lowercase()),
+        _ => title(service),
+    };
+    json!({ "name": name, "description": service.comment(), "x-displayName": title })
 }
 
 /// Returns `Service keys` for `ServiceKeyService`; plural only if a method is about several of them.

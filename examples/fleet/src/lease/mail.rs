@@ -28,7 +28,8 @@ impl MailKind for LeaseEnding {
             return Ok(None);
         }
         let vehicle = vehicles::get(connection, lease.vehicle).await?;
-        let content = Self { plate: vehicle.plate, ends_at: lease.expires_at, link: links.app("leases", lease.id) };
+        let (plate, link) = (vehicle.plate.to_string(), links.app("leases", lease.id));
+        let content = Self { plate, ends_at: lease.expires_at, link };
         Draft::to_member(connection, mail.topic.user()?, lease.account, content).await
     }
 

@@ -1,5 +1,7 @@
 //! A vehicle and its transitions: available → leased → recharging → available.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{error::Result, id::ids, numbered::numbered, page::Key};
 
@@ -22,12 +24,39 @@ numbered! {
     }
 }
 
+/// A license plate, such as `M-AI 2036` of the region `M` with the number `AI 2036`. Its text is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are documented in vehicle.proto")]
+pub struct Plate {
+    pub region: Option<String>,
+    pub number: String,
+}
+
+impl Plate {
+    /// Reads the text of a plate. Every text is one, and is the text of what it is read as.
+    pub fn parse(text: &str) -> Self {
+        match text.rsplit_once('-').filter(|(region, _)| !region.is_empty()) {
+            Some((region, number)) => Self { region: Some(region.to_owned()), number: number.to_owned() },
+            None => Self { region: None, number: text.to_owned() },
+        }
+    }
+}
+
+impl fmt::Display for Plate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.region {
+            Some(region) => write!(f, "{region}-{}", self.number),
+            None => f.write_str(&self.number),
+        }
+    }
+}
+
 /// A vehicle of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are documented in vehicle.proto")]
 pub struct Vehicle {
     pub id: VehicleId,
-    pub plate: String,
+    pub plate: Plate,
     pub model: String,
     pub status: Status,
     pub version: i64,
@@ -39,13 +68,13 @@ pub struct Vehicle {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in Vehicle")]
 pub struct Patch {
-    pub plate: Option<String>,
+    pub plate: Option<Plate>,
     pub model: Option<String>,
 }
 
 impl Vehicle {
     /// Creates an available vehicle.
-    pub fn new(plate: String, model: String, now: DateTime<Utc>) -> Self {
+    pub fn new(plate: Plate, model: String, now: DateTime<Utc>) -> Self {
         let id = VehicleId::generate(now);
         Self { id, plate, model, status: Status::Available, version: 1, created_at: now, updated_at: now }
     }
@@ -107,9 +136,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_text_of_a_plate_is_kept() {
+        let parts = |text: &str| {
+            let plate = Plate::parse(text);
+            assert_eq!(plate.to_string(), text);
+            (plate.region, plate.number)
+        };
+        assert_eq!(parts("M-AI 2036"), (Some("M".into()), "AI 2036".into()));
+        assert_eq!(parts("1-ABC-234"), (Some("1-ABC".into()), "234".into()));
+        for text in ["A 1", "-5", "5-", "-", "a--b"] {
+            parts(text);
+        }
+    }
+
+    #[test]
     fn only_an_available_vehicle_can_be_leased() {
         let now = DateTime::UNIX_EPOCH;
-        let vehicle = Vehicle::new("A 1".into(), "Volta".into(), now);
+        let vehicle = Vehicle::new(Plate::parse("A 1"), "Volta".into(), now);
         let leased_vehicle = vehicle.lease(now).expect("it is available");
         assert_eq!(leased_vehicle.clone().lease(now).expect_err("it is leased").reason(), Reason::VehicleLeased);
         let recharging = leased_vehicle.give_back(now);

@@ -11,7 +11,7 @@ use mainstay_kernel::{
 };
 
 use super::{
-    model::{Patch, Status, Vehicle, VehicleId},
+    model::{Patch, Plate, Status, Vehicle, VehicleId},
     store,
 };
 
@@ -19,7 +19,7 @@ use super::{
 ///
 /// # Errors
 /// `ALREADY_EXISTS` if another vehicle has the plate.
-pub async fn create(work: &mut Work, plate: String, model: String) -> Result<Vehicle> {
+pub async fn create(work: &mut Work, plate: Plate, model: String) -> Result<Vehicle> {
     work.permit()?;
     let vehicle = Vehicle::new(plate, model, work.now());
     store::insert(work.connection().await?, &vehicle).await?;

@@ -1,18 +1,18 @@
-//! Handlers of `fleet.v1.VehicleService`.
+//! Handlers of `fleet.v2.VehicleService`.
 
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
-    grpc::{Call, Reply, render::time},
+    grpc::{Call, Reply, mask, render::time},
     unit_of_work::Work,
 };
 use tonic::Request;
 
 use super::{
-    model::{Patch, Status, Vehicle, VehicleId},
+    model::{Patch, Plate, Status, Vehicle, VehicleId},
     ops,
 };
-use crate::proto::fleet::v1::{self as pb, vehicle_service_server::VehicleService};
+use crate::proto::fleet::v2::{self as pb, vehicle_service_server::VehicleService};
 
 /// The RPC handlers.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ fn render(vehicle: Vehicle) -> pb::Vehicle {
     let Vehicle { id, plate, model, status, version, created_at, updated_at } = vehicle;
     pb::Vehicle {
         id: Some(id.to_string()),
-        plate: Some(plate),
+        license_plate: Some(pb::LicensePlate { region: plate.region, number: plate.number }),
         model: Some(model),
         status: Some(status.number().into()),
         version: Some(version),
@@ -40,23 +40,30 @@ fn render(vehicle: Vehicle) -> pb::Vehicle {
     }
 }
 
+fn plate(pb::LicensePlate { region, number }: pb::LicensePlate) -> Plate {
+    Plate { region, number }
+}
+
 /// Reads the new values of the fields in `paths`. None of them can be cleared.
-fn patch(message: pb::VehiclePatch, paths: &[String]) -> Result<Patch> {
-    let pb::VehiclePatch { plate, model } = message;
-    let has = |path: &str| paths.iter().any(|named| named == path);
-    let value = |path: &str, value: Option<String>| match (has(path), value) {
-        (false, _) => Ok(None),
-        (true, Some(value)) => Ok(Some(value)),
-        (true, None) => Err(Error::field(format!("vehicle.{path}"), "can't be cleared")),
-    };
-    Ok(Patch { plate: value("plate", plate)?, model: value("model", model)? })
+fn patch(message: &pb::VehiclePatch, paths: &[String]) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for path in paths {
+        let missing = || Error::field(format!("vehicle.{path}"), "can't be cleared");
+        match path.as_str() {
+            "license_plate" => patch.plate = Some(plate(message.license_plate.clone().ok_or_else(missing)?)),
+            "model" => patch.model = Some(message.model.clone().ok_or_else(missing)?),
+            other => return Err(mask::unhandled(other)),
+        }
+    }
+    Ok(patch)
 }
 
 #[tonic::async_trait]
 impl VehicleService for Vehicles {
     async fn create_vehicle(&self, request: Request<pb::CreateVehicleRequest>) -> Reply<pb::CreateVehicleResponse> {
         let call = Call::admit(request)?;
-        let pb::CreateVehicleRequest { plate, model } = call.message.clone();
+        let pb::CreateVehicleRequest { license_plate, model } = call.message.clone();
+        let plate = plate(license_plate.unwrap_or_default());
         call.write(&self.app, async move |work: &mut Work| {
             let vehicle = ops::create(work, plate, model).await?;
             Ok(pb::CreateVehicleResponse { data: Some(render(vehicle)) })
@@ -91,7 +98,7 @@ impl VehicleService for Vehicles {
         let (id, expected) = (VehicleId::parse(&call.message.vehicle_id)?, call.if_match.clone());
         let (message, mask) = (call.message.vehicle.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("vehicle", &message, mask)?;
-        let patch = patch(message, &paths)?;
+        let patch = patch(&message, &paths)?;
         call.write(&self.app, async move |work: &mut Work| {
             let vehicle = ops::update(work, id, expected, patch).await?;
             Ok(pb::UpdateVehicleResponse { data: Some(render(vehicle)) })

@@ -14,7 +14,7 @@ use mainstay_kernel::{
     page::{Page, Total},
 };
 
-use super::model::{Status, Vehicle, VehicleId};
+use super::model::{Plate, Status, Vehicle, VehicleId};
 use crate::schema::vehicles;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -32,6 +32,7 @@ struct Row {
 impl From<&Vehicle> for Row {
     fn from(vehicle: &Vehicle) -> Self {
         let Vehicle { id, plate, model, status, version, created_at, updated_at } = vehicle.clone();
+        let plate = plate.to_string();
         Self { id, plate, model, status: status.number(), version, created_at, updated_at }
     }
 }
@@ -42,6 +43,7 @@ impl TryFrom<Row> for Vehicle {
     fn try_from(row: Row) -> Result<Self> {
         let Row { id, plate, model, status, version, created_at, updated_at } = row;
         let status = Status::from_number(status.into()).ok_or_else(|| corrupt("vehicles", id, "status"))?;
+        let plate = Plate::parse(&plate);
         Ok(Self { id, plate, model, status, version, created_at, updated_at })
     }
 }

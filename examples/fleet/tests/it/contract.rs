@@ -25,6 +25,7 @@ async fn each_table_has_a_retention_or_a_reason() {
 async fn exactly_the_callers_with_a_grant_may_call() {
     let server = start().await;
     assert_eq!(server.check_access("fleet.v1").await, 12, "the methods of all services");
+    assert_eq!(server.check_access("fleet.v2").await, 5);
     // A watch is not read to its end, and callers who reach everything need another scope.
     assert_eq!(server.check_access("mainstay.operations.v1").await, 7);
     assert_eq!(server.check_access("mainstay.payments.v1").await, 6);

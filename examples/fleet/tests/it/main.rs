@@ -9,6 +9,7 @@ mod product;
 mod seam;
 mod trips;
 mod vehicles;
+mod versions;
 
 use mainstay::Product;
 use mainstay_test_kit::{Client, TestDatabase, TestServer};

@@ -11,7 +11,7 @@ use axum::routing::get;
 use clap::Parser;
 use fleet::{
     lease::{command::LeasesCommand, mail::LeaseEnding, service::Leases},
-    proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
+    proto::fleet::{v1::lease_service_server::LeaseServiceServer, v2::vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
 use futures_util::future::{BoxFuture, ready};

@@ -22,7 +22,8 @@ use uuid::Uuid;
 use super::{
     cookie, device_token, in_headers, is_secure, is_tls, origin_of, proved,
     provider::{OUTCOME, found},
-    read, refusal, too_large,
+    read, too_large,
+    visit::{Visit, answer},
 };
 use crate::{
     identity::{
@@ -50,50 +51,34 @@ struct Typed {
 }
 
 /// `POST /session/mail`: sends the mail. The response is the same if no user has the address.
-pub(super) async fn begin(
-    State(app): State<App>,
-    address: Option<Extension<ClientAddress>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let (_, from) = origin_of(address, &headers);
+pub(super) async fn begin(Visit { app, headers, from, body, .. }: Visit) -> Response {
     let begin = async {
-        let Start { email } = read(&body.map_err(too_large)?, "The body must be JSON with email.")?;
+        let Start { email } = read(&body, "The body must be JSON with email.")?;
         ops::begin(&app, EmailAddress::parse_known(&email)?, from).await
     };
-    match begin.await {
-        Ok(begun) => {
-            let life = begun.life.to_std().unwrap_or_default();
-            let cookie = cookie::MAIL.set(&headers, is_tls(&app, &headers), begun.binding.expose_secret(), life);
-            let body = Json(json!({ "data": { "expiresIn": begun.life.num_seconds() } }));
-            (in_headers(cookie), [(header::CACHE_CONTROL, "no-store")], body).into_response()
-        }
-        Err(error) => refusal(error),
-    }
+    let render = |begun: ops::Begun| {
+        let life = begun.life.to_std().unwrap_or_default();
+        let cookie = cookie::MAIL.set(&headers, is_tls(&app, &headers), begun.binding.expose_secret(), life);
+        let body = Json(json!({ "data": { "expiresIn": begun.life.num_seconds() } }));
+        (in_headers(cookie), [(header::CACHE_CONTROL, "no-store")], body).into_response()
+    };
+    answer(begin, render).await
 }
 
 /// `POST /session/mail/code`: signs in with the code.
-pub(super) async fn sign_in(
-    State(app): State<App>,
-    address: Option<Extension<ClientAddress>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let (device, from) = origin_of(address, &headers);
+pub(super) async fn sign_in(Visit { app, headers, device, from, body }: Visit) -> Response {
     let is_tls = is_tls(&app, &headers);
     let login = async {
-        let Typed { code, account_id } = read(&body.map_err(too_large)?, "The body must be JSON with code.")?;
+        let Typed { code, account_id } = read(&body, "The body must be JSON with code.")?;
         let binding = cookie::MAIL.read(&headers, is_tls).ok_or(Reason::InvalidToken)?;
         let token = device_token(&headers, is_tls);
         ops::login(&app, binding, &Answer::code(&code)?, device, token, account_id.map(AccountId), from).await
     };
-    match login.await {
-        Ok(outcome) => {
-            let used = in_headers(cookie::MAIL.clear(&headers, is_tls));
-            (used, proved(&app, &headers, outcome)).into_response()
-        }
-        Err(error) => refusal(error),
-    }
+    let render = |outcome| {
+        let used = in_headers(cookie::MAIL.clear(&headers, is_tls));
+        (used, proved(&app, &headers, outcome)).into_response()
+    };
+    answer(login, render).await
 }
 
 /// `POST /session/mail/link`: the form of the page of the link. It leads to the console, or back to that page with the failure. The

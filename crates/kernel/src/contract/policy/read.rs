@@ -6,10 +6,11 @@ use chrono::TimeDelta;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Subject, Success,
+    Access, Cache, Deprecation, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Reach, Scope, Subject,
+    Success,
     defaults::{self, Defaults},
     module::Modules,
-    option, pb,
+    option, pb, service_name,
 };
 
 const METHOD: &str = "mainstay.policy.v1.method";
@@ -35,6 +36,8 @@ impl Method {
                 "a watch is a stream of responses to a known caller: return a stream, or remove `watch`".to_owned(),
             );
         }
+        let deprecation = Deprecation::read(descriptor, raw.deprecation.as_ref(), service.deprecation.as_ref());
+        let deprecation = or_fault(None, deprecation, &mut faults);
         let success = or_fault(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
         let own_cache = match raw.public_max_age_seconds {
             Some(_) => first([raw.cache()], Cache::Public),
@@ -81,7 +84,7 @@ impl Method {
         };
         Ok(Self {
             path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
-            name: format!("{}.{}", descriptor.parent_service().name(), descriptor.name()),
+            name: format!("{}.{}", service_name(&descriptor.parent_service()), descriptor.name()),
             descriptor: descriptor.clone(),
             title: Some(raw.title.clone()).filter(|title| !title.is_empty()),
             access,
@@ -106,6 +109,7 @@ impl Method {
             max_auth_age: raw.max_auth_age_seconds.map(|seconds| TimeDelta::seconds(seconds.into())),
             before_second_factor: raw.before_second_factor,
             in_person: raw.in_person,
+            deprecation,
         })
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn caller(request: &Request, caller: &Caller) {
     set(request, |record| &record.caller, caller.clone());
 }
 
+/// Returns the record of a request.
+pub(super) fn of(request: &Request) -> Option<Arc<Record>> {
+    request.extensions().get().cloned()
+}
+
 fn set<T>(request: &Request, field: impl FnOnce(&Record) -> &OnceLock<T>, value: T) {
     if let Some(record) = request.extensions().get::<Arc<Record>>() {
         // A second value is equal to the first.

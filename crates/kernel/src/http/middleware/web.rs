@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Response headers that scripts may read.
-pub const EXPOSED_HEADERS: [&str; 12] = [
+pub const EXPOSED_HEADERS: [&str; 15] = [
     "x-request-id",
     "content-disposition",
     "etag",
@@ -30,6 +30,9 @@ pub const EXPOSED_HEADERS: [&str; 12] = [
     "ratelimit-policy",
     "idempotent-replayed",
     "consistency-token",
+    "deprecation",
+    "sunset",
+    "link",
     "grpc-status",
     "grpc-message",
     "grpc-status-details-bin",

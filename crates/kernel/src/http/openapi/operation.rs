@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{
         Method,
-        policy::{Access, BuiltInRole, Cache, Grant, Idempotency, Policies, Reach, Role, Scope},
+        policy::{Access, BuiltInRole, Cache, Grant, Idempotency, Policies, Reach, Role, Scope, service_name},
     },
     http::openapi::{
         comments::{self, Commented},
@@ -61,15 +61,19 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
             .iter()
             .map(|(status, reasons)| (status.to_string(), errors::response(reasons, traits.violation.as_ref()))),
     );
-    let service = route.method.parent_service();
+    let service = service_name(&route.method.parent_service());
     let suffix = if binding == 0 { String::new() } else { format!("_{}", binding + 1) };
     let mut value = rules::object(json!({
-        "operationId": format!("{}_{}{suffix}", service.name(), route.method.name()),
-        "tags": [service.name()],
+        "operationId": format!("{service}_{}{suffix}", route.method.name()),
+        "tags": [service],
         "summary": policy.title.clone().unwrap_or_else(|| comments::words(route.method.name())),
         "description": comment,
         "parameters": list,
     }));
+    if let Some(deprecation) = &policy.deprecation {
+        value.insert("deprecated".to_owned(), true.into());
+        value.insert("x-sunset".to_owned(), deprecation.sunset.date_naive().to_string().into());
+    }
     if let Some(body) = body {
         value.insert("requestBody".to_owned(), body);
     }

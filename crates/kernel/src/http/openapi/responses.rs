@@ -11,7 +11,7 @@ use crate::{
     },
     http::openapi::{
         examples,
-        headers::{add_header, common_headers},
+        headers::{add_deprecation, add_header, common_headers},
         schema::Schemas,
         side::Side,
     },
@@ -31,6 +31,7 @@ pub(crate) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: b
         for name in ["ETag", "Last-Modified", "Cache-Control", "RateLimit", "RateLimit-Policy"] {
             add_header(&mut headers, name);
         }
+        add_deprecation(&mut headers, policy);
         let text = "The representation identified by `If-None-Match` or `If-Modified-Since` is still current.";
         answers.insert("304".to_owned(), json!({ "description": text, "headers": headers }));
     }
@@ -52,6 +53,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
     for (name, _) in names.iter().filter(|(_, is_used)| *is_used) {
         add_header(&mut headers, name);
     }
+    add_deprecation(&mut headers, policy);
     if !success.location.is_empty() {
         let text = format!("`{}`", location(&success.location));
         headers.insert(

@@ -27,6 +27,9 @@ pub(crate) const METRICS: &[Metric] = &[
         ("rpc_method", &["_OTHER"]),
         ("rpc_response_status_code", &["UNIMPLEMENTED"]),
     ]),
+    // The method comes second, so that only deprecated methods have series.
+    Metric::counter("mainstay_deprecated_calls_total", "Calls of deprecated methods by the kind of their caller")
+        .labels(&[("caller", &["anonymous", "user", "token", "service"]), ("method", &[])]),
     Metric::gauge("mainstay_requests_in_flight", "Requests, until the last byte of their response is sent"),
     Metric::counter("mainstay_responses_cut_off_total", "Responses that were not sent to their end")
         .labels(&[("reason", &["stalled", "deadline", "memory"])]),

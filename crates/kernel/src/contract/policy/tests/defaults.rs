@@ -54,6 +54,21 @@ fn reads_may_be_those_of_a_replica_unless_the_policy_says_otherwise() {
 }
 
 #[test]
+fn the_end_of_a_service_is_that_of_its_methods() {
+    let service = "option deprecated = true; option (mainstay.policy.v1.service) = {deprecation: {
+        since: \"2026-11-01\" sunset: \"2027-05-01\" link: \"https://example.com/v2\"
+    }};";
+    let mut headers = http::HeaderMap::new();
+    read_one(service, "get", "", DATA).deprecation.expect("that of the service").describe(&mut headers);
+    assert_eq!(headers["deprecation"], "@1793491200", "RFC 9745");
+    assert_eq!(headers["sunset"], "Sat, 01 May 2027 00:00:00 GMT", "RFC 8594");
+    assert_eq!(headers["link"], "<https://example.com/v2>; rel=\"deprecation\"; type=\"text/html\"");
+    let own = "deprecation: {since: \"2026-12-01\" sunset: \"2027-06-01\" link: \"/docs\"}";
+    assert_eq!(read_one(service, "get", own, DATA).deprecation.expect("its own").link, "/docs");
+    assert!(read_one("", "get", "", DATA).deprecation.is_none());
+}
+
+#[test]
 fn an_internal_method_is_a_write_unless_it_has_no_side_effects() {
     let internal = |option: &str| {
         let policy = policy("access: \"self\" internal: true");

@@ -74,6 +74,23 @@ fn a_method_that_reaches_more_than_the_callers_own_has_a_scope() {
 }
 
 #[test]
+fn a_deprecated_method_has_its_dates() {
+    let dates = |since: &str, sunset: &str, link: &str| {
+        format!("access: \"self\" deprecation: {{since: \"{since}\" sunset: \"{sunset}\" link: \"{link}\"}}")
+    };
+    let faults = |fields: &str| method(&format!("{GET} option deprecated = true;"), &policy(fields));
+    let good = dates("2026-11-01", "2027-05-01", "/docs");
+    assert_eq!(faults(&good), [""; 0]);
+    says(&faults("access: \"self\""), &["Do: a deprecated method has dates: set `deprecation`"]);
+    says(&method(GET, &policy(&good)), &["`deprecation` goes with `option deprecated = true`"]);
+    says(&faults(&dates("2026-11", "2027-05-01", "/docs")), &["since \"2026-11\" is no date such as 2026-11-01"]);
+    says(&faults(&dates("2026-11-01", "2026-11-01", "/docs")), &["the sunset 2026-11-01 must be after 2026-11-01"]);
+    for link in ["", "docs", "http://example.com", "https://example.com/a>b", "/a b"] {
+        says(&faults(&dates("2026-11-01", "2027-05-01", link)), &["is no link: give an https URL or a path"]);
+    }
+}
+
+#[test]
 fn the_policy_of_a_response_must_match_its_message() {
     let own = |fields: &str| method(GET, &policy(&format!("access: \"self\" {fields}")));
     says(&own("version_field: \"data.revision\""), &["data.revision: no field revision"]);

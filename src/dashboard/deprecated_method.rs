@@ -1,0 +1,3 @@
+//! The methods whose end is announced, and who still calls them.
+
+pub mod service;
