@@ -35,9 +35,9 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     // The other operations leave another kind of jobs at the front of the queue.
     world.sql.execute("DELETE FROM jobs WHERE kind <> 'process_inbound_event'", &[]).await?;
     world.sql.execute("DELETE FROM mails", &[]).await?;
-    let script = script(world).await?;
+    let scripts = scripts(world).await?;
     if options.show_statements {
-        eprintln!("{script}");
+        eprintln!("{}", scripts.texts[0]);
     }
     let places = options.pool as usize;
     let worker = world.worker(places)?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     anyhow::ensure!(jobs > 0.0 && rest > SPARE, "there are not enough jobs: {before} before, {rest} left");
     // The remaining jobs suffice for every client.
     let runs = Length::Runs(((rest - SPARE) / pgbench::CLIENTS as i64).min(jobs as i64 / 4).max(1) as u64);
-    let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
+    let alone = pgbench::run(world, options, &scripts, runs).await?;
     let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / jobs);
     Ok(Jobs { places, per_second: jobs / wall.as_secs_f64(), cpu_ms, alone })
 }
@@ -71,7 +71,7 @@ async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
 }
 
 /// Returns the statements of one job, from the one that takes it to the one that completes it.
-async fn script(world: &World) -> anyhow::Result<String> {
+async fn scripts(world: &World) -> anyhow::Result<Scripts> {
     let worker = world.worker(1)?;
     let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
     worker.stop().await;
@@ -110,5 +110,5 @@ async fn script(world: &World) -> anyhow::Result<String> {
         }));
         script.push_str(";\n");
     }
-    Ok(script)
+    Ok(Scripts { texts: vec![script], statements: cycle.len() })
 }
