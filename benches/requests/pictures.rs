@@ -21,10 +21,12 @@ pub(crate) fn draw(curves: &[Curve]) -> Vec<(String, String)> {
             closed(curves, "CPU time of Postgres", "ms per request", |point| point.postgres_cpu_ms),
         ),
     ];
+    // The disk bounds the rate of charges, and a logarithmic axis would hide by how much concurrency helps.
+    let charge = curves.iter().find(|curve| curve.operation == "charge");
+    diagrams.extend(charge.map(|curve| ("rate-charge".to_owned(), rate(curve))));
     for curve in curves {
-        let name =
-            curve.operation.replace(|character: char| !character.is_ascii_alphanumeric(), "-").replace("--", "-");
-        diagrams.push((format!("rate-{name}"), rate(curve)));
+        let letter = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+        let name = curve.operation.chars().map(letter).collect::<String>().replace("--", "-");
         diagrams.push((format!("latency-{name}"), latency(curve)));
     }
     diagrams.into_iter().filter_map(|(name, diagram)| Some((format!("{name}.svg"), diagram.draw()?))).collect()
