@@ -1,8 +1,8 @@
 //! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
-//! make bench                          about half an hour, a million tickets
-//! make bench ARGS=--quick             about three minutes, a hundred thousand tickets
+//! make bench                          about forty minutes, a million tickets
+//! make bench ARGS=--quick             about four minutes, a hundred thousand tickets
 //! make bench ARGS='--only overload'   one subject alone
 //! ```
 //!
