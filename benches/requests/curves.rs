@@ -34,7 +34,8 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation, 
     Ok(curve)
 }
 
-/// Measures each number of connections twice, upwards and downwards, after a warm-up.
+/// Measures each number of connections twice, upwards and downwards, after a warm-up. The curve ends before the first
+/// number with which the server refuses requests, because refusals are cheap.
 async fn closed(
     world: &World,
     options: &Options,
@@ -49,8 +50,17 @@ async fn closed(
         measure(world, Contender::Rest1, clients, operation, options.round()).await
     };
     at(options.concurrency()).await?;
-    for index in (0..sums.len()).chain((0..sums.len()).rev()) {
-        sums[index].add(&at(connections[index]).await?);
+    for index in (0..connections.len()).chain((0..connections.len()).rev()) {
+        let Some(sum) = sums.get_mut(index) else { continue };
+        match at(connections[index]).await {
+            Ok(measurement) => sum.add(&measurement),
+            Err(error) if error.is::<Overloaded>() => {
+                sums.truncate(index);
+                // The other connections end with the round.
+                tokio::time::sleep(options.round()).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
     let point = |(connections, sum): (usize, Measurement)| ClosedPoint {
         connections,
