@@ -78,17 +78,19 @@ async fn scripts(world: &World) -> anyhow::Result<Scripts> {
     let takes = |statement: &Statement| statement.sql().starts_with("WITH RECURSIVE lane");
     let ends = |statement: &Statement| statement.sql().starts_with("DELETE FROM jobs USING");
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
+    // A checked commit is the second statement of its message.
+    let is_commit = |statement: &Statement| statement.sql().ends_with("COMMIT");
     // The end of a job is recorded while the next one is taken, so statements of other jobs are in between.
     let cycle = |begin: usize| {
         let rest = &statements[begin + 1..];
         let handled = rest.iter().position(is_event)?;
-        let committed = handled + rest[handled..].iter().position(|statement| statement.sql() == "COMMIT")?;
+        let committed = handled + rest[handled..].iter().position(is_commit)?;
         let end = committed + rest[committed..].iter().position(ends)?;
         let own = rest[..end].iter().filter(|statement| !takes(statement) && !ends(statement));
         let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&rest[end]]).collect();
-        let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
+        let begins = cycle.iter().filter(|statement| statement.sql() == "BEGIN").count();
         // A scheduled task in the middle of its transaction belongs to another cycle.
-        (count("BEGIN") == count("COMMIT")).then_some(cycle)
+        (begins == cycle.iter().filter(|statement| is_commit(statement)).count()).then_some(cycle)
     };
     let begins = (0..statements.len()).filter(|&at| takes(&statements[at]));
     // Scheduled tasks run in between; the shortest of many cycles contains none of their statements.
