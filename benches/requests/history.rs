@@ -17,6 +17,8 @@ use crate::{
 
 /// The file of the last run, in the directory that cargo has for benches.
 const LAST: &str = "bench.json";
+/// The directory of the pictures, below the root of the repository.
+const PICTURES: &str = "docs/curves";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -57,8 +59,12 @@ pub(crate) fn keep(run: &Run, options: &Options) -> anyhow::Result<()> {
     let file = options.json.as_ref().unwrap_or(&last);
     write(run, file)?;
     println!("\nThe figures are in {}", file.display());
-    let before = read(options.baseline.as_ref().unwrap_or(&baseline()))?;
-    for (name, before) in [("the baseline", Some(before)), ("the previous run", previous)] {
+    let before = match &options.baseline {
+        Some(file) => Some(read(file)?),
+        None if baseline().exists() => Some(read(&baseline())?),
+        None => None,
+    };
+    for (name, before) in [("the baseline", before), ("the previous run", previous)] {
         if let Some(table) = before.and_then(|before| run.compared_with(&before, name)) {
             println!("\n{table}");
         }
@@ -74,7 +80,7 @@ pub(crate) fn save_baseline(run: &Run) -> anyhow::Result<()> {
 
 /// Replaces the pictures by those of the baseline.
 pub(crate) fn draw() -> anyhow::Result<()> {
-    let (directory, curves) = (root().join(pictures::DIRECTORY), read(&baseline())?.curves);
+    let (directory, curves) = (root().join(PICTURES), read(&baseline())?.curves);
     if directory.exists() {
         fs::remove_dir_all(&directory)?;
     }

@@ -1,12 +1,9 @@
-//! The diagrams of docs/performance.md.
+//! The diagrams of the curves.
 
 use crate::{
     curve::{ClosedPoint, Curve, OpenPoint},
     svg::{Axis, Diagram, Line, Scale},
 };
-
-/// The directory of the pictures, below the root of the repository.
-pub(crate) const DIRECTORY: &str = "docs/curves";
 
 /// Returns the names of the files, and their contents.
 pub(crate) fn draw(curves: &[Curve]) -> Vec<(String, String)> {

@@ -13,6 +13,6 @@ mod svg;
 
 mod comparison;
 mod drawing;
-mod pictures_of_the_document;
+mod picture;
 mod points;
 mod schedule;

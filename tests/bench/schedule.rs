@@ -13,7 +13,7 @@ struct Slow {
 impl Caller for Slow {
     async fn call(&mut self, number: usize) -> anyhow::Result<bool> {
         tokio::time::sleep(self.answers_in).await;
-        Ok((number + 1) % self.refuses != 0)
+        Ok(!(number + 1).is_multiple_of(self.refuses))
     }
 }
 
