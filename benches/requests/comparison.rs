@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::Measurement;
+use crate::{figures::Ratio, load::Measurement};
 
 /// The work of a round.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +43,11 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// The ratio of both rates over all rounds, and the minimum and maximum of a single round.
-    pub(crate) fn ratio(&self) -> (f64, f64, f64) {
+    /// The ratio of both rates.
+    pub(crate) fn ratio(&self) -> Ratio {
         let all = sum(&self.served).per_second() / sum(&self.alone).per_second();
-        let single =
-            self.served.iter().zip(&self.alone).map(|(served, alone)| served.per_second() / alone.per_second());
-        let (low, high) = single.fold((f64::MAX, 0.0_f64), |(low, high), one| (low.min(one), high.max(one)));
-        (all, low, high)
+        let pairs = self.served.iter().zip(&self.alone);
+        Ratio::of(all, pairs.map(|(served, alone)| served.per_second() / alone.per_second()))
     }
 }
 

@@ -176,8 +176,9 @@ async fn post(options: &Options, port: u16, body: Bytes) -> anyhow::Result<Rate>
 /// Stores one row per delivery at the maximum rate of Postgres; each row is on disk before it is acknowledged.
 async fn store(world: &World, options: &Options) -> anyhow::Result<Rate> {
     let script = "INSERT INTO attempts_alone VALUES (gen_random_uuid(), 1, now(), 1, 204, NULL);\n".to_owned();
+    let scripts = Scripts { texts: vec![script], statements: 1 };
     // Connecting takes a part of the time.
     let length = Duration::from_secs(options.round().as_secs().max(2));
-    let alone = pgbench::run(world, options, &Scripts(vec![script]), Length::Seconds(length.as_secs())).await?;
+    let alone = pgbench::run(world, options, &scripts, Length::Seconds(length.as_secs())).await?;
     Ok(Rate { count: alone.per_second * length.as_secs_f64(), wall: length, cpu: None })
 }

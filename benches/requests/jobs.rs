@@ -35,9 +35,9 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     // The other operations leave another kind of jobs at the front of the queue.
     world.sql.execute("DELETE FROM jobs WHERE kind <> 'process_inbound_event'", &[]).await?;
     world.sql.execute("DELETE FROM mails", &[]).await?;
-    let script = script(world).await?;
+    let scripts = scripts(world).await?;
     if options.show_statements {
-        eprintln!("{script}");
+        eprintln!("{}", scripts.texts[0]);
     }
     let places = options.pool as usize;
     let worker = world.worker(places)?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     anyhow::ensure!(jobs > 0.0 && rest > SPARE, "there are not enough jobs: {before} before, {rest} left");
     // The remaining jobs suffice for every client.
     let runs = Length::Runs(((rest - SPARE) / pgbench::CLIENTS as i64).min(jobs as i64 / 4).max(1) as u64);
-    let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
+    let alone = pgbench::run(world, options, &scripts, runs).await?;
     let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / jobs);
     Ok(Jobs { places, per_second: jobs / wall.as_secs_f64(), cpu_ms, alone })
 }
@@ -71,24 +71,26 @@ async fn while_done(world: &World, jobs: i64) -> anyhow::Result<()> {
 }
 
 /// Returns the statements of one job, from the one that takes it to the one that completes it.
-async fn script(world: &World) -> anyhow::Result<String> {
+async fn scripts(world: &World) -> anyhow::Result<Scripts> {
     let worker = world.worker(1)?;
     let statements = record(&world.sql, async || while_done(world, WATCHED).await).await?;
     worker.stop().await;
     let takes = |statement: &Statement| statement.sql().starts_with("WITH RECURSIVE lane");
     let ends = |statement: &Statement| statement.sql().starts_with("DELETE FROM jobs USING");
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
+    // A checked commit is the second statement of its message.
+    let is_commit = |statement: &Statement| statement.sql().ends_with("COMMIT");
     // The end of a job is recorded while the next one is taken, so statements of other jobs are in between.
     let cycle = |begin: usize| {
         let rest = &statements[begin + 1..];
         let handled = rest.iter().position(is_event)?;
-        let committed = handled + rest[handled..].iter().position(|statement| statement.sql() == "COMMIT")?;
+        let committed = handled + rest[handled..].iter().position(is_commit)?;
         let end = committed + rest[committed..].iter().position(ends)?;
         let own = rest[..end].iter().filter(|statement| !takes(statement) && !ends(statement));
         let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&rest[end]]).collect();
-        let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
+        let begins = cycle.iter().filter(|statement| statement.sql() == "BEGIN").count();
         // A scheduled task in the middle of its transaction belongs to another cycle.
-        (count("BEGIN") == count("COMMIT")).then_some(cycle)
+        (begins == cycle.iter().filter(|statement| is_commit(statement)).count()).then_some(cycle)
     };
     let begins = (0..statements.len()).filter(|&at| takes(&statements[at]));
     // Scheduled tasks run in between; the shortest of many cycles contains none of their statements.
@@ -110,5 +112,5 @@ async fn script(world: &World) -> anyhow::Result<String> {
         }));
         script.push_str(";\n");
     }
-    Ok(script)
+    Ok(Scripts { texts: vec![script], statements: cycle.len() })
 }

@@ -64,13 +64,13 @@ impl Measurement {
 /// Runs `clients`, each with one request in flight, for `length`. Any error response ends the measurement, because
 /// errors are cheap and counting them would distort the result.
 pub(crate) async fn run(
-    clients: &[Client],
+    clients: Vec<Client>,
     target: &Target,
     operation: Operation,
     length: Duration,
 ) -> anyhow::Result<Measurement> {
     let start = Instant::now();
-    let workers = clients.iter().cloned().enumerate().map(|(number, client)| {
+    let workers = clients.into_iter().enumerate().map(|(number, client)| {
         let target = target.clone();
         tokio::spawn(worker(client, target, operation, start + length, number * STRIDE))
     });

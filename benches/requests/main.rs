@@ -1,8 +1,8 @@
 //! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
-//! make bench                          about half an hour, a million tickets
-//! make bench ARGS=--quick             about three minutes, a hundred thousand tickets
+//! make bench                          about forty minutes, a million tickets
+//! make bench ARGS=--quick             about four minutes, a hundred thousand tickets
 //! make bench ARGS='--only overload'   one subject alone
 //! ```
 //!
@@ -19,25 +19,30 @@ mod clients;
 mod comparison;
 mod contender;
 mod copies;
+mod curve;
+mod curves;
 mod deliveries;
+mod figures;
 mod goals;
+mod history;
 mod imports;
 mod jobs;
 mod load;
 mod money;
+mod open_loop;
 mod options;
 mod overload;
 mod paging;
 mod pgbench;
+mod pictures;
 mod posts;
 mod recording;
 mod report;
 mod rounds;
 mod sign_ins;
+mod svg;
 mod traces;
 mod world;
-
-use std::path::Path;
 
 use calls::Operation;
 use clap::Parser as _;
@@ -50,6 +55,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let options = options::Options::parse();
+    if options.draw {
+        return history::draw();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match options.bare {
@@ -65,12 +73,15 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     let measured = subjects(&world, options, &mut report).await;
     // The report includes the measurements before a fault.
     report.print();
-    if let Some(path) = &options.json {
-        // Cargo runs a bench in the package's directory, not in the caller's.
-        std::fs::write(Path::new(path), format!("{:#}\n", report.json()))?;
-    }
+    let run = report.run();
+    let kept = history::keep(&run, options);
     world.close().await;
-    measured
+    measured?;
+    kept?;
+    if options.save_baseline {
+        history::save_baseline(&run)?;
+    }
+    Ok(())
 }
 
 async fn subjects(world: &world::World, options: &options::Options, report: &mut report::Report) -> anyhow::Result<()> {
@@ -108,6 +119,12 @@ async fn subjects(world: &world::World, options: &options::Options, report: &mut
     if options.measures(Subject::Traces) {
         eprintln!("measuring traces");
         traces::run(world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
+    }
+    if options.measures(Subject::Curves) {
+        for (operation, most) in curves::OPERATIONS {
+            eprintln!("measuring the curves of {}", operation.name());
+            report.curve(curves::run(world, options, operation, most).await?);
+        }
     }
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
+use crate::figures::Conditions;
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
@@ -21,6 +23,8 @@ pub(crate) enum Subject {
     Deliveries,
     /// Requests whose traces are exported.
     Traces,
+    /// Rates over connections, and latencies over offered load.
+    Curves,
 }
 
 /// Measures requests per second, latency and CPU time, compared to a bare server and pgbench.
@@ -53,9 +57,18 @@ pub(crate) struct Options {
     /// The RUST_LOG of the server; `off` shows the cost of its log lines.
     #[arg(long, default_value = "info")]
     pub(crate) log: String,
-    /// Also write the numbers to this file, as JSON.
+    /// Write the figures to this file instead of one in cargo's target directory, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Compare with the figures in this file instead of those in benches/baseline.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Replace benches/baseline.json, and the pictures in docs/curves, by the figures of this run.
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) save_baseline: bool,
+    /// Only draw the pictures in docs/curves from the figures in benches/baseline.json.
+    #[arg(long)]
+    pub(crate) draw: bool,
     /// Also print the scripts of pgbench: the recorded statements of each operation.
     #[arg(long)]
     pub(crate) show_statements: bool,
@@ -73,6 +86,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn measures(&self, subject: Subject) -> bool {
         self.only.is_empty() || self.only.contains(&subject)
+    }
+
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick
     }
 
     pub(crate) fn tickets(&self) -> u32 {
@@ -105,6 +122,18 @@ impl Options {
     /// Tickets of which each endpoint is told in a round.
     pub(crate) fn announced_tickets(&self) -> usize {
         if self.quick { 100 } else { 500 }
+    }
+
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions {
+            tickets: self.tickets(),
+            rounds: self.rounds(),
+            round_seconds: self.round().as_secs_f64(),
+            connections: self.connections,
+            in_flight: self.in_flight,
+            pool: self.pool,
+            log: self.log.clone(),
+        }
     }
 
     /// Requests in flight, for every protocol.

@@ -17,8 +17,8 @@ use crate::{
     clients::{Client, Overloaded},
     comparison::{Comparison, Rate},
     contender::Contender,
-    load,
     options::Options,
+    rounds,
     world::World,
 };
 
@@ -148,14 +148,12 @@ async fn rate_without_overload(
     callers: usize,
 ) -> anyhow::Result<Rate> {
     let clients = vec![Contender::Rest1.client(world).await?; callers];
-    let cpu = world.server.cpu();
-    let mut measurement = load::run(&clients, &world.target, operation, options.round()).await?;
-    measurement.cpu = world.server.cpu().zip(cpu).map(|(after, before)| after - before);
+    let measurement = rounds::measure(world, Contender::Rest1, clients, operation, options.round()).await?;
     Ok(Rate::from(&measurement))
 }
 
 /// Opens the connections of this many callers.
-async fn connect(world: &World, callers: usize) -> anyhow::Result<Vec<Client>> {
+pub(crate) async fn connect(world: &World, callers: usize) -> anyhow::Result<Vec<Client>> {
     let connected = stream::iter(0..callers).map(|_| async {
         let mut caller = Contender::Rest1.client(world).await?;
         caller.open().await?;

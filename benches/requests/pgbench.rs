@@ -19,6 +19,10 @@ pub(crate) use crate::money::CLIENTS;
 pub(crate) struct Alone {
     pub(crate) per_second: f64,
     pub(crate) mean_ms: f64,
+    /// CPU time of Postgres in milliseconds per 1,000 runs.
+    pub(crate) postgres_ms: Option<f64>,
+    /// The statements of a run.
+    pub(crate) statements: usize,
 }
 
 /// The length of a run.
@@ -31,7 +35,11 @@ pub(crate) enum Length {
 
 /// The scripts of pgbench, which picks one at random each time.
 #[derive(Debug)]
-pub(crate) struct Scripts(pub(crate) Vec<String>);
+pub(crate) struct Scripts {
+    pub(crate) texts: Vec<String>,
+    /// The statements of each script.
+    pub(crate) statements: usize,
+}
 
 /// The statements of an operation as scripts. Recorded before the operation is measured, so that the rows that the
 /// scripts create do not collide with those of the measured requests.
@@ -51,7 +59,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
     let join = |render: &dyn Fn(&Statement) -> String| {
         statements.iter().map(|statement| render(statement) + ";\n").collect::<String>()
     };
-    let scripts = match operation {
+    let texts = match operation {
         Operation::Get => {
             let recorded = world.target.ticket(number).to_string();
             let script = join(&Statement::as_recorded);
@@ -67,9 +75,9 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
         }
     };
     if options.show_statements {
-        eprintln!("{}", scripts[0]);
+        eprintln!("{}", texts[0]);
     }
-    Ok(Scripts(scripts))
+    Ok(Scripts { texts, statements: statements.len() })
 }
 
 pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, length: Length) -> anyhow::Result<Alone> {
@@ -81,12 +89,14 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
         Length::Seconds(seconds) => command.arg(format!("--time={seconds}")),
         Length::Runs(runs) => command.arg(format!("--transactions={runs}")),
     };
-    for (number, script) in scripts.0.iter().enumerate() {
+    for (number, script) in scripts.texts.iter().enumerate() {
         let path = directory.path().join(format!("{number}.sql"));
         fs::write(&path, script)?;
         command.arg("--file").arg(path);
     }
+    let cpu = world.postgres_cpu();
     let output = command.arg(world.postgres.url()).stdin(Stdio::null()).output().await.context("running pgbench")?;
+    let cpu = world.postgres_cpu().zip(cpu).map(|(after, before)| after - before);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let warned = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
@@ -99,7 +109,14 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
             .lines()
             .find_map(|line| line.strip_prefix(label))
             .with_context(|| format!("no {label}in {stdout}"))?;
-        Ok(line.split_whitespace().next().context("a number")?.parse()?)
+        // A limited number of runs follows the completed ones after a slash.
+        Ok(line.split([' ', '/']).next().context("a number")?.parse()?)
     };
-    Ok(Alone { per_second: number("tps = ")?, mean_ms: number("latency average = ")? })
+    let done = number("number of transactions actually processed: ")?;
+    Ok(Alone {
+        per_second: number("tps = ")?,
+        mean_ms: number("latency average = ")?,
+        postgres_ms: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done),
+        statements: scripts.statements,
+    })
 }

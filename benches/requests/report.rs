@@ -1,12 +1,14 @@
-//! The results as a table and as JSON.
+//! The results as tables; [`json`] has them as figures.
 
-use serde_json::{Value, json};
+mod json;
 
 use crate::{
     calls::Operation,
     comparison::{self, Comparison},
     contender::Contender,
-    goals,
+    curve::{Curve, Latency},
+    figures::{Conditions, Environment, Ratio},
+    goals, history,
     jobs::Jobs,
     load::Measurement,
     options::Options,
@@ -18,35 +20,29 @@ use crate::{
 
 /// The results.
 pub(crate) struct Report {
-    conditions: String,
+    environment: Environment,
+    conditions: Conditions,
     measured: Vec<(Operation, Rounds)>,
     alone: Vec<(Operation, Alone)>,
     jobs: Option<Jobs>,
     pages: Option<PageLatencies>,
     overloads: Vec<Overload>,
     comparisons: Vec<Comparison>,
+    curves: Vec<Curve>,
 }
 
 impl Report {
     pub(crate) fn new(options: &Options) -> Self {
-        let conditions = format!(
-            "{} tickets; {} rounds of {:?}; {} connections × {} in flight; log {}; {} CPUs shared by load, server, Postgres and Redis",
-            options.tickets(),
-            options.rounds(),
-            options.round(),
-            options.connections,
-            options.in_flight,
-            options.log,
-            std::thread::available_parallelism().map_or(0, usize::from),
-        );
         Self {
-            conditions,
+            environment: history::environment(),
+            conditions: options.conditions(),
             measured: Vec::new(),
             alone: Vec::new(),
             jobs: None,
             pages: None,
             overloads: Vec::new(),
             comparisons: Vec::new(),
+            curves: Vec::new(),
         }
     }
 
@@ -74,13 +70,22 @@ impl Report {
         self.comparisons.push(comparison);
     }
 
+    pub(crate) fn curve(&mut self, curve: Curve) {
+        self.curves.push(curve);
+    }
+
     /// Returns all comparisons with a limiting resource.
     fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
         self.overloads.iter().map(|overload| &overload.goodput).chain(&self.comparisons)
     }
 
     pub(crate) fn print(&self) {
-        println!("\n{}", self.conditions);
+        let Conditions { tickets, rounds, round_seconds, connections, in_flight, pool: _, log } = &self.conditions;
+        println!(
+            "\n{tickets} tickets; {rounds} rounds of {round_seconds} s; {connections} connections × {in_flight} in flight; \
+             log {log}; {} CPUs shared by load, server, Postgres and Redis",
+            self.environment.cpus
+        );
         let rows = self.measured.iter().flat_map(|(operation, rounds)| self.operation(*operation, rounds));
         let head = "| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 | Postgres CPU ms / 1,000 |\n\
                     |---|---|--:|--:|--:|--:|--:|";
@@ -94,13 +99,19 @@ impl Report {
         let rows = self.of_alone().into_iter().map(|(label, ratio)| format!("| {label} | {ratio:.2} |"));
         table("| of pgbench's rate | |\n|---|--:|", rows);
         let rows = self.ratios().into_iter();
-        let rows = rows.map(|(label, all, low, high)| format!("| {label} | {all:.2} | {low:.2} to {high:.2} |"));
+        let rows =
+            rows.map(|(label, Ratio { all, low, high })| format!("| {label} | {all:.2} | {low:.2} to {high:.2} |"));
         table("| ratio of server CPU per request | all rounds | single rounds |\n|---|--:|--:|", rows);
         let head = "| | per second | CPU ms / 1,000 | limit | per second | CPU ms / 1,000 | ratio, all rounds | single rounds |\n\
                     |---|--:|--:|---|--:|--:|--:|--:|";
         table(head, self.comparisons().map(comparison_row));
         let head = "| | refused or late/s | p50 ms | p99 ms | server MiB before | connected | at most |\n|---|--:|--:|--:|--:|--:|--:|";
         table(head, self.overloads.iter().map(overload_row));
+        let head = "| closed loop | connections | requests/s | p50 ms | p99 ms | p99.9 ms | server CPU ms | Postgres CPU ms |\n\
+                    |---|--:|--:|--:|--:|--:|--:|--:|";
+        table(head, self.curves.iter().flat_map(closed_rows));
+        let head = "| open loop | offered/s | answered/s | p50 ms | p99 ms | p99.9 ms | refused |\n|---|--:|--:|--:|--:|--:|--:|";
+        table(head, self.curves.iter().flat_map(open_rows));
         let Some(pages) = &self.pages else { return };
         let times = pages.names.iter().zip(pages.served_us).zip(pages.statements_us);
         let rows = times.map(|((name, served), statements)| format!("| {name} | {served} | {statements} |"));
@@ -125,71 +136,11 @@ impl Report {
             ));
         }
         for (_, alone) in self.alone.iter().filter(|(measured, _)| *measured == operation) {
-            let Alone { per_second, mean_ms } = alone;
-            rows.push(format!("| {} | pgbench | {per_second:.0} | {mean_ms:.2} (mean) | | | |", operation.name()));
+            let Alone { per_second, mean_ms, postgres_ms, .. } = alone;
+            let (name, postgres) = (operation.name(), or_dash(*postgres_ms));
+            rows.push(format!("| {name} | pgbench | {per_second:.0} | {mean_ms:.2} (mean) | | | {postgres} |"));
         }
         rows
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let operations: Vec<_> = self
-            .measured
-            .iter()
-            .map(|(operation, rounds)| {
-                let contenders: Vec<_> = operation.contenders().iter().zip(rounds).map(|(contender, rounds)| {
-                let total = sum(rounds);
-                json!({
-                    "name": contender.name(), "requestsPerSecond": total.per_second(), "p50Ms": total.quantile_ms(0.5),
-                    "p99Ms": total.quantile_ms(0.99), "serverCpuMsPer1000": total.cpu_ms(),
-                    "postgresCpuMsPer1000": total.postgres_ms(),
-                })
-            }).collect();
-                let alone = self.alone.iter().find(|(measured, _)| measured == operation);
-                let alone =
-                    alone.map(|(_, alone)| json!({"requestsPerSecond": alone.per_second, "meanMs": alone.mean_ms}));
-                json!({"name": operation.name(), "contenders": contenders, "pgbench": alone})
-            })
-            .collect();
-        let ratios = self
-            .ratios()
-            .into_iter()
-            .map(|(label, all, low, high)| json!({"name": label, "all": all, "low": low, "high": high}));
-        let pages = self.pages.as_ref().map(|pages| {
-            json!({
-                "names": pages.names, "servedUs": pages.served_us, "statementsUs": pages.statements_us, "deep": pages.deep,
-                "ratios": page_ratios(pages).map(|(label, ratio)| json!({"name": label, "ratio": ratio})),
-            })
-        });
-        let jobs = self.jobs.map(|jobs| {
-            json!({
-                "places": jobs.places, "jobsPerSecond": jobs.per_second, "workerCpuMsPer1000": jobs.cpu_ms,
-                "pgbench": {"jobsPerSecond": jobs.alone.per_second, "meanMs": jobs.alone.mean_ms},
-            })
-        });
-        let of_alone = self.of_alone().into_iter().map(|(label, ratio)| json!({"name": label, "ratio": ratio}));
-        let comparisons = self.comparisons().map(|comparison| {
-            let (served, alone) = (comparison::sum(&comparison.served), comparison::sum(&comparison.alone));
-            let (all, low, high) = comparison.ratio();
-            json!({
-                "name": comparison.name, "perSecond": served.per_second(), "cpuMsPer1000": served.cpu_ms(),
-                "limit": {"name": comparison.limit, "perSecond": alone.per_second(), "cpuMsPer1000": alone.cpu_ms()},
-                "ratio": {"all": all, "low": low, "high": high},
-            })
-        });
-        let overloads = self.overloads.iter().map(|overload| {
-            json!({
-                "name": overload.goodput.name, "refusedPerSecond": overload.refused_per_second,
-                "p50Ms": overload.quantile_ms(0.5), "p99Ms": overload.quantile_ms(0.99),
-                "serverMib": overload.memory.map(|memory| {
-                    json!({"before": memory.before, "connected": memory.connected, "most": memory.max})
-                }),
-            })
-        });
-        json!({
-            "conditions": self.conditions, "operations": operations, "ofPgbench": of_alone.collect::<Vec<_>>(),
-            "jobs": jobs, "ratios": ratios.collect::<Vec<_>>(), "pages": pages,
-            "comparisons": comparisons.collect::<Vec<_>>(), "overloads": overloads.collect::<Vec<_>>(),
-        })
     }
 
     /// Each contender's share of pgbench's rate, while load generator, server, Postgres and Redis share the machine.
@@ -206,8 +157,8 @@ impl Report {
         ratios
     }
 
-    /// Name, ratio over all rounds, and the minimum and maximum of a single round.
-    fn ratios(&self) -> Vec<(String, f64, f64, f64)> {
+    /// The CPU time per request of a contender, compared to another one.
+    fn ratios(&self) -> Vec<(String, Ratio)> {
         let pairs = [
             (Contender::Grpc, Contender::Bare),
             (Contender::Rest2, Contender::Grpc),
@@ -220,11 +171,10 @@ impl Report {
                 let of = |contender| of(*operation, rounds, contender);
                 let (Some(above_rounds), Some(below_rounds)) = (of(above), of(below)) else { continue };
                 let ratio = |a: &Measurement, b: &Measurement| Some(a.cpu_ms()? / b.cpu_ms()?);
-                let single: Vec<_> = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b)).collect();
+                let single = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b));
                 let Some(all) = ratio(&sum(above_rounds), &sum(below_rounds)) else { continue };
-                let (low, high) =
-                    single.iter().fold((f64::MAX, 0.0_f64), |(low, high), one| (low.min(*one), high.max(*one)));
-                ratios.push((format!("{}: {} / {}", operation.name(), above.name(), below.name()), all, low, high));
+                let label = format!("{}: {} / {}", operation.name(), above.name(), below.name());
+                ratios.push((label, Ratio::of(all, single)));
             }
         }
         ratios
@@ -262,7 +212,7 @@ fn comparison_row(comparison: &Comparison) -> String {
     let (served, alone) = (comparison::sum(&comparison.served), comparison::sum(&comparison.alone));
     let (served_cpu, alone_cpu) = (or_dash(served.cpu_ms()), or_dash(alone.cpu_ms()));
     let (served, alone) = (served.per_second(), alone.per_second());
-    let (all, low, high) = comparison.ratio();
+    let Ratio { all, low, high } = comparison.ratio();
     format!(
         "| {name} | {served:.0} | {served_cpu} | {limit} | {alone:.0} | {alone_cpu} | {all:.3} | {low:.3} to {high:.3} |"
     )
@@ -275,6 +225,32 @@ fn overload_row(overload: &Overload) -> String {
     let (name, refusals) = (&overload.goodput.name, overload.refused_per_second);
     let (p50, p99) = (overload.quantile_ms(0.5), overload.quantile_ms(0.99));
     format!("| {name} | {refusals:.0} | {p50:.0} | {p99:.0} | {memory} |")
+}
+
+fn closed_rows(curve: &Curve) -> impl Iterator<Item = String> {
+    let operation = &curve.operation;
+    curve.closed.iter().map(move |point| {
+        let (server, postgres) = (or_dash_precise(point.server_cpu_ms), or_dash_precise(point.postgres_cpu_ms));
+        let (rate, latency) = (point.requests_per_second, quantiles(&point.latency));
+        format!("| {operation} | {} | {rate:.0} | {latency} | {server} | {postgres} |", point.connections)
+    })
+}
+
+fn open_rows(curve: &Curve) -> impl Iterator<Item = String> {
+    let operation = &curve.operation;
+    curve.open.iter().map(move |point| {
+        let (offered, answered) = (point.offered_per_second, point.answered_per_second);
+        let (latency, refused) = (quantiles(&point.latency), point.refused);
+        format!("| {operation} | {offered:.0} | {answered:.0} | {latency} | {refused} |")
+    })
+}
+
+fn quantiles(latency: &Latency) -> String {
+    [latency.p50_ms, latency.p99_ms, latency.p999_ms].map(or_dash_precise).join(" | ")
+}
+
+fn or_dash_precise(ms: Option<f64>) -> String {
+    ms.map_or("-".to_owned(), |ms| format!("{ms:.3}"))
 }
 
 fn sum(rounds: &[Measurement]) -> Measurement {

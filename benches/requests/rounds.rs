@@ -51,10 +51,20 @@ pub(crate) async fn round(
     operation: Operation,
     length: Duration,
 ) -> anyhow::Result<Measurement> {
-    let clients = contender.clients(world, options).await?;
+    measure(world, contender, contender.clients(world, options).await?, operation, length).await
+}
+
+/// Runs the clients of a contender.
+pub(crate) async fn measure(
+    world: &World,
+    contender: Contender,
+    clients: Vec<Client>,
+    operation: Operation,
+    length: Duration,
+) -> anyhow::Result<Measurement> {
     let server = contender.server(world);
     let (before, postgres_before) = (server.cpu(), world.postgres_cpu());
-    let mut measurement = load::run(&clients, &world.target, operation, length).await?;
+    let mut measurement = load::run(clients, &world.target, operation, length).await?;
     measurement.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
     measurement.postgres = world.postgres_cpu().zip(postgres_before).map(|(after, before)| after - before);
     Ok(measurement)

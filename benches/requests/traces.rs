@@ -64,7 +64,7 @@ async fn round(world: &World, options: &Options, server: &Server) -> anyhow::Res
         clients.extend(std::iter::repeat_n(client, options.in_flight));
     }
     let before = server.cpu();
-    let mut measurement = load::run(&clients, &world.target, Operation::Get, options.round()).await?;
+    let mut measurement = load::run(clients, &world.target, Operation::Get, options.round()).await?;
     measurement.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
     Ok(Rate::from(&measurement))
 }
