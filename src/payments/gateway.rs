@@ -1,8 +1,9 @@
-//! Payment gateways behind one trait; PAYMENT_GATEWAY selects the implementation.
+//! Payment gateways behind one trait. Modules declare the implementations, and PAYMENT_GATEWAY selects one by its name.
 //!
 //! A call to a gateway has one of three outcomes: done, refused, or unknown. An unknown outcome is expected on an
 //! unreliable network, so it is not an error here; the caller repeats the request under the same key.
 
+mod kind;
 pub mod sandbox;
 pub(crate) mod stripe;
 mod subscriptions;
@@ -18,13 +19,26 @@ use crate::{
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
 };
-use mainstay_kernel::{breaker::Circuit, money::Money};
+use mainstay_kernel::{breaker::Circuit, config::Reader, money::Money};
 
 pub use crate::payments::ledger::model::Kind;
+pub use kind::{GatewayKind, TakesPayments};
+pub(crate) use kind::{check, open};
 pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
 
 /// The maximum difference between the clocks of the gateway and of the servers.
 pub(crate) const SKEW: TimeDelta = TimeDelta::minutes(10);
+
+/// The variable that selects the gateway by its name.
+pub(crate) const VARIABLE: &str = "PAYMENT_GATEWAY";
+
+/// The name of the sandbox.
+pub(crate) const SANDBOX: &str = "sandbox";
+
+/// Returns whether PAYMENT_GATEWAY selects the gateway of a name, so that a section requires its settings only then.
+pub fn is_selected(read: &mut Reader, name: &str) -> bool {
+    read.parse::<String>(VARIABLE) == name
+}
 
 /// A charge to be made.
 #[derive(Debug, Clone)]
