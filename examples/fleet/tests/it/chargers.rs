@@ -88,7 +88,6 @@ async fn an_event_that_arrives_sixteen_times_at_once_is_stored_once() {
     let jobs = "SELECT count(*) FROM jobs WHERE kind = 'process_inbound_event'";
     assert_eq!(server.database().sql(jobs).await, ["1"]);
     server.run_jobs().await;
-    assert_eq!(server.database().sql("SELECT status, version FROM fleet.vehicles").await.len(), 1);
     assert_eq!(server.database().sql("SELECT version FROM fleet.vehicles").await, ["2"]);
 }
 
