@@ -140,4 +140,8 @@ async fn dead_events_are_redriven_by_the_name_of_their_provider() {
         assert_eq!(redriven, json!({ "count": count, "more": false }), "{provider}");
     }
     assert_eq!(states().await, ["1"]);
+    server.run_jobs().await;
+    assert_eq!(states().await, ["4"]);
+    let redriven = admin.post("/api/v1/inbound-events/redrive", json!({})).await.data();
+    assert_eq!(redriven["count"], 1, "those of all providers");
 }
