@@ -30,11 +30,11 @@ use mainstay_kernel::{
 };
 
 use self::{
-    config::PaymentsConfig,
+    config::{PaymentsConfig, SANDBOX},
     gateway::{
-        SANDBOX, TakesPayments as _,
+        TakesPayments as _,
         sandbox::Sandbox,
-        stripe::{Stripe, StripeConfig, webhooks::StripeWebhooks},
+        stripe::{PRODUCTION, Stripe, StripeConfig, webhooks::StripeWebhooks},
     },
     ledger::{check_job::CheckLedger, command::Ledger},
     payment::{dispute_job::FindDisputed, model::Payment, refund_job::FindRefunded, service::Payments},
@@ -46,7 +46,7 @@ use crate::{
         DESCRIPTOR_SET,
         payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
     },
-    webhooks::{InboundEventHandler, inbound::ReceivesEvents as _},
+    webhooks::{InboundEventHandler, ReceivesEvents as _},
 };
 
 // The interface of modules that take payments through the gateway.
@@ -95,7 +95,7 @@ pub(crate) fn module() -> Module {
         .config::<StripeConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
         .warning(|config| config::warn_of_certificates(config.server.tls.as_ref()))
-        .production(config::PRODUCTION)
+        .production(PRODUCTION)
         .check(gateway::check)
         .part(gateway::open)
         .gateway::<Sandbox>()

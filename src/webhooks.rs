@@ -28,8 +28,8 @@ use self::{
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
     inbound::{
-        Declared, OUTCOMES, ReceivesEvents as _, Verifiers, generic::Generic, github::Github, handlers::Handlers,
-        sendgrid::SendGrid, standard::Standard,
+        Declared, OUTCOMES, Verifiers, generic::Generic, github::Github, handlers::Handlers, sendgrid::SendGrid,
+        standard::Standard,
     },
     inbound_event::{job::ProcessInboundEvent, service::InboundEvents},
 };
@@ -43,7 +43,11 @@ use crate::proto::{
 };
 
 // The interface of a module that handles inbound events.
-pub use inbound::handlers::InboundEventHandler;
+pub use config::Keys;
+pub use inbound::{
+    HeaderMap, InboundProvider, ReceivesEvents, SignedEvent, Verifier, check_age, forged,
+    handlers::InboundEventHandler, header, identifiers, malformed,
+};
 
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)

@@ -4,11 +4,21 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::payments::gateway::{self, SANDBOX, stripe::StripeConfig};
 use mainstay_kernel::{
-    config::{Reader, Requirement, Section, Tls, Variable, Verdict},
+    config::{Reader, Section, Tls, Variable},
     outbound::Bounds,
 };
+
+/// The variable that selects the gateway by its name.
+pub(crate) const GATEWAY: &str = "PAYMENT_GATEWAY";
+
+/// The name of the sandbox.
+pub(crate) const SANDBOX: &str = "sandbox";
+
+/// Returns whether PAYMENT_GATEWAY selects the gateway of a name, so that a section requires its settings only then.
+pub fn is_selected(read: &mut Reader, name: &str) -> bool {
+    read.parse::<String>(GATEWAY) == name
+}
 
 #[derive(Debug, Clone)]
 pub struct PaymentsConfig {
@@ -34,8 +44,8 @@ const MAX_ATTEMPTS: u32 = 3;
 impl Section for PaymentsConfig {
     const VARIABLES: &'static [Variable] = &[
         Variable::plain(
-            gateway::VARIABLE,
-            "sandbox",
+            GATEWAY,
+            SANDBOX,
             "Payment gateway: stripe, sandbox, which moves no money, or one that a module declares",
         ),
         Variable::plain("GATEWAY_TIMEOUT", "5s", "Timeout of one attempt to call the gateway"),
@@ -55,7 +65,7 @@ impl Section for PaymentsConfig {
 
     fn read(read: &mut Reader) -> Self {
         let payments = Self {
-            gateway: read.parse(gateway::VARIABLE),
+            gateway: read.parse(GATEWAY),
             attempt_timeout: read.positive_duration("GATEWAY_TIMEOUT"),
             max_concurrency: read.positive("GATEWAY_MAX_IN_FLIGHT"),
             settle: read.duration("PAYMENT_SETTLE_TIMEOUT"),
@@ -72,29 +82,6 @@ impl Section for PaymentsConfig {
         payments
     }
 }
-
-/// What payments need in production.
-pub(super) const PRODUCTION: &[Requirement] = &[
-    Requirement {
-        name: "payments",
-        text: "Payments move money",
-        check: |config| {
-            if config.section::<PaymentsConfig>().is_sandbox() {
-                return Verdict::Missed("PAYMENT_GATEWAY is the sandbox");
-            }
-            let is_test = config.section::<StripeConfig>().is_test_mode();
-            Verdict::of(!is_test, "STRIPE_SECRET_KEY is a key of the test mode")
-        },
-    },
-    Requirement {
-        name: "payment-webhooks",
-        text: "Stripe reports outcomes, refunds and disputes by webhook",
-        check: |config| {
-            let StripeConfig { api, webhooks } = config.section();
-            Verdict::of(api.is_none() || webhooks.is_some(), "WEBHOOK_SECRETS_STRIPE has no secret")
-        },
-    },
-];
 
 /// Returns a warning about client certificates with `payments.write` alone, which included charges and refunds in earlier
 /// versions. It permits nothing to a service, which has no account.
@@ -117,7 +104,7 @@ impl PaymentsConfig {
         self.is_sandbox().then_some("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves")
     }
 
-    fn is_sandbox(&self) -> bool {
+    pub(crate) fn is_sandbox(&self) -> bool {
         self.gateway == SANDBOX
     }
 

@@ -19,7 +19,7 @@ use crate::{
     orders::id::OrderId,
     payments::id::{PaymentId, RefundId},
 };
-use mainstay_kernel::{breaker::Circuit, config::Reader, money::Money};
+use mainstay_kernel::{breaker::Circuit, money::Money};
 
 pub use crate::payments::ledger::model::Kind;
 pub use kind::{GatewayKind, TakesPayments};
@@ -28,17 +28,6 @@ pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
 
 /// The maximum difference between the clocks of the gateway and of the servers.
 pub(crate) const SKEW: TimeDelta = TimeDelta::minutes(10);
-
-/// The variable that selects the gateway by its name.
-pub(crate) const VARIABLE: &str = "PAYMENT_GATEWAY";
-
-/// The name of the sandbox.
-pub(crate) const SANDBOX: &str = "sandbox";
-
-/// Returns whether PAYMENT_GATEWAY selects the gateway of a name, so that a section requires its settings only then.
-pub fn is_selected(read: &mut Reader, name: &str) -> bool {
-    read.parse::<String>(VARIABLE) == name
-}
 
 /// A charge to be made.
 #[derive(Debug, Clone)]

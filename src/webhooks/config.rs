@@ -2,16 +2,17 @@
 
 mod encoding;
 mod generic;
+mod keys;
 mod secret;
 
 use std::time::Duration;
 
-use crate::webhooks::inbound::Keys;
 use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
 pub(crate) use encoding::base64;
-pub(crate) use generic::{Algorithm, Encoding, GenericScheme};
-pub(crate) use secret::{plain_secret, public_key, read_secrets, standard_secret};
+pub(crate) use generic::{Encoding, GenericScheme};
+pub use keys::Keys;
+use secret::{public_key, read_secrets};
 
 /// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;

@@ -22,4 +22,4 @@ mod verifier;
 pub use http::HeaderMap;
 pub(crate) use provider::{Declared, OUTCOMES, count};
 pub use provider::{InboundProvider, ReceivesEvents, Verifiers};
-pub use verifier::{Keys, SignedEvent, Verifier, check_age, forged, header, identifiers, malformed};
+pub use verifier::{SignedEvent, Verifier, check_age, forged, header, identifiers, malformed};

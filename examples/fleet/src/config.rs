@@ -1,7 +1,7 @@
 //! The module's configuration section.
 
 use chrono::TimeDelta;
-use mainstay::webhooks::inbound::Keys;
+use mainstay::webhooks::Keys;
 use mainstay_kernel::config::{Reader, Section, Variable};
 
 /// Settings of vehicles, leases and charging stations.

@@ -26,7 +26,7 @@ use mainstay::{
     operations::ops::CarriesOut as _,
     orders::events::OrderPaid,
     payments::gateway::TakesPayments as _,
-    webhooks::{InboundEventHandler, inbound::ReceivesEvents as _},
+    webhooks::{InboundEventHandler, ReceivesEvents as _},
 };
 use mainstay_kernel::{
     config::Retention,

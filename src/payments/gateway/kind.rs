@@ -10,12 +10,12 @@ use mainstay_kernel::{
 };
 
 use crate::payments::{
-    config::PaymentsConfig,
-    gateway::{Gateway, VARIABLE},
+    config::{GATEWAY, PaymentsConfig},
+    gateway::Gateway,
 };
 
 /// A kind of gateway. A section of the module's configuration has its settings;
-/// [`is_selected`](super::is_selected) says whether they are needed.
+/// [`is_selected`](crate::payments::config::is_selected) says whether they are needed.
 pub trait GatewayKind: Gateway + Sized + 'static {
     /// The name, in PAYMENT_GATEWAY and stored with payments, refunds and subscriptions: lower-case words joined by `_`,
     /// after the name of the module and a dot, as in `fleet.fuel_card`, at most 40 characters, which the compiler
@@ -77,6 +77,6 @@ fn selected(all: &Contributions, config: &Config) -> Result<Declared, ConfigErro
     let declared = all.all::<Declared>().find(|declared| declared.name == name);
     declared.copied().ok_or_else(|| {
         let names: Vec<_> = all.all::<Declared>().map(|declared| declared.name).collect();
-        ConfigError::new(VARIABLE, format!("must be one of {}", names.join(", ")))
+        ConfigError::new(GATEWAY, format!("must be one of {}", names.join(", ")))
     })
 }

@@ -20,9 +20,10 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
+    config::SANDBOX,
     gateway::{
-        Charge, ExternalRefunds, Gateway, GatewayKind, Kind, Lookup, Movement, Outcome, RefundRequest, SANDBOX,
-        Statement, sandbox::store::Row,
+        Charge, ExternalRefunds, Gateway, GatewayKind, Kind, Lookup, Movement, Outcome, RefundRequest, Statement,
+        sandbox::store::Row,
     },
     settlement::model::{Failure, FailureKind},
 };

@@ -36,7 +36,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-pub(crate) use config::{NAME, StripeConfig};
+pub(crate) use config::{NAME, PRODUCTION, StripeConfig};
 use mainstay_kernel::{alert::Alerts, app::App, breaker::Circuit, money::Money, outbound::Bounds};
 
 const CHARGES: &str = "/v1/charges";

@@ -8,10 +8,10 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::{Encoding, GenericScheme, WebhooksConfig, base64},
+    config::{Encoding, GenericScheme, Keys, WebhooksConfig, base64},
     inbound::{
         provider::InboundProvider,
-        verifier::{Keys, SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers},
+        verifier::{SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers},
     },
 };
 use mainstay_kernel::{config::Config, error::Result};

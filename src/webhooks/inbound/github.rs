@@ -12,10 +12,10 @@ use http::HeaderMap;
 use url::form_urlencoded;
 
 use crate::webhooks::{
-    config::WebhooksConfig,
+    config::{Keys, WebhooksConfig},
     inbound::{
         provider::InboundProvider,
-        verifier::{Keys, SignedEvent, Verifier, forged, header, identifier, identifiers},
+        verifier::{SignedEvent, Verifier, forged, header, identifier, identifiers},
     },
 };
 use mainstay_kernel::{config::Config, error::Result};

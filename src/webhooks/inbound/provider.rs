@@ -18,7 +18,7 @@ pub trait InboundProvider: Verifier + Sized + 'static {
     const NAME: &'static str;
 
     /// Returns the provider; `None` without a secret, and its webhooks are then `NOT_FOUND`. A section of the configuration
-    /// reads the secrets, as with [`Keys::read`](super::Keys::read), so that a malformed one stops the start.
+    /// reads the secrets, as with [`Keys::read`](crate::webhooks::Keys::read), so that a malformed one stops the start.
     fn open(config: &Config) -> Option<Self>;
 }
 

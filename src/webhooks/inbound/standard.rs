@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
 use crate::webhooks::{
-    config::WebhooksConfig,
+    config::{Keys, WebhooksConfig},
     inbound::{
         provider::InboundProvider,
-        verifier::{Keys, SignedEvent, UNNAMED, Verifier, identifiers},
+        verifier::{SignedEvent, UNNAMED, Verifier, identifiers},
     },
 };
 use mainstay_kernel::{config::Config, error::Result};

@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use mainstay::webhooks::{
-    InboundEventHandler,
-    inbound::{HeaderMap, InboundProvider, Keys, SignedEvent, Verifier, identifiers, malformed},
-    inbound_event::model::InboundEvent,
+    HeaderMap, InboundEventHandler, InboundProvider, Keys, SignedEvent, Verifier, identifiers,
+    inbound_event::model::InboundEvent, malformed,
 };
 use mainstay_kernel::{
     config::Config,

@@ -23,7 +23,7 @@ use mainstay::{
     },
     operations::ops::{CarriesOut as _, End, OperationKind, Run},
     payments::gateway::TakesPayments as _,
-    webhooks::inbound::ReceivesEvents as _,
+    webhooks::ReceivesEvents as _,
 };
 use mainstay_kernel::{
     app::App,

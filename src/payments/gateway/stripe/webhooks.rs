@@ -9,8 +9,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     payments::gateway::stripe::config::{NAME, StripeConfig},
     webhooks::{
-        inbound::{HeaderMap, InboundProvider, Keys, SignedEvent, Verifier, identifiers, malformed},
-        inbound_event::model::InboundEvent,
+        HeaderMap, InboundProvider, Keys, SignedEvent, Verifier, identifiers, inbound_event::model::InboundEvent,
+        malformed,
     },
 };
 use mainstay_kernel::{
