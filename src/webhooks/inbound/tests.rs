@@ -123,6 +123,19 @@ fn a_provider_needs_a_valid_secret() {
     }
 }
 
+/// The table has no other ids and types, whatever the provider of a module makes of an event.
+#[test]
+fn an_event_has_an_id_and_a_type_that_can_be_stored() {
+    let long = "x".repeat(256);
+    for (id, kind, is_good) in
+        [("1", "ping", true), ("", "ping", false), ("1", "two words", false), (&long, "ping", false)]
+    {
+        let event = SignedEvent { event_id: id.to_owned(), kind: kind.to_owned() };
+        let reason = event.check().map(drop).map_err(|error| error.reason());
+        assert_eq!(reason, if is_good { Ok(()) } else { Err(ReasonRef::new(Reason::MalformedRequest)) }, "{id} {kind}");
+    }
+}
+
 /// An event of a provider that no module declares would never arrive.
 #[test]
 fn a_handler_is_of_a_declared_provider() {

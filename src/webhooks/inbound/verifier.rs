@@ -24,10 +24,21 @@ use mainstay_kernel::error::{Error, Reason, Result};
 /// The identification of a signed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEvent {
-    /// The provider's id for the event, which is the same each time it is sent.
+    /// The provider's id for the event, which is the same each time it is sent: 1 to 255 visible ASCII characters.
     pub event_id: String,
-    /// The type of the event, as the provider names it.
+    /// The type of the event, as the provider names it, likewise.
     pub kind: String,
+}
+
+impl SignedEvent {
+    /// Checks that the id and the type have 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// `MALFORMED_REQUEST`.
+    pub(crate) fn check(self) -> Result<Self> {
+        let is_usable = [&self.event_id, &self.kind].into_iter().all(|text| identifier(text).is_some());
+        if is_usable { Ok(self) } else { Err(malformed("the event has no id and type of 1 to 255 visible characters")) }
+    }
 }
 
 /// The signature scheme of a provider.

@@ -1,6 +1,6 @@
 //! `mainstay.webhooks.v1.InboundEventService`.
 
-use crate::webhooks::inbound::{Verifiers, count};
+use crate::webhooks::inbound::{SignedEvent, Verifiers, count};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -75,7 +75,7 @@ impl InboundEventService for InboundEvents {
         let refused = |_: &Error| count(provider, "refused", 1);
         check_media_type(&body.content_type, verifier.takes_forms()).inspect_err(refused)?;
         let now = self.app.clock.now();
-        let event = verifier.verify(&headers, &body.data, now).inspect_err(refused)?;
+        let event = verifier.verify(&headers, &body.data, now).and_then(SignedEvent::check).inspect_err(refused)?;
         let event = InboundEvent::new(provider, event.event_id, event.kind, verifier.event(body.data), now);
         let mut outcome = "known";
         let response = call.write(&self.app, async |work: &mut Work| {
