@@ -30,8 +30,12 @@ use mainstay_kernel::{
 };
 
 use self::{
-    config::PaymentsConfig,
-    gateway::{sandbox::Sandbox, stripe::Stripe},
+    config::{PaymentsConfig, SANDBOX},
+    gateway::{
+        TakesPayments as _,
+        sandbox::Sandbox,
+        stripe::{PRODUCTION, Stripe, StripeConfig, webhooks::StripeWebhooks},
+    },
     ledger::{check_job::CheckLedger, command::Ledger},
     payment::{dispute_job::FindDisputed, model::Payment, refund_job::FindRefunded, service::Payments},
     refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
@@ -42,11 +46,11 @@ use crate::{
         DESCRIPTOR_SET,
         payments::v1::{payment_service_server::PaymentServiceServer, refund_service_server::RefundServiceServer},
     },
-    webhooks::InboundEventHandler,
+    webhooks::{InboundEventHandler, ReceivesEvents as _},
 };
 
 // The interface of modules that take payments through the gateway.
-pub(crate) use gateway::stripe::metadata;
+pub(crate) use gateway::stripe::{NAME as STRIPE, metadata, webhooks::object};
 pub use gateway::{Cancel, Gateway, Lookup, Outcome, Subscribe};
 pub use settlement::call;
 
@@ -65,20 +69,6 @@ const ALERTS: [&str; 12] = [
     "disputed",
     "subscribed_twice",
 ];
-
-/// Opens the configured gateway.
-///
-/// # Errors
-/// An error if the system has no root certificates, or if the key is not a valid header value.
-fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
-    let config = app.config.section::<PaymentsConfig>();
-    Ok(match &config.gateway {
-        config::Gateway::Sandbox => Arc::new(Sandbox::new(app.database.clone(), app.clock.clone())),
-        config::Gateway::Stripe { secret_key, base_url } => {
-            Arc::new(Stripe::new(secret_key, base_url, config.bounds(), &app.alerts)?)
-        }
-    })
-}
 
 pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
@@ -102,10 +92,15 @@ pub(crate) fn module() -> Module {
         ])
         .needs(&["orders", "webhooks"])
         .config::<PaymentsConfig>()
+        .config::<StripeConfig>()
         .warning(|config| config.section::<PaymentsConfig>().warning())
         .warning(|config| config::warn_of_certificates(config.server.tls.as_ref()))
-        .production(config::PRODUCTION)
-        .part(open_gateway)
+        .production(PRODUCTION)
+        .check(gateway::check)
+        .part(gateway::open)
+        .gateway::<Sandbox>()
+        .gateway::<Stripe>()
+        .inbound::<StripeWebhooks>()
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))
         .due_rows::<Payment>()
@@ -158,9 +153,9 @@ pub(crate) fn gateway(app: &App) -> &Arc<dyn Gateway> {
 /// Returns the application with another clock, which the sandbox gateway then uses too; `None` for any other gateway,
 /// which uses the real time.
 pub(crate) fn with_clock(app: &App, clock: Clock) -> Option<App> {
-    let config::Gateway::Sandbox = app.config.section::<PaymentsConfig>().gateway else { return None };
-    let sandbox: Arc<dyn Gateway> = Arc::new(Sandbox::new(app.database.clone(), clock.clone()));
-    Some(app.clone().with_part(sandbox).with_clock(clock))
+    let is_sandbox = gateway(app).name() == SANDBOX;
+    let sandbox = || Arc::new(Sandbox::new(app.database.clone(), clock.clone())) as Arc<dyn Gateway>;
+    is_sandbox.then(|| app.clone().with_part(sandbox()).with_clock(clock.clone()))
 }
 
 /// If the gateway was unavailable and may be back, probes it, because an idle instance makes no other call. The circuit

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use mainstay_kernel::{
+    config::Config,
     module::{Module, Modules},
     outbound::Receivers,
     partitions::PartitionedTable,
@@ -23,11 +24,14 @@ use mainstay_kernel::{
 };
 
 use self::{
-    config::PER_ENDPOINT,
+    config::{PER_ENDPOINT, WebhooksConfig},
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
-    inbound::{Verifiers, handlers::Handlers},
-    inbound_event::{job::ProcessInboundEvent, model::Provider, service::InboundEvents},
+    inbound::{
+        Declared, OUTCOMES, Verifiers, generic::Generic, github::Github, handlers::Handlers, sendgrid::SendGrid,
+        standard::Standard,
+    },
+    inbound_event::{job::ProcessInboundEvent, service::InboundEvents},
 };
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -39,9 +43,11 @@ use crate::proto::{
 };
 
 // The interface of a module that handles inbound events.
-pub(crate) use config::WebhooksConfig;
-pub use inbound::handlers::InboundEventHandler;
-pub(crate) use inbound::stripe;
+pub use config::Keys;
+pub use inbound::{
+    HeaderMap, InboundProvider, ReceivesEvents, SignedEvent, Verifier, check_age, forged,
+    handlers::InboundEventHandler, header, identifiers, malformed,
+};
 
 pub(crate) fn module() -> Module {
     Module::new("webhooks", DESCRIPTOR_SET)
@@ -54,11 +60,12 @@ pub(crate) fn module() -> Module {
             let config = app.config.section::<WebhooksConfig>();
             Receivers::new(config.allow_private, DeliverWebhook::LANE.max_running(&app.config) * PER_ENDPOINT)
         })
-        .part(|app| {
-            let config = app.config.section::<WebhooksConfig>();
-            Verifiers::new(config.secrets(), config.generic()).map_err(anyhow::Error::msg)
-        })
-        .part(|app| handlers(Modules::of(app)))
+        .part(|app| Ok(verifiers(Modules::of(app), &app.config)))
+        .part(|app| handlers(Modules::of(app), app.part::<Verifiers>()))
+        .inbound::<Standard>()
+        .inbound::<Github>()
+        .inbound::<SendGrid>()
+        .inbound::<Generic>()
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))
@@ -86,7 +93,7 @@ pub(crate) fn module() -> Module {
         )
         .metrics([
             Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
-                .labels(&[("provider", &Provider::NAMES), ("outcome", &["new", "known", "refused"])]),
+                .labels(&[("provider", &[]), ("outcome", &OUTCOMES)]),
             Metric::counter("mainstay_inbound_events_dead_total", "Inbound webhook events that were given up"),
             Metric::gauge("mainstay_inbound_events_dead", "Inbound webhook events that are dead, up to 10,000"),
             Metric::counter("mainstay_webhook_attempts_total", "Attempts to deliver a webhook, by outcome")
@@ -97,7 +104,14 @@ pub(crate) fn module() -> Module {
         .examples(examples::by_name)
 }
 
+/// Opens the providers that modules declare.
+fn verifiers(modules: &Modules, config: &Config) -> Verifiers {
+    Verifiers::open(modules.contributions().all::<Declared>(), config)
+}
+
 /// Collects the handlers of inbound events from all modules.
-fn handlers(modules: &Modules) -> anyhow::Result<Handlers> {
-    Handlers::new(modules.contributions().all::<Arc<dyn InboundEventHandler>>().cloned()).map_err(anyhow::Error::msg)
+fn handlers(modules: &Modules, verifiers: &Verifiers) -> anyhow::Result<Handlers> {
+    Handlers::new(modules.contributions().all::<Arc<dyn InboundEventHandler>>().cloned())
+        .and_then(|handlers| handlers.check_providers(&verifiers.names()))
+        .map_err(anyhow::Error::msg)
 }

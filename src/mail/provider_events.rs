@@ -5,10 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     mail::suppression::{model::Reason, ops::suppress},
-    webhooks::{
-        InboundEventHandler,
-        inbound_event::model::{InboundEvent, Provider},
-    },
+    webhooks::{InboundEventHandler, inbound_event::model::InboundEvent},
 };
 use mainstay_kernel::{
     error::{Error, Result},
@@ -46,8 +43,8 @@ fn unexpected(error: serde_json::Error) -> Error {
 }
 
 impl InboundEventHandler for ResendEvents {
-    fn provider(&self) -> Provider {
-        Provider::Standard
+    fn provider(&self) -> &'static str {
+        "standard"
     }
 
     fn kinds(&self) -> &[&'static str] {
@@ -88,8 +85,8 @@ struct SendGridEvent {
 }
 
 impl InboundEventHandler for SendGridEvents {
-    fn provider(&self) -> Provider {
-        Provider::Sendgrid
+    fn provider(&self) -> &'static str {
+        "sendgrid"
     }
 
     fn kinds(&self) -> &[&'static str] {
@@ -125,7 +122,7 @@ mod tests {
     fn a_byte_order_mark_precedes_no_part_of_an_event() {
         let now = DateTime::UNIX_EPOCH;
         let payload = "\u{feff}{\"data\":{\"to\":[\"ada@example.com\"]}}";
-        let event = InboundEvent::new(Provider::Standard, "1".into(), BOUNCED.into(), payload.into(), now);
+        let event = InboundEvent::new("standard", "1".into(), BOUNCED.into(), payload.into(), now);
         let read: ResendEvent = serde_json::from_slice(event.document()).expect("JSON");
         assert_eq!(read.data.to, ["ada@example.com"]);
     }

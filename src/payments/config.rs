@@ -1,22 +1,29 @@
 //! The settings of payments: the gateway and its time limits.
 
-use mainstay_kernel::config::Section;
-use mainstay_kernel::config::Variable;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
 
-use crate::webhooks::{WebhooksConfig, inbound_event::model::Provider};
 use mainstay_kernel::{
-    config::{Reader, Requirement, Tls, Verdict, is_https_or_loopback},
+    config::{Reader, Section, Tls, Variable},
     outbound::Bounds,
 };
 
+/// The variable that selects the gateway by its name.
+pub(crate) const GATEWAY: &str = "PAYMENT_GATEWAY";
+
+/// The name of the sandbox.
+pub(crate) const SANDBOX: &str = "sandbox";
+
+/// Returns whether PAYMENT_GATEWAY selects the gateway of a name, so that a section requires its settings only then.
+pub fn is_selected(read: &mut Reader, name: &str) -> bool {
+    read.parse::<String>(GATEWAY) == name
+}
+
 #[derive(Debug, Clone)]
 pub struct PaymentsConfig {
-    pub gateway: Gateway,
+    /// The name of the gateway.
+    pub gateway: String,
     /// The timeout of one attempt to call the gateway.
     pub attempt_timeout: Duration,
     /// Maximum concurrent calls to the gateway.
@@ -29,19 +36,6 @@ pub struct PaymentsConfig {
     pub lookup_lag: Duration,
 }
 
-/// A payment gateway.
-#[derive(Debug, Clone)]
-pub enum Gateway {
-    /// The built-in sandbox, with test cards; no money moves.
-    Sandbox,
-    /// Stripe.
-    Stripe {
-        secret_key: SecretString,
-        /// The base URL of the API.
-        base_url: Url,
-    },
-}
-
 /// The part of the lease that is reserved for committing the outcome.
 const COMMIT_TIME: Duration = Duration::from_millis(500);
 /// The number of attempts of one call.
@@ -49,12 +43,10 @@ const MAX_ATTEMPTS: u32 = 3;
 
 impl Section for PaymentsConfig {
     const VARIABLES: &'static [Variable] = &[
-        Variable::plain("PAYMENT_GATEWAY", "sandbox", "Payment gateway: stripe, or sandbox, which moves no money"),
-        Variable::secret("STRIPE_SECRET_KEY", "Secret API key of Stripe"),
         Variable::plain(
-            "STRIPE_BASE_URL",
-            "https://api.stripe.com",
-            "Base URL of the Stripe API; plain http only for loopback",
+            GATEWAY,
+            SANDBOX,
+            "Payment gateway: stripe, sandbox, which moves no money, or one that a module declares",
         ),
         Variable::plain("GATEWAY_TIMEOUT", "5s", "Timeout of one attempt to call the gateway"),
         Variable::plain("GATEWAY_MAX_IN_FLIGHT", "64", "Maximum concurrent calls to the gateway"),
@@ -73,7 +65,7 @@ impl Section for PaymentsConfig {
 
     fn read(read: &mut Reader) -> Self {
         let payments = Self {
-            gateway: gateway(read),
+            gateway: read.parse(GATEWAY),
             attempt_timeout: read.positive_duration("GATEWAY_TIMEOUT"),
             max_concurrency: read.positive("GATEWAY_MAX_IN_FLIGHT"),
             settle: read.duration("PAYMENT_SETTLE_TIMEOUT"),
@@ -90,31 +82,6 @@ impl Section for PaymentsConfig {
         payments
     }
 }
-
-/// What payments need in production.
-pub(super) const PRODUCTION: &[Requirement] = &[
-    Requirement {
-        name: "payments",
-        text: "Payments move money",
-        check: |config| match &config.section::<PaymentsConfig>().gateway {
-            Gateway::Sandbox => Verdict::Missed("PAYMENT_GATEWAY is the sandbox"),
-            // `sk_` for secret keys, `rk_` for restricted ones: https://docs.stripe.com/keys
-            Gateway::Stripe { secret_key, .. } => {
-                let is_test = ["sk_test_", "rk_test_"].iter().any(|mode| secret_key.expose_secret().starts_with(mode));
-                Verdict::of(!is_test, "STRIPE_SECRET_KEY is a key of the test mode")
-            }
-        },
-    },
-    Requirement {
-        name: "payment-webhooks",
-        text: "Stripe reports outcomes, refunds and disputes by webhook",
-        check: |config| {
-            let is_stripe = matches!(config.section::<PaymentsConfig>().gateway, Gateway::Stripe { .. });
-            let is_met = !is_stripe || config.section::<WebhooksConfig>().has_secret(Provider::Stripe);
-            Verdict::of(is_met, "WEBHOOK_SECRETS_STRIPE has no secret")
-        },
-    },
-];
 
 /// Returns a warning about client certificates with `payments.write` alone, which included charges and refunds in earlier
 /// versions. It permits nothing to a service, which has no account.
@@ -134,8 +101,11 @@ pub(crate) fn warn_of_certificates(tls: Option<&Tls>) -> Option<&'static str> {
 impl PaymentsConfig {
     /// Returns a warning for the operator, if the settings call for one.
     pub(crate) fn warning(&self) -> Option<&'static str> {
-        let is_sandbox = matches!(self.gateway, Gateway::Sandbox);
-        is_sandbox.then_some("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves")
+        self.is_sandbox().then_some("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves")
+    }
+
+    pub(crate) fn is_sandbox(&self) -> bool {
+        self.gateway == SANDBOX
     }
 
     /// The time limits of calls to the gateway.
@@ -168,41 +138,6 @@ impl PaymentsConfig {
 fn delta(duration: Duration) -> TimeDelta {
     // A duration out of range exceeds every wait here.
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
-}
-
-fn gateway(read: &mut Reader) -> Gateway {
-    let name: String = read.parse("PAYMENT_GATEWAY");
-    let (secret_key, base_url) = (read.secret("STRIPE_SECRET_KEY"), read.parse::<String>("STRIPE_BASE_URL"));
-    match name.as_str() {
-        "sandbox" => return Gateway::Sandbox,
-        "stripe" => {}
-        _ => {
-            read.fault("PAYMENT_GATEWAY", "must be stripe or sandbox");
-            return Gateway::Sandbox;
-        }
-    }
-    match &secret_key {
-        None => read.fault("STRIPE_SECRET_KEY", "needed for PAYMENT_GATEWAY=stripe"),
-        Some(key) if !is_secret_key(key) => {
-            let why =
-                "must be a secret key (sk_…) or a restricted one (rk_…); those that begin with pk_ are for browsers";
-            read.fault("STRIPE_SECRET_KEY", why);
-        }
-        Some(_) => {}
-    }
-    let base_url = base_url.parse::<Url>().ok().filter(is_https_or_loopback);
-    if base_url.is_none() {
-        read.fault("STRIPE_BASE_URL", "must be an https URL, or an http one of this machine");
-    }
-    match (secret_key, base_url) {
-        (Some(secret_key), Some(base_url)) => Gateway::Stripe { secret_key, base_url },
-        // The missing setting was recorded as a fault.
-        _ => Gateway::Sandbox,
-    }
-}
-
-fn is_secret_key(key: &SecretString) -> bool {
-    ["sk_", "rk_"].iter().any(|prefix| key.expose_secret().starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Payment gateways behind one trait; PAYMENT_GATEWAY selects the implementation.
+//! Payment gateways behind one trait. Modules declare the implementations, and PAYMENT_GATEWAY selects one by its name.
 //!
 //! A call to a gateway has one of three outcomes: done, refused, or unknown. An unknown outcome is expected on an
 //! unreliable network, so it is not an error here; the caller repeats the request under the same key.
 
+mod kind;
 pub mod sandbox;
 pub(crate) mod stripe;
 mod subscriptions;
@@ -21,6 +22,8 @@ use crate::{
 use mainstay_kernel::{breaker::Circuit, money::Money};
 
 pub use crate::payments::ledger::model::Kind;
+pub use kind::{GatewayKind, TakesPayments};
+pub(crate) use kind::{check, open};
 pub use subscriptions::{Cancel, NewCustomer, Subscribe, Subscriptions};
 
 /// The maximum difference between the clocks of the gateway and of the servers.

@@ -7,16 +7,14 @@ use crate::payments::id::PaymentId;
 use crate::{
     payments::{
         gateway::stripe::{
+            NAME as STRIPE,
             amount::from_stripe,
             metadata::{self, Metadata},
+            webhooks::object,
         },
         payment::ops::gateway_events::{self, Dispute, RefundedCharge},
     },
-    webhooks::{
-        InboundEventHandler,
-        inbound_event::model::{InboundEvent, Provider},
-        stripe::{NAME, object},
-    },
+    webhooks::{InboundEventHandler, inbound_event::model::InboundEvent},
 };
 use mainstay_kernel::{error::Result, money::Money, unit_of_work::Work};
 
@@ -65,8 +63,8 @@ impl Object {
 }
 
 impl InboundEventHandler for PaymentEvents {
-    fn provider(&self) -> Provider {
-        Provider::Stripe
+    fn provider(&self) -> &'static str {
+        STRIPE
     }
 
     fn kinds(&self) -> &[&'static str] {
@@ -81,16 +79,16 @@ impl InboundEventHandler for PaymentEvents {
                     let charge = if kind == REFUNDED { Some(object.id.as_str()) } else { object.charge.as_deref() };
                     let (payment_intent, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
                     let refunded = RefundedCharge { payment_intent, charge, invoice };
-                    gateway_events::on_refunds_changed(work.connection().await?, payment, NAME, refunded).await
+                    gateway_events::on_refunds_changed(work.connection().await?, payment, STRIPE, refunded).await
                 }
                 (DISPUTED, payment) => {
                     let payment_intent = object.payment_intent.as_deref();
                     let dispute = Dispute { id: &object.id, payment_intent, charge: object.charge.as_deref() };
-                    gateway_events::on_disputed(work.connection().await?, payment, NAME, dispute).await
+                    gateway_events::on_disputed(work.connection().await?, payment, STRIPE, dispute).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.amount_received();
-                    gateway_events::on_succeeded(work, payment, NAME, object.id, amount).await
+                    gateway_events::on_succeeded(work, payment, STRIPE, object.id, amount).await
                 }
                 (FAILED, Some(payment)) => gateway_events::on_failed(work.connection().await?, payment).await,
                 _ => Ok(()),

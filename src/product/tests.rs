@@ -22,7 +22,8 @@ fn modules() -> &'static Modules {
 }
 
 fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {
-    modules().config(Source::of(values.iter().copied())).err().unwrap_or_default()
+    let settings = modules().settings(Source::of(values.iter().copied()));
+    [settings.errors.clone(), modules().config_errors(settings.tentative())].concat()
 }
 
 /// Returns the names of the rejected variables, of all modules.

@@ -5,13 +5,9 @@ use serde_json::Value;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
-    payments::metadata::SUBSCRIPTION,
+    payments::{STRIPE, metadata::SUBSCRIPTION, object},
     subscriptions::ops::{self as subscription, GatewayEvent},
-    webhooks::{
-        InboundEventHandler,
-        inbound_event::model::{InboundEvent, Provider},
-        stripe::{NAME, object},
-    },
+    webhooks::{InboundEventHandler, inbound_event::model::InboundEvent},
 };
 use mainstay_kernel::{error::Result, unit_of_work::Work};
 
@@ -39,8 +35,8 @@ fn own_id(metadata: &Value) -> Option<SubscriptionId> {
 }
 
 impl InboundEventHandler for SubscriptionEvents {
-    fn provider(&self) -> Provider {
-        Provider::Stripe
+    fn provider(&self) -> &'static str {
+        STRIPE
     }
 
     fn kinds(&self) -> &[&'static str] {
@@ -60,7 +56,7 @@ impl InboundEventHandler for SubscriptionEvents {
             let object: Value = object(event)?;
             let (id, gateway_id) = subject(&object);
             let lives = !ENDINGS.contains(&event.kind.as_str());
-            subscription::gateway_event(work.connection().await?, NAME, GatewayEvent { id, gateway_id, lives }).await
+            subscription::gateway_event(work.connection().await?, STRIPE, GatewayEvent { id, gateway_id, lives }).await
         }
         .boxed()
     }

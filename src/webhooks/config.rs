@@ -2,28 +2,32 @@
 
 mod encoding;
 mod generic;
+mod keys;
 mod secret;
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
-
-use crate::webhooks::inbound_event::model::Provider;
 use mainstay_kernel::config::{Reader, Requirement, Section, Variable, Verdict};
 
 pub(crate) use encoding::base64;
-pub(crate) use generic::{Algorithm, Encoding, GenericScheme};
-pub(crate) use secret::decode;
+pub(crate) use generic::{Encoding, GenericScheme};
+pub use keys::Keys;
+use secret::{public_key, read_secrets};
 
 /// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;
 
 #[derive(Debug, Clone)]
 pub struct WebhooksConfig {
-    /// The signing secrets of each provider; webhooks of a provider without a secret are rejected.
-    secrets: Vec<(Provider, Vec<SecretString>)>,
-    /// The signature scheme of the provider of the operator's choice.
-    generic: GenericScheme,
+    /// The keys of senders that follow the Standard Webhooks specification; webhooks of a provider without keys are
+    /// rejected.
+    pub(crate) standard: Option<Keys>,
+    pub(crate) github: Option<Keys>,
+    /// The points of SendGrid's public keys.
+    pub(crate) sendgrid: Vec<Vec<u8>>,
+    /// The keys and the signature scheme of the provider of the operator's choice.
+    pub(crate) generic: Option<Keys>,
+    pub(crate) scheme: GenericScheme,
     /// Whether endpoints may be in private networks and without TLS. For development only: users who create endpoints
     /// can then reach every host that this server can reach.
     pub allow_private: bool,
@@ -46,23 +50,11 @@ pub(super) const PRODUCTION: &[Requirement] = &[Requirement {
     },
 }];
 
-const SECRETS: [(Provider, &str); 5] = [
-    (Provider::Stripe, "WEBHOOK_SECRETS_STRIPE"),
-    (Provider::Standard, "WEBHOOK_SECRETS_STANDARD"),
-    (Provider::Github, "WEBHOOK_SECRETS_GITHUB"),
-    (Provider::Sendgrid, "WEBHOOK_KEYS_SENDGRID"),
-    (Provider::Generic, "WEBHOOK_SECRETS_GENERIC"),
-];
-
 impl Section for WebhooksConfig {
     const VARIABLES: &'static [Variable] = &[
         Variable::secret(
-            "WEBHOOK_SECRETS_STRIPE",
-            "Signing secrets of Stripe webhooks, separated by commas; if absent, they are not accepted",
-        ),
-        Variable::secret(
             "WEBHOOK_SECRETS_STANDARD",
-            "Signing secrets (whsec_ and base64) of Standard Webhooks senders, likewise",
+            "Signing secrets (whsec_ and base64) of Standard Webhooks senders, separated by commas; if absent, they are not accepted",
         ),
         Variable::secret("WEBHOOK_SECRETS_GITHUB", "Signing secrets of GitHub webhooks, likewise"),
         Variable::secret("WEBHOOK_KEYS_SENDGRID", "Verification keys of SendGrid's event webhooks, likewise"),
@@ -99,46 +91,17 @@ impl Section for WebhooksConfig {
     ];
 
     fn read(read: &mut Reader) -> Self {
-        let mut secrets = Vec::new();
-        for (provider, variable) in SECRETS {
-            let provider_secrets = read.secret(variable).map(|text| split(&text)).unwrap_or_default();
-            if let Some(fault) =
-                provider_secrets.iter().find_map(|secret| decode(provider, secret.expose_secret()).err())
-            {
-                read.fault(variable, fault);
-            }
-            secrets.push((provider, provider_secrets));
-        }
+        let scheme = GenericScheme::read(read);
         Self {
-            secrets,
-            generic: GenericScheme::read(read),
+            standard: Keys::read_standard(read, "WEBHOOK_SECRETS_STANDARD"),
+            github: Keys::read(read, "WEBHOOK_SECRETS_GITHUB"),
+            sendgrid: read_secrets(read, "WEBHOOK_KEYS_SENDGRID", public_key),
+            generic: Keys::read_for(read, "WEBHOOK_SECRETS_GENERIC", scheme.algorithm),
+            scheme,
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
             concurrency: read.positive("WEBHOOK_CONCURRENCY"),
             first_wait: read.positive_duration("WEBHOOK_FIRST_WAIT"),
             patience: read.duration("WEBHOOK_PATIENCE"),
         }
     }
-}
-
-impl WebhooksConfig {
-    /// The secrets, by provider.
-    pub fn secrets(&self) -> impl Iterator<Item = (Provider, &[SecretString])> {
-        self.secrets.iter().map(|(provider, secrets)| (*provider, secrets.as_slice()))
-    }
-
-    /// Returns whether webhooks of a provider are accepted.
-    pub(crate) fn has_secret(&self, provider: Provider) -> bool {
-        self.secrets().any(|(other, secrets)| other == provider && !secrets.is_empty())
-    }
-
-    /// The signature scheme of the provider of the operator's choice.
-    pub(crate) fn generic(&self) -> &GenericScheme {
-        &self.generic
-    }
-}
-
-/// Splits a list of secrets. Supabase shows a secret as `v1,whsec_…`, whose first part is the version of the scheme.
-fn split(text: &SecretString) -> Vec<SecretString> {
-    let parts = text.expose_secret().split(',').map(str::trim);
-    parts.filter(|part| !matches!(*part, "" | "v1")).map(SecretString::from).collect()
 }

@@ -30,7 +30,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("WebhookEndpoint", "status") => json!("WEBHOOK_ENDPOINT_STATUS_ENABLED").into(),
         ("WebhookAttempt" | "WebhookTest", "status") => json!(200).into(),
         ("WebhookAttempt" | "WebhookTest", "duration_ms") => json!("84").into(),
-        ("ReceiveWebhookRequest", "provider") => json!("stripe").into(),
+        ("ReceiveWebhookRequest", "provider") | (_, "provider_name") => json!("stripe").into(),
         ("CreateWebhookEndpointResponse" | "RotateWebhookSecretResponse", "secret") => {
             json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").into()
         }

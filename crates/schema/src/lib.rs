@@ -309,9 +309,10 @@ diesel::table! {
 }
 diesel::table! {
     inbound_events (id) {
-        id -> Uuid, provider -> SmallInt, provider_event_id -> Text, kind -> Text, payload -> Binary,
+        id -> Uuid, provider -> Nullable<SmallInt>, provider_event_id -> Text, kind -> Text, payload -> Binary,
         state -> SmallInt, attempts -> Integer, failure -> Nullable<Text>, version -> BigInt,
         received_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+        provider_name -> Nullable<Text>,
     }
 }
 diesel::table! {

@@ -2,12 +2,14 @@
 //!
 //! - [`vehicle`], [`lease`], [`trip`]: one folder per resource. `service` reads the message and renders the response, `ops`
 //!   decides, `model` has the types and their transitions, `store` is SQL.
+//! - [`fuel_card`]: a payment gateway.
 //! - [`jobs`]: background work.
 //! - [`config`]: the module's variables.
 //! - [`proto`]: the generated code; [`schema`]: the tables.
 
 pub mod config;
 mod examples;
+pub mod fuel_card;
 pub mod jobs;
 pub mod lease;
 pub mod proto;
@@ -16,8 +18,16 @@ pub mod schema;
 pub mod trip;
 pub mod vehicle;
 
+use std::sync::Arc;
+
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use mainstay::{mail::ops::SendsMail as _, operations::ops::CarriesOut as _, orders::events::OrderPaid};
+use mainstay::{
+    mail::ops::SendsMail as _,
+    operations::ops::CarriesOut as _,
+    orders::events::OrderPaid,
+    payments::gateway::TakesPayments as _,
+    webhooks::{InboundEventHandler, ReceivesEvents as _},
+};
 use mainstay_kernel::{
     config::Retention,
     module::{About, Module},
@@ -27,6 +37,7 @@ use mainstay_kernel::{
 
 use crate::{
     config::FleetConfig,
+    fuel_card::FuelCards,
     lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases},
     proto::fleet::{
         v1::{
@@ -36,7 +47,12 @@ use crate::{
         v2::vehicle_service_server::VehicleServiceServer,
     },
     trip::service::Trips,
-    vehicle::{job::Recharge, service::Vehicles, v1::VehiclesV1},
+    vehicle::{
+        charger::{ChargeCompleted, Chargers},
+        job::Recharge,
+        service::Vehicles,
+        v1::VehiclesV1,
+    },
 };
 
 pub use proto::fleet::v1::Reason;
@@ -68,6 +84,9 @@ pub fn module() -> Module {
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()
         .operation::<EndLeases>()
+        .inbound::<Chargers>()
+        .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ChargeCompleted))
+        .gateway::<FuelCards>()
         .on::<OrderPaid>(jobs::grant_lease)
         .command::<LeasesCommand>()
         .examples(examples::by_name)

@@ -1,5 +1,6 @@
 //! Vehicles of the fleet.
 
+pub mod charger;
 pub mod job;
 pub mod model;
 pub mod ops;

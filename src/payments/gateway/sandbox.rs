@@ -20,13 +20,15 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
+    config::SANDBOX,
     gateway::{
-        Charge, ExternalRefunds, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement,
+        Charge, ExternalRefunds, Gateway, GatewayKind, Kind, Lookup, Movement, Outcome, RefundRequest, Statement,
         sandbox::store::Row,
     },
     settlement::model::{Failure, FailureKind},
 };
 use mainstay_kernel::{
+    app::App,
     breaker::Circuit,
     clock::Clock,
     database::Database,
@@ -39,7 +41,7 @@ const SLOW: Duration = Duration::from_secs(4);
 
 /// The sandbox gateway.
 #[derive(Debug)]
-pub(crate) struct Sandbox {
+pub struct Sandbox {
     database: Database,
     clock: Clock,
 }
@@ -108,7 +110,7 @@ fn unknown_outcome<T>(error: Error) -> Outcome<T> {
 }
 
 impl Sandbox {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
+    pub fn new(database: Database, clock: Clock) -> Self {
         Self { database, clock }
     }
 
@@ -169,9 +171,17 @@ impl Sandbox {
     }
 }
 
+impl GatewayKind for Sandbox {
+    const NAME: &'static str = SANDBOX;
+
+    fn open(app: &App) -> anyhow::Result<Self> {
+        Ok(Self::new(app.database.clone(), app.clock.clone()))
+    }
+}
+
 impl Gateway for Sandbox {
     fn name(&self) -> &'static str {
-        "sandbox"
+        SANDBOX
     }
 
     fn circuit(&self) -> Circuit {

@@ -8,11 +8,14 @@
 
 pub(crate) mod amount;
 mod api;
+mod config;
 mod customers;
 pub(crate) mod metadata;
 mod object;
 mod subscriptions;
+pub(crate) mod webhooks;
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use secrecy::SecretString;
@@ -21,9 +24,10 @@ use uuid::Uuid;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
+    config::PaymentsConfig,
     gateway::{
-        Charge, ExternalRefunds, FailedRefund, Gateway, Lookup, Movement, Outcome, Purpose, RefundRequest, Refunds,
-        Statement,
+        Charge, ExternalRefunds, FailedRefund, Gateway, GatewayKind, Lookup, Movement, Outcome, Purpose, RefundRequest,
+        Refunds, Statement,
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
@@ -32,7 +36,8 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
-use mainstay_kernel::{alert::Alerts, breaker::Circuit, money::Money, outbound::Bounds};
+pub(crate) use config::{NAME, PRODUCTION, StripeConfig};
+use mainstay_kernel::{alert::Alerts, app::App, breaker::Circuit, money::Money, outbound::Bounds};
 
 const CHARGES: &str = "/v1/charges";
 const INTENTS: &str = "/v1/payment_intents";
@@ -167,9 +172,19 @@ fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
     amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(failure()))
 }
 
+impl GatewayKind for Stripe {
+    const NAME: &'static str = NAME;
+
+    fn open(app: &App) -> anyhow::Result<Self> {
+        let (secret_key, base_url) =
+            app.config.section::<StripeConfig>().api.as_ref().context("Stripe is not configured")?;
+        Self::new(secret_key, base_url, app.config.section::<PaymentsConfig>().bounds(), &app.alerts)
+    }
+}
+
 impl Gateway for Stripe {
     fn name(&self) -> &'static str {
-        "stripe"
+        NAME
     }
 
     fn circuit(&self) -> Circuit {

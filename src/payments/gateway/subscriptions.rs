@@ -44,7 +44,7 @@ pub struct Subscribe {
 
 impl Subscribe {
     /// Returns the idempotency key of a step.
-    pub(crate) fn key(&self, step: &str) -> String {
+    pub fn key(&self, step: &str) -> String {
         format!("{}-{step}-{}", self.subscription, self.attempt)
     }
 

@@ -26,10 +26,7 @@ use crate::{
         },
         endpoint::ops::{self as endpoint, EndpointContext},
         id::WebhookEndpointId,
-        inbound_event::{
-            model::{InboundEvent, Provider},
-            ops as inbound_event,
-        },
+        inbound_event::{model::InboundEvent, ops as inbound_event},
     },
 };
 
@@ -121,7 +118,7 @@ pub(super) async fn receive(writer: &Writer) -> Result<()> {
         let app = writer.at(writer.now - TimeDelta::days(days_ago))?;
         let body = format!(r#"{{"type":"{kind}","data":{{"parcel":"SAMPLE-{number}"}}}}"#);
         let id = format!("{INBOUND_PREFIX}{number}");
-        let event = InboundEvent::new(Provider::Standard, id, kind.to_owned(), Bytes::from(body), app.clock.now());
+        let event = InboundEvent::new("standard", id, kind.to_owned(), Bytes::from(body), app.clock.now());
         let id = event.id;
         let receive = app.database.transaction(async move |work: &mut Work| inbound_event::receive(work, event).await);
         let is_new: Result<bool> = receive.await;

@@ -8,17 +8,27 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::{Encoding, GenericScheme, base64},
-    inbound::verifier::{
-        Keys, SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers,
+    config::{Encoding, GenericScheme, Keys, WebhooksConfig, base64},
+    inbound::{
+        provider::InboundProvider,
+        verifier::{SignedEvent, UNNAMED, Verifier, check_time, forged, header, hex, identifier, identifiers},
     },
 };
-use mainstay_kernel::error::Result;
+use mainstay_kernel::{config::Config, error::Result};
 
 #[derive(Debug)]
 pub(crate) struct Generic {
-    pub(crate) keys: Keys,
-    pub(crate) scheme: GenericScheme,
+    keys: Keys,
+    scheme: GenericScheme,
+}
+
+impl InboundProvider for Generic {
+    const NAME: &'static str = "generic";
+
+    fn open(config: &Config) -> Option<Self> {
+        let WebhooksConfig { generic, scheme, .. } = config.section();
+        generic.clone().map(|keys| Self { keys, scheme: scheme.clone() })
+    }
 }
 
 impl Verifier for Generic {
@@ -40,9 +50,7 @@ impl Verifier for Generic {
         };
         let signatures: Vec<_> = signatures.iter().filter_map(|text| decode(scheme.encoding, text)).collect();
         let [before, after] = scheme.signed.around(timestamp, &signed_id);
-        if !self.keys.have_signed(&signatures, &[before.as_bytes(), body, after.as_bytes()]) {
-            return Err(forged("no signature matches a configured secret"));
-        }
+        self.keys.verify(&signatures, &[before.as_bytes(), body, after.as_bytes()])?;
         let [id, kind] = identifiers(body, [scheme.id_field.as_deref().unwrap_or_default(), "type"])?;
         // Not the field `id` by default, which is often that of the resource: its second event would count as a repetition.
         // Not of the timestamp either, which is another one when the provider sends the event again.

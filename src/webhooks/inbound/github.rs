@@ -11,19 +11,29 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use url::form_urlencoded;
 
-use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, forged, header, hex, identifier, identifiers};
-use mainstay_kernel::error::Result;
+use crate::webhooks::{
+    config::{Keys, WebhooksConfig},
+    inbound::{
+        provider::InboundProvider,
+        verifier::{SignedEvent, Verifier, forged, header, identifier, identifiers},
+    },
+};
+use mainstay_kernel::{config::Config, error::Result};
 
 #[derive(Debug)]
-pub(crate) struct Github(pub(crate) Keys);
+pub(crate) struct Github(Keys);
+
+impl InboundProvider for Github {
+    const NAME: &'static str = "github";
+
+    fn open(config: &Config) -> Option<Self> {
+        config.section::<WebhooksConfig>().github.clone().map(Self)
+    }
+}
 
 impl Verifier for Github {
     fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
-        let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
-        let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
-        if !self.0.have_signed(&[signature], &[body]) {
-            return Err(forged("no signature matches a configured secret"));
-        }
+        self.0.verify_body(headers, "x-hub-signature-256", "sha256=", body)?;
         identifiers(&payload(body), [])?;
         let parse =
             |header: &str| identifier(header).ok_or_else(|| forged("the delivery id or event type is malformed"));

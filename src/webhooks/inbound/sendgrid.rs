@@ -8,14 +8,25 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::webhooks::{
-    config::base64,
-    inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, identifiers},
+    config::{WebhooksConfig, base64},
+    inbound::{
+        provider::InboundProvider,
+        verifier::{SignedEvent, Verifier, check_age, forged, header, identifiers},
+    },
 };
-use mainstay_kernel::error::Result;
+use mainstay_kernel::{config::Config, error::Result};
 
 /// Points on the curve, any of which may verify a signature.
 #[derive(Debug)]
-pub(crate) struct SendGrid(pub(crate) Vec<Vec<u8>>);
+pub(crate) struct SendGrid(Vec<Vec<u8>>);
+
+impl InboundProvider for SendGrid {
+    const NAME: &'static str = "sendgrid";
+
+    fn open(config: &Config) -> Option<Self> {
+        Some(config.section::<WebhooksConfig>().sendgrid.clone()).filter(|points| !points.is_empty()).map(Self)
+    }
+}
 
 impl Verifier for SendGrid {
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {

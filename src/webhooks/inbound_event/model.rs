@@ -1,5 +1,7 @@
 //! Events received from webhook providers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -8,7 +10,7 @@ use crate::webhooks::id::InboundEventId;
 use mainstay_kernel::{error::Result, numbered::numbered, page::Key};
 
 numbered! {
-    /// A provider of webhooks.
+    /// The providers with a number in the API and the table, from before providers had names there.
     Provider {
         Stripe = 1 => "stripe",
         /// Any provider that signs according to the Standard Webhooks specification.
@@ -38,8 +40,8 @@ numbered! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundEvent {
     pub id: InboundEventId,
-    /// The provider that sent the event.
-    pub provider: Provider,
+    /// The name of the provider that sent the event.
+    pub provider: Cow<'static, str>,
     /// The provider's id for the event.
     pub provider_event_id: String,
     /// The type of the event, as the provider names it.
@@ -74,7 +76,7 @@ impl InboundEvent {
 
     /// Creates an event that was just received.
     pub fn new(
-        provider: Provider,
+        provider: &'static str,
         provider_event_id: String,
         kind: String,
         payload: Bytes,
@@ -82,7 +84,7 @@ impl InboundEvent {
     ) -> Self {
         Self {
             id: InboundEventId::generate(now),
-            provider,
+            provider: provider.into(),
             provider_event_id,
             kind,
             payload,
@@ -140,10 +142,10 @@ impl InboundEvent {
 }
 
 /// A filter of events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only events of this provider.
-    pub provider: Option<Provider>,
+    /// Only events of the provider of this name.
+    pub provider: Option<String>,
     /// Only events in this state.
     pub state: Option<State>,
 }
@@ -154,7 +156,7 @@ mod tests {
 
     fn event() -> InboundEvent {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        InboundEvent::new(Provider::Stripe, "evt_1".to_owned(), "ping".to_owned(), Bytes::new(), now)
+        InboundEvent::new("stripe", "evt_1".to_owned(), "ping".to_owned(), Bytes::new(), now)
     }
 
     #[test]

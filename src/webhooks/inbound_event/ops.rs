@@ -6,7 +6,7 @@ use crate::webhooks::inbound::handlers::Handlers;
 use crate::webhooks::id::InboundEventId;
 use crate::webhooks::inbound_event::{
     job::ProcessInboundEvent,
-    model::{Filter, InboundEvent, Provider, State},
+    model::{Filter, InboundEvent, State},
     store,
 };
 use mainstay_kernel::{
@@ -130,7 +130,7 @@ pub async fn get(connection: &Connection, _: Permit, id: InboundEventId, payload
 /// # Errors
 /// Any database error.
 pub async fn list(connection: &Connection, _: Permit, filter: Filter, page: Page) -> Result<Listed<InboundEvent>> {
-    let total = page.total(store::total(connection, filter)).await?;
+    let total = page.total(store::total(connection, filter.clone())).await?;
     Ok((store::list(connection, filter, page.and_next()).await?, total))
 }
 
@@ -153,11 +153,11 @@ pub async fn redrive(work: &mut Work, id: InboundEventId) -> Result<InboundEvent
 ///
 /// # Errors
 /// Any database error.
-pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result<(usize, bool)> {
+pub async fn redrive_dead(work: &mut Work, provider: Option<String>) -> Result<(usize, bool)> {
     work.permit()?;
     let now = work.now();
     let connection = work.connection().await?;
-    let ids = store::redrive(connection, provider, MAX_REDRIVEN, now).await?;
+    let ids = store::redrive(connection, provider.as_deref(), MAX_REDRIVEN, now).await?;
     let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
     jobs::enqueue_all(connection, &jobs).await?;
     let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Page::first(1)).await?;

@@ -1,6 +1,6 @@
 //! `mainstay.webhooks.v1.InboundEventService`.
 
-use crate::webhooks::inbound::Verifiers;
+use crate::webhooks::inbound::{SignedEvent, Verifiers, count};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -27,7 +27,8 @@ fn render(event: InboundEvent) -> pb::InboundEvent {
     let payload = Some(String::from_utf8_lossy(&event.payload).into_owned()).filter(|payload| !payload.is_empty());
     pb::InboundEvent {
         id: Some(event.id.to_string()),
-        provider: Some(event.provider.number().into()),
+        provider: Some(Provider::from_name(&event.provider).map_or(0, Provider::number).into()),
+        provider_name: Some(event.provider.into_owned()),
         provider_event_id: Some(event.provider_event_id),
         r#type: Some(event.kind),
         state: Some(event.state.number().into()),
@@ -55,6 +56,11 @@ fn check_media_type(content_type: &str, takes_forms: bool) -> Result<()> {
     Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", JSON))
 }
 
+/// Returns the name of the provider that a request names, by its number or by its name.
+fn named(number: Option<i32>, name: Option<&str>) -> Option<String> {
+    name.or_else(|| number.and_then(Provider::from_number).map(Provider::name)).map(str::to_owned)
+}
+
 fn redrive_response(event: InboundEvent) -> pb::RedriveInboundEventResponse {
     pb::RedriveInboundEventResponse { data: Some(render(event)) }
 }
@@ -64,18 +70,12 @@ impl InboundEventService for InboundEvents {
     async fn receive_webhook(&self, request: Request<pb::ReceiveWebhookRequest>) -> Reply<pb::ReceiveWebhookResponse> {
         let headers = request.metadata().clone().into_headers();
         let mut call = Call::admit(request)?;
-        let provider =
-            Provider::from_name(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
-        let verifier = self.app.part::<Verifiers>().of(provider)?;
+        let (provider, verifier) = self.app.part::<Verifiers>().of(&call.message.provider)?;
         let body = call.message.body.take().unwrap_or_default();
-        let count = move |outcome: &'static str| {
-            let provider = provider.name();
-            metrics::counter!("mainstay_webhooks_received_total", "provider" => provider, "outcome" => outcome)
-                .increment(1);
-        };
-        check_media_type(&body.content_type, verifier.takes_forms()).inspect_err(|_| count("refused"))?;
+        let refused = |_: &Error| count(provider, "refused", 1);
+        check_media_type(&body.content_type, verifier.takes_forms()).inspect_err(refused)?;
         let now = self.app.clock.now();
-        let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| count("refused"))?;
+        let event = verifier.verify(&headers, &body.data, now).and_then(SignedEvent::check).inspect_err(refused)?;
         let event = InboundEvent::new(provider, event.event_id, event.kind, verifier.event(body.data), now);
         let mut outcome = "known";
         let response = call.write(&self.app, async |work: &mut Work| {
@@ -85,7 +85,7 @@ impl InboundEventService for InboundEvents {
             Ok(pb::ReceiveWebhookResponse {})
         });
         let response = response.await?;
-        count(outcome);
+        count(provider, outcome, 1);
         Ok(response)
     }
 
@@ -106,9 +106,9 @@ impl InboundEventService for InboundEvents {
         request: Request<pb::ListInboundEventsRequest>,
     ) -> Reply<pb::ListInboundEventsResponse> {
         let call = Call::admit(request)?;
-        let pb::ListInboundEventsRequest { provider, state, .. } = &call.message;
+        let pb::ListInboundEventsRequest { provider, provider_name, state, .. } = &call.message;
         let filter =
-            Filter { provider: provider.and_then(Provider::from_number), state: state.and_then(State::from_number) };
+            Filter { provider: named(*provider, provider_name.as_deref()), state: state.and_then(State::from_number) };
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let list = async move |connection: &_| ops::list(connection, permit, filter, pager.page).await;
@@ -138,7 +138,7 @@ impl InboundEventService for InboundEvents {
         request: Request<pb::RedriveInboundEventsRequest>,
     ) -> Reply<pb::RedriveInboundEventsResponse> {
         let call = Call::admit(request)?;
-        let provider = call.message.provider.and_then(Provider::from_number);
+        let provider = named(call.message.provider, call.message.provider_name.as_deref());
         call.write(&self.app, async move |work: &mut Work| {
             let (count, more) = ops::redrive_dead(work, provider).await?;
             let count = i32::try_from(count).unwrap_or(i32::MAX);

@@ -1,7 +1,9 @@
 //! Webhook events received from providers.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
 use crate::webhooks::id::InboundEventId;
@@ -22,7 +24,8 @@ use mainstay_kernel::{
 #[diesel(table_name = inbound_events, treat_none_as_default_value = false)]
 struct Row {
     id: InboundEventId,
-    provider: i16,
+    provider: Option<i16>,
+    provider_name: Option<String>,
     provider_event_id: String,
     kind: String,
     state: i16,
@@ -34,11 +37,22 @@ struct Row {
     finished_at: Option<DateTime<Utc>>,
 }
 
+/// Returns the number and the name of a provider in the table, which has one of them: a number for those from before
+/// providers had names.
+fn stored(provider: &str) -> (Option<i16>, Option<&str>) {
+    match Provider::from_name(provider) {
+        Some(numbered) => (Some(numbered.number()), None),
+        None => (None, Some(provider)),
+    }
+}
+
 impl From<&InboundEvent> for Row {
     fn from(event: &InboundEvent) -> Self {
+        let (provider, provider_name) = stored(&event.provider);
         Self {
             id: event.id,
-            provider: event.provider.number(),
+            provider,
+            provider_name: provider_name.map(str::to_owned),
             provider_event_id: event.provider_event_id.clone(),
             kind: event.kind.clone(),
             state: event.state.number(),
@@ -54,8 +68,11 @@ impl From<&InboundEvent> for Row {
 
 impl Row {
     fn with(self, payload: Vec<u8>) -> Result<InboundEvent> {
-        let (provider, state) = (Provider::from_number(self.provider.into()), State::from_number(self.state.into()));
-        let (Some(provider), Some(state)) = (provider, state) else {
+        let provider = match self.provider {
+            Some(number) => Provider::from_number(number.into()).map(|provider| provider.name().into()),
+            None => self.provider_name.map(Cow::Owned),
+        };
+        let (Some(provider), Some(state)) = (provider, State::from_number(self.state.into())) else {
             return Err(corrupt("inbound_events", self.id, "a number"));
         };
         Ok(InboundEvent {
@@ -79,8 +96,7 @@ impl Row {
 pub async fn insert(connection: &Connection, event: &InboundEvent) -> Result<bool> {
     let inserted = diesel::insert_into(inbound_events::table)
         .values((Row::from(event), inbound_events::payload.eq(event.payload.as_ref())))
-        .on_conflict((inbound_events::provider, inbound_events::provider_event_id))
-        .do_nothing()
+        .on_conflict_do_nothing()
         .execute(&mut &*connection)
         .await?;
     Ok(inserted == 1)
@@ -138,7 +154,10 @@ type Boxed<'q> = inbound_events::BoxedQuery<'q, diesel::pg::Pg>;
 fn matching<'q>(filter: Filter) -> Boxed<'q> {
     let mut query = inbound_events::table.into_boxed();
     if let Some(provider) = filter.provider {
-        query = query.filter(inbound_events::provider.eq(provider.number()));
+        query = match stored(&provider) {
+            (Some(number), _) => query.filter(inbound_events::provider.eq(number)),
+            (None, _) => query.filter(inbound_events::provider_name.eq(provider)),
+        };
     }
     if let Some(state) = filter.state {
         query = query.filter(inbound_events::state.eq(state.number()));
@@ -163,15 +182,16 @@ pub async fn total(connection: &Connection, filter: Filter) -> Result<Total> {
 /// transaction are skipped.
 pub async fn redrive(
     connection: &mut Connection,
-    provider: Option<Provider>,
+    provider: Option<&str>,
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<InboundEventId>> {
-    let providers: Vec<i16> =
-        Provider::ALL.into_iter().filter(|one| provider.is_none_or(|it| it == *one)).map(Provider::number).collect();
+    let (number, name) = provider.map(stored).unwrap_or_default();
+    let is_of_provider = inbound_events::provider.is_not_distinct_from(number);
+    let is_of_provider = is_of_provider.and(inbound_events::provider_name.is_not_distinct_from(name));
     let dead = inbound_events::table
         .filter(inbound_events::state.eq(State::Dead.number()))
-        .filter(inbound_events::provider.eq_any(providers))
+        .filter(provider.is_none().into_sql::<Bool>().or(is_of_provider))
         .order((inbound_events::received_at, inbound_events::id))
         .limit(limit)
         .select(inbound_events::id);

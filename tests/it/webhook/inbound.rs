@@ -14,7 +14,7 @@ use mainstay::{
     orders::product::store as product,
     webhooks::{
         inbound::handlers::{Handlers, InboundEventHandler},
-        inbound_event::model::{InboundEvent, Provider},
+        inbound_event::model::InboundEvent,
     },
 };
 use mainstay_kernel::{
@@ -44,8 +44,8 @@ struct Maker {
 }
 
 impl InboundEventHandler for Maker {
-    fn provider(&self) -> Provider {
-        Provider::Stripe
+    fn provider(&self) -> &'static str {
+        "stripe"
     }
 
     fn kinds(&self) -> &[&'static str] {

@@ -27,7 +27,7 @@ export function InboundEventsPage() {
   const columns: Column<InboundEvent>[] = [
     { name: "type", label: name("event"), cell: (event) => <Link className="row-link" to="/inbound-events/$id" params={{ id: event.id }}>{event.type}</Link> },
     { name: "state", label: name("state"), cell: (event) => <Badge value={event.state} /> },
-    { name: "provider", label: name("provider"), wide: true, cell: (event) => name(event.provider) },
+    { name: "provider", label: name("provider"), wide: true, cell: (event) => name(event.provider.endsWith("_UNSPECIFIED") ? event.providerName : event.provider) },
     { name: "attempts", label: name("attempts"), number: true, wide: true, cell: (event) => event.attempts },
     { name: "receiveTime", label: name("receiveTime"), wide: true, cell: (event) => <Age value={event.receiveTime} /> },
   ];
@@ -62,7 +62,7 @@ export function InboundEventPage() {
       {data.failure && <p className="warning">{data.failure}</p>}
       <div className="columns">
         <Card title={t("Payload")}><pre tabIndex={0}>{pretty(data.payload ?? "")}</pre></Card>
-        <Card title={t("Details")} actions={<Badge value={data.state} />}><Fields value={data} without={["payload", "failure"]} /></Card>
+        <Card title={t("Details")} actions={<Badge value={data.state} />}><Fields value={data} without={["payload", "failure", "provider"]} /></Card>
       </div>
     </PageFrame>
   );

@@ -82,13 +82,18 @@ pub async fn delete(work: &mut Work, id: VehicleId, expected: Option<ExpectedVer
 /// `NOT_FOUND` if it was removed.
 pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
     // A real implementation would call the charging station first; see `mainstay_kernel::outbound`.
-    let transaction = app.database.transaction(async move |work: &mut Work| {
-        let now = work.now();
-        let connection = work.connection().await?;
-        match store::lock(connection, id).await?.recharge(now) {
-            Some(vehicle) => store::update(connection, &vehicle).await,
-            None => Ok(()),
-        }
-    });
-    transaction.await
+    app.database.transaction(async move |work: &mut Work| end_recharge(work, id).await).await
+}
+
+/// Makes a recharged vehicle available. Does nothing if it is not being recharged.
+///
+/// # Errors
+/// `NOT_FOUND` if it was removed.
+pub(crate) async fn end_recharge(work: &mut Work, id: VehicleId) -> Result<()> {
+    let now = work.now();
+    let connection = work.connection().await?;
+    match store::lock(connection, id).await?.recharge(now) {
+        Some(vehicle) => store::update(connection, &vehicle).await,
+        None => Ok(()),
+    }
 }

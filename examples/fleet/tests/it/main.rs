@@ -1,8 +1,10 @@
 //! Tests of the module in a complete server, over REST, gRPC and Envoy.
 
 mod background;
+mod chargers;
 mod commands;
 mod contract;
+mod fuel_card;
 mod leases;
 mod operations;
 mod product;

@@ -10,9 +10,10 @@ use std::{
 use axum::routing::get;
 use clap::Parser;
 use fleet::{
+    fuel_card::FuelCards,
     lease::{command::LeasesCommand, mail::LeaseEnding, service::Leases},
     proto::fleet::{v1::lease_service_server::LeaseServiceServer, v2::vehicle_service_server::VehicleServiceServer},
-    vehicle::service::Vehicles,
+    vehicle::{charger::Chargers, service::Vehicles},
 };
 use futures_util::future::{BoxFuture, ready};
 use mainstay::{
@@ -21,6 +22,8 @@ use mainstay::{
         transport::{Failure, OutgoingMail, Transport},
     },
     operations::ops::{CarriesOut as _, End, OperationKind, Run},
+    payments::gateway::TakesPayments as _,
+    webhooks::ReceivesEvents as _,
 };
 use mainstay_kernel::{
     app::App,
@@ -175,6 +178,12 @@ fn kinds_with_a_name_that_is_not_theirs() {
         &faults,
         &["the module depots declares the kind of mail \"fleet.lease_ending\": begin its name with depots"],
     );
+    let faults = report(Module::new("depots", b"").without_migrations().inbound::<Chargers>().gateway::<FuelCards>());
+    for (what, name) in [("inbound provider", "fleet.chargers"), ("payment gateway", "fleet.fuel_card")] {
+        let fault =
+            format!("the module depots declares the kind of {what} {name:?}: begin its name with depots and a dot");
+        assert_names(&faults, &[&fault]);
+    }
 }
 
 /// Two declarations could disagree about the bounds.

@@ -6,7 +6,7 @@ use super::*;
 fn standard_webhooks_signatures_are_verified() {
     let key = b"a key of at least 24 bytes, in base64";
     let secret = format!("whsec_{}", STANDARD.encode(key));
-    let verifiers = verifiers(Provider::Standard, &[&secret]);
+    let verifiers = verifiers("standard", &[&secret]);
     let at = now().timestamp();
     let signature = |id: &str, at: i64| {
         format!("v1,{}", STANDARD.encode(mac(key, &[format!("{id}.{at}.").as_bytes(), BODY].concat())))
@@ -14,7 +14,7 @@ fn standard_webhooks_signatures_are_verified() {
     let check = |id: &str, at: i64, signatures: &str| {
         let at = at.to_string();
         let all = [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signatures)];
-        verify(&verifiers, Provider::Standard, &all, BODY)
+        verify(&verifiers, "standard", &all, BODY)
     };
     let good = signature("msg_1", at);
     let verified = Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: "ping".to_owned() });
@@ -24,7 +24,7 @@ fn standard_webhooks_signatures_are_verified() {
     let for_urls = good.replace('+', "-").replace('/', "_");
     assert_eq!(check("msg_1", at, for_urls.trim_end_matches('=')), verified, "in base64 for URLs");
     let svix = [("svix-id", "msg_1"), ("svix-timestamp", seconds.as_str()), ("svix-signature", good.as_str())];
-    assert_eq!(verify(&verifiers, Provider::Standard, &svix, BODY), verified, "under Svix's names");
+    assert_eq!(verify(&verifiers, "standard", &svix, BODY), verified, "under Svix's names");
     let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
     assert_eq!(check("msg_2", at, &good), forged, "the id is signed");
     assert_eq!(check("msg_1", at - 1, &good), forged, "the time is signed");
@@ -41,11 +41,7 @@ fn standard_webhooks_signatures_are_verified() {
 fn an_event_of_standard_webhooks_needs_no_type() {
     let key = b"a key of at least 24 bytes, in base64";
     let settings = [("WEBHOOK_SECRETS_STANDARD", format!("v1,whsec_{}", STANDARD.encode(key)))];
-    let modules = crate::product().modules().expect("they fit together");
-    let source = Source::of(settings.iter().map(|(name, value)| (*name, value.as_str())));
-    let config = modules.config(source).expect("a good configuration");
-    let config = config.section::<WebhooksConfig>();
-    let verifiers = Verifiers::new(config.secrets(), config.generic()).expect("good secrets");
+    let verifiers = configured(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
     let at = now().timestamp().to_string();
     for (body, kind) in [
         (r#"{"event_type":"x"}"#, "event"),
@@ -58,7 +54,7 @@ fn an_event_of_standard_webhooks_needs_no_type() {
         let signature = mac(key, &[format!("msg_1.{at}.").as_bytes(), body.as_bytes()].concat());
         let signature = format!("v1,{}", STANDARD.encode(signature));
         let all = [("webhook-id", "msg_1"), ("webhook-timestamp", at.as_str()), ("webhook-signature", &signature)];
-        let result = verify(&verifiers, Provider::Standard, &all, body.as_bytes());
+        let result = verify(&verifiers, "standard", &all, body.as_bytes());
         assert_eq!(result, Ok(SignedEvent { event_id: "msg_1".to_owned(), kind: kind.to_owned() }), "{body}");
     }
 }
@@ -74,7 +70,7 @@ fn a_secret_of_standard_webhooks_is_read_in_every_form_of_base64() {
     let all = [("webhook-id", "msg_1"), ("webhook-timestamp", at.as_str()), ("webhook-signature", &signature)];
     for secret in [STANDARD.encode(key), STANDARD_NO_PAD.encode(key), URL_SAFE.encode(key), URL_SAFE_NO_PAD.encode(key)]
     {
-        let verifiers = verifiers(Provider::Standard, &[&format!("whsec_{secret}")]);
-        assert!(verify(&verifiers, Provider::Standard, &all, BODY).is_ok(), "{secret}");
+        let verifiers = verifiers("standard", &[&format!("whsec_{secret}")]);
+        assert!(verify(&verifiers, "standard", &all, BODY).is_ok(), "{secret}");
     }
 }

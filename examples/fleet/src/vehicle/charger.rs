@@ -1,0 +1,68 @@
+//! The events of charging stations, which a signed webhook reports.
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use mainstay::webhooks::{
+    HeaderMap, InboundEventHandler, InboundProvider, Keys, SignedEvent, Verifier, identifiers,
+    inbound_event::model::InboundEvent, malformed,
+};
+use mainstay_kernel::{
+    config::Config,
+    error::{Error, Result},
+    unit_of_work::Work,
+};
+use serde::Deserialize;
+
+use super::{model::VehicleId, ops};
+use crate::config::FleetConfig;
+
+/// The charging stations. Their signature is `Charger-Signature: t=…,v1=…`, an HMAC-SHA256 over `{t}.{body}`.
+#[derive(Debug)]
+pub struct Chargers(Keys);
+
+impl InboundProvider for Chargers {
+    const NAME: &'static str = "fleet.chargers";
+
+    fn open(config: &Config) -> Option<Self> {
+        config.section::<FleetConfig>().charger_keys.clone().map(Self)
+    }
+}
+
+impl Verifier for Chargers {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
+        self.0.verify_timed(headers, "charger-signature", body, now)?;
+        let [Some(event_id), Some(kind)] = identifiers(body, ["id", "type"])? else {
+            return Err(malformed("the event has no id and type"));
+        };
+        Ok(SignedEvent { event_id, kind })
+    }
+}
+
+/// Makes the vehicle of a completed charge available.
+#[derive(Debug)]
+pub struct ChargeCompleted;
+
+#[derive(Deserialize)]
+struct Charge {
+    vehicle: VehicleId,
+}
+
+impl InboundEventHandler for ChargeCompleted {
+    fn provider(&self) -> &'static str {
+        Chargers::NAME
+    }
+
+    fn kinds(&self) -> &[&'static str] {
+        &["charge.completed"]
+    }
+
+    fn handle<'c>(&'c self, work: &'c mut Work, event: &'c InboundEvent) -> BoxFuture<'c, Result<()>> {
+        async move {
+            // A retry can't help.
+            let unexpected = |error| Error::rule("The event has an unexpected form.").caused_by(error);
+            let charge: Charge = serde_json::from_slice(event.document()).map_err(unexpected)?;
+            ops::end_recharge(work, charge.vehicle).await
+        }
+        .boxed()
+    }
+}
