@@ -34,6 +34,7 @@
 //! # Background work
 //!
 //! - [`queue`]: jobs, which commit with their cause.
+//! - [`effects`]: calls to outside APIs that take effect once.
 //! - [`schedule`]: tasks that run once per period.
 //! - [`events`]: what happened to a resource, and who listens.
 //! - [`changes`]: which resources changed, for watches.
@@ -63,6 +64,7 @@ pub mod context;
 pub mod contract;
 pub mod contribution;
 pub mod database;
+pub mod effects;
 pub mod error;
 pub mod events;
 mod fair_share;

@@ -8,13 +8,24 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 pub struct FleetConfig {
     /// The duration of a lease, unless it is ended earlier.
     pub lease_duration: TimeDelta,
+    /// The URL of the operator of the charging stations.
+    pub charging_url: Option<String>,
 }
 
 impl Section for FleetConfig {
-    const VARIABLES: &'static [Variable] =
-        &[Variable::plain("LEASE_DAYS", "30", "Days until a lease of a vehicle ends by itself")];
+    const VARIABLES: &'static [Variable] = &[
+        Variable::plain("LEASE_DAYS", "30", "Days until a lease of a vehicle ends by itself"),
+        Variable::plain(
+            "CHARGING_URL",
+            "",
+            "URL of the operator of the charging stations; without one, vehicles recharge at once",
+        ),
+    ];
 
     fn read(read: &mut Reader) -> Self {
-        Self { lease_duration: TimeDelta::days(read.positive::<u16>("LEASE_DAYS").into()) }
+        Self {
+            lease_duration: TimeDelta::days(read.positive::<u16>("LEASE_DAYS").into()),
+            charging_url: read.optional("CHARGING_URL"),
+        }
     }
 }

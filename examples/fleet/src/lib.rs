@@ -2,7 +2,7 @@
 //!
 //! - [`vehicle`], [`lease`], [`trip`]: one folder per resource. `service` reads the message and renders the response, `ops`
 //!   decides, `model` has the types and their transitions, `store` is SQL.
-//! - [`jobs`]: background work.
+//! - [`jobs`]: background work; [`vehicle::recharge`]: a call to an outside API.
 //! - [`config`]: the module's variables.
 //! - [`proto`]: the generated code; [`schema`]: the tables.
 
@@ -33,7 +33,10 @@ use crate::{
         vehicle_service_server::VehicleServiceServer,
     },
     trip::service::Trips,
-    vehicle::{job::Recharge, service::Vehicles},
+    vehicle::{
+        recharge::{Recharge, Stations},
+        service::Vehicles,
+    },
 };
 
 pub use proto::fleet::v1::Reason;
@@ -59,7 +62,9 @@ pub fn module() -> Module {
         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))
         .service(|_| TripServiceServer::new(Trips))
-        .queue::<Recharge>()
+        .part(Stations::open)
+        .effect::<Recharge>()
+        .alerts([("fleet", "not_recharged")])
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()

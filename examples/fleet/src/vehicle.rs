@@ -1,7 +1,7 @@
 //! Vehicles of the fleet.
 
-pub mod job;
 pub mod model;
 pub mod ops;
+pub mod recharge;
 pub mod service;
 pub mod store;

@@ -3,6 +3,7 @@
 mod background;
 mod commands;
 mod contract;
+mod effects;
 mod leases;
 mod operations;
 mod product;
