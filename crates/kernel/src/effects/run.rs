@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ async fn looked_up<E: Effect>(app: &App, key: Uuid, request: &E) -> Result<Optio
 /// Makes an attempt, which is stored before it is sent. `intent.lookup_at` says whether an earlier attempt may have taken
 /// effect.
 async fn attempt<E: Effect>(app: &App, intent: Intent, request: E) -> Result<()> {
-    let (key, now, earlier) = (intent.id, app.clock.now(), intent.lookup_at);
+    let (key, now, began, earlier) = (intent.id, app.clock.now(), Instant::now(), intent.lookup_at);
     let limit = TimeDelta::from_std(E::TIMEOUT).unwrap_or(TimeDelta::MAX);
     let repeat_until = intent.repeat_until.or(Some(now + E::REPEATABLE_FOR));
     let number = intent.attempts + 1;
@@ -123,7 +123,11 @@ async fn attempt<E: Effect>(app: &App, intent: Intent, request: E) -> Result<()>
         return Err(Error::unavailable(anyhow::anyhow!("another worker makes an attempt")));
     }
     fault::point("effect.before")?;
-    let result = timeout(E::TIMEOUT, request.attempt(app, key)).await;
+    let left = E::TIMEOUT.saturating_sub(began.elapsed());
+    let result = match left.is_zero() {
+        true => Ok(Err(Unfinished::NotDone("it took too long to store the attempt".to_owned()))),
+        false => timeout(left, request.attempt(app, key)).await,
+    };
     fault::point("effect.called")?;
     let lookup_at = Some(app.clock.now() + E::LOOKUP_LAG);
     let why = match result {

@@ -2,12 +2,19 @@
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _};
 
-use fleet::vehicle::recharge::Recharge;
+use diesel_async::RunQueryDsl as _;
+use fleet::vehicle::{
+    model::VehicleId,
+    recharge::{Recharge, Session},
+};
 use mainstay_kernel::{
-    effects::{self, Failure},
+    app::App,
+    effects::{self, Effect, Failure, Unfinished},
+    error::{Reason, Result},
     unit_of_work::Work,
 };
 use mainstay_test_kit::{FakeApi, OutsideApi, TestServer, check_effect};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,6 +81,53 @@ async fn a_vehicle_is_recharged_once_under_every_fault() {
     check_effect::<Recharge, _>(start, Operator::default, begin, outcomes).await;
 }
 
+/// The same call with an outcome that changes the vehicle again each time that it is stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Counted {
+    vehicle: VehicleId,
+}
+
+impl Effect for Counted {
+    const NAME: &'static str = "fleet.counted";
+
+    type Outcome = Session;
+
+    async fn attempt(&self, app: &App, key: Uuid) -> Result<Session, Unfinished> {
+        Recharge { vehicle: self.vehicle }.attempt(app, key).await
+    }
+
+    async fn lookup(&self, app: &App, key: Uuid) -> anyhow::Result<Option<Session>> {
+        Recharge { vehicle: self.vehicle }.lookup(app, key).await
+    }
+
+    async fn succeeded(&self, work: &mut Work, _: Uuid, _: Session) -> Result<()> {
+        diesel::sql_query("UPDATE fleet.vehicles SET version = version + 1").execute(work.connection().await?).await?;
+        Ok(())
+    }
+
+    async fn failed(&self, _: &mut Work, _: Uuid, _: Failure) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_does_not_know_of_others_is_stored_once_under_every_fault() {
+    let start = async |url: &str| {
+        let product = mainstay::product().with(fleet::module().effect::<Counted>());
+        TestServer::builder(product).set("CHARGING_URL", url).start().await
+    };
+    let begin = async |server: &TestServer| {
+        let vehicle = vehicle(&server.admin().await, "M-AI 21").await;
+        let vehicle = VehicleId(Uuid::parse_str(vehicle["id"].as_str().expect("an id")).expect("a UUID"));
+        let begin = async move |work: &mut Work| effects::begin(work, vehicle.0, &Counted { vehicle }).await;
+        server.app().database.transaction(begin).await.expect("none is pending");
+    };
+    let outcomes = async |server: &TestServer| {
+        server.database().sql("SELECT version - 1 FROM fleet.vehicles").await[0].parse().expect("a number")
+    };
+    check_effect::<Counted, _>(start, Operator::default, begin, outcomes).await;
+}
+
 /// A process that dies before the call, after it, and before the outcome is committed.
 #[tokio::test]
 async fn a_killed_worker_leaves_one_session_and_one_outcome() {
@@ -125,11 +179,11 @@ async fn a_person_decides_about_an_effect_without_attempts_left() {
     let vehicle = give_back(&server).await;
     let resource = Uuid::parse_str(vehicle["id"].as_str().expect("an id")).expect("a UUID");
     let again = async move |work: &mut Work| {
-        let request = Recharge { vehicle: fleet::vehicle::model::VehicleId(resource) };
+        let request = Recharge { vehicle: VehicleId(resource) };
         effects::begin(work, resource, &request).await
     };
     let refused = server.app().database.transaction(again).await.expect_err("one is pending");
-    assert_eq!(refused.reason(), mainstay_kernel::error::Reason::Conflict);
+    assert_eq!(refused.reason(), Reason::Conflict);
     server.database().sql("UPDATE jobs SET attempts = max_attempts - 1 WHERE kind = 'fleet.recharge'").await;
     server.run_jobs().await;
     let dead = "SELECT last_error FROM jobs WHERE kind = 'fleet.recharge' AND dead_at IS NOT NULL";
