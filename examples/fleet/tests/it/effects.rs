@@ -123,7 +123,7 @@ async fn an_outcome_that_does_not_know_of_others_is_stored_once_under_every_faul
         server.app().database.transaction(begin).await.expect("none is pending");
     };
     let outcomes = async |server: &TestServer| {
-        server.database().sql("SELECT version - 1 FROM fleet.vehicles").await[0].parse().expect("a number")
+        server.database().sql("SELECT version - 1 FROM fleet.vehicles").await[0].parse::<usize>().expect("a number")
     };
     check_effect::<Counted, _>(start, Operator::default, begin, outcomes).await;
 }
