@@ -23,7 +23,7 @@ pub(super) struct Intent {
     #[diesel(sql_type = SqlUuid)]
     pub(super) resource_id: Uuid,
     #[diesel(sql_type = Text)]
-    request: String,
+    pub(super) request: String,
     #[diesel(sql_type = Integer)]
     pub(super) attempts: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
