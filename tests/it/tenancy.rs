@@ -35,10 +35,11 @@ const OF_PARENTS: [&str; 12] = [
 
 /// Tables and views without policies that the role of an account may read or write, with the reasons. The conditions of the
 /// statements alone keep their rows apart.
-const OPEN: [(&str, &str); 34] = [
+const OPEN: [(&str, &str); 35] = [
     ("attempt_limits", "the limits on attempts count networks, addresses and users"),
     ("canned_answers", "texts of the staff, of no account"),
     ("earlier_post_slugs", "the former addresses of posts, which everyone reads"),
+    ("effects", "a unit of work begins effects, whose requests are ids"),
     ("email_changes", "of a person, who is in several accounts"),
     ("file_links", "whether a file is used, or hidden, depends on the references of all accounts"),
     ("file_usage", "the removal of a reference may free the space of another account"),

@@ -35,6 +35,7 @@
 //! # Background work
 //!
 //! - [`queue`]: jobs, which commit with their cause.
+//! - [`effects`]: calls to outside APIs that take effect once.
 //! - [`schedule`]: tasks that run once per period.
 //! - [`events`]: what happened to a resource, and who listens.
 //! - [`changes`]: which resources changed, for watches.
@@ -65,6 +66,7 @@ pub mod contract;
 pub mod contribution;
 pub mod database;
 pub mod deprecated_calls;
+pub mod effects;
 pub mod error;
 pub mod events;
 mod fair_share;

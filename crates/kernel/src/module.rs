@@ -9,7 +9,7 @@
 //!     Module::new("fleet", DESCRIPTORS)
 //!         .migrations(MIGRATIONS)
 //!         .service(|app| VehicleServiceServer::new(Vehicles::new(app)))
-//!         .queue::<Recharge>()
+//!         .effect::<Recharge>()
 //!         .every(HOUR, "fleet.expire_leases", "Ends leases whose time is over", expire_leases)
 //!         .on::<OrderPaid>(grant_lease)
 //!         .command::<LeasesCommand>()
@@ -34,6 +34,7 @@ use crate::{
     command::{self, Command},
     config::{Config, ConfigError, Requirement, Retention, Section, SectionReader},
     contribution::Contributions,
+    effects::{self, Effect},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -239,6 +240,12 @@ impl Module {
     pub fn queue<J: Handler>(mut self) -> Self {
         self.registered.jobs.push(Kind::of::<J>());
         self
+    }
+
+    /// Adds a kind of effect: a call to an outside API that takes effect once.
+    pub fn effect<E: Effect>(mut self) -> Self {
+        self.registered.effects.push(E::NAME);
+        self.kind("effect", E::NAME, &[]).queue::<effects::Call<E>>()
     }
 
     /// Adds a scheduled task, which runs once per period over all workers. `run` is idempotent, may run in two processes

@@ -129,9 +129,9 @@ impl Client {
 impl Inner {
     /// Sends a request, and repeats it after a transient failure.
     async fn send_repeatedly(&self, request: Request) -> Result<Response, Error> {
-        let mut attempts = 0;
+        let (mut attempts, mut may_have_acted) = (0, false);
         loop {
-            let error = match self.send_once(request.clone()).await {
+            let mut error = match self.send_once(request.clone()).await {
                 Ok(response) => {
                     self.budget.earn();
                     return Ok(response);
@@ -139,6 +139,9 @@ impl Inner {
                 Err(error) => error,
             };
             attempts += 1;
+            // An attempt that was not sent says nothing about an earlier one.
+            may_have_acted |= error.may_have_acted;
+            error.may_have_acted = may_have_acted;
             let Some(wait) = retry::wait(&request, &error, attempts) else { return Err(error) };
             if attempts >= self.bounds.max_attempts || !self.budget.spend() {
                 return Err(error);

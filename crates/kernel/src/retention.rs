@@ -39,11 +39,12 @@ pub(crate) const DEAD_JOBS: Retention =
     Retention::of(&["jobs"], "DEAD_JOBS_KEPT", "30d", ["1d", "30d"], "How long jobs are kept after they were given up");
 
 /// The tables of the kernel, except the audit log, whose module declares them.
-const KERNEL: [Retention; 6] = [
+const KERNEL: [Retention; 7] = [
     RESPONSES,
     KEYS,
     DEAD_JOBS,
     Retention::without_age(&["changes"], "70 minutes: the lifetime of resume tokens, and a margin"),
+    Retention::without_age(&["effects"], "until the outcome of the outside call is stored"),
     Retention::without_age(&["attempt_limits"], "until the window of the limit ends"),
     Retention::without_age(&["scheduled_tasks"], "one row for each task"),
 ];

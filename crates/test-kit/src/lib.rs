@@ -12,12 +12,14 @@
 //!   tasks, puts an Envoy in front of it, and stops it.
 //! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
 //! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
+//! - [`check_effect`]: runs an effect of a module against a fake of its outside API ([`OutsideApi`]), under faults.
 //! - [`check_migrations`]: checks that the version before each migration still works after it, as in a rolling upgrade.
 //! - [`Response`]: a REST response, with assertions.
 //! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
 //!   that the first test of a process starts. Redis is the in-process stand-in.
 
 mod access;
+mod chaos;
 mod client;
 mod database;
 mod envoy;
@@ -27,6 +29,7 @@ mod server;
 mod unique;
 mod upgrade;
 
+pub use chaos::{FakeApi, OutsideApi, check_effect};
 pub use client::{Bearer, Client};
 pub use database::TestDatabase;
 pub use response::Response;

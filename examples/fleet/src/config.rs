@@ -11,6 +11,8 @@ pub struct FleetConfig {
     pub lease_duration: TimeDelta,
     /// The keys of the webhooks of charging stations.
     pub charger_keys: Option<Keys>,
+    /// The URL of the operator of the charging stations.
+    pub charging_url: Option<String>,
 }
 
 impl Section for FleetConfig {
@@ -20,12 +22,18 @@ impl Section for FleetConfig {
             "CHARGER_SECRETS",
             "Signing secrets of the webhooks of charging stations, separated by commas; if absent, they are not accepted",
         ),
+        Variable::plain(
+            "CHARGING_URL",
+            "",
+            "URL of the operator of the charging stations; without one, vehicles recharge at once",
+        ),
     ];
 
     fn read(read: &mut Reader) -> Self {
         Self {
             lease_duration: TimeDelta::days(read.positive::<u16>("LEASE_DAYS").into()),
             charger_keys: Keys::read(read, "CHARGER_SECRETS"),
+            charging_url: read.optional("CHARGING_URL"),
         }
     }
 }

@@ -1,20 +1,9 @@
-//! Background work: a job, a scheduled task, and an event handler.
+//! Background work: scheduled tasks, and an event handler.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use mainstay_kernel::{app::App, error::Result, events::Event, queue::Handler};
-use tokio_util::sync::CancellationToken;
+use mainstay_kernel::{app::App, error::Result, events::Event};
 
-use crate::{
-    config::FleetConfig,
-    lease::ops as leases,
-    vehicle::{job::Recharge, ops as vehicles},
-};
-
-impl Handler for Recharge {
-    async fn run(self, app: &App, _stop: &CancellationToken) -> Result<()> {
-        vehicles::recharge(app, self.vehicle).await
-    }
-}
+use crate::{config::FleetConfig, lease::ops as leases};
 
 /// Ends the expired leases, and returns their number.
 pub(crate) async fn expire_leases(app: App) -> Result<usize> {

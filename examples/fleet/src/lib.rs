@@ -3,7 +3,7 @@
 //! - [`vehicle`], [`lease`], [`trip`]: one folder per resource. `service` reads the message and renders the response, `ops`
 //!   decides, `model` has the types and their transitions, `store` is SQL.
 //! - [`fuel_card`]: a payment gateway.
-//! - [`jobs`]: background work.
+//! - [`jobs`]: background work; [`vehicle::recharge`]: a call to an outside API.
 //! - [`config`]: the module's variables.
 //! - [`proto`]: the generated code; [`schema`]: the tables.
 
@@ -49,7 +49,7 @@ use crate::{
     trip::service::Trips,
     vehicle::{
         charger::{ChargeCompleted, Chargers},
-        job::Recharge,
+        recharge::{Recharge, Stations},
         service::Vehicles,
         v1::VehiclesV1,
     },
@@ -79,7 +79,9 @@ pub fn module() -> Module {
         .service(|app| VehicleServiceV1Server::new(VehiclesV1::new(app)))
         .service(|app| LeaseServiceServer::new(Leases::new(app)))
         .service(|_| TripServiceServer::new(Trips))
-        .queue::<Recharge>()
+        .part(Stations::open)
+        .effect::<Recharge>()
+        .alerts([("fleet", "not_recharged")])
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()

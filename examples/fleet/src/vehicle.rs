@@ -1,9 +1,9 @@
 //! Vehicles of the fleet.
 
 pub mod charger;
-pub mod job;
 pub mod model;
 pub mod ops;
+pub mod recharge;
 pub mod service;
 pub mod store;
 pub mod v1;

@@ -16,6 +16,7 @@ use crate::{
     contract::Contract,
     contribution::Contributions,
     database::migrations::{self, Set},
+    effects,
     events::{HandleEvent, Listeners},
     http::{
         health::Dependency,
@@ -121,7 +122,7 @@ impl Modules {
             jobs: vec![Kind::of::<HandleEvent>()],
             tasks: sweep::tasks(partitioned.clone()),
             metrics: KERNEL_METRICS.to_vec(),
-            alerts: vec![("jobs", "loop_panicked"), (on_call::PROVIDER, "auth")],
+            alerts: vec![("jobs", "loop_panicked"), effects::ALERT, (on_call::PROVIDER, "auth")],
             ..Registrations::default()
         };
         let personal = PersonalTables::new(personal);
@@ -174,6 +175,7 @@ impl Modules {
         self.contract.policies.iter().for_each(|method| touch("method", &method.name));
         self.registered.jobs.iter().for_each(|kind| touch("kind", kind.name));
         self.registered.rows.iter().for_each(|rows| touch("kind", rows.name));
+        self.registered.effects.iter().for_each(|name| touch("effect", name));
         self.registered.tasks.iter().for_each(|task| touch("task", task.name));
         self.registered.alerts.iter().for_each(|(provider, cause)| alert::register(provider, cause));
     }

@@ -56,6 +56,8 @@ registrations! {
     pages: Vec<Page>,
     commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
+    /// The names of the kinds.
+    effects: Vec<&'static str>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
     measures: Vec<Measure>,

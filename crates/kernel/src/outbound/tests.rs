@@ -271,3 +271,13 @@ async fn a_call_is_bounded_by_its_limit_and_its_callers_deadline() {
     assert_eq!(error.kind, Kind::TimedOut);
     assert!(since.elapsed() <= Duration::from_secs(2), "{:?}", since.elapsed());
 }
+
+/// The job of an effect would otherwise take a call for one that did nothing.
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_was_not_sent_says_nothing_about_the_attempt_before() {
+    let provider = Provider::new(Does::Answer(503));
+    let client = provider.client(BOUNDS);
+    let close = async { provider.now(Does::RefuseConnections) };
+    let (failure, ()) = tokio::join!(kind(&client, keyed()), close);
+    assert_eq!((failure, provider.calls()), ((Kind::Unavailable, true), 3));
+}

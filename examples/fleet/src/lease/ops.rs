@@ -1,7 +1,7 @@
 //! Operations on leases.
 //!
 //! Each function that takes a `Work` or a connection runs in its caller's transaction: the lease, the status of its
-//! vehicle and the job that recharges it change atomically.
+//! vehicle and the begin of its recharging change atomically.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay::{mail::ops as mail, operations::model::Progress};
@@ -9,11 +9,12 @@ use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
     database::Connection,
+    effects,
     error::{Error, Reason, Result},
     events::Event,
     id::AccountId,
     page::{Listed, Page},
-    queue::{self, ignore_not_found},
+    queue::ignore_not_found,
     schedule::BATCH,
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -26,8 +27,8 @@ use super::{
     store,
 };
 use crate::vehicle::{
-    job::Recharge,
     model::{Vehicle, VehicleId},
+    recharge::Recharge,
     store as vehicles,
 };
 
@@ -112,7 +113,7 @@ pub async fn end(work: &mut Work, id: LeaseId, expected: Option<ExpectedVersions
     let lease = store::lock(connection, visibility, id).await?;
     ExpectedVersions::check(expected.as_ref(), lease.version)?;
     let lease = lease.end(now)?;
-    finish(connection, &lease, now).await?;
+    finish(work, &lease).await?;
     Ok(lease)
 }
 
@@ -130,10 +131,10 @@ pub(super) async fn end_some(
     progress: Progress,
 ) -> Result<Progress> {
     let now = work.now();
-    let connection = work.connection().await?;
+    let open = store::lock_open(work.connection().await?, account, before, STEP).await?;
     let mut ended = 0;
-    for lease in store::lock_open(connection, account, before, STEP).await? {
-        finish(connection, &lease.end(now)?, now).await?;
+    for lease in open {
+        finish(work, &lease.end(now)?).await?;
         ended += 1;
     }
     Ok(Progress { created: progress.created + ended, ..progress })
@@ -161,8 +162,7 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.autocommit(async move |connection| store::expired(connection, now, BATCH).await).await?;
     for id in due.iter().copied() {
-        let transaction =
-            app.database.transaction(async move |work: &mut Work| expire(work.connection().await?, id, now).await);
+        let transaction = app.database.transaction(async move |work: &mut Work| expire(work, id).await);
         ignore_not_found(transaction.await)?;
     }
     Ok(due.len())
@@ -172,9 +172,10 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
 ///
 /// # Errors
 /// `NOT_FOUND` if it was removed with its vehicle.
-async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) -> Result<()> {
-    match store::lock(connection, Visibility::All, id).await?.end(now) {
-        Ok(lease) => finish(connection, &lease, now).await,
+async fn expire(work: &mut Work, id: LeaseId) -> Result<()> {
+    let now = work.now();
+    match store::lock(work.connection().await?, Visibility::All, id).await?.end(now) {
+        Ok(lease) => finish(work, &lease).await,
         Err(_) => Ok(()),
     }
 }
@@ -203,10 +204,12 @@ pub(crate) async fn announce_due(app: &App) -> Result<usize> {
     Ok(due.len())
 }
 
-/// Stores the end of a lease, and enqueues the recharging of its vehicle.
-async fn finish(connection: &mut Connection, lease: &Lease, now: DateTime<Utc>) -> Result<()> {
+/// Stores the end of a lease, and begins the recharging of its vehicle.
+async fn finish(work: &mut Work, lease: &Lease) -> Result<()> {
+    let now = work.now();
+    let connection = work.connection().await?;
     let vehicle = vehicles::lock(connection, lease.vehicle).await?.give_back(now);
     vehicles::update(connection, &vehicle).await?;
     store::end(connection, lease).await?;
-    queue::enqueue(connection, &Recharge { vehicle: vehicle.id }).await
+    effects::begin(work, vehicle.id.0, &Recharge { vehicle: vehicle.id }).await.map(drop)
 }

@@ -61,7 +61,7 @@ impl InboundEventHandler for ChargeCompleted {
             // A retry can't help.
             let unexpected = |error| Error::rule("The event has an unexpected form.").caused_by(error);
             let charge: Charge = serde_json::from_slice(event.document()).map_err(unexpected)?;
-            ops::end_recharge(work, charge.vehicle).await
+            ops::recharged(work, charge.vehicle).await
         }
         .boxed()
     }

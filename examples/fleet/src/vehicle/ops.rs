@@ -1,10 +1,11 @@
 //! Operations on vehicles. Each function runs in its caller's transaction.
 
 use mainstay_kernel::{
-    app::App,
     caller::Permit,
-    database::Connection,
-    error::Result,
+    context,
+    database::{Connection, after_commit},
+    effects,
+    error::{Reason, Result},
     page::{Listed, Page},
     unit_of_work::Work,
     version::ExpectedVersions,
@@ -12,6 +13,7 @@ use mainstay_kernel::{
 
 use super::{
     model::{Patch, Plate, Status, Vehicle, VehicleId},
+    recharge::Recharge,
     store,
 };
 
@@ -73,27 +75,34 @@ pub async fn delete(work: &mut Work, id: VehicleId, expected: Option<ExpectedVer
     let vehicle = store::lock(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), vehicle.version)?;
     vehicle.check_not_leased()?;
-    store::delete(connection, id).await
+    store::delete(connection, id).await?;
+    // A session that may have begun is left to its end.
+    effects::cancel::<Recharge>(work, id.0).await.map(drop)
 }
 
-/// Makes a recharged vehicle available, in a separate transaction. Does nothing if it is not being recharged.
+/// Makes a recharged vehicle available. Does nothing if it is not being recharged, or was removed.
 ///
 /// # Errors
-/// `NOT_FOUND` if it was removed.
-pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
-    // A real implementation would call the charging station first; see `mainstay_kernel::outbound`.
-    app.database.transaction(async move |work: &mut Work| end_recharge(work, id).await).await
-}
-
-/// Makes a recharged vehicle available. Does nothing if it is not being recharged.
-///
-/// # Errors
-/// `NOT_FOUND` if it was removed.
-pub(crate) async fn end_recharge(work: &mut Work, id: VehicleId) -> Result<()> {
+/// Any error of Postgres.
+pub(super) async fn recharged(work: &mut Work, id: VehicleId) -> Result<()> {
     let now = work.now();
     let connection = work.connection().await?;
-    match store::lock(connection, id).await?.recharge(now) {
+    let vehicle = match store::lock(connection, id).await {
+        Err(error) if error.reason() == Reason::NotFound => return Ok(()),
+        vehicle => vehicle?,
+    };
+    match vehicle.recharge(now) {
         Some(vehicle) => store::update(connection, &vehicle).await,
         None => Ok(()),
     }
+}
+
+/// Raises an alert about a vehicle that nobody recharges. It stays out of use.
+///
+/// # Errors
+/// None so far.
+pub(super) async fn not_recharged(_: &mut Work, id: VehicleId, why: String) -> Result<()> {
+    let alerts = context::alerts();
+    after_commit::run(move || alerts.raise("fleet", "not_recharged", id, &why));
+    Ok(())
 }

@@ -4,6 +4,7 @@ mod background;
 mod chargers;
 mod commands;
 mod contract;
+mod effects;
 mod fuel_card;
 mod leases;
 mod operations;

@@ -94,6 +94,8 @@ pub(crate) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_jobs_total", "Runs of jobs by outcome")
         .labels(&[("kind", &[]), ("outcome", &["done", "failed", "dead"])]),
     Metric::histogram("mainstay_job_seconds", "Time of one run of a job").labels(&[("kind", &[])]),
+    Metric::counter("mainstay_effects_total", "Calls to outside APIs that take effect once, by the result of a run")
+        .labels(&[("effect", &[]), ("outcome", &["succeeded", "failed", "not_done", "unclear"])]),
     Metric::gauge("mainstay_scheduled_task_last_success_timestamp_seconds", "When a scheduled task last succeeded")
         .labels(&[("task", &[])]),
     Metric::gauge("mainstay_scheduled_task_period_seconds", "How often a scheduled task is due")
