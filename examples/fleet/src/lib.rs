@@ -17,7 +17,10 @@ pub mod trip;
 pub mod vehicle;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use mainstay::{mail::ops::SendsMail as _, operations::ops::CarriesOut as _, orders::events::OrderPaid};
+use mainstay::{
+    dashboard::tile::ops::ShowsTiles as _, mail::ops::SendsMail as _, operations::ops::CarriesOut as _,
+    orders::events::OrderPaid,
+};
 use mainstay_kernel::{
     config::Retention,
     module::{About, Module},
@@ -27,13 +30,13 @@ use mainstay_kernel::{
 
 use crate::{
     config::FleetConfig,
-    lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases},
+    lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases, tile::EndingLeases},
     proto::fleet::v1::{
         lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
         vehicle_service_server::VehicleServiceServer,
     },
     trip::service::Trips,
-    vehicle::{job::Recharge, service::Vehicles},
+    vehicle::{job::Recharge, service::Vehicles, tile::VehiclesByStatus},
 };
 
 pub use proto::fleet::v1::Reason;
@@ -64,6 +67,8 @@ pub fn module() -> Module {
         .every(MINUTE, "fleet.announce_ends", "Sends mail about leases that end within 3 days", jobs::announce_ends)
         .mail::<LeaseEnding>()
         .operation::<EndLeases>()
+        .tile::<EndingLeases>()
+        .tile::<VehiclesByStatus>()
         .on::<OrderPaid>(jobs::grant_lease)
         .command::<LeasesCommand>()
         .examples(examples::by_name)

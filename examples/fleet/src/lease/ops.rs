@@ -180,7 +180,7 @@ async fn expire(connection: &mut Connection, id: LeaseId, now: DateTime<Utc>) ->
 }
 
 /// How long before its end a lease is announced.
-const NOTICE: TimeDelta = TimeDelta::days(3);
+pub(super) const NOTICE: TimeDelta = TimeDelta::days(3);
 
 /// Queues mail to the members of the accounts whose leases end soon, each in a separate transaction, and returns the number
 /// of leases.

@@ -5,8 +5,10 @@ mod commands;
 mod contract;
 mod leases;
 mod operations;
+mod people;
 mod product;
 mod seam;
+mod tiles;
 mod trips;
 mod vehicles;
 
