@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_has_a_scope_a_link_and_a_name_of_its_own() {
+    fn a_tile_has_a_declared_scope_a_path_and_a_unique_name() {
         let policies = &crate::product().modules().expect("they fit").contract.policies;
         let unscoped = Declared::of::<Unusable>();
         let linked = Declared { scope: "dashboard.tiles.read", link: Some("//example.com"), ..unscoped };

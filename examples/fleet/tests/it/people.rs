@@ -4,7 +4,12 @@ use mainstay::identity::{
     directory::ops::{self as directory, Person},
     user::model::EmailAddress,
 };
-use mainstay_kernel::{caller::Visibility, database::Reach, error::Reason};
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, Reach},
+    error::{Reason, Result},
+    id::UserId,
+};
 use mainstay_test_kit::{Client, TestServer};
 
 use crate::start;
@@ -15,14 +20,29 @@ fn person(client: &Client) -> Person {
     client.user().clone().into()
 }
 
-async fn members(
-    server: &TestServer,
-    visibility: Visibility,
-    of: &Client,
-) -> mainstay_kernel::error::Result<Vec<Person>> {
+async fn members(server: &TestServer, visibility: Visibility, of: &Client) -> Result<Vec<Person>> {
     let account = of.account();
-    let read = async move |connection: &_| directory::members(connection, visibility, account).await;
-    server.app().database.query(REACH, read).await
+    let database = &server.app().database;
+    database.query(REACH, async move |read: &Connection| directory::members(read, visibility, account).await).await
+}
+
+async fn find(server: &TestServer, visibility: Visibility, id: UserId) -> Result<Person> {
+    let database = &server.app().database;
+    database.query(REACH, async move |read: &Connection| directory::person(read, visibility, id).await).await
+}
+
+async fn with_address(server: &TestServer, visibility: Visibility, email: &EmailAddress) -> Option<Person> {
+    let read = server.app().database.autocommit(async |connection: &mut Connection| {
+        directory::person_with_address(connection, visibility, email).await
+    });
+    read.await.expect("an answer")
+}
+
+async fn is_member(server: &TestServer, account: &Client, of: &Client) -> bool {
+    let (account, user) = (account.account(), of.user().id);
+    let database = &server.app().database;
+    let read = database.query(REACH, async move |read: &Connection| directory::is_member(read, account, user).await);
+    read.await.expect("an answer")
 }
 
 #[tokio::test]
@@ -35,38 +55,26 @@ async fn a_customer_finds_the_members_of_the_own_account() {
     assert!(failure.reason() == Reason::NotFound, "{failure:?}");
     assert_eq!(members(&server, Visibility::All, &other).await.expect("members"), [person(&other)]);
 
-    let find = async |visibility, id| {
-        let read = async move |connection: &_| directory::person(connection, visibility, id).await;
-        server.app().database.query(REACH, read).await
-    };
-    assert_eq!(find(own, one.user().id).await.expect("a person"), person(&one));
-    assert!(find(own, other.user().id).await.expect_err("not visible").reason() == Reason::NotFound);
-    assert_eq!(find(Visibility::All, other.user().id).await.expect("a person").name, other.user().name);
+    assert_eq!(find(&server, own, one.user().id).await.expect("a person"), person(&one));
+    let failure = find(&server, own, other.user().id).await.expect_err("not visible");
+    assert!(failure.reason() == Reason::NotFound, "{failure:?}");
+    assert_eq!(find(&server, Visibility::All, other.user().id).await.expect("a person"), person(&other));
 
-    let with_address = async |visibility, of: &Client| {
-        let email: EmailAddress = of.user().email.clone();
-        let read = async |connection: &mut _| directory::person_with_address(connection, visibility, &email).await;
-        server.app().database.autocommit(read).await.expect("an answer")
-    };
-    assert_eq!(with_address(own, &one).await, Some(person(&one)));
-    assert_eq!(with_address(own, &other).await, None);
-    assert_eq!(with_address(Visibility::All, &other).await, Some(person(&other)));
+    let (own_email, other_email) = (&one.user().email, &other.user().email);
+    assert_eq!(with_address(&server, own, own_email).await, Some(person(&one)));
+    assert_eq!(with_address(&server, own, other_email).await, None);
+    assert_eq!(with_address(&server, Visibility::All, other_email).await, Some(person(&other)));
 }
 
 #[tokio::test]
 async fn a_member_is_active_and_of_the_account() {
     let server = start().await;
     let (one, other, admin) = (server.customer().await, server.customer().await, server.admin().await);
-    let is_member = async |of: &Client| {
-        let (account, user) = (one.account(), of.user().id);
-        let read = async move |connection: &_| directory::is_member(connection, account, user).await;
-        server.app().database.query(REACH, read).await.expect("an answer")
-    };
-    assert!(is_member(&one).await);
-    assert!(!is_member(&other).await, "of another account");
-    assert!(!is_member(&admin).await, "of the staff");
+    assert!(is_member(&server, &one, &one).await);
+    assert!(!is_member(&server, &one, &other).await, "of another account");
+    assert!(!is_member(&server, &one, &admin).await, "of the staff");
     let deactivate = "UPDATE users SET deactivated_at = now(), deactivation_reason = 'Left' WHERE email =";
     server.database().sql(&format!("{deactivate} '{}'", one.user().email.as_str())).await;
-    assert!(!is_member(&one).await, "deactivated");
-    assert_eq!(members(&server, Visibility::All, &one).await.expect("members"), []);
+    assert!(!is_member(&server, &one, &one).await, "deactivated");
+    assert!(members(&server, Visibility::All, &one).await.expect("members").is_empty());
 }
