@@ -8,17 +8,28 @@ pub mod overview;
 pub mod revenue;
 pub mod setting;
 pub mod system_log;
+pub mod tile;
 
-use mainstay_kernel::{config::Retention, module::Module, personal::Personal, telemetry::metrics::Metric};
+use mainstay_kernel::{
+    config::Retention,
+    module::{Module, Modules},
+    personal::Personal,
+    telemetry::metrics::Metric,
+};
 
 use self::{
     command::Dashboard,
     config::{DashboardConfig, SYSTEM_LOGS},
     deprecated_method::service::DeprecatedMethodRpcs,
-    overview::{cached::CachedOverviews, service::Overviews},
+    overview::{cached::CachedOverviews, service::Overviews, tile::DeadJobs},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
     system_log::{logs::SystemLogs, service::SystemLogRpcs, writer},
+    tile::{
+        cached::CachedTiles,
+        ops::{ShowsTiles as _, Tiles},
+        service::TileRpcs,
+    },
 };
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -26,6 +37,7 @@ use crate::proto::{
         deprecated_method_service_server::DeprecatedMethodServiceServer,
         overview_service_server::OverviewServiceServer, revenue_service_server::RevenueServiceServer,
         setting_service_server::SettingServiceServer, system_log_service_server::SystemLogServiceServer,
+        tile_service_server::TileServiceServer,
     },
 };
 
@@ -43,6 +55,10 @@ pub(crate) fn module() -> Module {
         ])
         .part(SystemLogs::open)
         .part(|app| Ok(CachedOverviews::new(&app.cache)))
+        .part(|app| {
+            let tiles = Tiles::new(Modules::of(app).contributions().all().copied(), &app.contract.policies)?;
+            Ok(CachedTiles::new(&app.cache, tiles))
+        })
         .start_first(|process| {
             writer::start(process);
             Box::pin(async { Ok(()) })
@@ -52,6 +68,8 @@ pub(crate) fn module() -> Module {
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
         .service(|app| DeprecatedMethodServiceServer::new(DeprecatedMethodRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
+        .service(|app| TileServiceServer::new(TileRpcs { app: app.clone() }))
+        .tile::<DeadJobs>()
         .command::<Dashboard>()
         .metrics([Metric::counter(
             "mainstay_system_log_lines_total",

@@ -8,6 +8,7 @@ pub mod config;
 pub mod credential;
 pub mod data_export;
 pub mod deletion;
+pub mod directory;
 pub mod email_change;
 mod examples;
 pub mod impersonation;

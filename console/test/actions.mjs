@@ -258,6 +258,27 @@ export function actions(made) {
       },
     },
     {
+      name: "the tiles of a module are on the home page, and one that is unavailable affects no other",
+      run: async (page) => {
+        const tile = page.locator(".tile", { hasText: "Leases that end within 3 days" });
+        const bars = page.locator(".card", { hasText: "Vehicles by status" });
+        await go(page, "/");
+        await page.locator(".tile", { hasText: "Dead jobs" }).waitFor();
+        await tile.waitFor();
+        await bars.getByText("Recharging").waitFor();
+        const pattern = "**/api/v1/dashboard/tiles";
+        await page.route(pattern, async (route) => {
+          const answer = await (await route.fetch()).json();
+          for (const one of answer.data.tiles) if (one.number !== undefined) Object.assign(one, { number: undefined, failure: "The tile could not be read." });
+          await route.fulfill({ json: answer });
+        });
+        await page.reload();
+        await tile.getByText("unknown").waitFor();
+        await bars.getByText("Recharging").waitFor();
+        await page.unroute(pattern);
+      },
+    },
+    {
       name: "a module without a page of its own is listed, created and changed",
       run: async (page) => {
         await go(page, "/");

@@ -6,7 +6,7 @@ use serde_json::json;
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
-        ("TicketOverview" | "SalesOverview" | "SignInOverview" | "WorkOverview", "as_of_time") => {
+        ("TicketOverview" | "SalesOverview" | "SignInOverview" | "WorkOverview" | "Tile", "as_of_time") => {
             json!("2026-03-02T08:15:30Z").into()
         }
         ("SalesOverview", "oldest_pending_time") | ("TicketAge", "until_seconds") => Example::Omitted,
@@ -63,6 +63,15 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Setting", "source") => json!("SETTING_SOURCE_ENVIRONMENT").into(),
         ("Setting", "secret") => json!(true).into(),
         ("Setting", "meaning") => json!("Postgres; if absent, a private one is started").into(),
+        ("Tile", "name") => json!("dashboard.dead_jobs").into(),
+        ("Tile", "title") => json!("Dead jobs").into(),
+        ("Tile", "link") => json!("/queue").into(),
+        ("Tile", "alarming") => json!(true).into(),
+        ("Tile", "number_is_lower_bound") => json!(false).into(),
+        ("Tile", "number") => json!("3").into(),
+        ("Tile", "money" | "rate" | "rows" | "failure") => Example::Omitted,
+        ("TileRow", "label") => json!("Leased").into(),
+        ("TileRow", "number") => json!("7").into(),
         ("SystemLogsMeta", "degraded") => Example::Omitted,
         _ => return None,
     })

@@ -3,3 +3,4 @@
 pub mod cached;
 pub mod ops;
 pub mod service;
+pub mod tile;

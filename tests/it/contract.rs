@@ -10,4 +10,5 @@ mod readme;
 mod release;
 mod responses;
 mod schema;
+mod seams;
 mod texts;

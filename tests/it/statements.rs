@@ -192,6 +192,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("TicketService.ResolveTicket", 8),
     ("TicketService.UpdateTicket", 8),
     ("TicketService.WatchTickets", 0),
+    ("TileService.GetTiles", 0),
     ("UserService.BatchGetUsers", 1),
     ("UserService.DeactivateUser", 9),
     ("UserService.DeleteUserAvatar", 6),

@@ -11,6 +11,7 @@ import { useName, useText } from "../text";
 import { Card, PageFrame, Skeleton } from "../ui/page";
 import { Problem } from "../ui/problem";
 import { Bars } from "./home/bars";
+import { DeclaredNumbers, DeclaredRows, useDeclaredTiles } from "./home/declared";
 import { Revenue } from "./home/revenue";
 import { Sales } from "./home/sales";
 import { SignIns } from "./home/sign-ins";
@@ -18,14 +19,11 @@ import { ResponseTimes, Waiting } from "./home/support";
 import { Tile } from "./home/tile";
 import { ToDo } from "./home/to-do";
 import { Related } from "./kit";
-import { useWork } from "./system/work";
 import { PRIORITIES, type Priority } from "./tickets/api";
 import { useTicketColumns } from "./tickets/columns";
 import { useTicketWatch } from "./tickets/watch";
 
 const REFRESH_INTERVAL_MS = 30_000;
-/** The server's bound on the count of dead jobs. */
-const MAX_COUNTED_DEAD_JOBS = 10_000;
 const OPEN: ("TICKET_STATUS_OPEN" | "TICKET_STATUS_IN_PROGRESS")[] = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
 
 /** Counts the items of a list; the total is part of its first page. */
@@ -55,11 +53,12 @@ export function HomePage() {
   const columns = useTicketColumns();
   useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
   const readsSales = may("RevenueService_GetRevenue");
+  const readsTiles = may("TileService_GetTiles");
+  const declared = useDeclaredTiles(readsTiles);
   const sample = useSample(readsSales && may("UserService_ListUsers"));
   // The notice is the first of the page: it would move the rest.
   if ((!contract && !error) || sample.isLoading) return <PageFrame title={t("Hello, {name}", { name: user.name })}><Skeleton /></PageFrame>;
   if (!isStaff && accountId === undefined) return <Suspense fallback={<PageFrame title="…"><Skeleton /></PageFrame>}><NoAccount /></Suspense>;
-  const readsWork = may("OverviewService_GetWorkOverview");
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
       {sample.data && <SampleNotice />}
@@ -70,7 +69,7 @@ export function HomePage() {
         {readsTickets && may("TicketService_AssignTicket") && <Tickets label={t("Assigned to me")} statuses={OPEN} assigneeId={user.id} search={{ status: "unresolved", assignee: user.id }} />}
         {may("PaymentService_ListPayments") && <Payments label={t("Pending payments")} />}
         {may("InboundEventService_ListInboundEvents") && <DeadEvents label={t("Dead events")} />}
-        {readsWork && <DeadJobs label={t("Dead jobs")} />}
+        {readsTiles && <DeclaredNumbers query={declared} />}
       </div>
       {readsSales && <Revenue />}
       {readsTickets && (
@@ -85,6 +84,7 @@ export function HomePage() {
         {may("OverviewService_GetTicketOverview") && <ResponseTimes />}
         {may("OverviewService_GetSalesOverview") && <Sales />}
         {may("OverviewService_GetSignInOverview") && <SignIns />}
+        {readsTiles && <DeclaredRows query={declared} />}
       </div>
     </PageFrame>
   );
@@ -126,12 +126,6 @@ function Payments({ label }: { label: string }) {
 function DeadEvents({ label }: { label: string }) {
   const count = useCount(["dead"], (signal) => read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 1 } }, signal })));
   return <Tile label={label} count={count} to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" }} alarming />;
-}
-
-function DeadJobs({ label }: { label: string }) {
-  const { data, error } = useWork();
-  const value = Number(data?.deadJobCount);
-  return <Tile label={label} count={{ data: data && { value, more: value >= MAX_COUNTED_DEAD_JOBS }, error }} to="/queue" alarming />;
 }
 
 /** Counts the unresolved tickets by priority. */

@@ -7,6 +7,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "dashboard.revenue.read": "Umsatz und die Zahlen der Bestellungen und Zahlungen lesen.",
   "dashboard.settings.read": "Die geltenden Einstellungen lesen.",
   "dashboard.system.read": "Zustand und Protokoll des Systems lesen.",
+  "dashboard.tiles.read": "Die Kacheln der Startseite lesen, deren eigene Rechte vorhanden sind.",
   "dashboard.tickets.read": "Die Zahlen der Tickets lesen.",
   "files.files.read": "Dateien lesen und herunterladen.",
   "files.files.write": "Dateien hochladen und löschen.",

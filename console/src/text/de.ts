@@ -351,6 +351,7 @@ export const german = {
   "Text": "Text",
   "Unpublish": "Zurückziehen",
   "unknown": "unbekannt",
+  "Key figures": "Kennzahlen",
   "Unresolved, by priority": "Ungelöst, nach Priorität",
   "Waiting the longest": "Wartet am längsten",
   "90th percentile {time}": "90. Perzentil {time}",

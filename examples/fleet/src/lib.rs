@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay::{
+    dashboard::tile::ops::ShowsTiles as _,
     mail::ops::SendsMail as _,
     operations::ops::CarriesOut as _,
     orders::events::OrderPaid,
@@ -38,7 +39,7 @@ use mainstay_kernel::{
 use crate::{
     config::FleetConfig,
     fuel_card::FuelCards,
-    lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases},
+    lease::{command::LeasesCommand, end_all::EndLeases, mail::LeaseEnding, service::Leases, tile::EndingLeases},
     proto::fleet::{
         v1::{
             lease_service_server::LeaseServiceServer, trip_service_server::TripServiceServer,
@@ -51,6 +52,7 @@ use crate::{
         charger::{ChargeCompleted, Chargers},
         recharge::{Recharge, Stations},
         service::Vehicles,
+        tile::VehiclesByStatus,
         v1::VehiclesV1,
     },
 };
@@ -89,6 +91,8 @@ pub fn module() -> Module {
         .inbound::<Chargers>()
         .contribute::<Arc<dyn InboundEventHandler>>(Arc::new(ChargeCompleted))
         .gateway::<FuelCards>()
+        .tile::<EndingLeases>()
+        .tile::<VehiclesByStatus>()
         .on::<OrderPaid>(jobs::grant_lease)
         .command::<LeasesCommand>()
         .examples(examples::by_name)

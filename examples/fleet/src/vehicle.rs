@@ -6,4 +6,5 @@ pub mod ops;
 pub mod recharge;
 pub mod service;
 pub mod store;
+pub mod tile;
 pub mod v1;

@@ -55,6 +55,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
         }
+        "TileService.GetTiles" {
+            "an agent may" => Status(200), |scene| call(&scene.cast.agent, json!({}));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
+        }
         "SettingService.GetSettings" {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));

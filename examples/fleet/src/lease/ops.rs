@@ -181,7 +181,7 @@ async fn expire(work: &mut Work, id: LeaseId) -> Result<()> {
 }
 
 /// How long before its end a lease is announced.
-const NOTICE: TimeDelta = TimeDelta::days(3);
+pub(super) const NOTICE: TimeDelta = TimeDelta::days(3);
 
 /// Queues mail to the members of the accounts whose leases end soon, each in a separate transaction, and returns the number
 /// of leases.

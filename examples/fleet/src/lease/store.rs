@@ -124,6 +124,12 @@ pub(super) async fn count_open(connection: &mut Connection, account: AccountId, 
     Ok(open.filter(leases::created_at.lt(before)).count().get_result(connection).await?)
 }
 
+/// Counts the open leases of all accounts that end before `until`.
+pub(super) async fn count_ending(connection: &Connection, until: DateTime<Utc>) -> Result<Total> {
+    let ending = leases::table.filter(leases::ended_at.is_null()).filter(leases::expires_at.le(until));
+    count::bounded(connection, Box::new(ending.select(leases::id).limit(count::BOUND + 1))).await
+}
+
 /// Returns at most `limit` open leases of an account that began before a time, oldest first, locked against changes until
 /// the transaction ends.
 pub(super) async fn lock_open(

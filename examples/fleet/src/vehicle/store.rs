@@ -102,6 +102,12 @@ fn of_status<'q>(status: Option<Status>) -> vehicles::BoxedQuery<'q, diesel::pg:
     }
 }
 
+/// Counts the vehicles by status.
+pub(super) async fn by_status(mut connection: &Connection) -> Result<Vec<(i16, i64)>> {
+    let by_status = vehicles::table.group_by(vehicles::status).select((vehicles::status, diesel::dsl::count_star()));
+    Ok(by_status.order(vehicles::status).load(&mut connection).await?)
+}
+
 /// Returns a page of vehicles, newest first.
 pub(super) async fn list(mut connection: &Connection, status: Option<Status>, page: Page) -> Result<Vec<Vehicle>> {
     let query = newest_first!(of_status(status), vehicles::created_at, page);

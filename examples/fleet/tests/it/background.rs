@@ -1,10 +1,19 @@
 //! Tests of the job, the scheduled task and the event handler.
 
+use std::{collections::BTreeMap, future::ready, sync::Mutex};
+
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 use mainstay::orders::events::OrderPaid;
-use mainstay_kernel::events::Event;
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason, Result},
+    events::Event,
+    module::Module,
+};
 use mainstay_test_kit::TestServer;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{lease, path, product, start, vehicle};
 
@@ -100,7 +109,9 @@ async fn members_get_a_mail_about_a_lease_that_ends_soon() {
     server.run_jobs().await;
     let mails = server.mails();
     assert_eq!(mails.len(), 1, "{mails:#?}");
-    for part in ["Subject: The lease of M-AI 8 ends soon\r\n", customer.user().email.as_str(), "List-Unsubscribe:"] {
+    let hello = format!("Hello {},", customer.user().name);
+    let subject = "Subject: The lease of M-AI 8 ends soon\r\n";
+    for part in [subject, customer.user().email.as_str(), "List-Unsubscribe:", &hello] {
         assert!(mails[0].contains(part), "{part}: {}", mails[0]);
     }
     // The cause and the parent make a mail unique, however often it is queued.
@@ -133,4 +144,42 @@ async fn a_deactivated_member_gets_no_mail() {
     server.database().sql(&format!("{deactivate} '{}'", customer.user().email.as_str())).await;
     server.run_jobs().await;
     assert_eq!(server.mails(), Vec::<String>::new());
+}
+
+/// The attempts of [`fail_once`], by the resource of the event.
+static ATTEMPTS: Mutex<BTreeMap<Uuid, usize>> = Mutex::new(BTreeMap::new());
+
+/// A subscriber that fails at the first attempt.
+fn fail_once<'a>(_: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
+    let mut attempts = ATTEMPTS.lock().expect("no panic");
+    let attempt = attempts.entry(event.resource).and_modify(|attempt| *attempt += 1).or_insert(1);
+    let failure = || Error::with_message(Reason::UpstreamFailed, "The tracker does not answer.");
+    let handled = if *attempt == 1 { Err(failure()) } else { Ok(()) };
+    Box::pin(ready(handled))
+}
+
+/// Each subscriber of an event has a job with its own attempts: the failure of one delays no other one, and repeats none.
+#[tokio::test]
+async fn a_subscriber_that_fails_is_retried_alone() {
+    let depots = Module::new("depots", fleet::proto::DESCRIPTORS).without_migrations().on::<OrderPaid>(fail_once);
+    // The failing one is registered, and its job is stored, first.
+    let server = TestServer::start(mainstay::product().with(depots).with(fleet::module())).await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    for plate in ["M-AI 11", "M-AI 12"] {
+        vehicle(&admin, plate).await;
+    }
+    let order = mainstay_kernel::id::new(server.app().clock.now());
+    server.publish(vec![Event::of::<OrderPaid>(customer.account(), order, 2)]).await;
+    server.run_jobs().await;
+    let leases = async || customer.get("/api/v1/leases").await.data().as_array().map(Vec::len);
+    assert_eq!(leases().await, Some(1), "the other subscriber has run");
+    let waiting =
+        "SELECT payload->>'module' || ' ' || attempts FROM jobs WHERE kind = 'handle_event' AND dead_at IS NULL";
+    assert_eq!(server.database().sql(waiting).await, ["depots 1"]);
+
+    server.database().sql("UPDATE jobs SET due_at = now() WHERE kind = 'handle_event'").await;
+    server.run_jobs().await;
+    assert_eq!(ATTEMPTS.lock().expect("no panic").get(&order), Some(&2));
+    assert_eq!(server.database().sql(waiting).await, Vec::<String>::new());
+    assert_eq!(leases().await, Some(1), "the other subscriber has not run again");
 }

@@ -283,6 +283,13 @@ fn a_module_with_the_name_of_one_that_runs_is_checked_too() {
 }
 
 #[test]
+fn a_second_authenticator() {
+    let module = fleet::module().authenticator(|_| unreachable!("the program does not start"));
+    let cure = "register exactly one with `Module::authenticator`";
+    assert_names(&report(module), &["2 modules register an authenticator", cure]);
+}
+
+#[test]
 fn two_modules_of_one_name() {
     let faults = mainstay::product().with(fleet::module()).with(fleet::module()).modules().expect_err("a fault");
     let faults = format!("{faults:?}");
