@@ -17,7 +17,7 @@ use super::{
     reason::{is_marked, option},
 };
 
-pub use pb::{Cache, Holder, Idempotency, RateClass, Reach, Role};
+pub use pb::{Cache, ErrorFormat, Holder, Idempotency, RateClass, Reach, Role};
 
 mod built_in;
 mod defaults;
@@ -101,6 +101,8 @@ pub struct Method {
     pub before_second_factor: bool,
     /// Whether only a session of the user may call; see [`Method::needs_session`].
     pub in_person: bool,
+    /// How REST callers get errors.
+    pub error_format: ErrorFormat,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.

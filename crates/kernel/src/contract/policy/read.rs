@@ -106,6 +106,7 @@ impl Method {
             max_auth_age: raw.max_auth_age_seconds.map(|seconds| TimeDelta::seconds(seconds.into())),
             before_second_factor: raw.before_second_factor,
             in_person: raw.in_person,
+            error_format: service.error_format(),
         })
     }
 }
