@@ -18,7 +18,7 @@ use mainstay_kernel::{
 };
 
 pub use group::{create_group, delete_group, get_group, list_groups, update_group};
-pub use user::{create_user, delete_user, get_user, list_users, renew, update_user};
+pub use user::{create_user, delete_user, get_user, list_users, renew, renew_of, update_user};
 
 /// What instances forget after the commit.
 #[derive(Debug, Default)]
@@ -39,6 +39,14 @@ impl Outdated {
             app.part::<Tokens>().invalidate_member(member);
         }
     }
+}
+
+/// Checks that the caller is a service key of an account.
+///
+/// # Errors
+/// `PERMISSION_DENIED`.
+pub fn check(permit: &Permit) -> Result<()> {
+    account_of(permit).map(drop)
 }
 
 /// Returns the account of the calling service key.

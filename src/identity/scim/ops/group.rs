@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Outdated, account_of, lock,
     role::{Before, Mapping, apply},
@@ -94,7 +96,8 @@ async fn complete(connection: &Connection, group: Group, has_members: bool) -> R
 pub async fn create_group(
     work: &mut Work,
     policies: &Policies,
-    (new, has_members): (GroupPatch, bool),
+    new: GroupPatch,
+    has_members: bool,
     outdated: &mut Outdated,
 ) -> Result<GroupDetails> {
     let (permit, now) = (work.permit()?, work.now());
@@ -120,8 +123,10 @@ pub async fn create_group(
 pub async fn update_group(
     work: &mut Work,
     policies: &Policies,
-    (id, expected): (ScimGroupId, Option<ExpectedVersions>),
-    (patch, has_members): (GroupPatch, bool),
+    id: ScimGroupId,
+    expected: Option<ExpectedVersions>,
+    patch: GroupPatch,
+    has_members: bool,
     outdated: &mut Outdated,
 ) -> Result<GroupDetails> {
     let (permit, now) = (work.permit()?, work.now());
@@ -152,7 +157,8 @@ pub async fn update_group(
 pub async fn delete_group(
     work: &mut Work,
     policies: &Policies,
-    (id, expected): (ScimGroupId, Option<ExpectedVersions>),
+    id: ScimGroupId,
+    expected: Option<ExpectedVersions>,
     outdated: &mut Outdated,
 ) -> Result<()> {
     let (permit, now) = (work.permit()?, work.now());
@@ -167,7 +173,7 @@ pub async fn delete_group(
     };
     let before = Before { roles: mapping.of_users(connection, account, &users).await?, users };
     store::delete_group(connection, id).await?;
-    let records = apply(connection, policies, account, (&mapping, before), now, outdated).await?;
+    let records = apply(connection, policies, account, &mapping, before, now, outdated).await?;
     records.into_iter().for_each(|record| work.audit(record));
     Ok(())
 }
@@ -190,7 +196,7 @@ impl Change<'_> {
         self,
         connection: &mut Connection,
         changes: &[MemberChange],
-        now: chrono::DateTime<chrono::Utc>,
+        now: DateTime<Utc>,
         outdated: &mut Outdated,
     ) -> Result<Vec<Record>> {
         let Self { group, policies, is_renamed } = self;
@@ -221,7 +227,7 @@ impl Change<'_> {
         if !removed.is_empty() {
             store::remove_members(connection, &group, &removed).await?;
         }
-        apply(connection, policies, account, (&mapping, before), now, outdated).await
+        apply(connection, policies, account, &mapping, before, now, outdated).await
     }
 }
 

@@ -89,7 +89,8 @@ pub(super) async fn apply(
     connection: &mut Connection,
     policies: &Policies,
     account: AccountId,
-    (mapping, before): (&Mapping, Before),
+    mapping: &Mapping,
+    before: Before,
     now: DateTime<Utc>,
     outdated: &mut Outdated,
 ) -> Result<Vec<Record>> {
@@ -107,7 +108,7 @@ pub(super) async fn apply(
             None => usual(connection, account, &person.email).await?,
         };
         match members::find(connection, account, user).await? {
-            Some(member) => records.extend(give(connection, policies, (member, role), now, outdated).await?),
+            Some(member) => records.extend(give(connection, policies, member, role, now, outdated).await?),
             // The role of a suspended membership.
             None => {
                 let known = store::provisioned(connection, account, user).await?.unwrap_or_default();
@@ -123,7 +124,8 @@ pub(super) async fn apply(
 async fn give(
     connection: &mut Connection,
     policies: &Policies,
-    (member, role): (Member, MemberRole),
+    member: Member,
+    role: MemberRole,
     now: DateTime<Utc>,
     outdated: &mut Outdated,
 ) -> Result<Option<Record>> {

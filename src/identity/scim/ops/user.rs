@@ -31,7 +31,7 @@ use mainstay_kernel::{
     audit::Record,
     caller::{Permit, Visibility},
     contract::Policies,
-    database::Connection,
+    database::{Connection, Reach},
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
     unit_of_work::Work,
@@ -72,6 +72,16 @@ async fn find(connection: &Connection, account: AccountId, id: UserId) -> Result
 pub async fn renew(app: &App, permit: &Permit, email: &EmailAddress) -> Result<()> {
     account_of(permit)?;
     domains::renew(app, email).await
+}
+
+/// Looks up the mail domain of a person before a change that depends on it, as [`renew`].
+///
+/// # Errors
+/// As for [`renew`]; `NOT_FOUND`.
+pub async fn renew_of(app: &App, permit: &Permit, id: UserId) -> Result<()> {
+    let reach = Reach::of(permit);
+    let person = app.database.query(reach, async |connection: &Connection| get_user(connection, permit, id).await);
+    renew(app, permit, &EmailAddress::find(&person.await?.email)?).await
 }
 
 /// Provisions a person: makes the person who has the address a member, or else creates the person without a password.
@@ -160,7 +170,8 @@ pub async fn update_user(
     policies: &Policies,
     id: UserId,
     expected: Option<ExpectedVersions>,
-    (patch, outdated): (UserPatch, &mut Outdated),
+    patch: UserPatch,
+    outdated: &mut Outdated,
 ) -> Result<Person> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;

@@ -45,7 +45,8 @@ fn message<'s>(reason: ReasonRef, status: &'s Status) -> &'s str {
     if status.get_details_error_info().is_some() { status.message() } else { reason.facts().summary }
 }
 
-/// Renders a status as an error of SCIM (RFC 7644, section 3.12), which knows no 422.
+/// Renders a status as an error of SCIM (RFC 7644, section 3.12), which knows no 422. The detail, which providers show to
+/// administrators, ends with the code of the reason.
 fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
     let (facts, details) = (reason.facts(), status.get_error_details());
     let http = match (facts.http, facts.grpc) {
@@ -55,7 +56,8 @@ fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
     };
     let faults = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}.", fault.field, fault.description)).collect();
-    let detail = [&[message(reason, status).to_owned()], faults.as_slice()].concat().join(" ");
+    let detail = [&[message(reason, status).to_owned()], faults.as_slice(), &[format!("({})", facts.code)]];
+    let detail = detail.concat().join(" ");
     let kind = details.error_info().and_then(|info| info.metadata.get("scimType").cloned());
     let kind = kind.or_else(|| (http == StatusCode::BAD_REQUEST).then(|| "invalidValue".to_owned()));
     let mut body = json!({
