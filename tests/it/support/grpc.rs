@@ -8,7 +8,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
 use mainstay_kernel::contract::Method;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, FieldDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 use tonic::{
     Request, Status,
