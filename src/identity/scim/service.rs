@@ -101,7 +101,7 @@ impl ScimResources {
         selection: &Selection,
     ) -> Reply<pb::CreateScimResourceResponse> {
         let (policies, mut outdated) = (&self.app.contract.policies, Outdated::default());
-        let reply = match collection {
+        let response = match collection {
             Collection::Users => {
                 let new = read::user(document)?;
                 if let Some(email) = &new.email {
@@ -111,7 +111,7 @@ impl ScimResources {
                     let (resource, version) = render::user(ops::create_user(work, new).await?);
                     Ok(created("Users", selection.apply(resource), version))
                 };
-                call.write(&self.app, create).await
+                call.write(&self.app, create).await?
             }
             Collection::Groups => {
                 let (new, has_members, outdated) = (read::group(document)?, selection.has("members"), &mut outdated);
@@ -120,11 +120,11 @@ impl ScimResources {
                     let (resource, version) = render::group(group);
                     Ok(created("Groups", selection.apply(resource), version))
                 };
-                call.write(&self.app, create).await
+                call.write(&self.app, create).await?
             }
         };
         outdated.forget(&self.app).await;
-        reply
+        Ok(response)
     }
 
     /// Applies changes, and responds with the resource.
@@ -156,9 +156,9 @@ impl ScimResources {
             };
             Ok(respond(body(&selection.apply(resource)), version))
         };
-        let reply = call.write(&self.app, update).await;
+        let response = call.write(&self.app, update).await?;
         outdated.forget(&self.app).await;
-        reply
+        Ok(response)
     }
 }
 
@@ -281,8 +281,8 @@ impl ScimResourceService for ScimResources {
             }
             Ok(pb::DeleteScimResourceResponse {})
         };
-        let reply = call.write(&self.app, delete).await;
+        let response = call.write(&self.app, delete).await?;
         outdated.forget(&self.app).await;
-        reply
+        Ok(response)
     }
 }

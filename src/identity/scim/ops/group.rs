@@ -239,7 +239,9 @@ fn changed(members: BTreeSet<UserId>, changes: &[MemberChange]) -> BTreeSet<User
             members
         }
         MemberChange::Remove(users) => {
-            users.iter().for_each(|user| drop(members.remove(user)));
+            for user in users {
+                members.remove(user);
+            }
             members
         }
         MemberChange::Replace(users) => users.iter().copied().collect(),

@@ -103,10 +103,7 @@ pub async fn create_user(work: &mut Work, new: UserPatch) -> Result<Person> {
             let name = new.name.unwrap_or_else(|| local_part(&email));
             let user = User::new(email.clone(), name, Role::Customer, now);
             // No mail has reached the address yet.
-            users::insert(connection, &user, &no_password()).await.map_err(|error| match error.reason() {
-                reason if reason == Reason::AlreadyExists => taken().caused_by(anyhow::anyhow!("{}", error.detail())),
-                _ => error,
-            })?;
+            users::insert(connection, &user, &no_password()).await.map_err(as_taken)?;
             users::forget_password(connection, user.id).await?;
             records.push(Record::created(&user).in_account(Some(account)));
             user.id
@@ -127,6 +124,11 @@ pub async fn create_user(work: &mut Work, new: UserPatch) -> Result<Person> {
 fn taken() -> Error {
     Error::with_message(Reason::AlreadyExists, "A user of the account has this userName.")
         .with("scimType", "uniqueness")
+}
+
+/// Reports an address that another request has registered meanwhile.
+fn as_taken(error: Error) -> Error {
+    if error.reason() == Reason::AlreadyExists { error.with("scimType", "uniqueness") } else { error }
 }
 
 fn local_part(email: &EmailAddress) -> String {

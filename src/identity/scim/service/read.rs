@@ -129,7 +129,7 @@ pub(super) fn replaced_user(document: &Value) -> Result<UserPatch> {
 /// # Errors
 /// `MALFORMED_REQUEST` for other values; `PAYLOAD_TOO_LARGE`.
 pub(super) fn members(value: &Value) -> Result<Vec<UserId>> {
-    let list = match value {
+    let list: &[Value] = match value {
         Value::Null => &[],
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),

@@ -96,7 +96,10 @@ impl Selection {
 
     /// Leaves out what the request does not ask for. The id and the schemas remain.
     pub(super) fn apply(&self, resource: Value) -> Value {
-        let Value::Object(attributes) = resource else { return resource };
+        let attributes = match resource {
+            Value::Object(attributes) => attributes,
+            other => return other,
+        };
         let kept = attributes.into_iter().filter_map(|(key, value)| {
             let name = key.to_ascii_lowercase();
             match name.as_str() {

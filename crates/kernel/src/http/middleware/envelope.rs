@@ -55,9 +55,11 @@ fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
         (http, _) => http,
     };
     let faults = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    let faults: Vec<_> = faults.iter().map(|fault| format!("{}: {}.", fault.field, fault.description)).collect();
-    let detail = [&[message(reason, status).to_owned()], faults.as_slice(), &[format!("({})", facts.code)]];
-    let detail = detail.concat().join(" ");
+    let mut detail = message(reason, status).to_owned();
+    for fault in faults {
+        detail.push_str(&format!(" {}: {}.", fault.field, fault.description));
+    }
+    detail.push_str(&format!(" ({})", facts.code));
     let kind = details.error_info().and_then(|info| info.metadata.get("scimType").cloned());
     let kind = kind.or_else(|| (http == StatusCode::BAD_REQUEST).then(|| "invalidValue".to_owned()));
     let mut body = json!({
