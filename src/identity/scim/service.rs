@@ -21,7 +21,7 @@ use mainstay_kernel::{
     app::App,
     contract::proto::google::api::HttpBody,
     database::Connection,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     grpc::{Call, Reply},
     id::UserId,
     unit_of_work::Work,
@@ -45,6 +45,7 @@ impl Collection {
         match name {
             "Users" => Ok(Self::Users),
             "Groups" => Ok(Self::Groups),
+            name if document::is_collection(name) => Err(Reason::MethodNotAllowed.into()),
             _ => Err(Error::not_found("collection")),
         }
     }
@@ -233,9 +234,9 @@ impl ScimResourceService for ScimResources {
         request: Request<pb::CreateScimResourceRequest>,
     ) -> Reply<pb::CreateScimResourceResponse> {
         let mut call = Call::admit(request)?;
+        let collection = Collection::parse(&call.message.collection)?;
         let document = read::document(call.message.body.take())?;
         let selection = Selection::parse(&call.message.attributes, &call.message.excluded_attributes);
-        let collection = Collection::parse(&call.message.collection)?;
         self.create(&call, collection, &document, &selection).await
     }
 

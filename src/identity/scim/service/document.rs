@@ -9,14 +9,10 @@ pub(super) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 
 /// Returns a list (RFC 7644, section 3.4.2).
 pub(super) fn list(resources: Vec<Value>, slice: Slice, total: i64) -> Value {
-    let mut list = json!({
+    json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": total,
-        "startIndex": slice.offset + 1, "itemsPerPage": resources.len(),
-    });
-    if !resources.is_empty() {
-        list["Resources"] = resources.into();
-    }
-    list
+        "startIndex": slice.offset + 1, "itemsPerPage": resources.len(), "Resources": resources,
+    })
 }
 
 /// Returns whether a collection consists of documents.
