@@ -202,10 +202,10 @@ impl ScimResourceService for ScimResources {
         call.read(pb::QueryScimResourcesResponse { body: body(&document::list(resources, slice, total)) })
     }
 
-    async fn get_scim_resource(
+    async fn read_scim_resource(
         &self,
-        request: Request<pb::GetScimResourceRequest>,
-    ) -> Reply<pb::GetScimResourceResponse> {
+        request: Request<pb::ReadScimResourceRequest>,
+    ) -> Reply<pb::ReadScimResourceResponse> {
         let call = Call::admit(request)?;
         let (message, permit) = (&call.message, &call.permit()?);
         let selection = Selection::parse(&message.attributes, &message.excluded_attributes);
@@ -213,7 +213,7 @@ impl ScimResourceService for ScimResources {
             ops::check(permit)?;
             let found = document::find(&message.collection, &message.resource_id);
             let found = found.ok_or_else(|| Error::not_found("resource"))?;
-            return call.read(pb::GetScimResourceResponse { body: body(&found), version: 1 });
+            return call.read(pb::ReadScimResourceResponse { body: body(&found), version: 1 });
         }
         let has_members = selection.has("members");
         let (resource, version): Versioned = match Target::parse(&message.collection, &message.resource_id)? {
@@ -226,7 +226,7 @@ impl ScimResourceService for ScimResources {
                 render::group(self.app.database.query(call.reach(), get).await?)
             }
         };
-        call.read(pb::GetScimResourceResponse { body: body(&selection.apply(resource)), version })
+        call.read(pb::ReadScimResourceResponse { body: body(&selection.apply(resource)), version })
     }
 
     async fn create_scim_resource(

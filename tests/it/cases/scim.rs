@@ -62,7 +62,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&key(&scene.cast.customer), json!({ "collection": "Schemas" }))
             };
         }
-        "ScimResourceService.GetScimResource" {
+        "ScimResourceService.ReadScimResource" {
             "a user" => Status(200), |scene| call(&key(&scene.cast.customer), provisioned(&scene).await);
         }
         "ScimResourceService.CreateScimResource" {

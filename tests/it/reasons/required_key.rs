@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use mainstay_kernel::{
     caller::IdempotencyKey,
-    contract::{Method, Reason, policy::Idempotency, status},
+    contract::{Method, Reason, policy::{ErrorFormat, Idempotency}, status},
     error::ReasonRef,
     http::middleware::{
         idempotency_key::ReadIdempotencyKey,
@@ -46,6 +46,7 @@ fn method_that_requires_a_key() -> &'static Method {
         max_auth_age: None,
         before_second_factor: false,
         in_person: false,
+        error_format: ErrorFormat::Unspecified,
     }))
 }
 

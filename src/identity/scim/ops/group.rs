@@ -53,7 +53,10 @@ async fn with_members(connection: &Connection, groups: Vec<Group>, has_members: 
         false => store::members_of(connection, &ids, MAX_MEMBERS + 1).await?,
     };
     if members.len() > MAX_MEMBERS {
-        return Err(too_many("members of groups in its response (excludedAttributes=members leaves them out)", MAX_MEMBERS));
+        return Err(too_many(
+            "members of groups in its response (excludedAttributes=members leaves them out)",
+            MAX_MEMBERS,
+        ));
     }
     let mut details: Vec<_> = groups.into_iter().map(|group| GroupDetails { group, members: Vec::new() }).collect();
     // Both are in the order of the ids of the groups.
