@@ -14,7 +14,7 @@ CREATE TABLE scim_users (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (account_id, user_id),
-    CONSTRAINT scim_users_role_check CHECK (role IS NULL OR custom_role_id IS NULL)
+    CONSTRAINT scim_users_one_role_check CHECK (role IS NULL OR custom_role_id IS NULL)
 );
 CREATE INDEX scim_users_user_id_idx ON scim_users (user_id);
 CREATE INDEX scim_users_custom_role_id_idx ON scim_users (custom_role_id) WHERE custom_role_id IS NOT NULL;

@@ -4,7 +4,11 @@ use std::convert::Infallible;
 
 use mainstay_kernel::{
     caller::IdempotencyKey,
-    contract::{Method, Reason, policy::{ErrorFormat, Idempotency}, status},
+    contract::{
+        Method, Reason,
+        policy::{ErrorFormat, Idempotency},
+        status,
+    },
     error::ReasonRef,
     http::middleware::{
         idempotency_key::ReadIdempotencyKey,
