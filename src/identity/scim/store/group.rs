@@ -186,8 +186,8 @@ pub async fn groups_of(connection: &Connection, account: AccountId, users: &[Use
 /// Adds people of the account to a group. Members whom no provider has provisioned yet become provisioned.
 pub async fn add_members(connection: &Connection, group: &Group, users: &[UserId], now: DateTime<Utc>) -> Result<()> {
     const PROVISION: &str = "INSERT INTO scim_users (account_id, user_id, created_at, updated_at) \
-                             SELECT $1, unnest($2), $3, $3 ON CONFLICT DO NOTHING";
-    const ADD: &str = "INSERT INTO scim_group_members (account_id, group_id, user_id) SELECT $1, $3, unnest($2) \
+                             SELECT $1::uuid, unnest($2::uuid[]), $3::timestamptz, $3 ON CONFLICT DO NOTHING";
+    const ADD: &str = "INSERT INTO scim_group_members (account_id, group_id, user_id) SELECT $1::uuid, $3::uuid, unnest($2::uuid[]) \
                        ON CONFLICT DO NOTHING";
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
     let provision = diesel::sql_query(PROVISION).bind::<SqlUuid, _>(group.account.0);
