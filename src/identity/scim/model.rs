@@ -86,7 +86,6 @@ pub struct Group {
 pub struct GroupMember {
     pub group: ScimGroupId,
     pub user: UserId,
-    pub name: String,
 }
 
 /// A group with its members.

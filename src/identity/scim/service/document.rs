@@ -165,7 +165,6 @@ fn group_attributes() -> Value {
             "The kind of member.",
             json!({ "mutability": "immutable", "canonicalValues": ["User"] }),
         ),
-        attribute("display", "string", "The name of the user.", json!({ "mutability": "readOnly" })),
     ];
     json!([
         attribute(

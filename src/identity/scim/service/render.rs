@@ -48,7 +48,7 @@ pub(super) fn user(person: Person) -> Versioned {
 
 fn member(member: &GroupMember) -> Value {
     let id = member.user.to_string();
-    json!({ "value": id, "$ref": format!("/scim/v2/Users/{id}"), "type": "User", "display": member.name })
+    json!({ "value": id, "$ref": format!("/scim/v2/Users/{id}"), "type": "User" })
 }
 
 /// Writes a group.

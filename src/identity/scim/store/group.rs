@@ -43,8 +43,6 @@ struct Row {
 #[derive(Debug, QueryableByName)]
 struct MemberRow {
     #[diesel(sql_type = SqlUuid)]
-    group_id: ScimGroupId,
-    #[diesel(sql_type = SqlUuid)]
     user_id: UserId,
     #[diesel(sql_type = Text)]
     name: String,
@@ -161,21 +159,19 @@ pub async fn delete_group(connection: &Connection, id: ScimGroupId) -> Result<()
     Ok(())
 }
 
-/// Returns the members of groups, at most `limit`.
+/// Returns the members of groups, at most `limit`, in the order of the groups.
 pub async fn members_of(connection: &Connection, groups: &[ScimGroupId], limit: usize) -> Result<Vec<GroupMember>> {
-    const SQL: &str = "SELECT m.group_id, m.user_id, u.name FROM scim_group_members m JOIN users u ON u.id = m.user_id \
-                       WHERE m.group_id = ANY ($1) ORDER BY m.group_id, m.user_id LIMIT $2";
-    let ids: Vec<Uuid> = groups.iter().map(|id| id.0).collect();
-    let query = diesel::sql_query(SQL).bind::<Array<SqlUuid>, _>(ids);
-    let query = query.bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<MemberRow> = query.load(&mut &*connection).await?;
-    let member = |row: MemberRow| GroupMember { group: row.group_id, user: row.user_id, name: row.name };
-    Ok(rows.into_iter().map(member).collect())
+    let query = scim_group_members::table.order((scim_group_members::group_id, scim_group_members::user_id));
+    let query = query.filter(scim_group_members::group_id.eq_any(groups.iter().map(|id| id.0).collect::<Vec<Uuid>>()));
+    let query = query.select((scim_group_members::group_id, scim_group_members::user_id));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<(ScimGroupId, UserId)> = query.limit(limit).load(&mut &*connection).await?;
+    Ok(rows.into_iter().map(|(group, user)| GroupMember { group, user }).collect())
 }
 
 /// Returns the names of the groups of users of an account.
 pub async fn groups_of(connection: &Connection, account: AccountId, users: &[UserId]) -> Result<Vec<(UserId, String)>> {
-    const SQL: &str = "SELECT m.group_id, m.user_id, g.name FROM scim_group_members m \
+    const SQL: &str = "SELECT m.user_id, g.name FROM scim_group_members m \
                        JOIN scim_groups g ON g.id = m.group_id WHERE m.account_id = $1 AND m.user_id = ANY ($2)";
     let query = diesel::sql_query(SQL).bind::<SqlUuid, _>(account.0);
     let query = query.bind::<Array<SqlUuid>, _>(users.iter().map(|id| id.0).collect::<Vec<Uuid>>());
@@ -187,7 +183,8 @@ pub async fn groups_of(connection: &Connection, account: AccountId, users: &[Use
 pub async fn add_members(connection: &Connection, group: &Group, users: &[UserId], now: DateTime<Utc>) -> Result<()> {
     const PROVISION: &str = "INSERT INTO scim_users (account_id, user_id, created_at, updated_at) \
                              SELECT $1::uuid, unnest($2::uuid[]), $3::timestamptz, $3 ON CONFLICT DO NOTHING";
-    const ADD: &str = "INSERT INTO scim_group_members (account_id, group_id, user_id) SELECT $1::uuid, $3::uuid, unnest($2::uuid[]) \
+    const ADD: &str = "INSERT INTO scim_group_members (account_id, group_id, user_id) \
+                       SELECT $1::uuid, $3::uuid, unnest($2::uuid[]) \
                        ON CONFLICT DO NOTHING";
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
     let provision = diesel::sql_query(PROVISION).bind::<SqlUuid, _>(group.account.0);
