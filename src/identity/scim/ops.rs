@@ -61,6 +61,11 @@ fn account_of(permit: &Permit) -> Result<AccountId> {
 
 /// Locks the account of the calling service key until the transaction ends.
 async fn lock(connection: &Connection, permit: &Permit) -> Result<AccountId> {
+    Ok(accounts::lock(connection, account_of(permit)?).await?.id)
+}
+
+/// As [`lock`], for a change that adds to the account. People leave an account also while it is scheduled for deletion.
+async fn lock_open(connection: &Connection, permit: &Permit) -> Result<AccountId> {
     let account = accounts::lock(connection, account_of(permit)?).await?;
     if account.deletion_at.is_some() {
         return Err(IdentityReason::DeletionScheduled.into());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Outdated, account_of, lock,
+    Outdated, account_of, lock, lock_open,
     role::{Before, Mapping, apply},
 };
 use crate::identity::scim::{
@@ -106,7 +106,7 @@ pub async fn create_group(
     let (permit, now) = (work.permit()?, work.now());
     let name = new.name.clone().ok_or_else(|| invalid("invalidValue", "displayName is required."))?;
     let connection = work.connection().await?;
-    let account = lock(connection, &permit).await?;
+    let account = lock_open(connection, &permit).await?;
     if store::count_groups(connection, account).await? >= MAX_GROUPS {
         return Err(Error::rule(format!("An account has at most {MAX_GROUPS} groups.")));
     }
@@ -134,7 +134,7 @@ pub async fn update_group(
 ) -> Result<GroupDetails> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
-    let account = lock(connection, &permit).await?;
+    let account = lock_open(connection, &permit).await?;
     let group = find(connection, account, id).await?;
     ExpectedVersions::check(expected.as_ref(), group.version)?;
     let next = Group {
@@ -156,7 +156,7 @@ pub async fn update_group(
 ///
 /// # Errors
 /// `PERMISSION_DENIED` as for [`list_groups`]; `NOT_FOUND`, `ETAG_MISMATCH`; `PAYLOAD_TOO_LARGE` for a group that gives a role to
-/// more than [`MAX_CHANGES`] members; `DELETION_SCHEDULED` of the account.
+/// more than [`MAX_CHANGES`] members.
 pub async fn delete_group(
     work: &mut Work,
     policies: &Policies,

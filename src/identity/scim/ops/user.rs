@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Outdated, account_of, lock,
+    Outdated, account_of, lock, lock_open,
     role::{Mapping, usual},
 };
 use crate::{
@@ -93,7 +93,7 @@ pub async fn create_user(work: &mut Work, new: UserPatch) -> Result<Person> {
     let (permit, now) = (work.permit()?, work.now());
     let email = new.email.ok_or_else(|| invalid("invalidValue", "userName is required."))?;
     let connection = work.connection().await?;
-    let account = lock(connection, &permit).await?;
+    let account = lock_open(connection, &permit).await?;
     let role = joining(connection, account, &email, now).await?;
     let mut records = Vec::new();
     let user = match users::by_email(connection, &email).await? {
@@ -166,7 +166,7 @@ async fn join(
 ///
 /// # Errors
 /// `PERMISSION_DENIED` as for [`list_users`]; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_OWNER`; `MALFORMED_REQUEST` for another
-/// address; `ADDRESS_OUTSIDE_DOMAINS` for a person who would join again; `DELETION_SCHEDULED` of the account.
+/// address; `ADDRESS_OUTSIDE_DOMAINS` for a person who would join again, and `DELETION_SCHEDULED` of the account.
 pub async fn update_user(
     work: &mut Work,
     policies: &Policies,
@@ -177,7 +177,10 @@ pub async fn update_user(
 ) -> Result<Person> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
-    let account = lock(connection, &permit).await?;
+    let account = match patch.is_active {
+        Some(true) => lock_open(connection, &permit).await?,
+        _ => lock(connection, &permit).await?,
+    };
     let person = find(connection, account, id).await?;
     ExpectedVersions::check(expected.as_ref(), person.version)?;
     if patch.email.is_some_and(|email| email.as_str() != person.email) {
@@ -265,7 +268,7 @@ async fn rename(
 /// Ends the membership of a person, and forgets what the provider knows.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` as for [`list_users`]; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_OWNER`; `DELETION_SCHEDULED` of the account.
+/// `PERMISSION_DENIED` as for [`list_users`]; `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_OWNER`.
 pub async fn delete_user(
     work: &mut Work,
     id: UserId,
