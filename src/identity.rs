@@ -26,6 +26,7 @@ pub mod registration;
 mod retention;
 pub mod revocation;
 pub mod role;
+pub mod scim;
 pub mod second_factor;
 pub mod service_key;
 pub mod session;
@@ -69,6 +70,7 @@ use self::{
     passwords::Passwords,
     provider::client::Providers,
     role::service::Roles,
+    scim::service::ScimResources,
     second_factor::{
         relying_party::RelyingParty,
         service::{SecondFactors, passkey::Passkeys},
@@ -88,6 +90,7 @@ use crate::proto::{
         invitation_service_server::InvitationServiceServer,
         linked_identity_service_server::LinkedIdentityServiceServer, member_service_server::MemberServiceServer,
         passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
+        scim_resource_service_server::ScimResourceServiceServer,
         second_factor_service_server::SecondFactorServiceServer, service_key_service_server::ServiceKeyServiceServer,
         session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
     },
@@ -127,6 +130,7 @@ pub(crate) fn module() -> Module {
         .service(|app| MemberServiceServer::new(Members { app: app.clone() }))
         .service(|app| InvitationServiceServer::new(Invitations { app: app.clone() }))
         .service(|app| RoleServiceServer::new(Roles { app: app.clone() }))
+        .service(|app| ScimResourceServiceServer::new(ScimResources { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .service(|app| ImpersonationServiceServer::new(Impersonations { app: app.clone() }))
         .service(|app| DeletionServiceServer::new(Deletions { app: app.clone() }))

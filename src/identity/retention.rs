@@ -82,7 +82,15 @@ pub(super) const TABLES: [Retention; 14] = [
         "until the erasure of the user",
     ),
     Retention::without_age(
-        &["accounts", "roles", "account_domains", "domain_exclusions"],
+        &[
+            "accounts",
+            "roles",
+            "account_domains",
+            "domain_exclusions",
+            "scim_users",
+            "scim_groups",
+            "scim_group_members",
+        ],
         "until the erasure of the account",
     ),
     Retention::without_age(

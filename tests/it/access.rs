@@ -80,6 +80,9 @@ enum Who {
     Token,
 }
 
+/// The service whose methods accept the keys of an account alone.
+const OF_ACCOUNT_KEYS: &str = "ScimResourceService.";
+
 /// Methods in whose cases the customer is deactivated, or has a deletion scheduled: tokens of the customer are refused.
 const ENDS_TOKENS: [&str; 4] = [
     "DeletionService.CancelDeletion",
@@ -199,6 +202,7 @@ impl Who {
             None => Expected::Refused(401),
             Some(_) if self == Self::Token && ENDS_TOKENS.contains(&method.name.as_str()) => Expected::Refused(401),
             Some(_) if self.is_excluded(method) => Expected::Refused(403),
+            Some(_) if method.name.starts_with(OF_ACCOUNT_KEYS) && self != Self::AccountKey => Expected::Refused(403),
             Some(role) => {
                 let is_owner = self.person() == owner;
                 expected(method, role, &self.scopes(method), is_owner, |reach| self.owns(owner, reach))
@@ -257,6 +261,9 @@ fn owner(scene: &Scene, call: &Call) -> Who {
         (&cast.admin, Who::Admin),
         (&cast.anonymous, Who::Anonymous),
     ];
+    if call.who.is_service() {
+        return Who::AccountKey;
+    }
     let entry = all.into_iter().find(|&(actor, _)| is(actor));
     entry.unwrap_or_else(|| panic!("the valid request has an unexpected caller: {:?}", call.who)).1
 }

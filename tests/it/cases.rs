@@ -23,6 +23,7 @@ pub(crate) mod payment;
 pub(crate) mod post;
 pub(crate) mod role;
 mod scene;
+pub(crate) mod scim;
 pub(crate) mod second_factor;
 pub(crate) mod service_key;
 pub(crate) mod session;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(deletion::cases());
     cases.extend(data_export::cases());
     cases.extend(role::cases());
+    cases.extend(scim::cases());
     cases.extend(service_key::cases());
     cases.extend(session::cases());
     cases.extend(linked_identity::cases());

@@ -30,6 +30,7 @@ mod provider;
 mod proxies;
 mod reasons;
 mod replicas;
+mod scim;
 mod second_factor;
 mod serving;
 mod session;

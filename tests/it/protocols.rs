@@ -204,6 +204,11 @@ async fn roles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn provisioning() {
+    run_all(cases::scim::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn service_keys() {
     // All admins share one list of service keys: a key created by a concurrent case would appear on its first page.
     run_concurrently(cases::service_key::cases(), 1).await;

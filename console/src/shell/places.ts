@@ -69,7 +69,7 @@ const OWN: readonly { title: Text; ofCustomers?: Text; pages: readonly OwnPage[]
 ];
 
 /** Services without a page. */
-const HIDDEN = new Set(["AuthService", "DataExportService", "LinkedIdentityService", "PasskeyService", "SecondFactorService"]);
+const HIDDEN = new Set(["AuthService", "DataExportService", "LinkedIdentityService", "PasskeyService", "ScimResourceService", "SecondFactorService"]);
 
 export function usePlaces(): Group[] {
   const t = useText();

@@ -18,6 +18,7 @@ export const germanScopes: Readonly<Record<string, string>> = {
   "identity.members.read": "Mitglieder und Einladungen eines Kontos lesen.",
   "identity.roles.manage": "Eigene Rollen eines Kontos anlegen, ändern und löschen.",
   "identity.roles.read": "Die Rollen eines Kontos lesen.",
+  "identity.scim.manage": "Die Mitglieder eines Kontos über SCIM bereitstellen, mit jeder Rolle außer der eines Eigentümers.",
   "identity.users.impersonate": "Im Namen eines Benutzers handeln, nur lesend.",
   "identity.users.impersonate_write": "Im Namen eines Benutzers etwas ändern.",
   "identity.service_keys.manage": "Dienstschlüssel anlegen, lesen, erneuern und widerrufen: die eines Kontos, oder als Mitarbeiter alle.",

@@ -43,6 +43,23 @@ diesel::table! {
     }
 }
 diesel::table! {
+    scim_users (account_id, user_id) {
+        account_id -> Uuid, user_id -> Uuid, external_id -> Nullable<Text>, role -> Nullable<SmallInt>,
+        custom_role_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    scim_groups (id) {
+        id -> Uuid, account_id -> Uuid, name -> Text, external_id -> Nullable<Text>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    scim_group_members (group_id, user_id) {
+        account_id -> Uuid, group_id -> Uuid, user_id -> Uuid,
+    }
+}
+diesel::table! {
     audit_export (is_only) {
         is_only -> Bool, link_id -> Uuid, number -> BigInt, sent_at -> Nullable<Timestamptz>,
     }

@@ -18,8 +18,10 @@ use mainstay_kernel::{
     page::{Listed, Page},
 };
 
+pub(crate) use change::assign;
 pub use change::change_role;
 pub(crate) use grant::{check_grant, may_invite, void_excessive};
+pub(crate) use leave::deprovision;
 pub use leave::{leave, remove};
 // For other modules, which act without a caller.
 pub(crate) use store::{active, first_account, founded_by, of_account};

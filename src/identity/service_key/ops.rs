@@ -22,7 +22,10 @@ use crate::proto::identity::v1::Reason as IdentityReason;
 use mainstay_kernel::{
     audit::Record,
     caller::{Permit, Visibility},
-    contract::Policies,
+    contract::{
+        Policies,
+        policy::{BuiltInRole, Scope},
+    },
     database::Connection,
     error::{Error, Reason, Result},
     id::ServiceKeyId,
@@ -35,6 +38,8 @@ pub(crate) use verify::verify;
 // For the removal of sample data, and for the audit log.
 pub(crate) use store::{erase, of_account};
 
+/// The scope that gives every role of an account except that of an owner, so that its key takes who has the scopes of an admin.
+const PROVISION: &str = "identity.scim.manage";
 /// The scope for the keys of an account and, for staff, for every key.
 const MANAGE: &str = "identity.service_keys.manage";
 
@@ -42,7 +47,7 @@ const MANAGE: &str = "identity.service_keys.manage";
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for an unknown scope, a scope of the staff in a key of an account, and an expiry in the past or too
-/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks; `NOT_FOUND` for an account that the caller does not reach;
+/// far ahead; `PERMISSION_DENIED` for a scope that the caller lacks, or that a key for SCIM can give by roles; `NOT_FOUND` for an account that the caller does not reach;
 /// `DELETION_SCHEDULED` if the account or the user is to be deleted; `BUSINESS_RULE_VIOLATION` beyond the maximum of keys.
 pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Result<(ServiceKey, SecretString)> {
     let (permit, now) = (work.permit()?, work.now());
@@ -51,7 +56,7 @@ pub async fn create(work: &mut Work, policies: &Policies, draft: Draft) -> Resul
     let holder = holder(connection, &permit, &draft).await?;
     check_scopes(policies, holder.account(), &draft.scopes, "scopes")?;
     let permit = present(connection, policies, permit, holder).await?;
-    permit.check_scopes(draft.scopes.iter().map(String::as_str))?;
+    check_given(policies, &permit, draft.scopes.iter().map(String::as_str))?;
     if let Some(max) = holder.max_keys()
         && store::count_unrevoked(connection, holder).await? >= max
     {
@@ -146,6 +151,19 @@ async fn present(connection: &Connection, policies: &Policies, permit: Permit, h
     Ok(permit.with_scopes(roles::scopes(connection, policies, member.role.assigned()).await?))
 }
 
+/// Checks that the caller may give these scopes to a key.
+fn check_given<'n>(
+    policies: &Policies,
+    permit: &Permit,
+    mut names: impl Iterator<Item = &'n str> + Clone,
+) -> Result<()> {
+    permit.check_scopes(names.clone())?;
+    if names.any(|name| name == PROVISION) {
+        permit.check_scopes(policies.scopes_of(BuiltInRole::AccountAdmin).iter().map(Scope::as_str))?;
+    }
+    Ok(())
+}
+
 /// Returns a page of keys, plus one more if another page follows, and the total unless paging by key.
 pub async fn list(connection: &Connection, permit: Permit, filter: Filter, page: Page) -> Result<Listed<ServiceKey>> {
     let visibility = permit.visibility();
@@ -188,7 +206,7 @@ pub async fn rotate(
     if key.holder.kind() != Kind::Person {
         let permit = present(connection, policies, permit, key.holder).await?;
         let declared = policies.declared(key.scopes.iter().map(String::as_str));
-        permit.check_scopes(declared.iter().map(|scope| scope.as_str()))?;
+        check_given(policies, &permit, declared.iter().map(|scope| scope.as_str()))?;
     }
     // A new secret of the platform outlives the key only if the request says so.
     let kept = key.expires_at.filter(|_| key.holder == Holder::Platform);

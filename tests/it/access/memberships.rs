@@ -12,7 +12,7 @@ use mainstay_kernel::contract::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Expected, Who, expected, fits, owner};
+use super::{Expected, OF_ACCOUNT_KEYS, Who, expected, fits, owner};
 use crate::{
     cases::{self, Call, Scene, member_of},
     support::{
@@ -100,6 +100,9 @@ fn expects(method: &Method, held: &Held, membership: Membership, owner: Who) -> 
     let needs_account = |reach: Reach| membership == Membership::Alone && reach == Reach::OwnAccount;
     let reach = method.grant(Role::Customer).and_then(|grant| grant.reach_with(&scopes).ok());
     if reach.is_some_and(needs_account) {
+        return Expected::Refused(403);
+    }
+    if method.name.starts_with(OF_ACCOUNT_KEYS) {
         return Expected::Refused(403);
     }
     let owns = |reach| match reach {

@@ -4,7 +4,11 @@ use std::convert::Infallible;
 
 use mainstay_kernel::{
     caller::IdempotencyKey,
-    contract::{Method, Reason, policy::Idempotency, status},
+    contract::{
+        Method, Reason,
+        policy::{ErrorFormat, Idempotency},
+        status,
+    },
     error::ReasonRef,
     http::middleware::{
         idempotency_key::ReadIdempotencyKey,
@@ -47,6 +51,7 @@ fn method_that_requires_a_key() -> &'static Method {
         before_second_factor: false,
         in_person: false,
         deprecation: None,
+        error_format: ErrorFormat::Unspecified,
     }))
 }
 

@@ -182,6 +182,11 @@ impl Actor {
         Self { endpoint: endpoint.clone(), credential: self.credential.clone() }
     }
 
+    /// Whether the caller is a program with a key.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self.credential, Credential::Service(..))
+    }
+
     /// The user behind the caller.
     #[track_caller]
     pub(crate) fn as_user(&self) -> &User {

@@ -8,7 +8,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
 use mainstay_kernel::contract::Method;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, FieldDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 use tonic::{
     Request, Status,
@@ -139,8 +139,10 @@ fn decode(method: &Method, message: &Bytes) -> Value {
 
 fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Response {
     let headers = ascii_headers(metadata);
-    if let Some(file) = file(method, &messages) {
-        return Response { status: 200, reason: String::new(), headers, body: file.into() };
+    if let Some(body) = raw(method, &messages) {
+        let status = messages.first().and_then(|message| method.success(message));
+        let status = status.map_or(200, |success| success.status.as_u16());
+        return Response { status, reason: String::new(), headers, body };
     }
     if method.descriptor.is_server_streaming() {
         let body = messages.iter().map(|message| decode(method, message)).collect();
@@ -152,14 +154,18 @@ fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Res
     Response { status, reason: String::new(), headers, body }
 }
 
-/// Returns the text of a file that is sent in chunks.
-fn file(method: &Method, messages: &[Bytes]) -> Option<String> {
-    let data = method.descriptor.output().get_field_by_name("data")?;
-    data.kind().as_message().filter(|message| message.full_name() == "google.api.HttpBody")?;
+/// Returns a raw body as it is over REST: JSON, or the text of a file that is sent in chunks.
+fn raw(method: &Method, messages: &[Bytes]) -> Option<Value> {
+    let is_raw = |field: &FieldDescriptor| {
+        field.kind().as_message().is_some_and(|message| message.full_name() == "google.api.HttpBody")
+    };
+    let field = method.descriptor.output().fields().find(is_raw)?;
+    let name = field.json_name();
     let piece =
-        |message: &Bytes| BASE64_STANDARD.decode(decode(method, message)["data"]["data"].as_str().expect("a piece"));
+        |message: &Bytes| BASE64_STANDARD.decode(decode(method, message)[name]["data"].as_str().expect("a piece"));
     let bytes: Vec<u8> = messages.iter().flat_map(|message| piece(message).expect("base64")).collect();
-    Some(String::from_utf8(bytes).expect("UTF-8"))
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    Some(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 fn read_error(status: &Status) -> Response {

@@ -158,6 +158,8 @@ pub(crate) fn parse(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Respons
     } else {
         serde_json::from_str(&text).unwrap_or_else(|_| if text.is_empty() { Value::Null } else { text.into() })
     };
-    let reason = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // The detail of an error of SCIM ends with the code.
+    let of_scim = || body["detail"].as_str()?.rsplit_once('(')?.1.strip_suffix(')').filter(|_| status >= 400);
+    let reason = body.pointer("/error/code").and_then(Value::as_str).or_else(of_scim).unwrap_or_default().to_owned();
     Response { status, reason, headers, body }
 }

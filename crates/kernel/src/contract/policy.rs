@@ -17,7 +17,7 @@ use super::{
     reason::{is_marked, option},
 };
 
-pub use pb::{Cache, Holder, Idempotency, RateClass, Reach, Role};
+pub use pb::{Cache, ErrorFormat, Holder, Idempotency, RateClass, Reach, Role};
 
 mod built_in;
 mod defaults;
@@ -105,6 +105,8 @@ pub struct Method {
     pub in_person: bool,
     /// The announced end of a deprecated method.
     pub deprecation: Option<Deprecation>,
+    /// How REST callers get errors.
+    pub error_format: ErrorFormat,
 }
 
 /// The effect of a call in Postgres, as far as it decides where this call and later ones of the caller may read.

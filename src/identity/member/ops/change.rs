@@ -4,6 +4,8 @@ use super::{
     grant::{check_grant, void_excessive},
     with_person,
 };
+use chrono::{DateTime, Utc};
+
 use crate::{
     identity::{
         account::store as accounts,
@@ -49,6 +51,25 @@ pub(super) async fn keep_an_owner(connection: &Connection, member: &Member) -> R
     Ok(())
 }
 
+/// Gives another role to a member, whom the caller has locked with the account, and outdates the member's access tokens of the
+/// account.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(crate) async fn assign(
+    connection: &mut Connection,
+    policies: &Policies,
+    member: Member,
+    role: MemberRole,
+    now: DateTime<Utc>,
+) -> Result<Member> {
+    let member = member.in_role(role, now);
+    store::update(connection, &member).await?;
+    revocation::begin_version(connection, member.current()).await?;
+    void_excessive(connection, policies, &member).await?;
+    Ok(member)
+}
+
 /// Changes the role of a member, and outdates the member's access tokens of the account. The role that the member has
 /// changes nothing.
 ///
@@ -81,10 +102,7 @@ pub async fn change_role(
         ));
     }
     let before = member.clone();
-    let member = member.in_role(role, now);
-    store::update(connection, &member).await?;
-    revocation::begin_version(connection, member.current()).await?;
-    void_excessive(connection, policies, &member).await?;
+    let member = assign(connection, policies, member, role, now).await?;
     tracing::info!(account = %member.account, user = %member.user, by = %permit.caller().principal(), "the role of a member was changed");
     let details = with_person(connection, member).await?;
     work.audit(Record::updated(&before, &details.member));

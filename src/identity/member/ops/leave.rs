@@ -57,6 +57,15 @@ pub async fn leave(work: &mut Work, id: MemberId) -> Result<UserId> {
     Ok(member.user)
 }
 
+/// Ends a membership for the identity provider of the account, which the caller has locked, like [`remove`].
+///
+/// # Errors
+/// `LAST_OWNER`.
+pub(crate) async fn deprovision(connection: &mut Connection, member: &Member) -> Result<()> {
+    account_domains::exclude(connection, member.account, member.user).await?;
+    end(connection, member).await
+}
+
 async fn end(connection: &mut Connection, member: &Member) -> Result<()> {
     keep_an_owner(connection, member).await?;
     store::delete(connection, member.id).await?;

@@ -110,6 +110,7 @@ impl Method {
             before_second_factor: raw.before_second_factor,
             in_person: raw.in_person,
             deprecation,
+            error_format: service.error_format(),
         })
     }
 }

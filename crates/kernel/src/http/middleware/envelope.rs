@@ -7,13 +7,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use mainstay_transcoder::{BodyRule, Dialect, Failure, HTTP_BODY, RequestHead};
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value, json};
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
     contract::{
         Contract, Method, ReasonRef,
-        policy::Access,
+        policy::{Access, ErrorFormat},
         status::{self, HttpStatus},
     },
     error::{Error, Reason},
@@ -27,8 +27,52 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// The field of watch messages with the resume token.
 const RESUME_TOKEN: &str = "resume_token";
 
+/// Renders a status in the format of a method: the HTTP status, the media type and the body.
+fn render(method: Option<&Method>, reason: ReasonRef, status: &Status) -> (StatusCode, &'static str, Bytes) {
+    let (http, kind, body) = match method.map(|method| method.error_format) {
+        Some(ErrorFormat::Scim) => {
+            let (http, body) = scim(reason, status);
+            (http, "application/scim+json", body)
+        }
+        Some(ErrorFormat::Unspecified) | None => (reason.facts().http, "application/json", envelope(reason, status)),
+    };
+    (http, kind, Bytes::from(body.to_string()))
+}
+
+/// Returns the message for the client. The catalogue's message replaces that of a foreign status, which may contain internal
+/// details.
+fn message<'s>(reason: ReasonRef, status: &'s Status) -> &'s str {
+    if status.get_details_error_info().is_some() { status.message() } else { reason.facts().summary }
+}
+
+/// Renders a status as an error of SCIM (RFC 7644, section 3.12), which knows no 422. The detail, which providers show to
+/// administrators, ends with the code of the reason.
+fn scim(reason: ReasonRef, status: &Status) -> (StatusCode, Value) {
+    let (facts, details) = (reason.facts(), status.get_error_details());
+    let http = match (facts.http, facts.grpc) {
+        (StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidArgument) => StatusCode::BAD_REQUEST,
+        (StatusCode::UNPROCESSABLE_ENTITY, _) => StatusCode::FORBIDDEN,
+        (http, _) => http,
+    };
+    let faults = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    let mut detail = message(reason, status).to_owned();
+    for fault in faults {
+        detail.push_str(&format!(" {}: {}.", fault.field, fault.description));
+    }
+    detail.push_str(&format!(" ({})", facts.code));
+    let kind = details.error_info().and_then(|info| info.metadata.get("scimType").cloned());
+    let kind = kind.or_else(|| (http == StatusCode::BAD_REQUEST).then(|| "invalidValue".to_owned()));
+    let mut body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": http.as_str(), "detail": detail,
+    });
+    if let Some(kind) = kind {
+        body["scimType"] = kind.into();
+    }
+    (http, body)
+}
+
 /// Renders a status with its reason as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
-fn render(reason: ReasonRef, status: &Status) -> Value {
+fn envelope(reason: ReasonRef, status: &Status) -> Value {
     let facts = reason.facts();
     let details = status.get_error_details();
     let mut fields = Map::new();
@@ -40,9 +84,7 @@ fn render(reason: ReasonRef, status: &Status) -> Value {
     let metadata: BTreeMap<_, _> = metadata.into_iter().collect();
     let id = details.request_info().map(|info| info.request_id.clone());
     let id = id.or_else(|| crate::context::request_id().map(|id| id.to_string())).unwrap_or_default();
-    // The catalogue's message replaces that of a foreign status, which may contain internal details.
-    let named = status.get_details_error_info().is_some();
-    let message = if named { status.message() } else { facts.summary };
+    let message = message(reason, status);
     json!({ "error": {
         "code": facts.code, "message": message, "fields": fields, "requestId": id, "retryable": facts.retryable,
         "metadata": metadata,
@@ -120,8 +162,10 @@ impl Dialect for Envelope {
             failure => error(failure).into(),
         };
         let reason = status::reason(&self.contract.catalogue, &status);
-        let mut response = http::Response::new(Bytes::from(render(reason, &status).to_string()));
-        *response.status_mut() = reason.facts().http;
+        let policy = method.and_then(|method| self.method(method));
+        let (http, media_type, body) = render(policy, reason, &status);
+        let mut response = http::Response::new(body);
+        *response.status_mut() = http;
         let headers = response.headers_mut();
         // The metadata of the status becomes headers: Retry-After, WWW-Authenticate.
         for (name, value) in status.metadata().clone().into_headers() {
@@ -129,7 +173,7 @@ impl Dialect for Envelope {
                 headers.insert(name, value);
             }
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((name, value)) = header
             && let Ok(value) = HeaderValue::from_str(&value)
@@ -156,11 +200,14 @@ impl Dialect for Envelope {
     }
 
     /// Shared links to public resources collect parameters, such as those of trackers. The URL of an inbound webhook
-    /// may carry parameters of the provider's configuration.
+    /// may carry parameters of the provider's configuration. Entra ID adds its flags to each request of SCIM.
     fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
         let is_webhook =
             |policy: &Method| policy.access == Access::Public && method.input().fields().any(|f| is_raw(&f));
-        self.method(method).is_some_and(|policy| policy.public_cache.is_some() || is_webhook(policy))
+        let is_lenient = |policy: &Method| {
+            policy.public_cache.is_some() || policy.error_format != ErrorFormat::Unspecified || is_webhook(policy)
+        };
+        self.method(method).is_some_and(is_lenient)
     }
 
     fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {
@@ -231,12 +278,13 @@ fn malformed(field: Option<String>, message: String) -> Error {
 pub fn refusal(protocol: &str, error: Error) -> crate::http::middleware::layer::Response {
     let (reason, status) = (error.reason(), Status::from(error));
     let refusal = status.clone().into_http();
-    if matches!(protocol, "rest" | "envoy") { response(reason, &status, refusal) } else { refusal }
+    if matches!(protocol, "rest" | "envoy") { response(None, reason, &status, refusal) } else { refusal }
 }
 
 /// Builds the REST response of a status, with its reason, that did not pass the transcoder. It keeps the headers of `refusal`, except for
 /// those of gRPC.
 pub fn response(
+    method: Option<&Method>,
     reason: ReasonRef,
     status: &Status,
     refusal: crate::http::middleware::layer::Response,
@@ -245,11 +293,11 @@ pub fn response(
     for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
         parts.headers.remove(name);
     }
-    parts.status = reason.facts().http;
+    let (http, media_type, body) = render(method, reason, status);
+    parts.status = http;
     // The length is that of the page's empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let body = Bytes::from(render(reason, status).to_string());
     http::Response::from_parts(parts, crate::http::middleware::layer::Body::new(http_body_util::Full::new(body)))
 }

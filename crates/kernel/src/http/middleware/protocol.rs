@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     contract::{
-        Catalogue,
+        Catalogue, Method,
         status::{self, HttpStatus},
     },
     error::{Error, Reason},
@@ -171,7 +171,9 @@ impl<S: Next> Middleware<S> for RestErrorResponse {
             }
             match Status::from_header_map(response.headers()) {
                 Some(status) if status.code() != Code::Ok => {
-                    Ok(envelope::response(status::reason(catalogue, &status), &status, response))
+                    // A request that was refused before it was routed has no method.
+                    let method = response.extensions().get::<&'static Method>().copied();
+                    Ok(envelope::response(method, status::reason(catalogue, &status), &status, response))
                 }
                 _ if is_grpc(&response) && status(catalogue, &response) == StatusCode::NO_CONTENT => {
                     Ok(without_message(response))
