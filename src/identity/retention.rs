@@ -82,7 +82,7 @@ pub(super) const TABLES: [Retention; 14] = [
         "until the erasure of the user",
     ),
     Retention::without_age(
-        &["accounts", "roles", "account_domains", "domain_exclusions"],
+        &["accounts", "roles", "account_domains", "account_providers", "domain_exclusions"],
         "until the erasure of the account",
     ),
     Retention::without_age(
